@@ -1,0 +1,56 @@
+"""Frozen dataclasses to and from JSON, strictly, and the hash that names a configuration.
+
+A configuration that is read must hold every field and no other: a missing key never becomes a default,
+because a default may have changed since the file was written.
+"""
+
+import dataclasses
+import hashlib
+import json
+from typing import Any, TypeVar
+
+import msgspec
+
+T = TypeVar("T")
+
+
+def to_dict(value: Any) -> dict[str, Any]:
+    """A dataclass as plain JSON data: dicts, lists, strings, numbers, booleans and null.
+
+    Raises:
+        ValueError: if it holds a NaN or an infinity, which JSON cannot.
+    """
+    return json.loads(json.dumps(dataclasses.asdict(value), allow_nan=False))
+
+
+def from_dict(kind: type[T], data: Any, where: str) -> T:
+    """Read a dataclass of type `kind` from JSON data, strictly.
+
+    Raises:
+        ValueError: naming `where` and the field, if one is missing, unknown or of the wrong type.
+    """
+    try:
+        value = msgspec.convert(data, kind, strict=True)
+    except msgspec.ValidationError as error:
+        raise ValueError(f"{where}: {error}") from error
+    _same_keys(to_dict(value), data, where)
+    return value
+
+
+def content_hash(data: dict[str, Any]) -> str:
+    """Twelve hexadecimal digits that any change of the data changes."""
+    canonical = json.dumps(data, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(canonical.encode()).hexdigest()[:12]
+
+
+def _same_keys(expected: Any, found: Any, where: str) -> None:
+    if isinstance(expected, dict) and isinstance(found, dict):
+        if missing := expected.keys() - found.keys():
+            raise ValueError(f"{where}: missing key {', '.join(sorted(missing))}")
+        if unknown := found.keys() - expected.keys():
+            raise ValueError(f"{where}: unknown key {', '.join(sorted(unknown))}")
+        for key, value in expected.items():
+            _same_keys(value, found[key], f"{where}: {key}")
+    elif isinstance(expected, list) and isinstance(found, list):
+        for one, other in zip(expected, found, strict=True):
+            _same_keys(one, other, where)

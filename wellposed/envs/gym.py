@@ -1,0 +1,156 @@
+"""Any other Gymnasium goal environment, through `gymnasium.vector`, behind the same interface as Fetch.
+
+An environment qualifies if its observation is a dict with `observation`, `achieved_goal` and
+`desired_goal`, it has `compute_reward`, a time limit, and a success test. Where it does not, it is refused
+with the reason: hindsight relabelling would fail silently on it.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+
+from wellposed.errors import UserError
+from wellposed.types import GoalObs
+
+GOAL_KEYS = ("observation", "achieved_goal", "desired_goal")
+GoalFunction = Callable[[np.ndarray, np.ndarray, Any], Any]
+
+
+class GymGoalVecEnv(gym.vector.VectorEnv):
+    """`num_envs` copies of a registered Gymnasium goal environment, stepped one after another.
+
+    Actions are clipped to the action space before they are sent, so `info["applied_action"]` is what the
+    environment received. Actions are in [-1, 1] and scaled to the environment's own bounds.
+    """
+
+    metadata = {"autoreset_mode": gym.vector.AutoresetMode.SAME_STEP, "render_modes": []}
+    effector = None
+
+    def __init__(self, env_id: str, num_envs: int = 1, **kwargs: Any):
+        first = _make(env_id, **kwargs)
+        self.max_episode_steps = _require_posed(env_id, first)
+        mode = gym.vector.AutoresetMode.SAME_STEP
+        makers = [lambda: first] + [lambda: _make(env_id, **kwargs)] * (num_envs - 1)
+        self._envs = gym.vector.SyncVectorEnv(makers, autoreset_mode=mode)
+        self.num_envs, self.spec = num_envs, first.spec
+        self.single_observation_space = self._envs.single_observation_space
+        self.observation_space = self._envs.observation_space
+        self._low, self._high = first.action_space.low, first.action_space.high  # type: ignore[attr-defined]
+        self._unit = bool((self._low == -1.0).all() and (self._high == 1.0).all())
+        shape = first.action_space.shape
+        self.single_action_space = gym.spaces.Box(-1.0, 1.0, shape, np.float32)
+        self.action_space = gym.vector.utils.batch_space(self.single_action_space, num_envs)
+        base: Any = first.unwrapped
+        probe = {k: np.stack([v, v]) for k, v in first.observation_space.sample().items()}
+        self._reward = _rowwise(base.compute_reward, probe)
+        self._terminated = _rowwise(base.compute_terminated, probe) if hasattr(base, "compute_terminated") else None
+        self._success = _success_test(env_id, base, self._reward)
+
+    def reset(self, *, seed: int | list[int] | None = None, options: dict | None = None) -> tuple[GoalObs, dict]:
+        """Start a new episode in every copy; copy i takes seed + i, or its own of a list."""
+        return self._envs.reset(seed=seed, options=options)
+
+    def step(self, actions: np.ndarray) -> tuple[GoalObs, np.ndarray, np.ndarray, np.ndarray, dict]:
+        """Step every copy with actions [num_envs, action_dim] in [-1, 1].
+
+        Raises:
+            ValueError: if the actions have another shape or hold a NaN or an infinity.
+        """
+        actions = np.asarray(actions)
+        if actions.shape != self.action_space.shape or not np.isfinite(actions).all():
+            raise ValueError(f"actions must be finite numbers of shape {self.action_space.shape}")
+        applied = np.clip(actions, -1.0, 1.0)
+        native = applied if self._unit else self._low + (applied + 1.0) / 2.0 * (self._high - self._low)
+        obs, reward, terminated, truncated, info = self._envs.step(native.astype(self._low.dtype))
+        last = {k: obs[k].copy() for k in ("achieved_goal", "desired_goal")}
+        for i in np.flatnonzero(terminated | truncated):
+            for key in last:
+                last[key][i] = info["final_obs"][i][key]
+        everywhere = np.ones(self.num_envs, bool)
+        info |= {"applied_action": applied, "_applied_action": everywhere}
+        info |= {"is_success": self.is_success(last["achieved_goal"], last["desired_goal"]), "_is_success": everywhere}
+        return obs, reward, terminated, truncated, info
+
+    def compute_reward(self, achieved_goal: np.ndarray, desired_goal: np.ndarray, info: Any = None) -> np.ndarray:
+        """The environment's own reward [n] for goals [n, goal_dim]."""
+        return np.asarray(self._reward(achieved_goal, desired_goal, info))
+
+    def compute_terminated(self, achieved_goal: np.ndarray, desired_goal: np.ndarray, info: Any = None) -> np.ndarray:
+        """The environment's own termination test [n]; never, where it has none."""
+        if self._terminated is None:
+            return np.zeros(achieved_goal.shape[:-1], bool)
+        return np.asarray(self._terminated(achieved_goal, desired_goal, info), bool)
+
+    def is_success(self, achieved_goal: np.ndarray, desired_goal: np.ndarray) -> np.ndarray:
+        """True [n] where the goal counts as reached."""
+        return np.asarray(self._success(achieved_goal, desired_goal), bool)
+
+    def close_extras(self, **kwargs: Any) -> None:
+        """Close all copies."""
+        self._envs.close()
+
+
+def _make(env_id: str, **kwargs: Any) -> gym.Env:
+    try:
+        return gym.make(env_id, **kwargs)
+    except (gym.error.Error, ModuleNotFoundError, TypeError) as error:
+        raise UserError(f"Gymnasium could not make {env_id!r}: {error}") from error
+
+
+def _require_posed(env_id: str, env: gym.Env) -> int:
+    """Refuse an environment that hindsight cannot work on; returns its episode length limit in steps."""
+    space = env.observation_space
+    why = None
+    if not isinstance(space, gym.spaces.Dict) or not set(GOAL_KEYS) <= set(space.spaces):
+        why = f"its observation is not a dict with {', '.join(GOAL_KEYS)}, so goals cannot be told from states"
+    elif any(not isinstance(space[k], gym.spaces.Box) or len(space[k].shape or ()) != 1 for k in GOAL_KEYS):
+        why = "its observation and goals are not flat vectors of numbers"
+    elif not isinstance(env.action_space, gym.spaces.Box) or len(env.action_space.shape) != 1:
+        why = "its actions are not a flat vector of real numbers"
+    elif not (np.isfinite(env.action_space.low).all() and np.isfinite(env.action_space.high).all()):
+        why = "its actions are unbounded"
+    elif not hasattr(env.unwrapped, "compute_reward"):
+        why = "it has no compute_reward(achieved_goal, desired_goal, info), so no goal but its own can be rewarded"
+    elif env.spec is None or env.spec.max_episode_steps is None:
+        why = "it has no time limit (max_episode_steps), so an episode may never enter the replay"
+    if why is not None:
+        env.close()
+        raise UserError(f"{env_id} is not a well-posed goal environment: {why}. `wellposed envs` lists those that are.")
+    return env.spec.max_episode_steps  # type: ignore[union-attr, return-value]
+
+
+def _rowwise(function: GoalFunction, probe: GoalObs) -> GoalFunction:
+    """`function` on batches of goals: as it is where it handles a batch, else one row after another.
+
+    Some environments take the norm over the whole batch and return one number; those need the rows.
+    """
+    args = probe["achieved_goal"], probe["desired_goal"]
+    try:
+        result = np.shape(function(*args, {}))
+    except (ValueError, TypeError, IndexError, KeyError, AssertionError):
+        result = None
+    if result == (2,):
+        return lambda achieved, desired, info: function(achieved, desired, info or {})
+    return lambda achieved, desired, info: np.array(
+        [function(a, d, info or {}) for a, d in zip(achieved, desired, strict=True)]
+    )
+
+
+def _success_test(env_id: str, base: Any, reward: GoalFunction) -> Callable[[np.ndarray, np.ndarray], Any]:
+    """The success test: the environment's own where it has one, else 'rewarded like the goal itself'.
+
+    The second holds for sparse rewards only: they take two values, and a goal achieved exactly earns the
+    better one.
+    """
+    if hasattr(base, "_is_success"):
+        return lambda achieved, desired: np.array(
+            [bool(base._is_success(a, d)) for a, d in zip(achieved, desired, strict=True)]
+        )
+    if getattr(base, "reward_type", "sparse") != "sparse":
+        raise UserError(
+            f"{env_id} has a dense reward and no success test, so nobody could say whether it was solved. "
+            "Use its sparse variant, or give the environment a method _is_success(achieved_goal, desired_goal)."
+        )
+    return lambda achieved, desired: reward(achieved, desired, {}) == reward(desired, desired, {})

@@ -1,0 +1,71 @@
+"""N copies of one MuJoCo model, stepped on native threads.
+
+`mujoco`'s bindings release the GIL while physics runs, so plain Python threads are native threads for the
+part that costs. Each copy has its own `MjData`; the model is shared and never written after construction.
+"""
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+import mujoco
+import numpy as np
+
+# Everything `mj_step` reads: time, positions, velocities, warm start, control, applied forces, mocap.
+# Restoring less (MuJoCo's FULLPHYSICS leaves out warm start, control and mocap) changes the last bits.
+INTEGRATION = int(mujoco.mjtState.mjSTATE_INTEGRATION)
+
+
+class Physics:
+    """`num_copies` simulations of `model` that advance together on `threads` threads."""
+
+    def __init__(self, model: mujoco.MjModel, num_copies: int, threads: int):
+        self.model = model
+        self.data = [mujoco.MjData(model) for _ in range(num_copies)]
+        self.threads = max(1, min(threads, num_copies))
+        self._pool = ThreadPoolExecutor(self.threads - 1, "physics") if self.threads > 1 else None
+        self.state_size = mujoco.mj_stateSize(model, INTEGRATION)
+
+    def for_each(self, task: Callable[[int], None]) -> None:
+        """Call `task(i)` for every copy i, spread over the threads; the caller's thread takes part.
+
+        Copies share nothing, so the result does not depend on which thread took which copy.
+        """
+        # One iterator shared by all threads (its `next` is atomic): a thread that finishes early takes
+        # the next copy, so a copy in contact, which costs more, never leaves the other threads idle.
+        todo = iter(range(len(self.data)))
+
+        def drain() -> None:
+            for i in todo:
+                task(i)
+
+        helpers = [self._pool.submit(drain) for _ in range(self.threads - 1)] if self._pool else []
+        drain()
+        for helper in helpers:
+            helper.result()
+
+    def get_state(self) -> np.ndarray:
+        """The full integration state of every copy, float64 [num_copies, state_size]."""
+        states = np.empty((len(self.data), self.state_size))
+        for row, data in zip(states, self.data, strict=True):
+            mujoco.mj_getState(self.model, data, row, INTEGRATION)
+        return states
+
+    def set_state(self, states: np.ndarray) -> None:
+        """Put every copy into the state that `get_state` returned, and recompute what depends on it.
+
+        Raises:
+            ValueError: if `states` is not [num_copies, state_size].
+        """
+        expected = (len(self.data), self.state_size)
+        if states.shape != expected:
+            raise ValueError(f"physics state must have shape {expected}, got {states.shape}")
+        for row, data in zip(states, self.data, strict=True):
+            mujoco.mj_setState(self.model, data, row, INTEGRATION)
+            mujoco.mj_forward(self.model, data)
+            # mj_forward leaves its own warm start behind in some MuJoCo versions; the recorded one counts.
+            mujoco.mj_setState(self.model, data, row, INTEGRATION)
+
+    def close(self) -> None:
+        """Stop the threads. The copies stay readable."""
+        if self._pool:
+            self._pool.shutdown()

@@ -1,0 +1,124 @@
+"""The registry: environment id -> factory and tags. It refuses duplicates and unknown names."""
+
+import difflib
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import gymnasium as gym
+
+from wellposed.envs import fetch
+from wellposed.envs.fetch_vec import FetchVecEnv
+from wellposed.envs.gym import GymGoalVecEnv
+from wellposed.errors import UserError
+from wellposed.types import Dims
+
+
+@dataclass(frozen=True)
+class EnvEntry:
+    """A registered environment: `make(num_envs=, threads=)` builds its vector environment."""
+
+    id: str
+    make: Callable[..., Any]
+    tags: frozenset[str]
+    summary: str
+
+
+_REGISTRY: dict[str, EnvEntry] = {}
+
+
+def register(entry: EnvEntry) -> None:
+    """Add an environment.
+
+    Raises:
+        ValueError: if the id is taken; an experiment must never silently get another environment.
+    """
+    if entry.id in _REGISTRY:
+        raise ValueError(f"environment {entry.id!r} is registered already")
+    _REGISTRY[entry.id] = entry
+
+
+def registered() -> list[EnvEntry]:
+    """All registered environments, in the order they were added."""
+    return list(_REGISTRY.values())
+
+
+def find(env_id: str) -> EnvEntry:
+    """The entry for an id: ours, or any goal environment that Gymnasium knows.
+
+    Raises:
+        UserError: for an unknown id (with the nearest names) or a Fetch version older than 4.
+    """
+    if env_id in _REGISTRY:
+        return _REGISTRY[env_id]
+    if old := re.fullmatch(r"(Fetch\w+)-v[0-3]", env_id):
+        raise UserError(
+            f"{env_id} is refused: before v4 the Fetch tasks leaked state through resets or misplaced the robot. "
+            f"Use {old[1]}-v4."
+        )
+    names = _gymnasium_ids()
+    if ":" in env_id or env_id in names:
+        factory = lambda num_envs=1, threads=1, **kwargs: GymGoalVecEnv(env_id, num_envs, **kwargs)  # noqa: E731
+        return EnvEntry(env_id, factory, frozenset({"gymnasium"}), "a Gymnasium environment")
+    candidates = [*_REGISTRY, *(n for n in names if n not in _REGISTRY and not n.startswith("Fetch"))]
+    nearest = difflib.get_close_matches(env_id, candidates, n=3, cutoff=0.5)
+    hint = f" Did you mean {', '.join(nearest)}?" if nearest else ""
+    raise UserError(f"There is no environment {env_id!r}.{hint} `wellposed envs` lists what there is.")
+
+
+def make_vec(env_id: str, num_envs: int = 1, *, threads: int = 1, **kwargs: Any) -> Any:
+    """`num_envs` copies of a goal environment as one `gymnasium.vector.VectorEnv` (see `types.GoalVecEnv`).
+
+    Args:
+        env_id: a registered id, or any goal environment Gymnasium knows ("module:Id-v0" included).
+        num_envs: copies, at least 1.
+        threads: native threads for the physics; results do not depend on it. Other Gymnasium environments
+            ignore it.
+        kwargs: passed to the environment, e.g. `max_episode_steps`.
+
+    Raises:
+        UserError: if the id is unknown, or the environment is not a well-posed goal environment.
+    """
+    if num_envs < 1 or threads < 1:
+        raise UserError(f"num_envs and threads must be at least 1, got {num_envs} and {threads}.")
+    return find(env_id).make(num_envs=num_envs, threads=threads, **kwargs)
+
+
+def dims(env: Any) -> Dims:
+    """The sizes of a vector environment's observation, goal, action and episode."""
+    space = env.single_observation_space
+    return Dims(
+        observation=space["observation"].shape[0],
+        goal=space["desired_goal"].shape[0],
+        action=env.single_action_space.shape[0],
+        max_episode_steps=env.max_episode_steps,
+    )
+
+
+def _gymnasium_ids() -> list[str]:
+    """Ids of Gymnasium's registry, with gymnasium-robotics' added: only asked for when needed, it is slow."""
+    import gymnasium_robotics
+
+    gym.register_envs(gymnasium_robotics)
+    return list(gym.registry)
+
+
+_SUMMARIES = {
+    "Reach": "move the hand to a point in space",
+    "Push": "push a block to a point on the table",
+    "Slide": "hit a puck so that it stops out of reach, at a point on a long table",
+    "PickAndPlace": "grasp a block and carry it to a point on the table or in the air",
+}
+for _task in fetch.TASKS:
+    for _dense in (False, True):
+        _reward = "dense" if _dense else "sparse"
+        register(
+            EnvEntry(
+                id=f"Fetch{_task.name}{'Dense' if _dense else ''}-v4",
+                make=partial(FetchVecEnv, _task, dense=_dense),
+                tags=frozenset({"fetch", _reward, *(["object"] if _task.has_object else [])}),
+                summary=f"{_SUMMARIES[_task.name]} ({_reward} reward)",
+            )
+        )

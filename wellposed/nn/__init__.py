@@ -1,0 +1,1 @@
+"""Networks, distributions and input statistics that agents are built from."""

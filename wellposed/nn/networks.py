@@ -1,0 +1,60 @@
+"""Multilayer perceptrons. Plain matrices, so that what trains is what is written."""
+
+from collections.abc import Sequence
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+
+class MLP(eqx.Module):
+    """Fully connected layers with ReLU between them: x -> W_L relu(... relu(W_1 x + b_1)) + b_L.
+
+    Weights and biases start uniform in +-1/sqrt(fan_in), as PyTorch's `nn.Linear` does.
+    """
+
+    weights: list[Array]  # [fan_in, fan_out] each
+    biases: list[Array]  # [fan_out] each
+
+    def __init__(self, sizes: Sequence[int], key: Array):
+        """`sizes`: input, hidden layers, output."""
+        self.weights, self.biases = [], []
+        for fan_in, fan_out in zip(sizes[:-1], sizes[1:], strict=True):
+            key, weight_key, bias_key = jax.random.split(key, 3)
+            bound = fan_in**-0.5
+            self.weights.append(jax.random.uniform(weight_key, (fan_in, fan_out), minval=-bound, maxval=bound))
+            self.biases.append(jax.random.uniform(bias_key, (fan_out,), minval=-bound, maxval=bound))
+
+    def __call__(self, x: Array) -> Array:
+        """[..., sizes[0]] -> [..., sizes[-1]]."""
+        for weight, bias in zip(self.weights[:-1], self.biases[:-1], strict=True):
+            x = jax.nn.relu(x @ weight + bias)
+        return x @ self.weights[-1] + self.biases[-1]
+
+
+def twin(sizes: Sequence[int], key: Array) -> tuple[MLP, MLP]:
+    """Two MLPs of the same shape with independent weights."""
+    first, second = jax.random.split(key)
+    return MLP(sizes, first), MLP(sizes, second)
+
+
+def polyak(target: eqx.Module, online: eqx.Module, tau: float) -> eqx.Module:
+    """target <- (1 - tau) target + tau online, leaf by leaf."""
+    return jax.tree.map(lambda t, o: (1 - tau) * t + tau * o, target, online)
+
+
+def squashed_gaussian(mean: Array, log_std: Array, noise: Array) -> tuple[Array, Array]:
+    """a = tanh(mean + std * noise) and log pi(a); the noise is standard normal.
+
+    log pi(a) = sum log N(u; mean, std) - sum log(1 - tanh(u)^2), the second term in a form that does not
+    cancel for large |u|: log(1 - tanh(u)^2) = 2 (log 2 - u - softplus(-2u)).
+    Source: Haarnoja et al. (2018), arXiv 1812.05905, appendix C.
+
+    Returns:
+        Actions [..., action_dim] in (-1, 1) and their log densities [...].
+    """
+    u = mean + jnp.exp(log_std) * noise
+    log_normal = -0.5 * noise**2 - log_std - 0.5 * jnp.log(2 * jnp.pi)
+    log_jacobian = 2 * (jnp.log(2.0) - u - jax.nn.softplus(-2 * u))
+    return jnp.tanh(u), jnp.sum(log_normal - log_jacobian, axis=-1)

@@ -1,0 +1,169 @@
+"""An episode store in preallocated float32, sampled in O(batch), relabelled in hindsight.
+
+Whole episodes lie one after another on a ring of rows. An episode of L transitions takes L + 1 rows: row t
+holds state t, and the action, goal, reward and termination of transition t; the last row holds the final
+state alone. So the successor of a row is the next row, and no observation is stored twice.
+
+Reward and termination for a new goal are computed by the environment's own functions, which are handed in.
+A relabelled transition never keeps its old `terminated`.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from wellposed.replay.hindsight import STRATEGIES, Strategy, relabelled_share
+from wellposed.types import Batch, Dims, GoalObs
+
+GoalFunction = Callable[[np.ndarray, np.ndarray], np.ndarray]  # (achieved [n, g], desired [n, g]) -> [n]
+
+
+@dataclass(frozen=True)
+class ReplayConfig:
+    """How transitions are kept and relabelled."""
+
+    capacity: int = 1_000_000
+    """Rows of the ring: transitions, plus one for each episode's final state."""
+    strategy: Strategy = "future"
+    """Where a hindsight goal comes from: future (strictly later in the episode), final, or episode."""
+    k: int = 4
+    """Hindsight goals for each original one; k/(k+1) of a batch is relabelled. 0 turns hindsight off. Source: HER, section 4.5."""
+
+
+class ReplayBuffer:
+    """The ring, and the episodes under way of `num_envs` copies, which enter it when they end.
+
+    Args:
+        config: capacity, strategy and k.
+        dims: sizes; `max_episode_steps` bounds an episode.
+        num_envs: environment copies that feed the buffer.
+        reward: the environment's reward for any goal.
+        terminated: the environment's termination test for any goal.
+
+    Raises:
+        ValueError: if the capacity does not hold one episode.
+    """
+
+    def __init__(
+        self, config: ReplayConfig, dims: Dims, num_envs: int, reward: GoalFunction, terminated: GoalFunction
+    ):
+        if config.capacity < dims.max_episode_steps + 1:
+            raise ValueError(f"a capacity of {config.capacity} rows holds no episode of {dims.max_episode_steps} steps")
+        self.config, self.dims = config, dims
+        self._reward, self._terminated = reward, terminated
+        self._goal_time = STRATEGIES[config.strategy]
+        self._share = relabelled_share(config.k)
+        ends = np.cumsum([dims.observation, dims.goal, dims.action, dims.goal, 1, 1])
+        names = ("observation", "achieved_goal", "action", "desired_goal", "reward", "terminated")
+        self._columns = {n: slice(a, b) for n, a, b in zip(names, [0, *ends[:-1]], ends, strict=True)}
+        self._rows = np.zeros((config.capacity, int(ends[-1])), np.float32)
+        self._time = np.zeros(config.capacity, np.int64)  # t of the transition in this row
+        self._length = np.zeros(config.capacity, np.int64)  # L of its episode; t == L marks a final state
+        self._tail, self._used = 0, 0  # oldest row of the ring, and rows in use from there
+        self.transitions = 0
+        self._open_rows = np.zeros((num_envs, dims.max_episode_steps + 1, int(ends[-1])), np.float32)
+        self._open_length = np.zeros(num_envs, np.int64)
+
+    def add(
+        self,
+        obs: GoalObs,
+        action: np.ndarray,
+        reward: np.ndarray,
+        next_obs: GoalObs,
+        terminated: np.ndarray,
+        truncated: np.ndarray,
+    ) -> None:
+        """Record one transition of every copy; `next_obs` is the true successor (`types.successor`).
+
+        An episode enters the ring when `terminated` or `truncated` says that it ended.
+        """
+        copies = np.arange(len(action))
+        self._write_state(copies, obs)
+        now = self._open_rows[copies, self._open_length]
+        now[:, self._columns["action"]] = action
+        now[:, self._columns["desired_goal"]] = obs["desired_goal"]
+        now[:, self._columns["reward"]] = reward[:, None]
+        now[:, self._columns["terminated"]] = terminated[:, None]
+        self._open_rows[copies, self._open_length] = now
+        self._open_length += 1
+        ended = np.flatnonzero(terminated | truncated)
+        self._write_state(ended, next_obs)
+        for i in ended:
+            self._append(self._open_rows[i, : self._open_length[i] + 1])
+            self._open_length[i] = 0
+
+    def discard_open_episodes(self) -> None:
+        """Forget the episodes under way: after a reset in mid-episode their ends will never come."""
+        self._open_length[:] = 0
+
+    def sample(self, updates: int, batch_size: int, rng: np.random.Generator) -> Batch:
+        """`updates` minibatches of transitions drawn uniformly with replacement, leading axes [u, b].
+
+        The first round(b k / (k + 1)) transitions of each minibatch carry a hindsight goal.
+
+        Raises:
+            ValueError: if no episode has ended yet.
+        """
+        rows, after, hindsight = self.draw(updates * batch_size, rng)
+        here, there, c = self._rows.take(rows, axis=0), self._rows.take(after, axis=0), self._columns
+        relabelled = round(self._share * batch_size)
+        if relabelled:
+            chosen = np.s_[:, :relabelled]
+            split = lambda x: x.reshape(updates, batch_size, *x.shape[1:])  # noqa: E731  (a view)
+            goals = self._rows[split(hindsight)[chosen], c["achieved_goal"]]
+            flat = goals.reshape(-1, self.dims.goal)
+            achieved = split(there)[chosen][..., c["achieved_goal"]].reshape(flat.shape)
+            split(here)[(*chosen, c["desired_goal"])] = goals
+            shape = (updates, relabelled, 1)
+            split(here)[(*chosen, c["reward"])] = self._reward(achieved, flat).reshape(shape)
+            split(here)[(*chosen, c["terminated"])] = self._terminated(achieved, flat).reshape(shape)
+        field = lambda table, name: table[:, c[name]].reshape(updates, batch_size, -1)  # noqa: E731
+        return Batch(
+            observation=field(here, "observation"),
+            achieved_goal=field(here, "achieved_goal"),
+            action=field(here, "action"),
+            reward=field(here, "reward")[..., 0],
+            next_observation=field(there, "observation"),
+            next_achieved_goal=field(there, "achieved_goal"),
+            desired_goal=field(here, "desired_goal"),
+            terminated=field(here, "terminated")[..., 0],
+        )
+
+    def draw(self, n: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Rows of n transitions, of their successors, and of the states whose achieved goal would relabel them."""
+        if not self.transitions:
+            raise ValueError("the replay holds no finished episode yet")
+        rows = self._wrap(rng.integers(self._tail, self._tail + self._used, size=n))
+        t, length = self._time.take(rows), self._length.take(rows)
+        # A final state starts no transition. One row in L + 1 is one, so a few redraws settle it.
+        while len(bad := np.flatnonzero(t == length)):
+            rows[bad] = self._wrap(rng.integers(self._tail, self._tail + self._used, size=len(bad)))
+            t[bad], length[bad] = self._time[rows[bad]], self._length[rows[bad]]
+        goal_time = self._goal_time(t, length, rng)
+        return rows, self._wrap(rows + 1), self._wrap(rows + goal_time - t)
+
+    def _wrap(self, rows: np.ndarray) -> np.ndarray:
+        """Row numbers below twice the capacity, taken around the ring in place."""
+        rows[rows >= len(self._rows)] -= len(self._rows)
+        return rows
+
+    def _write_state(self, copies: np.ndarray, obs: GoalObs) -> None:
+        """Put the state of the given copies into their current open row."""
+        for name in ("observation", "achieved_goal"):
+            self._open_rows[copies, self._open_length[copies], self._columns[name]] = obs[name][copies]
+
+    def _append(self, episode: np.ndarray) -> None:
+        """Put a finished episode [L + 1, columns] on the ring, dropping whole episodes that are in its way."""
+        capacity, size = len(self._rows), len(episode)
+        while self._used + size > capacity:
+            oldest = int(self._length[self._tail])
+            self._tail = (self._tail + oldest + 1) % capacity
+            self._used -= oldest + 1
+            self.transitions -= oldest
+        rows = (self._tail + self._used + np.arange(size)) % capacity
+        self._rows[rows] = episode
+        self._time[rows] = np.arange(size)
+        self._length[rows] = size - 1
+        self._used += size
+        self.transitions += size - 1

@@ -1,0 +1,47 @@
+"""Hindsight relabelling as pure index arithmetic: which moment's achieved goal becomes the goal.
+
+An episode of L transitions has states 0..L; transition t leads from state t to state t + 1. Given transition
+times and episode lengths, each strategy returns the state whose achieved goal is to be the new desired goal.
+
+Source: Andrychowicz et al. (2017), "Hindsight Experience Replay", arXiv 1707.01495, section 4.5.
+"""
+
+from collections.abc import Callable
+from typing import Literal
+
+import numpy as np
+
+Strategy = Literal["future", "final", "episode"]
+GoalTimes = Callable[[np.ndarray, np.ndarray, np.random.Generator], np.ndarray]
+
+
+def future(t: np.ndarray, length: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """A state strictly later than t, uniform over t + 1 .. L.
+
+    t + 1 is included: the transition may be relabelled with what it achieved itself, which makes it a success.
+    """
+    return t + 1 + (rng.random(t.shape) * (length - t)).astype(np.int64)
+
+
+def final(t: np.ndarray, length: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """The episode's last state, L."""
+    return length
+
+
+def episode(t: np.ndarray, length: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Any state that a transition of the episode led to, uniform over 1 .. L, before t or after."""
+    return 1 + (rng.random(t.shape) * length).astype(np.int64)
+
+
+STRATEGIES: dict[Strategy, GoalTimes] = {"future": future, "final": final, "episode": episode}
+
+
+def relabelled_share(k: int) -> float:
+    """k hindsight goals for each original one: the share k / (k + 1) of a batch is relabelled.
+
+    Raises:
+        ValueError: if k is negative.
+    """
+    if k < 0:
+        raise ValueError(f"k counts hindsight goals for each original goal, so it cannot be {k}")
+    return k / (k + 1)

@@ -1,0 +1,60 @@
+"""One seed -> independent, named random streams.
+
+Every stream a run draws from is derived from its seed and a name, so that adding a new consumer of
+randomness never shifts the numbers an old one sees, and nothing ever touches global random state.
+
+Environment copies are seeded with plain integers (Gymnasium's interface). Training and evaluation take
+theirs from disjoint halves of the 31-bit range, so no evaluation episode can have been trained on.
+"""
+
+import zlib
+
+import numpy as np
+
+_HALF = 2**30
+_MAX_COPIES = 2**16  # consecutive seeds that a vector environment may use from its base seed
+
+
+def seed_sequence(seed: int, name: str) -> np.random.SeedSequence:
+    """The seed sequence of stream `name` of run `seed`."""
+    return np.random.SeedSequence([seed, zlib.crc32(name.encode())])
+
+
+def generator(seed: int, name: str) -> np.random.Generator:
+    """A NumPy generator for stream `name` of run `seed`."""
+    return np.random.default_rng(seed_sequence(seed, name))
+
+
+def key_data(seed: int, name: str) -> int:
+    """A 32-bit integer for stream `name`, to build a `jax.random.key` from (this module is free of JAX)."""
+    return int(seed_sequence(seed, name).generate_state(1)[0])
+
+
+def training_env_seed(seed: int) -> int:
+    """Base seed of the training copies: in [0, 2**30 - 2**16); copy i adds i."""
+    return key_data(seed, "training episodes") % (_HALF - _MAX_COPIES)
+
+
+def evaluation_env_seeds(seed: int, episodes: int) -> list[int]:
+    """One seed per evaluation episode, in [2**30, 2**31): disjoint from every training seed by construction."""
+    draws = generator(seed, "evaluation episodes").choice(_HALF, size=episodes, replace=False)
+    return [_HALF + int(d) for d in draws]
+
+
+def pack_generator(rng: np.random.Generator) -> np.ndarray:
+    """A PCG64 generator's whole state as uint64 [6]: state and increment (128 bits each), and its spare half-word."""
+    state = rng.bit_generator.state
+    low = 2**64 - 1
+    words = [w for n in (state["state"]["state"], state["state"]["inc"]) for w in (n >> 64, n & low)]
+    return np.array([*words, state["has_uint32"], state["uinteger"]], np.uint64)
+
+
+def unpack_generator(rng: np.random.Generator, packed: np.ndarray) -> None:
+    """Put a PCG64 generator into a packed state; it goes on with exactly the numbers that would have come."""
+    words = [int(word) for word in packed]
+    rng.bit_generator.state = {
+        "bit_generator": "PCG64",
+        "state": {"state": words[0] << 64 | words[1], "inc": words[2] << 64 | words[3]},
+        "has_uint32": words[4],
+        "uinteger": words[5],
+    }

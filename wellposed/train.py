@@ -1,0 +1,328 @@
+"""The training loop, visible: collect, store, update, evaluate, record. No base class, no callbacks."""
+
+import math
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from wellposed import config as configs
+from wellposed import envs, seeding
+from wellposed.agents import ALGORITHMS, SACConfig, make_agent
+from wellposed.envs.scripted import RandomPolicy
+from wellposed.errors import UserError
+from wellposed.evaluate import play_episodes, summarise
+from wellposed.progress import TrainingProgress
+from wellposed.replay import ReplayBuffer, ReplayConfig
+from wellposed.runs import provenance
+from wellposed.runs.record import EvaluationRow, MetricsRow, Solved, Summary
+from wellposed.runs.store import RunReader, RunWriter
+from wellposed.types import Agent, GoalObs, Metrics, successor
+
+EVALUATION_COPIES = 25
+MOVED = 0.01  # metres (goal units) from its start at which an achieved goal counts as moved
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """One training run, in full. Everything that can change its result is here; threads cannot."""
+
+    env: str
+    """Environment id."""
+    algo: str = "sac"
+    """Algorithm."""
+    seed: int = 0
+    """Seed of every random stream of the run."""
+    total_steps: int = 20_000
+    """Budget in environment steps, summed over all copies."""
+    until_success: float | None = None
+    """Stop early once two evaluations in a row reach this success rate (0 to 1)."""
+    num_envs: int = 16
+    """Environment copies."""
+    updates_per_step: float = 0.5
+    """Gradient updates per environment step, counted from the first step: what random steps skip is caught up."""
+    updates_per_call: int = 8
+    """Gradient updates scanned in one compiled call."""
+    random_steps: int = 800
+    """Environment steps of uniform actions before the policy takes over."""
+    random_share: float = 0.2
+    """Share of uniform actions afterwards. Source: HER, appendix A (0.3 there)."""
+    eval_every: int = 800
+    """Environment steps between evaluations."""
+    eval_episodes: int = 50
+    """Episodes of each evaluation."""
+    agent: SACConfig = field(default_factory=SACConfig)
+    """The algorithm's settings."""
+    replay: ReplayConfig = field(default_factory=ReplayConfig)
+    """Replay and hindsight."""
+
+
+def check_config(config: RunConfig) -> None:
+    """Refuse a configuration that cannot run.
+
+    Raises:
+        UserError: naming the setting.
+    """
+    positive = ("total_steps", "num_envs", "eval_every", "eval_episodes", "updates_per_step", "updates_per_call")
+    for name in positive:
+        if not getattr(config, name) > 0:
+            raise UserError(f"--{name.replace('_', '-')} must be greater than 0, got {getattr(config, name)}.")
+    if config.seed < 0 or config.random_steps < 0:
+        raise UserError("--seed and --random-steps must not be negative.")
+    shares = {"until_success": config.until_success, "random_share": config.random_share}
+    for name, value in shares.items():
+        if value is not None and not 0 <= value <= 1:
+            raise UserError(f"--{name.replace('_', '-')} is a share between 0 and 1, got {value}.")
+    if config.algo not in ALGORITHMS:
+        raise UserError(f"There is no algorithm {config.algo!r}; there is {', '.join(ALGORITHMS)}.")
+
+
+class Stopwatch:
+    """Seconds of training, and of evaluation apart."""
+
+    def __init__(self) -> None:
+        self._start, self.paused = time.perf_counter(), 0.0
+
+    @property
+    def seconds(self) -> float:
+        """Training time so far: everything since the start but what `pause` held."""
+        return time.perf_counter() - self._start - self.paused
+
+    @contextmanager
+    def pause(self) -> Iterator[None]:
+        """Time inside does not count as training."""
+        began = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.paused += time.perf_counter() - began
+
+
+@contextmanager
+def interruptible() -> Iterator[list[int]]:
+    """Inside, the first Ctrl-C or SIGTERM only fills the list, so that the loop can end cleanly; a second one raises."""
+    caught: list[int] = []
+
+    def handle(number: int, frame: Any) -> None:
+        if caught:
+            raise KeyboardInterrupt
+        caught.append(number)
+
+    if threading.current_thread() is not threading.main_thread():
+        yield caught  # signals are the main thread's
+        return
+    before = {s: signal.signal(s, handle) for s in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield caught
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+class Rollouts:
+    """Statistics of the training episodes that ended since the last row; exploration noise included."""
+
+    def __init__(self, obs: GoalObs):
+        self._start, self._returns = obs["achieved_goal"].copy(), np.zeros(len(obs["achieved_goal"]))
+        self._moved = np.zeros(len(self._returns), bool)
+        self._ended: list[tuple[float, float, float]] = []
+
+    def add(self, reward: np.ndarray, after: GoalObs, obs: GoalObs, ended: np.ndarray, info: dict) -> None:
+        """Take in one step: true successors `after`, and `obs` from which the next step goes on."""
+        self._returns += reward
+        self._moved |= np.linalg.norm(after["achieved_goal"] - self._start, axis=1) > MOVED
+        for i in np.flatnonzero(ended):
+            self._ended.append((float(info["is_success"][i]), self._returns[i], float(self._moved[i])))
+            self._start[i], self._returns[i], self._moved[i] = obs["achieved_goal"][i], 0.0, False
+
+    def drain(self) -> Metrics:
+        """Means over the ended episodes; empty if none ended."""
+        if not self._ended:
+            return {}
+        success, episode_return, moved = np.mean(self._ended, axis=0)
+        self._ended.clear()
+        return {
+            "rollout/success_rate": float(success),
+            "rollout/return": float(episode_return),
+            "rollout/moved_rate": float(moved),
+        }
+
+
+def train(
+    config: RunConfig, runs_dir: Path, *, threads: int = 2, quiet: bool = False
+) -> tuple[Path, Summary]:
+    """Train one run and record it below `runs_dir`.
+
+    Args:
+        config: the run, in full.
+        runs_dir: where its directory is made.
+        threads: native threads for physics; the result does not depend on it.
+        quiet: no progress bar and no line per evaluation.
+
+    Returns:
+        The run's directory and how it ended.
+
+    Raises:
+        UserError: if the configuration cannot run, the directory is taken, the disk refuses, or training diverges.
+    """
+    clock = Stopwatch()
+    check_config(config)
+    env = envs.make_vec(config.env, config.num_envs, threads=threads)
+    eval_env = envs.make_vec(config.env, min(EVALUATION_COPIES, config.eval_episodes), threads=threads)
+    origin = provenance.collect(
+        threads=threads,
+        autoreset_mode=env.metadata["autoreset_mode"].value,
+        devices=[str(device) for device in jax.devices()],
+    )
+    try:
+        with (
+            RunWriter(runs_dir, configs.to_dict(config), origin) as run,
+            TrainingProgress(config.total_steps, run.path.name, quiet) as progress,
+            interruptible() as interrupted,
+        ):
+            summary = off_policy_loop(config, run, env, eval_env, clock, progress, interrupted)
+            run.finish(summary)
+            return run.path, summary
+    finally:
+        env.close()
+        eval_env.close()
+
+
+def off_policy_loop(
+    config: RunConfig,
+    run: RunWriter,
+    env: Any,
+    eval_env: Any,
+    clock: Stopwatch,
+    progress: TrainingProgress,
+    interrupted: list[int],
+) -> Summary:
+    """Collect with exploration, store, update at the configured ratio, evaluate, record; until a reason to stop."""
+    dims = envs.dims(env)
+    agent = make_agent(config.algo, config.agent, dims, config.seed)
+    replay = ReplayBuffer(config.replay, dims, config.num_envs, env.compute_reward, env.compute_terminated)
+    explore = seeding.generator(config.seed, "random actions")
+    uniform, sampling = RandomPolicy(dims.action, explore), seeding.generator(config.seed, "replay")
+    eval_seeds = seeding.evaluation_env_seeds(config.seed, config.eval_episodes)
+    evaluations: list[EvaluationRow] = []
+    learnt: Metrics = {}
+    step, next_eval, stop = 0, config.eval_every, None
+    obs, _ = env.reset(seed=seeding.training_env_seed(config.seed))
+    rollouts = Rollouts(obs)
+    while stop is None:
+        actions = uniform.act(obs)
+        if step >= config.random_steps:
+            keep = explore.random((config.num_envs, 1)) >= config.random_share
+            actions = np.where(keep, agent.act(obs, deterministic=False), actions)
+        next_obs, reward, terminated, truncated, info = env.step(actions)
+        after = successor(next_obs, info)
+        replay.add(obs, info["applied_action"], reward, after, terminated, truncated)
+        rollouts.add(reward, after, next_obs, terminated | truncated, info)
+        agent.observe(after)
+        obs, step = next_obs, step + config.num_envs
+
+        if replay.transitions and step >= config.random_steps:
+            while agent.updates + config.updates_per_call <= step * config.updates_per_step and not interrupted:
+                learnt = agent.update(replay.sample(config.updates_per_call, config.agent.batch_size, sampling))
+                require_finite(learnt, step, agent.updates)
+        if interrupted:
+            stop = "interrupted"
+        elif step >= config.total_steps:
+            stop = "budget"
+        if step >= next_eval or stop:
+            next_eval = step + config.eval_every
+            run.log_metrics(metrics_row(step, agent.updates, clock, learnt | rollouts.drain()))
+            with clock.pause():
+                evaluations.append(evaluate_and_log(run, agent, eval_env, eval_seeds, step, clock.seconds))
+                run.save_checkpoint(agent.state(), step, agent.updates)
+                progress.evaluated(evaluations[-1])
+            if stop is None and reached(config.until_success, evaluations):
+                stop = "solved"
+        progress.advance(step, agent.updates, clock.seconds)
+    return summary_of(config, stop, evaluations, clock)
+
+
+def metrics_row(step: int, updates: int, clock: Stopwatch, metrics: Metrics) -> MetricsRow:
+    """The metrics of this moment, rates added."""
+    seconds = clock.seconds
+    rates = {
+        "time/steps_per_second": step / seconds,
+        "time/updates_per_second": updates / seconds,
+        "time/updates_per_step": updates / step,
+    }
+    return MetricsRow(step, updates, seconds, metrics | rates)
+
+
+def evaluate_and_log(
+    run: RunWriter, agent: Agent, env: Any, seeds: list[int], step: int, seconds: float
+) -> EvaluationRow:
+    """Play the evaluation episodes greedily and append them to the record."""
+    episodes = play_episodes(agent, env, seeds)
+    row = summarise(episodes, step=step, updates=agent.updates, seconds=seconds)
+    run.log_evaluation(row, episodes)
+    return row
+
+
+def reached(rate: float | None, evaluations: list[EvaluationRow]) -> bool:
+    """Whether the last two evaluations are both at the rate or above."""
+    last_two = evaluations[-2:]
+    return rate is not None and len(last_two) == 2 and all(e.success_rate >= rate for e in last_two)
+
+
+def require_finite(metrics: Metrics, step: int, updates: int) -> None:
+    """Stop at the first NaN or infinity, which every later update would spread.
+
+    Raises:
+        UserError: naming the metrics and the moment.
+    """
+    broken = [name for name, value in metrics.items() if not math.isfinite(value)]
+    if broken:
+        raise UserError(
+            f"Training diverged: {', '.join(broken)} is not finite at step {step}, update {updates}. The record up to "
+            "the last evaluation is intact. Lower --agent.learning-rate, and keep --agent.bound-targets on."
+        )
+
+
+def summary_of(config: RunConfig, stop: str, evaluations: list[EvaluationRow], clock: Stopwatch) -> Summary:
+    """How the run ended, from its last evaluation."""
+    last, seconds = evaluations[-1], clock.seconds
+    solved = None
+    if config.until_success is not None and reached(config.until_success, evaluations):
+        solved = Solved(config.until_success, last.step, last.updates, last.seconds)
+    return Summary(
+        stop_reason=stop,
+        step=last.step,
+        updates=last.updates,
+        seconds=seconds,
+        steps_per_second=last.step / seconds,
+        updates_per_second=last.updates / seconds,
+        evaluation_seconds=clock.paused,
+        solved=solved,
+        final_evaluation=last,
+    )
+
+
+def load_run(path: Path) -> tuple[RunConfig, Agent]:
+    """The configuration and the trained agent of a run's newest checkpoint.
+
+    Raises:
+        UserError: if the record or the checkpoint is not what a run of this version wrote.
+    """
+    reader = RunReader(path)
+    try:
+        config = configs.from_dict(RunConfig, reader.config, str(path / "config.json"))
+    except ValueError as error:
+        raise UserError(f"{error}. The run was made by another version of wellposed.") from error
+    manifest, arrays = reader.load_checkpoint()
+    env = envs.make_vec(config.env)
+    agent = make_agent(config.algo, config.agent, envs.dims(env), config.seed)
+    env.close()
+    agent.load_state(arrays)
+    return config, agent

@@ -1,0 +1,115 @@
+"""The types that cross module borders. One arrow of the data flow, one type.
+
+    env -> GoalObs -> replay -> Batch -> agent -> Metrics -> run record
+
+Shapes: `n` environment copies, `b` transitions of a minibatch, `u` minibatches of one compiled call.
+"""
+
+from typing import Any, NamedTuple, Protocol, runtime_checkable
+
+import numpy as np
+
+# A batch of goal observations: keys "observation" [n, obs_dim], "achieved_goal" [n, goal_dim] and
+# "desired_goal" [n, goal_dim], float64, in the environment's own units (metres for Fetch).
+GoalObs = dict[str, np.ndarray]
+
+# One number per named metric; `wellposed.runs.record.METRICS` says what each name means.
+Metrics = dict[str, float]
+
+
+class Batch(NamedTuple):
+    """Transitions (s, a, r, s', g), float32, leading axes [u, b] from replay and [b] inside a loss.
+
+    `terminated` is 1 where s' has no future. An episode cut by a time limit (`truncated`) has one,
+    so truncation never reaches an agent.
+    """
+
+    observation: Any  # [..., obs_dim]
+    achieved_goal: Any  # [..., goal_dim]
+    action: Any  # [..., action_dim], in [-1, 1]
+    reward: Any  # [...]
+    next_observation: Any  # [..., obs_dim]
+    next_achieved_goal: Any  # [..., goal_dim]
+    desired_goal: Any  # [..., goal_dim]
+    terminated: Any  # [...], 0 or 1
+
+
+class Dims(NamedTuple):
+    """Sizes an agent and a replay buffer need to know of an environment."""
+
+    observation: int
+    goal: int
+    action: int
+    max_episode_steps: int
+
+
+@runtime_checkable
+class Policy(Protocol):
+    """Anything that acts: a trained agent, a scripted oracle, uniform noise."""
+
+    def act(self, obs: GoalObs, deterministic: bool = True) -> np.ndarray:
+        """Actions [n, action_dim] in [-1, 1] for goal observations of n copies."""
+        ...
+
+
+@runtime_checkable
+class Agent(Policy, Protocol):
+    """A policy that learns. It owns no environment, no buffer, no file and no loop."""
+
+    @property
+    def updates(self) -> int:
+        """Gradient updates taken so far."""
+        ...
+
+    def observe(self, obs: GoalObs) -> None:
+        """Take newly collected observations into the input statistics."""
+        ...
+
+    def update(self, batches: Batch) -> Metrics:
+        """Take u gradient updates on minibatches with leading axes [u, b]; returns their mean metrics."""
+        ...
+
+    def state(self) -> dict[str, np.ndarray]:
+        """Everything learnt, as named arrays: what a checkpoint holds."""
+        ...
+
+    def load_state(self, state: dict[str, np.ndarray]) -> None:
+        """Take over a `state`; raises UserError if names or shapes do not fit."""
+        ...
+
+
+class GoalVecEnv(Protocol):
+    """A `gymnasium.vector.VectorEnv` of n copies of a goal environment, with its reward function exposed.
+
+    Autoreset is same-step: when copy i ends, `step` returns the first observation of its next episode and
+    hands the true last one over in `info["final_obs"][i]`. `info["is_success"]` [n] and
+    `info["applied_action"]` [n, action_dim] always speak of the transition just taken.
+    """
+
+    num_envs: int
+    max_episode_steps: int
+    effector: slice | None  # where "observation" holds the end effector's position, if it does
+
+    def reset(self, *, seed: int | list[int] | None = None, options: dict | None = None) -> tuple[GoalObs, dict]: ...
+    def step(self, actions: np.ndarray) -> tuple[GoalObs, np.ndarray, np.ndarray, np.ndarray, dict]: ...
+    def compute_reward(self, achieved_goal: np.ndarray, desired_goal: np.ndarray, info: Any = None) -> np.ndarray: ...
+    def compute_terminated(
+        self, achieved_goal: np.ndarray, desired_goal: np.ndarray, info: Any = None
+    ) -> np.ndarray: ...
+    def is_success(self, achieved_goal: np.ndarray, desired_goal: np.ndarray) -> np.ndarray: ...
+    def close(self) -> None: ...
+
+
+def successor(obs: GoalObs, info: dict) -> GoalObs:
+    """The observations that followed the actions, where same-step autoreset has already moved on.
+
+    For a copy whose episode just ended, `obs` is the start of the next one; its true successor is in
+    `info["final_obs"]`. Returns `obs` itself when no episode ended.
+    """
+    if "final_obs" not in info:
+        return obs
+    result = {key: value.copy() for key, value in obs.items()}
+    for i in np.flatnonzero(info["_final_obs"]):
+        for key in result:
+            result[key][i] = info["final_obs"][i][key]
+    return result
