@@ -3,11 +3,13 @@
 Every stream a run draws from is derived from its seed and a name, so that adding a new consumer of
 randomness never shifts the numbers an old one sees, and nothing ever touches global random state.
 
-Environment copies are seeded with plain integers (Gymnasium's interface). Training and evaluation take
-theirs from disjoint halves of the 31-bit range, so no evaluation episode can have been trained on.
+Environment copies are seeded with plain integers (Gymnasium's interface). Training, the evaluations that
+watch it, and held-out evaluation take theirs from disjoint parts of the 31-bit range: no evaluation episode
+can have been trained on, and none that decided when to stop is counted in a verdict.
 """
 
 import zlib
+from typing import Literal
 
 import numpy as np
 
@@ -35,10 +37,11 @@ def training_env_seed(seed: int) -> int:
     return key_data(seed, "training episodes") % (_HALF - _MAX_COPIES)
 
 
-def evaluation_env_seeds(seed: int, episodes: int) -> list[int]:
-    """One seed per evaluation episode, in [2**30, 2**31): disjoint from every training seed by construction."""
-    draws = generator(seed, "evaluation episodes").choice(_HALF, size=episodes, replace=False)
-    return [_HALF + int(d) for d in draws]
+def evaluation_env_seeds(seed: int, episodes: int, purpose: Literal["monitoring", "held-out"]) -> list[int]:
+    """One seed per evaluation episode: from [2**30, 3 * 2**29) to watch training, above that held out."""
+    start = _HALF if purpose == "monitoring" else _HALF + _HALF // 2
+    draws = generator(seed, f"{purpose} episodes").choice(_HALF // 2, size=episodes, replace=False)
+    return [start + int(d) for d in draws]
 
 
 def pack_generator(rng: np.random.Generator) -> np.ndarray:

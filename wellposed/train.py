@@ -12,6 +12,7 @@ from typing import Any
 
 import jax
 import numpy as np
+import tyro
 
 from wellposed import config as configs
 from wellposed import envs, seeding
@@ -23,7 +24,7 @@ from wellposed.progress import TrainingProgress
 from wellposed.replay import ReplayBuffer, ReplayConfig
 from wellposed.runs import provenance
 from wellposed.runs.record import EvaluationRow, MetricsRow, Solved, Summary
-from wellposed.runs.store import RunReader, RunWriter
+from wellposed.runs.store import RunWriter
 from wellposed.types import Agent, GoalObs, Metrics, successor
 
 EVALUATION_COPIES = 25
@@ -34,8 +35,8 @@ MOVED = 0.01  # metres (goal units) from its start at which an achieved goal cou
 class RunConfig:
     """One training run, in full. Everything that can change its result is here; threads cannot."""
 
-    env: str
-    """Environment id."""
+    env: tyro.conf.Positional[str]
+    """Environment id; `wellposed envs` lists them."""
     algo: str = "sac"
     """Algorithm."""
     seed: int = 0
@@ -64,6 +65,19 @@ class RunConfig:
     """Replay and hindsight."""
 
 
+def default_config(env_id: str) -> RunConfig:
+    """The default recipe for an environment. Tasks differ in budget and in how often they are evaluated, and where
+    the reward is not -1/0 the bound on targets is off.
+
+    Raises:
+        UserError: if there is no such environment.
+    """
+    entry = envs.find(env_id)
+    every = max(800, entry.budget // 25)
+    agent = SACConfig(bound_targets="sparse" in entry.tags)
+    return RunConfig(env_id, total_steps=entry.budget, eval_every=every, agent=agent)
+
+
 def check_config(config: RunConfig) -> None:
     """Refuse a configuration that cannot run.
 
@@ -88,7 +102,7 @@ class Stopwatch:
     """Seconds of training, and of evaluation apart."""
 
     def __init__(self) -> None:
-        self._start, self.paused = time.perf_counter(), 0.0
+        self._start, self.paused = time.perf_counter(), 0.0  # seconds spent inside `pause`
 
     @property
     def seconds(self) -> float:
@@ -210,10 +224,10 @@ def off_policy_loop(
     replay = ReplayBuffer(config.replay, dims, config.num_envs, env.compute_reward, env.compute_terminated)
     explore = seeding.generator(config.seed, "random actions")
     uniform, sampling = RandomPolicy(dims.action, explore), seeding.generator(config.seed, "replay")
-    eval_seeds = seeding.evaluation_env_seeds(config.seed, config.eval_episodes)
-    evaluations: list[EvaluationRow] = []
+    eval_seeds = seeding.evaluation_env_seeds(config.seed, config.eval_episodes, "monitoring")
     learnt: Metrics = {}
     step, next_eval, stop = 0, config.eval_every, None
+    evaluations = [evaluate_and_log(run, agent, eval_env, eval_seeds, step, clock, progress)]
     obs, _ = env.reset(seed=seeding.training_env_seed(config.seed))
     rollouts = Rollouts(obs)
     while stop is None:
@@ -239,10 +253,7 @@ def off_policy_loop(
         if step >= next_eval or stop:
             next_eval = step + config.eval_every
             run.log_metrics(metrics_row(step, agent.updates, clock, learnt | rollouts.drain()))
-            with clock.pause():
-                evaluations.append(evaluate_and_log(run, agent, eval_env, eval_seeds, step, clock.seconds))
-                run.save_checkpoint(agent.state(), step, agent.updates)
-                progress.evaluated(evaluations[-1])
+            evaluations.append(evaluate_and_log(run, agent, eval_env, eval_seeds, step, clock, progress))
             if stop is None and reached(config.until_success, evaluations):
                 stop = "solved"
         progress.advance(step, agent.updates, clock.seconds)
@@ -261,12 +272,16 @@ def metrics_row(step: int, updates: int, clock: Stopwatch, metrics: Metrics) -> 
 
 
 def evaluate_and_log(
-    run: RunWriter, agent: Agent, env: Any, seeds: list[int], step: int, seconds: float
+    run: RunWriter, agent: Agent, env: Any, seeds: list[int], step: int, clock: Stopwatch, progress: TrainingProgress
 ) -> EvaluationRow:
-    """Play the evaluation episodes greedily and append them to the record."""
-    episodes = play_episodes(agent, env, seeds)
-    row = summarise(episodes, step=step, updates=agent.updates, seconds=seconds)
-    run.log_evaluation(row, episodes)
+    """Play the evaluation episodes greedily, append them to the record, save the agent; off the training clock."""
+    with clock.pause():
+        seconds = clock.seconds
+        episodes = play_episodes(agent, env, seeds)
+        row = summarise(episodes, step=step, updates=agent.updates, seconds=seconds)
+        run.log_evaluation(row, episodes)
+        run.save_checkpoint(agent.state(), step, agent.updates)
+        progress.evaluated(row)
     return row
 
 
@@ -307,22 +322,3 @@ def summary_of(config: RunConfig, stop: str, evaluations: list[EvaluationRow], c
         solved=solved,
         final_evaluation=last,
     )
-
-
-def load_run(path: Path) -> tuple[RunConfig, Agent]:
-    """The configuration and the trained agent of a run's newest checkpoint.
-
-    Raises:
-        UserError: if the record or the checkpoint is not what a run of this version wrote.
-    """
-    reader = RunReader(path)
-    try:
-        config = configs.from_dict(RunConfig, reader.config, str(path / "config.json"))
-    except ValueError as error:
-        raise UserError(f"{error}. The run was made by another version of wellposed.") from error
-    manifest, arrays = reader.load_checkpoint()
-    env = envs.make_vec(config.env)
-    agent = make_agent(config.algo, config.agent, envs.dims(env), config.seed)
-    env.close()
-    agent.load_state(arrays)
-    return config, agent

@@ -31,7 +31,7 @@ LOG_STD_RANGE = (-20.0, 2.0)  # as in Stable-Baselines3
 class SACConfig:
     """Settings of the algorithm; the defaults' sources stand beside them."""
 
-    hidden: tuple[int, ...] = (128, 128)
+    hidden: tuple[int, ...] = (128, 128, 128)
     """Width of each hidden layer of actor and critics."""
     gamma: float = 0.95
     """Discount per environment step. robotics_series' sweep on sparse Push: 0.98 costs 11 points."""

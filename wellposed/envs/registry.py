@@ -24,6 +24,7 @@ class EnvEntry:
     make: Callable[..., Any]
     tags: frozenset[str]
     summary: str
+    budget: int  # environment steps that training takes by default
 
 
 _REGISTRY: dict[str, EnvEntry] = {}
@@ -61,7 +62,7 @@ def find(env_id: str) -> EnvEntry:
     names = _gymnasium_ids()
     if ":" in env_id or env_id in names:
         factory = lambda num_envs=1, threads=1, **kwargs: GymGoalVecEnv(env_id, num_envs, **kwargs)  # noqa: E731
-        return EnvEntry(env_id, factory, frozenset({"gymnasium"}), "a Gymnasium environment")
+        return EnvEntry(env_id, factory, frozenset({"gymnasium"}), "a Gymnasium environment", 1_000_000)
     candidates = [*_REGISTRY, *(n for n in names if n not in _REGISTRY and not n.startswith("Fetch"))]
     nearest = difflib.get_close_matches(env_id, candidates, n=3, cutoff=0.5)
     hint = f" Did you mean {', '.join(nearest)}?" if nearest else ""
@@ -106,10 +107,10 @@ def _gymnasium_ids() -> list[str]:
 
 
 _SUMMARIES = {
-    "Reach": "move the hand to a point in space",
-    "Push": "push a block to a point on the table",
-    "Slide": "hit a puck so that it stops out of reach, at a point on a long table",
-    "PickAndPlace": "grasp a block and carry it to a point on the table or in the air",
+    "Reach": ("move the hand to a point in space", 20_000),
+    "Push": ("push a block to a point on the table", 200_000),
+    "Slide": ("hit a puck so that it stops out of reach, at a point on a long table", 1_000_000),
+    "PickAndPlace": ("grasp a block and carry it to a point on the table or in the air", 1_000_000),
 }
 for _task in fetch.TASKS:
     for _dense in (False, True):
@@ -119,6 +120,7 @@ for _task in fetch.TASKS:
                 id=f"Fetch{_task.name}{'Dense' if _dense else ''}-v4",
                 make=partial(FetchVecEnv, _task, dense=_dense),
                 tags=frozenset({"fetch", _reward, *(["object"] if _task.has_object else [])}),
-                summary=f"{_SUMMARIES[_task.name]} ({_reward} reward)",
+                summary=f"{_SUMMARIES[_task.name][0]} ({_reward} reward)",
+                budget=_SUMMARIES[_task.name][1],
             )
         )

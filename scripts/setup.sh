@@ -1,0 +1,46 @@
+#!/bin/sh
+# Set up the environment that `make` uses: a virtual environment with exactly the versions in constraints.txt,
+# and libraries that draw without a screen. Does nothing if both are there already.
+#
+#   PYTHON=python3 VENV=.venv scripts/setup.sh EXTRAS      EXTRAS: dev, or dev,peers
+set -eu
+cd "$(dirname "$0")/.."
+PYTHON=${PYTHON:-python3} VENV=${VENV:-.venv} EXTRAS=${1:-dev}
+
+say() { printf '\033[1m[setup]\033[0m %s\n' "$*"; }
+fail() { say "$*" >&2; exit 1; }
+
+# Drawing needs a software OpenGL. Nothing else does, so a machine that may not install it goes on without video.
+libraries_present() { ldconfig -p | grep -q libOSMesa && ldconfig -p | grep -q libEGL.so.1 && ldconfig -p | grep -q libGL.so.1; }
+install_libraries() {
+    line="apt-get install -y libosmesa6 libegl1 libgl1"
+    if ! command -v apt-get >/dev/null; then sudo=; line=; elif [ "$(id -u)" = 0 ]; then sudo=
+    elif sudo -n true 2>/dev/null; then sudo="sudo -n"; else sudo=; line=; fi
+    if [ -n "$line" ]; then
+        say "installing software rendering: $line"
+        # The index first: on a fresh machine there is none.
+        if $sudo apt-get update -qq && DEBIAN_FRONTEND=noninteractive $sudo $line -qq >/dev/null; then return; fi
+    fi
+    say "software rendering is missing, so there will be no video. To have one, run:"
+    say "    sudo apt-get install -y libosmesa6 libegl1 libgl1"
+}
+libraries_present || install_libraries
+
+fingerprint() { { echo "$EXTRAS"; pwd; cat pyproject.toml constraints.txt; } | sha256sum | cut -d' ' -f1; }
+stamp="$VENV/.wellposed-setup"
+if [ -f "$stamp" ] && [ "$(cat "$stamp")" = "$(fingerprint)" ]; then exit 0; fi
+
+command -v "$PYTHON" >/dev/null || fail "there is no $PYTHON here; install Python 3.11 or newer, or name one: make PYTHON=..."
+"$PYTHON" -c 'import sys; sys.exit(sys.version_info < (3, 11))' ||
+    fail "wellposed needs Python 3.11 or newer; $PYTHON is $("$PYTHON" -V 2>&1). Name another: make PYTHON=python3.12 ..."
+if [ ! -x "$VENV/bin/pip" ]; then
+    say "creating $VENV with $("$PYTHON" -V)"
+    "$PYTHON" -m venv "$VENV" || fail "could not create $VENV; on Debian and Ubuntu: sudo apt-get install -y python3-venv"
+fi
+say "installing the pinned packages of constraints.txt into $VENV (a few hundred megabytes, a minute or two)"
+# PIP_CONSTRAINT also holds for the build of wellposed itself.
+PIP_CONSTRAINT=constraints.txt "$VENV/bin/pip" install --disable-pip-version-check --progress-bar off -e ".[$EXTRAS]" |
+    grep -v -e '^Requirement already' -e '^  ' || true
+"$VENV/bin/python" -c 'import wellposed' || fail "the installation failed; see above. Run make again to go on."
+fingerprint > "$stamp"
+say "done"

@@ -1,0 +1,1 @@
+"""Tables out of run records: arrays and numbers, for figures and for statistics."""

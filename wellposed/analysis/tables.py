@@ -1,0 +1,58 @@
+"""Learning curves of one run or of several seeds, as arrays."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from wellposed import stats
+from wellposed.errors import UserError
+from wellposed.runs.record import EvaluationRow
+
+
+@dataclass(frozen=True)
+class Curve:
+    """Success against environment steps, all arrays [m], with the interval that `interval` names."""
+
+    step: np.ndarray
+    updates: np.ndarray  # gradient updates at each step, mean over runs
+    seconds: np.ndarray  # training seconds at each step, mean over runs
+    success: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+    interval: str
+    per_run: list[tuple[np.ndarray, np.ndarray]]  # (step, success) of each run
+
+
+def learning_curve(runs: list[list[EvaluationRow]]) -> Curve:
+    """The curve of the evaluations of one run (Wilson over its episodes) or of several (bootstrap over runs).
+
+    Several runs are averaged at the steps at which every one of them was evaluated, and nowhere else.
+
+    Raises:
+        UserError: if a run was never evaluated, or the runs share no step.
+    """
+    if not all(runs):
+        raise UserError("A run without a single evaluation has no learning curve; train it longer.")
+    shared = sorted(set.intersection(*({row.step for row in run} for run in runs)))
+    if not shared:
+        raise UserError("These runs were never evaluated at the same step, so they have no common curve.")
+    rows = [[next(r for r in run if r.step == step) for run in runs] for step in shared]
+    success = np.array([[r.success_rate for r in at_step] for at_step in rows])
+    if len(runs) == 1:
+        bounds = [at_step[0].success_ci95 for at_step in rows]
+        interval = f"95 % Wilson interval over {rows[0][0].episodes} episodes"
+    else:
+        estimates = [stats.bootstrap_mean(values) for values in success]
+        bounds = [(e.low, e.high) for e in estimates]
+        interval = f"95 % bootstrap interval over {len(runs)} runs"
+    low, high = np.array(bounds).T
+    return Curve(
+        step=np.array(shared),
+        updates=np.array([np.mean([r.updates for r in at_step]) for at_step in rows]),
+        seconds=np.array([np.mean([r.seconds for r in at_step]) for at_step in rows]),
+        success=success.mean(axis=1),
+        low=low,
+        high=high,
+        interval=interval,
+        per_run=[(np.array([r.step for r in run]), np.array([r.success_rate for r in run])) for run in runs],
+    )

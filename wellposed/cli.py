@@ -1,0 +1,275 @@
+"""The command line. Thin: it reads arguments, calls the laboratory, prints, and sets the exit code.
+
+Heavy imports stand inside the commands, so that `wellposed --help` answers at once.
+"""
+
+import json
+import os
+import re
+import sys
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import tyro
+
+from wellposed.errors import UserError
+
+if TYPE_CHECKING:
+    from wellposed.train import RunConfig
+
+RUNS = Path("runs")
+Positional = tyro.conf.Positional
+JSON_HELP = "write the output as JSON to this file; - for standard output, which it then has to itself"
+JsonFile = Annotated[Path | None, tyro.conf.arg(name="json", metavar="FILE", help=JSON_HELP)]
+Threads = Annotated[int, tyro.conf.arg(help="native threads for physics; results do not depend on it")]
+RunsDir = Annotated[Path, tyro.conf.arg(metavar="DIR", help="directory that holds run directories")]
+
+
+def _emit(data: Any, target: Path | None) -> bool:
+    """Write JSON where it was asked for; True if standard output is taken by it."""
+    if target is None:
+        return False
+    if str(target) == "-":
+        print(json.dumps(data, indent=2, allow_nan=False))
+        return True
+    from wellposed.runs.files import write_json
+
+    write_json(target, data)
+    return False
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0))
+
+
+def _train_command(default: "RunConfig") -> Any:
+    """The train command, its defaults those of the environment that was named."""
+    from wellposed.train import RunConfig
+
+    def train(
+        config: Annotated[RunConfig, tyro.conf.arg(name="")] = default,
+        seeds: Annotated[str | None, tyro.conf.arg(help="several seeds, as 0-4 or 0,2,5; one run each")] = None,
+        runs_dir: RunsDir = RUNS,
+        threads: Threads = _cores(),
+        quiet: Annotated[bool, tyro.conf.arg(help="no progress bar and no line per evaluation")] = False,
+        json_file: JsonFile = None,
+    ) -> int:
+        """Train an agent and record the run; the last line printed is the run's directory.
+
+        Exit code 130 if it was interrupted; what was recorded stays readable.
+        """
+        from wellposed.train import train as run
+
+        results = []
+        for seed in parse_seeds(seeds) if seeds else [config.seed]:
+            path, summary = run(replace(config, seed=seed), runs_dir, threads=threads, quiet=quiet)
+            results.append({"run": str(path), "summary": asdict(summary)})
+            if summary.stop_reason == "interrupted":
+                break
+        if not _emit(results, json_file):
+            for result in results:
+                print(result["run"])
+        return 130 if results[-1]["summary"]["stop_reason"] == "interrupted" else 0
+
+    return train
+
+
+def evaluate(
+    run: Annotated[Positional[Path], tyro.conf.arg(metavar="RUN", help="a run's directory")],
+    episodes: Annotated[int, tyro.conf.arg(help="held-out episodes to play")] = 100,
+    seed: Annotated[int, tyro.conf.arg(help="which held-out episodes; never ones of training")] = 0,
+    threads: Threads = _cores(),
+    json_file: JsonFile = None,
+) -> int:
+    """Play held-out episodes with a run's newest checkpoint, greedily, beside random actions."""
+    from wellposed import verdict
+
+    found = verdict.assess(run, episodes, seed, threads)
+    trained = asdict(found.trained)
+    data = {"env": found.env, "run": str(run), "seed": seed, **trained}
+    data |= {"random": asdict(found.random), "per_episode": [asdict(row) for row in found.per_episode]}
+    if not _emit(data, json_file):
+        print(verdict.sentence(found))
+        print(verdict.baselines(found))
+    return 0
+
+
+def doctor(
+    frame: Annotated[Path | None, tyro.conf.arg(metavar="FILE", help="save the rendered frame here, as PNG")] = None,
+    json_file: JsonFile = None,
+) -> int:
+    """Examine this machine: versions, devices, OpenGL, a frame, determinism, a tiny training. Exit code 1 if unfit."""
+    from wellposed.doctor import examine
+
+    findings, silent = [], str(json_file) == "-"
+    for finding in examine(frame):
+        findings.append(finding)
+        if not silent:
+            mark = "ok  " if finding.ok else ("FAIL" if finding.required else "no  ")
+            print(f"{mark} {finding.name:<24} {finding.detail} ({finding.seconds:.1f} s)", flush=True)
+    fit = all(finding.ok for finding in findings if finding.required)
+    if not _emit({"fit": fit, "findings": [asdict(finding) for finding in findings]}, json_file):
+        print("This machine is fit for the laboratory." if fit else "This machine is not fit; see FAIL above.")
+    return 0 if fit else 1
+
+
+def list_envs(
+    tag: Annotated[str | None, tyro.conf.arg(help="only environments with this tag")] = None,
+    json_file: JsonFile = None,
+) -> int:
+    """List the registered environments; any other Gymnasium goal environment works by its id."""
+    from wellposed import envs
+
+    entries = [entry for entry in envs.registered() if tag is None or tag in entry.tags]
+    if not entries:
+        known = sorted(set().union(*(entry.tags for entry in envs.registered())))
+        raise UserError(f"No environment has the tag {tag!r}; there are {', '.join(known)}.")
+    data = [{"id": e.id, "tags": sorted(e.tags), "summary": e.summary, "budget": e.budget} for e in entries]
+    if not _emit(data, json_file):
+        for row in data:
+            print(f"{row['id']:<28} {', '.join(row['tags']):<24} {row['summary']}")
+    return 0
+
+
+def list_runs(runs_dir: RunsDir = RUNS, json_file: JsonFile = None) -> int:
+    """List the runs below a directory, with status and last evaluation; damaged ones are named, not hidden."""
+    from wellposed.progress import describe_rate
+    from wellposed.runs import store
+
+    rows = []
+    for reader in store.list_runs(runs_dir):
+        row: dict[str, Any] = {"run": str(reader.path), "status": "damaged", "last": None, "problem": None}
+        try:
+            row |= {"config_seed": reader.config["seed"], "status": reader.status}
+            row["last"] = asdict(reader.evaluations[-1]) if reader.evaluations else None
+        except UserError as error:
+            row["problem"] = str(error)
+        rows.append(row)
+    if not _emit(rows, json_file):
+        for row in rows:
+            last = row["last"]
+            result = describe_rate(last["success_rate"], last["success_ci95"]) if last else row["problem"] or "-"
+            print(f"{row['status']:<12} {row['run']}  {result}")
+        if not rows:
+            print(f"No runs below {runs_dir}.")
+    return 0
+
+
+def report(
+    runs: Annotated[Positional[list[Path]], tyro.conf.arg(metavar="RUN...", help="runs that differ in seed only")],
+    out: Annotated[Path, tyro.conf.arg(metavar="FILE", help="the HTML file to write")] = Path("report.html"),
+    video: Annotated[bool, tyro.conf.arg(help="draw the video of the trained policy; takes seconds")] = True,
+    threads: Threads = _cores(),
+) -> int:
+    """Write a self-contained HTML report of finished runs; the last line printed is its path."""
+    from wellposed.report.page import write_report
+
+    if not runs:
+        raise UserError("Name at least one run directory; `wellposed runs` lists them.")
+    print(write_report(runs, out, video=video, threads=threads))
+    return 0
+
+
+def demo(
+    seed: Annotated[int, tyro.conf.arg(help="seed of the run")] = 0,
+    seeds: Annotated[str | None, tyro.conf.arg(help="several seeds, as 0-4 or 0,2,5")] = None,
+    runs_dir: RunsDir = RUNS,
+    threads: Threads = _cores(),
+) -> int:
+    """Proof of life, training on Fetch Reach from sparse rewards, verdict, report; about half a minute."""
+    from wellposed.demo import run_demo
+
+    return run_demo(parse_seeds(seeds) if seeds else [seed], runs_dir, threads)
+
+
+def parse_seeds(text: str) -> list[int]:
+    """`0-4` or `0,2,5` or a mix as a list of seeds.
+
+    Raises:
+        UserError: if it is neither, or a seed comes twice.
+    """
+    seeds: list[int] = []
+    try:
+        for part in text.split(","):
+            first, _, last = part.partition("-")
+            seeds += range(int(first), int(last or first) + 1)
+    except ValueError:
+        seeds = []
+    if not seeds or len(set(seeds)) != len(seeds):
+        raise UserError(f"--seeds takes distinct seeds as 0-4 or 0,2,5, got {text!r}.")
+    return seeds
+
+
+def _default_config(argv: list[str]) -> "RunConfig":
+    """The default configuration of the environment that a `train` command line names.
+
+    It is needed before the line is parsed, because the defaults depend on it.
+
+    Raises:
+        UserError: if the line names none, or an unknown one.
+    """
+    from wellposed.train import default_config
+
+    words = [word for word in argv[1:] if re.search(r"-v\d+$", word)] + [w for w in argv[1:2] if w[0] != "-"]
+    if words:
+        return default_config(words[0])
+    if {"-h", "--help"} & set(argv):
+        return default_config("FetchReach-v4")
+    raise UserError("Name the environment to train on, as in `wellposed train FetchReach-v4`.")
+
+
+def _json_to_stdout(argv: list[str]) -> list[str]:
+    """`--json` without a file means standard output."""
+    result = []
+    for i, word in enumerate(argv):
+        result.append(word)
+        following = argv[i + 1 : i + 2]
+        if word == "--json" and (not following or (following[0].startswith("-") and following[0] != "-")):
+            result.append("-")
+    return result
+
+
+COMMANDS: dict[str, Any] = {
+    "eval": evaluate,
+    "doctor": doctor,
+    "envs": list_envs,
+    "runs": list_runs,
+    "report": report,
+    "demo": demo,
+}
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run a command; a person's mistake gets a sentence on standard error and exit code 1, Ctrl-C gets 130."""
+    argv = _json_to_stdout(sys.argv[1:] if argv is None else argv)
+    try:
+        # Only `train` needs the learner's defaults; asking for them imports JAX.
+        train = _train_command(_default_config(argv)) if argv[:1] == ["train"] else _named_train
+        commands = {"train": train} | COMMANDS
+        return tyro.extras.subcommand_cli_from_dict(
+            commands, prog="wellposed", description=DESCRIPTION, args=argv or ["--help"]
+        )
+    except UserError as error:
+        print(f"wellposed: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("wellposed: stopped. What was recorded before stays readable.", file=sys.stderr)
+        return 130
+    except BrokenPipeError:  # whoever read our output has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+def _named_train() -> int:
+    """Train an agent and record the run: `wellposed train ENV`."""
+    raise AssertionError("only listed; main builds the real command")
+
+
+DESCRIPTION = (
+    "A laboratory for goal-conditioned robot learning: pose the problem, train fast, verify with intervals. "
+    "`wellposed COMMAND --help` explains each command."
+)
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""Reports: figures, videos and a self-contained page out of run records."""

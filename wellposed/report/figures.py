@@ -1,0 +1,72 @@
+"""Figures as SVG text. They take arrays, never runs."""
+
+import io
+
+import matplotlib
+
+matplotlib.use("svg")  # before pyplot: no screen is needed or looked for
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.ticker import FuncFormatter, PercentFormatter
+
+from wellposed.analysis.tables import Curve
+
+INK, FAINT, ACCENT, WARN = "#1d2733", "#8a97a6", "#1667a8", "#c8553d"
+_STYLE = {
+    "font.family": "sans-serif",
+    "font.size": 10,
+    "svg.fonttype": "none",  # text stays text: sharp, selectable, in the page's own font
+    "svg.hashsalt": "wellposed",  # the same data gives the same file
+    "axes.edgecolor": FAINT,
+    "axes.labelcolor": INK,
+    "xtick.color": INK,
+    "ytick.color": INK,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+}
+
+
+def learning_curve(curve: Curve, random_rate: float, solved_rate: float) -> str:
+    """Success against environment steps with its interval; updates and seconds as further axes below.
+
+    `random_rate`: success of random actions; `solved_rate`: share of goals already reached at reset. The curve
+    means nothing below either.
+    """
+    with plt.rc_context(_STYLE):
+        fig, ax = plt.subplots(figsize=(8.6, 4.9))
+        several = len(curve.per_run) > 1
+        if several:
+            for step, success in curve.per_run:
+                ax.plot(step, success, color=ACCENT, alpha=0.35, linewidth=1)
+        ax.fill_between(curve.step, curve.low, curve.high, color=ACCENT, alpha=0.16, linewidth=0)
+        label = f"mean of {len(curve.per_run)} runs" if several else "trained policy, greedy"
+        ax.plot(curve.step, curve.success, color=ACCENT, linewidth=2.2, marker="o", markersize=4, label=label)
+        ax.axhline(random_rate, color=WARN, linewidth=1.2, linestyle="--", label="random actions")
+        ax.axhline(solved_rate, color=FAINT, linewidth=1.2, linestyle=":", label="already solved at reset")
+        ax.set_ylim(-0.03, 1.03)
+        ax.set_xlim(0, curve.step[-1] * 1.01 or 1)
+        ax.yaxis.set_major_formatter(PercentFormatter(1.0))
+        ax.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:,.0f}"))
+        ax.set_ylabel("success at the last step")
+        ax.set_xlabel("environment steps, all copies together", labelpad=2)
+        ax.grid(axis="y", color=FAINT, alpha=0.25, linewidth=0.7)
+        ax.legend(frameon=False, loc="lower left", bbox_to_anchor=(-0.01, 1.0), ncol=3)
+        _axis_below(ax, curve.step, curve.updates, 42, "gradient updates", lambda x: f"{x:,.0f}")
+        _axis_below(ax, curve.step, curve.seconds, 82, "seconds of training", lambda x: f"{x:,.1f}")
+        text = io.StringIO()
+        fig.savefig(text, format="svg", bbox_inches="tight", metadata={"Date": None})
+        plt.close(fig)
+    svg = text.getvalue()
+    return svg[svg.index("<svg") :]
+
+
+def _axis_below(ax: Axes, step: np.ndarray, quantity: np.ndarray, offset: float, label: str, show) -> None:
+    """A further horizontal axis: what `quantity` was at the main axis' ticks, `offset` points below it."""
+    low, high = ax.get_xlim()
+    ticks = [t for t in ax.get_xticks() if low <= t <= min(high, step[-1])]
+    second = ax.secondary_xaxis(0.0)
+    second.spines["bottom"].set_position(("outward", offset))
+    second.spines["bottom"].set_color(FAINT)
+    second.set_xticks(ticks, [show(q) for q in np.interp(ticks, [0, *step], [0, *quantity])])
+    second.set_xlabel(label, labelpad=2)

@@ -1,0 +1,187 @@
+"""The report: one self-contained HTML page out of finished runs. No network, no script, nothing to install."""
+
+import base64
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import jinja2
+from markupsafe import Markup
+
+from wellposed import verdict as verdicts
+from wellposed.analysis.tables import learning_curve
+from wellposed.errors import UserError
+from wellposed.progress import describe_rate
+from wellposed.report import figures
+from wellposed.runs.files import write_whole
+from wellposed.runs.record import EvaluationRow, Provenance, Summary, Verdict
+from wellposed.runs.store import RunReader
+
+_MEASURES = (  # field of EpisodeRow, what a reader calls it, factor, unit, decimals
+    ("episode_return", "return, undiscounted", 1, "", 1),
+    ("final_distance", "distance to the goal at the end", 1000, "mm", 1),
+    ("time_to_success", "steps to the first success", 1, "", 1),
+    ("action_change", "squared change of the action, per step", 1, "", 3),
+    ("peak_action", "largest action component", 1, "", 2),
+    ("path_length", "way of the end effector", 1, "m", 2),
+)
+
+
+def write_report(paths: list[Path], target: Path, *, video: bool = True, threads: int = 2) -> Path:
+    """Write the report of one or several finished runs of one environment and configuration.
+
+    Args:
+        paths: run directories.
+        target: the HTML file.
+        video: whether to draw one; it takes a few seconds.
+        threads: native threads for physics.
+
+    Raises:
+        UserError: if a run is not finished, or they are of different environments or configurations.
+    """
+    readers = [RunReader(path) for path in paths]
+    summaries = [_finished(reader) for reader in readers]
+    configs = [{k: v for k, v in reader.config.items() if k != "seed"} for reader in readers]
+    if any(config != configs[0] for config in configs):
+        raise UserError("These runs differ in more than their seed; write one report for each configuration.")
+    found = [verdicts.stored_verdict(path, threads) for path in paths]
+    clip, why_not = _video(paths[0], threads) if video else (None, "it was not asked for (--no-video).")
+    page = _template().render(
+        **_head(readers, summaries, found),
+        **_figure(readers, found),
+        **_numbers(found[0]),
+        measured_seed=readers[0].config["seed"],
+        **_origin(readers),
+        video=clip,
+        video_missing=why_not,
+        video_caption="Twelve copies, one policy, half speed. Red ball: the goal; green: reached (within 5 cm).",
+        version=version("wellposed"),
+        run_count="one run record" if len(paths) == 1 else f"{len(paths)} run records",
+    )
+    target.parent.mkdir(parents=True, exist_ok=True)
+    write_whole(target, page.encode())
+    return target
+
+
+def _template() -> jinja2.Template:
+    """The page's template; everything put into it is escaped unless it is our own SVG."""
+    loader = jinja2.PackageLoader("wellposed", "report")
+    env = jinja2.Environment(loader=loader, autoescape=True, undefined=jinja2.StrictUndefined)
+    return env.get_template("page.html.j2")
+
+
+def _finished(reader: RunReader) -> Summary:
+    summary = reader.summary
+    if summary is None:
+        raise UserError(f"{reader.path} is {reader.status}, not finished; a report needs a finished run.")
+    return summary
+
+
+def _video(path: Path, threads: int) -> tuple[str | None, str]:
+    """The grid video as base64, or None and the reason."""
+    from wellposed.report.video import grid_video  # only here: it needs OpenGL
+
+    config, agent, _ = verdicts.load_run(path)
+    try:
+        return base64.b64encode(grid_video(agent, config.env, config.seed, threads)).decode(), ""
+    except UserError as error:
+        return None, str(error)
+
+
+def _head(readers: list[RunReader], summaries: list[Summary], found: list[Verdict]) -> dict[str, Any]:
+    """Title, abstract, verdicts and cards."""
+    config, first = readers[0].config, found[0]
+    method = config["algo"].upper() + (" with hindsight" if config["replay"]["k"] else "")
+    lines = [
+        {
+            "sentence": verdicts.sentence(v),
+            "solved": v.trained.success_ci95[0] > 0.9,
+            "detail": f"seed {reader.config['seed']} · {s.seconds:.1f} s of training · {s.step:,} environment steps · "
+            f"{s.updates:,} gradient updates · {_ended(s)}",
+        }
+        for reader, s, v in zip(readers, summaries, found, strict=True)
+    ]
+    cards = [
+        {"value": f"{v:.1%}", "label": f"{label} ({describe_rate(v, ci).split('(')[1]}"}
+        for v, ci, label in (
+            (first.trained.success_rate, first.trained.success_ci95, "success, trained policy"),
+            (first.random.success_rate, first.random.success_ci95, "success, random actions"),
+            (first.trained.already_solved_rate, first.trained.already_solved_ci95, "goals already solved at reset"),
+        )
+    ]
+    abstract = (
+        f"{method} on {config['env']}. Success means: at the last step of the episode, the greedy policy is at its goal. "
+        f"The verdict is over {first.trained.episodes} held-out episodes that neither trained the policy nor decided when "
+        "to stop."
+    )
+    return {"title": f"{config['env']}: {method}", "abstract": abstract, "verdicts": lines, "cards": cards}
+
+
+def _ended(summary: Summary) -> str:
+    """Why training ended, in words."""
+    if summary.solved is not None:
+        return f"stopped at two evaluations in a row at {summary.solved.success_rate:.0%} or above"
+    return {"budget": "the whole budget was used", "interrupted": "interrupted by hand"}[summary.stop_reason]
+
+
+def _figure(readers: list[RunReader], found: list[Verdict]) -> dict[str, Any]:
+    """The learning curve and what its reader must know."""
+    curve = learning_curve([reader.evaluations for reader in readers])
+    svg = figures.learning_curve(curve, found[0].random.success_rate, found[0].trained.already_solved_rate)
+    caption = (
+        f"Success of the greedy policy on fixed monitoring episodes. Band: {curve.interval}. Evaluation takes no "
+        "training time. Below the dashed and dotted lines nothing has been learnt."
+    )
+    return {"curve_svg": Markup(svg), "curve_caption": caption}
+
+
+def _numbers(verdict: Verdict) -> dict[str, Any]:
+    """The table of episode measures, trained beside random."""
+
+    def rate(row: EvaluationRow) -> str:
+        return describe_rate(row.success_rate, row.success_ci95)
+
+    def cell(row: EvaluationRow, field: str, factor: float, unit: str, decimals: int) -> str:
+        if field not in row.means:
+            return "never"
+        estimate = row.means[field]
+        low, high = (factor * bound for bound in estimate.ci95)
+        return f"{factor * estimate.value:.{decimals}f} {unit} ({low:.{decimals}f} to {high:.{decimals}f})"
+
+    both = (verdict.trained, verdict.random)
+    measures = [("success at the last step", *(rate(row) for row in both))]
+    measures += [
+        ("success at any step", *(describe_rate(r.any_success.value, r.any_success.ci95) for r in both)),
+    ]
+    measures += [(name, *(cell(row, field, *rest) for row in both)) for field, name, *rest in _MEASURES]
+    note = (
+        "Rates with Wilson intervals, means with bootstrap intervals, 95 %. Actions are those that reached the "
+        "simulator. Steps to success are over the episodes that succeeded."
+    )
+    rows = [{"name": n, "trained": t, "random": r} for n, t, r in measures]
+    return {"measures": rows, "measures_note": note, "episodes": verdict.trained.episodes}
+
+
+def _origin(readers: list[RunReader]) -> dict[str, Any]:
+    """Configuration and provenance as rows of words."""
+    config = readers[0].config | {"seed": ", ".join(str(reader.config["seed"]) for reader in readers)}
+    flat = [(k, v) for k, v in config.items() if not isinstance(v, dict)]
+    flat += [(f"{k}.{name}", value) for k, v in config.items() if isinstance(v, dict) for name, value in v.items()]
+    return {"configuration": flat, "provenance": _provenance_rows(readers[0].provenance)}
+
+
+def _provenance_rows(p: Provenance) -> list[tuple[str, str]]:
+    dirty = " with uncommitted changes" if p.dirty else ""
+    rows = [
+        ("command", " ".join(p.command)),
+        ("commit", f"{p.commit}{dirty}" if p.commit else "not a git checkout"),
+        ("started", p.started),
+        ("machine", f"{p.cpu}, {p.cores} cores, {p.platform}"),
+        ("devices", ", ".join(p.devices)),
+        ("physics threads", str(p.threads)),
+        ("autoreset", p.autoreset_mode),
+        ("Python", p.python),
+    ]
+    if p.steps_per_second is not None and p.updates_per_second is not None:
+        rows.append(("speed", f"{p.steps_per_second:,.0f} steps/s, {p.updates_per_second:,.0f} updates/s in training"))
+    return rows + [(name, number) for name, number in p.packages.items()]
