@@ -1,0 +1,85 @@
+"""Our Fetch episodes against gymnasium-robotics' own, step by step, with the same seeds and actions."""
+
+import gymnasium as gym
+import gymnasium_robotics
+import numpy as np
+import pytest
+
+from wellposed.envs import make_vec
+from wellposed.envs.scripted import ProportionalReach, RandomPolicy, ScriptedPickAndPlace, ScriptedPush
+from wellposed.types import successor
+
+gym.register_envs(gymnasium_robotics)
+
+COPIES, EPISODES = 5, 4  # of each of two policies: 40 episodes a task
+TOLERANCE = 1e-12
+ORACLES = {
+    "Reach": ProportionalReach,
+    "Push": ScriptedPush,
+    "Slide": ScriptedPush,
+    "PickAndPlace": ScriptedPickAndPlace,
+}
+
+
+class Difference:
+    """The largest difference of any observation, and how many rewards and successes disagreed."""
+
+    def __init__(self):
+        self.observation, self.reward, self.flags, self.moved = 0.0, 0, 0, 0
+
+    def observe(self, ours: dict, i: int, theirs: dict) -> None:
+        for key in theirs:
+            self.observation = max(self.observation, float(np.abs(ours[key][i] - theirs[key]).max()))
+
+
+def play_side_by_side(env_id: str, policy, steps: int, dtype: type, seed: int = 11) -> Difference:
+    """Play `steps` steps of our copies and as many original environments; the policy sees our observations."""
+    found = Difference()
+    ours = make_vec(env_id, COPIES, threads=2)
+    theirs = [gym.make(env_id) for _ in range(COPIES)]
+    obs, _ = ours.reset(seed=seed)
+    for i, env in enumerate(theirs):
+        found.observe(obs, i, env.reset(seed=seed + i)[0])
+    for _ in range(steps):
+        actions = policy.act(obs).astype(dtype)
+        before = obs
+        obs, reward, terminated, truncated, info = ours.step(actions)
+        after = successor(obs, info)
+        found.moved += int((np.abs(after["achieved_goal"] - before["achieved_goal"]).max(axis=1) > 1e-3).sum())
+        for i, env in enumerate(theirs):
+            other, other_reward, other_terminated, other_truncated, other_info = env.step(actions[i])
+            found.observe(after, i, other)
+            found.reward += reward[i] != other_reward
+            found.flags += info["is_success"][i] != other_info["is_success"]
+            found.flags += (terminated[i], truncated[i]) != (other_terminated, other_truncated)
+            if other_truncated:
+                found.observe(obs, i, env.reset()[0])
+    ours.close()
+    return found
+
+
+@pytest.mark.parametrize("suffix", ["", "Dense"])
+@pytest.mark.parametrize("task", ORACLES)
+def test_random_episodes_are_those_of_gymnasium_robotics(task, suffix):
+    policy = RandomPolicy(4, np.random.default_rng(1))
+    found = play_side_by_side(f"Fetch{task}{suffix}-v4", policy, 50 * EPISODES, np.float32)
+    assert found.observation <= TOLERANCE
+    assert found.reward == found.flags == 0
+
+
+@pytest.mark.parametrize("task", ORACLES)
+def test_contact_episodes_are_those_of_gymnasium_robotics(task):
+    found = play_side_by_side(f"Fetch{task}-v4", ORACLES[task](), 50 * EPISODES, np.float32)
+    assert found.observation <= TOLERANCE
+    assert found.reward == found.flags == 0
+    assert found.moved > 50, "the oracle moved nothing, so no contact was compared"
+
+
+def test_actions_in_double_precision_and_beyond_the_bounds_are_treated_alike():
+    class Wild:
+        def act(self, obs, deterministic=True, rng=np.random.default_rng(2)):  # noqa: B008
+            return rng.uniform(-2, 2, (COPIES, 4))
+
+    found = play_side_by_side("FetchPickAndPlace-v4", Wild(), 60, np.float64)
+    assert found.observation <= TOLERANCE
+    assert found.reward == found.flags == 0

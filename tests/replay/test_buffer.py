@@ -1,0 +1,170 @@
+"""The replay's promises, on toy episodes whose numbers tell where they come from."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from wellposed.envs import goals
+from wellposed.replay import ReplayBuffer, ReplayConfig
+from wellposed.types import Dims
+
+THRESHOLD = 0.5
+DIMS = Dims(observation=2, goal=1, action=1, max_episode_steps=8)
+
+
+def reward(achieved, desired):
+    return goals.sparse_reward(achieved, desired, THRESHOLD)
+
+
+def terminated(achieved, desired):
+    return goals.success(achieved, desired, THRESHOLD)
+
+
+def make(capacity=60, strategy="future", k=4, num_envs=1, dims=DIMS) -> ReplayBuffer:
+    return ReplayBuffer(ReplayConfig(capacity, strategy, k), dims, num_envs, reward, terminated)
+
+
+def state(episode: int, t: int, goal: float) -> dict:
+    """State t of an episode: the observation says which, the achieved goal is 100 episode + t."""
+    achieved = np.array([[100.0 * episode + t]])
+    return {"observation": np.array([[episode, t]], float), "achieved_goal": achieved, "desired_goal": np.array([[goal]])}
+
+
+def play(buffer: ReplayBuffer, episode: int, length: int, goal: float = -1.0, ends: str = "truncated") -> None:
+    """Feed one episode; its action is 0.1 t."""
+    for t in range(length):
+        obs, after = state(episode, t, goal), state(episode, t + 1, goal)
+        last = np.array([t == length - 1])
+        flags = (last, ~last & False) if ends == "terminated" else (last & False, last)
+        r = reward(after["achieved_goal"], after["desired_goal"])
+        buffer.add(obs, np.array([[0.1 * t]]), r, after, *flags)
+
+
+def test_a_five_step_episode_by_hand():
+    """Goal 3: the episode 0 1 2 3 4 5 passes it; 'final' relabels with 5."""
+    buffer = make(strategy="final", k=1)
+    play(buffer, episode=0, length=5, goal=3.0)
+    batch = buffer.sample(1, 4000, np.random.default_rng(0))
+    relabelled, original = np.s_[0, :2000], np.s_[0, 2000:]
+    t = batch.observation[..., 1]
+    assert set(t[0]) == {0, 1, 2, 3, 4}
+    assert np.array_equal(batch.next_observation[..., 1], t + 1)
+    assert np.array_equal(batch.next_achieved_goal[..., 0], t + 1)
+    assert np.allclose(batch.action[..., 0], 0.1 * t)
+    assert (batch.desired_goal[original] == 3).all()
+    assert (batch.desired_goal[relabelled] == 5).all()
+    assert np.array_equal(batch.reward[original], np.where(t[original] == 2, 0, -1))
+    assert np.array_equal(batch.reward[relabelled], np.where(t[relabelled] == 4, 0, -1))
+    # Recorded: it never terminated. Relabelled: the environment's own test says where it would have.
+    assert (batch.terminated[original] == 0).all()
+    assert np.array_equal(batch.terminated[relabelled], t[relabelled] == 4)
+
+
+def test_a_relabelled_transition_does_not_keep_its_old_termination():
+    """Stable-Baselines3 #627: the episode ended at its goal, the new goal is not reached there."""
+    buffer = make(strategy="episode", k=9)
+    play(buffer, episode=0, length=4, goal=4.0, ends="terminated")
+    batch = buffer.sample(1, 1000, np.random.default_rng(0))
+    last = batch.observation[0, :900, 1] == 3
+    elsewhere = last & (batch.desired_goal[0, :900, 0] != 4)
+    assert elsewhere.any()
+    assert (batch.terminated[0, :900][elsewhere] == 0).all()
+    assert (batch.reward[0, :900][elsewhere] == -1).all()
+
+
+episodes = st.lists(st.integers(1, DIMS.max_episode_steps), min_size=1, max_size=25)
+
+
+@settings(max_examples=60, deadline=None)
+@given(episodes, st.sampled_from(["future", "final", "episode"]), st.integers(0, 2**32))
+def test_goals_never_leave_their_episode_nor_look_back(lengths, strategy, seed):
+    buffer = make(strategy=strategy, k=4, capacity=40)
+    for i, length in enumerate(lengths):
+        play(buffer, i, length)
+    batch = buffer.sample(2, 50, np.random.default_rng(seed))
+    episode, t = batch.observation[:, :40, 0], batch.observation[:, :40, 1]
+    goal_episode, goal_time = np.divmod(batch.desired_goal[:, :40, 0], 100)
+    assert np.array_equal(goal_episode, episode)
+    assert (batch.desired_goal[:, 40:] == -1).all()
+    if strategy != "episode":
+        assert (goal_time > t).all()
+    if strategy == "final":
+        assert np.array_equal(goal_time, np.array(lengths)[episode.astype(int)])
+
+
+@settings(max_examples=60, deadline=None)
+@given(episodes, st.integers(0, 2**32))
+def test_a_transition_relabelled_with_its_own_goal_gives_back_its_recorded_reward(lengths, seed):
+    rng = np.random.default_rng(seed)
+    buffer = make(k=0)
+    for i, length in enumerate(lengths):
+        play(buffer, i, length, goal=100.0 * i + rng.integers(0, 9), ends=rng.choice(["terminated", "truncated"]))
+    batch = buffer.sample(1, 64, rng)
+    achieved, desired = batch.next_achieved_goal[0], batch.desired_goal[0]
+    assert np.array_equal(batch.reward[0], reward(achieved, desired))
+
+
+@settings(max_examples=40, deadline=None)
+@given(episodes.filter(lambda lengths: sum(lengths) > 30))
+def test_every_transition_on_a_wrapped_ring_is_reachable_and_no_other(lengths):
+    buffer = make(capacity=30, k=0)
+    for i, length in enumerate(lengths):
+        play(buffer, i, length)
+    kept: list[tuple[int, int]] = []
+    rows = 0
+    for i in reversed(range(len(lengths))):  # the newest whole episodes that fit
+        rows += lengths[i] + 1
+        if rows > 30:
+            break
+        kept += [(i, t) for t in range(lengths[i])]
+    batch = buffer.sample(1, 3000, np.random.default_rng(0))
+    seen = {(int(e), int(t)) for e, t in batch.observation[0]}
+    assert seen == set(kept)
+    assert buffer.transitions == len(kept)
+
+
+def test_transitions_are_drawn_uniformly_whatever_the_episode_length():
+    buffer = make(k=0)
+    play(buffer, 0, 1)
+    play(buffer, 1, 8)
+    batch = buffer.sample(1, 40_000, np.random.default_rng(0))
+    assert (batch.observation[0, :, 0] == 0).mean() == pytest.approx(1 / 9, abs=0.01)
+
+
+def test_copies_do_not_mix_their_episodes():
+    buffer = make(num_envs=2, k=1)
+    for t in range(6):
+        pair = [state(7, t, -1), state(8, t, -1)], [state(7, t + 1, -1), state(8, t + 1, -1)]
+        obs, after = ({k: np.concatenate([s[k] for s in one]) for k in one[0]} for one in pair)
+        ended = np.array([t in (2, 5), t == 5])
+        buffer.add(obs, np.zeros((2, 1)), np.full(2, -1.0), after, ended & False, ended)
+    batch = buffer.sample(1, 500, np.random.default_rng(0))
+    assert np.array_equal(batch.observation[0, :, 0], batch.next_observation[0, :, 0])
+    assert np.array_equal(batch.observation[0, :250, 0], batch.desired_goal[0, :250, 0] // 100)
+
+
+def test_episodes_under_way_stay_outside_and_can_be_discarded():
+    buffer = make()
+    play(buffer, 0, 3)
+    buffer.add(state(1, 0, -1), np.zeros((1, 1)), np.array([-1.0]), state(1, 1, -1), *np.zeros((2, 1), bool))
+    assert buffer.transitions == 3
+    buffer.discard_open_episodes()
+    play(buffer, 2, 8)
+    batch = buffer.sample(1, 500, np.random.default_rng(0))
+    assert set(batch.observation[0, :, 0]) == {0.0, 2.0}
+
+
+def test_sampling_repeats_with_its_generator():
+    buffer = make()
+    play(buffer, 0, 8)
+    first, second = (buffer.sample(2, 16, np.random.default_rng(3)) for _ in range(2))
+    assert all(np.array_equal(a, b) for a, b in zip(first, second, strict=True))
+    assert all(array.dtype == np.float32 for array in first)
+
+
+def test_an_empty_replay_and_one_too_small_are_refused():
+    with pytest.raises(ValueError, match="no finished episode"):
+        make().sample(1, 4, np.random.default_rng(0))
+    with pytest.raises(ValueError, match="holds no episode of 8 steps"):
+        make(capacity=8)
