@@ -3,6 +3,7 @@
 
 PYTHON ?= python3
 VENV ?= .venv
+PEERS ?= .venv-peers
 BIN := $(VENV)/bin
 RUN := PYTHON=$(PYTHON) VENV=$(VENV) scripts/setup.sh
 
@@ -15,11 +16,10 @@ help:           ## list the targets
 demo: setup     ## set up; proof of life, train Fetch Reach from sparse rewards, verdict, report
 	@$(BIN)/wellposed demo
 
-test: setup     ## set up; style, types, tests
-	@$(MAKE) --no-print-directory lint
+test: setup     ## set up; run the tests
 	$(BIN)/pytest -n 2
 
-lint:           ## style and types of an environment that is set up
+lint: setup     ## style and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/pyright
@@ -28,15 +28,15 @@ setup:          ## create or refresh the environment; does nothing if it is curr
 	@$(RUN) dev
 
 peers:          ## a second environment, with Stable-Baselines3, SBX, EnvPool and PyTorch
-	@PYTHON=$(PYTHON) VENV=.venv-peers scripts/setup.sh dev,peers
+	@PYTHON=$(PYTHON) VENV=$(PEERS) scripts/setup.sh dev,peers
 
 test-peers: peers ## the comparisons with Stable-Baselines3, run live
-	.venv-peers/bin/pytest tests/peers -n 0
+	$(PEERS)/bin/pytest tests/peers -n 0
 
 bench: peers    ## side-by-side measurements with the peers, as ratios of one run
-	.venv-peers/bin/python -m benchmarks.stepping
-	.venv-peers/bin/python -m benchmarks.sampling
-	.venv-peers/bin/python -m benchmarks.time_to_success
+	$(PEERS)/bin/python -m benchmarks.stepping
+	$(PEERS)/bin/python -m benchmarks.sampling
+	$(PEERS)/bin/python -m benchmarks.time_to_success
 
 lock:           ## pin every dependency anew into constraints.txt (see CONTRIBUTING.md)
 	PYTHON=$(PYTHON) scripts/lock.sh

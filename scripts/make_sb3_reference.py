@@ -1,6 +1,6 @@
 """Store what Stable-Baselines3's SAC computes on stated weights, batches and noise, for tests without PyTorch.
 
-    make peers && .venv-peers/bin/python scripts/make_sb3_reference.py
+make peers && .venv-peers/bin/python scripts/make_sb3_reference.py
 """
 
 import sys

@@ -4,7 +4,7 @@ import pytest
 
 from wellposed import config
 from wellposed.agents.sac import SACConfig
-from wellposed.train import RunConfig
+from wellposed.training import RunConfig
 
 DEFAULT = RunConfig("FetchReach-v4")
 

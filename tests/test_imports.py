@@ -23,7 +23,7 @@ LAYERS = {
     "wellposed.replay": 3,
     "wellposed.agents": 4,
     "wellposed.evaluate": 5,
-    "wellposed.train": 6,
+    "wellposed.training": 6,
     "wellposed.verdict": 7,
     "wellposed.analysis": 7,
     "wellposed.report": 8,

@@ -16,9 +16,10 @@ import tyro
 from wellposed.errors import UserError
 
 if TYPE_CHECKING:
-    from wellposed.train import RunConfig
+    from wellposed.training import RunConfig
 
 RUNS = Path("runs")
+CORES = len(os.sched_getaffinity(0))
 Positional = tyro.conf.Positional
 JSON_HELP = "write the output as JSON to this file; - for standard output, which it then has to itself"
 JsonFile = Annotated[Path | None, tyro.conf.arg(name="json", metavar="FILE", help=JSON_HELP)]
@@ -39,19 +40,15 @@ def _emit(data: Any, target: Path | None) -> bool:
     return False
 
 
-def _cores() -> int:
-    return len(os.sched_getaffinity(0))
-
-
 def _train_command(default: "RunConfig") -> Any:
     """The train command, its defaults those of the environment that was named."""
-    from wellposed.train import RunConfig
+    from wellposed.training import RunConfig
 
     def train(
         config: Annotated[RunConfig, tyro.conf.arg(name="")] = default,
         seeds: Annotated[str | None, tyro.conf.arg(help="several seeds, as 0-4 or 0,2,5; one run each")] = None,
         runs_dir: RunsDir = RUNS,
-        threads: Threads = _cores(),
+        threads: Threads = CORES,
         quiet: Annotated[bool, tyro.conf.arg(help="no progress bar and no line per evaluation")] = False,
         json_file: JsonFile = None,
     ) -> int:
@@ -59,7 +56,7 @@ def _train_command(default: "RunConfig") -> Any:
 
         Exit code 130 if it was interrupted; what was recorded stays readable.
         """
-        from wellposed.train import train as run
+        from wellposed.training import train as run
 
         results = []
         for seed in parse_seeds(seeds) if seeds else [config.seed]:
@@ -79,7 +76,7 @@ def evaluate(
     run: Annotated[Positional[Path], tyro.conf.arg(metavar="RUN", help="a run's directory")],
     episodes: Annotated[int, tyro.conf.arg(help="held-out episodes to play")] = 100,
     seed: Annotated[int, tyro.conf.arg(help="which held-out episodes; never ones of training")] = 0,
-    threads: Threads = _cores(),
+    threads: Threads = CORES,
     json_file: JsonFile = None,
 ) -> int:
     """Play held-out episodes with a run's newest checkpoint, greedily, beside random actions."""
@@ -160,7 +157,7 @@ def report(
     runs: Annotated[Positional[list[Path]], tyro.conf.arg(metavar="RUN...", help="runs that differ in seed only")],
     out: Annotated[Path, tyro.conf.arg(metavar="FILE", help="the HTML file to write")] = Path("report.html"),
     video: Annotated[bool, tyro.conf.arg(help="draw the video of the trained policy; takes seconds")] = True,
-    threads: Threads = _cores(),
+    threads: Threads = CORES,
 ) -> int:
     """Write a self-contained HTML report of finished runs; the last line printed is its path."""
     from wellposed.report.page import write_report
@@ -175,7 +172,7 @@ def demo(
     seed: Annotated[int, tyro.conf.arg(help="seed of the run")] = 0,
     seeds: Annotated[str | None, tyro.conf.arg(help="several seeds, as 0-4 or 0,2,5")] = None,
     runs_dir: RunsDir = RUNS,
-    threads: Threads = _cores(),
+    threads: Threads = CORES,
 ) -> int:
     """Proof of life, training on Fetch Reach from sparse rewards, verdict, report; about half a minute."""
     from wellposed.demo import run_demo
@@ -209,7 +206,7 @@ def _default_config(argv: list[str]) -> "RunConfig":
     Raises:
         UserError: if the line names none, or an unknown one.
     """
-    from wellposed.train import default_config
+    from wellposed.training import default_config
 
     words = [word for word in argv[1:] if re.search(r"-v\d+$", word)] + [w for w in argv[1:2] if w[0] != "-"]
     if words:

@@ -7,7 +7,7 @@ from pathlib import Path
 from wellposed import verdict
 from wellposed.doctor import examine
 from wellposed.report.page import write_report
-from wellposed.train import RunConfig, train
+from wellposed.training import RunConfig, train
 
 TARGET = 0.98
 

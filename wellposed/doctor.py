@@ -19,7 +19,7 @@ from wellposed.errors import UserError
 from wellposed.evaluate import play_episodes
 from wellposed.replay import ReplayConfig
 from wellposed.runs.provenance import PACKAGES, cpu_name
-from wellposed.train import RunConfig, train
+from wellposed.training import RunConfig, train
 from wellposed.verdict import load_run
 
 

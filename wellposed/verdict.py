@@ -13,7 +13,7 @@ from wellposed.progress import describe_rate
 from wellposed.runs.files import read_json, write_json
 from wellposed.runs.record import EpisodeRow, EvaluationRow, Verdict, decode, encode
 from wellposed.runs.store import RunReader
-from wellposed.train import EVALUATION_COPIES, RunConfig
+from wellposed.training import EVALUATION_COPIES, RunConfig
 from wellposed.types import Agent, Policy
 
 EPISODES = 100

@@ -1,5 +1,7 @@
 """Our update on the weights, batch and noise of a Stable-Baselines3 case, compared array by array."""
 
+from typing import Any, cast
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -42,7 +44,9 @@ def compare(case: Case, config: SACConfig | None = None) -> dict[str, float]:
         batch = Transition(*(jnp.asarray(case[f"batch/{field}"]) for field in Transition._fields))
         noise = jnp.asarray(case["noise/next"]), jnp.asarray(case["noise/here"])
         learner = _learner(case, config)
-        errors = {f"{k} loss": relative_error(v, case[f"loss/{k}"]) for k, v in _losses(config, learner, batch, noise).items()}
+        errors = {
+            f"{k} loss": relative_error(v, case[f"loss/{k}"]) for k, v in _losses(config, learner, batch, noise).items()
+        }
         after, _ = jax.jit(update_step, static_argnums=0)(config, learner, batch, noise)
         return errors | _weight_errors(after.nets, case, learn)
 
@@ -72,7 +76,7 @@ def _learner(case: Case, config: SACConfig) -> Learner:
 
     log_temperature = jnp.asarray(case.get("before/log_temperature", np.log(TEMPERATURE)))
     critics, targets = (mlp("critic0"), mlp("critic1")), (mlp("target0"), mlp("target1"))
-    nets, opt = Networks(mlp("actor"), critics, targets, log_temperature), optax.adam(config.learning_rate)
+    nets, opt = Networks(mlp("actor"), critics, targets, log_temperature), cast(Any, optax.adam(config.learning_rate))
     states = (opt.init(nets.actor), opt.init(nets.critics), opt.init(nets.log_temperature))
     return Learner(nets, *states, jax.random.key(0))
 

@@ -104,11 +104,11 @@ def _train_once(model: SAC, batch: dict[str, np.ndarray], noise: dict[str, np.nd
         dones=tensor["terminated"][:, None],
         rewards=tensor["reward"][:, None],
     )
-    model.replay_buffer.sample = lambda *args, **kwargs: samples  # type: ignore[union-attr, method-assign]
+    model.replay_buffer.sample = lambda *_, **__: samples  # type: ignore[union-attr, method-assign]
     model.set_logger(Logger(None, []))
     draws = iter([noise["here"], noise["next"]])  # the order in which SB3's train() samples its policy
     original = torch.distributions.normal._standard_normal
-    torch.distributions.normal._standard_normal = lambda *args, **kwargs: torch.as_tensor(next(draws))
+    torch.distributions.normal._standard_normal = lambda *_, **__: torch.as_tensor(next(draws))
     try:
         model.train(gradient_steps=1, batch_size=BATCH)
     finally:

@@ -52,7 +52,9 @@ def test_no_noise_is_the_deterministic_policy():
 
 def test_targets_stop_at_the_bounds_of_the_return():
     agent = SAC(SACConfig(hidden=(8,), gamma=0.9), DIMS, seed=0)
-    batch = Transition(jnp.ones((4, 7)), jnp.zeros((4, 2)), jnp.array([-50.0, 50, -1, -1]), jnp.ones((4, 7)), jnp.zeros(4))
+    batch = Transition(
+        jnp.ones((4, 7)), jnp.zeros((4, 2)), jnp.array([-50.0, 50, -1, -1]), jnp.ones((4, 7)), jnp.zeros(4)
+    )
     bounded = soft_target(agent.config, agent.learner.nets, batch, jnp.zeros((4, 2)))
     assert bounded[0] == pytest.approx(-10)
     assert bounded[1] == 0

@@ -5,8 +5,8 @@ import pytest
 pytest.importorskip("torch")
 pytest.importorskip("stable_baselines3")
 
-from tests.agents import sb3_case  # noqa: E402
-from tests.agents.sb3_oracle import make_case  # noqa: E402
+from tests.agents import sb3_case
+from tests.agents.sb3_oracle import make_case
 
 
 @pytest.mark.parametrize("seed", range(5))

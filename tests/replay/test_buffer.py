@@ -1,5 +1,7 @@
 """The replay's promises, on toy episodes whose numbers tell where they come from."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -21,14 +23,18 @@ def terminated(achieved, desired):
     return goals.success(achieved, desired, THRESHOLD)
 
 
-def make(capacity=60, strategy="future", k=4, num_envs=1, dims=DIMS) -> ReplayBuffer:
+def make(capacity=60, strategy: Any = "future", k=4, num_envs=1, dims=DIMS) -> ReplayBuffer:
     return ReplayBuffer(ReplayConfig(capacity, strategy, k), dims, num_envs, reward, terminated)
 
 
 def state(episode: int, t: int, goal: float) -> dict:
     """State t of an episode: the observation says which, the achieved goal is 100 episode + t."""
     achieved = np.array([[100.0 * episode + t]])
-    return {"observation": np.array([[episode, t]], float), "achieved_goal": achieved, "desired_goal": np.array([[goal]])}
+    return {
+        "observation": np.array([[episode, t]], float),
+        "achieved_goal": achieved,
+        "desired_goal": np.array([[goal]]),
+    }
 
 
 def play(buffer: ReplayBuffer, episode: int, length: int, goal: float = -1.0, ends: str = "truncated") -> None:

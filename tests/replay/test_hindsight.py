@@ -22,7 +22,9 @@ def test_episode_goals_come_from_the_episode(moment, seed):
     assert ((goals >= 1) & (goals <= length)).all()
 
 
-@pytest.mark.parametrize(("strategy", "expected"), [("future", {3, 4, 5}), ("episode", {1, 2, 3, 4, 5}), ("final", {5})])
+@pytest.mark.parametrize(
+    ("strategy", "expected"), [("future", {3, 4, 5}), ("episode", {1, 2, 3, 4, 5}), ("final", {5})]
+)
 def test_every_allowed_moment_is_drawn_equally_often(strategy, expected):
     n = 30_000
     t, length = np.full(n, 2), np.full(n, 5)

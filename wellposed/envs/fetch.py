@@ -6,6 +6,9 @@ drawn. `fetch_vec` steps it. The model files are the ones gymnasium-robotics shi
 Source of the tasks: Plappert et al. (2018), "Multi-Goal Reinforcement Learning", arXiv 1802.09464.
 """
 
+# mujoco's compiled half has no stubs:
+# pyright: reportAttributeAccessIssue=false
+
 import importlib.util
 from dataclasses import dataclass
 from functools import cache
@@ -13,6 +16,8 @@ from pathlib import Path
 
 import mujoco
 import numpy as np
+
+from wellposed.errors import UserError
 
 SUBSTEPS = 20  # physics steps of 2 ms per environment step: control at 25 Hz
 DISTANCE_THRESHOLD = 0.05  # metres
@@ -54,7 +59,8 @@ TASKS = (REACH, PUSH, SLIDE, PICK_AND_PLACE)
 def model_path(task: FetchTask) -> Path:
     """Where gymnasium-robotics keeps the task's MJCF; found without importing the package."""
     spec = importlib.util.find_spec("gymnasium_robotics")
-    assert spec is not None and spec.origin is not None, "gymnasium-robotics is a declared dependency"
+    if spec is None or spec.origin is None:
+        raise UserError("gymnasium-robotics is not installed, and its model files are needed. Run `make setup`.")
     return Path(spec.origin).parent / "envs" / "assets" / "fetch" / task.model_file
 
 

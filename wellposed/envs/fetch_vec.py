@@ -5,6 +5,9 @@ them. What makes this faster is that nothing is looked up by name while stepping
 model, and physics runs outside the GIL.
 """
 
+# mujoco's compiled half has no stubs:
+# pyright: reportAttributeAccessIssue=false
+
 from typing import Any
 
 import gymnasium as gym
@@ -55,7 +58,11 @@ class FetchVecEnv(gym.vector.VectorEnv):
     are displacements per environment step of 40 ms (m or rad), as in gymnasium-robotics.
     """
 
-    metadata = {"autoreset_mode": gym.vector.AutoresetMode.SAME_STEP, "render_fps": 25, "render_modes": []}
+    metadata: dict[str, Any] = {  # noqa: RUF012
+        "autoreset_mode": gym.vector.AutoresetMode.SAME_STEP,
+        "render_fps": 25,
+        "render_modes": [],
+    }
     effector = slice(0, 3)
 
     def __init__(

@@ -25,7 +25,7 @@ class GymGoalVecEnv(gym.vector.VectorEnv):
     environment received. Actions are in [-1, 1] and scaled to the environment's own bounds.
     """
 
-    metadata = {"autoreset_mode": gym.vector.AutoresetMode.SAME_STEP, "render_modes": []}
+    metadata: dict[str, Any] = {  # noqa: RUF012"autoreset_mode": gym.vector.AutoresetMode.SAME_STEP, "render_modes": []}
     effector = None
 
     def __init__(self, env_id: str, num_envs: int = 1, **kwargs: Any):
@@ -50,7 +50,7 @@ class GymGoalVecEnv(gym.vector.VectorEnv):
 
     def reset(self, *, seed: int | list[int] | None = None, options: dict | None = None) -> tuple[GoalObs, dict]:
         """Start a new episode in every copy; copy i takes seed + i, or its own of a list."""
-        return self._envs.reset(seed=seed, options=options)
+        return self._envs.reset(seed=seed, options=options)  # type: ignore[arg-type]
 
     def step(self, actions: np.ndarray) -> tuple[GoalObs, np.ndarray, np.ndarray, np.ndarray, dict]:
         """Step every copy with actions [num_envs, action_dim] in [-1, 1].

@@ -4,6 +4,9 @@
 part that costs. Each copy has its own `MjData`; the model is shared and never written after construction.
 """
 
+# mujoco's compiled half has no stubs:
+# pyright: reportAttributeAccessIssue=false
+
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 

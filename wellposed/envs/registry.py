@@ -61,8 +61,9 @@ def find(env_id: str) -> EnvEntry:
         )
     names = _gymnasium_ids()
     if ":" in env_id or env_id in names:
-        factory = lambda num_envs=1, threads=1, **kwargs: GymGoalVecEnv(env_id, num_envs, **kwargs)  # noqa: E731
-        return EnvEntry(env_id, factory, frozenset({"gymnasium"}), "a Gymnasium environment", 1_000_000)
+        return EnvEntry(
+            env_id, partial(_make_gym, env_id), frozenset({"gymnasium"}), "a Gymnasium environment", 1_000_000
+        )
     candidates = [*_REGISTRY, *(n for n in names if n not in _REGISTRY and not n.startswith("Fetch"))]
     nearest = difflib.get_close_matches(env_id, candidates, n=3, cutoff=0.5)
     hint = f" Did you mean {', '.join(nearest)}?" if nearest else ""
@@ -96,6 +97,12 @@ def dims(env: Any) -> Dims:
         action=env.single_action_space.shape[0],
         max_episode_steps=env.max_episode_steps,
     )
+
+
+def _make_gym(env_id: str, num_envs: int, threads: int, **kwargs: Any) -> GymGoalVecEnv:
+    """Other environments step their copies one after another: `threads` is accepted and means nothing."""
+    del threads
+    return GymGoalVecEnv(env_id, num_envs, **kwargs)
 
 
 def _gymnasium_ids() -> list[str]:

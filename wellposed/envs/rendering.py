@@ -3,6 +3,9 @@
 Rendering has its own model and data, so it can neither slow nor change the physics.
 """
 
+# mujoco's compiled half has no stubs:
+# pyright: reportAttributeAccessIssue=false
+
 import importlib
 import os
 import subprocess
@@ -75,9 +78,7 @@ class FetchRenderer:
         mujoco.mj_comPos(self._model, self._data)
         mujoco.mj_camlight(self._model, self._data)  # without it the lamps stay in the origin
         everything = mujoco.mjtCatBit.mjCAT_ALL.value
-        mujoco.mjv_updateScene(
-            self._model, self._data, self._options, None, self._camera, everything, self._scene
-        )
+        mujoco.mjv_updateScene(self._model, self._data, self._options, None, self._camera, everything, self._scene)
         self._add_ball(goal, _REACHED if reached else _WANTED)
         rect, image = mujoco.MjrRect(0, 0, self.size, self.size), np.empty((self.size, self.size, 3), np.uint8)
         mujoco.mjr_render(rect, self._scene, self._gl)

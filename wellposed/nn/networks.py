@@ -1,11 +1,16 @@
 """Multilayer perceptrons. Plain matrices, so that what trains is what is written."""
 
 from collections.abc import Sequence
+from itertools import pairwise
+from typing import Any, TypeVar
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import optax
 from jax import Array
+
+Tree = TypeVar("Tree")
 
 
 class MLP(eqx.Module):
@@ -20,7 +25,7 @@ class MLP(eqx.Module):
     def __init__(self, sizes: Sequence[int], key: Array):
         """`sizes`: input, hidden layers, output."""
         self.weights, self.biases = [], []
-        for fan_in, fan_out in zip(sizes[:-1], sizes[1:], strict=True):
+        for fan_in, fan_out in pairwise(sizes):
             key, weight_key, bias_key = jax.random.split(key, 3)
             bound = fan_in**-0.5
             self.weights.append(jax.random.uniform(weight_key, (fan_in, fan_out), minval=-bound, maxval=bound))
@@ -39,7 +44,14 @@ def twin(sizes: Sequence[int], key: Array) -> tuple[MLP, MLP]:
     return MLP(sizes, first), MLP(sizes, second)
 
 
-def polyak(target: eqx.Module, online: eqx.Module, tau: float) -> eqx.Module:
+def descend(optimiser: Any, gradient: Tree, state: Any, parameters: Tree) -> tuple[Tree, Any]:
+    """One optimiser step: the new parameters, and the optimiser's new state."""
+    step, state = optimiser.update(gradient, state)
+    moved: Any = optax.apply_updates(parameters, step)  # type: ignore[arg-type]
+    return moved, state
+
+
+def polyak(target: Tree, online: Tree, tau: float) -> Tree:
     """target <- (1 - tau) target + tau online, leaf by leaf."""
     return jax.tree.map(lambda t, o: (1 - tau) * t + tau * o, target, online)
 

@@ -28,7 +28,7 @@ class ReplayConfig:
     strategy: Strategy = "future"
     """Where a hindsight goal comes from: future (strictly later in the episode), final, or episode."""
     k: int = 4
-    """Hindsight goals for each original one; k/(k+1) of a batch is relabelled. 0 turns hindsight off. Source: HER, section 4.5."""
+    """Hindsight goals for each original one: k/(k+1) of a batch is relabelled, 0 is off. Source: HER, section 4.5."""
 
 
 class ReplayBuffer:
@@ -45,9 +45,7 @@ class ReplayBuffer:
         ValueError: if the capacity does not hold one episode.
     """
 
-    def __init__(
-        self, config: ReplayConfig, dims: Dims, num_envs: int, reward: GoalFunction, terminated: GoalFunction
-    ):
+    def __init__(self, config: ReplayConfig, dims: Dims, num_envs: int, reward: GoalFunction, terminated: GoalFunction):
         if config.capacity < dims.max_episode_steps + 1:
             raise ValueError(f"a capacity of {config.capacity} rows holds no episode of {dims.max_episode_steps} steps")
         self.config, self.dims = config, dims

@@ -25,6 +25,7 @@ def future(t: np.ndarray, length: np.ndarray, rng: np.random.Generator) -> np.nd
 
 def final(t: np.ndarray, length: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """The episode's last state, L."""
+    del t, rng
     return length
 
 

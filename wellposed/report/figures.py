@@ -1,6 +1,8 @@
 """Figures as SVG text. They take arrays, never runs."""
 
 import io
+from collections.abc import Callable
+from typing import Any
 
 import matplotlib
 
@@ -13,7 +15,7 @@ from matplotlib.ticker import FuncFormatter, PercentFormatter
 from wellposed.analysis.tables import Curve
 
 INK, FAINT, ACCENT, WARN = "#1d2733", "#8a97a6", "#1667a8", "#c8553d"
-_STYLE = {
+_STYLE: Any = {
     "font.family": "sans-serif",
     "font.size": 10,
     "svg.fonttype": "none",  # text stays text: sharp, selectable, in the page's own font
@@ -61,7 +63,9 @@ def learning_curve(curve: Curve, random_rate: float, solved_rate: float) -> str:
     return svg[svg.index("<svg") :]
 
 
-def _axis_below(ax: Axes, step: np.ndarray, quantity: np.ndarray, offset: float, label: str, show) -> None:
+def _axis_below(
+    ax: Axes, step: np.ndarray, quantity: np.ndarray, offset: float, label: str, show: Callable[[float], str]
+) -> None:
     """A further horizontal axis: what `quantity` was at the main axis' ticks, `offset` points below it."""
     low, high = ax.get_xlim()
     ticks = [t for t in ax.get_xticks() if low <= t <= min(high, step[-1])]

@@ -17,7 +17,9 @@ from wellposed.runs.files import write_whole
 from wellposed.runs.record import EvaluationRow, Provenance, Summary, Verdict
 from wellposed.runs.store import RunReader
 
-_MEASURES = (  # field of EpisodeRow, what a reader calls it, factor, unit, decimals
+_MEASURES: tuple[
+    tuple[str, str, float, str, int], ...
+] = (  # field of EpisodeRow, what a reader calls it, factor, unit, decimals
     ("episode_return", "return, undiscounted", 1, "", 1),
     ("final_distance", "distance to the goal at the end", 1000, "mm", 1),
     ("time_to_success", "steps to the first success", 1, "", 1),
@@ -110,9 +112,9 @@ def _head(readers: list[RunReader], summaries: list[Summary], found: list[Verdic
         )
     ]
     abstract = (
-        f"{method} on {config['env']}. Success means: at the last step of the episode, the greedy policy is at its goal. "
-        f"The verdict is over {first.trained.episodes} held-out episodes that neither trained the policy nor decided when "
-        "to stop."
+        f"{method} on {config['env']}. Success means: at the last step of the episode, the greedy policy is at its "
+        f"goal. The verdict is over {first.trained.episodes} held-out episodes that neither trained the policy nor "
+        "decided when to stop."
     )
     return {"title": f"{config['env']}: {method}", "abstract": abstract, "verdicts": lines, "cards": cards}
 
@@ -153,7 +155,7 @@ def _numbers(verdict: Verdict) -> dict[str, Any]:
     measures += [
         ("success at any step", *(describe_rate(r.any_success.value, r.any_success.ci95) for r in both)),
     ]
-    measures += [(name, *(cell(row, field, *rest) for row in both)) for field, name, *rest in _MEASURES]
+    measures += [(name, *(cell(row, field, f, unit, n) for row in both)) for field, name, f, unit, n in _MEASURES]
     note = (
         "Rates with Wilson intervals, means with bootstrap intervals, 95 %. Actions are those that reached the "
         "simulator. Steps to success are over the episodes that succeeded."

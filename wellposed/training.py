@@ -121,10 +121,10 @@ class Stopwatch:
 
 @contextmanager
 def interruptible() -> Iterator[list[int]]:
-    """Inside, the first Ctrl-C or SIGTERM only fills the list, so that the loop can end cleanly; a second one raises."""
+    """Inside, the first Ctrl-C or SIGTERM only fills the list, so that the loop ends cleanly; a second one raises."""
     caught: list[int] = []
 
-    def handle(number: int, frame: Any) -> None:
+    def handle(number: int, _frame: Any) -> None:
         if caught:
             raise KeyboardInterrupt
         caught.append(number)
@@ -169,9 +169,7 @@ class Rollouts:
         }
 
 
-def train(
-    config: RunConfig, runs_dir: Path, *, threads: int = 2, quiet: bool = False
-) -> tuple[Path, Summary]:
+def train(config: RunConfig, runs_dir: Path, *, threads: int = 2, quiet: bool = False) -> tuple[Path, Summary]:
     """Train one run and record it below `runs_dir`.
 
     Args:

@@ -1,0 +1,93 @@
+"""The report: complete, self-contained, and safe to open."""
+
+import re
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from wellposed.analysis.tables import learning_curve
+from wellposed.demo import demo_config
+from wellposed.envs import rendering
+from wellposed.errors import UserError
+from wellposed.report import figures
+from wellposed.report.page import write_report
+from wellposed.runs.store import RunReader
+from wellposed.training import train
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("runs")
+    return [train(replace(demo_config(seed), total_steps=400), folder, quiet=True)[0] for seed in (0, 1)]
+
+
+def test_a_report_holds_verdict_curve_video_configuration_and_provenance(runs, tmp_path):
+    page = write_report(runs[:1], tmp_path / "deep" / "report.html").read_text()
+    for part in (
+        "FetchReach-v4: ",
+        "95 % CI",
+        "<svg",
+        "data:video/mp4;base64,",
+        "agent.gamma",
+        "gymnasium-robotics",
+        "commit",
+    ):
+        assert part in page, part
+    assert "seconds of training" in page
+    assert "gradient updates" in page
+    assert "already solved at reset" in page
+    assert "random actions" in page
+
+
+def test_nothing_in_it_is_fetched_or_run(runs, tmp_path):
+    page = write_report(runs, tmp_path / "r.html", video=False).read_text()
+    assert "<script" not in page
+    addresses = re.findall(r'(?:src|href)="([^"]*)"', page)
+    assert all(address.startswith(("data:", "#")) for address in addresses), addresses
+    assert "No video: it was not asked for" in page
+    assert "seed 0" in page
+    assert "seed 1" in page
+
+
+def test_without_opengl_the_report_says_why_there_is_no_video(runs, tmp_path, monkeypatch):
+    monkeypatch.setattr(rendering, "probe_backend", lambda _: "not here")
+    page = write_report(runs[:1], tmp_path / "r.html").read_text()
+    assert "No video: No OpenGL back-end works here" in page
+    assert "apt-get install" in page
+
+
+def test_what_comes_from_outside_is_escaped(runs, tmp_path, monkeypatch):
+    wicked = "<script>alert(1)</script>"
+    real: Any = RunReader.provenance.fget
+    monkeypatch.setattr(RunReader, "provenance", property(lambda self: replace(real(self), command=[wicked])))
+    page = write_report(runs[:1], tmp_path / "r.html", video=False).read_text()
+    assert wicked not in page
+    assert "&lt;script&gt;" in page
+
+
+def test_runs_of_different_configurations_are_not_averaged(runs, tmp_path):
+    other, _ = train(replace(demo_config(0), total_steps=200), tmp_path, quiet=True)
+    with pytest.raises(UserError, match="differ in more than their seed"):
+        write_report([runs[0], other], tmp_path / "r.html", video=False)
+
+
+def test_a_curve_of_several_runs_is_taken_where_all_of_them_were_evaluated(runs):
+    first, second = (RunReader(path).evaluations for path in runs)
+    curve = learning_curve([first, second[:-1]])
+    assert curve.step.tolist() == [row.step for row in second[:-1]]
+    assert np.allclose(
+        curve.success, [(a.success_rate + b.success_rate) / 2 for a, b in zip(first, second[:-1], strict=False)]
+    )
+    assert (curve.low <= curve.success).all()
+    assert (curve.success <= curve.high).all()
+    alone = learning_curve([first])
+    assert tuple(alone.low) == tuple(row.success_ci95[0] for row in first)
+    with pytest.raises(UserError, match="no learning curve"):
+        learning_curve([first, []])
+
+
+def test_the_same_curve_draws_the_same_figure(runs):
+    curve = learning_curve([RunReader(runs[0]).evaluations])
+    assert figures.learning_curve(curve, 0.0, 0.05) == figures.learning_curve(curve, 0.0, 0.05)

@@ -1,0 +1,154 @@
+"""The training loop: it repeats, keeps its ratio, stops when told, and learns."""
+
+import json
+import os
+import signal
+import threading
+import time
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from wellposed.agents.sac import SACConfig
+from wellposed.demo import demo_config
+from wellposed.errors import UserError
+from wellposed.runs.store import RunReader
+from wellposed.training import RunConfig, default_config, reached, train
+from wellposed.verdict import assess, load_run
+
+TINY = RunConfig(
+    env="FetchReach-v4", total_steps=600, num_envs=4, random_steps=200, eval_every=200, eval_episodes=4,
+    agent=SACConfig(hidden=(16, 16), batch_size=32),
+)  # fmt: skip
+
+
+def weights(path) -> dict[str, np.ndarray]:
+    return RunReader(path).load_checkpoint()[1]
+
+
+def rows(path) -> list[tuple]:
+    """Evaluations without their timing."""
+    return [(e.step, e.updates, e.success_rate, e.means) for e in RunReader(path).evaluations]
+
+
+def test_the_same_seed_gives_the_same_weights_and_evaluations_on_any_number_of_threads(tmp_path):
+    paths = [train(TINY, tmp_path / str(t), threads=t, quiet=True)[0] for t in (1, 2)]
+    first, second = (weights(path) for path in paths)
+    assert all(np.array_equal(first[name], second[name]) for name in first)
+    assert rows(paths[0]) == rows(paths[1])
+
+
+def test_another_seed_gives_other_weights(tmp_path):
+    first, second = (weights(train(replace(TINY, seed=s), tmp_path, quiet=True)[0]) for s in (0, 1))
+    assert not np.array_equal(first["learner.nets.actor.weights[0]"], second["learner.nets.actor.weights[0]"])
+
+
+@pytest.mark.parametrize("ratio", [0.25, 1.0])
+def test_the_ratio_of_updates_to_steps_is_kept(tmp_path, ratio):
+    _, summary = train(replace(TINY, updates_per_step=ratio), tmp_path, quiet=True)
+    assert summary.step == 600
+    assert ratio * summary.step - TINY.updates_per_call < summary.updates <= ratio * summary.step
+
+
+def test_the_demonstration_learns_reach_and_says_when(tmp_path):
+    path, summary = train(demo_config(seed=0), tmp_path, quiet=True)
+    assert summary.stop_reason == "solved"
+    assert summary.solved is not None
+    assert summary.solved.step == summary.step < 5000
+    verdict = assess(path)
+    assert verdict.trained.success_rate >= 0.98
+    assert verdict.random.success_rate < 0.2
+    assert verdict.trained.episodes == 100
+
+
+def test_without_hindsight_nothing_is_learnt_in_the_same_time(tmp_path):
+    config = demo_config(seed=0)
+    no_hindsight = replace(config, total_steps=1000, replay=replace(config.replay, k=0))
+    assert train(no_hindsight, tmp_path, quiet=True)[1].final_evaluation.success_rate < 0.9
+
+
+def test_two_evaluations_in_a_row_are_asked_for(tmp_path):
+    evaluations = RunReader(train(TINY, tmp_path, quiet=True)[0]).evaluations
+    low, high = (replace(evaluations[0], success_rate=rate) for rate in (0.5, 1.0))
+    assert reached(0.98, [low, high, high])
+    assert not reached(0.98, [high, low, high])
+    assert not reached(0.98, [high])
+    assert not reached(None, [high, high])
+
+
+def test_an_interrupted_run_is_saved_and_says_so(tmp_path):
+    """Ctrl-C in the middle: the loop ends cleanly, with a checkpoint of the moment."""
+    threading.Timer(6.0, lambda: os.kill(os.getpid(), signal.SIGINT)).start()
+    path, summary = train(replace(TINY, total_steps=10**7, eval_every=10**6), tmp_path, quiet=True)
+    assert summary.stop_reason == "interrupted"
+    assert RunReader(path).load_checkpoint()[0].step == summary.step
+    assert RunReader(path).status == "finished"
+
+
+def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_the_record(tmp_path):
+    config = replace(TINY, agent=replace(TINY.agent, learning_rate=1e30, bound_targets=False))
+    with pytest.raises(UserError, match=r"diverged: .*not finite at step"):
+        train(config, tmp_path, quiet=True)
+    (path,) = tmp_path.iterdir()
+    assert RunReader(path).status == "interrupted"
+    assert RunReader(path).evaluations[0].step == 0
+
+
+def test_the_record_holds_what_it_promises(tmp_path):
+    path, summary = train(TINY, tmp_path, quiet=True)
+    reader = RunReader(path)
+    assert path.name.startswith("FetchReach-v4_sac_")
+    assert path.name.endswith("_s0")
+    assert [e.step for e in reader.evaluations] == [0, 200, 400, 600]
+    assert [m.step for m in reader.metrics] == [200, 400, 600]
+    assert {"train/critic_loss", "rollout/success_rate"} <= reader.metrics[-1].metrics.keys()
+    assert reader.summary == summary
+    provenance = reader.provenance
+    assert provenance.packages["mujoco"].startswith("3.")
+    assert provenance.updates_per_second == summary.updates_per_second
+    assert len((path / "episodes.jsonl").read_text().splitlines()) == 4 * TINY.eval_episodes
+    assert list((path / "tensorboard").glob("events*"))
+    assert len(list((path / "checkpoints").glob("*.safetensors"))) == 2
+    assert json.loads((path / "config.json").read_text())["config"]["env"] == "FetchReach-v4"
+    config, agent, manifest = load_run(path)
+    assert config == TINY
+    assert agent.updates == manifest.updates == summary.updates
+
+
+def test_any_other_goal_environment_trains_through_the_same_loop(tmp_path):
+    config = replace(TINY, env="PointMaze_UMaze-v3", num_envs=2, total_steps=800, random_steps=600, eval_every=800)
+    path, summary = train(config, tmp_path, quiet=True)
+    assert summary.updates > 0
+    assert assess(path, episodes=3).trained.episodes == 3
+
+
+def test_dense_rewards_are_not_bounded_by_those_of_the_sparse_ones():
+    assert default_config("FetchReach-v4").agent.bound_targets
+    assert not default_config("FetchReachDense-v4").agent.bound_targets
+    assert not default_config("HandReach-v3").agent.bound_targets
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"total_steps": -5}, "--total-steps must be greater than 0"),
+        ({"num_envs": 0}, "--num-envs must be greater than 0"),
+        ({"until_success": 98.0}, "--until-success is a share between 0 and 1"),
+        ({"seed": -1}, "--seed and --random-steps must not be negative"),
+        ({"algo": "dqn"}, "no algorithm 'dqn'"),
+        ({"env": "FetchReech-v4"}, "Did you mean FetchReach-v4"),
+    ],
+)
+def test_a_configuration_that_cannot_run_is_refused_before_anything_is_written(tmp_path, change, message):
+    with pytest.raises(UserError, match=message):
+        train(replace(TINY, **change), tmp_path / "runs", quiet=True)
+    assert not (tmp_path / "runs").exists()
+
+
+def test_evaluation_takes_no_training_time(tmp_path):
+    began = time.perf_counter()
+    _, summary = train(replace(TINY, eval_every=50, eval_episodes=25), tmp_path, quiet=True)
+    wall = time.perf_counter() - began
+    assert summary.evaluation_seconds > 0.5
+    assert summary.seconds + summary.evaluation_seconds == pytest.approx(wall, abs=0.5)

@@ -1,0 +1,70 @@
+"""wellposed: a laboratory for goal-conditioned robot learning.
+
+    import wellposed as wp
+
+    envs = wp.make_vec("FetchReach-v4", num_envs=4, threads=2)       # a gymnasium.vector.VectorEnv
+    config = wp.default_config("FetchReach-v4")                       # a frozen dataclass
+    run, summary = wp.train(config, "runs")                           # a recorded run
+    verdict = wp.assess(run, episodes=100)                            # held-out episodes, with intervals
+    wp.write_report([run], "report.html")                             # one self-contained page
+
+What is named here is loaded when it is first used, so that importing the package costs nothing.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from wellposed.agents import SACConfig
+    from wellposed.envs import make_vec, registered
+    from wellposed.errors import UserError
+    from wellposed.evaluate import play_episodes, summarise
+    from wellposed.replay import ReplayBuffer, ReplayConfig
+    from wellposed.report.page import write_report
+    from wellposed.runs.store import RunReader, list_runs
+    from wellposed.training import RunConfig, default_config, train
+    from wellposed.verdict import assess, load_run
+
+_HOME = {
+    "ReplayBuffer": "replay",
+    "ReplayConfig": "replay",
+    "RunConfig": "training",
+    "RunReader": "runs.store",
+    "SACConfig": "agents",
+    "UserError": "errors",
+    "assess": "verdict",
+    "default_config": "training",
+    "list_runs": "runs.store",
+    "load_run": "verdict",
+    "make_vec": "envs",
+    "play_episodes": "evaluate",
+    "registered": "envs",
+    "summarise": "evaluate",
+    "train": "training",
+    "write_report": "report.page",
+}
+
+__all__ = [
+    "ReplayBuffer",
+    "ReplayConfig",
+    "RunConfig",
+    "RunReader",
+    "SACConfig",
+    "UserError",
+    "assess",
+    "default_config",
+    "list_runs",
+    "load_run",
+    "make_vec",
+    "play_episodes",
+    "registered",
+    "summarise",
+    "train",
+    "write_report",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'wellposed' has no attribute {name!r}")
+    return getattr(importlib.import_module(f"wellposed.{_HOME[name]}"), name)
