@@ -9,5 +9,5 @@ trap 'rm -rf "$work"' EXIT
 "$work/venv/bin/pip" install --disable-pip-version-check -q hatchling==1.33.0 -e '.[dev,peers]'
 {
     echo "# Every version that is installed, exactly. Made by \`make lock\`; do not edit by hand."
-    "$work/venv/bin/pip" freeze --all --exclude-editable --exclude pip --exclude setuptools | sed -e 's/+cpu$//' | sort -f
+    "$work/venv/bin/pip" freeze --all --exclude-editable --exclude pip | sed -e 's/+cpu$//' | sort -f
 } > constraints.txt

@@ -90,20 +90,20 @@ def test_a_restored_state_goes_on_bit_for_bit_in_a_fresh_environment(env_id):
     fresh.reset(seed=99)
     trace(fresh, moves[:7])
     restored = fresh.set_state(state)
-    assert np.array_equal(restored["observation"], state["observation"])
+    assert np.array_equal(restored["desired_goal"], state["desired_goal"])
     assert np.array_equal(trace(fresh, moves[20:]), expected)
 
 
 @everywhere
-def test_the_hands_pose_belongs_to_the_state(env_id):
-    """It cannot be recomputed: a restored state whose hand is off by a micrometre goes another way."""
+def test_the_readings_belong_to_the_state(env_id):
+    """They cannot be recomputed: a restored state whose hand is off by a micrometre goes another way."""
     env = envs.make_vec(env_id, 1)
     env.reset(seed=5)
     moves = actions(1, 40)
     trace(env, moves[:20])
     state = env.get_state()
     expected = trace(env, moves[20:])
-    env.set_state(state | {"hand_pose": state["hand_pose"] + 1e-6})
+    env.set_state(state | {"readings": state["readings"] + 1e-6})
     assert not np.array_equal(trace(env, moves[20:]), expected)
 
 

@@ -1,49 +1,17 @@
-"""N copies of a Fetch task, stepped together: Gymnasium's VectorEnv on native threads.
+"""N copies of a Fetch task, stepped together on native threads: Gymnasium's VectorEnv."""
 
-Episodes equal those of gymnasium-robotics v4 with the same MuJoCo, seed and actions; the tests compare
-them. What makes this faster is that nothing is looked up by name while stepping, all copies share one
-model, and physics runs outside the GIL.
-"""
-
-# mujoco's compiled half has no stubs:
-# pyright: reportAttributeAccessIssue=false
-
+from collections.abc import Iterable
 from typing import Any
 
 import gymnasium as gym
-import mujoco
 import numpy as np
 from gymnasium.utils import seeding
 from gymnasium.vector.utils import batch_space
 
-from wellposed.envs import fetch, goals
+from wellposed.envs import fetch, fetch_sim, goals
 from wellposed.envs.physics import Physics
 from wellposed.seeding import pack_generator, unpack_generator
 from wellposed.types import GoalObs
-
-
-class _Copy:
-    """One simulation with the views and scratch memory that its step touches, made once."""
-
-    __slots__ = ("data", "fingers", "jacobians", "mocap_pos", "mocap_quat", "qvel", "velocities")
-
-    def __init__(self, scene: fetch.FetchScene, data: mujoco.MjData, velocity: np.ndarray):
-        """`velocity` [9] is where the copy's hand linear, object linear and object angular velocities go."""
-        self.data = data
-        self.fingers = data.qpos[scene.finger_qpos]
-        self.qvel = data.qvel
-        self.mocap_pos, self.mocap_quat = data.mocap_pos[0], data.mocap_quat[0]
-        self.jacobians = [np.zeros((3, scene.model.nv)) for _ in range(3)]
-        self.velocities = [velocity[:3], velocity[3:6], velocity[6:]]
-
-    def read_velocities(self, scene: fetch.FetchScene) -> None:
-        """Site velocities as Jacobian times `qvel`, like the original: `cvel` would lag where sites do."""
-        hand, linear, angular = self.jacobians
-        mujoco.mj_jacSite(scene.model, self.data, hand, None, scene.grip_site)
-        if scene.task.has_object:
-            mujoco.mj_jacSite(scene.model, self.data, linear, angular, scene.object_site)
-        for jacobian, velocity in zip(self.jacobians, self.velocities, strict=True):
-            np.dot(jacobian, self.qvel, out=velocity)
 
 
 class FetchVecEnv(gym.vector.VectorEnv):
@@ -86,14 +54,12 @@ class FetchVecEnv(gym.vector.VectorEnv):
         self.observation_space = batch_space(self.single_observation_space, num_envs)
         self.action_space = batch_space(self.single_action_space, num_envs)
         self._dt = fetch.SUBSTEPS * self.scene.model.opt.timestep
-        self._velocity = np.zeros((num_envs, 9))
-        self._copies = [_Copy(self.scene, d, v) for d, v in zip(self.physics.data, self._velocity, strict=True)]
-        self._obs = {"observation": np.zeros((num_envs, obs_dim))} | {
-            key: np.zeros((num_envs, 3)) for key in ("achieved_goal", "desired_goal")
-        }
-        # The hand's pose as the last physics step left it. It lags `qpos` by one substep where the gripper
-        # is free, so it cannot be recomputed from a restored state and belongs to the state itself.
-        self._hand_pose = np.zeros((num_envs, 7))
+        # What the last step left behind. Where the gripper is free it lags `qpos` by one substep, so it cannot be
+        # recomputed from a restored state and belongs to the state itself.
+        self._readings = np.zeros((num_envs, fetch_sim.readings_width(task)))
+        pairs = zip(self.physics.data, self._readings, strict=True)
+        self._copies = [fetch_sim.FetchSimulation(self.scene, data, row) for data, row in pairs]
+        self._goals = np.zeros((num_envs, 3))
         self._elapsed = np.zeros(num_envs, np.int64)
         self._rngs = [seeding.np_random(None)[0] for _ in range(num_envs)]
 
@@ -105,7 +71,7 @@ class FetchVecEnv(gym.vector.VectorEnv):
                 raise ValueError(f"{self.num_envs} copies need {self.num_envs} seeds, got {len(seeds)}")
             self._rngs = [seeding.np_random(s)[0] for s in seeds]
         self._reset_copies(range(self.num_envs))
-        return self._copy_obs(), {}
+        return self._observe(), {}
 
     def step(self, actions: np.ndarray) -> tuple[GoalObs, np.ndarray, np.ndarray, np.ndarray, dict]:
         """One environment step (40 ms) of every copy with actions [num_envs, 4] in [-1, 1], clipped as by the original.
@@ -121,7 +87,8 @@ class FetchVecEnv(gym.vector.VectorEnv):
         applied = np.clip(actions, -1.0, 1.0)
         self._advance(applied)
         self._elapsed += 1
-        achieved, desired = self._obs["achieved_goal"], self._obs["desired_goal"]
+        obs = self._observe()
+        achieved, desired = obs["achieved_goal"], obs["desired_goal"]
         reward = self.compute_reward(achieved, desired).astype(np.float64)
         terminated = np.zeros(self.num_envs, bool)  # a Fetch task never ends by itself
         truncated = self._elapsed >= self.max_episode_steps
@@ -130,9 +97,10 @@ class FetchVecEnv(gym.vector.VectorEnv):
         info |= {"applied_action": applied, "_applied_action": everywhere}
         ended = np.flatnonzero(terminated | truncated)
         if ended.size:
-            self._hand_over(ended, info)
+            self._hand_over(obs, ended, info)
             self._reset_copies(ended)
-        return self._copy_obs(), reward, terminated, truncated, info
+            obs = self._observe()
+        return obs, reward, terminated, truncated, info
 
     def compute_reward(self, achieved_goal: np.ndarray, desired_goal: np.ndarray, info: Any = None) -> np.ndarray:
         """The reward [n] of having achieved `achieved_goal` [n, 3] when `desired_goal` [n, 3] was wanted."""
@@ -152,10 +120,11 @@ class FetchVecEnv(gym.vector.VectorEnv):
         """Everything the next step and the next reset depend on: physics, goals, clocks, random streams."""
         return {
             "physics": self.physics.get_state(),
-            "hand_pose": self._hand_pose.copy(),
+            "readings": self._readings.copy(),
+            "desired_goal": self._goals.copy(),
             "elapsed": self._elapsed.copy(),
             "rng": np.stack([pack_generator(rng) for rng in self._rngs]),
-        } | self._copy_obs()
+        }
 
     def set_state(self, state: dict[str, np.ndarray]) -> GoalObs:
         """Go on from a `get_state`, bit for bit; returns the observations of that moment.
@@ -167,97 +136,50 @@ class FetchVecEnv(gym.vector.VectorEnv):
         if {k: v.shape for k, v in state.items()} != {k: v.shape for k, v in current.items()}:
             raise ValueError("this state belongs to another task or another number of copies")
         self.physics.set_state(state["physics"])
-        self._hand_pose[:] = state["hand_pose"]
+        self._readings[:] = state["readings"]
+        self._goals[:] = state["desired_goal"]
         self._elapsed[:] = state["elapsed"]
         for rng, packed in zip(self._rngs, state["rng"], strict=True):
             unpack_generator(rng, packed)
-        for key, value in self._obs.items():
-            value[:] = state[key]
-        return self._copy_obs()
+        return self._observe()
 
     def close_extras(self, **kwargs: Any) -> None:
         """Stop the physics threads."""
         self.physics.close()
 
     def _advance(self, actions: np.ndarray) -> None:
-        """Apply actions and run the physics of all copies, then read the observations."""
-        scene, model, hand = self.scene, self.scene.model, self.scene.hand_body
+        """Apply actions [n, 4] and run the physics of all copies."""
+        position, quaternion = self._readings[:, fetch_sim.HAND_POSITION], self._readings[:, fetch_sim.HAND_QUATERNION]
         # In float32 where the actions are: the original scales before it widens.
-        mocap_pos = self._hand_pose[:, :3] + actions[:, :3] * fetch.POSITION_SCALE
-        mocap_quat = self._hand_pose[:, 3:] + fetch.HAND_DOWN
-        fingers = actions[:, 3]
-        blocked, copies = scene.task.gripper_blocked, self._copies
+        mocap_pos, mocap_quat = position + actions[:, :3] * fetch.POSITION_SCALE, quaternion + fetch.HAND_DOWN
+        fingers, copies = actions[:, 3], self._copies
+        self.physics.for_each(lambda i: copies[i].advance(mocap_pos[i], mocap_quat[i], fingers[i]))
 
-        def advance_copy(i: int) -> None:
-            copy = copies[i]
-            data = copy.data
-            copy.mocap_pos[:] = mocap_pos[i]
-            copy.mocap_quat[:] = mocap_quat[i]
-            if blocked:
-                mujoco.mj_step(model, data, fetch.SUBSTEPS)
-                copy.fingers[:] = 0.0
-                # What the original's mj_forward changes of an observation, at a quarter of its price.
-                mujoco.mj_kinematics(model, data)
-                mujoco.mj_comPos(model, data)
-            else:
-                data.ctrl[0] = copy.fingers[1] + fingers[i]  # actuators: left, then right
-                data.ctrl[1] = copy.fingers[0] + fingers[i]
-                mujoco.mj_step(model, data, fetch.SUBSTEPS)
-            self._hand_pose[i, :3] = data.xpos[hand]
-            self._hand_pose[i, 3:] = data.xquat[hand]
-            copy.read_velocities(scene)
+    def _observe(self) -> GoalObs:
+        """Goal observations of all copies, as new arrays."""
+        task = self.scene.task
+        achieved = self._readings[:, fetch_sim.OBJECT if task.has_object else fetch_sim.GRIP].copy()
+        observation = fetch_sim.observation(task, self._readings, self._dt)
+        return {"observation": observation, "achieved_goal": achieved, "desired_goal": self._goals.copy()}
 
-        self.physics.for_each(advance_copy)
-        self._observe(range(self.num_envs))
-
-    def _observe(self, indices: Any) -> None:
-        """Write the observation and achieved goal of the given copies into `self._obs`."""
-        scene, rows = self.scene, np.asarray(indices)
-        datas = [self.physics.data[i] for i in rows]
-        grip = np.array([d.site_xpos[scene.grip_site] for d in datas])
-        finger_pos = np.array([d.qpos[scene.finger_qpos] for d in datas])
-        finger_vel = np.array([d.qvel[scene.finger_qvel] for d in datas]) * self._dt
-        velocity = self._velocity[rows] * self._dt
-        hand_vel = velocity[:, :3]
-        if not scene.task.has_object:
-            self._obs["observation"][rows] = np.concatenate([grip, finger_pos, hand_vel, finger_vel], axis=1)
-            self._obs["achieved_goal"][rows] = grip
-            return
-        position = np.array([d.site_xpos[scene.object_site] for d in datas])
-        rotation = np.array([d.site_xmat[scene.object_site] for d in datas]).reshape(-1, 3, 3)
-        self._obs["observation"][rows] = np.concatenate(
-            [grip, position, position - grip, finger_pos, fetch.euler_from_matrix(rotation),
-             velocity[:, 3:6] - hand_vel, velocity[:, 6:], hand_vel, finger_vel], axis=1,
-        )  # fmt: skip
-        self._obs["achieved_goal"][rows] = position
-
-    def _reset_copies(self, indices: Any) -> None:
+    def _reset_copies(self, indices: Iterable[int]) -> None:
         """Begin a new episode in the given copies: object first, then goal, from each copy's own stream."""
-        scene, hand = self.scene, self.scene.hand_body
-        for i in indices:
-            data = self.physics.data[i]
-            mujoco.mj_resetData(scene.model, data)
-            data.time = scene.initial_time
-            data.qpos[:] = scene.initial_qpos
-            data.qvel[:] = scene.initial_qvel
-            if scene.task.has_object:
-                data.qpos[scene.object_qpos][:2] = fetch.sample_object(scene, self._rngs[i])
-            mujoco.mj_forward(scene.model, data)
-            self._obs["desired_goal"][i] = fetch.sample_goal(scene, self._rngs[i])
-            self._hand_pose[i] = np.concatenate([data.xpos[hand], data.xquat[hand]])
-            self._copies[i].read_velocities(scene)
-        self._elapsed[indices] = 0
-        self._observe(indices)
+        scene = self.scene
 
-    def _hand_over(self, ended: np.ndarray, info: dict[str, Any]) -> None:
+        def restart(i: int) -> None:
+            has_object = scene.task.has_object
+            self._copies[i].restart(fetch.sample_object(scene, self._rngs[i]) if has_object else None)
+            self._goals[i] = fetch.sample_goal(scene, self._rngs[i])
+            self._elapsed[i] = 0
+
+        self.physics.for_each(restart, indices)
+
+    def _hand_over(self, obs: GoalObs, ended: np.ndarray, info: dict[str, Any]) -> None:
         """Put the last observation and info of ended episodes where Gymnasium's vector interface has them."""
         mask = np.zeros(self.num_envs, bool)
         mask[ended] = True
         final_obs = np.full(self.num_envs, None, dtype=object)
         for i in ended:
-            final_obs[i] = {key: value[i].copy() for key, value in self._obs.items()}
+            final_obs[i] = {key: value[i].copy() for key, value in obs.items()}
         final_info = {"is_success": info["is_success"] & mask, "_is_success": mask}
         info |= {"final_obs": final_obs, "_final_obs": mask, "final_info": final_info, "_final_info": mask}
-
-    def _copy_obs(self) -> GoalObs:
-        return {key: value.copy() for key, value in self._obs.items()}

@@ -25,7 +25,10 @@ class GymGoalVecEnv(gym.vector.VectorEnv):
     environment received. Actions are in [-1, 1] and scaled to the environment's own bounds.
     """
 
-    metadata: dict[str, Any] = {  # noqa: RUF012"autoreset_mode": gym.vector.AutoresetMode.SAME_STEP, "render_modes": []}
+    metadata: dict[str, Any] = {  # noqa: RUF012
+        "autoreset_mode": gym.vector.AutoresetMode.SAME_STEP,
+        "render_modes": [],
+    }
     effector = None
 
     def __init__(self, env_id: str, num_envs: int = 1, **kwargs: Any):

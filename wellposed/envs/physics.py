@@ -7,7 +7,8 @@ part that costs. Each copy has its own `MjData`; the model is shared and never w
 # mujoco's compiled half has no stubs:
 # pyright: reportAttributeAccessIssue=false
 
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 
 import mujoco
@@ -26,20 +27,24 @@ class Physics:
         self.data = [mujoco.MjData(model) for _ in range(num_copies)]
         self.threads = max(1, min(threads, num_copies))
         self._pool = ThreadPoolExecutor(self.threads - 1, "physics") if self.threads > 1 else None
+        self._cost = [0.0] * num_copies  # seconds each copy's last task took
         self.state_size = mujoco.mj_stateSize(model, INTEGRATION)
 
-    def for_each(self, task: Callable[[int], None]) -> None:
-        """Call `task(i)` for every copy i, spread over the threads; the caller's thread takes part.
+    def for_each(self, task: Callable[[int], None], copies: Iterable[int] | None = None) -> None:
+        """Call `task(i)` for every copy i (or for those named), spread over the threads; the caller's takes part.
 
         Copies share nothing, so the result does not depend on which thread took which copy.
         """
-        # One iterator shared by all threads (its `next` is atomic): a thread that finishes early takes
-        # the next copy, so a copy in contact, which costs more, never leaves the other threads idle.
-        todo = iter(range(len(self.data)))
+        # Costly copies (in contact) first, as the last call found them: then all threads end at about the same
+        # time. One iterator shared by all threads; its `next` is atomic.
+        cost, clock = self._cost, time.perf_counter
+        todo = iter(sorted(range(len(cost)) if copies is None else copies, key=cost.__getitem__, reverse=True))
 
         def drain() -> None:
             for i in todo:
+                began = clock()
                 task(i)
+                cost[i] = clock() - began
 
         helpers = [self._pool.submit(drain) for _ in range(self.threads - 1)] if self._pool else []
         drain()

@@ -1,0 +1,118 @@
+"""Environment steps per second on FetchPush-v4: ours, Stable-Baselines3's SubprocVecEnv, EnvPool.
+
+python -m benchmarks.stepping --task Push --rounds 7
+"""
+
+import argparse
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from benchmarks.machine import interleaved_rates, print_header, print_ratios
+
+COPIES, STEPS = 16, 150
+
+
+def ours(task: str, threads: int) -> Callable[[], int]:
+    from wellposed.envs import make_vec
+
+    env = make_vec(f"Fetch{task}-v4", COPIES, threads=threads)
+    env.reset(seed=0)
+    actions = np.random.default_rng(0).uniform(-1, 1, (STEPS, COPIES, 4)).astype(np.float32)
+
+    def work() -> int:
+        for action in actions:
+            env.step(action)
+        return STEPS * COPIES
+
+    return work
+
+
+def subproc(task: str, processes: int) -> Callable[[], int]:
+    import gymnasium as gym
+    import gymnasium_robotics
+    from stable_baselines3.common.vec_env import SubprocVecEnv
+
+    def make() -> Any:
+        gym.register_envs(gymnasium_robotics)
+        return gym.make(f"Fetch{task}-v4")
+
+    env = SubprocVecEnv([make] * processes)
+    env.reset()
+    steps = STEPS * COPIES // processes // 2
+    actions = np.random.default_rng(0).uniform(-1, 1, (steps, processes, 4)).astype(np.float32)
+
+    def work() -> int:
+        for action in actions:
+            env.step(action)
+        return steps * processes
+
+    return work
+
+
+def envpool(task: str, threads: int) -> Callable[[], int]:
+    import envpool as pool
+
+    env = pool.make_gymnasium(f"Fetch{task}-v4", num_envs=COPIES, num_threads=threads, seed=0)
+    env.reset()
+    actions = np.random.default_rng(0).uniform(-1, 1, (STEPS, COPIES, 4))
+
+    def work() -> int:
+        for action in actions:
+            env.step(action)
+        return STEPS * COPIES
+
+    return work
+
+
+def physics_alone(task: str, threads: int) -> float:
+    """Steps per second if `mj_step` were all there is to a step and threads cost nothing: no bit-equal copy is faster."""
+    import mujoco
+
+    from wellposed.envs import fetch_sim
+
+    spent, original = [0.0, 0], mujoco.mj_step
+
+    def timed(*args: Any) -> None:
+        began = time.perf_counter()
+        original(*args)
+        spent[0] += time.perf_counter() - began
+        spent[1] += 1
+
+    fetch_sim.mujoco.mj_step = timed
+    try:
+        ours(task, 1)()
+    finally:
+        fetch_sim.mujoco.mj_step = original
+    return threads * spent[1] / spent[0]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--task", default="Push", help="Reach, Push, Slide or PickAndPlace")
+    parser.add_argument(
+        "--threads", type=int, default=2, help="threads of ours and EnvPool, processes of SubprocVecEnv"
+    )
+    parser.add_argument("--rounds", type=int, default=7, help="rounds that count")
+    args = parser.parse_args()
+    print_header(
+        f"Stepping Fetch{args.task}-v4, {COPIES} copies", "mujoco", "gymnasium-robotics", "stable-baselines3", "envpool"
+    )
+    sb3, pool = f"SB3 SubprocVecEnv({args.threads})", f"EnvPool, {args.threads} threads"
+    mine = f"wellposed, {args.threads} threads"
+    candidates = {
+        mine: ours(args.task, args.threads),
+        sb3: subproc(args.task, args.threads),
+        pool: envpool(args.task, args.threads),
+    }
+    rates = interleaved_rates(candidates, args.rounds)
+    print_ratios(rates, mine, "steps", {sb3: 2.4, pool: 1.35})
+    ceiling = physics_alone(args.task, args.threads)
+    print(f"mj_step alone, {args.threads} perfect threads: {ceiling:,.0f} steps/s; ours reaches ", end="")
+    print(f"{np.median(rates[mine]) / ceiling:.0%} of it, and it is {ceiling / np.median(rates[sb3]):.2f} times SB3")
+
+
+if __name__ == "__main__":
+    main()

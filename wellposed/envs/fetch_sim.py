@@ -1,0 +1,99 @@
+"""One simulated Fetch arm: drag the hand, move the fingers, read off what the tasks observe.
+
+Episodes equal those of gymnasium-robotics v4 with the same MuJoCo, seed and actions, to the last bit; the
+tests compare them. Nothing is looked up by name here, and what can be allocated once is.
+"""
+
+# mujoco's compiled half has no stubs:
+# pyright: reportAttributeAccessIssue=false
+
+import mujoco
+import numpy as np
+
+from wellposed.envs import fetch
+
+# Columns of what is read off a copy after each step: positions in metres, velocities per second.
+GRIP, HAND_POSITION, HAND_QUATERNION = slice(0, 3), slice(3, 6), slice(6, 10)
+FINGERS, FINGER_VELOCITY, HAND_VELOCITY = slice(10, 12), slice(12, 14), slice(14, 17)
+OBJECT, OBJECT_ROTATION, OBJECT_LINEAR, OBJECT_ANGULAR = slice(17, 20), slice(20, 29), slice(29, 32), slice(32, 35)
+
+
+class FetchSimulation:
+    """One copy of a task, with the views and scratch memory that its step touches, made once."""
+
+    __slots__ = ("data", "fingers", "hand_jacobian", "hand_velocity", "mocap_pos", "mocap_quat", "object_motion")
+    __slots__ += ("qvel", "readings", "scene", "views")
+
+    def __init__(self, scene: fetch.FetchScene, data: mujoco.MjData, readings: np.ndarray):
+        """`readings` is the row [17 or 35] that `read` fills."""
+        self.scene, self.data, self.readings = scene, data, readings
+        self.fingers, self.qvel = data.qpos[scene.finger_qpos], data.qvel
+        self.mocap_pos, self.mocap_quat = data.mocap_pos[0], data.mocap_quat[0]
+        self.hand_jacobian, self.hand_velocity = np.zeros((3, scene.model.nv)), np.zeros(3)
+        hand, grip, finger_velocity = scene.hand_body, scene.grip_site, data.qvel[scene.finger_qvel]
+        self.views = [data.site_xpos[grip], data.xpos[hand], data.xquat[hand], self.fingers, finger_velocity]
+        self.views.append(self.hand_velocity)
+        self.object_motion: tuple[np.ndarray, ...] = ()
+        if scene.task.has_object:
+            jacobians, velocities = np.zeros((2, 3, scene.model.nv)), np.zeros((2, 3))
+            self.object_motion = (*jacobians, *velocities)
+            self.views += [data.site_xpos[scene.object_site], data.site_xmat[scene.object_site], *velocities]
+
+    def advance(self, mocap_pos: np.ndarray, mocap_quat: np.ndarray, finger_action: float) -> None:
+        """One environment step: drag the hand towards the mocap pose, move the fingers, read what came of it."""
+        model, data = self.scene.model, self.data
+        self.mocap_pos[:] = mocap_pos
+        self.mocap_quat[:] = mocap_quat
+        if self.scene.task.gripper_blocked:
+            mujoco.mj_step(model, data, fetch.SUBSTEPS)
+            self.fingers[:] = 0.0
+            # What the original's mj_forward changes of an observation, at a quarter of its price.
+            mujoco.mj_kinematics(model, data)
+            mujoco.mj_comPos(model, data)
+        else:  # here nothing is recomputed after the step, so positions lag `qpos` by one substep, as in the original
+            data.ctrl[0] = self.fingers[1] + finger_action  # actuators: left, then right
+            data.ctrl[1] = self.fingers[0] + finger_action
+            mujoco.mj_step(model, data, fetch.SUBSTEPS)
+        self.read()
+
+    def restart(self, object_position: np.ndarray | None) -> None:
+        """Put the simulation where episodes begin, with the object at [2]."""
+        scene, data = self.scene, self.data
+        mujoco.mj_resetData(scene.model, data)
+        data.time = scene.initial_time
+        data.qpos[:] = scene.initial_qpos
+        data.qvel[:] = scene.initial_qvel
+        if object_position is not None:
+            data.qpos[scene.object_qpos][:2] = object_position
+        mujoco.mj_forward(scene.model, data)
+        self.read()
+
+    def read(self) -> None:
+        """Fill the readings. Velocities are Jacobian times `qvel`, like the original: `cvel` would lag."""
+        model, data = self.scene.model, self.data
+        mujoco.mj_jacSite(model, data, self.hand_jacobian, None, self.scene.grip_site)
+        np.dot(self.hand_jacobian, self.qvel, out=self.hand_velocity)
+        if self.object_motion:
+            linear_jacobian, angular_jacobian, linear, angular = self.object_motion
+            mujoco.mj_jacSite(model, data, linear_jacobian, angular_jacobian, self.scene.object_site)
+            np.dot(linear_jacobian, self.qvel, out=linear)
+            np.dot(angular_jacobian, self.qvel, out=angular)
+        np.concatenate(self.views, out=self.readings)
+
+
+def readings_width(task: fetch.FetchTask) -> int:
+    """How many numbers are read off a copy."""
+    return OBJECT_ANGULAR.stop if task.has_object else HAND_VELOCITY.stop
+
+
+def observation(task: fetch.FetchTask, readings: np.ndarray, dt: float) -> np.ndarray:
+    """The tasks' observation [n, 10 or 25] from readings [n, width]; `dt` turns velocities into motion per step."""
+    grip, fingers = readings[:, GRIP], readings[:, FINGERS]
+    hand_velocity, finger_velocity = readings[:, HAND_VELOCITY] * dt, readings[:, FINGER_VELOCITY] * dt
+    if not task.has_object:
+        return np.concatenate([grip, fingers, hand_velocity, finger_velocity], axis=1)
+    position = readings[:, OBJECT]
+    rotation = fetch.euler_from_matrix(readings[:, OBJECT_ROTATION].reshape(-1, 3, 3))
+    linear, angular = readings[:, OBJECT_LINEAR] * dt - hand_velocity, readings[:, OBJECT_ANGULAR] * dt
+    parts = [grip, position, position - grip, fingers, rotation, linear, angular, hand_velocity, finger_velocity]
+    return np.concatenate(parts, axis=1)
