@@ -1,9 +1,11 @@
 # `make demo` and `make test` do everything on a fresh machine; the rest is for people who change the code.
-# Choose another interpreter with PYTHON=python3.12, put the environment elsewhere with VENV=DIR.
+# Choose another interpreter with PYTHON=python3.12, put the environment elsewhere with VENV=DIR,
+# use an NVIDIA GPU with EXTRAS=dev,cuda.
 
 PYTHON ?= python3
 VENV ?= .venv
 PEERS ?= .venv-peers
+EXTRAS ?= dev
 BIN := $(VENV)/bin
 RUN := PYTHON=$(PYTHON) VENV=$(VENV) scripts/setup.sh
 
@@ -25,7 +27,7 @@ lint: setup     ## style and types
 	$(BIN)/pyright
 
 setup:          ## create or refresh the environment; does nothing if it is current
-	@$(RUN) dev
+	@$(RUN) $(EXTRAS)
 
 peers:          ## a second environment, with Stable-Baselines3, SBX, EnvPool and PyTorch
 	@PYTHON=$(PYTHON) VENV=$(PEERS) scripts/setup.sh dev,peers

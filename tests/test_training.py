@@ -13,6 +13,7 @@ import pytest
 from wellposed.agents.sac import SACConfig
 from wellposed.demo import demo_config
 from wellposed.errors import UserError
+from wellposed.replay import ReplayConfig
 from wellposed.runs.store import RunReader
 from wellposed.training import RunConfig, default_config, reached, train
 from wellposed.verdict import assess, load_run
@@ -83,7 +84,7 @@ def test_an_interrupted_run_is_saved_and_says_so(tmp_path):
     path, summary = train(replace(TINY, total_steps=10**7, eval_every=10**6), tmp_path, quiet=True)
     assert summary.stop_reason == "interrupted"
     assert RunReader(path).load_checkpoint()[0].step == summary.step
-    assert RunReader(path).status == "finished"
+    assert RunReader(path).status == "interrupted"
 
 
 def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_the_record(tmp_path):
@@ -135,8 +136,9 @@ def test_dense_rewards_are_not_bounded_by_those_of_the_sparse_ones():
         ({"total_steps": -5}, "--total-steps must be greater than 0"),
         ({"num_envs": 0}, "--num-envs must be greater than 0"),
         ({"until_success": 98.0}, "--until-success is a share between 0 and 1"),
-        ({"seed": -1}, "--seed and --random-steps must not be negative"),
-        ({"algo": "dqn"}, "no algorithm 'dqn'"),
+        ({"seed": -1}, "--seed must not be negative"),
+        ({"updates_per_step": float("inf")}, "--updates-per-step must be greater than 0"),
+        ({"algo": "dqn"}, "--algo must be one of sac"),
         ({"env": "FetchReech-v4"}, "Did you mean FetchReach-v4"),
     ],
 )
@@ -144,6 +146,28 @@ def test_a_configuration_that_cannot_run_is_refused_before_anything_is_written(t
     with pytest.raises(UserError, match=message):
         train(replace(TINY, **change), tmp_path / "runs", quiet=True)
     assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.parametrize(
+    ("kind", "change", "message"),
+    [
+        (SACConfig, {"gamma": 1.0}, r"--agent.gamma lies in \[0, 1\), got 1.0"),
+        (SACConfig, {"tau": 0.0}, "--agent.tau lies in"),
+        (SACConfig, {"learning_rate": float("nan")}, "--agent.learning-rate must be greater than 0"),
+        (SACConfig, {"temperature": 0.0}, "--agent.temperature must be greater than 0"),
+        (SACConfig, {"hidden": (64, 0)}, "--agent.hidden takes widths"),
+        (ReplayConfig, {"k": -1}, "--replay.k must not be negative"),
+        (ReplayConfig, {"capacity": 0}, "--replay.capacity must be greater than 0"),
+    ],
+)
+def test_a_setting_outside_its_range_is_refused_by_name(kind, change, message):
+    with pytest.raises(UserError, match=message):
+        kind(**change)
+
+
+def test_a_replay_too_small_for_an_episode_is_refused(tmp_path):
+    with pytest.raises(UserError, match=r"--replay.capacity must hold an episode, 51 rows, got 50"):
+        train(replace(TINY, replay=ReplayConfig(capacity=50)), tmp_path, quiet=True)
 
 
 def test_evaluation_takes_no_training_time(tmp_path):

@@ -131,8 +131,8 @@ def list_envs(
 
 def list_runs(runs_dir: RunsDir = RUNS, json_file: JsonFile = None) -> int:
     """List the runs below a directory, with status and last evaluation; damaged ones are named, not hidden."""
-    from wellposed.progress import describe_rate
     from wellposed.runs import store
+    from wellposed.stats import describe_rate
 
     rows = []
     for reader in store.list_runs(runs_dir):
@@ -247,7 +247,7 @@ def main(argv: list[str] | None = None) -> int:
         return tyro.extras.subcommand_cli_from_dict(
             commands, prog="wellposed", description=DESCRIPTION, args=argv or ["--help"]
         )
-    except UserError as error:
+    except (UserError, FloatingPointError) as error:
         print(f"wellposed: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:

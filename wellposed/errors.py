@@ -7,3 +7,13 @@ class UserError(Exception):
     The message is one or more whole sentences: what was wrong, and what to do about it.
     The command line prints it and exits with a non-zero code.
     """
+
+
+def require(condition: bool, setting: str, rule: str, got: object) -> None:
+    """Refuse a setting that breaks its rule: `require(k >= 0, "replay.k", "must not be negative", k)`.
+
+    Raises:
+        UserError: naming the setting as the command line does.
+    """
+    if not condition:
+        raise UserError(f"--{setting.replace('_', '-')} {rule}, got {got}.")

@@ -4,6 +4,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from wellposed.runs.record import EvaluationRow
+from wellposed.stats import describe_rate
 
 
 class TrainingProgress:
@@ -46,8 +47,3 @@ class TrainingProgress:
                 f"step {row.step:>8,}  updates {row.updates:>8,}  {row.seconds:7.1f} s  "
                 f"success {describe_rate(row.success_rate, row.success_ci95)} ({row.episodes} episodes)"
             )
-
-
-def describe_rate(rate: float, ci95: tuple[float, float]) -> str:
-    """A rate as people read it: `94.2 % (95 % CI 91.0-96.3)`."""
-    return f"{100 * rate:.1f} % (95 % CI {100 * ci95[0]:.1f}-{100 * ci95[1]:.1f})"

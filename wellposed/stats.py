@@ -52,3 +52,13 @@ def bootstrap_mean(values: np.ndarray, seed: int = 0, confidence: float = 0.95, 
     means = values[rng.integers(values.size, size=(resamples, values.size))].mean(axis=1)
     low, high = np.quantile(means, [0.5 - confidence / 2, 0.5 + confidence / 2])
     return Interval(float(values.mean()), float(low), float(high))
+
+
+def describe_interval(ci95: tuple[float, float]) -> str:
+    """The interval of a rate as people read it: `95 % CI 91.0-96.3`."""
+    return f"95 % CI {100 * ci95[0]:.1f}-{100 * ci95[1]:.1f}"
+
+
+def describe_rate(rate: float, ci95: tuple[float, float]) -> str:
+    """A rate with its interval: `94.2 % (95 % CI 91.0-96.3)`."""
+    return f"{100 * rate:.1f} % ({describe_interval(ci95)})"

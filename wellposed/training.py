@@ -18,7 +18,7 @@ from wellposed import config as configs
 from wellposed import envs, seeding
 from wellposed.agents import ALGORITHMS, SACConfig, make_agent
 from wellposed.envs.scripted import RandomPolicy
-from wellposed.errors import UserError
+from wellposed.errors import UserError, require
 from wellposed.evaluate import play_episodes, summarise
 from wellposed.progress import TrainingProgress
 from wellposed.replay import ReplayBuffer, ReplayConfig
@@ -64,6 +64,17 @@ class RunConfig:
     replay: ReplayConfig = field(default_factory=ReplayConfig)
     """Replay and hindsight."""
 
+    def __post_init__(self) -> None:
+        positive = ("total_steps", "num_envs", "eval_every", "eval_episodes", "updates_per_step", "updates_per_call")
+        for name in positive:
+            require(0 < getattr(self, name) < math.inf, name, "must be greater than 0", getattr(self, name))
+        for name in ("seed", "random_steps"):
+            require(getattr(self, name) >= 0, name, "must not be negative", getattr(self, name))
+        require(0 <= self.random_share <= 1, "random_share", "is a share between 0 and 1", self.random_share)
+        until = self.until_success
+        require(until is None or 0 <= until <= 1, "until_success", "is a share between 0 and 1", until)
+        require(self.algo in ALGORITHMS, "algo", f"must be one of {', '.join(ALGORITHMS)}", self.algo)
+
 
 def default_config(env_id: str) -> RunConfig:
     """The default recipe for an environment. Tasks differ in budget and in how often they are evaluated, and where
@@ -76,26 +87,6 @@ def default_config(env_id: str) -> RunConfig:
     every = max(800, entry.budget // 25)
     agent = SACConfig(bound_targets="sparse" in entry.tags)
     return RunConfig(env_id, total_steps=entry.budget, eval_every=every, agent=agent)
-
-
-def check_config(config: RunConfig) -> None:
-    """Refuse a configuration that cannot run.
-
-    Raises:
-        UserError: naming the setting.
-    """
-    positive = ("total_steps", "num_envs", "eval_every", "eval_episodes", "updates_per_step", "updates_per_call")
-    for name in positive:
-        if not getattr(config, name) > 0:
-            raise UserError(f"--{name.replace('_', '-')} must be greater than 0, got {getattr(config, name)}.")
-    if config.seed < 0 or config.random_steps < 0:
-        raise UserError("--seed and --random-steps must not be negative.")
-    shares = {"until_success": config.until_success, "random_share": config.random_share}
-    for name, value in shares.items():
-        if value is not None and not 0 <= value <= 1:
-            raise UserError(f"--{name.replace('_', '-')} is a share between 0 and 1, got {value}.")
-    if config.algo not in ALGORITHMS:
-        raise UserError(f"There is no algorithm {config.algo!r}; there is {', '.join(ALGORITHMS)}.")
 
 
 class Stopwatch:
@@ -182,10 +173,9 @@ def train(config: RunConfig, runs_dir: Path, *, threads: int = 2, quiet: bool = 
         The run's directory and how it ended.
 
     Raises:
-        UserError: if the configuration cannot run, the directory is taken, the disk refuses, or training diverges.
+        UserError: if the directory is taken, the disk refuses, or training diverges.
     """
     clock = Stopwatch()
-    check_config(config)
     env = envs.make_vec(config.env, config.num_envs, threads=threads)
     eval_env = envs.make_vec(config.env, min(EVALUATION_COPIES, config.eval_episodes), threads=threads)
     origin = provenance.collect(

@@ -124,3 +124,18 @@ def successor(obs: GoalObs, info: dict) -> GoalObs:
         for key in result:
             result[key][i] = info["final_obs"][i][key]
     return result
+
+
+def clipped_actions(actions: np.ndarray, shape: tuple[int, ...] | None) -> np.ndarray:
+    """Actions of the expected shape clipped to [-1, 1], a new array of the same precision.
+
+    Raises:
+        ValueError: if the actions have another shape.
+        FloatingPointError: if one of them is a NaN or an infinity.
+    """
+    actions = np.asarray(actions)
+    if actions.shape != shape:
+        raise ValueError(f"actions must have shape {shape}, got {actions.shape}")
+    if not np.isfinite(actions).all():
+        raise FloatingPointError("The actions must be finite numbers; the policy that made these has diverged.")
+    return np.clip(actions, -1.0, 1.0)

@@ -9,10 +9,10 @@ from wellposed.agents import make_agent
 from wellposed.envs.scripted import RandomPolicy
 from wellposed.errors import UserError
 from wellposed.evaluate import play_episodes, summarise
-from wellposed.progress import describe_rate
 from wellposed.runs.files import read_json, write_json
 from wellposed.runs.record import EpisodeRow, EvaluationRow, Verdict, decode, encode
 from wellposed.runs.store import RunReader
+from wellposed.stats import describe_interval, describe_rate
 from wellposed.training import EVALUATION_COPIES, RunConfig
 from wellposed.types import Agent, Policy
 
@@ -80,8 +80,8 @@ def stored_verdict(path: Path, threads: int = 2) -> Verdict:
 def sentence(verdict: Verdict) -> str:
     """`FetchReach-v4: 100/100, 95 % CI 96.3-100.0`."""
     row = verdict.trained
-    low, high = (100 * bound for bound in row.success_ci95)
-    return f"{verdict.env}: {round(row.success_rate * row.episodes)}/{row.episodes}, 95 % CI {low:.1f}-{high:.1f}"
+    reached = round(row.success_rate * row.episodes)
+    return f"{verdict.env}: {reached}/{row.episodes}, {describe_interval(row.success_ci95)}"
 
 
 def baselines(verdict: Verdict) -> str:

@@ -131,12 +131,30 @@ def test_seeds_name_episodes(env_id):
 
 
 @everywhere
-@pytest.mark.parametrize("bad", [np.zeros((2, 3)), np.zeros(4), np.full((2, 4), np.nan), np.full((2, 4), np.inf)])
-def test_senseless_actions_are_refused(env_id, bad):
+@pytest.mark.parametrize(
+    ("bad", "error"),
+    [
+        (np.zeros((2, 3)), ValueError),
+        (np.zeros(4), ValueError),
+        (np.full((2, 4), np.nan), FloatingPointError),
+        (np.full((2, 4), np.inf), FloatingPointError),
+    ],
+)
+def test_senseless_actions_are_refused(env_id, bad, error):
     env = envs.make_vec(env_id, 2)
     env.reset(seed=0)
-    with pytest.raises(ValueError, match="actions must"):
+    with pytest.raises(error, match="actions must"):
         env.step(bad)
+
+
+@everywhere
+def test_a_mask_resets_only_some_copies(env_id):
+    env = envs.make_vec(env_id, 2)
+    env.reset(seed=0)
+    before = env.step(actions(2, 1)[0])[0]
+    after, _ = env.reset(options={"reset_mask": np.array([True, False])})
+    assert not np.array_equal(after["desired_goal"][0], before["desired_goal"][0])
+    assert all(np.array_equal(after[key][1], before[key][1]) for key in after)
 
 
 @everywhere

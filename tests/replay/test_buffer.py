@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from wellposed.envs import goals
+from wellposed.errors import UserError
 from wellposed.replay import ReplayBuffer, ReplayConfig
 from wellposed.types import Dims
 
@@ -172,5 +173,5 @@ def test_sampling_repeats_with_its_generator():
 def test_an_empty_replay_and_one_too_small_are_refused():
     with pytest.raises(ValueError, match="no finished episode"):
         make().sample(1, 4, np.random.default_rng(0))
-    with pytest.raises(ValueError, match="holds no episode of 8 steps"):
+    with pytest.raises(UserError, match="must hold an episode, 9 rows, got 8"):
         make(capacity=8)

@@ -17,6 +17,7 @@ import numpy as np
 import optax
 from jax import Array
 
+from wellposed.errors import require
 from wellposed.nn.networks import MLP, descend, polyak, squashed_gaussian, twin
 from wellposed.nn.normaliser import RunningNormaliser
 from wellposed.nn.tree import check_arrays, from_arrays, to_arrays
@@ -50,6 +51,14 @@ class SACConfig:
     """Scale observations and goals to zero mean and unit variance with running statistics. Source: HER, appendix A."""
     input_clip: float = 5.0
     """Bound on a normalised input, in standard deviations. Source: HER, appendix A."""
+
+    def __post_init__(self) -> None:
+        require(all(width > 0 for width in self.hidden), "agent.hidden", "takes widths greater than 0", self.hidden)
+        require(0 <= self.gamma < 1, "agent.gamma", "lies in [0, 1)", self.gamma)
+        require(0 < self.tau <= 1, "agent.tau", "lies in (0, 1]", self.tau)
+        for name in ("learning_rate", "batch_size", "temperature", "input_clip"):
+            value = getattr(self, name)
+            require(0 < value < float("inf"), f"agent.{name}", "must be greater than 0", value)
 
 
 class Networks(NamedTuple):

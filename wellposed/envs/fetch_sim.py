@@ -21,9 +21,6 @@ OBJECT, OBJECT_ROTATION, OBJECT_LINEAR, OBJECT_ANGULAR = slice(17, 20), slice(20
 class FetchSimulation:
     """One copy of a task, with the views and scratch memory that its step touches, made once."""
 
-    __slots__ = ("data", "fingers", "hand_jacobian", "hand_velocity", "mocap_pos", "mocap_quat", "object_motion")
-    __slots__ += ("qvel", "readings", "scene", "views")
-
     def __init__(self, scene: fetch.FetchScene, data: mujoco.MjData, readings: np.ndarray):
         """`readings` is the row [17 or 35] that `read` fills."""
         self.scene, self.data, self.readings = scene, data, readings

@@ -11,7 +11,7 @@ from gymnasium.vector.utils import batch_space
 from wellposed.envs import fetch, fetch_sim, goals
 from wellposed.envs.physics import Physics
 from wellposed.seeding import pack_generator, unpack_generator
-from wellposed.types import GoalObs
+from wellposed.types import GoalObs, clipped_actions
 
 
 class FetchVecEnv(gym.vector.VectorEnv):
@@ -64,27 +64,27 @@ class FetchVecEnv(gym.vector.VectorEnv):
         self._rngs = [seeding.np_random(None)[0] for _ in range(num_envs)]
 
     def reset(self, *, seed: int | list[int] | None = None, options: dict | None = None) -> tuple[GoalObs, dict]:
-        """Start a new episode in every copy. A list gives one seed per copy; None goes on with the streams."""
+        """Start a new episode in every copy. A list gives one seed per copy; None goes on with the streams.
+
+        `options={"reset_mask": mask}` resets only the copies where the mask [num_envs] is true, as in Gymnasium.
+        """
         if seed is not None:
             seeds = [seed + i for i in range(self.num_envs)] if isinstance(seed, int) else seed
             if len(seeds) != self.num_envs:
                 raise ValueError(f"{self.num_envs} copies need {self.num_envs} seeds, got {len(seeds)}")
             self._rngs = [seeding.np_random(s)[0] for s in seeds]
-        self._reset_copies(range(self.num_envs))
+        mask = (options or {}).get("reset_mask", np.ones(self.num_envs, bool))
+        self._reset_copies(np.flatnonzero(mask))
         return self._observe(), {}
 
     def step(self, actions: np.ndarray) -> tuple[GoalObs, np.ndarray, np.ndarray, np.ndarray, dict]:
         """One environment step (40 ms) of every copy with actions [num_envs, 4] in [-1, 1], clipped as by the original.
 
         Raises:
-            ValueError: if the actions have another shape or hold a NaN or an infinity.
+            ValueError: if the actions have another shape.
+            FloatingPointError: if one of them is a NaN or an infinity.
         """
-        actions = np.asarray(actions)
-        if actions.shape != self.action_space.shape:
-            raise ValueError(f"actions must have shape {self.action_space.shape}, got {actions.shape}")
-        if not np.isfinite(actions).all():
-            raise ValueError("actions must be finite numbers; the policy that made them has diverged")
-        applied = np.clip(actions, -1.0, 1.0)
+        applied = clipped_actions(actions, self.action_space.shape)
         self._advance(applied)
         self._elapsed += 1
         obs = self._observe()

@@ -12,7 +12,7 @@ import gymnasium as gym
 import numpy as np
 
 from wellposed.errors import UserError
-from wellposed.types import GoalObs
+from wellposed.types import GoalObs, clipped_actions
 
 GOAL_KEYS = ("observation", "achieved_goal", "desired_goal")
 GoalFunction = Callable[[np.ndarray, np.ndarray, Any], Any]
@@ -59,12 +59,10 @@ class GymGoalVecEnv(gym.vector.VectorEnv):
         """Step every copy with actions [num_envs, action_dim] in [-1, 1].
 
         Raises:
-            ValueError: if the actions have another shape or hold a NaN or an infinity.
+            ValueError: if the actions have another shape.
+            FloatingPointError: if one of them is a NaN or an infinity.
         """
-        actions = np.asarray(actions)
-        if actions.shape != self.action_space.shape or not np.isfinite(actions).all():
-            raise ValueError(f"actions must be finite numbers of shape {self.action_space.shape}")
-        applied = np.clip(actions, -1.0, 1.0)
+        applied = clipped_actions(actions, self.action_space.shape)
         native = applied if self._unit else self._low + (applied + 1.0) / 2.0 * (self._high - self._low)
         obs, reward, terminated, truncated, info = self._envs.step(native.astype(self._low.dtype))
         last = {k: obs[k].copy() for k in ("achieved_goal", "desired_goal")}

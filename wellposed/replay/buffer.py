@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from wellposed.errors import require
 from wellposed.replay.hindsight import STRATEGIES, Strategy, relabelled_share
 from wellposed.types import Batch, Dims, GoalObs
 
@@ -30,6 +31,10 @@ class ReplayConfig:
     k: int = 4
     """Hindsight goals for each original one: k/(k+1) of a batch is relabelled, 0 is off. Source: HER, section 4.5."""
 
+    def __post_init__(self) -> None:
+        require(self.capacity > 0, "replay.capacity", "must be greater than 0", self.capacity)
+        require(self.k >= 0, "replay.k", "must not be negative", self.k)
+
 
 class ReplayBuffer:
     """The ring, and the episodes under way of `num_envs` copies, which enter it when they end.
@@ -42,12 +47,12 @@ class ReplayBuffer:
         terminated: the environment's termination test for any goal.
 
     Raises:
-        ValueError: if the capacity does not hold one episode.
+        UserError: if the capacity does not hold one episode.
     """
 
     def __init__(self, config: ReplayConfig, dims: Dims, num_envs: int, reward: GoalFunction, terminated: GoalFunction):
-        if config.capacity < dims.max_episode_steps + 1:
-            raise ValueError(f"a capacity of {config.capacity} rows holds no episode of {dims.max_episode_steps} steps")
+        rows = dims.max_episode_steps + 1
+        require(config.capacity >= rows, "replay.capacity", f"must hold an episode, {rows} rows", config.capacity)
         self.config, self.dims = config, dims
         self._reward, self._terminated = reward, terminated
         self._goal_time = STRATEGIES[config.strategy]

@@ -38,11 +38,5 @@ STRATEGIES: dict[Strategy, GoalTimes] = {"future": future, "final": final, "epis
 
 
 def relabelled_share(k: int) -> float:
-    """k hindsight goals for each original one: the share k / (k + 1) of a batch is relabelled.
-
-    Raises:
-        ValueError: if k is negative.
-    """
-    if k < 0:
-        raise ValueError(f"k counts hindsight goals for each original goal, so it cannot be {k}")
+    """k hindsight goals for each original one: the share k / (k + 1) of a batch is relabelled."""
     return k / (k + 1)

@@ -11,11 +11,11 @@ from markupsafe import Markup
 from wellposed import verdict as verdicts
 from wellposed.analysis.tables import learning_curve
 from wellposed.errors import UserError
-from wellposed.progress import describe_rate
 from wellposed.report import figures
 from wellposed.runs.files import write_whole
 from wellposed.runs.record import EvaluationRow, Provenance, Summary, Verdict
 from wellposed.runs.store import RunReader
+from wellposed.stats import describe_interval, describe_rate
 
 _MEASURES: tuple[
     tuple[str, str, float, str, int], ...
@@ -104,7 +104,7 @@ def _head(readers: list[RunReader], summaries: list[Summary], found: list[Verdic
         for reader, s, v in zip(readers, summaries, found, strict=True)
     ]
     cards = [
-        {"value": f"{v:.1%}", "label": f"{label} ({describe_rate(v, ci).split('(')[1]}"}
+        {"value": f"{v:.1%}", "label": f"{label} ({describe_interval(ci)})"}
         for v, ci, label in (
             (first.trained.success_rate, first.trained.success_ci95, "success, trained policy"),
             (first.random.success_rate, first.random.success_ci95, "success, random actions"),
