@@ -38,9 +38,11 @@ if [ ! -x "$VENV/bin/pip" ]; then
     "$PYTHON" -m venv "$VENV" || fail "could not create $VENV; on Debian and Ubuntu: sudo apt-get install -y python3-venv"
 fi
 say "installing the pinned packages of constraints.txt into $VENV (a few hundred megabytes, a minute or two)"
-# PIP_CONSTRAINT also holds for the build of wellposed itself.
-PIP_CONSTRAINT=constraints.txt "$VENV/bin/pip" install --disable-pip-version-check --progress-bar off -e ".[$EXTRAS]" |
-    grep -v -e '^Requirement already' -e '^  ' || true
-"$VENV/bin/python" -c 'import wellposed' || fail "the installation failed; see above. Run make again to go on."
+# PIP_CONSTRAINT also holds for the build of wellposed itself. A pipe would hide pip's exit code, hence the file.
+failed="$VENV/.wellposed-failed"
+touch "$failed"
+{ PIP_CONSTRAINT=constraints.txt "$VENV/bin/pip" install --disable-pip-version-check --progress-bar off \
+    -e ".[$EXTRAS]" 2>&1 && rm "$failed"; } | grep -E '^ *(Downloading|Successfully installed|ERROR|error)' || true
+[ ! -e "$failed" ] || fail "the installation failed, see above; run make again to go on from there"
 fingerprint > "$stamp"
 say "done"

@@ -1,0 +1,57 @@
+"""Where a run comes from: commit, versions, machine."""
+
+import importlib.metadata
+import os
+import platform
+import subprocess
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+
+from wellposed.runs.record import Provenance
+
+PACKAGES = (
+    "wellposed", "jax", "jaxlib", "equinox", "optax", "numpy", "mujoco", "gymnasium", "gymnasium-robotics",
+)  # fmt: skip
+
+
+def collect(*, threads: int, autoreset_mode: str, devices: list[str]) -> Provenance:
+    """The provenance of a run that starts now in this process."""
+    commit, dirty = git_state()
+    return Provenance(
+        command=[Path(sys.argv[0]).name, *sys.argv[1:]],
+        commit=commit,
+        dirty=dirty,
+        packages={name: importlib.metadata.version(name) for name in PACKAGES},
+        python=platform.python_version(),
+        platform=platform.platform(),
+        cpu=cpu_name(),
+        cores=len(os.sched_getaffinity(0)),
+        devices=devices,
+        threads=threads,
+        autoreset_mode=autoreset_mode,
+        started=datetime.now(UTC).isoformat(timespec="seconds"),
+    )
+
+
+def git_state() -> tuple[str | None, bool | None]:
+    """Commit of the checkout this code runs from, and whether it has uncommitted changes; (None, None) outside one."""
+
+    def git(*args: str) -> str:
+        here = Path(__file__).resolve().parent
+        return subprocess.run(["git", *args], cwd=here, capture_output=True, text=True, check=True).stdout.strip()
+
+    try:
+        git("ls-files", "--error-unmatch", Path(__file__).name)  # not somebody else's checkout around an installed copy
+        return git("rev-parse", "HEAD"), bool(git("status", "--porcelain"))
+    except (OSError, subprocess.CalledProcessError):
+        return None, None
+
+
+def cpu_name() -> str:
+    """The processor's name, as Linux tells it."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor() or "unknown"
+    return next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), "unknown")

@@ -1,0 +1,167 @@
+"""What a run record holds: one dataclass per kind of row, one schema version, one meaning per metric.
+
+Records are validated when they are read. A missing or an unknown key is an error, a newer schema is
+refused, and a value never falls back to a default.
+"""
+
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from wellposed import config
+from wellposed.errors import UserError
+
+SCHEMA = 1
+
+T = TypeVar("T")
+
+# Every logged metric and its meaning; a name that is not here cannot be logged.
+METRICS: dict[str, str] = {
+    "train/critic_loss": "half the summed mean squared Bellman error of both critics",
+    "train/actor_loss": "temperature times log pi minus the smaller critic value, mean over the batch",
+    "train/q_mean": "mean value both critics give the batch",
+    "train/target_mean": "mean of the (bounded) soft Bellman target",
+    "train/entropy": "minus the mean log density of the policy's actions, in nats",
+    "train/temperature": "weight of entropy against reward",
+    "train/action_saturation": "share of the policy's action components beyond 0.99 in size",
+    "rollout/success_rate": "share of training episodes since the last row that ended in success (exploring policy)",
+    "rollout/return": "mean undiscounted return of those episodes",
+    "rollout/moved_rate": "share of those episodes in which the achieved goal moved more than 1 cm from where it began",
+    "time/steps_per_second": "environment steps per second of training",
+    "time/updates_per_second": "gradient updates per second of training",
+    "time/updates_per_step": "gradient updates per environment step so far",
+}
+
+
+@dataclass(frozen=True)
+class MetricsRow:
+    """Training metrics at one moment."""
+
+    step: int  # environment steps, summed over all copies
+    updates: int  # gradient updates
+    seconds: float  # training time so far, evaluation excluded
+    metrics: dict[str, float]
+
+    def __post_init__(self) -> None:
+        if unknown := self.metrics.keys() - METRICS.keys():
+            raise ValueError(f"unknown metric {', '.join(sorted(unknown))}; its meaning belongs in METRICS")
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A mean or a rate with its 95 % interval."""
+
+    value: float
+    ci95: tuple[float, float]
+
+
+@dataclass(frozen=True)
+class EpisodeRow:
+    """One evaluation episode. Distances in goal units: metres for Fetch."""
+
+    seed: int
+    length: int  # steps
+    success: bool  # at the last step: THE success
+    any_success: bool  # at some step, or already at reset
+    episode_return: float  # undiscounted
+    final_distance: float  # between achieved and desired goal after the last step
+    time_to_success: int | None  # steps to the first success, 0 if solved at reset, null if never
+    action_change: float  # mean squared change of the action that reached the simulator, per step and component
+    peak_action: float  # largest size of a component of that action
+    path_length: float  # way of the end effector; of the achieved goal where the environment names no effector
+    already_solved: bool  # the goal was reached before the first action
+
+
+@dataclass(frozen=True)
+class EvaluationRow:
+    """One evaluation: episodes summed up. Rates have Wilson intervals, means bootstrap intervals (95 %)."""
+
+    step: int
+    updates: int
+    seconds: float
+    episodes: int
+    success_rate: float
+    success_ci95: tuple[float, float]
+    already_solved_rate: float
+    already_solved_ci95: tuple[float, float]
+    any_success: Estimate
+    means: dict[str, Estimate]  # of EpisodeRow's fields; time_to_success over the episodes that have one
+
+
+@dataclass(frozen=True)
+class Solved:
+    """When two evaluations in a row had reached the asked rate: the moment of the second."""
+
+    success_rate: float
+    step: int
+    updates: int
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Summary:
+    """How a run ended. It is the last file a run writes: its presence means the run is finished."""
+
+    stop_reason: str  # "solved", "budget" or "interrupted"
+    step: int
+    updates: int
+    seconds: float
+    steps_per_second: float
+    updates_per_second: float
+    evaluation_seconds: float
+    solved: Solved | None
+    final_evaluation: EvaluationRow
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """A finished run on held-out episodes, beside uniform random actions on the same episodes."""
+
+    env: str
+    seed: int  # of the held-out episodes
+    trained: EvaluationRow
+    random: EvaluationRow
+    per_episode: list[EpisodeRow]  # of the trained policy
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """Where a run comes from; the timing fields are null until it has ended."""
+
+    command: list[str]
+    commit: str | None  # null outside a git checkout
+    dirty: bool | None  # whether the checkout differed from the commit
+    packages: dict[str, str]
+    python: str
+    platform: str
+    cpu: str
+    cores: int
+    devices: list[str]
+    threads: int
+    autoreset_mode: str
+    started: str  # ISO 8601, UTC
+    wall_clock_seconds: float | None = None
+    steps_per_second: float | None = None
+    updates_per_second: float | None = None
+
+
+def encode(value: Any) -> dict[str, Any]:
+    """A record as JSON data with its schema version."""
+    return {"schema": SCHEMA} | config.to_dict(value)
+
+
+def decode(kind: type[T], data: Any, where: str) -> T:
+    """Read a record of type `kind`, checking version and every key.
+
+    Raises:
+        UserError: saying what is wrong and where.
+    """
+    if not isinstance(data, dict) or "schema" not in data:
+        raise UserError(f"{where} has no schema version, so it is not a record of wellposed.")
+    if data["schema"] != SCHEMA:
+        newer = isinstance(data["schema"], int) and data["schema"] > SCHEMA
+        advice = "It was written by a newer wellposed; update to read it." if newer else "It cannot be read."
+        raise UserError(f"{where} has schema {data['schema']!r}, this version reads {SCHEMA}. {advice}")
+    try:
+        return config.from_dict(kind, {k: v for k, v in data.items() if k != "schema"}, where)
+    except ValueError as error:
+        raise UserError(f"{error}. The file was edited by hand or is damaged.") from error
