@@ -15,7 +15,7 @@ ARRAYS = {"weights": np.arange(12.0).reshape(3, 4), "step": np.array(7)}
 NAMES = {"env": "FetchReach-v4", "algo": "sac", "config_hash": "abc"}
 
 
-@pytest.fixture()
+@pytest.fixture
 def saved(tmp_path):
     return checkpoint.save(tmp_path, ARRAYS, step=10, updates=5, **NAMES)
 

@@ -26,7 +26,16 @@ CONFIG = {"env": "FetchReach-v4", "algo": "sac", "seed": 0, "gamma": 0.95}
 PROVENANCE = Provenance(["train"], None, None, {"jax": "1"}, "3.11", "Linux", "cpu", 2, ["cpu:0"], 2, "SameStep", "now")
 EPISODE = EpisodeRow(1, 50, True, True, -3.0, 0.01, 3, 0.1, 1.0, 0.4, False)
 EVALUATION = EvaluationRow(
-    100, 50, 1.5, 1, 1.0, (0.2, 1.0), 0.0, (0.0, 0.8), Estimate(1.0, (0.2, 1.0)), {"path_length": Estimate(0.4, (0.4, 0.4))}
+    100,
+    50,
+    1.5,
+    1,
+    1.0,
+    (0.2, 1.0),
+    0.0,
+    (0.0, 0.8),
+    Estimate(1.0, (0.2, 1.0)),
+    {"path_length": Estimate(0.4, (0.4, 0.4))},
 )
 SUMMARY = Summary("budget", 100, 50, 1.5, 66.0, 33.0, 0.5, None, EVALUATION)
 
@@ -206,7 +215,7 @@ def test_a_write_that_fails_leaves_the_old_file(tmp_path, monkeypatch):
     file = tmp_path / "x.json"
     files.write_json(file, {"old": 1})
 
-    def refuse(handle):
+    def refuse(_handle):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(files.os, "fsync", refuse)

@@ -57,7 +57,9 @@ def load(manifest_path: Path) -> tuple[Manifest, dict[str, np.ndarray]]:
             "file that was saved. Use an earlier checkpoint."
         )
     if hashlib.sha256(content).hexdigest() != manifest.sha256:
-        raise UserError(f"{path} is not the file that was saved: its digest differs from the manifest's. It is refused.")
+        raise UserError(
+            f"{path} is not the file that was saved: its digest differs from the manifest's. It is refused."
+        )
     try:
         return manifest, parse_tensors(content)
     except (SafetensorError, ValueError, KeyError) as error:

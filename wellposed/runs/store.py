@@ -1,15 +1,15 @@
 """Run directories: one per environment, algorithm, configuration and seed; locked while written; never mixed.
 
-    FetchReach-v4_sac_3f0c9d1be2a7_s0/
-        config.json        the full resolved configuration and its hash
-        provenance.json    commit, versions, machine, timing
-        metrics.jsonl      training metrics, append-only
-        evaluations.jsonl  evaluations summed up, append-only
-        episodes.jsonl     every evaluation episode, append-only
-        checkpoints/       step_*.safetensors + step_*.json, the newest few
-        tensorboard/       the same scalars as events
-        summary.json       how the run ended; written last
-        lock               held by the process that writes
+FetchReach-v4_sac_3f0c9d1be2a7_s0/
+    config.json        the full resolved configuration and its hash
+    provenance.json    commit, versions, machine, timing
+    metrics.jsonl      training metrics, append-only
+    evaluations.jsonl  evaluations summed up, append-only
+    episodes.jsonl     every evaluation episode, append-only
+    checkpoints/       step_*.safetensors + step_*.json, the newest few
+    tensorboard/       the same scalars as events
+    summary.json       how the run ended; written last
+    lock               held by the process that writes
 """
 
 import fcntl
