@@ -1,7 +1,10 @@
 """The command line as a person meets it: a sentence and an exit code for every mistake, JSON where asked."""
 
+import hashlib
 import json
 import os
+import pickle
+import shutil
 import signal
 import subprocess
 import sys
@@ -112,18 +115,9 @@ def test_an_unknown_option_or_word_exits_with_2(argv):
     assert stop.value.code == 2
 
 
-def test_evaluating_a_run_that_was_tampered_with_is_refused(run, tmp_path, capsys):
-    import shutil
-
-    copy = tmp_path / run.name
-    shutil.copytree(run, copy)
-    (arrays,) = (copy / "checkpoints").glob("step_*200.safetensors")
-    arrays.write_bytes(arrays.read_bytes()[:100])
-    assert main(["eval", str(copy)]) == 1
-    assert "truncated" in says(capsys)
-    moved = tmp_path / "renamed"
-    shutil.copytree(run, moved)
-    assert main(["eval", str(moved)]) == 1
+def test_a_run_under_another_name_is_refused(run, tmp_path, capsys):
+    shutil.copytree(run, tmp_path / "renamed")
+    assert main(["eval", str(tmp_path / "renamed")]) == 1
     assert "edited by hand or moved" in says(capsys)
 
 
@@ -178,3 +172,89 @@ def test_seeds_that_make_no_sense_are_refused(text):
 def test_help_and_listing_do_not_wait_for_jax():
     code = "import sys; from wellposed.cli import main; main(['envs']); sys.exit('jax' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True).returncode == 0
+
+
+def damage_truncated(run: Path) -> None:
+    (arrays,) = (run / "checkpoints").glob("step_*200.safetensors")
+    arrays.write_bytes(arrays.read_bytes()[:100])
+
+
+def damage_pickle(run: Path) -> None:
+    (arrays,) = (run / "checkpoints").glob("step_*200.safetensors")
+    content = pickle.dumps({"weights": [1.0, 2.0]})
+    arrays.write_bytes(content)
+    manifest = json.loads(arrays.with_suffix(".json").read_text())
+    manifest |= {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+    arrays.with_suffix(".json").write_text(json.dumps(manifest))
+
+
+def damage_edited(run: Path) -> None:
+    data = json.loads((run / "config.json").read_text())
+    data["config"]["agent"]["gamma"] = 0.5
+    (run / "config.json").write_text(json.dumps(data))
+
+
+def damage_newer(run: Path) -> None:
+    data = json.loads((run / "config.json").read_text())
+    (run / "config.json").write_text(json.dumps(data | {"schema": 2}))
+
+
+def damage_half_written(run: Path) -> None:
+    (run / "config.json").write_bytes((run / "config.json").read_bytes()[:50])
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (damage_truncated, "truncated"),
+        (damage_pickle, "reads no pickles"),
+        (damage_edited, "edited by hand"),
+        (damage_newer, "schema 2, this version reads 1"),
+        (damage_half_written, "half-written or was edited by hand"),
+    ],
+)
+def test_a_damaged_run_is_refused_with_the_reason_and_exit_code_1(run, tmp_path, capsys, damage, message):
+    copy = tmp_path / run.name
+    shutil.copytree(run, copy)
+    damage(copy)
+    assert main(["eval", str(copy), "--episodes", "2"]) == 1
+    error = says(capsys)
+    assert message in error
+    assert "Traceback" not in error
+    assert RunReader(copy).evaluations[-1].step == 200  # what was recorded before stays readable
+
+
+def test_a_run_that_another_process_writes_is_refused(tmp_path):
+    """Two processes, one configuration: the second gets a sentence with the first one's number, and exit code 1."""
+    argv = [*WELLPOSED, "train", "FetchReach-v4", *TINY, "--total-steps", "100000000", "--runs-dir", str(tmp_path)]
+    first = subprocess.Popen(argv, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        deadline = time.monotonic() + 60
+        while not list(tmp_path.glob("*/config.json")) and time.monotonic() < deadline:
+            time.sleep(0.1)
+        second = subprocess.run(argv, capture_output=True, text=True, timeout=60)
+    finally:
+        first.kill()
+        first.wait()
+    assert second.returncode == 1
+    assert f"is being written by process {first.pid} on " in second.stderr
+    assert "Traceback" not in second.stderr
+
+
+def test_a_disk_that_fills_ends_training_with_a_sentence_and_keeps_the_record(tmp_path):
+    """The largest size a file may have stands in for the disk; rows fit under it for a while, then no more."""
+    code = (
+        "import resource, signal, sys; from wellposed.cli import main; signal.signal(signal.SIGXFSZ, signal.SIG_IGN); "
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (30_000, 30_000)); sys.exit(main(sys.argv[1:]))"
+    )
+    argv = ["train", "FetchReach-v4", *TINY, "--total-steps", "100000", "--eval-every", "40", "--quiet"]
+    argv += ["--eval-episodes", "1", "--agent.hidden", "2", "--runs-dir", str(tmp_path)]
+    result = subprocess.run([sys.executable, "-c", code, *argv], capture_output=True, text=True, timeout=120)
+    assert result.returncode == 1, result.stderr
+    assert "What was recorded before is intact" in result.stderr
+    assert "Traceback" not in result.stderr
+    (path,) = tmp_path.iterdir()
+    reader = RunReader(path)
+    assert len(reader.evaluations) > 5
+    assert reader.status == "interrupted"
+    assert main(["eval", str(path), "--episodes", "2", "--json", str(tmp_path / "e.json")]) == 0

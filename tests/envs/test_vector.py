@@ -1,5 +1,6 @@
 """Contracts that every registered environment keeps; a new one is tested by being registered."""
 
+import gymnasium as gym
 import numpy as np
 import pytest
 
@@ -163,6 +164,17 @@ def test_the_action_that_reached_the_simulator_is_told(env_id):
     env.reset(seed=0)
     info = env.step(np.full((2, 4), 3.0, np.float32))[-1]
     assert np.array_equal(info["applied_action"], np.ones((2, 4)))
+
+
+def test_gymnasiums_own_vector_wrappers_take_it():
+    """Anyone's code can use it: the statistics wrapper finds the episodes where Gymnasium's interface has them."""
+    env = gym.wrappers.vector.RecordEpisodeStatistics(envs.make_vec("FetchReach-v4", 2))
+    env.reset(seed=0)
+    for move in actions(2, 50):
+        *_, info = env.step(move)
+    episode = info["episode"] if "episode" in info else info["final_info"]["episode"]
+    assert episode["l"].tolist() == [50, 50]
+    assert (episode["r"] <= 0).all()
 
 
 def test_a_state_of_another_task_or_size_is_refused():

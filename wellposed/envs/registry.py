@@ -1,6 +1,8 @@
 """The registry: environment id -> factory and tags. It refuses duplicates and unknown names."""
 
+import contextlib
 import difflib
+import io
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -107,7 +109,9 @@ def _make_gym(env_id: str, num_envs: int, threads: int, **kwargs: Any) -> GymGoa
 
 def _gymnasium_ids() -> list[str]:
     """Ids of Gymnasium's registry, with gymnasium-robotics' added: only asked for when needed, it is slow."""
-    import gymnasium_robotics
+    # Importing it prints a notice about the Adroit hand, which is no goal environment; it would hide our own sentence.
+    with contextlib.redirect_stderr(io.StringIO()):
+        import gymnasium_robotics
 
     gym.register_envs(gymnasium_robotics)
     return list(gym.registry)

@@ -109,47 +109,50 @@ class ReplayBuffer:
             ValueError: if no episode has ended yet.
         """
         rows, after, hindsight = self.draw(updates * batch_size, rng)
-        here, there, c = self._rows.take(rows, axis=0), self._rows.take(after, axis=0), self._columns
-        relabelled = round(self._share * batch_size)
+        here = self._rows.take(rows, axis=0).reshape(updates, batch_size, -1)
+        there = self._rows.take(after, axis=0).reshape(updates, batch_size, -1)
+        c, relabelled = self._columns, round(self._share * batch_size)
         if relabelled:
-            chosen = np.s_[:, :relabelled]
-            split = lambda x: x.reshape(updates, batch_size, *x.shape[1:])  # noqa: E731  (a view)
-            goals = self._rows[split(hindsight)[chosen], c["achieved_goal"]]
-            flat = goals.reshape(-1, self.dims.goal)
-            achieved = split(there)[chosen][..., c["achieved_goal"]].reshape(flat.shape)
-            split(here)[(*chosen, c["desired_goal"])] = goals
-            shape = (updates, relabelled, 1)
-            split(here)[(*chosen, c["reward"])] = self._reward(achieved, flat).reshape(shape)
-            split(here)[(*chosen, c["terminated"])] = self._terminated(achieved, flat).reshape(shape)
-        field = lambda table, name: table[:, c[name]].reshape(updates, batch_size, -1)  # noqa: E731
+            chosen = here[:, :relabelled]
+            goals = self._rows[hindsight.reshape(updates, batch_size)[:, :relabelled], c["achieved_goal"]]
+            achieved = there[:, :relabelled, c["achieved_goal"]]
+            pair = achieved.reshape(-1, self.dims.goal), goals.reshape(-1, self.dims.goal)
+            chosen[..., c["desired_goal"]] = goals
+            chosen[..., c["reward"]] = self._reward(*pair).reshape(updates, relabelled, 1)
+            chosen[..., c["terminated"]] = self._terminated(*pair).reshape(updates, relabelled, 1)
         return Batch(
-            observation=field(here, "observation"),
-            achieved_goal=field(here, "achieved_goal"),
-            action=field(here, "action"),
-            reward=field(here, "reward")[..., 0],
-            next_observation=field(there, "observation"),
-            next_achieved_goal=field(there, "achieved_goal"),
-            desired_goal=field(here, "desired_goal"),
-            terminated=field(here, "terminated")[..., 0],
+            observation=here[..., c["observation"]],
+            achieved_goal=here[..., c["achieved_goal"]],
+            action=here[..., c["action"]],
+            reward=here[..., c["reward"].start],
+            next_observation=there[..., c["observation"]],
+            next_achieved_goal=there[..., c["achieved_goal"]],
+            desired_goal=here[..., c["desired_goal"]],
+            terminated=here[..., c["terminated"].start],
         )
 
     def draw(self, n: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Rows of n transitions, of their successors, and of the states whose achieved goal would relabel them."""
         if not self.transitions:
             raise ValueError("the replay holds no finished episode yet")
-        rows = self._wrap(rng.integers(self._tail, self._tail + self._used, size=n))
+        rows = self._any_rows(n, rng)
         t, length = self._time.take(rows), self._length.take(rows)
         # A final state starts no transition. One row in L + 1 is one, so a few redraws settle it.
-        while len(bad := np.flatnonzero(t == length)):
-            rows[bad] = self._wrap(rng.integers(self._tail, self._tail + self._used, size=len(bad)))
-            t[bad], length[bad] = self._time[rows[bad]], self._length[rows[bad]]
+        while (bad := (t == length).nonzero()[0]).size:
+            rows[bad] = again = self._any_rows(bad.size, rng)
+            t[bad], length[bad] = self._time[again], self._length[again]
         goal_time = self._goal_time(t, length, rng)
         return rows, self._wrap(rows + 1), self._wrap(rows + goal_time - t)
 
+    def _any_rows(self, n: int, rng: np.random.Generator) -> np.ndarray:
+        """n rows in use, uniformly."""
+        return self._wrap(self._tail + (rng.random(n) * self._used).astype(np.int64))
+
     def _wrap(self, rows: np.ndarray) -> np.ndarray:
-        """Row numbers below twice the capacity, taken around the ring in place."""
-        rows[rows >= len(self._rows)] -= len(self._rows)
-        return rows
+        """Row numbers taken around the ring."""
+        if self._tail + self._used < len(self._rows):
+            return rows  # not wrapped yet
+        return rows % len(self._rows)
 
     def _write_state(self, copies: np.ndarray, obs: GoalObs) -> None:
         """Put the state of the given copies into their current open row."""
