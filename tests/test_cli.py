@@ -94,6 +94,7 @@ def test_a_damaged_run_is_listed_as_damaged(tmp_path, capsys):
         (["train", "FetchReach-v4", "--seeds", "4-1"], "--seeds takes distinct seeds"),
         (["eval", "nowhere"], "not a run directory"),
         (["report", "nowhere"], "not a run directory"),
+        (["report"], "Name at least one run directory"),
         (["envs", "--tag", "soft"], "No environment has the tag"),
     ],
 )

@@ -14,11 +14,9 @@ class TrainingProgress:
         self.quiet, self._success = quiet, "-"
         console = Console(stderr=True, soft_wrap=True)
         self._bar = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(bar_width=24),
-            TextColumn("{task.completed:,.0f}/{task.total:,.0f} steps"),
-            TextColumn("{task.fields[rates]}"),
-            TimeRemainingColumn(),
+            BarColumn(bar_width=8),
+            TimeRemainingColumn(compact=True),  # the rest in two lines, so that all of it fits into 80 columns
+            TextColumn("{task.completed:,.0f} of {task.total:,.0f} steps   {task.description}\n{task.fields[rates]}"),
             console=console,
             disable=quiet or not console.is_terminal,
         )
@@ -44,6 +42,6 @@ class TrainingProgress:
         self._success = f"{row.success_rate:.0%}"
         if not self.quiet:
             self._bar.console.print(
-                f"step {row.step:>8,}  updates {row.updates:>8,}  {row.seconds:7.1f} s  "
-                f"success {describe_rate(row.success_rate, row.success_ci95)} ({row.episodes} episodes)"
+                f"{row.step:>8,} steps {row.updates:>8,} updates {row.seconds:5.0f} s  "
+                f"success {describe_rate(row.success_rate, row.success_ci95)}"
             )

@@ -23,7 +23,7 @@ from wellposed.evaluate import play_episodes, summarise
 from wellposed.progress import TrainingProgress
 from wellposed.replay import ReplayBuffer, ReplayConfig
 from wellposed.runs import provenance
-from wellposed.runs.record import EvaluationRow, MetricsRow, Solved, Summary
+from wellposed.runs.record import EvaluationRow, MetricsRow, Solved, StopReason, Summary
 from wellposed.runs.store import RunWriter
 from wellposed.types import Agent, GoalObs, Metrics, successor
 
@@ -214,7 +214,8 @@ def off_policy_loop(
     uniform, sampling = RandomPolicy(dims.action, explore), seeding.generator(config.seed, "replay")
     eval_seeds = seeding.evaluation_env_seeds(config.seed, config.eval_episodes, "monitoring")
     learnt: Metrics = {}
-    step, next_eval, stop = 0, config.eval_every, None
+    step, next_eval = 0, config.eval_every
+    stop: StopReason | None = None
     evaluations = [evaluate_and_log(run, agent, eval_env, eval_seeds, step, clock, progress)]
     obs, _ = env.reset(seed=seeding.training_env_seed(config.seed))
     rollouts = Rollouts(obs)
@@ -293,7 +294,7 @@ def require_finite(metrics: Metrics, step: int, updates: int) -> None:
         )
 
 
-def summary_of(config: RunConfig, stop: str, evaluations: list[EvaluationRow], clock: Stopwatch) -> Summary:
+def summary_of(config: RunConfig, stop: StopReason, evaluations: list[EvaluationRow], clock: Stopwatch) -> Summary:
     """How the run ended, from its last evaluation."""
     last, seconds = evaluations[-1], clock.seconds
     solved = None

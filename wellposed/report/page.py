@@ -12,10 +12,12 @@ from wellposed import verdict as verdicts
 from wellposed.analysis.tables import learning_curve
 from wellposed.errors import UserError
 from wellposed.report import figures
-from wellposed.runs.files import write_whole
+from wellposed.runs.files import explained, write_whole
 from wellposed.runs.record import EvaluationRow, Provenance, Summary, Verdict
 from wellposed.runs.store import RunReader
 from wellposed.stats import describe_interval, describe_rate
+
+SOLVED = 0.9  # a verdict is shown in green where even the lower end of its interval lies above
 
 _MEASURES: tuple[
     tuple[str, str, float, str, int], ...
@@ -60,7 +62,8 @@ def write_report(paths: list[Path], target: Path, *, video: bool = True, threads
         version=version("wellposed"),
         run_count="one run record" if len(paths) == 1 else f"{len(paths)} run records",
     )
-    target.parent.mkdir(parents=True, exist_ok=True)
+    with explained(target, "write"):
+        target.parent.mkdir(parents=True, exist_ok=True)
     write_whole(target, page.encode())
     return target
 
@@ -97,14 +100,15 @@ def _head(readers: list[RunReader], summaries: list[Summary], found: list[Verdic
     lines = [
         {
             "sentence": verdicts.sentence(v),
-            "solved": v.trained.success_ci95[0] > 0.9,
+            "solved": v.trained.success_ci95[0] > SOLVED,
             "detail": f"seed {reader.config['seed']} · {s.seconds:.1f} s of training · {s.step:,} environment steps · "
             f"{s.updates:,} gradient updates · {_ended(s)}",
         }
         for reader, s, v in zip(readers, summaries, found, strict=True)
     ]
+    which = f", seed {config['seed']}" if len(readers) > 1 else ""
     cards = [
-        {"value": f"{v:.1%}", "label": f"{label} ({describe_interval(ci)})"}
+        {"value": f"{v:.1%}", "label": f"{label}{which} ({describe_interval(ci)})"}
         for v, ci, label in (
             (first.trained.success_rate, first.trained.success_ci95, "success, trained policy"),
             (first.random.success_rate, first.random.success_ci95, "success, random actions"),

@@ -22,7 +22,7 @@ def explained(path: Path, doing: str) -> Iterator[None]:
         reason = error.strerror or str(error)
         raise UserError(
             f"Could not {doing} {path}: {reason}. What was recorded before is intact; make room or choose another "
-            "--runs-dir, and run again."
+            "place, and run again."
         ) from error
 
 

@@ -5,7 +5,7 @@ refused, and a value never falls back to a default.
 """
 
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 from wellposed import config
 from wellposed.errors import UserError
@@ -13,6 +13,7 @@ from wellposed.errors import UserError
 SCHEMA = 1
 
 T = TypeVar("T")
+StopReason = Literal["solved", "budget", "interrupted"]
 
 # Every logged metric and its meaning; a name that is not here cannot be logged.
 METRICS: dict[str, str] = {
@@ -101,7 +102,7 @@ class Solved:
 class Summary:
     """How a run ended. It is the last file a run writes: its presence means the run is finished."""
 
-    stop_reason: str  # "solved", "budget" or "interrupted"
+    stop_reason: StopReason
     step: int
     updates: int
     seconds: float
