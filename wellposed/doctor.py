@@ -19,6 +19,7 @@ from wellposed.errors import UserError
 from wellposed.evaluate import play_episodes
 from wellposed.replay import ReplayConfig
 from wellposed.runs.provenance import PACKAGES, cpu_name
+from wellposed.runs.store import RunReader
 from wellposed.training import RunConfig, train
 from wellposed.verdict import load_run
 
@@ -135,12 +136,12 @@ def _training() -> str:
     )
     with tempfile.TemporaryDirectory() as folder:
         path, summary = train(config, Path(folder), threads=1, quiet=True)
-        _, agent, _ = load_run(path)
+        if summary.stop_reason == "interrupted":
+            raise KeyboardInterrupt
+        saved, agent = RunReader(path).load_checkpoint()[1], load_run(path)[1]
         env = envs.make_vec(config.env, 2)
         episodes = [play_episodes(load_run(path)[1], env, [1, 2]) for _ in range(2)]
-        again = agent.state()
-        agent.load_state(again)
         env.close()
-    if episodes[0] != episodes[1] or any(not np.array_equal(v, again[k]) for k, v in agent.state().items()):
+    if episodes[0] != episodes[1] or any(not np.array_equal(v, saved[k]) for k, v in agent.state().items()):
         raise UserError("A checkpoint that was saved and loaded does not give the same agent.")
     return f"{summary.updates} updates, checkpoint saved, loaded and bit-equal"

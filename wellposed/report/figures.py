@@ -72,5 +72,5 @@ def _axis_below(
     second = ax.secondary_xaxis(0.0)
     second.spines["bottom"].set_position(("outward", offset))
     second.spines["bottom"].set_color(FAINT)
-    second.set_xticks(ticks, [show(q) for q in np.interp(ticks, [0, *step], [0, *quantity])])
+    second.set_xticks(ticks, [show(q) for q in np.interp(ticks, step, quantity)])
     second.set_xlabel(label, labelpad=2)
