@@ -160,7 +160,7 @@ class Rollouts:
         }
 
 
-def train(config: RunConfig, runs_dir: Path, *, threads: int = 2, quiet: bool = False) -> tuple[Path, Summary]:
+def train(config: RunConfig, runs_dir: str | Path, *, threads: int = 2, quiet: bool = False) -> tuple[Path, Summary]:
     """Train one run and record it below `runs_dir`.
 
     Args:
@@ -185,7 +185,7 @@ def train(config: RunConfig, runs_dir: Path, *, threads: int = 2, quiet: bool = 
     )
     try:
         with (
-            RunWriter(runs_dir, configs.to_dict(config), origin) as run,
+            RunWriter(Path(runs_dir), configs.to_dict(config), origin) as run,
             TrainingProgress(config.total_steps, run.path.name, quiet) as progress,
             interruptible() as interrupted,
         ):

@@ -39,7 +39,7 @@ def load_run(path: Path) -> tuple[RunConfig, Agent, Any]:
     return config, agent, manifest
 
 
-def assess(path: Path, episodes: int = EPISODES, seed: int = SEED, threads: int = 2) -> Verdict:
+def assess(path: str | Path, episodes: int = EPISODES, seed: int = SEED, threads: int = 2) -> Verdict:
     """Play held-out episodes greedily with a run's agent, and the same ones with random actions.
 
     Args:
@@ -53,7 +53,7 @@ def assess(path: Path, episodes: int = EPISODES, seed: int = SEED, threads: int 
     """
     if episodes < 1 or seed < 0:
         raise UserError(f"--episodes must be at least 1 and --seed not negative, got {episodes} and {seed}.")
-    config, agent, manifest = load_run(path)
+    config, agent, manifest = load_run(Path(path))
     env = envs.make_vec(config.env, min(EVALUATION_COPIES, episodes), threads=threads)
     seeds = seeding.evaluation_env_seeds(seed, episodes, "held-out")
     at = {"step": manifest.step, "updates": manifest.updates}

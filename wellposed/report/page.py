@@ -1,6 +1,7 @@
 """The report: one self-contained HTML page out of finished runs. No network, no script, nothing to install."""
 
 import base64
+from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -31,7 +32,7 @@ _MEASURES: tuple[
 )
 
 
-def write_report(paths: list[Path], target: Path, *, video: bool = True, threads: int = 2) -> Path:
+def write_report(paths: Sequence[str | Path], target: str | Path, *, video: bool = True, threads: int = 2) -> Path:
     """Write the report of one or several finished runs of one environment and configuration.
 
     Args:
@@ -43,6 +44,7 @@ def write_report(paths: list[Path], target: Path, *, video: bool = True, threads
     Raises:
         UserError: if a run is not finished, or they are of different environments or configurations.
     """
+    paths, target = [Path(path) for path in paths], Path(target)
     readers = [RunReader(path) for path in paths]
     summaries = [_finished(reader) for reader in readers]
     configs = [{k: v for k, v in reader.config.items() if k != "seed"} for reader in readers]
