@@ -14,6 +14,7 @@ from stable_baselines3.common.vec_env import DummyVecEnv
 from benchmarks.machine import interleaved_rates, print_header, print_ratios
 from wellposed.envs import dims, make_vec
 from wellposed.replay import ReplayBuffer, ReplayConfig
+from wellposed.types import successor
 
 STEPS, BATCH, CAPACITY = 20_000, 256, 100_000
 
@@ -30,7 +31,7 @@ def main() -> None:
     for _ in range(STEPS):
         action = rng.uniform(-1, 1, (1, 4)).astype(np.float32)
         next_obs, reward, terminated, truncated, info = env.step(action)
-        last = {k: v[None] for k, v in info["final_obs"][0].items()} if truncated[0] else next_obs
+        last = successor(next_obs, info)
         ours.add(obs, action, reward, last, terminated, truncated)
         infos: list[dict[str, Any]] = [{"TimeLimit.truncated": bool(truncated[0])}]
         theirs.add(obs, last, action, reward, truncated, infos)

@@ -1,8 +1,9 @@
 """Seconds of training until FetchReach-v4 (sparse) is solved: ours, Stable-Baselines3, SBX.
 
-One rule for all: every 500 environment steps the greedy policy plays the same kind of 100 held-out episodes through
+One rule for all: every 500 environment steps the greedy policy plays 100 monitoring episodes through
 the same evaluation loop; solved means 98 of 100 twice in a row, and the time is that of the second. Every run is a
-process of its own, so imports and compilation count; evaluation does not.
+process of its own, so imports and compilation count; evaluation and saving checkpoints do not. Each candidate has
+its own recipe: ours that of the demonstration, the peers the one measured best for them here (see `peer`).
 
     python -m benchmarks.time_to_success --seeds 0-4
 """

@@ -4,6 +4,7 @@
 #
 #   PYTHON=python3 VENV=.venv scripts/setup.sh EXTRAS      EXTRAS: dev, or dev,peers
 set -eu
+PATH=$PATH:/usr/sbin:/sbin  # where Debian keeps ldconfig, and not on everybody's path
 cd "$(dirname "$0")/.."
 PYTHON=${PYTHON:-python3} VENV=${VENV:-.venv} EXTRAS=${1:-dev}
 

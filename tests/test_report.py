@@ -84,6 +84,11 @@ def test_runs_of_different_configurations_are_not_averaged(runs, tmp_path):
         write_report([runs[0], other], tmp_path / "r.html", video=False)
 
 
+def test_a_run_named_twice_does_not_count_twice(runs, tmp_path):
+    with pytest.raises(UserError, match="named twice"):
+        write_report([runs[0], runs[0]], tmp_path / "r.html", video=False)
+
+
 def test_a_curve_of_several_runs_is_taken_where_all_of_them_were_evaluated(runs):
     first, second = (RunReader(path).evaluations for path in runs)
     curve = learning_curve([first, second[:-1]])

@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import sys
 import threading
 import time
 from dataclasses import replace
@@ -10,11 +11,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from wellposed import config as configs
 from wellposed.agents.sac import SACConfig
 from wellposed.demo import demo_config
 from wellposed.errors import UserError
 from wellposed.replay import ReplayConfig
-from wellposed.runs.store import RunReader
+from wellposed.runs.store import RunReader, RunWriter
 from wellposed.training import RunConfig, default_config, reached, train
 from wellposed.verdict import assess, load_run
 
@@ -80,7 +82,14 @@ def test_two_evaluations_in_a_row_are_asked_for(tmp_path):
 
 def test_an_interrupted_run_is_saved_and_says_so(tmp_path):
     """Ctrl-C in the middle: the loop ends cleanly, with a checkpoint of the moment."""
-    threading.Timer(6.0, lambda: os.kill(os.getpid(), signal.SIGINT)).start()
+
+    def interrupt_once_it_trains() -> None:
+        while not list(tmp_path.glob("*/checkpoints/*.json")):  # the evaluation at step 0 is over
+            time.sleep(0.05)
+        time.sleep(1.0)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    threading.Thread(target=interrupt_once_it_trains, daemon=True).start()
     path, summary = train(replace(TINY, total_steps=10**7, eval_every=10**6), tmp_path, quiet=True)
     assert summary.stop_reason == "interrupted"
     assert RunReader(path).load_checkpoint()[0].step == summary.step
@@ -163,6 +172,16 @@ def test_a_configuration_that_cannot_run_is_refused_before_anything_is_written(t
 def test_a_setting_outside_its_range_is_refused_by_name(kind, change, message):
     with pytest.raises(UserError, match=message):
         kind(**change)
+
+
+def test_a_record_cannot_make_us_import_a_module(tmp_path):
+    """Gymnasium imports what stands before a colon; a stranger's record must not choose it."""
+    config = configs.to_dict(replace(TINY, env="antigravity:X-v0"))
+    with RunWriter(tmp_path, config, RunReader(train(TINY, tmp_path / "real", quiet=True)[0]).provenance) as run:
+        pass
+    with pytest.raises(UserError, match="would import a module"):
+        load_run(run.path)
+    assert "antigravity" not in sys.modules
 
 
 def test_a_replay_too_small_for_an_episode_is_refused(tmp_path):

@@ -8,6 +8,7 @@ import os
 import re
 import sys
 from dataclasses import asdict, replace
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -62,11 +63,11 @@ def _train_command(default: "RunConfig") -> Any:
         for seed in parse_seeds(seeds) if seeds else [config.seed]:
             path, summary = run(replace(config, seed=seed), runs_dir, threads=threads, quiet=quiet)
             results.append({"run": str(path), "summary": asdict(summary)})
+            if str(json_file) != "-":
+                print(path, flush=True)  # at once: a later seed may fail
             if summary.stop_reason == "interrupted":
                 break
-        if not _emit(results, json_file):
-            for result in results:
-                print(result["run"])
+        _emit(results, json_file)
         return 130 if results[-1]["summary"]["stop_reason"] == "interrupted" else 0
 
     return train
@@ -208,7 +209,8 @@ def _default_config(argv: list[str]) -> "RunConfig":
     """
     from wellposed.training import default_config
 
-    words = [word for word in argv[1:] if re.search(r"-v\d+$", word)] + [w for w in argv[1:2] if w[0] != "-"]
+    free = [word for before, word in pairwise(argv) if not before.startswith("--") or before.endswith("quiet")]
+    words = [word for word in [*free, *argv[1:]] if re.search(r"-v\d+$", word)] + [w for w in argv[1:2] if w[:1] != "-"]
     if words:
         return default_config(words[0])
     if {"-h", "--help"} & set(argv):

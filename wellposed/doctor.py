@@ -16,10 +16,11 @@ from wellposed import envs
 from wellposed.agents import SACConfig
 from wellposed.envs import fetch, rendering
 from wellposed.errors import UserError
-from wellposed.evaluate import play_episodes
+from wellposed.evaluate import play_episodes, summarise
 from wellposed.replay import ReplayConfig
 from wellposed.runs.provenance import PACKAGES, cpu_name
 from wellposed.runs.store import RunReader
+from wellposed.seeding import evaluation_env_seeds
 from wellposed.training import RunConfig, train
 from wellposed.verdict import load_run
 
@@ -65,7 +66,7 @@ def _versions() -> str:
 
 
 def _devices() -> str:
-    devices = ", ".join(str(device) for device in jax.devices())
+    devices = ", ".join(f"{device} ({device.device_kind})" for device in jax.devices())
     return f"JAX sees {devices}; {cpu_name()}, {len(os.sched_getaffinity(0))} cores"
 
 
@@ -87,7 +88,7 @@ def _frame(file: Path | None) -> str:
     if file is not None:
         import matplotlib.image  # only here: it takes longer to import than the frame to draw
 
-        matplotlib.image.imsave(file, image)
+        matplotlib.image.imsave(file, image, format="png")
     return f"{image.shape[1]}x{image.shape[0]} pixels by {backend}" + (f", saved to {file}" if file else "")
 
 
@@ -139,9 +140,12 @@ def _training() -> str:
         if summary.stop_reason == "interrupted":
             raise KeyboardInterrupt
         saved, agent = RunReader(path).load_checkpoint()[1], load_run(path)[1]
-        env = envs.make_vec(config.env, 2)
-        episodes = [play_episodes(load_run(path)[1], env, [1, 2]) for _ in range(2)]
+        env = envs.make_vec(config.env, 4)
+        # The last evaluation was played by the agent that was saved; the loaded one must play it again, bit for bit.
+        last = summary.final_evaluation
+        episodes = play_episodes(agent, env, evaluation_env_seeds(config.seed, 4, "monitoring"))
+        again = summarise(episodes, step=last.step, updates=last.updates, seconds=last.seconds)
         env.close()
-    if episodes[0] != episodes[1] or any(not np.array_equal(v, saved[k]) for k, v in agent.state().items()):
+    if again != last or any(not np.array_equal(v, saved[k]) for k, v in agent.state().items()):
         raise UserError("A checkpoint that was saved and loaded does not give the same agent.")
     return f"{summary.updates} updates, checkpoint saved, loaded and bit-equal"

@@ -9,7 +9,7 @@ from collections.abc import Callable
 import numpy as np
 
 from wellposed import stats
-from wellposed.runs.record import EpisodeRow, Estimate, EvaluationRow
+from wellposed.runs.record import MEANS, EpisodeRow, Estimate, EvaluationRow
 from wellposed.types import GoalVecEnv, Policy, successor
 
 
@@ -115,7 +115,6 @@ def summarise(rows: list[EpisodeRow], *, step: int, updates: int, seconds: float
         return Estimate(m.estimate, (m.low, m.high))
 
     success, solved = rate("success"), rate("already_solved")
-    means = ("episode_return", "final_distance", "time_to_success", "action_change", "peak_action", "path_length")
     return EvaluationRow(
         step=step,
         updates=updates,
@@ -126,5 +125,5 @@ def summarise(rows: list[EpisodeRow], *, step: int, updates: int, seconds: float
         already_solved_rate=solved.value,
         already_solved_ci95=solved.ci95,
         any_success=rate("any_success"),
-        means={name: estimate for name in means if (estimate := mean(name)) is not None},
+        means={name: estimate for name in MEANS if (estimate := mean(name)) is not None},
     )

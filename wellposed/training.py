@@ -181,7 +181,7 @@ def train(config: RunConfig, runs_dir: str | Path, *, threads: int = 2, quiet: b
     origin = provenance.collect(
         threads=threads,
         autoreset_mode=env.metadata["autoreset_mode"].value,
-        devices=[str(device) for device in jax.devices()],
+        devices=[f"{device} ({device.device_kind})" for device in jax.devices()],
     )
     try:
         with (
@@ -290,7 +290,8 @@ def require_finite(metrics: Metrics, step: int, updates: int) -> None:
     if broken:
         raise UserError(
             f"Training diverged: {', '.join(broken)} is not finite at step {step}, update {updates}. The record up to "
-            "the last evaluation is intact. Lower --agent.learning-rate, and keep --agent.bound-targets on."
+            "the last evaluation is intact. Lower --agent.learning-rate; where the reward is -1/0, keep "
+            "--agent.bound-targets on."
         )
 
 

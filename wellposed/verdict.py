@@ -31,6 +31,8 @@ def load_run(path: Path) -> tuple[RunConfig, Agent, Any]:
         config = configs.from_dict(RunConfig, reader.config, str(path / "config.json"))
     except ValueError as error:
         raise UserError(f"{error}. The run was made by another version of wellposed.") from error
+    if ":" in config.env:  # "module:Id" imports the module, and a record must not decide what is executed
+        raise UserError(f"{path} names the environment {config.env!r}, which would import a module. It is refused.")
     manifest, arrays = reader.load_checkpoint()
     env = envs.make_vec(config.env)
     agent = make_agent(config.algo, config.agent, envs.dims(env), config.seed)
@@ -56,15 +58,15 @@ def assess(path: str | Path, episodes: int = EPISODES, seed: int = SEED, threads
     config, agent, manifest = load_run(Path(path))
     env = envs.make_vec(config.env, min(EVALUATION_COPIES, episodes), threads=threads)
     seeds = seeding.evaluation_env_seeds(seed, episodes, "held-out")
-    at = {"step": manifest.step, "updates": manifest.updates}
+    seconds = next(row.seconds for row in RunReader(Path(path)).evaluations if row.step == manifest.step)
 
-    def play(policy: Policy, step: int, updates: int) -> tuple[list[EpisodeRow], EvaluationRow]:
+    def play(policy: Policy, step: int, updates: int, seconds: float) -> tuple[list[EpisodeRow], EvaluationRow]:
         rows = play_episodes(policy, env, seeds)
-        return rows, summarise(rows, step=step, updates=updates, seconds=0.0, seed=seed)
+        return rows, summarise(rows, step=step, updates=updates, seconds=seconds, seed=seed)
 
-    rows, trained = play(agent, **at)
+    rows, trained = play(agent, manifest.step, manifest.updates, seconds)
     noise = RandomPolicy(envs.dims(env).action, seeding.generator(seed, "random baseline"))
-    _, random = play(noise, step=0, updates=0)
+    _, random = play(noise, step=0, updates=0, seconds=0.0)
     env.close()
     return Verdict(config.env, seed, trained, random, rows)
 

@@ -158,6 +158,17 @@ def test_a_mask_resets_only_some_copies(env_id):
     assert all(np.array_equal(after[key][1], before[key][1]) for key in after)
 
 
+def test_a_seed_with_a_mask_or_a_none_leaves_the_other_streams_alone():
+    env, untouched = envs.make_vec("FetchReach-v4", 2), envs.make_vec("FetchReach-v4", 2)
+    env.reset(seed=0)
+    untouched.reset(seed=0)
+    env.reset(seed=7, options={"reset_mask": np.array([True, False])})
+    env.reset(seed=[3, None], options={"reset_mask": np.array([True, False])})
+    expected = untouched.reset()[0]["desired_goal"][1]
+    assert np.array_equal(env.reset()[0]["desired_goal"][1], expected)
+    assert np.array_equal(env.reset(seed=np.int64(4))[0]["desired_goal"], env.reset(seed=4)[0]["desired_goal"])
+
+
 @everywhere
 def test_the_action_that_reached_the_simulator_is_told(env_id):
     env = envs.make_vec(env_id, 2)

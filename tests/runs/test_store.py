@@ -13,6 +13,7 @@ import pytest
 from wellposed.errors import UserError
 from wellposed.runs import files
 from wellposed.runs.record import (
+    MEANS,
     EpisodeRow,
     Estimate,
     EvaluationRow,
@@ -35,7 +36,7 @@ EVALUATION = EvaluationRow(
     0.0,
     (0.0, 0.8),
     Estimate(1.0, (0.2, 1.0)),
-    {"path_length": Estimate(0.4, (0.4, 0.4))},
+    dict.fromkeys(MEANS, Estimate(0.4, (0.4, 0.4))),
 )
 SUMMARY = Summary("budget", 100, 50, 1.5, 66.0, 33.0, 0.5, None, EVALUATION)
 

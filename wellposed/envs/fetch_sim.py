@@ -1,7 +1,7 @@
 """One simulated Fetch arm: drag the hand, move the fingers, read off what the tasks observe.
 
-Episodes equal those of gymnasium-robotics v4 with the same MuJoCo, seed and actions, to the last bit; the
-tests compare them. Nothing is looked up by name here, and what can be allocated once is.
+Episodes equal those of gymnasium-robotics v4 with the same MuJoCo, seed and actions; the tests hold them
+together to 1e-12. Nothing is looked up by name here, and what can be allocated once is.
 """
 
 # mujoco's compiled half has no stubs:

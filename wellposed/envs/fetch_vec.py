@@ -68,13 +68,15 @@ class FetchVecEnv(gym.vector.VectorEnv):
 
         `options={"reset_mask": mask}` resets only the copies where the mask [num_envs] is true, as in Gymnasium.
         """
+        chosen = np.flatnonzero((options or {}).get("reset_mask", np.ones(self.num_envs, bool)))
         if seed is not None:
-            seeds = [seed + i for i in range(self.num_envs)] if isinstance(seed, int) else seed
+            seeds = seed if isinstance(seed, list) else [int(seed) + i for i in range(self.num_envs)]
             if len(seeds) != self.num_envs:
                 raise ValueError(f"{self.num_envs} copies need {self.num_envs} seeds, got {len(seeds)}")
-            self._rngs = [seeding.np_random(s)[0] for s in seeds]
-        mask = (options or {}).get("reset_mask", np.ones(self.num_envs, bool))
-        self._reset_copies(np.flatnonzero(mask))
+            for i in chosen:
+                if seeds[i] is not None:
+                    self._rngs[i] = seeding.np_random(seeds[i])[0]
+        self._reset_copies(chosen)
         return self._observe(), {}
 
     def step(self, actions: np.ndarray) -> tuple[GoalObs, np.ndarray, np.ndarray, np.ndarray, dict]:

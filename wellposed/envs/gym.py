@@ -12,7 +12,7 @@ import gymnasium as gym
 import numpy as np
 
 from wellposed.errors import UserError
-from wellposed.types import GoalObs, clipped_actions
+from wellposed.types import GoalObs, clipped_actions, successor
 
 GOAL_KEYS = ("observation", "achieved_goal", "desired_goal")
 GoalFunction = Callable[[np.ndarray, np.ndarray, Any], Any]
@@ -21,8 +21,8 @@ GoalFunction = Callable[[np.ndarray, np.ndarray, Any], Any]
 class GymGoalVecEnv(gym.vector.VectorEnv):
     """`num_envs` copies of a registered Gymnasium goal environment, stepped one after another.
 
-    Actions are clipped to the action space before they are sent, so `info["applied_action"]` is what the
-    environment received. Actions are in [-1, 1] and scaled to the environment's own bounds.
+    Actions are in [-1, 1] and scaled to the environment's own bounds; they are clipped before, so
+    `info["applied_action"]` is what the environment received, in the units of [-1, 1].
     """
 
     metadata: dict[str, Any] = {  # noqa: RUF012
@@ -46,10 +46,11 @@ class GymGoalVecEnv(gym.vector.VectorEnv):
         self.single_action_space = gym.spaces.Box(-1.0, 1.0, shape, np.float32)
         self.action_space = gym.vector.utils.batch_space(self.single_action_space, num_envs)
         base: Any = first.unwrapped
-        probe = {k: np.stack([v, v]) for k, v in first.observation_space.sample().items()}
+        samples = [first.observation_space.sample() for _ in range(16)]
+        probe = {key: np.stack([sample[key] for sample in samples]) for key in GOAL_KEYS}
         self._reward = _rowwise(base.compute_reward, probe)
         self._terminated = _rowwise(base.compute_terminated, probe) if hasattr(base, "compute_terminated") else None
-        self._success = _success_test(env_id, base, self._reward)
+        self._success = _success_test(env_id, base, self._reward, probe)
 
     def reset(self, *, seed: int | list[int] | None = None, options: dict | None = None) -> tuple[GoalObs, dict]:
         """Start a new episode in every copy; copy i takes seed + i, or its own of a list."""
@@ -65,10 +66,7 @@ class GymGoalVecEnv(gym.vector.VectorEnv):
         applied = clipped_actions(actions, self.action_space.shape)
         native = applied if self._unit else self._low + (applied + 1.0) / 2.0 * (self._high - self._low)
         obs, reward, terminated, truncated, info = self._envs.step(native.astype(self._low.dtype))
-        last = {k: obs[k].copy() for k in ("achieved_goal", "desired_goal")}
-        for i in np.flatnonzero(terminated | truncated):
-            for key in last:
-                last[key][i] = info["final_obs"][i][key]
+        last = successor(obs, info)
         everywhere = np.ones(self.num_envs, bool)
         info |= {"applied_action": applied, "_applied_action": everywhere}
         info |= {"is_success": self.is_success(last["achieved_goal"], last["desired_goal"]), "_is_success": everywhere}
@@ -96,7 +94,7 @@ class GymGoalVecEnv(gym.vector.VectorEnv):
 def _make(env_id: str, **kwargs: Any) -> gym.Env:
     try:
         return gym.make(env_id, **kwargs)
-    except (gym.error.Error, ModuleNotFoundError, TypeError) as error:
+    except (gym.error.Error, ImportError, TypeError, ValueError) as error:
         raise UserError(f"Gymnasium could not make {env_id!r}: {error}") from error
 
 
@@ -132,14 +130,16 @@ def _rowwise(function: GoalFunction, probe: GoalObs) -> GoalFunction:
         result = np.shape(function(*args, {}))
     except (ValueError, TypeError, IndexError, KeyError, AssertionError):
         result = None
-    if result == (2,):
+    if result == (len(args[0]),):
         return lambda achieved, desired, info: function(achieved, desired, info or {})
     return lambda achieved, desired, info: np.array(
         [function(a, d, info or {}) for a, d in zip(achieved, desired, strict=True)]
     )
 
 
-def _success_test(env_id: str, base: Any, reward: GoalFunction) -> Callable[[np.ndarray, np.ndarray], Any]:
+def _success_test(
+    env_id: str, base: Any, reward: GoalFunction, probe: GoalObs
+) -> Callable[[np.ndarray, np.ndarray], Any]:
     """The success test: the environment's own where it has one, else 'rewarded like the goal itself'.
 
     The second holds for sparse rewards only: they take two values, and a goal achieved exactly earns the
@@ -149,7 +149,7 @@ def _success_test(env_id: str, base: Any, reward: GoalFunction) -> Callable[[np.
         return lambda achieved, desired: np.array(
             [bool(base._is_success(a, d)) for a, d in zip(achieved, desired, strict=True)]
         )
-    if getattr(base, "reward_type", "sparse") != "sparse":
+    if len(np.unique(reward(probe["achieved_goal"], probe["desired_goal"], {}))) > 2:
         raise UserError(
             f"{env_id} has a dense reward and no success test, so nobody could say whether it was solved. "
             "Use its sparse variant, or give the environment a method _is_success(achieved_goal, desired_goal)."

@@ -47,7 +47,7 @@ def learning_curve(curve: Curve, random_rate: float, solved_rate: float) -> str:
         ax.axhline(random_rate, color=WARN, linewidth=1.2, linestyle="--", label="random actions")
         ax.axhline(solved_rate, color=FAINT, linewidth=1.2, linestyle=":", label="already solved at reset")
         ax.set_ylim(-0.03, 1.03)
-        ax.set_xlim(0, curve.step[-1] * 1.01 or 1)
+        ax.set_xlim(0, max(step[-1] for step, _ in curve.per_run) * 1.01 or 1)
         ax.yaxis.set_major_formatter(PercentFormatter(1.0))
         ax.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:,.0f}"))
         ax.set_ylabel("success at the last step")

@@ -45,6 +45,8 @@ def write_report(paths: Sequence[str | Path], target: str | Path, *, video: bool
         UserError: if a run is not finished, or they are of different environments or configurations.
     """
     paths, target = [Path(path) for path in paths], Path(target)
+    if len({path.resolve() for path in paths}) != len(paths):
+        raise UserError("The same run was named twice; it would count twice in the interval.")
     readers = [RunReader(path) for path in paths]
     summaries = [_finished(reader) for reader in readers]
     configs = [{k: v for k, v in reader.config.items() if k != "seed"} for reader in readers]
@@ -150,7 +152,7 @@ def _numbers(verdict: Verdict) -> dict[str, Any]:
         return describe_rate(row.success_rate, row.success_ci95)
 
     def cell(row: EvaluationRow, field: str, factor: float, unit: str, decimals: int) -> str:
-        if field not in row.means:
+        if field not in row.means:  # only the time to success may be missing, where no episode succeeded
             return "never"
         estimate = row.means[field]
         low, high = (factor * bound for bound in estimate.ci95)

@@ -15,6 +15,9 @@ SCHEMA = 1
 T = TypeVar("T")
 StopReason = Literal["solved", "budget", "interrupted"]
 
+# The fields of EpisodeRow of which an evaluation reports means.
+MEANS = ("episode_return", "final_distance", "time_to_success", "action_change", "peak_action", "path_length")
+
 # Every logged metric and its meaning; a name that is not here cannot be logged.
 METRICS: dict[str, str] = {
     "train/critic_loss": "half the summed mean squared Bellman error of both critics",
@@ -85,7 +88,11 @@ class EvaluationRow:
     already_solved_rate: float
     already_solved_ci95: tuple[float, float]
     any_success: Estimate
-    means: dict[str, Estimate]  # of EpisodeRow's fields; time_to_success over the episodes that have one
+    means: dict[str, Estimate]  # of EpisodeRow's fields MEANS; time_to_success over the episodes that have one
+
+    def __post_init__(self) -> None:
+        if missing := set(MEANS) - self.means.keys() - {"time_to_success"}:
+            raise ValueError(f"missing means of {', '.join(sorted(missing))}")
 
 
 @dataclass(frozen=True)

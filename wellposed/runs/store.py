@@ -110,9 +110,11 @@ class RunWriter:
 
     def close(self) -> None:
         """Close all files and let go of the lock."""
-        for file in (self._metrics, self._evaluations, self._episodes, self._scalars):
-            file.close()
-        os.close(self._lock)
+        try:
+            for file in (self._metrics, self._evaluations, self._episodes, self._scalars):
+                file.close()
+        finally:
+            os.close(self._lock)
 
     def __enter__(self) -> "RunWriter":
         return self
@@ -179,7 +181,11 @@ class RunReader:
         config = data["config"]
         if not isinstance(config, dict) or not {"env", "algo", "seed"} <= config.keys():
             raise UserError(f"{where} lacks env, algo or seed. It was edited by hand.")
-        if configs.content_hash(config) != data["hash"] or run_name(config) != self.path.resolve().name:
+        if (
+            not _hashable(config)
+            or configs.content_hash(config) != data["hash"]
+            or run_name(config) != self.path.resolve().name
+        ):
             raise UserError(
                 f"{where} does not match its own hash or the name of its directory: it was edited by hand or moved. "
                 "Nothing read from it could be trusted."
@@ -233,6 +239,15 @@ class RunReader:
     def _rows(self, kind: type, name: str) -> list[Any]:
         path = self.path / name
         return [decode(kind, row, f"{path}, line {i}") for i, row in enumerate(read_lines(path), 1)]
+
+
+def _hashable(config: dict[str, Any]) -> bool:
+    """Whether the configuration holds only what JSON has; Python's reader lets NaN through."""
+    try:
+        configs.content_hash(config)
+    except ValueError:
+        return False
+    return True
 
 
 def list_runs(runs_dir: Path) -> list[RunReader]:

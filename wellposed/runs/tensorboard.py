@@ -18,7 +18,9 @@ class ScalarWriter:
 
     def __init__(self, folder: Path):
         """`folder` is made if it is missing."""
-        self._folder, self._writer = folder, EventFileWriter(str(folder))
+        self._folder = folder
+        with explained(folder, "create"):
+            self._writer = EventFileWriter(str(folder))
 
     def add(self, scalars: dict[str, float], step: int) -> None:
         """Add scalars at an environment step."""
