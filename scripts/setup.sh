@@ -27,16 +27,18 @@ install_libraries() {
 }
 libraries_present || install_libraries
 
-fingerprint() { { echo "$EXTRAS"; pwd; cat pyproject.toml constraints.txt; } | sha256sum | cut -d' ' -f1; }
-stamp="$VENV/.wellposed-setup"
-if [ -f "$stamp" ] && [ "$(cat "$stamp")" = "$(fingerprint)" ]; then exit 0; fi
-
 command -v "$PYTHON" >/dev/null || fail "there is no $PYTHON here; install Python 3.11 or newer, or name one: make PYTHON=..."
 "$PYTHON" -c 'import sys; sys.exit(sys.version_info < (3, 11))' ||
     fail "wellposed needs Python 3.11 or newer; $PYTHON is $("$PYTHON" -V 2>&1). Name another: make PYTHON=python3.12 ..."
-if [ ! -x "$VENV/bin/pip" ]; then
+
+fingerprint() { { echo "$EXTRAS"; "$PYTHON" -V; pwd; cat pyproject.toml constraints.txt; } | sha256sum | cut -d' ' -f1; }
+stamp="$VENV/.wellposed-setup"
+if [ -f "$stamp" ] && [ -x "$VENV/bin/python" ] && [ "$(cat "$stamp")" = "$(fingerprint)" ]; then exit 0; fi
+
+if [ ! -x "$VENV/bin/pip" ] || [ "$("$VENV/bin/python" -V 2>&1)" != "$("$PYTHON" -V)" ]; then
     say "creating $VENV with $("$PYTHON" -V)"
-    "$PYTHON" -m venv "$VENV" || fail "could not create $VENV; on Debian and Ubuntu: sudo apt-get install -y python3-venv"
+    "$PYTHON" -m venv --clear "$VENV" ||
+        fail "could not create $VENV; on Debian and Ubuntu: sudo apt-get install -y python3-venv"
 fi
 say "installing the pinned packages of constraints.txt into $VENV (a few hundred megabytes, a minute or two)"
 # PIP_CONSTRAINT also holds for the build of wellposed itself. A pipe would hide pip's exit code, hence the file.
