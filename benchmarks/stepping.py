@@ -15,6 +15,17 @@ from benchmarks.machine import interleaved_rates, print_header, print_ratios
 COPIES, STEPS = 16, 150
 
 
+def stepping(env: Any, actions: np.ndarray) -> Callable[[], int]:
+    """Play actions [steps, copies, 4]; returns the environment steps taken."""
+
+    def work() -> int:
+        for action in actions:
+            env.step(action)
+        return actions.shape[0] * actions.shape[1]
+
+    return work
+
+
 def ours(task: str, threads: int) -> Callable[[], int]:
     from wellposed.envs import make_vec
 
@@ -22,12 +33,7 @@ def ours(task: str, threads: int) -> Callable[[], int]:
     env.reset(seed=0)
     actions = np.random.default_rng(0).uniform(-1, 1, (STEPS, COPIES, 4)).astype(np.float32)
 
-    def work() -> int:
-        for action in actions:
-            env.step(action)
-        return STEPS * COPIES
-
-    return work
+    return stepping(env, actions)
 
 
 def subproc(task: str, processes: int) -> Callable[[], int]:
@@ -44,12 +50,7 @@ def subproc(task: str, processes: int) -> Callable[[], int]:
     steps = STEPS * COPIES // processes // 2
     actions = np.random.default_rng(0).uniform(-1, 1, (steps, processes, 4)).astype(np.float32)
 
-    def work() -> int:
-        for action in actions:
-            env.step(action)
-        return steps * processes
-
-    return work
+    return stepping(env, actions)
 
 
 def envpool(task: str, threads: int) -> Callable[[], int]:
@@ -59,12 +60,7 @@ def envpool(task: str, threads: int) -> Callable[[], int]:
     env.reset()
     actions = np.random.default_rng(0).uniform(-1, 1, (STEPS, COPIES, 4))
 
-    def work() -> int:
-        for action in actions:
-            env.step(action)
-        return STEPS * COPIES
-
-    return work
+    return stepping(env, actions)
 
 
 def physics_alone(task: str, threads: int) -> float:

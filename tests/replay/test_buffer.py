@@ -151,15 +151,13 @@ def test_copies_do_not_mix_their_episodes():
     assert np.array_equal(batch.observation[0, :250, 0], batch.desired_goal[0, :250, 0] // 100)
 
 
-def test_episodes_under_way_stay_outside_and_can_be_discarded():
+def test_episodes_under_way_stay_outside():
     buffer = make()
     play(buffer, 0, 3)
     buffer.add(state(1, 0, -1), np.zeros((1, 1)), np.array([-1.0]), state(1, 1, -1), *np.zeros((2, 1), bool))
     assert buffer.transitions == 3
-    buffer.discard_open_episodes()
-    play(buffer, 2, 8)
     batch = buffer.sample(1, 500, np.random.default_rng(0))
-    assert set(batch.observation[0, :, 0]) == {0.0, 2.0}
+    assert set(batch.observation[0, :, 0]) == {0.0}
 
 
 def test_sampling_repeats_with_its_generator():

@@ -96,10 +96,6 @@ class ReplayBuffer:
             self._append(self._open_rows[i, : self._open_length[i] + 1])
             self._open_length[i] = 0
 
-    def discard_open_episodes(self) -> None:
-        """Forget the episodes under way: after a reset in mid-episode their ends will never come."""
-        self._open_length[:] = 0
-
     def sample(self, updates: int, batch_size: int, rng: np.random.Generator) -> Batch:
         """`updates` minibatches of transitions drawn uniformly with replacement, leading axes [u, b].
 
