@@ -15,7 +15,7 @@ class Corridor:
     """A point on a line, moved by its action. Copy i starts at 0 and wants to be at its seed; it ends after 4 steps,
     or at once (terminated) when the seed is 100 or more and the point has passed 2."""
 
-    num_envs, max_episode_steps, effector = 2, 4, None
+    num_envs, max_episode_steps, geometry = 2, 4, None
     single_action_space = gym.spaces.Box(-1, 1, (1,))
 
     def reset(self, *, seed, options=None):

@@ -24,7 +24,8 @@ CORES = len(os.sched_getaffinity(0))
 Positional = tyro.conf.Positional
 JSON_HELP = "write the output as JSON to this file; - for standard output, which it then has to itself"
 JsonFile = Annotated[Path | None, tyro.conf.arg(name="json", metavar="FILE", help=JSON_HELP)]
-Threads = Annotated[int, tyro.conf.arg(help="native threads for physics; results do not depend on it")]
+THREADS_HELP = "native threads for physics; results do not depend on it"
+Threads = Annotated[int, tyro.conf.arg(help=THREADS_HELP)]
 RunsDir = Annotated[Path, tyro.conf.arg(metavar="DIR", help="directory that holds run directories")]
 
 
@@ -47,9 +48,11 @@ def _train_command(default: "RunConfig") -> Any:
 
     def train(
         config: Annotated[RunConfig, tyro.conf.arg(name="")] = default,
-        seeds: Annotated[str | None, tyro.conf.arg(help="several seeds, as 0-4 or 0,2,5; one run each")] = None,
+        seeds: Annotated[
+            str | None, tyro.conf.arg(help="several seeds, as 0-4 or 0,2,5; one run each, side by side")
+        ] = None,
         runs_dir: RunsDir = RUNS,
-        threads: Threads = CORES,
+        threads: Annotated[int, tyro.conf.arg(help=THREADS_HELP + ", or runs side by side")] = CORES,
         quiet: Annotated[bool, tyro.conf.arg(help="no progress bar and no line per evaluation")] = False,
         json_file: JsonFile = None,
     ) -> int:
@@ -57,18 +60,17 @@ def _train_command(default: "RunConfig") -> Any:
 
         Exit code 130 if it was interrupted; what was recorded stays readable.
         """
-        from wellposed.training import train as run
+        from wellposed.training import train_side_by_side
 
+        runs = [replace(config, seed=seed) for seed in (parse_seeds(seeds) if seeds else [config.seed])]
         results = []
-        for seed in parse_seeds(seeds) if seeds else [config.seed]:
-            path, summary = run(replace(config, seed=seed), runs_dir, threads=threads, quiet=quiet)
+        for path, summary in train_side_by_side(runs, runs_dir, threads=threads, quiet=quiet):
             results.append({"run": str(path), "summary": asdict(summary)})
             if str(json_file) != "-":
                 print(path, flush=True)  # at once: a later seed may fail
-            if summary.stop_reason == "interrupted":
-                break
         _emit(results, json_file)
-        return 130 if results[-1]["summary"]["stop_reason"] == "interrupted" else 0
+        interrupted = any(result["summary"]["stop_reason"] == "interrupted" for result in results)
+        return 130 if interrupted else 0
 
     return train
 

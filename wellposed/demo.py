@@ -39,11 +39,9 @@ def run_demo(seeds: list[int], runs_dir: Path, threads: int) -> int:
         print("This machine is not fit for the laboratory; see FAIL above.")
         return 1
     print("2. Training: Fetch Reach from sparse rewards, SAC with hindsight", flush=True)
-    runs = []
-    for seed in seeds:
-        runs.append(train(demo_config(seed), folder, threads=threads))
-        if runs[-1][1].stop_reason == "interrupted":
-            raise KeyboardInterrupt
+    runs = [train(demo_config(seed), folder, threads=threads) for seed in seeds]  # one by one: each tells its seconds
+    if any(summary.stop_reason == "interrupted" for _, summary in runs):
+        raise KeyboardInterrupt
     print("3. Verdict on 100 held-out episodes a run, greedy policy")
     sound = True
     for path, summary in runs:

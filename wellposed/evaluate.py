@@ -47,7 +47,8 @@ class _Tally:
         self._position = self._effector(obs)
 
     def _effector(self, obs: dict[str, np.ndarray]) -> np.ndarray:
-        return obs["achieved_goal"] if self.env.effector is None else obs["observation"][:, self.env.effector]
+        geometry = self.env.geometry
+        return obs["achieved_goal"] if geometry is None else obs["observation"][:, geometry.effector]
 
     def add(self, reward: np.ndarray, after: dict[str, np.ndarray], ended: np.ndarray, info: dict) -> None:
         """Take in one step; `after` is the true successor. Copies whose episode is over do not count."""

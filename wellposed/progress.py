@@ -1,33 +1,46 @@
-"""Progress of long work: a bar on a terminal, one line per evaluation anywhere."""
+"""Progress of long work: a bar for each run on a terminal, one line per evaluation anywhere."""
+
+from types import TracebackType
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from wellposed.runs.record import EvaluationRow
 from wellposed.stats import describe_rate
 
 
 class TrainingProgress:
-    """Shows success, steps/s, updates/s, updates per step and time left while a run trains."""
+    """The bars of all runs that train in this process."""
 
-    def __init__(self, total_steps: int, name: str, quiet: bool):
-        self.quiet, self._success = quiet, "-"
+    def __init__(self, quiet: bool):
+        self.quiet = quiet
         console = Console(stderr=True, soft_wrap=True)
-        self._bar = Progress(
+        self._bars = Progress(
             BarColumn(bar_width=8),
             TimeRemainingColumn(compact=True),  # the rest in two lines, so that all of it fits into 80 columns
             TextColumn("{task.completed:,.0f} of {task.total:,.0f} steps   {task.description}\n{task.fields[rates]}"),
             console=console,
             disable=quiet or not console.is_terminal,
         )
-        self._task = self._bar.add_task(name.split("_")[0], total=total_steps, rates="")
 
     def __enter__(self) -> "TrainingProgress":
-        self._bar.start()
+        self._bars.start()
         return self
 
-    def __exit__(self, *_: object) -> None:
-        self._bar.stop()
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._bars.stop()
+
+    def follow(self, name: str, total_steps: int) -> "RunProgress":
+        """A bar for one more run."""
+        task = self._bars.add_task(name, total=total_steps, rates="")
+        return RunProgress(self._bars, task, name, self.quiet)
+
+
+class RunProgress:
+    """One run's bar: success, steps/s, updates/s, updates per step and time left; safe to use from the run's thread."""
+
+    def __init__(self, bars: Progress, task: TaskID, name: str, quiet: bool):
+        self._bars, self._task, self._name, self._quiet, self._success = bars, task, name, quiet, "-"
 
     def advance(self, step: int, updates: int, seconds: float) -> None:
         """Show where training is."""
@@ -35,13 +48,13 @@ class TrainingProgress:
             f"success {self._success} · {step / seconds:,.0f} steps/s · {updates / seconds:,.0f} updates/s · "
             f"{updates / step:.2f} updates/step"
         )
-        self._bar.update(self._task, completed=step, rates=rates)
+        self._bars.update(self._task, completed=step, rates=rates)
 
     def evaluated(self, row: EvaluationRow) -> None:
         """Show an evaluation's result."""
         self._success = f"{row.success_rate:.0%}"
-        if not self.quiet:
-            self._bar.console.print(
-                f"{row.step:>8,} steps {row.updates:>8,} updates {row.seconds:5.0f} s  "
+        if not self._quiet:
+            self._bars.console.print(
+                f"{self._name}  {row.step:>8,} steps {row.updates:>8,} updates {row.seconds:5.0f} s  "
                 f"success {describe_rate(row.success_rate, row.success_ci95)}"
             )

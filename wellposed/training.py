@@ -4,7 +4,8 @@ import math
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,7 +21,7 @@ from wellposed.agents import ALGORITHMS, SACConfig, make_agent
 from wellposed.envs.scripted import RandomPolicy
 from wellposed.errors import UserError, require
 from wellposed.evaluate import play_episodes, summarise
-from wellposed.progress import TrainingProgress
+from wellposed.progress import RunProgress, TrainingProgress
 from wellposed.replay import ReplayBuffer, ReplayConfig
 from wellposed.runs import provenance
 from wellposed.runs.record import EvaluationRow, MetricsRow, Solved, StopReason, Summary
@@ -175,6 +176,41 @@ def train(config: RunConfig, runs_dir: str | Path, *, threads: int = 2, quiet: b
     Raises:
         UserError: if the directory is taken, the disk refuses, or training diverges.
     """
+    return next(train_side_by_side([config], runs_dir, threads=threads, quiet=quiet))
+
+
+def train_side_by_side(
+    runs: Sequence[RunConfig], runs_dir: str | Path, *, threads: int = 2, quiet: bool = False
+) -> Iterator[tuple[Path, Summary]]:
+    """Train several runs in this process, `threads` at a time, each recorded as its own and bit for bit as if alone.
+
+    A run alone overlaps collecting with learning, which keeps two cores busy most of the time; several keep them busy
+    all of the time. Arguments and errors are those of `train`.
+
+    Yields:
+        Each run's directory and how it ended, in the order of `runs`, as soon as it and those before it are done.
+    """
+    at_once = min(len(runs), threads)
+    with (
+        TrainingProgress(quiet) as progress,
+        interruptible() as interrupted,
+        ThreadPoolExecutor(at_once, "run") as pool,
+    ):
+        folder, share = Path(runs_dir), max(1, threads // at_once)
+        futures = [pool.submit(_train_one, config, folder, share, progress, interrupted) for config in runs]
+        try:
+            for future in futures:
+                yield future.result()
+        finally:
+            interrupted.append(0)  # where one run fails, the others end at their next update
+            for future in futures:
+                future.cancel()
+
+
+def _train_one(
+    config: RunConfig, runs_dir: Path, threads: int, progress: TrainingProgress, interrupted: list[int]
+) -> tuple[Path, Summary]:
+    """Build the environments, open the record, train, finish."""
     clock = Stopwatch()
     env = envs.make_vec(config.env, config.num_envs, threads=threads)
     eval_env = envs.make_vec(config.env, min(EVALUATION_COPIES, config.eval_episodes), threads=threads)
@@ -184,17 +220,31 @@ def train(config: RunConfig, runs_dir: str | Path, *, threads: int = 2, quiet: b
         devices=[f"{device} ({device.device_kind})" for device in jax.devices()],
     )
     try:
-        with (
-            RunWriter(Path(runs_dir), configs.to_dict(config), origin) as run,
-            TrainingProgress(config.total_steps, run.path.name, quiet) as progress,
-            interruptible() as interrupted,
-        ):
-            summary = off_policy_loop(config, run, env, eval_env, clock, progress, interrupted)
+        bar = progress.follow(f"{config.env} seed {config.seed}", config.total_steps)
+        with RunWriter(runs_dir, configs.to_dict(config), origin) as run:
+            summary = off_policy_loop(config, run, env, eval_env, clock, bar, interrupted)
             run.finish(summary)
             return run.path, summary
     finally:
         env.close()
         eval_env.close()
+
+
+class Explorer:
+    """Behaviour while training: uniform actions at first, then the policy's own noise with uniform actions mixed in."""
+
+    def __init__(self, config: RunConfig, agent: Agent, action_dim: int):
+        self.config, self.agent = config, agent
+        self._rng = seeding.generator(config.seed, "random actions")
+        self._uniform = RandomPolicy(action_dim, self._rng)
+
+    def act(self, obs: GoalObs, step: int) -> np.ndarray:
+        """Actions [n, action_dim] at environment step `step` of the run."""
+        actions = self._uniform.act(obs)
+        if step < self.config.random_steps:
+            return actions
+        keep = self._rng.random((len(actions), 1)) >= self.config.random_share
+        return np.where(keep, self.agent.act(obs, deterministic=False), actions)
 
 
 def off_policy_loop(
@@ -203,15 +253,18 @@ def off_policy_loop(
     env: Any,
     eval_env: Any,
     clock: Stopwatch,
-    progress: TrainingProgress,
+    progress: RunProgress,
     interrupted: list[int],
 ) -> Summary:
-    """Collect with exploration, store, update at the configured ratio, evaluate, record; until a reason to stop."""
+    """Collect while learning from what was collected before, at the configured ratio; evaluate, record; until stopped.
+
+    The step under way is taken by the policy as it was before the updates beside it, and they sample a replay that does
+    not have it yet. Who finishes first changes nothing, so the same seed gives the same weights.
+    """
     dims = envs.dims(env)
     agent = make_agent(config.algo, config.agent, dims, config.seed)
     replay = ReplayBuffer(config.replay, dims, config.num_envs, env.compute_reward, env.compute_terminated)
-    explore = seeding.generator(config.seed, "random actions")
-    uniform, sampling = RandomPolicy(dims.action, explore), seeding.generator(config.seed, "replay")
+    explorer, sampling = Explorer(config, agent, dims.action), seeding.generator(config.seed, "replay")
     eval_seeds = seeding.evaluation_env_seeds(config.seed, config.eval_episodes, "monitoring")
     learnt: Metrics = {}
     step, next_eval = 0, config.eval_every
@@ -219,33 +272,31 @@ def off_policy_loop(
     evaluations = [evaluate_and_log(run, agent, eval_env, eval_seeds, step, clock, progress)]
     obs, _ = env.reset(seed=seeding.training_env_seed(config.seed))
     rollouts = Rollouts(obs)
-    while stop is None:
-        actions = uniform.act(obs)
-        if step >= config.random_steps:
-            keep = explore.random((config.num_envs, 1)) >= config.random_share
-            actions = np.where(keep, agent.act(obs, deterministic=False), actions)
-        next_obs, reward, terminated, truncated, info = env.step(actions)
-        after = successor(next_obs, info)
-        replay.add(obs, info["applied_action"], reward, after, terminated, truncated)
-        rollouts.add(reward, after, next_obs, terminated | truncated, info)
-        agent.observe(after)
-        obs, step = next_obs, step + config.num_envs
-
-        if replay.transitions and step >= config.random_steps:
-            while agent.updates + config.updates_per_call <= step * config.updates_per_step and not interrupted:
-                learnt = agent.update(replay.sample(config.updates_per_call, config.agent.batch_size, sampling))
-                require_finite(learnt, step, agent.updates)
-        if interrupted:
-            stop = "interrupted"
-        elif step >= config.total_steps:
-            stop = "budget"
-        if step >= next_eval or stop:
-            next_eval = step + config.eval_every
-            run.log_metrics(metrics_row(step, agent.updates, clock, learnt | rollouts.drain()))
-            evaluations.append(evaluate_and_log(run, agent, eval_env, eval_seeds, step, clock, progress))
-            if stop is None and reached(config.until_success, evaluations):
-                stop = "solved"
-        progress.advance(step, agent.updates, clock.seconds)
+    with ThreadPoolExecutor(1, "collect") as collector:
+        while stop is None:
+            stepping = collector.submit(env.step, explorer.act(obs, step))
+            step += config.num_envs
+            if replay.transitions and step > config.random_steps:
+                while agent.updates + config.updates_per_call <= step * config.updates_per_step and not interrupted:
+                    learnt = agent.update(replay.sample(config.updates_per_call, config.agent.batch_size, sampling))
+                    require_finite(learnt, step, agent.updates)
+            next_obs, reward, terminated, truncated, info = stepping.result()
+            after = successor(next_obs, info)
+            replay.add(obs, info["applied_action"], reward, after, terminated, truncated)
+            rollouts.add(reward, after, next_obs, terminated | truncated, info)
+            agent.observe(after)
+            obs = next_obs
+            if interrupted:
+                stop = "interrupted"
+            elif step >= config.total_steps:
+                stop = "budget"
+            if step >= next_eval or stop:
+                next_eval = step + config.eval_every
+                run.log_metrics(metrics_row(step, agent.updates, clock, learnt | rollouts.drain()))
+                evaluations.append(evaluate_and_log(run, agent, eval_env, eval_seeds, step, clock, progress))
+                if stop is None and reached(config.until_success, evaluations):
+                    stop = "solved"
+            progress.advance(step, agent.updates, clock.seconds)
     return summary_of(config, stop, evaluations, clock)
 
 
@@ -261,7 +312,7 @@ def metrics_row(step: int, updates: int, clock: Stopwatch, metrics: Metrics) -> 
 
 
 def evaluate_and_log(
-    run: RunWriter, agent: Agent, env: Any, seeds: list[int], step: int, clock: Stopwatch, progress: TrainingProgress
+    run: RunWriter, agent: Agent, env: Any, seeds: list[int], step: int, clock: Stopwatch, progress: RunProgress
 ) -> EvaluationRow:
     """Play the evaluation episodes greedily, append them to the record, save the agent; off the training clock."""
     with clock.pause():

@@ -34,13 +34,38 @@ class Batch(NamedTuple):
     terminated: Any  # [...], 0 or 1
 
 
+class Mirror(NamedTuple):
+    """A reflection of the scene: an observation, goal or action x has the mirror image `offset + sign * x[order]`."""
+
+    observation_order: tuple[int, ...]
+    observation_sign: tuple[int, ...]
+    observation_offset: tuple[float, ...]
+    goal_sign: tuple[int, ...]
+    goal_offset: tuple[float, ...]
+    action_sign: tuple[int, ...]
+
+
+class Geometry(NamedTuple):
+    """The symmetries of a task whose goals are points in space: what an agent need not learn from data.
+
+    Moving effector, objects and goal together along one of `shift_axes` changes nothing but their coordinates, so
+    an agent may ignore where on these axes a point lies and look at differences between points alone.
+    """
+
+    effector: tuple[int, ...]  # where "observation" holds the end effector's position, in the frame and unit of goals
+    points: tuple[tuple[int, ...], ...]  # where it holds any position of that frame, the effector's among them
+    shift_axes: tuple[int, ...]  # axes of the goal space
+    mirror: Mirror | None
+
+
 class Dims(NamedTuple):
-    """Sizes an agent and a replay buffer need to know of an environment."""
+    """Sizes, and the geometry if there is one, that an agent and a replay buffer need to know of an environment."""
 
     observation: int
     goal: int
     action: int
     max_episode_steps: int
+    geometry: Geometry | None = None
 
 
 @runtime_checkable
@@ -88,7 +113,7 @@ class GoalVecEnv(Protocol):
 
     num_envs: int
     max_episode_steps: int
-    effector: slice | None  # where "observation" holds the end effector's position, if it does
+    geometry: Geometry | None  # None where goals are not known to be points in space
 
     def reset(self, *, seed: int | list[int] | None = None, options: dict | None = None) -> tuple[GoalObs, dict]:
         """Start a new episode in every copy: copy i from seed + i, or from its own seed of a list."""

@@ -9,10 +9,10 @@ import pytest
 from scipy.integrate import quad
 
 from wellposed.agents import make_agent
-from wellposed.agents.sac import SAC, SACConfig, Transition, critic_loss, features, policy, soft_target, values
+from wellposed.agents.sac import SAC, SACConfig, Transition, critic_loss, policy, soft_target, values
 from wellposed.errors import UserError
+from wellposed.nn.inputs import InputConfig, network_inputs
 from wellposed.nn.networks import MLP, polyak, squashed_gaussian
-from wellposed.nn.normaliser import RunningNormaliser
 from wellposed.types import Agent, Batch, Dims
 
 DIMS = Dims(observation=3, goal=2, action=2, max_episode_steps=5)
@@ -53,7 +53,7 @@ def test_no_noise_is_the_deterministic_policy():
 def test_targets_stop_at_the_bounds_of_the_return():
     agent = SAC(SACConfig(hidden=(8,), gamma=0.9), DIMS, seed=0)
     batch = Transition(
-        jnp.ones((4, 7)), jnp.zeros((4, 2)), jnp.array([-50.0, 50, -1, -1]), jnp.ones((4, 7)), jnp.zeros(4)
+        jnp.ones((4, 8)), jnp.zeros((4, 2)), jnp.array([-50.0, 50, -1, -1]), jnp.ones((4, 8)), jnp.zeros(4)
     )
     bounded = soft_target(agent.config, agent.learner.nets, batch, jnp.zeros((4, 2)))
     assert bounded[0] == pytest.approx(-10)
@@ -65,7 +65,7 @@ def test_targets_stop_at_the_bounds_of_the_return():
 
 def test_a_terminal_successor_has_no_value():
     agent = SAC(SACConfig(hidden=(8,), bound_targets=False), DIMS, seed=0)
-    batch = Transition(jnp.ones((2, 7)), jnp.zeros((2, 2)), jnp.full(2, -1.0), jnp.ones((2, 7)), jnp.array([1.0, 0.0]))
+    batch = Transition(jnp.ones((2, 8)), jnp.zeros((2, 2)), jnp.full(2, -1.0), jnp.ones((2, 8)), jnp.array([1.0, 0.0]))
     target = soft_target(agent.config, agent.learner.nets, batch, jnp.zeros((2, 2)))
     assert target[0] == -1
     assert target[1] != -1
@@ -73,7 +73,7 @@ def test_a_terminal_successor_has_no_value():
 
 def test_the_critic_loss_by_hand():
     agent = SAC(SACConfig(hidden=(8,)), DIMS, seed=0)
-    batch = Transition(jnp.ones((3, 7)), jnp.zeros((3, 2)), jnp.zeros(3), jnp.ones((3, 7)), jnp.zeros(3))
+    batch = Transition(jnp.ones((3, 8)), jnp.zeros((3, 2)), jnp.zeros(3), jnp.ones((3, 8)), jnp.zeros(3))
     target = jnp.array([1.0, 2.0, 3.0])
     q = values(agent.learner.nets.critics, batch.features, batch.action)
     expected = 0.5 * sum(np.mean((np.asarray(one) - target) ** 2) for one in q)
@@ -84,25 +84,6 @@ def test_polyak_moves_a_share_of_the_way():
     zero, one = jax.tree.map(jnp.zeros_like, MLP([2, 2], jax.random.key(0))), MLP([2, 2], jax.random.key(0))
     moved = polyak(zero, one, 0.25)
     assert np.allclose(moved.weights[0], 0.25 * one.weights[0])
-
-
-def test_features_hold_the_way_to_the_goal_in_standard_deviations():
-    from wellposed.agents.sac import InputStats
-
-    stats = InputStats(jnp.array([1.0]), jnp.array([2.0]), jnp.array([10.0]), jnp.array([4.0]))
-    x = features(stats, jnp.array([5.0]), jnp.array([6.0]), jnp.array([14.0]), clip=5.0)
-    assert np.allclose(x, [(5 - 1) / 2, (14 - 10) / 4, (14 - 6) / 4])
-    assert np.allclose(features(stats, jnp.array([50.0]), jnp.array([6.0]), jnp.array([14.0]), clip=5.0)[0], 5)
-
-
-def test_the_normaliser_is_that_of_all_rows_together():
-    rows = np.random.default_rng(0).normal(3, 2, (100, 4))
-    rows[:, 3] = 7.0
-    normaliser = RunningNormaliser(4, min_std=1e-3)
-    for chunk in np.split(rows, [1, 2, 30, 64]):
-        normaliser.update(chunk)
-    assert np.allclose(normaliser.mean, rows.mean(axis=0))
-    assert np.allclose(normaliser.std, np.maximum(rows.std(axis=0), 1e-3))
 
 
 def test_updates_repeat_bit_for_bit_and_differ_by_seed():
@@ -183,13 +164,21 @@ def chain_batches(u: int, b: int, seed: int, respect_end: bool) -> Batch:
 def learnt_soft_values(respect_end: bool) -> np.ndarray:
     """E[min Q - temperature log pi] in the three states after training on random transitions."""
     config = SACConfig(
-        hidden=(64, 64), gamma=GAMMA, temperature=TEMPERATURE, learning_rate=1e-3, bound_targets=False, normalise=False
+        hidden=(64, 64),
+        gamma=GAMMA,
+        temperature=TEMPERATURE,
+        learning_rate=1e-3,
+        bound_targets=False,
+        inputs=InputConfig(normalise=False, distances=False),
     )
     agent = SAC(config, Dims(3, 1, 1, 3), seed=0)
     for i in range(40):
         agent.update(chain_batches(50, 256, i, respect_end))
     nets = agent.learner.nets
-    x = jnp.repeat(features(agent._stats, jnp.eye(3), jnp.zeros((3, 1)), jnp.zeros((3, 1)), 5.0), 2000, axis=0)
+    shown = network_inputs(
+        config.inputs, agent.dims, agent.scaler.stats, jnp.eye(3), jnp.zeros((3, 1)), jnp.zeros((3, 1))
+    )
+    x = jnp.repeat(shown, 2000, axis=0)
     noise = jnp.asarray(np.random.default_rng(0).standard_normal((6000, 1)), jnp.float32)
     action, log_prob = policy(nets.actor, x, noise)
     soft = jnp.min(values(nets.critics, x, action), axis=0) - TEMPERATURE * log_prob

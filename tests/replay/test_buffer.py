@@ -173,3 +173,40 @@ def test_an_empty_replay_and_one_too_small_are_refused():
         make().sample(1, 4, np.random.default_rng(0))
     with pytest.raises(UserError, match="must hold an episode, 9 rows, got 8"):
         make(capacity=8)
+
+
+def rest(buffer: ReplayBuffer, episode: int, length: int) -> None:
+    """Feed one episode whose achieved goal never changes."""
+    for t in range(length):
+        obs, after = state(episode, t, -1.0), state(episode, t + 1, -1.0)
+        obs["achieved_goal"][:] = after["achieved_goal"][:] = 100.0 * episode
+        buffer.add(obs, np.zeros((1, 1)), -np.ones(1), after, np.array([False]), np.array([t == length - 1]))
+
+
+@pytest.mark.parametrize("weight", [0.05, 0.5, 1.0])
+def test_episodes_in_which_nothing_moved_are_drawn_as_rarely_as_asked(weight):
+    buffer = ReplayBuffer(ReplayConfig(60, unmoved_weight=weight), DIMS, 1, reward, terminated)
+    rest(buffer, episode=0, length=4)
+    rest(buffer, episode=1, length=8)
+    play(buffer, episode=2, length=6)
+    drawn = buffer.sample(1, 60_000, np.random.default_rng(0)).observation[0, :, 0]
+    counts = np.bincount(drawn.astype(int), minlength=3)
+    expected = np.array([4 * weight, 8 * weight, 6.0])
+    assert np.allclose(counts / 60_000, expected / expected.sum(), atol=0.01)
+
+
+def test_where_nothing_moved_yet_all_transitions_are_drawn_alike():
+    buffer = ReplayBuffer(ReplayConfig(60, unmoved_weight=0.01), DIMS, 1, reward, terminated)
+    rest(buffer, episode=0, length=5)
+    t = buffer.sample(1, 50_000, np.random.default_rng(0)).observation[0, :, 1]
+    assert np.allclose(np.bincount(t.astype(int)) / 50_000, 0.2, atol=0.01)
+
+
+def test_weights_leave_the_ring_with_their_episodes():
+    """Once the only episode that moved is overwritten, what is left is drawn alike again."""
+    buffer = ReplayBuffer(ReplayConfig(20, unmoved_weight=0.01), DIMS, 1, reward, terminated)
+    play(buffer, episode=0, length=8)
+    for episode in (1, 2, 3):
+        rest(buffer, episode, length=8)
+    drawn = buffer.sample(1, 1000, np.random.default_rng(0)).observation[0]
+    assert set(drawn[:, 0]) == {2.0, 3.0}

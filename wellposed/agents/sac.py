@@ -7,7 +7,7 @@ Source: Haarnoja et al. (2018), "Soft Actor-Critic Algorithms and Applications",
 equation numbers are that paper's. Twin critics: Fujimoto et al. (2018), arXiv 1802.09477.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -18,8 +18,8 @@ import optax
 from jax import Array
 
 from wellposed.errors import require
+from wellposed.nn.inputs import InputConfig, InputScaler, InputStats, input_width, mirror_half, network_inputs
 from wellposed.nn.networks import MLP, descend, polyak, squashed_gaussian, twin
-from wellposed.nn.normaliser import RunningNormaliser
 from wellposed.nn.tree import check_arrays, from_arrays, to_arrays
 from wellposed.seeding import generator, key_data, pack_generator, unpack_generator
 from wellposed.types import Batch, Dims, GoalObs, Metrics
@@ -47,16 +47,16 @@ class SACConfig:
     """Adjust the temperature so that the policy's entropy meets minus the number of action dimensions."""
     bound_targets: bool = True
     """Clip critic targets into [-1/(1-gamma), 0], the range of returns of the reward -1/0. Source: HER, appendix A."""
-    normalise: bool = True
-    """Scale observations and goals to zero mean and unit variance with running statistics. Source: HER, appendix A."""
-    input_clip: float = 5.0
-    """Bound on a normalised input, in standard deviations. Source: HER, appendix A."""
+    mirror: bool = True
+    """Learn from mirror images as well, where the task's geometry has a mirror: half of each batch, drawn anew."""
+    inputs: InputConfig = field(default_factory=InputConfig)
+    """What the networks are shown of an observation."""
 
     def __post_init__(self) -> None:
         require(all(width > 0 for width in self.hidden), "agent.hidden", "takes widths greater than 0", self.hidden)
         require(0 <= self.gamma < 1, "agent.gamma", "lies in [0, 1)", self.gamma)
         require(0 < self.tau <= 1, "agent.tau", "lies in (0, 1]", self.tau)
-        for name in ("learning_rate", "batch_size", "temperature", "input_clip"):
+        for name in ("learning_rate", "batch_size", "temperature"):
             value = getattr(self, name)
             require(0 < value < float("inf"), f"agent.{name}", "must be greater than 0", value)
 
@@ -70,15 +70,6 @@ class Networks(NamedTuple):
     log_temperature: Array  # []
 
 
-class InputStats(NamedTuple):
-    """Means and standard deviations of the inputs, constant within one call of `update`."""
-
-    obs_mean: Array  # [obs_dim]
-    obs_std: Array
-    goal_mean: Array  # [goal_dim], shared by achieved and desired goals
-    goal_std: Array
-
-
 class Transition(NamedTuple):
     """A minibatch as the losses see it: goals and observations already joined into features."""
 
@@ -87,14 +78,6 @@ class Transition(NamedTuple):
     reward: Array  # [b]
     next_features: Array  # [b, f]
     terminated: Array  # [b]
-
-
-def features(stats: InputStats, observation: Array, achieved_goal: Array, desired_goal: Array, clip: float) -> Array:
-    """Observation, goal, and the way from here to the goal, each in standard deviations [..., obs + 2 goal]."""
-    seen = (observation - stats.obs_mean) / stats.obs_std
-    wanted = (desired_goal - stats.goal_mean) / stats.goal_std
-    to_go = (desired_goal - achieved_goal) / stats.goal_std
-    return jnp.clip(jnp.concatenate([seen, wanted, to_go], axis=-1), -clip, clip)
 
 
 def policy(actor: MLP, x: Array, noise: Array) -> tuple[Array, Array]:
@@ -163,7 +146,7 @@ class Learner(NamedTuple):
 def init_learner(config: SACConfig, dims: Dims, seed: int) -> Learner:
     """Fresh networks and optimisers; the targets start equal to the critics."""
     actor_key, critic_key, key = jax.random.split(jax.random.key(key_data(seed, "learner")), 3)
-    width = dims.observation + 2 * dims.goal
+    width = input_width(config.inputs, dims)
     actor = MLP([width, *config.hidden, 2 * dims.action], actor_key)
     critics = twin([width + dims.action, *config.hidden, 1], critic_key)
     nets = Networks(actor, critics, critics, jnp.log(jnp.asarray(config.temperature)))
@@ -198,32 +181,37 @@ def update_step(
     return Learner(nets, actor_opt, critic_opt, temperature_opt, learner.key), metrics | critic_metrics | actor_metrics
 
 
-def join_goals(config: SACConfig, stats: InputStats, batch: Batch) -> Transition:
+def join_goals(config: SACConfig, dims: Dims, stats: InputStats, batch: Batch) -> Transition:
     """A replay batch as the losses see it."""
-    here = features(stats, batch.observation, batch.achieved_goal, batch.desired_goal, config.input_clip)
-    there = features(stats, batch.next_observation, batch.next_achieved_goal, batch.desired_goal, config.input_clip)
+    shown = partial(network_inputs, config.inputs, dims, stats)
+    here = shown(batch.observation, batch.achieved_goal, batch.desired_goal)
+    there = shown(batch.next_observation, batch.next_achieved_goal, batch.desired_goal)
     return Transition(here, batch.action, batch.reward, there, batch.terminated)
 
 
-@partial(jax.jit, static_argnums=0)
+@partial(jax.jit, static_argnums=(0, 1))
 def update_scan(
-    config: SACConfig, learner: Learner, stats: InputStats, batches: Batch
+    config: SACConfig, dims: Dims, learner: Learner, stats: InputStats, batches: Batch
 ) -> tuple[Learner, dict[str, Array]]:
     """u updates on batches with leading axes [u, b] in one compiled call; metrics are their means."""
+    mirror = dims.geometry.mirror if config.mirror and dims.geometry else None
 
     def body(learner: Learner, batch: Batch) -> tuple[Learner, dict[str, Array]]:
-        key, noise_key = jax.random.split(learner.key)
+        key, noise_key, mirror_key = jax.random.split(learner.key, 3)
+        if mirror is not None:
+            batch = mirror_half(mirror, batch, mirror_key)
         noise = jax.random.normal(noise_key, (2, *batch.action.shape))
-        return update_step(config, learner._replace(key=key), join_goals(config, stats, batch), (noise[0], noise[1]))
+        transition = join_goals(config, dims, stats, batch)
+        return update_step(config, learner._replace(key=key), transition, (noise[0], noise[1]))
 
     learner, metrics = jax.lax.scan(body, learner, batches)
     return learner, jax.tree.map(jnp.mean, metrics)
 
 
-@partial(jax.jit, static_argnums=0)
-def act(config: SACConfig, actor: MLP, stats: InputStats, obs: dict[str, Array], noise: Array) -> Array:
+@partial(jax.jit, static_argnums=(0, 1))
+def act(config: SACConfig, dims: Dims, actor: MLP, stats: InputStats, obs: dict[str, Array], noise: Array) -> Array:
     """Actions [n, action_dim] for goal observations."""
-    x = features(stats, obs["observation"], obs["achieved_goal"], obs["desired_goal"], config.input_clip)
+    x = network_inputs(config.inputs, dims, stats, obs["observation"], obs["achieved_goal"], obs["desired_goal"])
     return policy(actor, x, noise)[0]
 
 
@@ -234,9 +222,7 @@ class SAC:
         self.config, self.dims, self.updates = config, dims, 0
         self.learner = init_learner(config, dims, seed)
         self._noise = generator(seed, "exploration")
-        self._obs_stats = RunningNormaliser(dims.observation, min_std=1e-3)
-        self._goal_stats = RunningNormaliser(dims.goal, min_std=1e-3)
-        self._stats = self._input_stats()
+        self.scaler = InputScaler(config.inputs, dims)
 
     def act(self, obs: GoalObs, deterministic: bool = True) -> np.ndarray:
         """Actions [n, action_dim] in [-1, 1]: tanh(mean), or a sample of the policy."""
@@ -244,18 +230,15 @@ class SAC:
         shape = (n, self.dims.action)
         noise = np.zeros(shape, np.float32) if deterministic else self._noise.standard_normal(shape, np.float32)
         obs32: Any = {key: value.astype(np.float32) for key, value in obs.items()}
-        return np.asarray(act(self.config, self.learner.nets.actor, self._stats, obs32, noise))
+        return np.asarray(act(self.config, self.dims, self.learner.nets.actor, self.scaler.stats, obs32, noise))
 
     def observe(self, obs: GoalObs) -> None:
         """Take observations and both kinds of goals into the input statistics."""
-        if self.config.normalise:
-            self._obs_stats.update(obs["observation"])
-            self._goal_stats.update(np.concatenate([obs["achieved_goal"], obs["desired_goal"]]))
-            self._stats = self._input_stats()
+        self.scaler.observe(obs)
 
     def update(self, batches: Batch) -> Metrics:
         """Take u gradient updates on batches [u, b, ...]; returns the means of their metrics."""
-        self.learner, metrics = update_scan(self.config, self.learner, self._stats, batches)
+        self.learner, metrics = update_scan(self.config, self.dims, self.learner, self.scaler.stats, batches)
         self.updates += len(batches.reward)
         return {name: float(value) for name, value in metrics.items()}
 
@@ -263,8 +246,7 @@ class SAC:
         """Networks, optimisers, noise keys and input statistics as named arrays."""
         return (
             to_arrays(self.learner, "learner")
-            | self._obs_stats.state("obs_stats")
-            | self._goal_stats.state("goal_stats")
+            | self.scaler.state()
             | {"exploration": pack_generator(self._noise), "updates": np.array(self.updates)}
         )
 
@@ -276,13 +258,6 @@ class SAC:
         """
         check_arrays(self.state(), state)
         self.learner = from_arrays(self.learner, state, "learner")
-        self._obs_stats.load_state(state, "obs_stats")
-        self._goal_stats.load_state(state, "goal_stats")
+        self.scaler.load_state(state)
         unpack_generator(self._noise, state["exploration"])
         self.updates = int(state["updates"])
-        self._stats = self._input_stats()
-
-    def _input_stats(self) -> InputStats:
-        as32 = lambda x: x.astype(np.float32)  # noqa: E731
-        obs, goal = self._obs_stats, self._goal_stats
-        return InputStats(as32(obs.mean), as32(obs.std), as32(goal.mean), as32(goal.std))  # type: ignore[arg-type]

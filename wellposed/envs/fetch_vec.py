@@ -31,7 +31,6 @@ class FetchVecEnv(gym.vector.VectorEnv):
         "render_fps": 25,
         "render_modes": [],
     }
-    effector = slice(0, 3)
 
     def __init__(
         self,
@@ -43,6 +42,7 @@ class FetchVecEnv(gym.vector.VectorEnv):
         max_episode_steps: int = fetch.MAX_EPISODE_STEPS,
     ):
         self.scene, self.dense, self.max_episode_steps = fetch.load_scene(task), dense, max_episode_steps
+        self.geometry = fetch.geometry(self.scene)
         self.physics = Physics(self.scene.model, num_envs, threads)
         self.num_envs = num_envs
         obs_dim = 25 if task.has_object else 10

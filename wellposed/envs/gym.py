@@ -29,7 +29,7 @@ class GymGoalVecEnv(gym.vector.VectorEnv):
         "autoreset_mode": gym.vector.AutoresetMode.SAME_STEP,
         "render_modes": [],
     }
-    effector = None
+    geometry = None  # Gymnasium does not say where an observation holds points in space
 
     def __init__(self, env_id: str, num_envs: int = 1, **kwargs: Any):
         first = _make(env_id, **kwargs)

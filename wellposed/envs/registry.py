@@ -91,13 +91,14 @@ def make_vec(env_id: str, num_envs: int = 1, *, threads: int = 1, **kwargs: Any)
 
 
 def dims(env: Any) -> Dims:
-    """The sizes of a vector environment's observation, goal, action and episode."""
+    """The sizes of a vector environment's observation, goal, action and episode, and its geometry."""
     space = env.single_observation_space
     return Dims(
         observation=space["observation"].shape[0],
         goal=space["desired_goal"].shape[0],
         action=env.single_action_space.shape[0],
         max_episode_steps=env.max_episode_steps,
+        geometry=env.geometry,
     )
 
 

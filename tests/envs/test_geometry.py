@@ -1,0 +1,65 @@
+"""The symmetries that Fetch declares, tried in its physics: not assumed, measured."""
+
+import numpy as np
+import pytest
+
+from wellposed import envs
+from wellposed.envs.scripted import ProportionalReach, ScriptedPickAndPlace
+
+COPIES = 8
+
+
+def start(env, objects: np.ndarray | None, goals: np.ndarray) -> dict[str, np.ndarray]:
+    """Begin an episode in every copy with the object at a given place."""
+    for i in range(COPIES):
+        env._copies[i].restart(None if objects is None else objects[i])
+    env._goals[:] = goals
+    return env._observe()
+
+
+def image(mirror, obs: np.ndarray) -> np.ndarray:
+    return np.array(mirror.observation_offset) + obs[:, mirror.observation_order] * np.array(mirror.observation_sign)
+
+
+@pytest.mark.parametrize(
+    ("env_id", "policy"), [("FetchReach-v4", ProportionalReach()), ("FetchPickAndPlace-v4", ScriptedPickAndPlace())]
+)
+def test_mirrored_actions_in_the_mirrored_scene_give_the_mirrored_episode(env_id, policy):
+    """Forty steps of reaching, or of grasping and carrying: every number of the observation, within 5 mm for places."""
+    env, other = envs.make_vec(env_id, COPIES), envs.make_vec(env_id, COPIES)
+    mirror = env.geometry.mirror
+    obs, _ = env.reset(seed=0)
+    flip = lambda points: np.array(mirror.goal_offset) + points * np.array(mirror.goal_sign)  # noqa: E731
+    objects = obs["achieved_goal"] if env.scene.task.has_object else None
+    obs = start(env, None if objects is None else objects[:, :2], obs["desired_goal"])
+    start(other, None if objects is None else flip(objects)[:, :2], flip(obs["desired_goal"]))
+    rng, wrong = np.random.default_rng(0), 0.0
+    for _ in range(40):
+        action = policy.act(obs) + 0.1 * rng.standard_normal((COPIES, 4)).astype(np.float32)
+        obs = env.step(action)[0]
+        seen = other.step(action * np.array(mirror.action_sign, np.float32))[0]
+        expected = image(mirror, obs["observation"])
+        places = [i for point in env.geometry.points for i in point]
+        assert np.abs(expected - seen["observation"])[:, places].max() < 0.005
+        assert np.abs(expected - seen["observation"]).max() < 0.1  # velocities and angles in contact
+        wrong = max(wrong, np.abs(obs["observation"] - seen["observation"]).max())
+    assert wrong > 0.1  # without the mirror they differ
+
+
+@pytest.mark.parametrize("axis", [0, 1])
+def test_the_hand_moves_alike_wherever_on_the_table_it_is(axis):
+    """The same actions after a detour of 8 cm: the hand takes the same way, within 5 mm where the arm is stretched."""
+    env, other = envs.make_vec("FetchReach-v4", COPIES), envs.make_vec("FetchReach-v4", COPIES)
+    assert axis in env.geometry.shift_axes
+    here, there = env.reset(seed=0)[0], other.reset(seed=0)[0]
+    detour = np.zeros((COPIES, 4), np.float32)
+    for t in range(12):
+        detour[:, axis] = 0.4 * (t < 6)
+        here, there = env.step(0 * detour)[0], other.step(detour)[0]
+    apart = there["achieved_goal"] - here["achieved_goal"]
+    assert np.all(apart[:, axis] > 0.05)
+    rng = np.random.default_rng(0)
+    for _ in range(15):
+        action = rng.uniform(-1, 1, (COPIES, 4)).astype(np.float32)
+        here, there = env.step(action)[0], other.step(action)[0]
+        assert np.abs(there["achieved_goal"] - here["achieved_goal"] - apart).max() < 0.005
