@@ -32,6 +32,9 @@ class Corridor:
     def is_success(self, achieved, desired):
         return np.abs(achieved - desired)[:, 0] < 0.25
 
+    def goal_kinds(self, desired):
+        return ["far" if goal[0] > 5 else "near" for goal in desired]
+
     def step(self, actions):
         applied = np.clip(actions, -1, 1)
         self.position = self.position + applied[:, 0]
@@ -116,6 +119,22 @@ def test_the_sum_of_episodes_carries_the_right_intervals():
     assert total.any_success.value == 0.75
     assert total.means["time_to_success"].value == pytest.approx((4 + 4 + 0) / 3)
     assert total.means["episode_return"].value == pytest.approx(np.mean([row.episode_return for row in rows]))
+
+
+def test_success_is_told_apart_by_the_kind_of_goal():
+    total = summarise(play_episodes(Script(1.0), corridor(), [4, 7, 3, 4]), step=0, updates=0, seconds=0.0)
+    assert {kind: e.value for kind, e in total.success_by_kind.items()} == {"far": 0.0, "near": pytest.approx(2 / 3)}
+    assert total.success_by_kind["near"].ci95 == tuple(stats.wilson(2, 3)[1:])
+
+
+def test_goals_on_the_table_and_in_the_air_are_told_apart_in_pick_and_place_alone():
+    env = envs.make_vec("FetchPickAndPlace-v4", 40)
+    goals = env.reset(seed=0)[0]["desired_goal"]
+    kinds = np.array(env.goal_kinds(goals))
+    assert np.ptp(goals[kinds == "table", 2]) < 1e-9
+    assert goals[kinds == "air", 2].min() > goals[kinds == "table", 2].max()
+    assert 10 < (kinds == "air").sum() < 30
+    assert set(envs.make_vec("FetchPush-v4", 3).goal_kinds(goals[:3])) == {""}
 
 
 def test_a_mean_over_no_episode_is_left_out_not_zero():

@@ -98,7 +98,7 @@ def test_an_interrupted_run_is_saved_and_says_so(tmp_path):
 
 def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_the_record(tmp_path):
     config = replace(TINY, agent=replace(TINY.agent, learning_rate=1e30, bound_targets=False))
-    with pytest.raises(UserError, match=r"diverged: .*not finite at step"):
+    with pytest.raises(UserError, match=r"diverged: .*not finite at update"):
         train(config, tmp_path, quiet=True)
     (path,) = tmp_path.iterdir()
     assert RunReader(path).status == "interrupted"

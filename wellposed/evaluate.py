@@ -39,6 +39,7 @@ class _Tally:
         n = env.num_envs
         self.env, self.alive = env, np.ones(n, bool)
         self.already_solved = env.is_success(obs["achieved_goal"], obs["desired_goal"])
+        self.kinds = env.goal_kinds(obs["desired_goal"])
         self.success, self.ever = np.zeros(n, bool), np.zeros(n, bool)
         self.length, self.first_success = np.zeros(n, int), np.full(n, -1)
         self.total_reward, self.distance, self.path = np.zeros(n), np.zeros(n), np.zeros(n)
@@ -83,6 +84,7 @@ class _Tally:
             peak_action=float(self.peak[i]),
             path_length=float(self.path[i]),
             already_solved=bool(self.already_solved[i]),
+            goal_kind=self.kinds[i],
         )
 
 
@@ -104,8 +106,8 @@ def _play_chunk(
 def summarise(rows: list[EpisodeRow], *, step: int, updates: int, seconds: float, seed: int = 0) -> EvaluationRow:
     """Aggregate episodes: Wilson intervals for rates, bootstrap intervals (seeded) for means, all at 95 %."""
 
-    def rate(name: str) -> Estimate:
-        p = stats.wilson(sum(getattr(row, name) for row in rows), len(rows))
+    def rate(name: str, among: list[EpisodeRow] = rows) -> Estimate:
+        p = stats.wilson(sum(getattr(row, name) for row in among), len(among))
         return Estimate(p.estimate, (p.low, p.high))
 
     def mean(name: str) -> Estimate | None:
@@ -116,6 +118,7 @@ def summarise(rows: list[EpisodeRow], *, step: int, updates: int, seconds: float
         return Estimate(m.estimate, (m.low, m.high))
 
     success, solved = rate("success"), rate("already_solved")
+    kinds = sorted({row.goal_kind for row in rows} - {""})
     return EvaluationRow(
         step=step,
         updates=updates,
@@ -126,5 +129,6 @@ def summarise(rows: list[EpisodeRow], *, step: int, updates: int, seconds: float
         already_solved_rate=solved.value,
         already_solved_ci95=solved.ci95,
         any_success=rate("any_success"),
+        success_by_kind={kind: rate("success", [row for row in rows if row.goal_kind == kind]) for kind in kinds},
         means={name: estimate for name in MEANS if (estimate := mean(name)) is not None},
     )

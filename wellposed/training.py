@@ -277,15 +277,9 @@ def off_policy_loop(
             stepping = collector.submit(env.step, explorer.act(obs, step))
             step += config.num_envs
             if replay.transitions and step > config.random_steps:
-                while agent.updates + config.updates_per_call <= step * config.updates_per_step and not interrupted:
-                    learnt = agent.update(replay.sample(config.updates_per_call, config.agent.batch_size, sampling))
-                    require_finite(learnt, step, agent.updates)
-            next_obs, reward, terminated, truncated, info = stepping.result()
-            after = successor(next_obs, info)
-            replay.add(obs, info["applied_action"], reward, after, terminated, truncated)
-            rollouts.add(reward, after, next_obs, terminated | truncated, info)
-            agent.observe(after)
-            obs = next_obs
+                due = int(step * config.updates_per_step) - agent.updates
+                learnt |= learn(config, agent, replay, sampling, due, interrupted)
+            obs = take_in(stepping.result(), obs, replay, rollouts, agent)
             if interrupted:
                 stop = "interrupted"
             elif step >= config.total_steps:
@@ -298,6 +292,28 @@ def off_policy_loop(
                     stop = "solved"
             progress.advance(step, agent.updates, clock.seconds)
     return summary_of(config, stop, evaluations, clock)
+
+
+def learn(
+    config: RunConfig, agent: Agent, replay: ReplayBuffer, rng: np.random.Generator, due: int, interrupted: list[int]
+) -> Metrics:
+    """Take as many of the `due` updates as fill whole calls; the metrics of the last call, empty if there was none."""
+    metrics: Metrics = {}
+    while due >= config.updates_per_call and not interrupted:
+        metrics = agent.update(replay.sample(config.updates_per_call, config.agent.batch_size, rng))
+        require_finite(metrics, agent.updates)
+        due -= config.updates_per_call
+    return metrics
+
+
+def take_in(result: tuple, obs: GoalObs, replay: ReplayBuffer, rollouts: Rollouts, agent: Agent) -> GoalObs:
+    """Store one step that began at `obs`, as `env.step` returned it; returns the observations to go on from."""
+    next_obs, reward, terminated, truncated, info = result
+    after = successor(next_obs, info)
+    replay.add(obs, info["applied_action"], reward, after, terminated, truncated)
+    rollouts.add(reward, after, next_obs, terminated | truncated, info)
+    agent.observe(after)
+    return next_obs
 
 
 def metrics_row(step: int, updates: int, clock: Stopwatch, metrics: Metrics) -> MetricsRow:
@@ -331,7 +347,7 @@ def reached(rate: float | None, evaluations: list[EvaluationRow]) -> bool:
     return rate is not None and len(last_two) == 2 and all(e.success_rate >= rate for e in last_two)
 
 
-def require_finite(metrics: Metrics, step: int, updates: int) -> None:
+def require_finite(metrics: Metrics, updates: int) -> None:
     """Stop at the first NaN or infinity, which every later update would spread.
 
     Raises:
@@ -340,7 +356,7 @@ def require_finite(metrics: Metrics, step: int, updates: int) -> None:
     broken = [name for name, value in metrics.items() if not math.isfinite(value)]
     if broken:
         raise UserError(
-            f"Training diverged: {', '.join(broken)} is not finite at step {step}, update {updates}. The record up to "
+            f"Training diverged: {', '.join(broken)} is not finite at update {updates}. The record up to "
             "the last evaluation is intact. Lower --agent.learning-rate; where the reward is -1/0, keep "
             "--agent.bound-targets on."
         )

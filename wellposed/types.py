@@ -135,6 +135,10 @@ class GoalVecEnv(Protocol):
         """Whether the goal counts as reached, bool [n]."""
         ...
 
+    def goal_kinds(self, desired_goal: np.ndarray) -> list[str]:
+        """Which kind of goal each [n, goal_dim] is, for success by kind; "" where there is but one kind."""
+        ...
+
 
 def successor(obs: GoalObs, info: dict) -> GoalObs:
     """The observations that followed the actions, where same-step autoreset has already moved on.

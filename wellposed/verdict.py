@@ -83,7 +83,8 @@ def sentence(verdict: Verdict) -> str:
     """`FetchReach-v4: 100/100, 95 % CI 96.3-100.0`."""
     row = verdict.trained
     reached = round(row.success_rate * row.episodes)
-    return f"{verdict.env}: {reached}/{row.episodes}, {describe_interval(row.success_ci95)}"
+    kinds = [f"; {kind} {describe_rate(e.value, e.ci95)}" for kind, e in row.success_by_kind.items()]
+    return f"{verdict.env}: {reached}/{row.episodes}, {describe_interval(row.success_ci95)}" + "".join(kinds)
 
 
 def baselines(verdict: Verdict) -> str:

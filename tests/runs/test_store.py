@@ -14,6 +14,7 @@ from wellposed.errors import UserError
 from wellposed.runs import files
 from wellposed.runs.record import (
     MEANS,
+    SCHEMA,
     EpisodeRow,
     Estimate,
     EvaluationRow,
@@ -25,7 +26,7 @@ from wellposed.runs.store import RunReader, RunWriter, list_runs, run_name
 
 CONFIG = {"env": "FetchReach-v4", "algo": "sac", "seed": 0, "gamma": 0.95}
 PROVENANCE = Provenance(["train"], None, None, {"jax": "1"}, "3.11", "Linux", "cpu", 2, ["cpu:0"], 2, "SameStep", "now")
-EPISODE = EpisodeRow(1, 50, True, True, -3.0, 0.01, 3, 0.1, 1.0, 0.4, False)
+EPISODE = EpisodeRow(1, 50, True, True, -3.0, 0.01, 3, 0.1, 1.0, 0.4, False, "")
 EVALUATION = EvaluationRow(
     100,
     50,
@@ -36,6 +37,7 @@ EVALUATION = EvaluationRow(
     0.0,
     (0.0, 0.8),
     Estimate(1.0, (0.2, 1.0)),
+    {},
     dict.fromkeys(MEANS, Estimate(0.4, (0.4, 0.4))),
 )
 SUMMARY = Summary("budget", 100, 50, 1.5, 66.0, 33.0, 0.5, None, EVALUATION)
@@ -116,7 +118,7 @@ def test_a_dead_owners_lock_is_no_obstacle(tmp_path):
         ("summary.json", lambda d: d.pop("solved"), "missing .*solved"),
         ("summary.json", lambda d: d.update(note="x"), "unknown key note"),
         ("summary.json", lambda d: d.update(step="100"), "Expected `int`"),
-        ("summary.json", lambda d: d.update(schema=2), "written by a newer wellposed"),
+        ("summary.json", lambda d: d.update(schema=SCHEMA + 1), "written by a newer wellposed"),
         ("summary.json", lambda d: d.pop("schema"), "no schema version"),
         ("provenance.json", lambda d: d.pop("commit"), "missing .*commit"),
     ],

@@ -118,6 +118,12 @@ class FetchVecEnv(gym.vector.VectorEnv):
         """True [n] where the goal is closer than 5 cm."""
         return goals.success(achieved_goal, desired_goal, fetch.DISTANCE_THRESHOLD)
 
+    def goal_kinds(self, desired_goal: np.ndarray) -> list[str]:
+        """PickAndPlace: "table" for goals at the height of an object on it, "air" above; else one kind, ""."""
+        if not self.scene.task.target_in_the_air:
+            return [""] * len(desired_goal)
+        return ["air" if goal[2] > self.scene.object_height else "table" for goal in desired_goal]
+
     def get_state(self) -> dict[str, np.ndarray]:
         """Everything the next step and the next reset depend on: physics, goals, clocks, random streams."""
         return {

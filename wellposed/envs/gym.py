@@ -86,6 +86,10 @@ class GymGoalVecEnv(gym.vector.VectorEnv):
         """True [n] where the goal counts as reached."""
         return np.asarray(self._success(achieved_goal, desired_goal), bool)
 
+    def goal_kinds(self, desired_goal: np.ndarray) -> list[str]:
+        """Nothing is known of kinds of goals."""
+        return [""] * len(desired_goal)
+
     def close_extras(self, **kwargs: Any) -> None:
         """Close all copies."""
         self._envs.close()

@@ -10,7 +10,7 @@ from typing import Any, Literal, TypeVar
 from wellposed import config
 from wellposed.errors import UserError
 
-SCHEMA = 1
+SCHEMA = 2  # 2: the kind of an episode's goal, and success by kind
 
 T = TypeVar("T")
 StopReason = Literal["solved", "budget", "interrupted"]
@@ -73,6 +73,7 @@ class EpisodeRow:
     peak_action: float  # largest size of a component of that action
     path_length: float  # way of the end effector; of the achieved goal where the environment names no effector
     already_solved: bool  # the goal was reached before the first action
+    goal_kind: str  # which kind of goal it was ("table", "air"); empty where the environment tells none apart
 
 
 @dataclass(frozen=True)
@@ -88,6 +89,7 @@ class EvaluationRow:
     already_solved_rate: float
     already_solved_ci95: tuple[float, float]
     any_success: Estimate
+    success_by_kind: dict[str, Estimate]  # success rate for each kind of goal; empty where there is but one
     means: dict[str, Estimate]  # of EpisodeRow's fields MEANS; time_to_success over the episodes that have one
 
     def __post_init__(self) -> None:
