@@ -24,7 +24,7 @@ import numpy as np
 BEGAN = time.perf_counter()  # before the heavy imports, which count
 
 from wellposed import seeding  # noqa: E402
-from wellposed.cli import parse_seeds  # noqa: E402
+from wellposed.seeding import parse_seeds  # noqa: E402
 
 PEERS = ("sb3", "sbx")
 

@@ -13,8 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from wellposed.cli import main, parse_seeds
-from wellposed.errors import UserError
+from wellposed.cli import main
 from wellposed.runs.store import RunReader
 
 TINY = [
@@ -158,19 +157,6 @@ def test_ctrl_c_ends_a_run_cleanly(tmp_path, number):
     reader = RunReader(Path(out.strip().splitlines()[-1]))
     assert reader.summary is not None
     assert reader.summary.stop_reason == "interrupted"
-
-
-@pytest.mark.parametrize(
-    ("text", "seeds"), [("0-4", [0, 1, 2, 3, 4]), ("0,2,5", [0, 2, 5]), ("7", [7]), ("0-1,5", [0, 1, 5])]
-)
-def test_seeds_are_read(text, seeds):
-    assert parse_seeds(text) == seeds
-
-
-@pytest.mark.parametrize("text", ["", "a", "1,1", "3-1", "-1"])
-def test_seeds_that_make_no_sense_are_refused(text):
-    with pytest.raises(UserError):
-        parse_seeds(text)
 
 
 def test_help_and_listing_do_not_wait_for_jax():

@@ -9,27 +9,28 @@ PACKAGE = Path(__file__).parent.parent / "wellposed"
 
 # Longest prefix wins. The table stands in CONTRIBUTING.md too.
 LAYERS = {
-    "wellposed": 12,  # the public API
+    "wellposed": 13,  # the public API
     "wellposed.errors": 0,
-    "wellposed.types": 0,
-    "wellposed.seeding": 0,
-    "wellposed.stats": 0,
-    "wellposed.config": 1,
-    "wellposed.envs.goals": 1,
-    "wellposed.envs": 2,
-    "wellposed.nn": 2,
-    "wellposed.runs": 2,
-    "wellposed.progress": 3,
-    "wellposed.replay": 3,
-    "wellposed.agents": 4,
-    "wellposed.evaluate": 5,
-    "wellposed.training": 6,
-    "wellposed.verdict": 7,
-    "wellposed.analysis": 7,
-    "wellposed.report": 8,
-    "wellposed.doctor": 9,
-    "wellposed.demo": 10,
-    "wellposed.cli": 11,
+    "wellposed.types": 1,
+    "wellposed.seeding": 1,
+    "wellposed.stats": 1,
+    "wellposed.config": 2,
+    "wellposed.envs.goals": 2,
+    "wellposed.envs": 3,
+    "wellposed.nn": 3,
+    "wellposed.runs": 3,
+    "wellposed.progress": 4,
+    "wellposed.replay": 4,
+    "wellposed.agents": 5,
+    "wellposed.evaluate": 6,
+    "wellposed.training": 7,
+    "wellposed.verdict": 8,
+    "wellposed.analysis": 8,
+    "wellposed.report": 9,
+    "wellposed.doctor": 10,
+    "wellposed.experiments": 9,
+    "wellposed.demo": 11,
+    "wellposed.cli": 12,
 }
 FREE_OF_JAX = {"wellposed.errors", "wellposed.types", "wellposed.seeding", "wellposed.stats", "wellposed.config"}
 FREE_OF_JAX |= {"wellposed.envs", "wellposed.runs", "wellposed.replay", "wellposed.progress", "wellposed.evaluate"}

@@ -1,8 +1,10 @@
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from wellposed import seeding
+from wellposed.errors import UserError
 
 
 @given(st.integers(0, 2**31), st.integers(0, 2**31))
@@ -31,3 +33,16 @@ def test_a_packed_generator_goes_on_with_the_same_numbers(seed, used):
     seeding.unpack_generator(other, packed)
     assert np.array_equal(other.integers(10, size=9, dtype=np.uint32), expected[0])
     assert np.array_equal(other.normal(size=3), expected[1])
+
+
+@pytest.mark.parametrize(
+    ("text", "seeds"), [("0-4", [0, 1, 2, 3, 4]), ("0,2,5", [0, 2, 5]), ("7", [7]), ("0-1,5", [0, 1, 5])]
+)
+def test_seeds_are_read(text, seeds):
+    assert seeding.parse_seeds(text) == seeds
+
+
+@pytest.mark.parametrize("text", ["", "a", "1,1", "3-1", "-1"])
+def test_seeds_that_make_no_sense_are_refused(text):
+    with pytest.raises(UserError):
+        seeding.parse_seeds(text)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import tyro
 
 from wellposed.errors import UserError
+from wellposed.seeding import parse_seeds
 
 if TYPE_CHECKING:
     from wellposed.training import RunConfig
@@ -183,24 +184,6 @@ def demo(
     return run_demo(parse_seeds(seeds) if seeds else [seed], runs_dir, threads)
 
 
-def parse_seeds(text: str) -> list[int]:
-    """`0-4` or `0,2,5` or a mix as a list of seeds.
-
-    Raises:
-        UserError: if it is neither, or a seed comes twice.
-    """
-    seeds: list[int] = []
-    try:
-        for part in text.split(","):
-            first, _, last = part.partition("-")
-            seeds += range(int(first), int(last or first) + 1)
-    except ValueError:
-        seeds = []
-    if not seeds or len(set(seeds)) != len(seeds):
-        raise UserError(f"--seeds takes distinct seeds as 0-4 or 0,2,5, got {text!r}.")
-    return seeds
-
-
 def _default_config(argv: list[str]) -> "RunConfig":
     """The default configuration of the environment that a `train` command line names.
 
@@ -231,12 +214,32 @@ def _json_to_stdout(argv: list[str]) -> list[str]:
     return result
 
 
+def experiment(
+    question: Annotated[Positional[Path], tyro.conf.arg(metavar="FILE", help="the experiment, as experiments/*.toml")],
+    runs_dir: RunsDir = RUNS,
+    threads: Annotated[int, tyro.conf.arg(help="runs side by side")] = CORES,
+    quiet: Annotated[bool, tyro.conf.arg(help="no progress bars and no line per evaluation")] = False,
+) -> int:
+    """Train the variants and seeds of an experiment, skipping finished runs; stores the answers beside the question."""
+    from wellposed.experiments import run_experiment
+
+    for answer in run_experiment(question, runs_dir, threads, quiet):
+        at = "not solved" if answer.solved is None else f"solved in {answer.solved.seconds:.0f} s"
+        print(
+            f"{answer.variant}, seed {answer.seed}: {at}, {answer.step:,} steps, success {answer.success:.0%}",
+            flush=True,
+        )
+    print(question.with_suffix(".json"))
+    return 0
+
+
 COMMANDS: dict[str, Any] = {
     "eval": evaluate,
     "doctor": doctor,
     "envs": list_envs,
     "runs": list_runs,
     "report": report,
+    "experiment": experiment,
     "demo": demo,
 }
 

@@ -13,6 +13,8 @@ from typing import Literal
 
 import numpy as np
 
+from wellposed.errors import UserError
+
 _HALF = 2**30
 _MAX_COPIES = 2**16  # consecutive seeds that a vector environment may use from its base seed
 
@@ -42,6 +44,24 @@ def evaluation_env_seeds(seed: int, episodes: int, purpose: Literal["monitoring"
     start = _HALF if purpose == "monitoring" else _HALF + _HALF // 2
     draws = generator(seed, f"{purpose} episodes").choice(_HALF // 2, size=episodes, replace=False)
     return [start + int(d) for d in draws]
+
+
+def parse_seeds(text: str) -> list[int]:
+    """`0-4` or `0,2,5` or a mix as a list of seeds.
+
+    Raises:
+        UserError: if it is neither, or a seed comes twice.
+    """
+    seeds: list[int] = []
+    try:
+        for part in text.split(","):
+            first, _, last = part.partition("-")
+            seeds += range(int(first), int(last or first) + 1)
+    except ValueError:
+        seeds = []
+    if not seeds or len(set(seeds)) != len(seeds):
+        raise UserError(f"--seeds takes distinct seeds as 0-4 or 0,2,5, got {text!r}.")
+    return seeds
 
 
 def pack_generator(rng: np.random.Generator) -> np.ndarray:

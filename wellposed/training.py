@@ -256,10 +256,10 @@ def off_policy_loop(
     progress: RunProgress,
     interrupted: list[int],
 ) -> Summary:
-    """Collect while learning from what was collected before, at the configured ratio; evaluate, record; until stopped.
+    """Collect, store, learn at the configured ratio, evaluate, record; until there is a reason to stop.
 
-    The step under way is taken by the policy as it was before the updates beside it, and they sample a replay that does
-    not have it yet. Who finishes first changes nothing, so the same seed gives the same weights.
+    `agent.update` returns while its updates still run, and physics runs beside them: exploration acts with the policy
+    as it was before them (`Agent.act`). Who finishes first changes nothing, so the same seed gives the same weights.
     """
     dims = envs.dims(env)
     agent = make_agent(config.algo, config.agent, dims, config.seed)
@@ -272,48 +272,31 @@ def off_policy_loop(
     evaluations = [evaluate_and_log(run, agent, eval_env, eval_seeds, step, clock, progress)]
     obs, _ = env.reset(seed=seeding.training_env_seed(config.seed))
     rollouts = Rollouts(obs)
-    with ThreadPoolExecutor(1, "collect") as collector:
-        while stop is None:
-            stepping = collector.submit(env.step, explorer.act(obs, step))
-            step += config.num_envs
-            if replay.transitions and step > config.random_steps:
-                due = int(step * config.updates_per_step) - agent.updates
-                learnt |= learn(config, agent, replay, sampling, due, interrupted)
-            obs = take_in(stepping.result(), obs, replay, rollouts, agent)
-            if interrupted:
-                stop = "interrupted"
-            elif step >= config.total_steps:
-                stop = "budget"
-            if step >= next_eval or stop:
-                next_eval = step + config.eval_every
-                run.log_metrics(metrics_row(step, agent.updates, clock, learnt | rollouts.drain()))
-                evaluations.append(evaluate_and_log(run, agent, eval_env, eval_seeds, step, clock, progress))
-                if stop is None and reached(config.until_success, evaluations):
-                    stop = "solved"
-            progress.advance(step, agent.updates, clock.seconds)
+    while stop is None:
+        next_obs, reward, terminated, truncated, info = env.step(explorer.act(obs, step))
+        after = successor(next_obs, info)
+        replay.add(obs, info["applied_action"], reward, after, terminated, truncated)
+        rollouts.add(reward, after, next_obs, terminated | truncated, info)
+        agent.observe(after)
+        obs, step = next_obs, step + config.num_envs
+
+        if replay.transitions and step >= config.random_steps:
+            while agent.updates + config.updates_per_call <= step * config.updates_per_step and not interrupted:
+                require_finite(learnt, agent.updates)  # of the call before; waits until it is done
+                learnt = agent.update(replay.sample(config.updates_per_call, config.agent.batch_size, sampling))
+        if interrupted:
+            stop = "interrupted"
+        elif step >= config.total_steps:
+            stop = "budget"
+        if step >= next_eval or stop:
+            next_eval = step + config.eval_every
+            learnt = require_finite(learnt, agent.updates)
+            run.log_metrics(metrics_row(step, agent.updates, clock, learnt | rollouts.drain()))
+            evaluations.append(evaluate_and_log(run, agent, eval_env, eval_seeds, step, clock, progress))
+            if stop is None and reached(config.until_success, evaluations):
+                stop = "solved"
+        progress.advance(step, agent.updates, clock.seconds)
     return summary_of(config, stop, evaluations, clock)
-
-
-def learn(
-    config: RunConfig, agent: Agent, replay: ReplayBuffer, rng: np.random.Generator, due: int, interrupted: list[int]
-) -> Metrics:
-    """Take as many of the `due` updates as fill whole calls; the metrics of the last call, empty if there was none."""
-    metrics: Metrics = {}
-    while due >= config.updates_per_call and not interrupted:
-        metrics = agent.update(replay.sample(config.updates_per_call, config.agent.batch_size, rng))
-        require_finite(metrics, agent.updates)
-        due -= config.updates_per_call
-    return metrics
-
-
-def take_in(result: tuple, obs: GoalObs, replay: ReplayBuffer, rollouts: Rollouts, agent: Agent) -> GoalObs:
-    """Store one step that began at `obs`, as `env.step` returned it; returns the observations to go on from."""
-    next_obs, reward, terminated, truncated, info = result
-    after = successor(next_obs, info)
-    replay.add(obs, info["applied_action"], reward, after, terminated, truncated)
-    rollouts.add(reward, after, next_obs, terminated | truncated, info)
-    agent.observe(after)
-    return next_obs
 
 
 def metrics_row(step: int, updates: int, clock: Stopwatch, metrics: Metrics) -> MetricsRow:
@@ -347,12 +330,13 @@ def reached(rate: float | None, evaluations: list[EvaluationRow]) -> bool:
     return rate is not None and len(last_two) == 2 and all(e.success_rate >= rate for e in last_two)
 
 
-def require_finite(metrics: Metrics, updates: int) -> None:
-    """Stop at the first NaN or infinity, which every later update would spread.
+def require_finite(metrics: Metrics, updates: int) -> Metrics:
+    """The metrics as numbers, once they are there. Stops at the first NaN or infinity: later updates would spread it.
 
     Raises:
         UserError: naming the metrics and the moment.
     """
+    metrics = {name: float(value) for name, value in metrics.items()}
     broken = [name for name, value in metrics.items() if not math.isfinite(value)]
     if broken:
         raise UserError(
@@ -360,6 +344,7 @@ def require_finite(metrics: Metrics, updates: int) -> None:
             "the last evaluation is intact. Lower --agent.learning-rate; where the reward is -1/0, keep "
             "--agent.bound-targets on."
         )
+    return metrics
 
 
 def summary_of(config: RunConfig, stop: StopReason, evaluations: list[EvaluationRow], clock: Stopwatch) -> Summary:

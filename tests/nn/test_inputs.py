@@ -23,7 +23,7 @@ from wellposed.nn.inputs import (
     network_inputs,
 )
 from wellposed.nn.normaliser import RunningNormaliser
-from wellposed.types import Batch, Dims, Geometry
+from wellposed.types import Batch, Dims, Geometry, Mirror
 
 PLAIN = InputConfig(relative=False, distances=False)
 LINE = Dims(1, 1, 1, 5)
@@ -95,25 +95,31 @@ def test_goals_that_are_points_share_one_scale():
     assert np.allclose(InputScaler(InputConfig(normalise=False), SPACE).stats.obs_std, 1)
 
 
-def batch_of(env_id: str) -> tuple[Dims, Batch]:
-    """A batch [200] of real transitions, with random goals."""
+def batch_of(env_id: str) -> tuple[Geometry, Mirror, Batch]:
+    """A task's geometry and mirror, and a batch of real transitions."""
     env = envs.make_vec(env_id, 4)
-    dims, rng, rows = envs.dims(env), np.random.default_rng(0), []
+    rng, rows = np.random.default_rng(0), []
     obs, _ = env.reset(seed=0)
     for _ in range(49):
-        action = rng.uniform(-1, 1, (4, dims.action)).astype(np.float32)
+        action = rng.uniform(-1, 1, (4, 4)).astype(np.float32)
         after, reward, terminated, *_ = env.step(action)
         here = obs["observation"], obs["achieved_goal"], action, reward
         rows.append((*here, after["observation"], after["achieved_goal"], obs["desired_goal"], terminated))
         obs = after
-    return dims, Batch(*(np.concatenate(field).astype(np.float32) for field in zip(*rows, strict=True)))
+    geometry = env.geometry
+    assert geometry.mirror is not None
+    return (
+        geometry,
+        geometry.mirror,
+        Batch(*(np.concatenate(field).astype(np.float32) for field in zip(*rows, strict=True))),
+    )
 
 
 @pytest.mark.parametrize("env_id", FETCH)
 def test_the_mirror_image_of_a_mirror_image_is_the_batch_itself(env_id):
-    dims, batch = batch_of(env_id)
-    once = mirror_image(dims.geometry.mirror, batch)
-    twice = mirror_image(dims.geometry.mirror, once)
+    _, mirror, batch = batch_of(env_id)
+    once = mirror_image(mirror, batch)
+    twice = mirror_image(mirror, once)
     for own, image, back in zip(batch, once, twice, strict=True):
         assert np.allclose(own, back, atol=1e-6)
         assert image.shape == own.shape
@@ -122,19 +128,19 @@ def test_the_mirror_image_of_a_mirror_image_is_the_batch_itself(env_id):
 
 @pytest.mark.parametrize("env_id", FETCH)
 def test_the_mirror_keeps_every_distance_and_so_every_reward(env_id):
-    dims, batch = batch_of(env_id)
-    image, env = mirror_image(dims.geometry.mirror, batch), envs.make_vec(env_id)
+    geometry, mirror, batch = batch_of(env_id)
+    image, env = mirror_image(mirror, batch), envs.make_vec(env_id)
     for one in (batch, image):
         assert np.allclose(env.compute_reward(one.next_achieved_goal, one.desired_goal), batch.reward, atol=1e-6)
-    for first in dims.geometry.points:
+    for first in geometry.points:
         own, mirrored = (b.observation[:, first] - b.desired_goal for b in (batch, image))
         assert np.allclose(np.linalg.norm(own, axis=1), np.linalg.norm(mirrored, axis=1), atol=1e-5)
 
 
 def test_about_half_of_a_batch_is_mirrored_and_each_transition_as_a_whole():
-    dims, batch = batch_of("FetchPush-v4")
-    image = mirror_image(dims.geometry.mirror, batch)
-    mixed = mirror_half(dims.geometry.mirror, batch, jax.random.key(0))
+    _, mirror, batch = batch_of("FetchPush-v4")
+    image = mirror_image(mirror, batch)
+    mixed = mirror_half(mirror, batch, jax.random.key(0))
     chosen = np.all(np.isclose(mixed.observation, image.observation), axis=1)
     assert 0.35 < chosen.mean() < 0.65
     for got, own, other in zip(mixed, batch, image, strict=True):
@@ -143,7 +149,7 @@ def test_about_half_of_a_batch_is_mirrored_and_each_transition_as_a_whole():
 
 
 def test_learning_from_mirror_images_can_be_left_out():
-    dims, batch = batch_of("FetchReach-v4")
+    dims, (_, _, batch) = envs.dims(envs.make_vec("FetchReach-v4")), batch_of("FetchReach-v4")
     config = SACConfig(hidden=(8,), batch_size=196)
     on, off = (make_agent("sac", replace(config, mirror=flag), dims, seed=0) for flag in (True, False))
     for agent in (on, off):
