@@ -186,7 +186,7 @@ def damage_edited(run: Path) -> None:
 
 def damage_newer(run: Path) -> None:
     data = json.loads((run / "config.json").read_text())
-    (run / "config.json").write_text(json.dumps(data | {"schema": 2}))
+    (run / "config.json").write_text(json.dumps(data | {"schema": 99}))
 
 
 def damage_half_written(run: Path) -> None:
@@ -199,7 +199,7 @@ def damage_half_written(run: Path) -> None:
         (damage_truncated, "truncated"),
         (damage_pickle, "reads no pickles"),
         (damage_edited, "edited by hand"),
-        (damage_newer, "schema 2, this version reads 1"),
+        (damage_newer, "schema 99, this version reads 2"),
         (damage_half_written, "half-written or was edited by hand"),
     ],
 )

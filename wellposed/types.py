@@ -13,8 +13,7 @@ import numpy as np
 # "desired_goal" [n, goal_dim], float64, in the environment's own units (metres for Fetch).
 GoalObs = dict[str, np.ndarray]
 
-# One number per named metric; `wellposed.runs.record.METRICS` says what each name means. An agent's may still be on
-# their way: `float` waits for them.
+# One number per named metric; `wellposed.runs.record.METRICS` says what each name means.
 Metrics = dict[str, float]
 
 
@@ -80,11 +79,7 @@ class Policy(Protocol):
 
 @runtime_checkable
 class Agent(Policy, Protocol):
-    """A policy that learns. It owns no environment, no buffer, no file and no loop.
-
-    `act(obs)` is the policy learnt so far. `act(obs, deterministic=False)`, which explores, is the policy as it was
-    before the last call of `update`, so that it need not wait for updates that are still running.
-    """
+    """A policy that learns. It owns no environment, no buffer, no file and no loop."""
 
     @property
     def updates(self) -> int:
@@ -96,10 +91,7 @@ class Agent(Policy, Protocol):
         ...
 
     def update(self, batches: Batch) -> Metrics:
-        """Take u gradient updates on minibatches with leading axes [u, b]; returns their mean metrics.
-
-        It may return before they are done. Whatever depends on them waits.
-        """
+        """Take u gradient updates on minibatches with leading axes [u, b]; returns their mean metrics."""
         ...
 
     def state(self) -> dict[str, np.ndarray]:

@@ -107,19 +107,6 @@ def test_one_scan_is_as_many_single_updates():
     assert all(np.allclose(a[k], b[k], rtol=1e-5, atol=1e-6) for k in a if k.startswith("learner"))
 
 
-def test_exploration_acts_with_the_policy_before_the_last_update():
-    """So that a step of the environment need not wait for the updates under way."""
-    obs = {"observation": np.ones((4, 3)), "achieved_goal": np.zeros((4, 2)), "desired_goal": np.ones((4, 2))}
-    config = SACConfig(hidden=(16, 16), learning_rate=0.1)
-    updated, twin = SAC(config, DIMS, 0), SAC(config, DIMS, 0)
-    greedy = updated.act(obs)
-    updated.update(batches(2, 32))
-    assert np.array_equal(updated.act(obs, deterministic=False), twin.act(obs, deterministic=False))
-    assert not np.array_equal(updated.act(obs), greedy)
-    updated.update(batches(2, 32))
-    assert not np.array_equal(updated.act(obs, deterministic=False), twin.act(obs, deterministic=False))
-
-
 @pytest.mark.parametrize("learn_temperature", [False, True])
 def test_a_saved_agent_goes_on_bit_for_bit(learn_temperature):
     config = SACConfig(hidden=(16, 16), learn_temperature=learn_temperature)

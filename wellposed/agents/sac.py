@@ -31,7 +31,7 @@ LOG_STD_RANGE = (-20.0, 2.0)  # as in Stable-Baselines3
 class SACConfig:
     """Settings of the algorithm; the defaults' sources stand beside them."""
 
-    hidden: tuple[int, ...] = (128, 128, 128)
+    hidden: tuple[int, ...] = (64, 64, 64)
     """Width of each hidden layer of actor and critics."""
     gamma: float = 0.95
     """Discount per environment step. robotics_series' sweep on sparse Push: 0.98 costs 11 points."""
@@ -221,36 +221,30 @@ class SAC:
     def __init__(self, config: SACConfig, dims: Dims, seed: int):
         self.config, self.dims, self.updates = config, dims, 0
         self.learner = init_learner(config, dims, seed)
-        self.behaviour = self.learner.nets.actor  # explores; that of the call of `update` before the last
         self._noise = generator(seed, "exploration")
         self.scaler = InputScaler(config.inputs, dims)
 
     def act(self, obs: GoalObs, deterministic: bool = True) -> np.ndarray:
-        """Actions [n, action_dim] in [-1, 1]: tanh(mean), or a sample of the policy before the last `update`."""
+        """Actions [n, action_dim] in [-1, 1]: tanh(mean), or a sample of the policy."""
         shape = (len(obs["observation"]), self.dims.action)
-        if deterministic:
-            actor, noise = self.learner.nets.actor, np.zeros(shape, np.float32)
-        else:
-            actor, noise = self.behaviour, self._noise.standard_normal(shape, np.float32)
+        noise = np.zeros(shape, np.float32) if deterministic else self._noise.standard_normal(shape, np.float32)
         obs32: Any = {key: value.astype(np.float32) for key, value in obs.items()}
-        return np.asarray(act(self.config, self.dims, actor, self.scaler.stats, obs32, noise))
+        return np.asarray(act(self.config, self.dims, self.learner.nets.actor, self.scaler.stats, obs32, noise))
 
     def observe(self, obs: GoalObs) -> None:
         """Take observations and both kinds of goals into the input statistics."""
         self.scaler.observe(obs)
 
     def update(self, batches: Batch) -> Metrics:
-        """Start u gradient updates on batches [u, b, ...]; the means of their metrics are ready when they are."""
-        self.behaviour = self.learner.nets.actor
+        """Take u gradient updates on batches [u, b, ...]; returns the means of their metrics."""
         self.learner, metrics = update_scan(self.config, self.dims, self.learner, self.scaler.stats, batches)
         self.updates += len(batches.reward)
-        return metrics  # type: ignore[return-value]
+        return {name: float(value) for name, value in metrics.items()}
 
     def state(self) -> dict[str, np.ndarray]:
         """Networks, optimisers, noise keys and input statistics as named arrays."""
         return (
             to_arrays(self.learner, "learner")
-            | to_arrays(self.behaviour, "behaviour")
             | self.scaler.state()
             | {"exploration": pack_generator(self._noise), "updates": np.array(self.updates)}
         )
@@ -263,7 +257,6 @@ class SAC:
         """
         check_arrays(self.state(), state)
         self.learner = from_arrays(self.learner, state, "learner")
-        self.behaviour = from_arrays(self.behaviour, state, "behaviour")
         self.scaler.load_state(state)
         unpack_generator(self._noise, state["exploration"])
         self.updates = int(state["updates"])
