@@ -17,7 +17,7 @@ from wellposed.demo import demo_config
 from wellposed.errors import UserError
 from wellposed.replay import ReplayConfig
 from wellposed.runs.store import RunReader, RunWriter
-from wellposed.training import RunConfig, default_config, reached, train
+from wellposed.training import RunConfig, default_config, reached, train, train_side_by_side
 from wellposed.verdict import assess, load_run
 
 TINY = RunConfig(
@@ -40,6 +40,28 @@ def test_the_same_seed_gives_the_same_weights_and_evaluations_on_any_number_of_t
     first, second = (weights(path) for path in paths)
     assert all(np.array_equal(first[name], second[name]) for name in first)
     assert rows(paths[0]) == rows(paths[1])
+
+
+def test_seeds_side_by_side_are_bit_for_bit_those_trained_alone(tmp_path):
+    configs_ = [replace(TINY, seed=seed) for seed in (0, 1, 2)]
+    together = [path for path, _ in train_side_by_side(configs_, tmp_path / "together", threads=2, quiet=True)]
+    assert [path.name[-3:] for path in together] == ["_s0", "_s1", "_s2"]
+    for config, path in zip(configs_, together, strict=True):
+        alone = train(config, tmp_path / "alone", quiet=True)[0]
+        assert alone.name == path.name
+        first, second = weights(alone), weights(path)
+        assert all(np.array_equal(first[name], second[name]) for name in first)
+        assert rows(alone) == rows(path)
+
+
+def test_where_one_of_several_runs_fails_the_others_end_and_keep_their_record(tmp_path):
+    broken = replace(TINY, agent=replace(TINY.agent, learning_rate=1e30, bound_targets=False))
+    long = replace(TINY, seed=1, total_steps=10**7, eval_every=10**6)
+    with pytest.raises(UserError, match="diverged"):
+        list(train_side_by_side([broken, long], tmp_path, threads=2, quiet=True))
+    statuses = {path.name[-3:]: RunReader(path) for path in tmp_path.iterdir()}
+    assert statuses["_s1"].summary is not None
+    assert statuses["_s1"].summary.stop_reason == "interrupted"
 
 
 def test_another_seed_gives_other_weights(tmp_path):

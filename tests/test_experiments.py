@@ -1,0 +1,102 @@
+"""Experiments as data: what is asked is checked, what is finished is not trained again, what is found is stored."""
+
+from pathlib import Path
+
+import pytest
+
+from wellposed.cli import main
+from wellposed.errors import UserError
+from wellposed.experiments import load_answers, load_experiment, override, run_experiment
+from wellposed.training import default_config
+
+REPOSITORY = Path(__file__).parent.parent
+QUESTION = """
+title = "Does a wider network help?"
+env = "FetchReach-v4"
+seeds = "0-1"
+until_success = 0.98
+[base]
+total_steps = 320
+random_steps = 160
+num_envs = 4
+eval_every = 160
+eval_episodes = 4
+"agent.batch_size" = 16
+"agent.hidden" = [8]
+[variants.narrow]
+[variants.wide]
+"agent.hidden" = [16]
+"""
+
+
+def ask(folder: Path, text: str = QUESTION) -> Path:
+    file = folder / "question.toml"
+    file.write_text(text)
+    return file
+
+
+def test_each_variant_is_trained_with_each_seed_and_the_answers_are_stored(tmp_path):
+    file = ask(tmp_path)
+    told = list(run_experiment(file, tmp_path / "runs", threads=2, quiet=True))
+    assert [(a.variant, a.seed) for a in told] == [("narrow", 0), ("narrow", 1), ("wide", 0), ("wide", 1)]
+    stored = load_answers(file.with_suffix(".json"))
+    assert stored.answers == told
+    assert stored.experiment == load_experiment(file)
+    assert [step for step, _ in told[0].curve] == [0, 160, 320]
+
+
+def test_what_is_finished_is_not_trained_again(tmp_path):
+    file, runs = ask(tmp_path), tmp_path / "runs"
+    first = list(run_experiment(file, runs, threads=1, quiet=True))
+    before = {path: path.stat().st_mtime_ns for path in runs.glob("*/summary.json")}
+    ask(tmp_path, QUESTION + '[variants.widest]\n"agent.hidden" = [32]\n')
+    again = list(run_experiment(file, runs, threads=1, quiet=True))
+    assert again[:4] == first
+    assert len(again) == 6
+    assert all(path.stat().st_mtime_ns == time for path, time in before.items())
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ('"agent.hidden" = [16]', '"agent.hiden" = [16]', "no setting 'agent.hiden'"),
+        ('"agent.hidden" = [16]', '"agent.hidden.x" = 1', "no setting 'agent.hidden.x'"),
+        ('"agent.hidden" = [16]', '"agent.hidden" = "wide"', "hidden"),
+        ('"agent.hidden" = [16]', '"agent.hidden" = [-1]', "greater than 0"),
+        ('seeds = "0-1"', 'seeds = "a"', "--seeds takes"),
+        ('seeds = "0-1"', "", "missing"),
+        ("title", "titel", "titel|missing"),
+        ("[base]", "[base", "not an experiment"),
+        ("FetchReach-v4", "FetchReech-v4", "Did you mean"),
+    ],
+)
+def test_a_question_that_makes_no_sense_is_refused_before_anything_is_trained(tmp_path, old, new, message):
+    with pytest.raises(UserError, match=message):
+        list(run_experiment(ask(tmp_path, QUESTION.replace(old, new)), tmp_path / "runs", threads=1, quiet=True))
+    assert not (tmp_path / "runs").exists()
+
+
+def test_settings_are_overridden_by_dotted_name():
+    config = override(default_config("FetchPush-v4"), {"agent.inputs.relative": False, "replay.k": 8, "num_envs": 3})
+    assert not config.agent.inputs.relative
+    assert config.agent.inputs.distances
+    assert (config.replay.k, config.num_envs) == (8, 3)
+
+
+@pytest.mark.parametrize("file", sorted((REPOSITORY / "experiments").glob("*.toml")), ids=lambda file: file.stem)
+def test_the_experiments_of_the_repository_can_be_run_and_their_answers_fit(file):
+    experiment = load_experiment(file)
+    runs = experiment.runs()
+    assert len({configs[0] for configs in runs.values()}) == len(runs), "two variants are the same"
+    answers = load_answers(file.with_suffix(".json"))
+    assert answers.experiment == experiment, "the question changed after it was answered"
+    assert [(a.variant, a.seed) for a in answers.answers] == [(v, c.seed) for v, cs in runs.items() for c in cs]
+
+
+def test_the_command_line_prints_each_answer_and_where_they_are(tmp_path, capsys):
+    file = ask(tmp_path)
+    assert main(["experiment", str(file), "--runs-dir", str(tmp_path / "runs"), "--quiet"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 5
+    assert lines[-1] == str(file.with_suffix(".json"))
+    assert lines[0].startswith("narrow, seed 0: ")
