@@ -103,6 +103,12 @@ class ReplayBuffer:
             self._append(self._open_rows[i, : self._open_length[i] + 1])
             self._open_length[i] = 0
 
+    @property
+    def nbytes(self) -> int:
+        """Memory of the ring and of the episodes under way, in bytes; the system grants it as rows come into use."""
+        arrays = (self._rows, self._time, self._length, self._weight, self._open_rows, self._open_length)
+        return sum(array.nbytes for array in arrays)
+
     def sample(self, updates: int, batch_size: int, rng: np.random.Generator) -> Batch:
         """`updates` minibatches of transitions drawn by weight with replacement, leading axes [u, b].
 

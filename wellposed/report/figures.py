@@ -12,6 +12,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, PercentFormatter
 
+from wellposed.analysis.answers import Need
 from wellposed.analysis.tables import Curve
 
 INK, FAINT, ACCENT, WARN = "#1d2733", "#8a97a6", "#1667a8", "#c8553d"
@@ -56,9 +57,45 @@ def learning_curve(curve: Curve, random_rate: float, solved_rate: float) -> str:
         ax.legend(frameon=False, loc="lower left", bbox_to_anchor=(-0.01, 1.0), ncol=3)
         _axis_below(ax, curve.step, curve.updates, 42, "gradient updates", lambda x: f"{x:,.0f}")
         _axis_below(ax, curve.step, curve.seconds, 82, "seconds of training", lambda x: f"{x:,.1f}")
-        text = io.StringIO()
-        fig.savefig(text, format="svg", bbox_inches="tight", metadata={"Date": None})
-        plt.close(fig)
+        return _as_svg(fig)
+
+
+def needs_figure(needs: list[Need], bar: str) -> str:
+    """Environment steps and seconds each variant needed to reach the bar: a dot for each seed, a tick at the median.
+
+    A run that did not get there within its budget is an open triangle at the right edge.
+    """
+    with plt.rc_context(_STYLE):
+        fig, axes = plt.subplots(1, 2, figsize=(8.6, 0.36 * len(needs) + 1.1), sharey=True)
+        for ax, quantity in zip(axes, ("steps", "seconds"), strict=True):
+            finite = np.concatenate([getattr(need, quantity)[np.isfinite(getattr(need, quantity))] for need in needs])
+            edge = 1.15 * float(finite.max()) if finite.size else 1.0
+            for y, need in enumerate(needs):
+                values = getattr(need, quantity)
+                reached = values[np.isfinite(values)]
+                colour = ACCENT if y == 0 else INK
+                ax.plot(reached, np.full(len(reached), y), "o", color=colour, markersize=5, alpha=0.75)
+                missed = len(values) - len(reached)
+                ax.plot(
+                    np.full(missed, edge), y + 0.12 * np.arange(missed), ">", color=WARN, markersize=6, fillstyle="none"
+                )
+                if len(reached) > len(values) / 2:
+                    ax.plot(np.median(values), y, "|", color=colour, markersize=15, markeredgewidth=2)
+            ax.set_xlim(0, 1.06 * edge)
+            ax.grid(axis="both", color=FAINT, alpha=0.25, linewidth=0.7)
+            ax.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:,.0f}"))
+            ax.set_xlabel(f"{'environment steps' if quantity == 'steps' else 'seconds of training'} to {bar}")
+        axes[0].set_yticks(range(len(needs)), [need.variant for need in needs])
+        axes[0].invert_yaxis()
+        fig.tight_layout()
+        return _as_svg(fig)
+
+
+def _as_svg(fig: Any) -> str:
+    """A figure as an SVG element; the figure is closed."""
+    text = io.StringIO()
+    fig.savefig(text, format="svg", bbox_inches="tight", metadata={"Date": None})
+    plt.close(fig)
     svg = text.getvalue()
     return svg[svg.index("<svg") :]
 

@@ -1,0 +1,43 @@
+"""The answers of an experiment as a table: what each variant needed, all seeds shown."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from wellposed import stats
+
+
+@dataclass(frozen=True)
+class Need:
+    """What one variant's runs needed until they were solved; an infinity for each that was not within its budget."""
+
+    variant: str
+    steps: np.ndarray  # [seeds]
+    seconds: np.ndarray  # [seeds]
+    budget: int  # environment steps
+
+    @property
+    def solved(self) -> int:
+        """How many runs were solved."""
+        return int(np.isfinite(self.steps).sum())
+
+
+def mean_with_interval(values: np.ndarray, digits: int) -> str:
+    """`31,000 (28,000 to 34,000)`: mean and 95 % bootstrap interval over seeds; open where a seed never got there."""
+    if not np.isfinite(values).all():
+        return "-"
+    mean, low, high = (f"{round(v, digits):,.0f}" for v in stats.bootstrap_mean(values))
+    return f"{mean} ({low} to {high})"
+
+
+def table(needs: list[Need]) -> str:
+    """A Markdown table, one line for each variant in the order given."""
+    lines = ["| variant | solved | steps to it, mean (95 % CI) | seconds, mean (95 % CI) | seconds of each seed |"]
+    lines.append("|---|---|---|---|---|")
+    for need in needs:
+        each = ", ".join(f"{s:.0f}" if np.isfinite(s) else "not" for s in need.seconds)
+        lines.append(
+            f"| {need.variant} | {need.solved} of {len(need.steps)} | {mean_with_interval(need.steps, -2)} | "
+            f"{mean_with_interval(need.seconds, 0)} | {each} |"
+        )
+    return "\n".join(lines) + "\n"
