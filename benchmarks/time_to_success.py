@@ -42,7 +42,7 @@ class Task:
 TASKS = {
     "FetchReach-v4": Task((0.98,), 20_000, 500),
     "FetchPush-v4": Task((0.95, 0.99), 400_000, 2_000),
-    "FetchPickAndPlace-v4": Task((0.95,), 1_000_000, 5_000),
+    "FetchPickAndPlace-v4": Task((0.95,), 1_000_000, 10_000),
     "FetchSlide-v4": Task((0.75,), 800_000, 20_000),
 }
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from wellposed.replay import ReplayBuffer, ReplayConfig
     from wellposed.report.page import write_report
     from wellposed.runs.store import RunReader, list_runs
-    from wellposed.training import RunConfig, default_config, train
+    from wellposed.training import RunConfig, default_config, train, train_side_by_side
     from wellposed.verdict import assess, load_run
 
 _HOME = {
@@ -41,6 +41,7 @@ _HOME = {
     "registered": "envs",
     "summarise": "evaluate",
     "train": "training",
+    "train_side_by_side": "training",
     "write_report": "report.page",
 }
 
@@ -60,6 +61,7 @@ __all__ = [
     "registered",
     "summarise",
     "train",
+    "train_side_by_side",
     "write_report",
 ]
 

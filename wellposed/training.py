@@ -188,7 +188,8 @@ def train(config: RunConfig, runs_dir: str | Path, *, threads: int = 2, quiet: b
     Raises:
         UserError: if the directory is taken, the disk refuses, or training diverges.
     """
-    return next(train_side_by_side([config], runs_dir, threads=threads, quiet=quiet))
+    [result] = train_side_by_side([config], runs_dir, threads=threads, quiet=quiet)
+    return result
 
 
 def train_side_by_side(

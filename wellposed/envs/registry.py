@@ -120,9 +120,9 @@ def _gymnasium_ids() -> list[str]:
 
 _SUMMARIES = {
     "Reach": ("move the hand to a point in space", 20_000),
-    "Push": ("push a block to a point on the table", 200_000),
-    "Slide": ("hit a puck so that it stops out of reach, at a point on a long table", 1_000_000),
-    "PickAndPlace": ("grasp a block and carry it to a point on the table or in the air", 1_000_000),
+    "Push": ("push a block to a point on the table", 100_000),
+    "Slide": ("hit a puck so that it stops out of reach, at a point on a long table", 400_000),
+    "PickAndPlace": ("grasp a block and carry it to a point on the table or in the air", 300_000),
 }
 for _task in fetch.TASKS:
     for _dense in (False, True):
