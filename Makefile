@@ -38,7 +38,11 @@ test-peers: peers ## the comparisons with Stable-Baselines3, run live
 bench: peers    ## side-by-side measurements with the peers, as ratios of one run
 	$(PEERS)/bin/python -m benchmarks.stepping
 	$(PEERS)/bin/python -m benchmarks.sampling
-	$(PEERS)/bin/python -m benchmarks.time_to_success
+	$(PEERS)/bin/python -m benchmarks.throughput
+	$(PEERS)/bin/python -m benchmarks.time_to_success FetchReach-v4 --peers sb3 sbx
+	$(PEERS)/bin/python -m benchmarks.time_to_success FetchPush-v4 --seeds 0 --peers sb3 --give-up 600
+	$(PEERS)/bin/python -m benchmarks.side_by_side
+	$(PEERS)/bin/python -m benchmarks.cost
 
 lock:           ## pin every dependency anew into constraints.txt (see CONTRIBUTING.md)
 	PYTHON=$(PYTHON) scripts/lock.sh

@@ -30,16 +30,14 @@ CHANGES: dict[str, list[dict[str, Any]]] = {
 
 def measure(changes: dict[str, Any]) -> dict[str, float]:
     """One short training in this process."""
-    import numpy as np
-
+    from wellposed import config as configs
     from wellposed.envs import dims, make_vec
-    from wellposed.experiments import override
     from wellposed.replay import ReplayBuffer
     from wellposed.runs.store import RunReader
     from wellposed.training import default_config, train
 
     base = replace(default_config(ENV), total_steps=WARM + MEASURED, eval_every=WARM, eval_episodes=2)
-    config = override(base, changes)
+    config = configs.override(base, changes)
     with tempfile.TemporaryDirectory() as folder:
         path, _ = train(config, Path(folder), quiet=True)
         rows = RunReader(path).metrics
@@ -51,7 +49,6 @@ def measure(changes: dict[str, Any]) -> dict[str, float]:
     return {
         "steps_per_second": steps / seconds, "updates_per_second": updates / seconds, "megaflop": flops / 1e6,
         "gflops": flops * updates / seconds / 1e9, "memory": peak_memory, "replay": replay.nbytes / 2**20,
-        "first_seconds": float(np.round(rows[0].seconds, 1)),
     }  # fmt: skip
 
 

@@ -19,28 +19,24 @@ PAGE = ROOT / "docs" / "fast.md"
 def needs(found: Answers) -> list[Need]:
     """What each variant needed, in the order of the question."""
     rows = []
-    for name, configs in found.experiment.runs().items():
-        own = [answer for answer in found.answers if answer.variant == name]
-        solved = [answer.solved for answer in own]
-        rows.append(
-            Need(
-                variant=name,
-                steps=np.array([np.inf if s is None else s.step for s in solved]),
-                seconds=np.array([np.inf if s is None else s.seconds for s in solved]),
-                budget=configs[0].total_steps,
-            )
+    for name in found.experiment.variants:
+        solved = [answer.solved for answer in found.answers if answer.variant == name]
+        steps, seconds = (
+            np.array([np.inf if s is None else getattr(s, quantity) for s in solved])
+            for quantity in ("step", "seconds")
         )
+        rows.append(Need(name, steps, seconds))
     return rows
 
 
 def block(name: str, found: Answers) -> str:
     """The generated part of the page for one experiment."""
-    question = found.experiment
-    dirty = " with uncommitted changes" if found.dirty else ""
+    question, each = found.experiment, found.answers
+    commits = sorted({f"{(a.commit or 'unknown')[:7]}{' with changes' if a.dirty else ''}" for a in each})
     return (
         f"\n{table(needs(found))}\n"
-        f"`{found.command}`, commit {(found.commit or 'unknown')[:7]}{dirty}, seeds {question.seeds}, {found.cpu}, "
-        f"{found.at_once} runs at a time; solved: {question.until_success:.0%} twice in a row. "
+        f"`{found.command}`, commit {', '.join(commits)}, seeds {question.seeds}, "
+        f"{', '.join(sorted({a.cpu for a in each}))}; solved: {question.until_success:.0%} twice in a row. "
         f"Data: [experiments/{name}.json](../experiments/{name}.json).\n\n"
         f"![{question.title}](images/{name}.svg)\n"
     )

@@ -4,9 +4,11 @@ from pathlib import Path
 
 import pytest
 
+from wellposed import config as configs
 from wellposed.cli import main
 from wellposed.errors import UserError
-from wellposed.experiments import load_answers, load_experiment, override, run_experiment
+from wellposed.experiments import load_answers, load_experiment, run_experiment
+from wellposed.runs.store import run_name
 from wellposed.training import default_config
 
 REPOSITORY = Path(__file__).parent.parent
@@ -43,6 +45,7 @@ def test_each_variant_is_trained_with_each_seed_and_the_answers_are_stored(tmp_p
     assert stored.answers == told
     assert stored.experiment == load_experiment(file)
     assert [step for step, _ in told[0].curve] == [0, 160, 320]
+    assert (tmp_path / "runs" / told[0].run / "summary.json").exists()
 
 
 def test_what_is_finished_is_not_trained_again(tmp_path):
@@ -54,6 +57,29 @@ def test_what_is_finished_is_not_trained_again(tmp_path):
     assert again[:4] == first
     assert len(again) == 6
     assert all(path.stat().st_mtime_ns == time for path, time in before.items())
+
+
+@pytest.mark.parametrize("how", ["interrupted", "killed"])
+def test_a_run_that_was_cut_short_is_no_answer(tmp_path, how):
+    """It is named before anything is trained; what was answered before stays."""
+    file, runs = ask(tmp_path), tmp_path / "runs"
+    first = list(run_experiment(file, runs, threads=2, quiet=True))
+    summary = runs / first[1].run / "summary.json"
+    if how == "killed":
+        summary.unlink()
+    else:
+        summary.write_text(summary.read_text().replace('"budget"', '"interrupted"'))
+    with pytest.raises(UserError, match=f"{first[1].run} holds a run that was cut short"):
+        list(run_experiment(file, runs, threads=2, quiet=True))
+
+
+def test_settings_may_be_written_as_nested_tables(tmp_path):
+    nested = QUESTION.replace('"agent.hidden" = [16]', "agent.hidden = [16]").replace(
+        '"agent.batch_size" = 16\n"agent.hidden" = [8]', "[base.agent]\nbatch_size = 16\nhidden = [8]"
+    )
+    assert nested != QUESTION
+    one, other = (load_experiment(ask(tmp_path, text)).runs() for text in (QUESTION, nested))
+    assert one == other
 
 
 @pytest.mark.parametrize(
@@ -68,6 +94,8 @@ def test_what_is_finished_is_not_trained_again(tmp_path):
         ("title", "titel", "titel|missing"),
         ("[base]", "[base", "not an experiment"),
         ("FetchReach-v4", "FetchReech-v4", "Did you mean"),
+        ("[variants.narrow]", "[variants.narrow]\nseed = 4", "seed is set for the whole experiment"),
+        ("[variants.narrow]", '[variants.narrow]\n"agent.hidden" = [16]', "asked for twice"),
     ],
 )
 def test_a_question_that_makes_no_sense_is_refused_before_anything_is_trained(tmp_path, old, new, message):
@@ -77,7 +105,9 @@ def test_a_question_that_makes_no_sense_is_refused_before_anything_is_trained(tm
 
 
 def test_settings_are_overridden_by_dotted_name():
-    config = override(default_config("FetchPush-v4"), {"agent.inputs.relative": False, "replay.k": 8, "num_envs": 3})
+    config = configs.override(
+        default_config("FetchPush-v4"), {"agent.inputs.relative": False, "replay.k": 8, "num_envs": 3}
+    )
     assert not config.agent.inputs.relative
     assert config.agent.inputs.distances
     assert (config.replay.k, config.num_envs) == (8, 3)
@@ -87,10 +117,11 @@ def test_settings_are_overridden_by_dotted_name():
 def test_the_experiments_of_the_repository_can_be_run_and_their_answers_fit(file):
     experiment = load_experiment(file)
     runs = experiment.runs()
-    assert len({configs[0] for configs in runs.values()}) == len(runs), "two variants are the same"
+    assert len({of_one[0] for of_one in runs.values()}) == len(runs), "two variants are the same"
     answers = load_answers(file.with_suffix(".json"))
     assert answers.experiment == experiment, "the question changed after it was answered"
-    assert [(a.variant, a.seed) for a in answers.answers] == [(v, c.seed) for v, cs in runs.items() for c in cs]
+    asked = [(name, run_name(configs.to_dict(config))) for name, of_one in runs.items() for config in of_one]
+    assert [(answer.variant, answer.run) for answer in answers.answers] == asked, "the default recipe has changed since"
 
 
 def test_the_command_line_prints_each_answer_and_where_they_are(tmp_path, capsys):

@@ -37,6 +37,24 @@ def from_dict(kind: type[T], data: Any, where: str) -> T:
     return value
 
 
+def override(value: T, changes: dict[str, Any]) -> T:
+    """A dataclass with fields replaced by dotted name, as `{"agent.inputs.relative": False}`.
+
+    Raises:
+        ValueError: naming a field that does not exist or does not take the value.
+    """
+    data = to_dict(value)
+    for name, new in changes.items():
+        *groups, last = name.split(".")
+        place: Any = data
+        for group in groups:
+            place = place.get(group) if isinstance(place, dict) else None
+        if not isinstance(place, dict) or last not in place:
+            raise ValueError(f"there is no setting {name!r}")
+        place[last] = new
+    return from_dict(type(value), data, "settings")
+
+
 def content_hash(data: dict[str, Any]) -> str:
     """Twelve hexadecimal digits that any change of the data changes."""
     canonical = json.dumps(data, sort_keys=True, separators=(",", ":"), allow_nan=False)

@@ -21,11 +21,13 @@ from typing import Any
 
 from wellposed import config as configs
 from wellposed.errors import UserError
-from wellposed.runs.provenance import cpu_name, git_state
+from wellposed.runs.files import read_json, write_json
 from wellposed.runs.record import Solved, decode, encode
 from wellposed.runs.store import RunReader, run_name
 from wellposed.seeding import parse_seeds
 from wellposed.training import RunConfig, default_config, train_side_by_side
+
+FIXED = ("env", "seed", "until_success")  # the same for all variants, by the question's own fields
 
 
 @dataclass(frozen=True)
@@ -43,39 +45,47 @@ class Experiment:
         """Every variant's configurations, one for each seed.
 
         Raises:
-            UserError: naming a setting that does not exist or does not take the value.
+            UserError: naming a setting that does not exist, does not take the value, or is the question's own.
         """
         found: dict[str, list[RunConfig]] = {}
-        for name, change in self.variants.items():
-            config = override(default_config(self.env), self.base | {"until_success": self.until_success} | change)
+        for name, variant in self.variants.items():
+            changes = _flat(self.base) | _flat(variant)
+            if own := sorted(changes.keys() & set(FIXED)):
+                raise UserError(f"{', '.join(own)} is set for the whole experiment, not in [base] or a variant.")
+            try:
+                config = configs.override(default_config(self.env), changes | {"until_success": self.until_success})
+            except ValueError as error:
+                raise UserError(
+                    f"Variant {name!r}: {error}. `wellposed train {self.env} --help` lists them."
+                ) from error
             found[name] = [replace(config, seed=seed) for seed in parse_seeds(self.seeds)]
         return found
 
 
 @dataclass(frozen=True)
 class Answer:
-    """One run of one variant."""
+    """One run of one variant, and what a published number must carry."""
 
     variant: str
     seed: int
+    run: str  # its directory's name, which holds the hash of its configuration
     solved: Solved | None  # null: not within the budget
     step: int  # where it ended
     updates: int
     seconds: float
     success: float  # of the last evaluation
     curve: list[tuple[int, float]]  # step and success rate of each evaluation
+    commit: str | None
+    dirty: bool | None
+    cpu: str
 
 
 @dataclass(frozen=True)
 class Answers:
-    """What an experiment found, and what a published number must carry."""
+    """What an experiment found."""
 
     experiment: Experiment
     command: str
-    commit: str | None
-    dirty: bool | None
-    cpu: str
-    at_once: int  # runs that shared the machine; their seconds are longer than those of a run alone
     answers: list[Answer]
 
 
@@ -86,76 +96,84 @@ def load_experiment(path: Path) -> Experiment:
         UserError: if the file cannot be read, or lacks a field or has one too many.
     """
     try:
-        return configs.from_dict(Experiment, tomllib.loads(path.read_text()), str(path))
-    except (OSError, ValueError) as error:  # tomllib's and our own errors are ValueErrors
+        text = path.read_text()
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"Could not read {path}: {error}.") from error
+    try:
+        return configs.from_dict(Experiment, tomllib.loads(text), str(path))
+    except ValueError as error:  # of TOML, and of ours
         raise UserError(f"{path} is not an experiment: {error}.") from error
 
 
 def load_answers(path: Path) -> Answers:
     """Read the answers that `run_experiment` stored; raises UserError if they are not that."""
-    from wellposed.runs.files import read_json
-
     return decode(Answers, read_json(path), str(path))
-
-
-def override(config: RunConfig, changes: dict[str, Any]) -> RunConfig:
-    """A configuration with settings replaced by dotted name, as `{"agent.inputs.relative": False}`.
-
-    Raises:
-        UserError: naming a setting that does not exist or does not take the value.
-    """
-    data = configs.to_dict(config)
-    for name, value in changes.items():
-        *groups, last = name.split(".")
-        place = data
-        for group in groups:
-            place = place.get(group) if isinstance(place, dict) else None
-        if not isinstance(place, dict) or last not in place:
-            raise UserError(f"There is no setting {name!r}; `wellposed train {config.env} --help` lists them.")
-        place[last] = value
-    try:
-        return configs.from_dict(RunConfig, data, "settings")
-    except ValueError as error:
-        raise UserError(f"{error}.") from error
 
 
 def run_experiment(path: Path, runs_dir: Path, threads: int, quiet: bool) -> Iterator[Answer]:
     """Train what is missing, `threads` runs side by side; yields every run's answer and stores all when done.
 
     Raises:
-        UserError: if the question is not sound, or a run fails.
+        UserError: if the question is not sound, an unfinished run is in the way, or a run fails.
     """
     experiment = load_experiment(path)
     runs = [(name, config) for name, of_one in experiment.runs().items() for config in of_one]
-    folder = {id(config): runs_dir / run_name(configs.to_dict(config)) for _, config in runs}
-    missing = [config for _, config in runs if not (folder[id(config)] / "summary.json").exists()]
-    training = train_side_by_side(missing, runs_dir, threads=threads, quiet=quiet) if missing else iter(())
+    folders = {config: runs_dir / run_name(configs.to_dict(config)) for _, config in runs}
+    missing = [config for _, config in runs if not _is_finished(folders[config])]
+    results = train_side_by_side(missing, runs_dir, threads=threads, quiet=quiet)
     answers = []
     for name, config in runs:
-        if config in missing and next(training)[1].stop_reason == "interrupted":
-            raise KeyboardInterrupt
-        answers.append(_answer(name, RunReader(folder[id(config)])))
+        if config in missing:
+            result = next(results, None)
+            if result is None or result[1].stop_reason == "interrupted":
+                results.close()
+                raise KeyboardInterrupt
+        answers.append(_answer(name, RunReader(folders[config])))
         yield answers[-1]
-    commit, dirty = git_state()
-    found = Answers(
-        experiment, f"wellposed experiment {path}", commit, dirty, cpu_name(), min(threads, len(runs)), answers
-    )
-    from wellposed.runs.files import write_json
+    command = f"wellposed experiment {path} --threads {threads}"
+    write_json(path.with_suffix(".json"), encode(Answers(experiment, command, answers)))
 
-    write_json(path.with_suffix(".json"), encode(found))
+
+def _is_finished(folder: Path) -> bool:
+    """Whether a run lies there that was not cut short.
+
+    Raises:
+        UserError: if one lies there that was.
+    """
+    if not (folder / "config.json").exists():
+        return False
+    reader = RunReader(folder)
+    summary = reader.summary
+    if summary is None or summary.stop_reason == "interrupted":
+        raise UserError(
+            f"{folder} holds a run that was cut short ({reader.status}). Delete it, and it is trained again."
+        )
+    return True
+
+
+def _flat(settings: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested tables as dotted names, so that `agent.mirror = false` means the same with and without quotes."""
+    flat: dict[str, Any] = {}
+    for name, value in settings.items():
+        flat |= _flat(value, f"{prefix}{name}.") if isinstance(value, dict) else {prefix + name: value}
+    return flat
 
 
 def _answer(variant: str, reader: RunReader) -> Answer:
     """A finished run in a few numbers."""
-    summary = reader.summary
+    summary, origin = reader.summary, reader.provenance
     assert summary is not None
     return Answer(
         variant=variant,
         seed=reader.config["seed"],
+        run=reader.path.name,
         solved=summary.solved,
         step=summary.step,
         updates=summary.updates,
         seconds=summary.seconds,
         success=summary.final_evaluation.success_rate,
         curve=[(row.step, row.success_rate) for row in reader.evaluations],
+        commit=origin.commit,
+        dirty=origin.dirty,
+        cpu=origin.cpu,
     )

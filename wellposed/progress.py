@@ -37,10 +37,19 @@ class TrainingProgress:
 
 
 class RunProgress:
-    """One run's bar: success, steps/s, updates/s, updates per step and time left; safe to use from the run's thread."""
+    """One run's bar, gone when the run is over: success, steps/s, updates/s, updates per step and time left.
+
+    It may be used from the run's own thread.
+    """
 
     def __init__(self, bars: Progress, task: TaskID, name: str, quiet: bool):
         self._bars, self._task, self._name, self._quiet, self._success = bars, task, name, quiet, "-"
+
+    def __enter__(self) -> "RunProgress":
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._bars.remove_task(self._task)
 
     def advance(self, step: int, updates: int, seconds: float) -> None:
         """Show where training is."""

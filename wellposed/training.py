@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -25,12 +25,8 @@ from wellposed.progress import RunProgress, TrainingProgress
 from wellposed.replay import ReplayBuffer, ReplayConfig
 from wellposed.runs import provenance
 from wellposed.runs.record import EvaluationRow, MetricsRow, Solved, StopReason, Summary
-from wellposed.runs.store import RunWriter
+from wellposed.runs.store import RunWriter, require_free
 from wellposed.types import Agent, GoalObs, Metrics, successor
-
-# XLA's own queue would run `act` and `update` one after another on threads that spin while they wait. We overlap by a
-# thread of our own instead, and each run's updates stay in the thread that asks for them.
-jax.config.update("jax_cpu_enable_async_dispatch", False)
 
 EVALUATION_COPIES = 25
 MOVED = 0.01  # metres (goal units) from its start at which an achieved goal counts as moved
@@ -81,25 +77,17 @@ class RunConfig:
         require(self.algo in ALGORITHMS, "algo", f"must be one of {', '.join(ALGORITHMS)}", self.algo)
 
 
-# Where a task needs another value than the default recipe's, with the measurement that says so (docs/fast.md).
-TASK_AGENTS: dict[str, dict[str, Any]] = {
-    # Where the puck will stop has to be foretold to 5 cm over up to 70 cm, from the blow alone. With the default sizes
-    # success wavered between 40 and 60 % from 200,000 to 380,000 steps; with these it passed 70 % at 120,000.
-    "FetchSlide-v4": {"hidden": (128, 128, 128), "batch_size": 512},
-}
-
-
 def default_config(env_id: str) -> RunConfig:
     """The default recipe for an environment. Tasks differ in budget and in how often they are evaluated, and in what
-    `TASK_AGENTS` says; where the reward is not -1/0 the bound on targets is off.
+    their entry in the registry says; where the reward is not -1/0 the bound on targets is off.
 
     Raises:
         UserError: if there is no such environment.
     """
     entry = envs.find(env_id)
     every = max(800, entry.budget // 25)
-    agent = SACConfig(bound_targets="sparse" in entry.tags, **TASK_AGENTS.get(env_id, {}))
-    return RunConfig(env_id, total_steps=entry.budget, eval_every=every, agent=agent)
+    agent = SACConfig(bound_targets="sparse" in entry.tags)
+    return configs.override(RunConfig(env_id, total_steps=entry.budget, eval_every=every, agent=agent), entry.settings)
 
 
 class Stopwatch:
@@ -125,7 +113,10 @@ class Stopwatch:
 
 @contextmanager
 def interruptible() -> Iterator[list[int]]:
-    """Inside, the first Ctrl-C or SIGTERM only fills the list, so that the loop ends cleanly; a second one raises."""
+    """Inside, the first Ctrl-C or SIGTERM only fills the list, so that loops end cleanly; a second one raises.
+
+    Runs in other threads see the list: even then the program ends when the update or evaluation under way is over.
+    """
     caught: list[int] = []
 
     def handle(number: int, _frame: Any) -> None:
@@ -197,50 +188,61 @@ def train_side_by_side(
 ) -> Iterator[tuple[Path, Summary]]:
     """Train several runs in this process, `threads` at a time, each recorded as its own and bit for bit as if alone.
 
-    A run alone overlaps collecting with learning, which keeps two cores busy most of the time; several keep them busy
-    all of the time. Arguments and errors are those of `train`.
+    Arguments and errors are those of `train`. A run that fails does not stop the others: its error is raised when they
+    are done. After Ctrl-C those under way end at their next update, and no other is begun.
 
     Yields:
         Each run's directory and how it ended, in the order of `runs`, as soon as it and those before it are done.
     """
-    at_once = min(len(runs), threads)
+    require(threads >= 1, "threads", "must be at least 1", threads)
+    require_free(Path(runs_dir), [configs.to_dict(config) for config in runs])
+    # XLA's own queue would run `act` and `update` one after another, on threads that spin while they wait; we overlap
+    # by threads of our own. Results do not depend on it, and where JAX has computed before it comes too late to help.
+    jax.config.update("jax_cpu_enable_async_dispatch", False)
+    at_once = max(1, min(len(runs), threads))
+    errors: list[UserError] = []
     with (
         TrainingProgress(quiet) as progress,
         interruptible() as interrupted,
         ThreadPoolExecutor(at_once, "run") as pool,
     ):
-        folder, share = Path(runs_dir), max(1, threads // at_once)
-        futures = [pool.submit(_train_one, config, folder, share, progress, interrupted) for config in runs]
+        share = max(1, threads // at_once)
+        futures = [pool.submit(_train_one, config, Path(runs_dir), share, progress, interrupted) for config in runs]
         try:
             for future in futures:
-                yield future.result()
+                try:
+                    result = future.result()
+                except UserError as error:
+                    errors.append(error)
+                    continue
+                if result is not None:
+                    yield result
         finally:
-            interrupted.append(0)  # where one run fails, the others end at their next update
-            for future in futures:
-                future.cancel()
+            interrupted.append(0)  # whatever ends this early, the threads hear of it
+    if errors:
+        raise UserError("\n".join(str(error) for error in errors))
 
 
 def _train_one(
     config: RunConfig, runs_dir: Path, threads: int, progress: TrainingProgress, interrupted: list[int]
-) -> tuple[Path, Summary]:
-    """Build the environments, open the record, train, finish."""
+) -> tuple[Path, Summary] | None:
+    """Build the environments, open the record, train, finish; None if there is no time to begin."""
+    if interrupted:
+        return None
     clock = Stopwatch()
-    env = envs.make_vec(config.env, config.num_envs, threads=threads)
-    eval_env = envs.make_vec(config.env, min(EVALUATION_COPIES, config.eval_episodes), threads=threads)
-    origin = provenance.collect(
-        threads=threads,
-        autoreset_mode=env.metadata["autoreset_mode"].value,
-        devices=[f"{device} ({device.device_kind})" for device in jax.devices()],
-    )
-    try:
-        bar = progress.follow(f"{config.env} seed {config.seed}", config.total_steps)
-        with RunWriter(runs_dir, configs.to_dict(config), origin) as run:
-            summary = off_policy_loop(config, run, env, eval_env, clock, bar, interrupted)
-            run.finish(summary)
-            return run.path, summary
-    finally:
-        env.close()
-        eval_env.close()
+    with ExitStack() as stack:
+        make = lambda n: stack.enter_context(closing(envs.make_vec(config.env, n, threads=threads)))  # noqa: E731
+        env, eval_env = make(config.num_envs), make(min(EVALUATION_COPIES, config.eval_episodes))
+        origin = provenance.collect(
+            threads=threads,
+            autoreset_mode=env.metadata["autoreset_mode"].value,
+            devices=[f"{device} ({device.device_kind})" for device in jax.devices()],
+        )
+        run = stack.enter_context(RunWriter(runs_dir, configs.to_dict(config), origin))
+        bar = stack.enter_context(progress.follow(f"{config.env} seed {config.seed}", config.total_steps))
+        summary = off_policy_loop(config, run, env, eval_env, clock, bar, interrupted)
+        run.finish(summary)
+        return run.path, summary
 
 
 class Explorer:

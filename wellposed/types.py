@@ -49,7 +49,8 @@ class Geometry(NamedTuple):
     """The symmetries of a task whose goals are points in space: what an agent need not learn from data.
 
     Moving effector, objects and goal together along one of `shift_axes` changes nothing but their coordinates, so
-    an agent may ignore where on these axes a point lies and look at differences between points alone.
+    an agent may ignore where on these axes a point lies. What it needs of the differences between points, the
+    observation itself must hold, as Fetch's does; the way from achieved to desired goal is always shown.
     """
 
     effector: tuple[int, ...]  # where "observation" holds the end effector's position, in the frame and unit of goals

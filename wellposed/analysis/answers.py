@@ -14,7 +14,6 @@ class Need:
     variant: str
     steps: np.ndarray  # [seeds]
     seconds: np.ndarray  # [seeds]
-    budget: int  # environment steps
 
     @property
     def solved(self) -> int:
@@ -23,7 +22,7 @@ class Need:
 
 
 def mean_with_interval(values: np.ndarray, digits: int) -> str:
-    """`31,000 (28,000 to 34,000)`: mean and 95 % bootstrap interval over seeds; open where a seed never got there."""
+    """`31,000 (28,000 to 34,000)`: mean and 95 % bootstrap interval over seeds; `-` where one never got there."""
     if not np.isfinite(values).all():
         return "-"
     mean, low, high = (f"{round(v, digits):,.0f}" for v in stats.bootstrap_mean(values))

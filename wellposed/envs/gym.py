@@ -45,7 +45,10 @@ class GymGoalVecEnv(gym.vector.VectorEnv):
         shape = first.action_space.shape
         self.single_action_space = gym.spaces.Box(-1.0, 1.0, shape, np.float32)
         self.action_space = gym.vector.utils.batch_space(self.single_action_space, num_envs)
-        base: Any = first.unwrapped
+        # Rewards of other goals are asked for while the copies are stepped by another thread, so of one that is not.
+        self._rules = _make(env_id, **kwargs)
+        self._rules.reset(seed=0)
+        base: Any = self._rules.unwrapped
         samples = [first.observation_space.sample() for _ in range(16)]
         probe = {key: np.stack([sample[key] for sample in samples]) for key in GOAL_KEYS}
         self._reward = _rowwise(base.compute_reward, probe)
@@ -93,6 +96,7 @@ class GymGoalVecEnv(gym.vector.VectorEnv):
     def close_extras(self, **kwargs: Any) -> None:
         """Close all copies."""
         self._envs.close()
+        self._rules.close()
 
 
 def _make(env_id: str, **kwargs: Any) -> gym.Env:

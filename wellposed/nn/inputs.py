@@ -30,9 +30,9 @@ class InputConfig:
     clip: float = 5.0
     """Bound on every input, in standard deviations. Source: HER, appendix A."""
     relative: bool = True
-    """Leave out coordinates that the task's geometry says do not matter; differences between points stay."""
+    """Leave out coordinates that the task's geometry says do not matter; all else that is observed stays."""
     distances: bool = True
-    """Add logarithms of distances: achieved goal to goal and, where there is a geometry, effector to achieved goal."""
+    """Add logarithms of distances: achieved goal to goal and, where the geometry tells it apart, effector to that."""
 
     def __post_init__(self) -> None:
         require(0 < self.clip < float("inf"), "agent.inputs.clip", "must be greater than 0", self.clip)
@@ -48,7 +48,7 @@ class InputStats(NamedTuple):
 
 
 class InputScaler:
-    """Running statistics of observations and goals; points in space share one scale on all axes.
+    """Running statistics of observations and goals; goals that are points in space share one scale on all axes.
 
     Source: HER, appendix A. The floor on a standard deviation keeps an input that never varies from being blown up.
     """

@@ -31,14 +31,15 @@ class ReplayConfig:
     k: int = 4
     """Hindsight goals for each original one: k/(k+1) of a batch is relabelled, 0 is off. Source: HER, section 4.5."""
     unmoved_weight: float = 0.05
-    """How often a transition is drawn from an episode whose achieved goal never left its start, 1 for one that did.
-    Such an episode teaches little in hindsight: each goal it could be given was reached from the beginning."""
+    """How often a transition is drawn from an episode at rest, 1 for any other. At rest: its achieved goal never earned
+    another reward than at the start (for Fetch, moved less than 5 cm), so each goal it could be given in hindsight was
+    reached from the beginning. Means nothing with dense rewards, which every motion changes."""
 
     def __post_init__(self) -> None:
         require(self.capacity > 0, "replay.capacity", "must be greater than 0", self.capacity)
         require(self.k >= 0, "replay.k", "must not be negative", self.k)
         weight = self.unmoved_weight
-        require(0 < weight <= 1, "replay.unmoved_weight", "lies in (0, 1]", weight)
+        require(1e-3 <= weight <= 1, "replay.unmoved_weight", "lies between 0.001 and 1", weight)
 
 
 class ReplayBuffer:

@@ -159,6 +159,24 @@ def encode(value: Any) -> dict[str, Any]:
     return {"schema": SCHEMA} | config.to_dict(value)
 
 
+def check_schema(data: dict[str, Any], where: str) -> None:
+    """Refuse a record of another schema version.
+
+    Raises:
+        UserError: saying which it is and what to do.
+    """
+    found = data["schema"]
+    if found == SCHEMA:
+        return
+    newer = isinstance(found, int) and found > SCHEMA
+    advice = (
+        "It was written by a newer wellposed; update to read it."
+        if newer
+        else "It was written by another version; train again, or read it with the version it names in its provenance."
+    )
+    raise UserError(f"{where} has schema {found!r}, this version reads {SCHEMA}. {advice}")
+
+
 def decode(kind: type[T], data: Any, where: str) -> T:
     """Read a record of type `kind`, checking version and every key.
 
@@ -167,10 +185,7 @@ def decode(kind: type[T], data: Any, where: str) -> T:
     """
     if not isinstance(data, dict) or "schema" not in data:
         raise UserError(f"{where} has no schema version, so it is not a record of wellposed.")
-    if data["schema"] != SCHEMA:
-        newer = isinstance(data["schema"], int) and data["schema"] > SCHEMA
-        advice = "It was written by a newer wellposed; update to read it." if newer else "It cannot be read."
-        raise UserError(f"{where} has schema {data['schema']!r}, this version reads {SCHEMA}. {advice}")
+    check_schema(data, where)
     try:
         return config.from_dict(kind, {k: v for k, v in data.items() if k != "schema"}, where)
     except ValueError as error:

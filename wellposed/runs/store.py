@@ -33,6 +33,7 @@ from wellposed.runs.record import (
     MetricsRow,
     Provenance,
     Summary,
+    check_schema,
     decode,
     encode,
 )
@@ -46,6 +47,19 @@ def run_name(config: dict[str, Any]) -> str:
     shared = {key: value for key, value in config.items() if key != "seed"}
     env = re.sub(r"[^A-Za-z0-9.-]+", "-", config["env"]).strip(".-")
     return f"{env}_{config['algo']}_{configs.content_hash(shared)}_s{config['seed']}"
+
+
+def require_free(runs_dir: Path, configs_: list[dict[str, Any]]) -> None:
+    """Refuse, before anything is trained, configurations that come twice or whose directory holds a run already.
+
+    Raises:
+        UserError: naming the directories.
+    """
+    names = [run_name(config) for config in configs_]
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise UserError(f"The same configuration and seed is asked for twice: {', '.join(twice)}.")
+    for name in names:
+        _refuse_existing(runs_dir / name)
 
 
 class RunWriter:
@@ -66,7 +80,7 @@ class RunWriter:
             (self.path / "checkpoints").mkdir(parents=True, exist_ok=True)
         self._lock = _acquire(self.path / "lock")
         try:
-            self._refuse_existing()
+            _refuse_existing(self.path)
             shared = {"schema": SCHEMA, "hash": configs.content_hash(config), "config": config}
             write_json(self.path / "provenance.json", encode(provenance))
             write_json(self.path / "config.json", shared)
@@ -122,14 +136,16 @@ class RunWriter:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _refuse_existing(self) -> None:
-        if not (self.path / "config.json").exists():
-            return
-        state = "a finished run" if (self.path / "summary.json").exists() else "an interrupted run"
-        raise UserError(
-            f"{self.path} holds {state} of exactly this configuration and seed, and two runs are never mixed. "
-            "Choose another --seed or --runs-dir, or move that directory away."
-        )
+
+def _refuse_existing(path: Path) -> None:
+    """Raises UserError if the directory holds a run."""
+    if not (path / "config.json").exists():
+        return
+    state = "a finished run" if (path / "summary.json").exists() else "an interrupted run"
+    raise UserError(
+        f"{path} holds {state} of exactly this configuration and seed, and two runs are never mixed. "
+        "Choose another --seed or --runs-dir, or move that directory away."
+    )
 
 
 def _acquire(path: Path) -> int:
@@ -176,8 +192,7 @@ class RunReader:
         data = read_json(where)
         if not isinstance(data, dict) or data.keys() != {"schema", "hash", "config"}:
             raise UserError(f"{where} does not have the keys schema, hash and config. It was edited by hand.")
-        if data["schema"] != SCHEMA:
-            raise UserError(f"{where} has schema {data['schema']!r}, this version reads {SCHEMA}. Update to read it.")
+        check_schema(data, str(where))
         config = data["config"]
         if not isinstance(config, dict) or not {"env", "algo", "seed"} <= config.keys():
             raise UserError(f"{where} lacks env, algo or seed. It was edited by hand.")
