@@ -2,8 +2,8 @@
 
 The greedy policy plays its episodes on seeds that training never sees, through the same evaluation loop for all; solved
 means at or above the bar twice in a row, and the time is that of the second. Every run is a process of its own, so
-imports and compilation count; evaluation and saving checkpoints do not. Ours is the default recipe throughout, each peer
-has the recipe measured best for it (see `peer`). A peer is evaluated at the intervals `peer_every`, which are longer
+imports and compilation count; evaluation and saving checkpoints do not. Ours is the default recipe throughout, a peer
+has the one measured best for it (see `peer`). A peer is evaluated at the intervals `peer_every`, which are longer
 where it needs millions of steps: at most that much of its time is the rule's.
 
     python -m benchmarks.time_to_success FetchPush-v4 --seeds 0-4

@@ -54,14 +54,41 @@ def test_seeds_side_by_side_are_bit_for_bit_those_trained_alone(tmp_path):
         assert rows(alone) == rows(path)
 
 
-def test_where_one_of_several_runs_fails_the_others_end_and_keep_their_record(tmp_path):
+def test_a_run_that_fails_stops_no_other_and_is_told_at_the_end(tmp_path):
     broken = replace(TINY, agent=replace(TINY.agent, learning_rate=1e30, bound_targets=False))
-    long = replace(TINY, seed=1, total_steps=10**7, eval_every=10**6)
+    runs, finished = [replace(TINY, seed=1), broken, replace(TINY, seed=2)], []
     with pytest.raises(UserError, match="diverged"):
-        list(train_side_by_side([broken, long], tmp_path, threads=2, quiet=True))
-    statuses = {path.name[-3:]: RunReader(path) for path in tmp_path.iterdir()}
-    assert statuses["_s1"].summary is not None
-    assert statuses["_s1"].summary.stop_reason == "interrupted"
+        finished.extend(train_side_by_side(runs, tmp_path, threads=1, quiet=True))
+    assert [(path.name[-3:], summary.stop_reason) for path, summary in finished] == [
+        ("_s1", "budget"),
+        ("_s2", "budget"),
+    ]
+
+
+def test_after_an_interruption_no_further_run_is_begun(tmp_path):
+    runs = [replace(TINY, seed=seed, total_steps=10**7, eval_every=10**6) for seed in range(3)]
+
+    def interrupt_once_it_trains() -> None:
+        while not list(tmp_path.glob("*/checkpoints/*.json")):
+            time.sleep(0.05)
+        time.sleep(0.5)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    threading.Thread(target=interrupt_once_it_trains, daemon=True).start()
+    found = list(train_side_by_side(runs, tmp_path, threads=1, quiet=True))
+    assert [summary.stop_reason for _, summary in found] == ["interrupted"]
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_runs_that_cannot_all_be_recorded_are_refused_before_any_is_begun(tmp_path):
+    train(replace(TINY, seed=1), tmp_path, quiet=True)
+    with pytest.raises(UserError, match="holds a finished run"):
+        list(train_side_by_side([TINY, replace(TINY, seed=1)], tmp_path, quiet=True))
+    with pytest.raises(UserError, match="asked for twice"):
+        list(train_side_by_side([TINY, TINY], tmp_path, quiet=True))
+    with pytest.raises(UserError, match="--threads must be at least 1"):
+        list(train_side_by_side([TINY], tmp_path, threads=0, quiet=True))
+    assert len(list(tmp_path.iterdir())) == 1
 
 
 def test_another_seed_gives_other_weights(tmp_path):
@@ -153,6 +180,11 @@ def test_any_other_goal_environment_trains_through_the_same_loop(tmp_path):
     path, summary = train(config, tmp_path, quiet=True)
     assert summary.updates > 0
     assert assess(path, episodes=3).trained.episodes == 3
+
+
+def test_a_task_may_need_other_settings_and_says_so_in_the_registry():
+    assert default_config("FetchSlide-v4").agent.hidden == (128, 128, 128)
+    assert default_config("FetchPush-v4").agent == default_config("FetchReach-v4").agent == SACConfig()
 
 
 def test_dense_rewards_are_not_bounded_by_those_of_the_sparse_ones():

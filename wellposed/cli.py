@@ -53,7 +53,7 @@ def _train_command(default: "RunConfig") -> Any:
             str | None, tyro.conf.arg(help="several seeds, as 0-4 or 0,2,5; one run each, side by side")
         ] = None,
         runs_dir: RunsDir = RUNS,
-        threads: Annotated[int, tyro.conf.arg(help=THREADS_HELP + ", or runs side by side")] = CORES,
+        threads: Annotated[int, tyro.conf.arg(help=f"runs side by side; with one run, {THREADS_HELP}")] = CORES,
         quiet: Annotated[bool, tyro.conf.arg(help="no progress bar and no line per evaluation")] = False,
         json_file: JsonFile = None,
     ) -> int:
@@ -70,8 +70,8 @@ def _train_command(default: "RunConfig") -> Any:
             if str(json_file) != "-":
                 print(path, flush=True)  # at once: a later seed may fail
         _emit(results, json_file)
-        interrupted = any(result["summary"]["stop_reason"] == "interrupted" for result in results)
-        return 130 if interrupted else 0
+        stopped = not results or any(result["summary"]["stop_reason"] == "interrupted" for result in results)
+        return 130 if stopped else 0
 
     return train
 
