@@ -27,8 +27,8 @@ LAYERS = {
     "wellposed.verdict": 8,
     "wellposed.analysis": 8,
     "wellposed.report": 9,
-    "wellposed.doctor": 10,
     "wellposed.experiments": 9,
+    "wellposed.doctor": 10,
     "wellposed.demo": 11,
     "wellposed.cli": 12,
 }

@@ -30,16 +30,10 @@ class ReplayConfig:
     """Where a hindsight goal comes from: future (strictly later in the episode), final, or episode."""
     k: int = 4
     """Hindsight goals for each original one: k/(k+1) of a batch is relabelled, 0 is off. Source: HER, section 4.5."""
-    unmoved_weight: float = 0.05
-    """How often a transition is drawn from an episode at rest, 1 for any other. At rest: its achieved goal never earned
-    another reward than at the start (for Fetch, moved less than 5 cm), so each goal it could be given in hindsight was
-    reached from the beginning. Means nothing with dense rewards, which every motion changes."""
 
     def __post_init__(self) -> None:
         require(self.capacity > 0, "replay.capacity", "must be greater than 0", self.capacity)
         require(self.k >= 0, "replay.k", "must not be negative", self.k)
-        weight = self.unmoved_weight
-        require(1e-3 <= weight <= 1, "replay.unmoved_weight", "lies between 0.001 and 1", weight)
 
 
 class ReplayBuffer:
@@ -69,8 +63,6 @@ class ReplayBuffer:
         self._rows = np.zeros((config.capacity, int(ends[-1])), np.float32)
         self._time = np.zeros(config.capacity, np.int32)  # t of the transition in this row
         self._length = np.zeros(config.capacity, np.int32)  # L of its episode; t == L marks a final state
-        self._weight = np.zeros(config.capacity, np.float32)  # how often a row is drawn; 0 for a final state
-        self._full_weight = 0  # transitions of weight 1
         self._tail, self._used = 0, 0  # oldest row of the ring, and rows in use from there
         self.transitions = 0
         self._open_rows = np.zeros((num_envs, dims.max_episode_steps + 1, int(ends[-1])), np.float32)
@@ -107,11 +99,11 @@ class ReplayBuffer:
     @property
     def nbytes(self) -> int:
         """Memory of the ring and of the episodes under way, in bytes; the system grants it as rows come into use."""
-        arrays = (self._rows, self._time, self._length, self._weight, self._open_rows, self._open_length)
+        arrays = (self._rows, self._time, self._length, self._open_rows, self._open_length)
         return sum(array.nbytes for array in arrays)
 
     def sample(self, updates: int, batch_size: int, rng: np.random.Generator) -> Batch:
-        """`updates` minibatches of transitions drawn by weight with replacement, leading axes [u, b].
+        """`updates` minibatches of transitions drawn uniformly with replacement, leading axes [u, b].
 
         The first round(b k / (k + 1)) transitions of each minibatch carry a hindsight goal.
 
@@ -147,18 +139,16 @@ class ReplayBuffer:
             raise ValueError("the replay holds no finished episode yet")
         rows = self._any_rows(n, rng)
         t, length = self._time.take(rows), self._length.take(rows)
+        # A final state starts no transition. One row in L + 1 is one, so a few redraws settle it.
+        while (bad := (t == length).nonzero()[0]).size:
+            rows[bad] = again = self._any_rows(bad.size, rng)
+            t[bad], length[bad] = self._time[again], self._length[again]
         goal_time = self._goal_time(t, length, rng)
         return rows, self._wrap(rows + 1), self._wrap(rows + goal_time - t)
 
     def _any_rows(self, n: int, rng: np.random.Generator) -> np.ndarray:
-        """n rows drawn by weight: uniform rows, each kept with probability weight and else drawn again."""
-        rows = np.empty(n, np.int64)
-        # While nothing has moved all weights are equal, and there is nothing to be choosy about.
-        scale, open_ = 1.0 if self._full_weight else self.config.unmoved_weight, np.arange(n)
-        while open_.size:
-            rows[open_] = tried = self._wrap(self._tail + (rng.random(open_.size) * self._used).astype(np.int64))
-            open_ = open_[rng.random(open_.size) * scale >= self._weight.take(tried)]
-        return rows
+        """n rows in use, uniformly."""
+        return self._wrap(self._tail + (rng.random(n) * self._used).astype(np.int64))
 
     def _wrap(self, rows: np.ndarray) -> np.ndarray:
         """Row numbers taken around the ring."""
@@ -175,28 +165,13 @@ class ReplayBuffer:
         """Put a finished episode [L + 1, columns] on the ring, dropping whole episodes that are in its way."""
         capacity, size = len(self._rows), len(episode)
         while self._used + size > capacity:
-            self._drop_oldest()
+            oldest = int(self._length[self._tail])
+            self._tail = (self._tail + oldest + 1) % capacity
+            self._used -= oldest + 1
+            self.transitions -= oldest
         rows = (self._tail + self._used + np.arange(size)) % capacity
-        weight = 1.0 if self._has_moved(episode) else self.config.unmoved_weight
         self._rows[rows] = episode
         self._time[rows] = np.arange(size)
         self._length[rows] = size - 1
-        self._weight[rows] = weight
-        self._weight[rows[-1]] = 0.0
         self._used += size
         self.transitions += size - 1
-        self._full_weight += (size - 1) * (weight == 1.0)
-
-    def _drop_oldest(self) -> None:
-        """Give the oldest episode's rows back."""
-        length, weight = int(self._length[self._tail]), self._weight[self._tail]
-        self._tail = (self._tail + length + 1) % len(self._rows)
-        self._used -= length + 1
-        self.transitions -= length
-        self._full_weight -= length * (weight == 1.0)
-
-    def _has_moved(self, episode: np.ndarray) -> bool:
-        """Whether the achieved goal ever left its start, as the reward sees it: a goal given later was not met then."""
-        achieved = episode[:, self._columns["achieved_goal"]]
-        reward = self._reward(achieved, np.broadcast_to(achieved[0], achieved.shape))
-        return bool((reward != reward[0]).any())

@@ -131,7 +131,7 @@ def _ended(summary: Summary) -> str:
     """Why training ended, in words."""
     if summary.solved is not None:
         return f"stopped at two evaluations in a row at {summary.solved.success_rate:.0%} or above"
-    return {"budget": "the whole budget was used", "interrupted": "interrupted by hand"}[summary.stop_reason]
+    return {"budget": "the whole budget was used", "interrupted": "it was interrupted"}[summary.stop_reason]
 
 
 def _figure(readers: list[RunReader], found: list[Verdict]) -> dict[str, Any]:
