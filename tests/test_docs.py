@@ -16,7 +16,7 @@ def test_tables_and_figures_of_the_page_are_those_of_the_stored_answers():
     page = render_experiments.PAGE.read_text()
     again, figures = render_experiments.render(page)
     assert again == page, "run python scripts/render_experiments.py"
-    assert figures
+    assert bool(figures) == ("<!-- answers:" in page)
     for name, svg in figures.items():
         assert (ROOT / "docs" / "images" / f"{name}.svg").read_text() == svg
 

@@ -118,6 +118,8 @@ def test_the_experiments_of_the_repository_can_be_run_and_their_answers_fit(file
     experiment = load_experiment(file)
     runs = experiment.runs()
     assert len({of_one[0] for of_one in runs.values()}) == len(runs), "two variants are the same"
+    if not file.with_suffix(".json").exists():
+        return  # asked, not answered yet
     answers = load_answers(file.with_suffix(".json"))
     assert answers.experiment == experiment, "the question changed after it was answered"
     asked = [(name, run_name(configs.to_dict(config))) for name, of_one in runs.items() for config in of_one]
