@@ -4,7 +4,7 @@ import math
 import signal
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
@@ -185,7 +185,7 @@ def train(config: RunConfig, runs_dir: str | Path, *, threads: int = 2, quiet: b
 
 def train_side_by_side(
     runs: Sequence[RunConfig], runs_dir: str | Path, *, threads: int = 2, quiet: bool = False
-) -> Iterator[tuple[Path, Summary]]:
+) -> Generator[tuple[Path, Summary]]:
     """Train several runs in this process, `threads` at a time, each recorded as its own and bit for bit as if alone.
 
     Arguments and errors are those of `train`. A run that fails does not stop the others: its error is raised when they
