@@ -58,8 +58,10 @@ def require_free(runs_dir: Path, configs_: list[dict[str, Any]]) -> None:
     names = [run_name(config) for config in configs_]
     if twice := sorted({name for name in names if names.count(name) > 1}):
         raise UserError(f"The same configuration and seed is asked for twice: {', '.join(twice)}.")
-    for name in names:
-        _refuse_existing(runs_dir / name)
+    for folder in (runs_dir / name for name in names):
+        if (folder / "config.json").exists():
+            os.close(_acquire(folder / "lock"))  # another process may be writing it: that is another sentence
+            _refuse_existing(folder)
 
 
 class RunWriter:
