@@ -134,7 +134,7 @@ def geometry(scene: FetchScene) -> Geometry:
     """What the table leaves unchanged: shifts along it, and the mirror image that swaps left and right (y).
 
     Both hold for the hand, which a weld drags, and for what it touches. The arm behind it obeys neither, which shows in
-    0.01 mm as a rule and in millimetres where it is stretched (tests/envs/test_geometry.py). A reflection in y turns
+    5 mm at most (tests/envs/test_geometry.py). A reflection in y turns
     the x and z components of angles and angular velocities round, and swaps the fingers.
     """
     has_object = scene.task.has_object

@@ -127,8 +127,8 @@ _SUMMARIES = {
 }
 # Where a task needs another value than the default recipe's, with the reason. Names are those of `RunConfig`, dotted.
 _SETTINGS: dict[str, dict[str, Any]] = {
-    # Where the puck will stop has to be foretold to 5 cm over up to 70 cm, from the blow alone. In single runs the
-    # default sizes wavered at 40 to 60 % success, and these went further (docs/fast.md).
+    # Where the puck will stop has to be foretold to 5 cm over up to 70 cm, from the blow alone, which
+    # needs wider networks. That rests on single runs so far; the measurement with several seeds is owed (docs/fast.md).
     "Slide": {"agent.hidden": [128, 128, 128], "agent.batch_size": 512},
 }
 for _task in fetch.TASKS:
