@@ -76,3 +76,21 @@ def test_the_hand_moves_alike_wherever_on_the_table_it_is(axis):
         action = rng.uniform(-1, 1, (COPIES, 4)).astype(np.float32)
         here, there = env.step(action)[0], other.step(action)[0]
         assert np.abs(there["achieved_goal"] - here["achieved_goal"] - apart).max() < 0.005
+
+
+def test_slide_ends_where_the_arm_does_and_so_declares_no_shifts():
+    """The same action moves the hand by 3 cm at its start and not at all at its edge; goals lie beyond that."""
+    env = envs.make_vec("FetchSlide-v4", COPIES)
+    up, ahead = np.zeros((COPIES, 4), np.float32), np.zeros((COPIES, 4), np.float32)
+    up[:, 2], ahead[:, 0] = 1, 1
+    obs, _ = env.reset(seed=0)
+    for _ in range(6):  # clear of the puck
+        obs = env.step(up)[0]
+    x = [obs["observation"][:, 0]]
+    for _ in range(30):
+        x.append(env.step(ahead)[0]["observation"][:, 0])
+    moved = np.diff(x, axis=0)
+    assert moved[0].min() > 0.02
+    assert moved[-1].max() < 0.001
+    assert np.max(obs["desired_goal"][:, 0] - x[-1]) > 0.1
+    assert env.geometry.shift_axes == ()
