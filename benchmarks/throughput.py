@@ -33,6 +33,11 @@ class Setting:
     measured: int
     asked: dict[str, float]
 
+    @property
+    def updates_at_once(self) -> int:
+        """Updates that fall due in one step of all copies; everybody takes them together."""
+        return max(1, round(self.updates_per_step * self.copies))
+
 
 WIDE = [256, 256, 256]
 SETTINGS = {
@@ -57,7 +62,8 @@ def ours(setting: Setting) -> float:
 
     config = RunConfig(
         setting.env, total_steps=setting.warm + setting.measured, num_envs=setting.copies,
-        updates_per_step=setting.updates_per_step, random_steps=400, eval_every=setting.warm, eval_episodes=1,
+        updates_per_step=setting.updates_per_step, updates_per_call=setting.updates_at_once,
+        random_steps=400, eval_every=setting.warm, eval_episodes=1,
         agent=SACConfig(hidden=tuple(setting.hidden)),
     )  # fmt: skip
     with tempfile.TemporaryDirectory() as folder:
@@ -95,7 +101,7 @@ def peer(name: str, setting: Setting) -> float:
         replay_buffer_class=HerReplayBuffer,
         replay_buffer_kwargs={"n_sampled_goal": 4, "goal_selection_strategy": "future"},
         policy_kwargs={"net_arch": setting.hidden}, batch_size=256, learning_rate=1e-3, ent_coef=0.05, gamma=0.95,
-        tau=0.05, learning_starts=400, gradient_steps=max(1, round(setting.updates_per_step * setting.copies)), seed=0,
+        tau=0.05, learning_starts=400, gradient_steps=setting.updates_at_once, seed=0,
     )  # fmt: skip
     clock = Clock()
     model.learn(setting.warm + setting.measured, callback=clock)
