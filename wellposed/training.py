@@ -8,6 +8,7 @@ from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,7 @@ from wellposed.replay import ReplayBuffer, ReplayConfig
 from wellposed.runs import provenance
 from wellposed.runs.record import EvaluationRow, MetricsRow, Solved, StopReason, Summary
 from wellposed.runs.store import RunWriter, require_free
-from wellposed.types import Agent, GoalObs, Metrics, successor
+from wellposed.types import Agent, Batch, GoalObs, Metrics, successor
 
 EVALUATION_COPIES = 25
 MOVED = 0.01  # metres (goal units) from its start at which an achieved goal counts as moved
@@ -155,13 +156,10 @@ class Rollouts:
         """Means over the ended episodes; empty if none ended."""
         if not self._ended:
             return {}
-        success, episode_return, moved = np.mean(self._ended, axis=0)
+        means = np.mean(self._ended, axis=0)
         self._ended.clear()
-        return {
-            "rollout/success_rate": float(success),
-            "rollout/return": float(episode_return),
-            "rollout/moved_rate": float(moved),
-        }
+        names = ("rollout/success_rate", "rollout/return", "rollout/moved_rate")
+        return dict(zip(names, means.tolist(), strict=True))
 
 
 def train(config: RunConfig, runs_dir: str | Path, *, threads: int = 2, quiet: bool = False) -> tuple[Path, Summary]:
@@ -263,14 +261,9 @@ class Explorer:
 
 
 def off_policy_loop(
-    config: RunConfig,
-    run: RunWriter,
-    env: Any,
-    eval_env: Any,
-    clock: Stopwatch,
-    progress: RunProgress,
+    config: RunConfig, run: RunWriter, env: Any, eval_env: Any, clock: Stopwatch, progress: RunProgress,
     interrupted: list[int],
-) -> Summary:
+) -> Summary:  # fmt: skip
     """Act, learn while physics runs, store, evaluate, record; until there is a reason to stop.
 
     A step of the environments runs in a thread of its own beside the updates (physics and XLA both let go of the GIL).
@@ -290,11 +283,11 @@ def off_policy_loop(
     rollouts = Rollouts(obs)
     with ThreadPoolExecutor(1, "collect") as collector:
         while stop is None:
+            batches = due_batches(config, agent, replay, sampling, step + config.num_envs)
+            first = list(islice(batches, 1))  # drawn now: beside the step the two would wait for Python's lock
             stepping = collector.submit(env.step, explorer.act(obs, step))
             step += config.num_envs
-            if replay.transitions and step > config.random_steps:
-                due = step * config.updates_per_step - agent.updates
-                learnt |= learn(config, agent, replay, sampling, due, interrupted)
+            learnt |= learn(agent, chain(first, batches), interrupted)
             obs = take_in(stepping.result(), obs, replay, rollouts, agent)
             if interrupted:
                 stop = "interrupted"
@@ -310,15 +303,25 @@ def off_policy_loop(
     return summary_of(config, stop, evaluations, clock)
 
 
-def learn(
-    config: RunConfig, agent: Agent, replay: ReplayBuffer, rng: np.random.Generator, due: float, interrupted: list[int]
-) -> Metrics:
-    """As many of the `due` updates as fill whole calls; the metrics of the last call, none if there was none."""
+def due_batches(
+    config: RunConfig, agent: Agent, replay: ReplayBuffer, rng: np.random.Generator, step: int
+) -> Iterator[Batch]:
+    """The batches of all whole calls of `update` that are due at environment step `step`, drawn one at a time."""
+    if step <= config.random_steps or not replay.transitions:
+        return
+    due = step * config.updates_per_step - agent.updates
+    for _ in range(int(due // config.updates_per_call)):
+        yield replay.sample(config.updates_per_call, config.agent.batch_size, rng)
+
+
+def learn(agent: Agent, batches: Iterator[Batch], interrupted: list[int]) -> Metrics:
+    """Update on all batches; the metrics of the last call, none if there was no batch."""
     metrics: Metrics = {}
-    while due >= config.updates_per_call and not interrupted:
-        metrics = agent.update(replay.sample(config.updates_per_call, config.agent.batch_size, rng))
+    for batch in batches:
+        metrics = agent.update(batch)
         require_finite(metrics, agent.updates)
-        due -= config.updates_per_call
+        if interrupted:
+            break
     return metrics
 
 
