@@ -12,7 +12,6 @@ import resource
 import subprocess
 import sys
 import tempfile
-import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -67,22 +66,6 @@ def flops_of_an_update(config: Any, dims: Any) -> float:
     return float(analysis["flops"])
 
 
-def matmul_peak() -> float:
-    """GFLOP/s of float32 matrix products of 2048 x 2048 on all cores, the best of ten."""
-    import jax
-    import jax.numpy as jnp
-
-    n, best = 2048, 0.0
-    a = jnp.ones((n, n))
-    product = jax.jit(lambda x: x @ x)
-    product(a).block_until_ready()
-    for _ in range(10):
-        began = time.perf_counter()
-        product(a).block_until_ready()
-        best = max(best, 2 * n**3 / (time.perf_counter() - began) / 1e9)
-    return best
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--one", help="changes as JSON: measure them in this process")
@@ -90,11 +73,11 @@ def main() -> None:
     if args.one:
         print(json.dumps(measure(json.loads(args.one))))
         return
-    from benchmarks.machine import print_header
+    from benchmarks.machine import matmul_peak, print_header
 
     print_header(f"How cost grows: {ENV}, default recipe, one thing changed at a time", "jax", "mujoco")
     peak = matmul_peak()
-    print(f"matmul peak: {peak:.0f} GFLOP/s in float32 on all cores\n")
+    print()
     print(
         "| changed | steps/s | updates/s | MFLOP an update | share of peak | peak memory, MB | replay when full, MB |"
     )

@@ -4,6 +4,7 @@ import importlib.metadata
 import os
 import time
 from collections.abc import Callable
+from functools import cache
 
 import numpy as np
 
@@ -16,7 +17,28 @@ def print_header(title: str, *packages: str) -> None:
     versions = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in packages)
     print(f"# {title}")
     print(f"commit {commit}{' with uncommitted changes' if dirty else ''}")
-    print(f"{cpu_name()}, {len(os.sched_getaffinity(0))} cores; {versions}", flush=True)
+    print(
+        f"{cpu_name()}, {len(os.sched_getaffinity(0))} cores, matmul peak {matmul_peak():.0f} GFLOP/s; {versions}",
+        flush=True,
+    )
+
+
+@cache
+def matmul_peak() -> float:
+    """GFLOP/s of float32 matrix products of 2048 x 2048 on all cores, the best of ten."""
+    import jax
+    import jax.numpy as jnp
+
+    jax.config.update("jax_cpu_enable_async_dispatch", False)  # as training does, which may follow in this process
+    n, best = 2048, 0.0
+    a = jnp.ones((n, n))
+    product = jax.jit(lambda x: x @ x)
+    product(a).block_until_ready()
+    for _ in range(10):
+        began = time.perf_counter()
+        product(a).block_until_ready()
+        best = max(best, 2 * n**3 / (time.perf_counter() - began) / 1e9)
+    return best
 
 
 def interleaved_rates(candidates: dict[str, Callable[[], int]], rounds: int) -> dict[str, np.ndarray]:

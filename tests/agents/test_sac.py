@@ -9,7 +9,7 @@ import pytest
 from scipy.integrate import quad
 
 from wellposed.agents import make_agent
-from wellposed.agents.sac import SAC, SACConfig, Transition, critic_loss, optimiser, policy, soft_target, values
+from wellposed.agents.sac import SAC, SACConfig, Transition, critic_loss, policy, soft_target, values
 from wellposed.errors import UserError
 from wellposed.nn.inputs import InputConfig, network_inputs
 from wellposed.nn.networks import MLP, polyak, squashed_gaussian
@@ -48,18 +48,6 @@ def test_no_noise_is_the_deterministic_policy():
     actor = MLP([3, 8, 4], jax.random.key(0))
     x = jnp.ones((5, 3))
     assert np.allclose(policy(actor, x, jnp.zeros((5, 2)))[0], jnp.tanh(actor(x)[:, :2]))
-
-
-@pytest.mark.parametrize(("halved_after", "expected"), [(0, [1, 1, 1, 1]), (2, [1, 2 / 3, 1 / 2, 2 / 5])])
-def test_the_step_size_halves_after_as_many_updates_as_it_says(halved_after, expected):
-    """Under a constant gradient Adam moves by its step size: 1 / (1 + u / u0) of the first one, or all of it."""
-    adam = optimiser(SACConfig(learning_rate=0.1, learning_rate_halved_after=halved_after))
-    weight, steps = jnp.zeros(1), []
-    state = adam.init(weight)
-    for _ in expected:
-        step, state = adam.update(jnp.full(1, 3.0), state)
-        steps.append(-float(jnp.asarray(step)[0]) / 0.1)
-    assert steps == pytest.approx(expected, abs=1e-5)
 
 
 def test_targets_stop_at_the_bounds_of_the_return():

@@ -38,9 +38,7 @@ class SACConfig:
     tau: float = 0.05
     """Share of the online critics that enters the target critics at each update."""
     learning_rate: float = 1e-3
-    """Adam step size of actor, critics and temperature, at the start."""
-    learning_rate_halved_after: int = 0
-    """Updates u0 after which the step size has halved, falling as 1 / (1 + u / u0); 0 keeps it constant."""
+    """Adam step size of actor, critics and temperature."""
     batch_size: int = 256
     """Transitions per gradient update."""
     temperature: float = 0.05
@@ -58,12 +56,6 @@ class SACConfig:
         require(all(width > 0 for width in self.hidden), "agent.hidden", "takes widths greater than 0", self.hidden)
         require(0 <= self.gamma < 1, "agent.gamma", "lies in [0, 1)", self.gamma)
         require(0 < self.tau <= 1, "agent.tau", "lies in (0, 1]", self.tau)
-        require(
-            self.learning_rate_halved_after >= 0,
-            "agent.learning_rate_halved_after",
-            "must not be negative",
-            self.learning_rate_halved_after,
-        )
         for name in ("learning_rate", "batch_size", "temperature"):
             value = getattr(self, name)
             require(0 < value < float("inf"), f"agent.{name}", "must be greater than 0", value)
@@ -141,16 +133,6 @@ def temperature_loss(log_temperature: Array, log_prob: Array, target_entropy: fl
     return -jnp.mean(log_temperature * jax.lax.stop_gradient(log_prob + target_entropy))
 
 
-def optimiser(config: SACConfig) -> optax.GradientTransformation:
-    """Adam, with a step size that is constant or falls as 1 / (1 + u / u0) with the updates u.
-
-    A falling step averages the noise of the targets out, and one that falls no faster than 1/u still gets anywhere.
-    Source: Robbins and Monro (1951), "A Stochastic Approximation Method".
-    """
-    start, halved_after = config.learning_rate, config.learning_rate_halved_after
-    return optax.adam((lambda u: start / (1 + u / halved_after)) if halved_after else start)
-
-
 class Learner(NamedTuple):
     """All that one gradient update changes."""
 
@@ -168,7 +150,7 @@ def init_learner(config: SACConfig, dims: Dims, seed: int) -> Learner:
     actor = MLP([width, *config.hidden, 2 * dims.action], actor_key)
     critics = twin([width + dims.action, *config.hidden, 1], critic_key)
     nets = Networks(actor, critics, critics, jnp.log(jnp.asarray(config.temperature)))
-    opt: Any = optimiser(config)
+    opt: Any = optax.adam(config.learning_rate)
     return Learner(nets, opt.init(nets.actor), opt.init(nets.critics), opt.init(nets.log_temperature), key)
 
 
@@ -179,7 +161,7 @@ def update_step(
 
     `noise`: standard normal [b, action_dim] for the policy at s' (in the target) and at s (in the actor's loss).
     """
-    opt = optimiser(config)
+    opt = optax.adam(config.learning_rate)
     nets, temperature = learner.nets, jnp.exp(learner.nets.log_temperature)
     metrics = {"train/temperature": temperature}
     log_temperature, temperature_opt = nets.log_temperature, learner.temperature_opt

@@ -49,9 +49,14 @@ def git_state() -> tuple[str | None, bool | None]:
 
 
 def cpu_name() -> str:
-    """The processor's name, as Linux tells it."""
+    """The processor as Linux tells it: `AMD EPYC, family 25 model 17`. The name alone may hide a factor of two."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:
         return platform.processor() or "unknown"
-    return next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), "unknown")
+    told: dict[str, str] = {}
+    for line in lines:
+        field, _, value = line.partition(":")
+        told.setdefault(field.strip(), value.strip())
+    kind = f", family {told['cpu family']} model {told['model']}" if {"cpu family", "model"} <= told.keys() else ""
+    return told.get("model name", "unknown") + kind
