@@ -92,5 +92,6 @@ def test_slide_ends_where_the_arm_does_and_so_declares_no_shifts():
     moved = np.diff(x, axis=0)
     assert moved[0].min() > 0.02
     assert moved[-1].max() < 0.001
+    assert x[-1] == pytest.approx(1.43, abs=0.005)  # docs/fast.md
     assert np.max(obs["desired_goal"][:, 0] - x[-1]) > 0.1
     assert env.geometry.shift_axes == ()
