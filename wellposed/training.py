@@ -383,8 +383,7 @@ def require_finite(metrics: Metrics, updates: int) -> None:
 
 def summary_of(config: RunConfig, stop: StopReason, evaluations: list[EvaluationRow], clock: Stopwatch) -> Summary:
     """How the run ended, from its last evaluation."""
-    last, seconds = evaluations[-1], clock.seconds
-    solved = None
+    last, seconds, solved = evaluations[-1], clock.seconds, None
     if config.until_success is not None and reached(config.until_success, evaluations):
         solved = Solved(config.until_success, last.step, last.updates, last.seconds)
     return Summary(
