@@ -31,9 +31,10 @@ def measure(changes: dict[str, Any]) -> dict[str, float]:
     """One short training in this process."""
     from wellposed import config as configs
     from wellposed.envs import dims, make_vec
+    from wellposed.recipe import default_config
     from wellposed.replay import ReplayBuffer
     from wellposed.runs.store import RunReader
-    from wellposed.training import default_config, train
+    from wellposed.training import train
 
     base = replace(default_config(ENV), total_steps=WARM + MEASURED, eval_every=WARM, eval_episodes=2)
     config = configs.override(base, changes)

@@ -4,7 +4,7 @@ import pytest
 
 from wellposed import config
 from wellposed.agents.sac import SACConfig
-from wellposed.training import RunConfig
+from wellposed.recipe import RunConfig
 
 DEFAULT = RunConfig("FetchReach-v4")
 

@@ -8,8 +8,8 @@ from wellposed import config as configs
 from wellposed.cli import main
 from wellposed.errors import UserError
 from wellposed.experiments import load_answers, load_experiment, run_experiment
+from wellposed.recipe import default_config
 from wellposed.runs.store import run_name
-from wellposed.training import default_config
 
 REPOSITORY = Path(__file__).parent.parent
 QUESTION = """

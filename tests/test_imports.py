@@ -9,11 +9,13 @@ PACKAGE = Path(__file__).parent.parent / "wellposed"
 
 # Longest prefix wins. The table stands in CONTRIBUTING.md too.
 LAYERS = {
-    "wellposed": 13,  # the public API
+    "wellposed": 15,  # the public API
     "wellposed.errors": 0,
     "wellposed.types": 1,
     "wellposed.seeding": 1,
     "wellposed.stats": 1,
+    "wellposed.arrays": 1,
+    "wellposed.interrupts": 1,
     "wellposed.config": 2,
     "wellposed.envs.goals": 2,
     "wellposed.envs": 3,
@@ -23,18 +25,22 @@ LAYERS = {
     "wellposed.replay": 4,
     "wellposed.agents": 5,
     "wellposed.evaluate": 6,
-    "wellposed.training": 7,
-    "wellposed.verdict": 8,
-    "wellposed.analysis": 8,
-    "wellposed.report": 9,
-    "wellposed.experiments": 9,
-    "wellposed.doctor": 10,
-    "wellposed.demo": 11,
-    "wellposed.cli": 12,
+    "wellposed.recipe": 7,
+    "wellposed.collect": 8,
+    "wellposed.loop": 9,
+    "wellposed.training": 10,
+    "wellposed.verdict": 10,
+    "wellposed.analysis": 10,
+    "wellposed.reproduce": 11,
+    "wellposed.report": 11,
+    "wellposed.experiments": 11,
+    "wellposed.doctor": 12,
+    "wellposed.demo": 13,
+    "wellposed.cli": 14,
 }
 FREE_OF_JAX = {"wellposed.errors", "wellposed.types", "wellposed.seeding", "wellposed.stats", "wellposed.config"}
 FREE_OF_JAX |= {"wellposed.envs", "wellposed.runs", "wellposed.replay", "wellposed.progress", "wellposed.evaluate"}
-FREE_OF_JAX |= {"wellposed.analysis"}
+FREE_OF_JAX |= {"wellposed.analysis", "wellposed.arrays", "wellposed.interrupts"}
 JAX = {"jax", "equinox", "optax", "torch"}
 FORBIDDEN = {  # within a row or against its sense
     "wellposed.envs": {"wellposed.nn", "wellposed.runs"},

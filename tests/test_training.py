@@ -15,9 +15,12 @@ from wellposed import config as configs
 from wellposed.agents.sac import SACConfig
 from wellposed.demo import demo_config
 from wellposed.errors import UserError
+from wellposed.loop import reached
+from wellposed.recipe import RunConfig, default_config
 from wellposed.replay import ReplayConfig
-from wellposed.runs.store import RunReader, RunWriter
-from wellposed.training import RunConfig, default_config, reached, train, train_side_by_side
+from wellposed.runs.store import RunReader
+from wellposed.runs.writer import RunWriter
+from wellposed.training import train, train_side_by_side
 from wellposed.verdict import assess, load_run
 
 TINY = RunConfig(

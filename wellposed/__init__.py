@@ -5,6 +5,7 @@
     envs = wp.make_vec("FetchReach-v4", num_envs=4, threads=2)       # a gymnasium.vector.VectorEnv
     config = wp.default_config("FetchReach-v4")                       # a frozen dataclass
     run, summary = wp.train(config, "runs")                           # a recorded run
+    # had it died: [(run, summary)] = wp.resume([run]) ends bit for bit as if nothing had happened
     verdict = wp.assess(run, episodes=100)                            # held-out episodes, with intervals
     wp.write_report([run], "report.html")                             # one self-contained page
 
@@ -19,26 +20,28 @@ if TYPE_CHECKING:
     from wellposed.envs import make_vec, registered
     from wellposed.errors import UserError
     from wellposed.evaluate import play_episodes, summarise
+    from wellposed.recipe import RunConfig, default_config
     from wellposed.replay import ReplayBuffer, ReplayConfig
     from wellposed.report.page import write_report
     from wellposed.runs.store import RunReader, list_runs
-    from wellposed.training import RunConfig, default_config, train, train_side_by_side
+    from wellposed.training import resume, train, train_side_by_side
     from wellposed.verdict import assess, load_run
 
 _HOME = {
     "ReplayBuffer": "replay",
     "ReplayConfig": "replay",
-    "RunConfig": "training",
+    "RunConfig": "recipe",
     "RunReader": "runs.store",
     "SACConfig": "agents",
     "UserError": "errors",
     "assess": "verdict",
-    "default_config": "training",
+    "default_config": "recipe",
     "list_runs": "runs.store",
     "load_run": "verdict",
     "make_vec": "envs",
     "play_episodes": "evaluate",
     "registered": "envs",
+    "resume": "training",
     "summarise": "evaluate",
     "train": "training",
     "train_side_by_side": "training",
@@ -59,6 +62,7 @@ __all__ = [
     "make_vec",
     "play_episodes",
     "registered",
+    "resume",
     "summarise",
     "train",
     "train_side_by_side",

@@ -7,6 +7,7 @@ import json
 import os
 import re
 import sys
+import threading
 from dataclasses import asdict, replace
 from itertools import pairwise
 from pathlib import Path
@@ -18,7 +19,8 @@ from wellposed.errors import UserError
 from wellposed.seeding import parse_seeds
 
 if TYPE_CHECKING:
-    from wellposed.training import RunConfig
+    from wellposed.recipe import RunConfig
+    from wellposed.training import Results
 
 RUNS = Path("runs")
 CORES = len(os.sched_getaffinity(0))
@@ -45,7 +47,7 @@ def _emit(data: Any, target: Path | None) -> bool:
 
 def _train_command(default: "RunConfig") -> Any:
     """The train command, its defaults those of the environment that was named."""
-    from wellposed.training import RunConfig
+    from wellposed.recipe import RunConfig
 
     def train(
         config: Annotated[RunConfig, tyro.conf.arg(name="")] = default,
@@ -59,21 +61,62 @@ def _train_command(default: "RunConfig") -> Any:
     ) -> int:
         """Train an agent and record the run; the last line printed is the run's directory.
 
-        Exit code 130 if it was interrupted; what was recorded stays readable.
+        Exit code 130 if it was interrupted: it is saved, and `wellposed resume` goes on with it.
         """
         from wellposed.training import train_side_by_side
 
         runs = [replace(config, seed=seed) for seed in (parse_seeds(seeds) if seeds else [config.seed])]
-        results = []
-        for path, summary in train_side_by_side(runs, runs_dir, threads=threads, quiet=quiet):
-            results.append({"run": str(path), "summary": asdict(summary)})
-            if str(json_file) != "-":
-                print(path, flush=True)  # at once: a later seed may fail
-        _emit(results, json_file)
-        stopped = not results or any(result["summary"]["stop_reason"] == "interrupted" for result in results)
-        return 130 if stopped else 0
+        return _tell(train_side_by_side(runs, runs_dir, threads=threads, quiet=quiet), json_file)
 
     return train
+
+
+def _tell(results: "Results", json_file: Path | None) -> int:
+    """Print each run's directory as soon as it ends; 130 if one was interrupted, with how to go on."""
+    ended, stopped = [], []
+    for path, summary in results:
+        if summary is None:
+            stopped.append(str(path))
+            continue
+        ended.append({"run": str(path), "summary": asdict(summary)})
+        if str(json_file) != "-":
+            print(path, flush=True)  # at once: a later one may fail
+    _emit(ended, json_file)
+    if stopped:
+        print(f"wellposed: interrupted and saved; go on with: wellposed resume {' '.join(stopped)}", file=sys.stderr)
+    return 130 if stopped or not ended else 0
+
+
+def resume_runs(
+    runs: Annotated[Positional[list[Path]], tyro.conf.arg(metavar="RUN...", help="directories of runs cut short")],
+    threads: Annotated[int, tyro.conf.arg(help=f"runs side by side; with one run, {THREADS_HELP}")] = CORES,
+    quiet: Annotated[bool, tyro.conf.arg(help="no progress bar and no line per evaluation")] = False,
+    json_file: JsonFile = None,
+) -> int:
+    """Go on with runs that were interrupted or killed; each ends bit for bit as if nothing had happened.
+
+    Exit code 130 if one was interrupted again.
+    """
+    from wellposed.training import resume
+
+    if not runs:
+        raise UserError("Name at least one run directory; `wellposed runs` lists them.")
+    return _tell(resume(runs, threads=threads, quiet=quiet), json_file)
+
+
+def reproduce_run(
+    run: Annotated[Positional[Path], tyro.conf.arg(metavar="RUN", help="a finished run's directory; it is only read")],
+    threads: Threads = CORES,
+    quiet: Annotated[bool, tyro.conf.arg(help="no progress bar and no line per evaluation")] = False,
+    json_file: JsonFile = None,
+) -> int:
+    """Train a recorded run again and hold it against its record. Exit code 1 if the record does not stand."""
+    from wellposed.reproduce import reproduce
+
+    found = reproduce(run, threads=threads, quiet=quiet)
+    if not _emit(asdict(found), json_file):
+        print(found.sentence)
+    return 0 if found.holds else 1
 
 
 def evaluate(
@@ -192,7 +235,7 @@ def _default_config(argv: list[str]) -> "RunConfig":
     Raises:
         UserError: if the line names none, or an unknown one.
     """
-    from wellposed.training import default_config
+    from wellposed.recipe import default_config
 
     free = [word for before, word in pairwise(argv) if not before.startswith("--") or before.endswith("quiet")]
     words = [word for word in [*free, *argv[1:]] if re.search(r"-v\d+$", word)] + [w for w in argv[1:2] if w[:1] != "-"]
@@ -234,6 +277,8 @@ def experiment(
 
 
 COMMANDS: dict[str, Any] = {
+    "resume": resume_runs,
+    "reproduce": reproduce_run,
     "eval": evaluate,
     "doctor": doctor,
     "envs": list_envs,
@@ -258,7 +303,10 @@ def main(argv: list[str] | None = None) -> int:
         print(f"wellposed: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print("wellposed: stopped. What was recorded before stays readable.", file=sys.stderr)
+        print("wellposed: stopped. `wellposed resume RUN` goes on with a training run.", file=sys.stderr, flush=True)
+        if threading.active_count() > 1:  # one that is in the middle of an update or an evaluation would be waited for
+            sys.stdout.flush()
+            os._exit(130)
         return 130
     except BrokenPipeError:  # whoever read our output has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -17,11 +17,12 @@ from wellposed.agents import SACConfig
 from wellposed.envs import fetch, rendering
 from wellposed.errors import UserError
 from wellposed.evaluate import play_episodes, summarise
+from wellposed.recipe import RunConfig
 from wellposed.replay import ReplayConfig
 from wellposed.runs.provenance import PACKAGES, cpu_name
 from wellposed.runs.store import RunReader
 from wellposed.seeding import evaluation_env_seeds
-from wellposed.training import RunConfig, train
+from wellposed.training import train
 from wellposed.verdict import load_run
 
 
@@ -137,8 +138,6 @@ def _training() -> str:
     )
     with tempfile.TemporaryDirectory() as folder:
         path, summary = train(config, Path(folder), threads=1, quiet=True)
-        if summary.stop_reason == "interrupted":
-            raise KeyboardInterrupt
         saved, agent = RunReader(path).load_checkpoint()[1], load_run(path)[1]
         env = envs.make_vec(config.env, 4)
         # The last evaluation was played by the agent that was saved; the loaded one must play it again, bit for bit.

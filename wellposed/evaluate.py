@@ -12,6 +12,8 @@ from wellposed import stats
 from wellposed.runs.record import MEANS, EpisodeRow, Estimate, EvaluationRow
 from wellposed.types import GoalVecEnv, Policy, successor
 
+EVALUATION_COPIES = 25  # episodes at a time
+
 
 def play_episodes(
     policy: Policy,

@@ -9,23 +9,26 @@
     [variants."no mirror"]     one variant: its settings on top of the base; none at all is the recipe itself
     "agent.mirror" = false
 
-Every run lies in a directory of its own, as from `wellposed train`; finished ones are not trained again. The answers
+Every run lies in a directory of its own, as from `wellposed train`; finished ones are not trained again, and those that
+were cut short go on. The answers
 are stored beside the question, as JSON, with commit and machine.
 """
 
 import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 from wellposed import config as configs
 from wellposed.errors import UserError
+from wellposed.recipe import RunConfig, default_config
 from wellposed.runs.files import read_json, write_json
-from wellposed.runs.record import Solved, decode, encode
+from wellposed.runs.record import Solved, Summary, decode, encode
 from wellposed.runs.store import RunReader, run_name
 from wellposed.seeding import parse_seeds
-from wellposed.training import RunConfig, default_config, train_side_by_side
+from wellposed.training import resume, train_side_by_side
 
 FIXED = ("env", "seed", "until_success")  # the same for all variants, by the question's own fields
 
@@ -111,44 +114,38 @@ def load_answers(path: Path) -> Answers:
 
 
 def run_experiment(path: Path, runs_dir: Path, threads: int, quiet: bool) -> Iterator[Answer]:
-    """Train what is missing, `threads` runs side by side; yields every run's answer and stores all when done.
+    """Train what is missing, `threads` runs side by side, and go on with what was cut short.
+
+    Yields:
+        Every run's answer as soon as there is one; when all are there they are stored, in the order of the question.
 
     Raises:
-        UserError: if the question is not sound, an unfinished run is in the way, or a run fails.
+        UserError: if the question is not sound, or a run fails.
+        KeyboardInterrupt: after Ctrl-C; the same call goes on from there.
     """
     experiment = load_experiment(path)
     runs = [(name, config) for name, of_one in experiment.runs().items() for config in of_one]
-    folders = {config: runs_dir / run_name(configs.to_dict(config)) for _, config in runs}
-    missing = [config for _, config in runs if not _is_finished(folders[config])]
-    results = train_side_by_side(missing, runs_dir, threads=threads, quiet=quiet)
-    answers = []
-    for name, config in runs:
-        if config in missing:
-            result = next(results, None)
-            if result is None or result[1].stop_reason == "interrupted":
-                results.close()
-                raise KeyboardInterrupt
-        answers.append(_answer(name, RunReader(folders[config])))
-        yield answers[-1]
+    folders = [runs_dir / run_name(configs.to_dict(config)) for _, config in runs]
+    begun = [folder for folder in folders if (folder / "config.json").exists()]
+    cut_short = [folder for folder in begun if RunReader(folder).status != "finished"]
+    fresh = [config for (_, config), folder in zip(runs, folders, strict=True) if folder not in begun]
+    trained = chain(
+        resume(cut_short, threads=threads, quiet=quiet),
+        train_side_by_side(fresh, runs_dir, threads=threads, quiet=quiet),
+    )
+    answers = {}
+    for folder in chain((folder for folder in begun if folder not in cut_short), map(_ended, trained)):
+        answers[folder] = _answer(runs[folders.index(folder)][0], RunReader(folder))
+        yield answers[folder]
     command = f"wellposed experiment {path} --threads {threads}"
-    write_json(path.with_suffix(".json"), encode(Answers(experiment, command, answers)))
+    write_json(path.with_suffix(".json"), encode(Answers(experiment, command, [answers[folder] for folder in folders])))
 
 
-def _is_finished(folder: Path) -> bool:
-    """Whether a run lies there that was not cut short.
-
-    Raises:
-        UserError: if one lies there that was.
-    """
-    if not (folder / "config.json").exists():
-        return False
-    reader = RunReader(folder)
-    summary = reader.summary
-    if summary is None or summary.stop_reason == "interrupted":
-        raise UserError(
-            f"{folder} holds a run that was cut short ({reader.status}). Delete it, and it is trained again."
-        )
-    return True
+def _ended(result: tuple[Path, Summary | None]) -> Path:
+    """The directory of a run that came to its end."""
+    if result[1] is None:
+        raise KeyboardInterrupt
+    return result[0]
 
 
 def _flat(settings: dict[str, Any], prefix: str = "") -> dict[str, Any]:

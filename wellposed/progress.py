@@ -59,11 +59,15 @@ class RunProgress:
         )
         self._bars.update(self._task, completed=step, rates=rates)
 
+    def say(self, sentence: str) -> None:
+        """Print a line about the run."""
+        if not self._quiet:
+            self._bars.console.print(f"{self._name}  {sentence}")
+
     def evaluated(self, row: EvaluationRow) -> None:
         """Show an evaluation's result."""
         self._success = f"{row.success_rate:.0%}"
-        if not self._quiet:
-            self._bars.console.print(
-                f"{self._name}  {row.step:>8,} steps {row.updates:>8,} updates {row.seconds:5.0f} s  "
-                f"success {describe_rate(row.success_rate, row.success_ci95)}"
-            )
+        self.say(
+            f"{row.step:>8,} steps {row.updates:>8,} updates {row.seconds:5.0f} s  "
+            f"success {describe_rate(row.success_rate, row.success_ci95)}"
+        )

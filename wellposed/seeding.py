@@ -73,8 +73,14 @@ def pack_generator(rng: np.random.Generator) -> np.ndarray:
 
 
 def unpack_generator(rng: np.random.Generator, packed: np.ndarray) -> None:
-    """Put a PCG64 generator into a packed state; it goes on with exactly the numbers that would have come."""
-    words = [int(word) for word in packed]
+    """Put a PCG64 generator into a packed state; it goes on with exactly the numbers that would have come.
+
+    Raises:
+        UserError: if it is not what `pack_generator` makes.
+    """
+    words = [int(word) for word in packed.reshape(-1)]
+    if packed.shape != (6,) or packed.dtype != np.uint64 or words[4] > 1 or words[5] >= 2**32:
+        raise UserError("A saved random stream is not one; it was edited by hand or is damaged.")
     rng.bit_generator.state = {
         "bit_generator": "PCG64",
         "state": {"state": words[0] << 64 | words[1], "inc": words[2] << 64 | words[3]},

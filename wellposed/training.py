@@ -1,165 +1,35 @@
-"""The training loop, visible: collect, store, update, evaluate, record. No base class, no callbacks."""
+"""Training runs: one or several side by side, begun anew or taken up where they were stopped, each with its record."""
 
-import math
-import signal
-import threading
-import time
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, closing, contextmanager
-from dataclasses import dataclass, field
-from itertools import chain, islice
+from contextlib import ExitStack, closing
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import jax
-import numpy as np
-import tyro
 
 from wellposed import config as configs
-from wellposed import envs, seeding
-from wellposed.agents import ALGORITHMS, SACConfig, make_agent
-from wellposed.envs.scripted import RandomPolicy
+from wellposed import envs
 from wellposed.errors import UserError, require
-from wellposed.evaluate import play_episodes, summarise
-from wellposed.progress import RunProgress, TrainingProgress
-from wellposed.replay import ReplayBuffer, ReplayConfig
+from wellposed.evaluate import EVALUATION_COPIES
+from wellposed.interrupts import Stopwatch, interruptible
+from wellposed.loop import DivergedError, Training
+from wellposed.progress import TrainingProgress
+from wellposed.recipe import RunConfig, stored_config
 from wellposed.runs import provenance
-from wellposed.runs.record import EvaluationRow, MetricsRow, Solved, StopReason, Summary
-from wellposed.runs.store import RunWriter, require_free
-from wellposed.types import Agent, Batch, GoalObs, Metrics, successor
+from wellposed.runs.record import Failure, Provenance, Summary
+from wellposed.runs.store import require_free
+from wellposed.runs.writer import RunWriter
 
-EVALUATION_COPIES = 25
-MOVED = 0.01  # metres (goal units) from its start at which an achieved goal counts as moved
+Results = Generator[tuple[Path, Summary | None]]
 
 
 @dataclass(frozen=True)
-class RunConfig:
-    """One training run, in full. Everything that can change its result is here; threads cannot."""
+class Job:
+    """A run to train: its configuration, and how its record is opened, given where this process comes from."""
 
-    env: tyro.conf.Positional[str]
-    """Environment id; `wellposed envs` lists them."""
-    algo: str = "sac"
-    """Algorithm."""
-    seed: int = 0
-    """Seed of every random stream of the run."""
-    total_steps: int = 20_000
-    """Budget in environment steps, summed over all copies."""
-    until_success: float | None = None
-    """Stop early once two evaluations in a row reach this success rate (0 to 1)."""
-    num_envs: int = 16
-    """Environment copies."""
-    updates_per_step: float = 0.5
-    """Gradient updates per environment step, counted from the first step: what random steps skip is caught up."""
-    updates_per_call: int = 8
-    """Gradient updates scanned in one compiled call, which runs beside the next step of the environments."""
-    random_steps: int = 800
-    """Environment steps of uniform actions before the policy takes over."""
-    random_share: float = 0.2
-    """Share of uniform actions afterwards. Source: HER, appendix A (0.3 there)."""
-    eval_every: int = 800
-    """Environment steps between evaluations."""
-    eval_episodes: int = 50
-    """Episodes of each evaluation."""
-    agent: SACConfig = field(default_factory=SACConfig)
-    """The algorithm's settings."""
-    replay: ReplayConfig = field(default_factory=ReplayConfig)
-    """Replay and hindsight."""
-
-    def __post_init__(self) -> None:
-        positive = ("total_steps", "num_envs", "eval_every", "eval_episodes", "updates_per_step", "updates_per_call")
-        for name in positive:
-            require(0 < getattr(self, name) < math.inf, name, "must be greater than 0", getattr(self, name))
-        for name in ("seed", "random_steps"):
-            require(getattr(self, name) >= 0, name, "must not be negative", getattr(self, name))
-        require(0 <= self.random_share <= 1, "random_share", "is a share between 0 and 1", self.random_share)
-        until = self.until_success
-        require(until is None or 0 <= until <= 1, "until_success", "is a share between 0 and 1", until)
-        require(self.algo in ALGORITHMS, "algo", f"must be one of {', '.join(ALGORITHMS)}", self.algo)
-
-
-def default_config(env_id: str) -> RunConfig:
-    """The default recipe for an environment. Tasks differ in budget and in how often they are evaluated, and in what
-    their entry in the registry says; where the reward is not -1/0 the bound on targets is off.
-
-    Raises:
-        UserError: if there is no such environment.
-    """
-    entry = envs.find(env_id)
-    every = max(800, entry.budget // 25)
-    agent = SACConfig(bound_targets="sparse" in entry.tags)
-    return configs.override(RunConfig(env_id, total_steps=entry.budget, eval_every=every, agent=agent), entry.settings)
-
-
-class Stopwatch:
-    """Seconds of training, and of evaluation apart."""
-
-    def __init__(self) -> None:
-        self._start, self.paused = time.perf_counter(), 0.0  # seconds spent inside `pause`
-
-    @property
-    def seconds(self) -> float:
-        """Training time so far: everything since the start but what `pause` held."""
-        return time.perf_counter() - self._start - self.paused
-
-    @contextmanager
-    def pause(self) -> Iterator[None]:
-        """Time inside does not count as training."""
-        began = time.perf_counter()
-        try:
-            yield
-        finally:
-            self.paused += time.perf_counter() - began
-
-
-@contextmanager
-def interruptible() -> Iterator[list[int]]:
-    """Inside, the first Ctrl-C or SIGTERM only fills the list, so that loops end cleanly; a second one raises.
-
-    Runs in other threads see the list: even then the program ends when the update or evaluation under way is over.
-    """
-    caught: list[int] = []
-
-    def handle(number: int, _frame: Any) -> None:
-        if caught:
-            raise KeyboardInterrupt
-        caught.append(number)
-
-    if threading.current_thread() is not threading.main_thread():
-        yield caught  # signals are the main thread's
-        return
-    before = {s: signal.signal(s, handle) for s in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield caught
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
-class Rollouts:
-    """Statistics of the training episodes that ended since the last row; exploration noise included."""
-
-    def __init__(self, obs: GoalObs):
-        self._start, self._returns = obs["achieved_goal"].copy(), np.zeros(len(obs["achieved_goal"]))
-        self._moved = np.zeros(len(self._returns), bool)
-        self._ended: list[tuple[float, float, float]] = []
-
-    def add(self, reward: np.ndarray, after: GoalObs, obs: GoalObs, ended: np.ndarray, info: dict) -> None:
-        """Take in one step: true successors `after`, and `obs` from which the next step goes on."""
-        self._returns += reward
-        self._moved |= np.linalg.norm(after["achieved_goal"] - self._start, axis=1) > MOVED
-        for i in np.flatnonzero(ended):
-            self._ended.append((float(info["is_success"][i]), self._returns[i], float(self._moved[i])))
-            self._start[i], self._returns[i], self._moved[i] = obs["achieved_goal"][i], 0.0, False
-
-    def drain(self) -> Metrics:
-        """Means over the ended episodes; empty if none ended."""
-        if not self._ended:
-            return {}
-        means = np.mean(self._ended, axis=0)
-        self._ended.clear()
-        names = ("rollout/success_rate", "rollout/return", "rollout/moved_rate")
-        return dict(zip(names, means.tolist(), strict=True))
+    config: RunConfig
+    open: Callable[[Provenance], RunWriter]
 
 
 def train(config: RunConfig, runs_dir: str | Path, *, threads: int = 2, quiet: bool = False) -> tuple[Path, Summary]:
@@ -176,36 +46,72 @@ def train(config: RunConfig, runs_dir: str | Path, *, threads: int = 2, quiet: b
 
     Raises:
         UserError: if the directory is taken, the disk refuses, or training diverges.
+        KeyboardInterrupt: after Ctrl-C or SIGTERM; the run is saved, and `resume` goes on with it.
     """
-    [result] = train_side_by_side([config], runs_dir, threads=threads, quiet=quiet)
-    return result
+    [(path, summary)] = train_side_by_side([config], runs_dir, threads=threads, quiet=quiet)
+    if summary is None:
+        raise KeyboardInterrupt
+    return path, summary
 
 
 def train_side_by_side(
     runs: Sequence[RunConfig], runs_dir: str | Path, *, threads: int = 2, quiet: bool = False
-) -> Generator[tuple[Path, Summary]]:
+) -> Results:
     """Train several runs in this process, `threads` at a time, each recorded as its own and bit for bit as if alone.
 
     Arguments and errors are those of `train`. A run that fails does not stop the others: its error is raised when they
     are done. After Ctrl-C those under way end at their next update, and no other is begun.
 
     Yields:
-        Each run's directory and how it ended, in the order of `runs`, as soon as it and those before it are done.
+        Each run's directory and how it ended, in the order of `runs`, as soon as it and those before it are done; None
+        instead of a summary where a run was interrupted: it is saved, and `resume` goes on with it.
     """
+    folder = Path(runs_dir)
+    require_free(folder, [configs.to_dict(config) for config in runs])
+
+    def job(config: RunConfig) -> Job:
+        return Job(config, lambda origin: RunWriter(folder, configs.to_dict(config), origin))
+
+    yield from _side_by_side([job(config) for config in runs], threads, quiet)
+
+
+def resume(paths: Sequence[str | Path], *, threads: int = 2, quiet: bool = False) -> Results:
+    """Go on with runs that were cut short, side by side; each ends bit for bit as if nothing had happened.
+
+    Args:
+        paths: run directories.
+        threads: runs at a time, as in `train_side_by_side`.
+        quiet: no progress bar and no line per evaluation.
+
+    Yields:
+        As `train_side_by_side`.
+
+    Raises:
+        UserError: if one is finished, diverged, being written by another process, or damaged beyond its checkpoints.
+    """
+    found = [Path(path) for path in paths]
+    if len({path.resolve() for path in found}) != len(found):
+        raise UserError("The same run was named twice.")
+
+    def job(path: Path) -> Job:
+        return Job(stored_config(path), lambda origin: RunWriter.reopen(path, origin))
+
+    yield from _side_by_side([job(path) for path in found], threads, quiet)
+
+
+def _side_by_side(jobs: list[Job], threads: int, quiet: bool) -> Results:
+    """Do the jobs, `threads` at a time."""
     require(threads >= 1, "threads", "must be at least 1", threads)
-    require_free(Path(runs_dir), [configs.to_dict(config) for config in runs])
     # XLA's own queue would run `act` and `update` one after another, on threads that spin while they wait; we overlap
     # by threads of our own. Results do not depend on it, and where JAX has computed before it comes too late to help.
     jax.config.update("jax_cpu_enable_async_dispatch", False)
-    at_once = max(1, min(len(runs), threads))
+    at_once = max(1, min(len(jobs), threads))
     errors: list[UserError] = []
-    with (
-        TrainingProgress(quiet) as progress,
-        interruptible() as interrupted,
-        ThreadPoolExecutor(at_once, "run") as pool,
-    ):
+    patient = True
+    pool = ThreadPoolExecutor(at_once, "run")
+    with TrainingProgress(quiet) as progress, interruptible() as interrupted:
         share = max(1, threads // at_once)
-        futures = [pool.submit(_train_one, config, Path(runs_dir), share, progress, interrupted) for config in runs]
+        futures = [pool.submit(_do, job, share, progress, interrupted) for job in jobs]
         try:
             for future in futures:
                 try:
@@ -215,19 +121,23 @@ def train_side_by_side(
                     continue
                 if result is not None:
                     yield result
+        except KeyboardInterrupt:  # the second one: whoever wants to wait no longer does not
+            patient = False
+            raise
         finally:
             interrupted.append(0)  # whatever ends this early, the threads hear of it
+            pool.shutdown(wait=patient, cancel_futures=True)
     if errors:
         raise UserError("\n".join(str(error) for error in errors))
 
 
-def _train_one(
-    config: RunConfig, runs_dir: Path, threads: int, progress: TrainingProgress, interrupted: list[int]
-) -> tuple[Path, Summary] | None:
+def _do(
+    job: Job, threads: int, progress: TrainingProgress, interrupted: list[int]
+) -> tuple[Path, Summary | None] | None:
     """Build the environments, open the record, train, finish; None if there is no time to begin."""
     if interrupted:
         return None
-    clock = Stopwatch()
+    config, clock = job.config, Stopwatch()
     with ExitStack() as stack:
         make = lambda n: stack.enter_context(closing(envs.make_vec(config.env, n, threads=threads)))  # noqa: E731
         env, eval_env = make(config.num_envs), make(min(EVALUATION_COPIES, config.eval_episodes))
@@ -236,164 +146,22 @@ def _train_one(
             autoreset_mode=env.metadata["autoreset_mode"].value,
             devices=[f"{device} ({device.device_kind})" for device in jax.devices()],
         )
-        run = stack.enter_context(RunWriter(runs_dir, configs.to_dict(config), origin))
+        run = stack.enter_context(job.open(origin))
+        training = Training(config, env, eval_env, clock)
         bar = stack.enter_context(progress.follow(f"{config.env} seed {config.seed}", config.total_steps))
-        summary = off_policy_loop(config, run, env, eval_env, clock, bar, interrupted)
-        run.finish(summary)
+        if run.resumed:
+            bar.say(run.resumed)
+        if run.restored:
+            training.restore(run.restored)
+            run.restored = None  # it holds a copy of the replay
+        try:
+            summary = training.run(run, bar, interrupted)
+        except DivergedError as error:
+            run.fail(Failure(training.step, training.agent.updates, error.quantity, error.detail))
+            raise UserError(
+                f"{run.path}: training diverged: {error.detail} The record and the checkpoint before it are kept. "
+                "Lower --agent.learning-rate; where the reward is -1/0, keep --agent.bound-targets on."
+            ) from error
+        if summary is not None:
+            run.finish(summary)
         return run.path, summary
-
-
-class Explorer:
-    """Behaviour while training: uniform actions at first, then the policy's own noise with uniform actions mixed in."""
-
-    def __init__(self, config: RunConfig, agent: Agent, action_dim: int):
-        self.config, self.agent = config, agent
-        self._rng = seeding.generator(config.seed, "random actions")
-        self._uniform = RandomPolicy(action_dim, self._rng)
-
-    def act(self, obs: GoalObs, step: int) -> np.ndarray:
-        """Actions [n, action_dim] at environment step `step` of the run."""
-        actions = self._uniform.act(obs)
-        if step < self.config.random_steps:
-            return actions
-        keep = self._rng.random((len(actions), 1)) >= self.config.random_share
-        return np.where(keep, self.agent.act(obs, deterministic=False), actions)
-
-
-def off_policy_loop(
-    config: RunConfig, run: RunWriter, env: Any, eval_env: Any, clock: Stopwatch, progress: RunProgress,
-    interrupted: list[int],
-) -> Summary:  # fmt: skip
-    """Act, learn while physics runs, store, evaluate, record; until there is a reason to stop.
-
-    A step of the environments runs in a thread of its own beside the updates (physics and XLA both let go of the GIL).
-    Its actions are older than they are, and they sample a replay that does not hold it yet: who finishes first changes
-    nothing, so the same seed gives the same weights.
-    """
-    dims = envs.dims(env)
-    agent = make_agent(config.algo, config.agent, dims, config.seed)
-    replay = ReplayBuffer(config.replay, dims, config.num_envs, env.compute_reward, env.compute_terminated)
-    explorer, sampling = Explorer(config, agent, dims.action), seeding.generator(config.seed, "replay")
-    eval_seeds = seeding.evaluation_env_seeds(config.seed, config.eval_episodes, "monitoring")
-    learnt: Metrics = {}
-    step, next_eval = 0, config.eval_every
-    stop: StopReason | None = None
-    evaluations = [evaluate_and_log(run, agent, eval_env, eval_seeds, step, clock, progress)]
-    obs, _ = env.reset(seed=seeding.training_env_seed(config.seed))
-    rollouts = Rollouts(obs)
-    with ThreadPoolExecutor(1, "collect") as collector:
-        while stop is None:
-            batches = due_batches(config, agent, replay, sampling, step + config.num_envs)
-            first = list(islice(batches, 1))  # drawn now: beside the step the two would wait for Python's lock
-            stepping = collector.submit(env.step, explorer.act(obs, step))
-            step += config.num_envs
-            learnt |= learn(agent, chain(first, batches), interrupted)
-            obs = take_in(stepping.result(), obs, replay, rollouts, agent)
-            if interrupted:
-                stop = "interrupted"
-            elif step >= config.total_steps:
-                stop = "budget"
-            if step >= next_eval or stop:
-                next_eval = step + config.eval_every
-                run.log_metrics(metrics_row(step, agent.updates, clock, learnt | rollouts.drain()))
-                evaluations.append(evaluate_and_log(run, agent, eval_env, eval_seeds, step, clock, progress))
-                if stop is None and reached(config.until_success, evaluations):
-                    stop = "solved"
-            progress.advance(step, agent.updates, clock.seconds)
-    return summary_of(config, stop, evaluations, clock)
-
-
-def due_batches(
-    config: RunConfig, agent: Agent, replay: ReplayBuffer, rng: np.random.Generator, step: int
-) -> Iterator[Batch]:
-    """The batches of all whole calls of `update` that are due at environment step `step`, drawn one at a time."""
-    if step <= config.random_steps or not replay.transitions:
-        return
-    due = step * config.updates_per_step - agent.updates
-    for _ in range(int(due // config.updates_per_call)):
-        yield replay.sample(config.updates_per_call, config.agent.batch_size, rng)
-
-
-def learn(agent: Agent, batches: Iterator[Batch], interrupted: list[int]) -> Metrics:
-    """Update on all batches; the metrics of the last call, none if there was no batch."""
-    metrics: Metrics = {}
-    for batch in batches:
-        metrics = agent.update(batch)
-        require_finite(metrics, agent.updates)
-        if interrupted:
-            break
-    return metrics
-
-
-def take_in(result: tuple, obs: GoalObs, replay: ReplayBuffer, rollouts: Rollouts, agent: Agent) -> GoalObs:
-    """Store the step that began at `obs` and came back from `env.step` as `result`; the observations to go on from."""
-    next_obs, reward, terminated, truncated, info = result
-    after = successor(next_obs, info)
-    replay.add(obs, info["applied_action"], reward, after, terminated, truncated)
-    rollouts.add(reward, after, next_obs, terminated | truncated, info)
-    agent.observe(after)
-    return next_obs
-
-
-def metrics_row(step: int, updates: int, clock: Stopwatch, metrics: Metrics) -> MetricsRow:
-    """The metrics of this moment, rates added."""
-    seconds = clock.seconds
-    rates = {
-        "time/steps_per_second": step / seconds,
-        "time/updates_per_second": updates / seconds,
-        "time/updates_per_step": updates / step,
-    }
-    return MetricsRow(step, updates, seconds, metrics | rates)
-
-
-def evaluate_and_log(
-    run: RunWriter, agent: Agent, env: Any, seeds: list[int], step: int, clock: Stopwatch, progress: RunProgress
-) -> EvaluationRow:
-    """Play the evaluation episodes greedily, append them to the record, save the agent; off the training clock."""
-    with clock.pause():
-        seconds = clock.seconds
-        episodes = play_episodes(agent, env, seeds)
-        row = summarise(episodes, step=step, updates=agent.updates, seconds=seconds)
-        run.log_evaluation(row, episodes)
-        run.save_checkpoint(agent.state(), step, agent.updates)
-        progress.evaluated(row)
-    return row
-
-
-def reached(rate: float | None, evaluations: list[EvaluationRow]) -> bool:
-    """Whether the last two evaluations are both at the rate or above."""
-    last_two = evaluations[-2:]
-    return rate is not None and len(last_two) == 2 and all(e.success_rate >= rate for e in last_two)
-
-
-def require_finite(metrics: Metrics, updates: int) -> None:
-    """Stop at the first NaN or infinity, which every later update would spread.
-
-    Raises:
-        UserError: naming the metrics and the moment.
-    """
-    broken = [name for name, value in metrics.items() if not math.isfinite(value)]
-    if broken:
-        raise UserError(
-            f"Training diverged: {', '.join(broken)} is not finite at update {updates}. The record up to "
-            "the last evaluation is intact. Lower --agent.learning-rate; where the reward is -1/0, keep "
-            "--agent.bound-targets on."
-        )
-
-
-def summary_of(config: RunConfig, stop: StopReason, evaluations: list[EvaluationRow], clock: Stopwatch) -> Summary:
-    """How the run ended, from its last evaluation."""
-    last, seconds, solved = evaluations[-1], clock.seconds, None
-    if config.until_success is not None and reached(config.until_success, evaluations):
-        solved = Solved(config.until_success, last.step, last.updates, last.seconds)
-    return Summary(
-        stop_reason=stop,
-        step=last.step,
-        updates=last.updates,
-        seconds=seconds,
-        steps_per_second=last.step / seconds,
-        updates_per_second=last.updates / seconds,
-        evaluation_seconds=clock.paused,
-        solved=solved,
-        final_evaluation=last,
-    )

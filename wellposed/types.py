@@ -109,7 +109,8 @@ class GoalVecEnv(Protocol):
 
     Autoreset is same-step: when copy i ends, `step` returns the first observation of its next episode and
     hands the true last one over in `info["final_obs"][i]`. `info["is_success"]` [n] and
-    `info["applied_action"]` [n, action_dim] always speak of the transition just taken.
+    `info["applied_action"]` [n, action_dim] always speak of the transition just taken, and
+    `info["physics_warnings"]` counts by name what the simulator complained of in it.
     """
 
     num_envs: int
@@ -122,6 +123,18 @@ class GoalVecEnv(Protocol):
 
     def step(self, actions: np.ndarray) -> tuple[GoalObs, np.ndarray, np.ndarray, np.ndarray, dict]:
         """Observations, rewards [n], terminated [n], truncated [n] and info after actions [n, action_dim]."""
+        ...
+
+    def get_state(self) -> dict[str, np.ndarray]:
+        """Everything the next step and the next reset depend on."""
+        ...
+
+    def set_state(self, state: dict[str, np.ndarray]) -> GoalObs:
+        """Go on from a `get_state` of another instance, bit for bit; returns the observations of that moment.
+
+        Raises ValueError if the state is of another environment or another number of copies, UserError if the
+        environment does not lead there again.
+        """
         ...
 
     def compute_reward(self, achieved_goal: np.ndarray, desired_goal: np.ndarray, info: Any = None) -> np.ndarray:

@@ -3,17 +3,16 @@
 from pathlib import Path
 from typing import Any
 
-from wellposed import config as configs
 from wellposed import envs, seeding
 from wellposed.agents import make_agent
 from wellposed.envs.scripted import RandomPolicy
 from wellposed.errors import UserError
-from wellposed.evaluate import play_episodes, summarise
+from wellposed.evaluate import EVALUATION_COPIES, play_episodes, summarise
+from wellposed.recipe import RunConfig, stored_config
 from wellposed.runs.files import read_json, write_json
 from wellposed.runs.record import EpisodeRow, EvaluationRow, Verdict, decode, encode
 from wellposed.runs.store import RunReader
 from wellposed.stats import describe_interval, describe_rate
-from wellposed.training import EVALUATION_COPIES, RunConfig
 from wellposed.types import Agent, Policy
 
 EPISODES = 100
@@ -26,14 +25,8 @@ def load_run(path: Path) -> tuple[RunConfig, Agent, Any]:
     Raises:
         UserError: if the record or the checkpoint is not what a run of this version wrote.
     """
-    reader = RunReader(path)
-    try:
-        config = configs.from_dict(RunConfig, reader.config, str(path / "config.json"))
-    except ValueError as error:
-        raise UserError(f"{error}. The run was made by another version of wellposed.") from error
-    if ":" in config.env:  # "module:Id" imports the module, and a record must not decide what is executed
-        raise UserError(f"{path} names the environment {config.env!r}, which would import a module. It is refused.")
-    manifest, arrays = reader.load_checkpoint()
+    config = stored_config(path)
+    manifest, arrays = RunReader(path).load_checkpoint()
     env = envs.make_vec(config.env)
     agent = make_agent(config.algo, config.agent, envs.dims(env), config.seed)
     env.close()
@@ -58,13 +51,12 @@ def assess(path: str | Path, episodes: int = EPISODES, seed: int = SEED, threads
     config, agent, manifest = load_run(Path(path))
     env = envs.make_vec(config.env, min(EVALUATION_COPIES, episodes), threads=threads)
     seeds = seeding.evaluation_env_seeds(seed, episodes, "held-out")
-    seconds = next(row.seconds for row in RunReader(Path(path)).evaluations if row.step == manifest.step)
 
     def play(policy: Policy, step: int, updates: int, seconds: float) -> tuple[list[EpisodeRow], EvaluationRow]:
         rows = play_episodes(policy, env, seeds)
         return rows, summarise(rows, step=step, updates=updates, seconds=seconds, seed=seed)
 
-    rows, trained = play(agent, manifest.step, manifest.updates, seconds)
+    rows, trained = play(agent, manifest.step, manifest.updates, manifest.seconds)
     noise = RandomPolicy(envs.dims(env).action, seeding.generator(seed, "random baseline"))
     _, random = play(noise, step=0, updates=0, seconds=0.0)
     env.close()

@@ -1,54 +1,72 @@
 """Checkpoints that are damaged, or are not what they say."""
 
 import hashlib
-import json
 import os
 import pickle
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from wellposed.errors import UserError
 from wellposed.runs import checkpoint
+from wellposed.runs.checkpoint import Manifest, ReplayPart
 
 ARRAYS = {"weights": np.arange(12.0).reshape(3, 4), "step": np.array(7)}
-NAMES = {"env": "FetchReach-v4", "algo": "sac", "config_hash": "abc"}
+FILE = "checkpoints/000001_step_0000000010.safetensors"
 
 
 @pytest.fixture
-def saved(tmp_path):
-    return checkpoint.save(tmp_path, ARRAYS, step=10, updates=5, **NAMES)
+def run(tmp_path):
+    for folder in (checkpoint.CHECKPOINTS, checkpoint.REPLAY):
+        (tmp_path / folder).mkdir()
+    return tmp_path
 
 
-def pretend(manifest_path, content: bytes) -> None:
-    """Put other bytes in the place of the arrays, with a manifest that vouches for them."""
-    manifest_path.with_suffix(".safetensors").write_bytes(content)
-    data = json.loads(manifest_path.read_text())
-    data |= {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
-    manifest_path.write_text(json.dumps(data))
+def save(run, number: int, parts: list[ReplayPart] | None = None) -> Manifest:
+    state = checkpoint.store(run, f"checkpoints/{number:06d}_step_{number:010d}.safetensors", ARRAYS)
+    lines = dict.fromkeys(checkpoint.LINES, 0)
+    manifest = Manifest(number, "FetchReach-v4", "sac", "abc", number, 5, 1.0, 0.5, state, parts or [], lines)
+    checkpoint.commit(run, manifest)
+    return manifest
 
 
-def test_what_was_saved_is_loaded(saved):
-    manifest, arrays = checkpoint.load(saved)
-    assert (manifest.step, manifest.updates, manifest.env) == (10, 5, "FetchReach-v4")
+def pretend(run, content: bytes) -> checkpoint.StoredArrays:
+    """Other bytes in the place of the arrays, with a manifest that vouches for them."""
+    (run / FILE).write_bytes(content)
+    return checkpoint.StoredArrays(FILE, len(content), hashlib.sha256(content).hexdigest())
+
+
+def test_what_was_saved_is_loaded(run):
+    manifest = save(run, 1)
+    [path] = checkpoint.manifests(run)
+    assert checkpoint.read_manifest(path) == manifest
+    arrays = checkpoint.load(run, manifest.state)
     assert all(np.array_equal(arrays[name], ARRAYS[name]) for name in ARRAYS)
     assert arrays["step"].shape == ()
 
 
-def test_a_truncated_one_is_refused(saved):
-    arrays = saved.with_suffix(".safetensors")
-    arrays.write_bytes(arrays.read_bytes()[:-8])
+def test_a_truncated_one_is_refused(run):
+    stored = checkpoint.store(run, FILE, ARRAYS)
+    (run / FILE).write_bytes((run / FILE).read_bytes()[:-8])
     with pytest.raises(UserError, match="truncated"):
-        checkpoint.load(saved)
+        checkpoint.load(run, stored)
 
 
-def test_one_whose_bytes_were_changed_is_refused(saved):
-    arrays = saved.with_suffix(".safetensors")
-    content = bytearray(arrays.read_bytes())
+def test_one_that_grew_is_refused_unread(run):
+    stored = checkpoint.store(run, FILE, ARRAYS)
+    os.truncate(run / FILE, 2**40)
+    with pytest.raises(UserError, match="more than it should hold"):
+        checkpoint.load(run, stored)
+
+
+def test_one_whose_bytes_were_changed_is_refused(run):
+    stored = checkpoint.store(run, FILE, ARRAYS)
+    content = bytearray((run / FILE).read_bytes())
     content[-1] ^= 1
-    arrays.write_bytes(content)
+    (run / FILE).write_bytes(content)
     with pytest.raises(UserError, match="digest differs"):
-        checkpoint.load(saved)
+        checkpoint.load(run, stored)
 
 
 class Bomb:
@@ -56,10 +74,9 @@ class Bomb:
         return os.system, ("touch /tmp/wellposed-was-here",)
 
 
-def test_a_pickle_in_disguise_is_refused_and_not_run(saved):
-    pretend(saved, pickle.dumps(Bomb()))
+def test_a_pickle_in_disguise_is_refused_and_not_run(run):
     with pytest.raises(UserError, match="reads no pickles"):
-        checkpoint.load(saved)
+        checkpoint.load(run, pretend(run, pickle.dumps(Bomb())))
     assert not os.path.exists("/tmp/wellposed-was-here")
 
 
@@ -73,30 +90,59 @@ def test_a_pickle_in_disguise_is_refused_and_not_run(saved):
         b"\xff\xfe",
     ],
 )
-def test_a_header_that_lies_is_refused(saved, header):
-    pretend(saved, len(header).to_bytes(8, "little") + header + b"\0" * 8)
+def test_a_header_that_lies_is_refused(run, header):
+    stored = pretend(run, len(header).to_bytes(8, "little") + header + b"\0" * 8)
     with pytest.raises(UserError, match="not a safetensors file"):
-        checkpoint.load(saved)
+        checkpoint.load(run, stored)
 
 
-def test_a_missing_part_is_refused(saved, tmp_path):
-    saved.with_suffix(".safetensors").unlink()
-    with pytest.raises(UserError, match="Could not read"):
-        checkpoint.load(saved)
-    with pytest.raises(UserError, match="holds no checkpoint"):
-        checkpoint.latest(tmp_path / "elsewhere")
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"file": "checkpoints/../../secret.safetensors"},
+        {"file": "/etc/passwd"},
+        {"file": "config.json"},
+        {"bytes": 10 * 2**40},
+        {"bytes": -1},
+    ],
+)
+def test_a_manifest_that_points_elsewhere_or_claims_too_much_is_refused(run, change):
+    with pytest.raises(UserError, match="which no run has"):
+        checkpoint.load(run, replace(checkpoint.store(run, FILE, ARRAYS), **change))
 
 
-def test_arrays_without_a_manifest_are_no_checkpoint(saved, tmp_path):
+def test_a_missing_part_is_refused(run):
+    stored = checkpoint.store(run, FILE, ARRAYS)
+    (run / FILE).unlink()
+    with pytest.raises(UserError, match="no such file"):
+        checkpoint.load(run, stored)
+
+
+def test_arrays_without_a_manifest_are_no_checkpoint(run):
     """Death between the two writes: the newest whole checkpoint is the one before."""
-    (tmp_path / "step_0000000020.safetensors").write_bytes(b"half")
-    assert checkpoint.latest(tmp_path) == saved
+    save(run, 1)
+    checkpoint.store(run, "checkpoints/000002_step_0000000020.safetensors", ARRAYS)
+    assert [path.name[:6] for path in checkpoint.manifests(run)] == ["000001"]
 
 
-def test_only_the_newest_are_kept(tmp_path):
-    for step in (1, 20, 300):
-        checkpoint.save(tmp_path, ARRAYS, step=step, updates=0, **NAMES)
-    checkpoint.prune(tmp_path, keep=2)
-    kept = {"step_0000000020.json", "step_0000000300.json"}
-    assert {p.name for p in tmp_path.glob("*.json")} == kept
-    assert len(list(tmp_path.glob("*.safetensors"))) == 2
+def test_what_the_newest_do_not_need_is_pruned(run):
+    parts = [
+        ReplayPart(10 * i, 10 * i + 10, checkpoint.store(run, f"replay/{i:06d}.safetensors", ARRAYS)) for i in range(3)
+    ]
+    save(run, 1, parts[:1])
+    save(run, 2, parts[:2])
+    save(run, 3, parts[1:])
+    checkpoint.prune(run)
+    assert [path.name[:6] for path in checkpoint.manifests(run)] == ["000003", "000002"]
+    assert len(list((run / "checkpoints").iterdir())) == 4
+    assert len(list((run / "replay").iterdir())) == 3  # the second newest still needs the first part
+    save(run, 4, parts[1:])
+    checkpoint.prune(run)
+    assert {path.stem for path in (run / "replay").iterdir()} == {"000001", "000002"}
+
+
+@pytest.mark.parametrize("lines", [{}, dict.fromkeys(checkpoint.LINES, -1), {"metrics": 3}])
+def test_a_manifest_without_the_lengths_of_all_rows_is_refused(run, lines):
+    manifest = save(run, 1)
+    with pytest.raises(ValueError, match="lines must hold"):
+        replace(manifest, lines=lines)

@@ -17,10 +17,11 @@ import numpy as np
 import optax
 from jax import Array
 
+from wellposed.arrays import check_arrays
 from wellposed.errors import require
 from wellposed.nn.inputs import InputConfig, InputScaler, InputStats, input_width, mirror_half, network_inputs
 from wellposed.nn.networks import MLP, descend, polyak, squashed_gaussian, twin
-from wellposed.nn.tree import check_arrays, from_arrays, to_arrays
+from wellposed.nn.tree import from_arrays, to_arrays
 from wellposed.seeding import generator, key_data, pack_generator, unpack_generator
 from wellposed.types import Batch, Dims, GoalObs, Metrics
 

@@ -97,6 +97,7 @@ class FetchVecEnv(gym.vector.VectorEnv):
         everywhere = np.ones(self.num_envs, bool)
         info: dict[str, Any] = {"is_success": self.is_success(achieved, desired), "_is_success": everywhere}
         info |= {"applied_action": applied, "_applied_action": everywhere}
+        info["physics_warnings"] = self.physics.take_warnings()  # before a reset clears them
         ended = np.flatnonzero(terminated | truncated)
         if ended.size:
             self._hand_over(obs, ended, info)
@@ -143,6 +144,8 @@ class FetchVecEnv(gym.vector.VectorEnv):
         current = self.get_state()
         if {k: v.shape for k, v in state.items()} != {k: v.shape for k, v in current.items()}:
             raise ValueError("this state belongs to another task or another number of copies")
+        if not ((state["elapsed"] >= 0) & (state["elapsed"] < self.max_episode_steps)).all():
+            raise ValueError("this state is of episodes that were over")
         self.physics.set_state(state["physics"])
         self._readings[:] = state["readings"]
         self._goals[:] = state["desired_goal"]

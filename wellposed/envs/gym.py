@@ -5,12 +5,19 @@ An environment qualifies if its observation is a dict with `observation`, `achie
 with the reason: hindsight relabelling would fail silently on it.
 """
 
+# mujoco's compiled half has no stubs:
+# pyright: reportAttributeAccessIssue=false
+
 from collections.abc import Callable
 from typing import Any
 
 import gymnasium as gym
+import mujoco
 import numpy as np
 
+from wellposed.arrays import Arrays, check_arrays
+from wellposed.envs.episodes import EpisodeRecorder, recorded
+from wellposed.envs.physics import WarningCounters, sum_counts
 from wellposed.errors import UserError
 from wellposed.types import GoalObs, clipped_actions, successor
 
@@ -20,6 +27,9 @@ GoalFunction = Callable[[np.ndarray, np.ndarray, Any], Any]
 
 class GymGoalVecEnv(gym.vector.VectorEnv):
     """`num_envs` copies of a registered Gymnasium goal environment, stepped one after another.
+
+    Copy i, reset with seed s, begins with the episode that `gymnasium.make(id)` plays for seed s + i; those that follow
+    have seeds of their own (`episodes.EpisodeRecorder` says why).
 
     Actions are in [-1, 1] and scaled to the environment's own bounds; they are clipped before, so
     `info["applied_action"]` is what the environment received, in the units of [-1, 1].
@@ -35,9 +45,12 @@ class GymGoalVecEnv(gym.vector.VectorEnv):
         first = _make(env_id, **kwargs)
         self.max_episode_steps = _require_posed(env_id, first)
         mode = gym.vector.AutoresetMode.SAME_STEP
-        makers = [lambda: first] + [lambda: _make(env_id, **kwargs)] * (num_envs - 1)
+        makers = [lambda: EpisodeRecorder(first)]
+        makers += [lambda: EpisodeRecorder(_make(env_id, **kwargs))] * (num_envs - 1)
         self._envs = gym.vector.SyncVectorEnv(makers, autoreset_mode=mode)
-        self.num_envs, self.spec = num_envs, first.spec
+        self._copies: list[EpisodeRecorder] = list(self._envs.envs)  # type: ignore[arg-type]
+        self._warnings = [WarningCounters(data) for copy in self._copies if (data := _mujoco_data(copy)) is not None]
+        self.env_id, self.num_envs, self.spec = env_id, num_envs, first.spec
         self.single_observation_space = self._envs.single_observation_space
         self.observation_space = self._envs.observation_space
         self._low, self._high = first.action_space.low, first.action_space.high  # type: ignore[attr-defined]
@@ -57,7 +70,8 @@ class GymGoalVecEnv(gym.vector.VectorEnv):
 
     def reset(self, *, seed: int | list[int] | None = None, options: dict | None = None) -> tuple[GoalObs, dict]:
         """Start a new episode in every copy; copy i takes seed + i, or its own of a list."""
-        return self._envs.reset(seed=seed, options=options)  # type: ignore[arg-type]
+        self._obs, info = self._envs.reset(seed=seed, options=options)  # type: ignore[arg-type]
+        return self._obs, info
 
     def step(self, actions: np.ndarray) -> tuple[GoalObs, np.ndarray, np.ndarray, np.ndarray, dict]:
         """Step every copy with actions [num_envs, action_dim] in [-1, 1].
@@ -69,10 +83,11 @@ class GymGoalVecEnv(gym.vector.VectorEnv):
         applied = clipped_actions(actions, self.action_space.shape)
         native = applied if self._unit else self._low + (applied + 1.0) / 2.0 * (self._high - self._low)
         obs, reward, terminated, truncated, info = self._envs.step(native.astype(self._low.dtype))
-        last = successor(obs, info)
+        self._obs, last = obs, successor(obs, info)
         everywhere = np.ones(self.num_envs, bool)
         info |= {"applied_action": applied, "_applied_action": everywhere}
         info |= {"is_success": self.is_success(last["achieved_goal"], last["desired_goal"]), "_is_success": everywhere}
+        info["physics_warnings"] = sum_counts(counters.take() for counters in self._warnings)
         return obs, reward, terminated, truncated, info
 
     def compute_reward(self, achieved_goal: np.ndarray, desired_goal: np.ndarray, info: Any = None) -> np.ndarray:
@@ -93,6 +108,40 @@ class GymGoalVecEnv(gym.vector.VectorEnv):
         """Nothing is known of kinds of goals."""
         return [""] * len(desired_goal)
 
+    @property
+    def episode_seeds(self) -> list[int]:
+        """The seed of each copy's episode."""
+        return [copy.seed for copy in self._copies]
+
+    def get_state(self) -> Arrays:
+        """Everything the next step and the next reset depend on, as far as Gymnasium's promise goes: see `episodes`."""
+        return recorded(self._copies, self.max_episode_steps) | {key: self._obs[key] for key in GOAL_KEYS}
+
+    def set_state(self, state: Arrays) -> GoalObs:
+        """Play every copy's episode up to where `get_state` was called; returns the observations there.
+
+        Raises:
+            ValueError: if the state is of another environment or another number of copies.
+            UserError: if the environment got somewhere else with the same seed and the same actions.
+        """
+        self.reset(seed=0)
+        try:
+            check_arrays(self.get_state(), state)
+        except UserError as error:
+            raise ValueError("this state belongs to another environment or another number of copies") from error
+        moments = zip(state["seeds"], state["lengths"], state["actions"], state["streams"], strict=True)
+        found = [
+            copy.play_again(int(seed), actions[:n], stream)
+            for copy, (seed, n, actions, stream) in zip(self._copies, moments, strict=True)
+        ]
+        self._obs = {key: np.stack([obs[key] for obs in found]) for key in GOAL_KEYS}
+        if any(not np.array_equal(self._obs[key], state[key]) for key in GOAL_KEYS):
+            raise UserError(
+                f"{self.env_id} cannot be taken up where it was: the same seed and the same actions led elsewhere, so "
+                "it carries something over from one episode to the next. Train it anew."
+            )
+        return {key: value.copy() for key, value in self._obs.items()}
+
     def close_extras(self, **kwargs: Any) -> None:
         """Close all copies."""
         self._envs.close()
@@ -104,6 +153,12 @@ def _make(env_id: str, **kwargs: Any) -> gym.Env:
         return gym.make(env_id, **kwargs)
     except (gym.error.Error, ImportError, TypeError, ValueError) as error:
         raise UserError(f"Gymnasium could not make {env_id!r}: {error}") from error
+
+
+def _mujoco_data(env: gym.Env) -> Any:
+    """The simulation's `MjData`, where the environment has one and shows it."""
+    data = getattr(env.unwrapped, "data", None)
+    return data if isinstance(data, mujoco.MjData) else None
 
 
 def _require_posed(env_id: str, env: gym.Env) -> int:

@@ -19,12 +19,34 @@ import numpy as np
 INTEGRATION = int(mujoco.mjtState.mjSTATE_INTEGRATION)
 
 
+# A state that is no longer one. MuJoCo resets it to the model's initial state and goes on, so that only this tells.
+BROKEN = ("mjWARN_BADQPOS", "mjWARN_BADQVEL", "mjWARN_BADQACC")
+_KINDS = {int(kind): name for name, kind in mujoco.mjtWarning.__members__.items()}
+mujoco.set_mju_user_warning(lambda _: None)  # else MuJoCo writes MUJOCO_LOG.TXT wherever we happen to be
+
+
+class WarningCounters:
+    """MuJoCo's warnings of one copy since they were last taken, by name."""
+
+    def __init__(self, data: mujoco.MjData):
+        self._numbers = data.warning.number  # a view: MuJoCo counts in it
+
+    def take(self) -> dict[str, int]:
+        """The counts, which begin anew; empty if there was none."""
+        if not self._numbers.any():
+            return {}
+        found = {_KINDS[i]: int(self._numbers[i]) for i in np.flatnonzero(self._numbers)}
+        self._numbers[:] = 0
+        return found
+
+
 class Physics:
     """`num_copies` simulations of `model` that advance together on `threads` threads."""
 
     def __init__(self, model: mujoco.MjModel, num_copies: int, threads: int):
         self.model = model
         self.data = [mujoco.MjData(model) for _ in range(num_copies)]
+        self._warnings = [WarningCounters(data) for data in self.data]
         self.threads = max(1, min(threads, num_copies))
         self._pool = ThreadPoolExecutor(self.threads - 1, "physics") if self.threads > 1 else None
         self._cost = [0.0] * num_copies  # seconds each copy's last task took
@@ -50,6 +72,10 @@ class Physics:
         drain()
         for helper in helpers:
             helper.result()
+
+    def take_warnings(self) -> dict[str, int]:
+        """What MuJoCo complained of in any copy since the last call, by name."""
+        return sum_counts(counters.take() for counters in self._warnings)
 
     def get_state(self) -> np.ndarray:
         """The full integration state of every copy, float64 [num_copies, state_size]."""
@@ -77,3 +103,12 @@ class Physics:
         """Stop the threads. The copies stay readable."""
         if self._pool:
             self._pool.shutdown()
+
+
+def sum_counts(counts: Iterable[dict[str, int]]) -> dict[str, int]:
+    """Counts by name, added up."""
+    total: dict[str, int] = {}
+    for one in counts:
+        for name, count in one.items():
+            total[name] = total.get(name, 0) + count
+    return total

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from wellposed.errors import require
+from wellposed.arrays import Arrays, check_arrays
+from wellposed.errors import UserError, require
 from wellposed.replay.hindsight import STRATEGIES, Strategy, relabelled_share
 from wellposed.types import Batch, Dims, GoalObs
 
@@ -63,7 +64,8 @@ class ReplayBuffer:
         self._rows = np.zeros((config.capacity, int(ends[-1])), np.float32)
         self._time = np.zeros(config.capacity, np.int32)  # t of the transition in this row
         self._length = np.zeros(config.capacity, np.int32)  # L of its episode; t == L marks a final state
-        self._tail, self._used = 0, 0  # oldest row of the ring, and rows in use from there
+        # Counted in all rows that ever entered: the ring holds those from `oldest` up to `end`, row i at i % capacity.
+        self.oldest, self.end = 0, 0
         self.transitions = 0
         self._open_rows = np.zeros((num_envs, dims.max_episode_steps + 1, int(ends[-1])), np.float32)
         self._open_length = np.zeros(num_envs, np.int64)
@@ -81,6 +83,9 @@ class ReplayBuffer:
 
         An episode enters the ring when `terminated` or `truncated` says that it ended.
         """
+        if (self._open_length >= self.dims.max_episode_steps).any():
+            limit = self.dims.max_episode_steps
+            raise UserError(f"An episode went on beyond the environment's own limit of {limit} steps.")
         copies = np.arange(len(action))
         self._write_state(copies, obs)
         now = self._open_rows[copies, self._open_length]
@@ -146,13 +151,72 @@ class ReplayBuffer:
         goal_time = self._goal_time(t, length, rng)
         return rows, self._wrap(rows + 1), self._wrap(rows + goal_time - t)
 
+    def part(self, since: int) -> tuple[int, Arrays]:
+        """The rows that entered at `since` or later and are still held: number of the first, and their arrays."""
+        first = max(since, self.oldest)
+        rows = np.arange(first, self.end) % len(self._rows)
+        return first, {"rows": self._rows[rows], "time": self._time[rows], "length": self._length[rows]}
+
+    def state(self) -> Arrays:
+        """Which rows the ring holds, and the episodes under way; the rows themselves are handed out by `part`."""
+        return {
+            "held": np.array([self.oldest, self.end]),
+            "open_rows": self._open_rows,
+            "open_length": self._open_length,
+        }
+
+    def load_state(self, state: Arrays, parts: list[tuple[int, Arrays]]) -> None:
+        """Take over what `state` returned, with the ring made up of `parts`, each with the number of its first row.
+
+        Raises:
+            UserError: if they are not what a buffer of this configuration holds.
+        """
+        check_arrays(self.state(), state)
+        self.oldest, self.end = (int(bound) for bound in state["held"])
+        self._open_rows[:], self._open_length[:] = state["open_rows"], state["open_length"]
+        sound = 0 <= self.oldest <= self.end <= self.oldest + len(self._rows)
+        sound &= bool(((self._open_length >= 0) & (self._open_length < self.dims.max_episode_steps)).all())
+        next_row = self.oldest
+        for first, arrays in parts:
+            n = len(arrays["rows"])
+            check_arrays({"rows": self._rows[:n], "time": self._time[:n], "length": self._length[:n]}, arrays)
+            sound &= first <= next_row
+            new = np.arange(max(first, self.oldest), first + n)
+            rows, kept = new % len(self._rows), slice(len(arrays["rows"]) - len(new), None)
+            self._rows[rows], self._time[rows] = arrays["rows"][kept], arrays["time"][kept]
+            self._length[rows] = arrays["length"][kept]
+            next_row = first + n
+        held = np.arange(self.oldest, self.end) % len(self._rows) if sound and next_row == self.end else None
+        if held is None or not self._are_episodes(self._time[held], self._length[held]):
+            raise UserError("The parts of the saved replay do not fit together; it was edited by hand or is damaged.")
+        self.transitions = int((self._time[held] != self._length[held]).sum())
+
+    def _are_episodes(self, time: np.ndarray, length: np.ndarray) -> bool:
+        """Whether rows [n] are whole episodes, one after another: 0 .. L with the same L from 1 to the longest."""
+        if not len(time):
+            return True
+        begins, ends = np.append(True, time[:-1] == length[:-1]), np.append(time[1:] == 0, True)
+        follows = np.append(False, (time[1:] == time[:-1] + 1) & (length[1:] == length[:-1]))
+        return bool(
+            np.where(begins, time == 0, follows).all()
+            and np.where(time == length, ends, True).all()
+            and time[-1] == length[-1]
+            and (length > 0).all()
+            and (length <= self.dims.max_episode_steps).all()
+        )
+
     def _any_rows(self, n: int, rng: np.random.Generator) -> np.ndarray:
         """n rows in use, uniformly."""
-        return self._wrap(self._tail + (rng.random(n) * self._used).astype(np.int64))
+        return self._wrap(self._tail + (rng.random(n) * (self.end - self.oldest)).astype(np.int64))
+
+    @property
+    def _tail(self) -> int:
+        """Where on the ring its oldest row lies."""
+        return self.oldest % len(self._rows)
 
     def _wrap(self, rows: np.ndarray) -> np.ndarray:
         """Row numbers taken around the ring."""
-        if self._tail + self._used < len(self._rows):
+        if self.end <= len(self._rows):
             return rows  # not wrapped yet
         return rows % len(self._rows)
 
@@ -164,14 +228,13 @@ class ReplayBuffer:
     def _append(self, episode: np.ndarray) -> None:
         """Put a finished episode [L + 1, columns] on the ring, dropping whole episodes that are in its way."""
         capacity, size = len(self._rows), len(episode)
-        while self._used + size > capacity:
-            oldest = int(self._length[self._tail])
-            self._tail = (self._tail + oldest + 1) % capacity
-            self._used -= oldest + 1
-            self.transitions -= oldest
-        rows = (self._tail + self._used + np.arange(size)) % capacity
+        while self.end + size - self.oldest > capacity:
+            length = int(self._length[self._tail])
+            self.oldest += length + 1
+            self.transitions -= length
+        rows = (self.end + np.arange(size)) % capacity
         self._rows[rows] = episode
         self._time[rows] = np.arange(size)
         self._length[rows] = size - 1
-        self._used += size
+        self.end += size
         self.transitions += size - 1

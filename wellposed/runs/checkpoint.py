@@ -1,4 +1,11 @@
-"""Checkpoints: one safetensors file of arrays and one JSON manifest. Loading one executes nothing."""
+"""Checkpoints: all that a training run is at one moment, in files that execute nothing when they are read.
+
+    checkpoints/000007_step_0000028000.safetensors   agent, environments, random streams, everything but the replay
+    checkpoints/000007_step_0000028000.json          the manifest, written last: no manifest, no checkpoint
+    replay/000007.safetensors                        the episodes that entered the replay since checkpoint 6
+
+The replay is never written twice: a manifest lists the parts that make it up, each with its digest.
+"""
 
 import hashlib
 from dataclasses import dataclass
@@ -9,80 +16,121 @@ from safetensors import SafetensorError
 from safetensors.numpy import load as parse_tensors
 from safetensors.numpy import save as format_tensors
 
+from wellposed.arrays import Arrays
 from wellposed.errors import UserError
-from wellposed.runs.files import read_bytes, read_json, write_json, write_whole
+from wellposed.runs import disk
+from wellposed.runs.files import explained, read_bytes, read_json, write_json, write_whole
 from wellposed.runs.record import decode, encode
 
+CHECKPOINTS, REPLAY = "checkpoints", "replay"
+LINES = ("metrics", "evaluations", "episodes", "warnings")  # the append-only files, whose lengths a manifest holds
+KEEP = 2  # the newest, and one to fall back on should the disk damage it
 MAX_BYTES = 4 * 2**30
 
 
 @dataclass(frozen=True)
-class Manifest:
-    """What a checkpoint is, and the digest of its arrays. It is written last: no manifest, no checkpoint."""
+class StoredArrays:
+    """A safetensors file: its place in the run directory, its size and its SHA-256."""
 
+    file: str
+    bytes: int
+    sha256: str
+
+
+@dataclass(frozen=True)
+class ReplayPart:
+    """Rows `first` up to `end` of all rows that ever entered the replay, in whole episodes."""
+
+    first: int
+    end: int
+    stored: StoredArrays
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What a checkpoint is, and the digests of its files."""
+
+    number: int  # counts the run's checkpoints
     env: str
     algo: str
     config_hash: str
     step: int
     updates: int
-    bytes: int
-    sha256: str
+    seconds: float  # of training so far
+    evaluation_seconds: float
+    state: StoredArrays
+    replay: list[ReplayPart]
+    lines: dict[str, int]  # bytes of each append-only file at that moment
+
+    def __post_init__(self) -> None:
+        if self.lines.keys() != set(LINES) or min(self.lines.values()) < 0:
+            raise ValueError(f"lines must hold the lengths of {', '.join(LINES)}")
+
+    @property
+    def path(self) -> str:
+        """Its own place in the run directory."""
+        return f"{CHECKPOINTS}/{self.number:06d}_step_{self.step:010d}.json"
 
 
-def save(
-    folder: Path, arrays: dict[str, np.ndarray], *, env: str, algo: str, config_hash: str, step: int, updates: int
-) -> Path:
-    """Write a checkpoint into `folder` and return its manifest's path."""
+def store(run: Path, file: str, arrays: Arrays) -> StoredArrays:
+    """Write arrays to `file` in the run directory."""
     content = format_tensors({name: np.asarray(array, order="C") for name, array in arrays.items()})
-    stem = f"step_{step:010d}"
-    write_whole(folder / f"{stem}.safetensors", content)
-    digest = hashlib.sha256(content).hexdigest()
-    manifest = Manifest(env, algo, config_hash, step, updates, len(content), digest)
-    write_json(folder / f"{stem}.json", encode(manifest))
-    return folder / f"{stem}.json"
+    write_whole(run / file, content)
+    return StoredArrays(file, len(content), hashlib.sha256(content).hexdigest())
 
 
-def load(manifest_path: Path) -> tuple[Manifest, dict[str, np.ndarray]]:
-    """Read a checkpoint, checking size, digest and format before anything is used.
+def load(run: Path, stored: StoredArrays) -> Arrays:
+    """Read arrays, checking place, size, digest and format before anything is used.
 
     Raises:
-        UserError: if it is truncated, altered, or not safetensors (a pickle in disguise, say).
+        UserError: if the file is truncated, altered, elsewhere, or not safetensors (a pickle in disguise, say).
     """
-    manifest = decode(Manifest, read_json(manifest_path), str(manifest_path))
-    path = manifest_path.with_suffix(".safetensors")
-    content = read_bytes(path, MAX_BYTES)
-    if len(content) != manifest.bytes:
+    path = run / stored.file
+    if Path(stored.file).parts[:-1] not in ((CHECKPOINTS,), (REPLAY,)) or not 0 <= stored.bytes <= MAX_BYTES:
+        raise UserError(f"A manifest in {run} names {stored.file!r} of {stored.bytes} bytes, which no run has.")
+    content = read_bytes(path, stored.bytes)
+    if len(content) != stored.bytes:
         raise UserError(
-            f"{path} has {len(content)} bytes where its manifest says {manifest.bytes}: it is truncated or not the "
+            f"{path} has {len(content)} bytes where its manifest says {stored.bytes}: it is truncated or not the "
             "file that was saved. Use an earlier checkpoint."
         )
-    if hashlib.sha256(content).hexdigest() != manifest.sha256:
+    if hashlib.sha256(content).hexdigest() != stored.sha256:
         raise UserError(
             f"{path} is not the file that was saved: its digest differs from the manifest's. It is refused."
         )
     try:
-        return manifest, parse_tensors(content)
-    except (SafetensorError, ValueError, KeyError) as error:
+        return parse_tensors(content)
+    except (SafetensorError, ValueError, KeyError, TypeError) as error:
         raise UserError(
             f"{path} is not a safetensors file ({error}). wellposed reads no pickles and runs nothing it reads; "
             "the checkpoint is refused."
         ) from error
 
 
-def latest(folder: Path) -> Path:
-    """The newest checkpoint's manifest.
-
-    Raises:
-        UserError: if there is none.
-    """
-    manifests = sorted(folder.glob("step_*.json"))
-    if not manifests:
-        raise UserError(f"{folder} holds no checkpoint; the run ended before its first one. Train it again.")
-    return manifests[-1]
+def commit(run: Path, manifest: Manifest) -> None:
+    """Write a manifest, whose files all lie there: from now on this is the newest checkpoint."""
+    write_json(run / manifest.path, encode(manifest))
 
 
-def prune(folder: Path, keep: int) -> None:
-    """Delete all but the newest `keep` checkpoints, manifests first."""
-    for manifest in sorted(folder.glob("step_*.json"))[:-keep]:
-        manifest.unlink()
-        manifest.with_suffix(".safetensors").unlink(missing_ok=True)
+def manifests(run: Path) -> list[Path]:
+    """The manifests of a run, newest first."""
+    return sorted((run / CHECKPOINTS).glob("*_step_*.json"), reverse=True)
+
+
+def read_manifest(path: Path) -> Manifest:
+    """Read one manifest; raises UserError if it is not one."""
+    return decode(Manifest, read_json(path), str(path))
+
+
+def prune(run: Path) -> None:
+    """Delete what the newest checkpoints do not need: manifests first, then files that none of those kept names."""
+    needed: set[Path] = set()
+    for path in manifests(run)[:KEEP]:
+        manifest = read_manifest(path)
+        files = [manifest.state.file, *(part.stored.file for part in manifest.replay)]
+        needed |= {path, *(run / file for file in files)}
+    with explained(run, "tidy"):
+        there = [path for folder in (CHECKPOINTS, REPLAY) for path in (run / folder).iterdir()]
+        for path in sorted(there, key=lambda path: path.suffix != ".json"):
+            if path not in needed:
+                disk.remove(path)

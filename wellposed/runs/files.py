@@ -4,13 +4,15 @@ import errno
 import json
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from wellposed.errors import UserError
+from wellposed.runs import disk
 
 MAX_JSON_BYTES = 64 * 2**20  # nothing we write comes near; a larger file is not ours
+MAX_LINES_BYTES = 2**30
 
 
 @contextmanager
@@ -22,12 +24,14 @@ def explained(path: Path, doing: str) -> Iterator[None]:
         reason = error.strerror or str(error)
         raise UserError(
             f"Could not {doing} {path}: {reason}. What was recorded before is intact; make room or choose another "
-            "place, and run again."
+            "place, and run again (`wellposed resume RUN` goes on with a run)."
         ) from error
 
 
 def write_whole(path: Path, content: bytes) -> None:
     """Write `content` to `path` so that at any moment the file is the old one or the new one, never a part.
+
+    When it returns, the new one survives a loss of power.
 
     Raises:
         UserError: if the operating system refuses; nothing half-written stays behind.
@@ -35,13 +39,18 @@ def write_whole(path: Path, content: bytes) -> None:
     part = path.with_name(f".{path.name}.part")
     with explained(path, "write"):
         try:
-            with open(part, "wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(part, path)
-        finally:
-            part.unlink(missing_ok=True)
+            handle = disk.create(part)
+            try:
+                _write_all(handle, content)
+                disk.sync(handle)
+            finally:
+                os.close(handle)
+            disk.rename(part, path)
+            disk.sync_folder(path.parent)
+        except OSError:
+            with suppress(OSError):  # the disk that refused the file may refuse this too; the first reason counts
+                disk.remove(part)
+            raise
 
 
 def write_json(path: Path, data: Any) -> None:
@@ -59,13 +68,17 @@ def read_json(path: Path) -> Any:
 
 
 def read_bytes(path: Path, limit: int) -> bytes:
-    """A file's content, if it is at most `limit` bytes."""
+    """A file's content, if it is a plain file of at most `limit` bytes."""
     try:
-        if path.stat().st_size > limit:
-            raise UserError(f"{path} is larger than {limit} bytes, so it is no file of a run record.")
-        return path.read_bytes()
+        if not path.is_file():
+            raise UserError(f"Could not read {path}: there is no such file.")
+        with open(path, "rb") as file:
+            content = file.read(limit + 1) if os.fstat(file.fileno()).st_size <= limit else None
     except OSError as error:
         raise UserError(f"Could not read {path}: {error.strerror or error}.") from error
+    if content is None or len(content) > limit:  # it may have grown meanwhile
+        raise UserError(f"{path} is larger than {limit} bytes, which is more than it should hold.")
+    return content
 
 
 def parse_json(raw: bytes, where: str) -> Any:
@@ -83,26 +96,47 @@ class JsonLines:
     torn one at the very end, which `read_lines` leaves out.
     """
 
-    def __init__(self, path: Path):
-        self.path = path
+    def __init__(self, path: Path, keep: int = 0):
+        """Opens the file and cuts it to its first `keep` bytes: what a resumed run had durably written.
+
+        Raises:
+            UserError: if there is less than that to keep, or the operating system refuses.
+        """
+        self.path, self.size = path, keep
+        self.cut = 0  # rows, a torn one included, that stood after those kept
         with explained(path, "open"):
-            self._file = open(path, "ab", buffering=0)  # noqa: SIM115  (open as long as the run)
+            self._handle = disk.open_to_append(path)
+        try:
+            if (found := os.fstat(self._handle).st_size) < keep:
+                raise UserError(f"{path} has {found} bytes where the checkpoint counted {keep}: rows are missing.")
+            with explained(path, "cut"):
+                if found > keep:
+                    self.cut = os.pread(self._handle, found - keep, keep).rstrip(b"\n").count(b"\n") + 1
+                    disk.truncate(self._handle, keep)
+        except UserError:
+            self.close()
+            raise
 
     def append(self, row: dict[str, Any]) -> None:
         """Add one row. Raises UserError if the disk refuses it; the file then ends with the last whole row."""
         line = (json.dumps(row, allow_nan=False) + "\n").encode()
         with explained(self.path, "append to"):
-            end = self._file.seek(0, os.SEEK_END)
             try:
-                if self._file.write(line) != len(line):
-                    raise OSError(errno.ENOSPC, "only a part of the row was taken")
+                _write_all(self._handle, line)
             except OSError:
-                self._file.truncate(end)
+                with suppress(OSError):  # readers leave a torn row out, so this only tidies
+                    disk.truncate(self._handle, self.size)
                 raise
+        self.size += len(line)
+
+    def sync(self) -> None:
+        """Return when all rows would survive a loss of power."""
+        with explained(self.path, "write"):
+            disk.sync(self._handle)
 
     def close(self) -> None:
         """Close the file."""
-        self._file.close()
+        os.close(self._handle)
 
 
 def read_lines(path: Path) -> list[Any]:
@@ -111,5 +145,14 @@ def read_lines(path: Path) -> list[Any]:
     Raises:
         UserError: if a whole row is not JSON: then somebody else wrote it.
     """
-    lines = read_bytes(path, 2**30).split(b"\n")
+    lines = read_bytes(path, MAX_LINES_BYTES).split(b"\n")
     return [parse_json(line, f"{path}, line {i}") for i, line in enumerate(lines[:-1], 1)]
+
+
+def _write_all(handle: int, content: bytes) -> None:
+    """Write until all of it is taken; a system that takes nothing is out of room."""
+    rest = memoryview(content)
+    while rest:
+        if not (taken := disk.write(handle, rest)):
+            raise OSError(errno.ENOSPC, "only a part was taken")
+        rest = rest[taken:]

@@ -4,16 +4,16 @@ Records are validated when they are read. A missing or an unknown key is an erro
 refused, and a value never falls back to a default.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal, TypeVar
 
 from wellposed import config
 from wellposed.errors import UserError
 
-SCHEMA = 2  # 2: the kind of an episode's goal, and success by kind
+SCHEMA = 3  # 2: the kind of an episode's goal, and success by kind; 3: runs that go on after a death, warnings
 
 T = TypeVar("T")
-StopReason = Literal["solved", "budget", "interrupted"]
+StopReason = Literal["solved", "budget"]
 
 # The fields of EpisodeRow of which an evaluation reports means.
 MEANS = ("episode_return", "final_distance", "time_to_success", "action_change", "peak_action", "path_length")
@@ -123,6 +123,25 @@ class Summary:
 
 
 @dataclass(frozen=True)
+class Failure:
+    """Why a run was given up: the first number that was not finite. The checkpoints before it are kept."""
+
+    step: int
+    updates: int
+    quantity: str  # what blew up first: physics, an observation, a reward, a loss or a weight
+    detail: str  # one sentence, with the evidence
+
+
+@dataclass(frozen=True)
+class WarningRow:
+    """What the simulator complained of between two rows of metrics, over all training copies."""
+
+    step: int
+    kind: str  # MuJoCo's name for it, as in mjWARN_CONTACTFULL
+    count: int  # copies and steps in which it was raised
+
+
+@dataclass(frozen=True)
 class Verdict:
     """A finished run on held-out episodes, beside uniform random actions on the same episodes."""
 
@@ -131,6 +150,19 @@ class Verdict:
     trained: EvaluationRow
     random: EvaluationRow
     per_episode: list[EpisodeRow]  # of the trained policy
+
+
+@dataclass(frozen=True)
+class Resumption:
+    """A process that took a run up again after another had ended or died."""
+
+    step: int  # the environment step it went on from
+    command: list[str]
+    commit: str | None
+    dirty: bool | None
+    packages: dict[str, str]
+    cpu: str
+    started: str  # ISO 8601, UTC
 
 
 @dataclass(frozen=True)
@@ -152,6 +184,7 @@ class Provenance:
     wall_clock_seconds: float | None = None
     steps_per_second: float | None = None
     updates_per_second: float | None = None
+    resumed: list[Resumption] = field(default_factory=list)
 
 
 def encode(value: Any) -> dict[str, Any]:

@@ -2,44 +2,34 @@
 
 FetchReach-v4_sac_3f0c9d1be2a7_s0/
     config.json        the full resolved configuration and its hash
-    provenance.json    commit, versions, machine, timing
+    provenance.json    commit, versions, machine, timing, and each time it was resumed
     metrics.jsonl      training metrics, append-only
     evaluations.jsonl  evaluations summed up, append-only
     episodes.jsonl     every evaluation episode, append-only
-    checkpoints/       step_*.safetensors + step_*.json, the newest few
-    tensorboard/       the same scalars as events
+    warnings.jsonl     what the simulator complained of, append-only
+    checkpoints/       the newest two, each with a manifest (see `checkpoint`)
+    replay/            the episodes of the replay, in the parts in which they came
+    tensorboard/       the same scalars as events; made anew from the rows when a run is resumed
     summary.json       how the run ended; written last
+    failure.json       instead of a summary: what was not finite
     lock               held by the process that writes
+
+`RunWriter` (in `writer`) writes one, `RunReader` here reads one and trusts nothing in it.
 """
 
-import fcntl
 import os
 import re
-import socket
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from wellposed import config as configs
+from wellposed.arrays import Arrays, part_of
 from wellposed.errors import UserError
-from wellposed.runs import checkpoint
-from wellposed.runs.files import JsonLines, explained, read_json, read_lines, write_json
-from wellposed.runs.record import (
-    SCHEMA,
-    EpisodeRow,
-    EvaluationRow,
-    MetricsRow,
-    Provenance,
-    Summary,
-    check_schema,
-    decode,
-    encode,
-)
-from wellposed.runs.tensorboard import ScalarWriter
-
-KEEP_CHECKPOINTS = 2
+from wellposed.runs import checkpoint, lock
+from wellposed.runs.checkpoint import Manifest
+from wellposed.runs.files import read_json, read_lines
+from wellposed.runs.record import EvaluationRow, Failure, MetricsRow, Provenance, Summary, check_schema, decode
 
 
 def run_name(config: dict[str, Any]) -> str:
@@ -60,121 +50,20 @@ def require_free(runs_dir: Path, configs_: list[dict[str, Any]]) -> None:
         raise UserError(f"The same configuration and seed is asked for twice: {', '.join(twice)}.")
     for folder in (runs_dir / name for name in names):
         if (folder / "config.json").exists():
-            os.close(_acquire(folder / "lock"))  # another process may be writing it: that is another sentence
-            _refuse_existing(folder)
+            os.close(lock.acquire(folder / "lock"))  # another process may be writing it: that is another sentence
+            refuse_existing(folder)
 
 
-class RunWriter:
-    """A new run's directory, held by this process until `close`.
-
-    Args:
-        runs_dir: where run directories live; made if missing.
-        config: the full resolved configuration as JSON data, with keys env, algo and seed.
-        provenance: where the run comes from.
-
-    Raises:
-        UserError: if the directory holds a run already, or another process is writing it.
-    """
-
-    def __init__(self, runs_dir: Path, config: dict[str, Any], provenance: Provenance):
-        self.path, self.config, self.provenance = runs_dir / run_name(config), config, provenance
-        with explained(self.path, "create"):
-            (self.path / "checkpoints").mkdir(parents=True, exist_ok=True)
-        self._lock = _acquire(self.path / "lock")
-        try:
-            _refuse_existing(self.path)
-            shared = {"schema": SCHEMA, "hash": configs.content_hash(config), "config": config}
-            write_json(self.path / "provenance.json", encode(provenance))
-            write_json(self.path / "config.json", shared)
-            self._metrics = JsonLines(self.path / "metrics.jsonl")
-            self._evaluations = JsonLines(self.path / "evaluations.jsonl")
-            self._episodes = JsonLines(self.path / "episodes.jsonl")
-            self._scalars = ScalarWriter(self.path / "tensorboard")
-        except BaseException:
-            os.close(self._lock)
-            raise
-
-    def log_metrics(self, row: MetricsRow) -> None:
-        """Append a row of training metrics."""
-        self._metrics.append(encode(row))
-        self._scalars.add(row.metrics, row.step)
-
-    def log_evaluation(self, row: EvaluationRow, episodes: list[EpisodeRow]) -> None:
-        """Append an evaluation and its episodes."""
-        for episode in episodes:
-            self._episodes.append({"step": row.step} | encode(episode))
-        self._evaluations.append(encode(row))
-        self._scalars.add({"eval/success_rate": row.success_rate}, row.step)
-
-    def save_checkpoint(self, arrays: dict[str, np.ndarray], step: int, updates: int) -> None:
-        """Save the agent; only the newest few checkpoints are kept."""
-        folder, config = self.path / "checkpoints", self.config
-        config_hash = configs.content_hash(config)
-        names = {"env": config["env"], "algo": config["algo"], "config_hash": config_hash}
-        checkpoint.save(folder, arrays, step=step, updates=updates, **names)
-        checkpoint.prune(folder, KEEP_CHECKPOINTS)
-
-    def finish(self, summary: Summary) -> None:
-        """Write how the run ended; after this it is finished."""
-        timing = {
-            "wall_clock_seconds": summary.seconds + summary.evaluation_seconds,
-            "steps_per_second": summary.steps_per_second,
-            "updates_per_second": summary.updates_per_second,
-        }
-        write_json(self.path / "provenance.json", encode(replace(self.provenance, **timing)))
-        write_json(self.path / "summary.json", encode(summary))
-
-    def close(self) -> None:
-        """Close all files and let go of the lock."""
-        try:
-            for file in (self._metrics, self._evaluations, self._episodes, self._scalars):
-                file.close()
-        finally:
-            os.close(self._lock)
-
-    def __enter__(self) -> "RunWriter":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-
-def _refuse_existing(path: Path) -> None:
+def refuse_existing(path: Path) -> None:
     """Raises UserError if the directory holds a run."""
     if not (path / "config.json").exists():
         return
-    state = "a finished run" if (path / "summary.json").exists() else "an interrupted run"
+    status = RunReader(path).status
+    advice = f", or go on with it: `wellposed resume {path}`" if status == "interrupted" else ""
     raise UserError(
-        f"{path} holds {state} of exactly this configuration and seed, and two runs are never mixed. "
-        "Choose another --seed or --runs-dir, or move that directory away."
+        f"{path} holds {'an' if status == 'interrupted' else 'a'} {status} run of exactly this configuration and seed, "
+        f"and two runs are never mixed. Choose another --seed or --runs-dir, or move that directory away{advice}."
     )
-
-
-def _acquire(path: Path) -> int:
-    """Take the lock file; the operating system lets go of it when the process dies, however it dies.
-
-    Raises:
-        UserError: naming process and host, if another process holds it.
-    """
-    with explained(path, "lock"):
-        handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
-        if not _try_lock(handle):
-            owner = os.pread(handle, 200, 0).decode(errors="replace").strip() or "another process"
-            os.close(handle)
-            raise UserError(
-                f"{path.parent} is being written by {owner}. Wait for it to end, or choose another --runs-dir."
-            )
-        os.ftruncate(handle, 0)
-        os.pwrite(handle, f"process {os.getpid()} on {socket.gethostname()}".encode(), 0)
-    return handle
-
-
-def _try_lock(handle: int) -> bool:
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
 
 
 @dataclass(frozen=True)
@@ -196,7 +85,8 @@ class RunReader:
             raise UserError(f"{where} does not have the keys schema, hash and config. It was edited by hand.")
         check_schema(data, str(where))
         config = data["config"]
-        if not isinstance(config, dict) or not {"env", "algo", "seed"} <= config.keys():
+        kinds = {"env": str, "algo": str, "seed": int}
+        if not isinstance(config, dict) or any(type(config.get(name)) is not kind for name, kind in kinds.items()):
             raise UserError(f"{where} lacks env, algo or seed. It was edited by hand.")
         if (
             not _hashable(config)
@@ -220,6 +110,11 @@ class RunReader:
         return self._read(Summary, "summary.json") if (self.path / "summary.json").exists() else None
 
     @property
+    def failure(self) -> Failure | None:
+        """What was not finite; None in a run that did not diverge."""
+        return self._read(Failure, "failure.json") if (self.path / "failure.json").exists() else None
+
+    @property
     def metrics(self) -> list[MetricsRow]:
         """Training metrics so far."""
         return self._rows(MetricsRow, "metrics.jsonl")
@@ -231,24 +126,33 @@ class RunReader:
 
     @property
     def status(self) -> str:
-        """One of finished, running and interrupted (by hand, or by the death of its process)."""
-        if (summary := self.summary) is not None:
-            return "interrupted" if summary.stop_reason == "interrupted" else "finished"
-        if not (self.path / "lock").exists():
-            return "interrupted"
-        handle = os.open(self.path / "lock", os.O_RDONLY)
-        try:
-            return "interrupted" if _try_lock(handle) else "running"
-        finally:
-            os.close(handle)
+        """One of finished, diverged, running and interrupted (by hand, or by the death of its process)."""
+        if (self.path / "summary.json").exists():
+            return "finished"
+        if (self.path / "failure.json").exists():
+            return "diverged"
+        return "running" if lock.is_held(self.path / "lock") else "interrupted"
 
-    def load_checkpoint(self) -> tuple[checkpoint.Manifest, dict[str, np.ndarray]]:
-        """The newest checkpoint, checked to be one of this run's configuration."""
-        path = checkpoint.latest(self.path / "checkpoints")
-        manifest, arrays = checkpoint.load(path)
+    def load_checkpoint(self) -> tuple[Manifest, Arrays]:
+        """The newest checkpoint's manifest and its agent, checked to be of this run's configuration.
+
+        Raises:
+            UserError: if there is none, or it is damaged or of another configuration.
+        """
+        found = checkpoint.manifests(self.path)
+        if not found:
+            raise UserError(
+                f"{self.path} holds no checkpoint; the run ended before the first. `wellposed resume` begins it anew."
+            )
+        manifest, state = self.load_state(found[0])
+        return manifest, part_of(state, "agent")
+
+    def load_state(self, path: Path) -> tuple[Manifest, Arrays]:
+        """A manifest and all arrays of its state, checked to be of this run's configuration."""
+        manifest = checkpoint.read_manifest(path)
         if manifest.config_hash != configs.content_hash(self.config):
             raise UserError(f"{path} belongs to another configuration than {self.path}; it is refused.")
-        return manifest, arrays
+        return manifest, checkpoint.load(self.path, manifest.state)
 
     def _read(self, kind: type, name: str) -> Any:
         return decode(kind, read_json(self.path / name), str(self.path / name))

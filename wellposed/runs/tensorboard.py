@@ -10,6 +10,7 @@ from tensorboard.compat.proto.event_pb2 import Event
 from tensorboard.compat.proto.summary_pb2 import Summary
 from tensorboard.summary.writer.event_file_writer import EventFileWriter
 
+from wellposed.runs import disk
 from wellposed.runs.files import explained
 
 
@@ -17,9 +18,11 @@ class ScalarWriter:
     """Writes named scalars into one event file of `folder`."""
 
     def __init__(self, folder: Path):
-        """`folder` is made if it is missing."""
+        """`folder` is made if it is missing, and emptied of events: the record's rows are what counts."""
         self._folder = folder
         with explained(folder, "create"):
+            for old in folder.glob("events.*"):
+                disk.remove(old)
             self._writer = EventFileWriter(str(folder))
 
     def add(self, scalars: dict[str, float], step: int) -> None:

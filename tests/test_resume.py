@@ -1,0 +1,174 @@
+"""A run that is stopped at any moment and taken up again ends as the one that was never stopped, bit for bit."""
+
+import os
+import signal
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.records import unequal
+from wellposed.agents import SACConfig
+from wellposed.agents.sac import SAC
+from wellposed.envs.fetch_vec import FetchVecEnv
+from wellposed.errors import UserError
+from wellposed.recipe import RunConfig
+from wellposed.replay import ReplayConfig
+from wellposed.runs.store import RunReader
+from wellposed.training import resume, train, train_side_by_side
+
+SMALL = SACConfig(hidden=(16, 16), batch_size=32)
+TINY = RunConfig(
+    env="FetchReach-v4", total_steps=800, num_envs=4, random_steps=200, eval_every=300, eval_episodes=4,
+    updates_per_call=4, agent=SMALL,
+)  # fmt: skip
+CASES = {
+    "Reach": TINY,
+    "Push, one call a step": replace(TINY, env="FetchPush-v4", num_envs=3, updates_per_step=2.0),
+    "a replay that wraps": replace(TINY, replay=ReplayConfig(capacity=330), total_steps=1600),
+    "PickAndPlace, temperature learnt": replace(
+        TINY, env="FetchPickAndPlace-v4", agent=replace(SMALL, learn_temperature=True)
+    ),
+    "until solved": replace(TINY, until_success=0.0, total_steps=10_000),
+    "a maze of Gymnasium": replace(TINY, env="PointMaze_UMaze-v3", num_envs=2, total_steps=1000, random_steps=620),
+}
+
+
+class Stop:
+    """Sends Ctrl-C to ourselves at the `at`-th call of `method`."""
+
+    def __init__(self, monkeypatch, owner: type, method: str, at: int):
+        self.calls, self.at, original = 0, at, getattr(owner, method)
+
+        def counted(instance, *args, **kwargs):
+            self.calls += 1
+            if self.calls == self.at:
+                os.kill(os.getpid(), signal.SIGINT)
+            return original(instance, *args, **kwargs)
+
+        monkeypatch.setattr(owner, method, counted)
+
+
+def until_done(path: Path, threads: int = 2) -> Path:
+    for _ in range(100):
+        [(path, summary)] = resume([path], threads=threads, quiet=True)
+        if summary is not None:
+            return path
+    raise AssertionError("100 resumptions and no end")
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory):
+    """Every case, trained without a break; made when it is first asked for."""
+    folder, found = tmp_path_factory.mktemp("undisturbed"), {}
+
+    def get(name: str) -> Path:
+        if name not in found:
+            found[name] = train(CASES[name], folder, quiet=True)[0]
+        return found[name]
+
+    return get
+
+
+@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize(("method", "at"), [("update", 1), ("update", 17), ("act", 60), ("act", 290)])
+def test_a_run_that_is_interrupted_ends_as_if_it_had_not_been(tmp_path, monkeypatch, undisturbed, name, method, at):
+    stop = Stop(monkeypatch, SAC, method, at)
+    [(path, summary)] = train_side_by_side([CASES[name]], tmp_path, quiet=True)
+    if summary is None:  # else the run was over before
+        assert RunReader(path).status == "interrupted"
+        until_done(path)
+        assert len(RunReader(path).provenance.resumed) == 1
+    assert stop.calls >= at or summary is not None
+    assert unequal(path, undisturbed(name)) == set()
+
+
+def test_a_run_that_is_interrupted_at_every_turn_ends_as_if_it_had_not_been(tmp_path, monkeypatch, undisturbed):
+    """Every third call of the environments, which falls into collecting, updating and evaluating."""
+    original, calls = FetchVecEnv.step, [0]
+
+    def step(self, actions):
+        calls[0] += 1
+        if calls[0] % 30 == 0:
+            os.kill(os.getpid(), signal.SIGINT)
+        return original(self, actions)
+
+    monkeypatch.setattr(FetchVecEnv, "step", step)
+    [(path, summary)] = train_side_by_side([CASES["Reach"]], tmp_path, quiet=True)
+    assert summary is None
+    until_done(path)
+    assert len(RunReader(path).provenance.resumed) > 5
+    assert unequal(path, undisturbed("Reach")) == set()
+
+
+def test_several_seeds_are_taken_up_side_by_side(tmp_path, monkeypatch):
+    configs = [replace(TINY, seed=seed) for seed in (0, 1, 2)]
+    alone = [train(config, tmp_path / "alone", quiet=True)[0] for config in configs]
+    Stop(monkeypatch, SAC, "update", 9)
+    stopped = list(train_side_by_side(configs, tmp_path / "together", quiet=True))
+    assert [summary for _, summary in stopped] == [None, None]  # the third was not begun
+    paths = [path for path, _ in resume([path for path, _ in stopped], quiet=True)]
+    assert [unequal(*pair) for pair in zip(paths, alone, strict=False)] == [set(), set()]
+
+
+def test_the_comparison_would_see_a_difference(undisturbed, tmp_path):
+    other = train(replace(TINY, seed=1), tmp_path, quiet=True)[0]
+    found = unequal(other, undisturbed("Reach"))
+    assert {"config", "metrics metrics train/critic_loss", "agent/learner.nets.actor.weights[0]"} <= found
+    assert {"loop/env/physics", "replay rows", "loop/streams/replay", "agent/obs_stats.mean"} <= found
+
+
+def test_a_finished_run_is_not_taken_up(undisturbed):
+    with pytest.raises(UserError, match=r"is finished\. There is nothing left to train"):
+        list(resume([undisturbed("Reach")], quiet=True))
+
+
+def test_a_run_without_a_checkpoint_begins_anew(tmp_path, monkeypatch, undisturbed):
+    def die(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("wellposed.loop.Training.evaluate", die)
+        with pytest.raises(KeyboardInterrupt):
+            train(TINY, tmp_path, quiet=True)
+    (path,) = tmp_path.iterdir()
+    assert not list((path / "checkpoints").iterdir())
+    assert unequal(until_done(path), undisturbed("Reach")) == set()
+
+
+@pytest.mark.parametrize("damage", ["manifest", "state", "replay"])
+def test_a_damaged_checkpoint_is_named_and_the_one_before_counts(tmp_path, monkeypatch, capsys, undisturbed, damage):
+    Stop(monkeypatch, SAC, "update", 60)
+    [(path, _)] = train_side_by_side([TINY], tmp_path, quiet=True)
+    newest = sorted((path / "checkpoints").glob("*.json"))[-1]
+    part = sorted((path / "replay").iterdir())[-1]
+    file = {"manifest": newest, "state": newest.with_suffix(".safetensors"), "replay": part}[damage]
+    file.write_bytes(file.read_bytes()[:-3])
+    list(resume([path]))
+    assert str(file.name) in capsys.readouterr().err
+    assert unequal(path, undisturbed("Reach")) == set()
+
+
+def test_what_is_resumed_says_so_in_its_record(tmp_path, monkeypatch, capsys):
+    Stop(monkeypatch, SAC, "update", 60)
+    [(path, _)] = train_side_by_side([TINY], tmp_path, quiet=True)
+    list(resume([path]))
+    [again] = RunReader(path).provenance.resumed
+    assert f"Goes on from step {again.step:,}; no row was lost." in capsys.readouterr().err.replace("\n", " ")
+    assert again.packages == RunReader(path).provenance.packages
+
+
+def test_an_environment_that_remembers_more_than_its_seed_is_found_out():
+    """A stale quantity that leaks from one episode into the next: to play an episode again leads elsewhere."""
+    from wellposed.envs.gym import GymGoalVecEnv
+
+    env = GymGoalVecEnv("PointMaze_UMaze-v3", 1)
+    env.reset(seed=3)
+    for _ in range(5):
+        env.step(np.ones((1, 2), np.float32))
+    state = env.get_state()
+    assert np.array_equal(env.set_state(state)["observation"], state["observation"])
+    env._copies[0].unwrapped.point_env.model.body_mass[:] *= 2  # type: ignore[attr-defined]
+    with pytest.raises(UserError, match="carries something over"):
+        env.set_state(state)

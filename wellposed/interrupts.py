@@ -1,0 +1,57 @@
+"""The clock of a run, and how it is stopped from outside."""
+
+import signal
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+
+class Stopwatch:
+    """Seconds of training, and of evaluation apart; a resumed run's go on from those before."""
+
+    def __init__(self, seconds: float = 0.0, paused: float = 0.0):
+        self.paused = paused  # seconds spent inside `pause`
+        self._start = time.perf_counter() - seconds - paused
+
+    @property
+    def seconds(self) -> float:
+        """Training time so far: everything since the start but what `pause` held."""
+        return time.perf_counter() - self._start - self.paused
+
+    @contextmanager
+    def pause(self) -> Iterator[None]:
+        """Time inside does not count as training."""
+        began = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.paused += time.perf_counter() - began
+
+
+@contextmanager
+def interruptible() -> Iterator[list[int]]:
+    """Inside, the first Ctrl-C or SIGTERM only fills the list, so that loops end cleanly; a second one raises.
+
+    Raises:
+        KeyboardInterrupt: at the second signal.
+    """
+    caught: list[int] = []
+
+    def handle(number: int, _frame: Any) -> None:
+        if caught:
+            raise KeyboardInterrupt
+        caught.append(number)
+        print("Stopping at the next update; once more to stop at once.", file=sys.stderr, flush=True)
+
+    if threading.current_thread() is not threading.main_thread():
+        yield caught  # signals are the main thread's
+        return
+    before = {s: signal.signal(s, handle) for s in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield caught
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,88 @@
+"""A training run as data: its configuration in full, the default recipe of an environment, and reading one back."""
+
+import math
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import tyro
+
+from wellposed import config as configs
+from wellposed import envs
+from wellposed.agents import ALGORITHMS, SACConfig
+from wellposed.errors import UserError, require
+from wellposed.replay import ReplayConfig
+from wellposed.runs.store import RunReader
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """One training run, in full. Everything that can change its result is here; threads cannot."""
+
+    env: tyro.conf.Positional[str]
+    """Environment id; `wellposed envs` lists them."""
+    algo: str = "sac"
+    """Algorithm."""
+    seed: int = 0
+    """Seed of every random stream of the run."""
+    total_steps: int = 20_000
+    """Budget in environment steps, summed over all copies."""
+    until_success: float | None = None
+    """Stop early once two evaluations in a row reach this success rate (0 to 1)."""
+    num_envs: int = 16
+    """Environment copies."""
+    updates_per_step: float = 0.5
+    """Gradient updates per environment step, counted from the first step: what random steps skip is caught up."""
+    updates_per_call: int = 8
+    """Gradient updates scanned in one compiled call, which runs beside the next step of the environments."""
+    random_steps: int = 800
+    """Environment steps of uniform actions before the policy takes over."""
+    random_share: float = 0.2
+    """Share of uniform actions afterwards. Source: HER, appendix A (0.3 there)."""
+    eval_every: int = 800
+    """Environment steps between evaluations."""
+    eval_episodes: int = 50
+    """Episodes of each evaluation."""
+    agent: SACConfig = field(default_factory=SACConfig)
+    """The algorithm's settings."""
+    replay: ReplayConfig = field(default_factory=ReplayConfig)
+    """Replay and hindsight."""
+
+    def __post_init__(self) -> None:
+        positive = ("total_steps", "num_envs", "eval_every", "eval_episodes", "updates_per_step", "updates_per_call")
+        for name in positive:
+            require(0 < getattr(self, name) < math.inf, name, "must be greater than 0", getattr(self, name))
+        for name in ("seed", "random_steps"):
+            require(getattr(self, name) >= 0, name, "must not be negative", getattr(self, name))
+        require(0 <= self.random_share <= 1, "random_share", "is a share between 0 and 1", self.random_share)
+        until = self.until_success
+        require(until is None or 0 <= until <= 1, "until_success", "is a share between 0 and 1", until)
+        require(self.algo in ALGORITHMS, "algo", f"must be one of {', '.join(ALGORITHMS)}", self.algo)
+
+
+def default_config(env_id: str) -> RunConfig:
+    """The default recipe for an environment. Tasks differ in budget and in how often they are evaluated, and in what
+    their entry in the registry says; where the reward is not -1/0 the bound on targets is off.
+
+    Raises:
+        UserError: if there is no such environment.
+    """
+    entry = envs.find(env_id)
+    every = max(800, entry.budget // 25)
+    agent = SACConfig(bound_targets="sparse" in entry.tags)
+    return configs.override(RunConfig(env_id, total_steps=entry.budget, eval_every=every, agent=agent), entry.settings)
+
+
+def stored_config(path: Path) -> RunConfig:
+    """The configuration of a recorded run.
+
+    Raises:
+        UserError: if the record is damaged, another version's, or names something to import.
+    """
+    data, where = RunReader(path).config, path / "config.json"
+    try:
+        config = configs.from_dict(RunConfig, data, str(where))
+    except ValueError as error:
+        raise UserError(f"{error}. The run was made by another version of wellposed.") from error
+    if ":" in config.env:  # "module:Id" imports the module, and a record must not decide what is executed
+        raise UserError(f"{path} names the environment {config.env!r}, which would import a module. It is refused.")
+    return config

@@ -1,0 +1,112 @@
+"""Is it true? A record, trained again from its own provenance, and held against what it says.
+
+What can be promised depends on what is equal:
+
+    same code, packages and kind of processor    bit-identical, or the first step and quantity that differ
+    anything else                                the last digits of sums differ, and training amplifies them: what is
+                                                 compared is the success at the end, within its intervals
+"""
+
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from wellposed.errors import UserError
+from wellposed.recipe import stored_config
+from wellposed.runs.compare import differences
+from wellposed.runs.record import EvaluationRow, Provenance
+from wellposed.runs.store import RunReader
+from wellposed.stats import describe_rate
+from wellposed.training import train
+
+Finding = Literal["bit-identical", "differs", "within tolerance", "outside tolerance"]
+
+
+@dataclass(frozen=True)
+class Reproduction:
+    """What came of training a record again."""
+
+    finding: Finding
+    changed: list[str]  # what is not as it was: packages, Python, commit, processor, devices
+    first_difference: str | None  # step and quantity; null if there is none
+    success: tuple[float, float]  # at the last evaluation: recorded, and now
+    sentence: str
+
+    @property
+    def holds(self) -> bool:
+        """Whether the record stands."""
+        return self.finding in ("bit-identical", "within tolerance")
+
+
+def reproduce(path: Path, *, threads: int = 2, quiet: bool = False) -> Reproduction:
+    """Train a finished run again, in a directory of its own that is removed afterwards, and compare.
+
+    Args:
+        path: the run's directory; it is only read.
+        threads: native threads for physics; results do not depend on it.
+        quiet: no progress bar and no line per evaluation.
+
+    Raises:
+        UserError: if the run is not finished, damaged, or of another version's configuration.
+        KeyboardInterrupt: after Ctrl-C.
+    """
+    recorded = RunReader(path)
+    if recorded.summary is None:
+        raise UserError(
+            f"{path} is {recorded.status}; only a finished run can be reproduced. `wellposed resume` first."
+        )
+    config = stored_config(path)
+    with tempfile.TemporaryDirectory() as folder:
+        again = RunReader(train(config, folder, threads=threads, quiet=quiet)[0])
+        found = differences(recorded, again)
+        changed = changes(recorded.provenance, again.provenance)
+        ends = recorded.evaluations[-1], again.evaluations[-1]
+    return judge(changed, str(found[0]) if found else None, *ends)
+
+
+def changes(then: Provenance, now: Provenance) -> list[str]:
+    """What differs in where two runs come from, as far as numbers may depend on it.
+
+    A record that was resumed holds the packages of every process that wrote it; all of them count.
+    """
+    packages = [then.packages, *(again.packages for again in then.resumed)]
+    commits = {then.commit, *(again.commit for again in then.resumed)}
+    found = [
+        f"{name} {version} -> {now.packages.get(name)}"
+        for name, version in sorted({item for versions in packages for item in versions.items()})
+        if now.packages.get(name) != version
+    ]
+    found += [
+        f"{what} {was} -> {now_is}"
+        for what, was, now_is in (
+            ("Python", then.python, now.python),
+            ("processor", then.cpu, now.cpu),
+            ("devices", then.devices, now.devices),
+        )
+        if was != now_is
+    ]
+    if commits != {now.commit} or then.dirty or now.dirty:
+        found.append(f"wellposed's own code {_code(then)} -> {_code(now)}")
+    return found
+
+
+def judge(changed: list[str], difference: str | None, then: EvaluationRow, now: EvaluationRow) -> Reproduction:
+    """The finding: bits where nothing but the time has changed, intervals of the final success elsewhere."""
+    rates = then.success_rate, now.success_rate
+    said = " and ".join(describe_rate(row.success_rate, row.success_ci95) for row in (then, now))
+    if difference is None:
+        return Reproduction("bit-identical", changed, None, rates, "Bit-identical: every row, weight and stream.")
+    if not changed:
+        sentence = f"Not reproduced, although nothing has changed: {difference}."
+        return Reproduction("differs", changed, difference, rates, sentence)
+    overlap = then.success_ci95[0] <= now.success_ci95[1] and now.success_ci95[0] <= then.success_ci95[1]
+    sentence = (
+        f"Other versions or another machine ({'; '.join(changed)}), so bits may differ, and do from {difference}. "
+        f"Success at the end, recorded and now: {said}; the intervals {'overlap' if overlap else 'do not overlap'}."
+    )
+    return Reproduction("within tolerance" if overlap else "outside tolerance", changed, difference, rates, sentence)
+
+
+def _code(origin: Provenance) -> str:
+    return f"{(origin.commit or 'unknown')[:9]}{', changed' if origin.dirty else ''}"

@@ -1,0 +1,103 @@
+"""Two records of the same run side by side: everything must be equal but the seconds, bit for bit."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import zip_longest
+from typing import Any
+
+import numpy as np
+
+from wellposed.arrays import Arrays
+from wellposed.runs import checkpoint
+from wellposed.runs.files import read_lines
+from wellposed.runs.record import encode
+from wellposed.runs.store import RunReader
+
+TIMING = frozenset(
+    {"seconds", "evaluation_seconds", "steps_per_second", "updates_per_second"}
+    | {"time/steps_per_second", "time/updates_per_second"}
+)
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A quantity that differs between two records, at an environment step."""
+
+    step: int
+    quantity: str
+    one: Any
+    other: Any
+
+    def __str__(self) -> str:
+        return f"step {self.step:,}: {self.quantity} is {_short(self.one)} in one and {_short(self.other)} in the other"
+
+
+def differences(one: RunReader, other: RunReader) -> list[Difference]:
+    """All that differs between two finished records, the earliest step first; seconds do not count.
+
+    Compared are every row of metrics, evaluations, episodes and warnings, the summary, and from the newest checkpoint
+    weights, optimisers, statistics, random streams, environments and the content of the replay.
+
+    Raises:
+        UserError: if one of the records is damaged.
+    """
+    found = [d for name in checkpoint.LINES for d in _rows(name, one, other)]
+    ends = [reader.load_state(checkpoint.manifests(reader.path)[0]) for reader in (one, other)]
+    step = ends[0][0].step
+    found += _values(step, "", *({"step": m.step, "updates": m.updates} for m, _ in ends))
+    found += _values(
+        step, "", *(state | _replay(r, m, state) for r, (m, state) in zip((one, other), ends, strict=True))
+    )
+    found += _values(step, "summary", *(_timeless(_plain(reader.summary)) for reader in (one, other)))
+    return sorted(found, key=lambda difference: difference.step)
+
+
+def _rows(name: str, one: RunReader, other: RunReader) -> Iterator[Difference]:
+    """Differences between the rows of one append-only file."""
+    pairs = zip_longest(*(read_lines(reader.path / f"{name}.jsonl") for reader in (one, other)))
+    for first, second in pairs:
+        if first is None or second is None:
+            yield Difference((first or second)["step"], f"{name} (a row)", first is not None, second is not None)
+        else:
+            yield from _values(first["step"], name, _timeless(first), _timeless(second))
+
+
+def _values(step: int, name: str, one: Any, other: Any) -> Iterator[Difference]:
+    """Differences between two values, down to the leaves of dictionaries."""
+    if isinstance(one, dict) and isinstance(other, dict):
+        for key in sorted(one.keys() | other.keys()):
+            yield from _values(step, f"{name} {key}".strip(), one.get(key), other.get(key))
+    elif isinstance(one, np.ndarray) and isinstance(other, np.ndarray):
+        if one.dtype != other.dtype or one.shape != other.shape or one.tobytes() != other.tobytes():
+            yield Difference(step, name, one, other)
+    elif one != other:
+        yield Difference(step, name, one, other)
+
+
+def _replay(reader: RunReader, manifest: checkpoint.Manifest, state: Arrays) -> Arrays:
+    """The rows that the replay holds, oldest first, however they are cut into parts."""
+    parts = [(part.first, checkpoint.load(reader.path, part.stored)) for part in manifest.replay]
+    if not parts:
+        return {}
+    begin = parts[0][0]
+    oldest, end = (int(bound) - begin for bound in state["loop/replay/held"])
+    return {f"replay {name}": np.concatenate([arrays[name] for _, arrays in parts])[oldest:end] for name in parts[0][1]}
+
+
+def _timeless(value: Any) -> Any:
+    """A row without what a clock has told."""
+    if isinstance(value, dict):
+        return {key: _timeless(item) for key, item in value.items() if key not in TIMING}
+    return [_timeless(item) for item in value] if isinstance(value, list) else value
+
+
+def _plain(value: Any) -> Any:
+    return None if value is None else encode(value)
+
+
+def _short(value: Any) -> str:
+    """A value in few characters: an array by its kind and its first number."""
+    if isinstance(value, np.ndarray):
+        first = value.reshape(-1)[:1].tolist()
+        return f"{value.dtype}{list(value.shape)} beginning {first}"
+    return repr(value)

@@ -1,0 +1,62 @@
+"""One process writes a run. The lock names its owner, and goes when the owner dies, however it dies."""
+
+import fcntl
+import os
+import socket
+import time
+from pathlib import Path
+
+from wellposed.errors import UserError
+from wellposed.runs import disk
+from wellposed.runs.files import explained
+
+PATIENCE = 0.5  # seconds; somebody who only looks holds the lock for microseconds
+
+
+def acquire(path: Path) -> int:
+    """Take a lock file, whose handle is to be closed to let go of it.
+
+    Raises:
+        UserError: naming process and host, if another process (or another run of this one) holds it.
+    """
+    with explained(path, "lock"):
+        handle = disk.open_to_append(path)
+    deadline = time.monotonic() + PATIENCE
+    while not _try(handle, fcntl.LOCK_EX):
+        if time.monotonic() > deadline:
+            owner = os.pread(handle, 200, 0).decode(errors="replace").strip() or "another process"
+            os.close(handle)
+            raise UserError(
+                f"{path.parent} is being written by {owner}. Wait for it to end, or choose another --runs-dir."
+            )
+        time.sleep(0.01)
+    try:
+        with explained(path, "lock"):
+            disk.truncate(handle, 0)
+            disk.write(handle, f"process {os.getpid()} on {socket.gethostname()}".encode())
+    except UserError:
+        os.close(handle)
+        raise
+    return handle
+
+
+def is_held(path: Path) -> bool:
+    """Whether a living process holds the lock. Looking takes it for a moment, shared with others who look."""
+    try:
+        handle = os.open(path, os.O_RDONLY)
+    except FileNotFoundError:
+        return False
+    except OSError as error:
+        raise UserError(f"Could not read {path}: {error.strerror or error}.") from error
+    try:
+        return not _try(handle, fcntl.LOCK_SH)
+    finally:
+        os.close(handle)
+
+
+def _try(handle: int, kind: int) -> bool:
+    try:
+        fcntl.flock(handle, kind | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
