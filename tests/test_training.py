@@ -79,7 +79,7 @@ def test_after_an_interruption_no_further_run_is_begun(tmp_path):
 
     threading.Thread(target=interrupt_once_it_trains, daemon=True).start()
     found = list(train_side_by_side(runs, tmp_path, threads=1, quiet=True))
-    assert [summary.stop_reason for _, summary in found] == ["interrupted"]
+    assert [summary for _, summary in found] == [None]
     assert len(list(tmp_path.iterdir())) == 1
 
 
@@ -139,13 +139,15 @@ def test_an_interrupted_run_is_saved_and_says_so(tmp_path):
         while not list(tmp_path.glob("*/checkpoints/*.json")):  # the evaluation at step 0 is over
             time.sleep(0.05)
         time.sleep(1.0)
-        os.kill(os.getpid(), signal.SIGINT)
+        os.kill(os.getpid(), signal.SIGTERM)
 
     threading.Thread(target=interrupt_once_it_trains, daemon=True).start()
-    path, summary = train(replace(TINY, total_steps=10**7, eval_every=10**6), tmp_path, quiet=True)
-    assert summary.stop_reason == "interrupted"
-    assert RunReader(path).load_checkpoint()[0].step == summary.step
+    with pytest.raises(KeyboardInterrupt):
+        train(replace(TINY, total_steps=10**7, eval_every=10**6), tmp_path, quiet=True)
+    (path,) = tmp_path.iterdir()
+    assert RunReader(path).load_checkpoint()[0].step > 200
     assert RunReader(path).status == "interrupted"
+    assert RunReader(path).summary is None
 
 
 def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_the_record(tmp_path):
@@ -153,8 +155,11 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_the_record(tmp_path):
     with pytest.raises(UserError, match=r"diverged: .*not finite at update"):
         train(config, tmp_path, quiet=True)
     (path,) = tmp_path.iterdir()
-    assert RunReader(path).status == "interrupted"
-    assert RunReader(path).evaluations[0].step == 0
+    reader = RunReader(path)
+    assert reader.status == "diverged"
+    assert reader.failure is not None
+    assert (reader.failure.quantity, reader.evaluations[0].step) == ("loss", 0)
+    assert all(np.isfinite(array).all() for array in reader.load_checkpoint()[1].values())
 
 
 def test_the_record_holds_what_it_promises(tmp_path):

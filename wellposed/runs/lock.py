@@ -34,7 +34,7 @@ def acquire(path: Path) -> int:
         with explained(path, "lock"):
             disk.truncate(handle, 0)
             disk.write(handle, f"process {os.getpid()} on {socket.gethostname()}".encode())
-    except UserError:
+    except BaseException:
         os.close(handle)
         raise
     return handle

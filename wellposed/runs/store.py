@@ -55,13 +55,14 @@ def require_free(runs_dir: Path, configs_: list[dict[str, Any]]) -> None:
 
 
 def refuse_existing(path: Path) -> None:
-    """Raises UserError if the directory holds a run."""
+    """Raises UserError if the directory, whose lock the caller has, holds a run."""
     if not (path / "config.json").exists():
         return
     status = RunReader(path).status
-    advice = f", or go on with it: `wellposed resume {path}`" if status == "interrupted" else ""
+    open_end = status not in ("finished", "diverged")
+    advice = f", or go on with it: `wellposed resume {path}`" if open_end else ""
     raise UserError(
-        f"{path} holds {'an' if status == 'interrupted' else 'a'} {status} run of exactly this configuration and seed, "
+        f"{path} holds {'an interrupted' if open_end else f'a {status}'} run of exactly this configuration and seed, "
         f"and two runs are never mixed. Choose another --seed or --runs-dir, or move that directory away{advice}."
     )
 

@@ -6,6 +6,7 @@ counts; whoever resumes cuts the rows to the lengths that its manifest names, an
 """
 
 import os
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -158,22 +159,20 @@ class RunWriter:
             with explained(self.path / folder, "create"):
                 disk.make_folder(self.path / folder)
         checkpoint.prune(self.path)
-        self._lines: dict[str, JsonLines] = {}
-        try:
-            for name in LINES:
-                self._lines[name] = JsonLines(self.path / f"{name}.jsonl", keep[name])
-            self._scalars = ScalarWriter(self.path / "tensorboard")
-        except BaseException:
-            for file in self._lines.values():
-                file.close()
-            raise
-        if restored:
-            reader = RunReader(self.path)
-            self.restored = replace(restored, evaluations=reader.evaluations)
-            for row in reader.metrics:
-                self._scalars.add(row.metrics, row.step)
-            for row in self.restored.evaluations:
-                self._scalars.add({"eval/success_rate": row.success_rate}, row.step)
+        with ExitStack() as opened:  # whatever fails here, what was opened before is closed
+            self._lines = {
+                name: opened.enter_context(closing(JsonLines(self.path / f"{name}.jsonl", keep[name])))
+                for name in LINES
+            }
+            self._scalars = opened.enter_context(closing(ScalarWriter(self.path / "tensorboard")))
+            if restored:
+                reader = RunReader(self.path)
+                self.restored = replace(restored, evaluations=reader.evaluations)
+                for row in reader.metrics:
+                    self._scalars.add(row.metrics, row.step)
+                for row in self.restored.evaluations:
+                    self._scalars.add({"eval/success_rate": row.success_rate}, row.step)
+            self._opened = opened.pop_all()
 
     def _cut(self) -> str:
         """How much of the record came after the checkpoint."""
@@ -251,9 +250,7 @@ class RunWriter:
     def close(self) -> None:
         """Close all files and let go of the lock."""
         try:
-            for lines in self._lines.values():
-                lines.close()
-            self._scalars.close()
+            self._opened.close()
         finally:
             os.close(self._lock)
 
