@@ -11,7 +11,8 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.machine import print_header
-from wellposed.training import default_config, train_side_by_side
+from wellposed.recipe import default_config
+from wellposed.training import train_side_by_side
 
 ENV, STEPS, SEEDS, ROUNDS = "FetchPush-v4", 12_000, 4, 3
 

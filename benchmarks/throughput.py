@@ -57,8 +57,9 @@ SETTINGS = {
 def ours(setting: Setting) -> float:
     """Steps per second between two evaluations of one run; evaluating does not count."""
     from wellposed.agents.sac import SACConfig
+    from wellposed.recipe import RunConfig
     from wellposed.runs.store import RunReader
-    from wellposed.training import RunConfig, train
+    from wellposed.training import train
 
     config = RunConfig(
         setting.env, total_steps=setting.warm + setting.measured, num_envs=setting.copies,

@@ -57,8 +57,9 @@ def first_time(rows: list, bar: float):
 
 def ours(env: str, seed: int) -> dict:
     """The default recipe, evaluated by this benchmark's rule; the trained agent then plays 200 held-out episodes."""
+    from wellposed.recipe import default_config
     from wellposed.runs.store import RunReader
-    from wellposed.training import default_config, train
+    from wellposed.training import train
     from wellposed.verdict import assess
 
     task = TASKS[env]

@@ -23,6 +23,7 @@ LAYERS = {
     "wellposed.replay": 4,
     "wellposed.agents": 5,
     "wellposed.evaluate": 6,
+    "wellposed.recipe": 6,
     "wellposed.training": 7,
     "wellposed.verdict": 8,
     "wellposed.analysis": 8,

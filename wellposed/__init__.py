@@ -15,25 +15,27 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from wellposed.agents import SACConfig
+    from wellposed.agents import SACConfig, TD3Config
     from wellposed.envs import make_vec, registered
     from wellposed.errors import UserError
     from wellposed.evaluate import play_episodes, summarise
+    from wellposed.recipe import RunConfig, default_config
     from wellposed.replay import ReplayBuffer, ReplayConfig
     from wellposed.report.page import write_report
     from wellposed.runs.store import RunReader, list_runs
-    from wellposed.training import RunConfig, default_config, train, train_side_by_side
+    from wellposed.training import train, train_side_by_side
     from wellposed.verdict import assess, load_run
 
 _HOME = {
     "ReplayBuffer": "replay",
     "ReplayConfig": "replay",
-    "RunConfig": "training",
+    "RunConfig": "recipe",
     "RunReader": "runs.store",
     "SACConfig": "agents",
+    "TD3Config": "agents",
     "UserError": "errors",
     "assess": "verdict",
-    "default_config": "training",
+    "default_config": "recipe",
     "list_runs": "runs.store",
     "load_run": "verdict",
     "make_vec": "envs",
@@ -51,6 +53,7 @@ __all__ = [
     "RunConfig",
     "RunReader",
     "SACConfig",
+    "TD3Config",
     "UserError",
     "assess",
     "default_config",

@@ -6,8 +6,9 @@ from pathlib import Path
 
 from wellposed import verdict
 from wellposed.doctor import examine
+from wellposed.recipe import RunConfig
 from wellposed.report.page import write_report
-from wellposed.training import RunConfig, train
+from wellposed.training import train
 
 TARGET = 0.98
 

@@ -17,11 +17,12 @@ from wellposed.agents import SACConfig
 from wellposed.envs import fetch, rendering
 from wellposed.errors import UserError
 from wellposed.evaluate import play_episodes, summarise
+from wellposed.recipe import RunConfig
 from wellposed.replay import ReplayConfig
 from wellposed.runs.provenance import PACKAGES, cpu_name
 from wellposed.runs.store import RunReader
 from wellposed.seeding import evaluation_env_seeds
-from wellposed.training import RunConfig, train
+from wellposed.training import train
 from wellposed.verdict import load_run
 
 

@@ -7,23 +7,22 @@ import time
 from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, contextmanager
-from dataclasses import dataclass, field
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
 import jax
 import numpy as np
-import tyro
 
 from wellposed import config as configs
 from wellposed import envs, seeding
-from wellposed.agents import ALGORITHMS, SACConfig, make_agent
+from wellposed.agents import make_agent
 from wellposed.envs.scripted import RandomPolicy
 from wellposed.errors import UserError, require
 from wellposed.evaluate import play_episodes, summarise
 from wellposed.progress import RunProgress, TrainingProgress
-from wellposed.replay import ReplayBuffer, ReplayConfig
+from wellposed.recipe import RunConfig
+from wellposed.replay import ReplayBuffer
 from wellposed.runs import provenance
 from wellposed.runs.record import EvaluationRow, MetricsRow, Solved, StopReason, Summary
 from wellposed.runs.store import RunWriter, require_free
@@ -31,64 +30,6 @@ from wellposed.types import Agent, Batch, GoalObs, Metrics, successor
 
 EVALUATION_COPIES = 25
 MOVED = 0.01  # metres (goal units) from its start at which an achieved goal counts as moved
-
-
-@dataclass(frozen=True)
-class RunConfig:
-    """One training run, in full. Everything that can change its result is here; threads cannot."""
-
-    env: tyro.conf.Positional[str]
-    """Environment id; `wellposed envs` lists them."""
-    algo: str = "sac"
-    """Algorithm."""
-    seed: int = 0
-    """Seed of every random stream of the run."""
-    total_steps: int = 20_000
-    """Budget in environment steps, summed over all copies."""
-    until_success: float | None = None
-    """Stop early once two evaluations in a row reach this success rate (0 to 1)."""
-    num_envs: int = 16
-    """Environment copies."""
-    updates_per_step: float = 0.5
-    """Gradient updates per environment step, counted from the first step: what random steps skip is caught up."""
-    updates_per_call: int = 8
-    """Gradient updates scanned in one compiled call, which runs beside the next step of the environments."""
-    random_steps: int = 800
-    """Environment steps of uniform actions before the policy takes over."""
-    random_share: float = 0.2
-    """Share of uniform actions afterwards. Source: HER, appendix A (0.3 there)."""
-    eval_every: int = 800
-    """Environment steps between evaluations."""
-    eval_episodes: int = 50
-    """Episodes of each evaluation."""
-    agent: SACConfig = field(default_factory=SACConfig)
-    """The algorithm's settings."""
-    replay: ReplayConfig = field(default_factory=ReplayConfig)
-    """Replay and hindsight."""
-
-    def __post_init__(self) -> None:
-        positive = ("total_steps", "num_envs", "eval_every", "eval_episodes", "updates_per_step", "updates_per_call")
-        for name in positive:
-            require(0 < getattr(self, name) < math.inf, name, "must be greater than 0", getattr(self, name))
-        for name in ("seed", "random_steps"):
-            require(getattr(self, name) >= 0, name, "must not be negative", getattr(self, name))
-        require(0 <= self.random_share <= 1, "random_share", "is a share between 0 and 1", self.random_share)
-        until = self.until_success
-        require(until is None or 0 <= until <= 1, "until_success", "is a share between 0 and 1", until)
-        require(self.algo in ALGORITHMS, "algo", f"must be one of {', '.join(ALGORITHMS)}", self.algo)
-
-
-def default_config(env_id: str) -> RunConfig:
-    """The default recipe for an environment. Tasks differ in budget and in how often they are evaluated, and in what
-    their entry in the registry says; where the reward is not -1/0 the bound on targets is off.
-
-    Raises:
-        UserError: if there is no such environment.
-    """
-    entry = envs.find(env_id)
-    every = max(800, entry.budget // 25)
-    agent = SACConfig(bound_targets="sparse" in entry.tags)
-    return configs.override(RunConfig(env_id, total_steps=entry.budget, eval_every=every, agent=agent), entry.settings)
 
 
 class Stopwatch:

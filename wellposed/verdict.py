@@ -3,17 +3,17 @@
 from pathlib import Path
 from typing import Any
 
-from wellposed import config as configs
 from wellposed import envs, seeding
 from wellposed.agents import make_agent
 from wellposed.envs.scripted import RandomPolicy
 from wellposed.errors import UserError
 from wellposed.evaluate import play_episodes, summarise
+from wellposed.recipe import RunConfig, read_config
 from wellposed.runs.files import read_json, write_json
 from wellposed.runs.record import EpisodeRow, EvaluationRow, Verdict, decode, encode
 from wellposed.runs.store import RunReader
 from wellposed.stats import describe_interval, describe_rate
-from wellposed.training import EVALUATION_COPIES, RunConfig
+from wellposed.training import EVALUATION_COPIES
 from wellposed.types import Agent, Policy
 
 EPISODES = 100
@@ -28,7 +28,7 @@ def load_run(path: Path) -> tuple[RunConfig, Agent, Any]:
     """
     reader = RunReader(path)
     try:
-        config = configs.from_dict(RunConfig, reader.config, str(path / "config.json"))
+        config = read_config(reader.config, str(path / "config.json"))
     except ValueError as error:
         raise UserError(f"{error}. The run was made by another version of wellposed.") from error
     if ":" in config.env:  # "module:Id" imports the module, and a record must not decide what is executed

@@ -1,0 +1,108 @@
+"""What a run is made of: its configuration in full, and the default recipe of each task and algorithm."""
+
+import math
+from dataclasses import dataclass, field
+from typing import Any, Generic, TypeVar, cast
+
+import tyro
+
+from wellposed import agents, envs
+from wellposed import config as configs
+from wellposed.agents import SACConfig
+from wellposed.errors import require
+from wellposed.replay import ReplayConfig
+
+A = TypeVar("A")
+ALGO = "sac"  # where none is named
+
+
+@dataclass(frozen=True)
+class RunConfig(Generic[A]):
+    """One training run, in full. Everything that can change its result is here; threads cannot."""
+
+    env: tyro.conf.Positional[str]
+    """Environment id; `wellposed envs` lists them."""
+    algo: str = ALGO
+    """Algorithm, sac or td3; --help shows the settings of the one that is named."""
+    seed: int = 0
+    """Seed of every random stream of the run."""
+    total_steps: int = 20_000
+    """Budget in environment steps, summed over all copies."""
+    until_success: float | None = None
+    """Stop early once two evaluations in a row reach this success rate (0 to 1)."""
+    num_envs: int = 16
+    """Environment copies."""
+    updates_per_step: float = 0.5
+    """Gradient updates per environment step, counted from the first step: what random steps skip is caught up."""
+    updates_per_call: int = 8
+    """Gradient updates scanned in one compiled call, which runs beside the next step of the environments."""
+    random_steps: int = 800
+    """Environment steps of uniform actions before the policy takes over."""
+    random_share: float = 0.2
+    """Share of uniform actions afterwards. Source: HER, appendix A (0.3 there)."""
+    eval_every: int = 800
+    """Environment steps between evaluations."""
+    eval_episodes: int = 50
+    """Episodes of each evaluation."""
+    agent: A = field(default_factory=cast(Any, SACConfig))
+    """The algorithm's settings."""
+    replay: ReplayConfig = field(default_factory=ReplayConfig)
+    """Replay and hindsight."""
+
+    def __post_init__(self) -> None:
+        positive = ("total_steps", "num_envs", "eval_every", "eval_episodes", "updates_per_step", "updates_per_call")
+        for name in positive:
+            require(0 < getattr(self, name) < math.inf, name, "must be greater than 0", getattr(self, name))
+        for name in ("seed", "random_steps"):
+            require(getattr(self, name) >= 0, name, "must not be negative", getattr(self, name))
+        require(0 <= self.random_share <= 1, "random_share", "is a share between 0 and 1", self.random_share)
+        until = self.until_success
+        require(until is None or 0 <= until <= 1, "until_success", "is a share between 0 and 1", until)
+        kind = agents.find(self.algo)[0]
+        rule = f"of --algo {self.algo} must be a {kind.__name__}"
+        require(isinstance(self.agent, kind), "agent", rule, type(self.agent).__name__)
+
+
+def config_type(algo: str) -> type[RunConfig]:
+    """The type of a run's configuration whose `agent` holds the settings of the algorithm.
+
+    Raises:
+        UserError: if there is no such algorithm.
+    """
+    kind: Any = agents.find(algo)[0]
+    return RunConfig[kind]
+
+
+def default_config(env_id: str, algo: str = ALGO) -> RunConfig:
+    """The default recipe for an environment. Tasks differ in budget and in how often they are evaluated, and in what
+    their entry in the registry says; where the reward is not -1/0 the bound on targets is off.
+
+    Raises:
+        UserError: if there is no such environment or algorithm.
+    """
+    entry = envs.find(env_id)
+    every = max(800, entry.budget // 25)
+    agent = agents.find(algo)[0](bound_targets="sparse" in entry.tags)
+    return override(RunConfig(env_id, algo, total_steps=entry.budget, eval_every=every, agent=agent), entry.settings)
+
+
+def read_config(data: Any, where: str) -> RunConfig:
+    """Read a run's configuration from JSON data, strictly; its `algo` says what its `agent` must hold.
+
+    Raises:
+        UserError: if there is no such algorithm, or a setting is out of its range.
+        ValueError: naming `where` and the field, if one is missing, unknown or of the wrong type.
+    """
+    if not isinstance(data, dict) or "algo" not in data:
+        raise ValueError(f"{where}: missing key algo")
+    return configs.from_dict(config_type(data["algo"]), data, where)
+
+
+def override(config: RunConfig, changes: dict[str, Any]) -> RunConfig:
+    """A run's configuration with settings replaced by dotted name, as `{"agent.inputs.relative": False}`.
+
+    Raises:
+        UserError: if a setting is out of its range.
+        ValueError: naming a setting that does not exist or does not take the value.
+    """
+    return read_config(configs.override(configs.to_dict(config), changes), "settings")
