@@ -16,10 +16,6 @@ from stable_baselines3.common.type_aliases import ReplayBufferSamples
 
 FEATURES, ACTIONS, HIDDEN, BATCH = 7, 3, (16, 16), 64
 GAMMA, TAU, LEARNING_RATE, TEMPERATURE = 0.95, 0.05, 1e-3, 0.05
-SHARED: dict[str, Any] = {
-    "gamma": GAMMA, "tau": TAU, "learning_rate": LEARNING_RATE, "policy_kwargs": {"net_arch": list(HIDDEN)},
-    "device": "cpu",
-}  # fmt: skip
 LOSSES = {"critic": "train/critic_loss", "actor": "train/actor_loss", "temperature": "train/ent_coef_loss"}
 Arrays = dict[str, np.ndarray]
 
@@ -31,6 +27,17 @@ class _Shapes(gym.Env):
     action_space = gym.spaces.Box(-1.0, 1.0, (ACTIONS,), np.float32)
 
 
+def _settings() -> dict[str, Any]:
+    """What both algorithms are made with; made anew each time, because SB3 writes into `policy_kwargs`."""
+    return {
+        "gamma": GAMMA,
+        "tau": TAU,
+        "learning_rate": LEARNING_RATE,
+        "policy_kwargs": {"net_arch": list(HIDDEN)},
+        "device": "cpu",
+    }
+
+
 def sac_case(seed: int, learn_temperature: bool, guard: float = 0.0) -> Arrays:
     """Weights, batch and noise going into one update, losses and weights coming out, as named float64 arrays.
 
@@ -38,7 +45,8 @@ def sac_case(seed: int, learn_temperature: bool, guard: float = 0.0) -> Arrays:
     """
     torch.manual_seed(seed)
     rng = np.random.default_rng(seed)
-    model = SAC("MlpPolicy", _Shapes(), ent_coef=f"auto_{TEMPERATURE}" if learn_temperature else TEMPERATURE, **SHARED)
+    temperature = f"auto_{TEMPERATURE}" if learn_temperature else TEMPERATURE
+    model = SAC("MlpPolicy", _Shapes(), ent_coef=temperature, **_settings())
     _take_features_in_double(model, model.actor, model.critic, model.critic_target)
     # SB3 adds 1e-6 inside log(1 - tanh(u)^2) against log(0); ours is exact in another form. Without that guard both
     # compute the same function; with it the actor's loss differs in the fourth digit.
@@ -60,7 +68,7 @@ def td3_case(seed: int, updates: int) -> Arrays:
     """
     torch.manual_seed(seed)
     rng = np.random.default_rng(seed)
-    model = TD3("MlpPolicy", _Shapes(), **SHARED)
+    model = TD3("MlpPolicy", _Shapes(), **_settings())
     _take_features_in_double(model, model.actor, model.actor_target, model.critic, model.critic_target)
     with torch.no_grad():
         for weights in [*model.actor_target.parameters(), *model.critic_target.parameters()]:
