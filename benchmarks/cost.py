@@ -29,15 +29,14 @@ CHANGES: dict[str, list[dict[str, Any]]] = {
 
 def measure(changes: dict[str, Any]) -> dict[str, float]:
     """One short training in this process."""
-    from wellposed import config as configs
     from wellposed.envs import dims, make_vec
-    from wellposed.recipe import default_config
+    from wellposed.recipe import default_config, override
     from wellposed.replay import ReplayBuffer
     from wellposed.runs.store import RunReader
     from wellposed.training import train
 
     base = replace(default_config(ENV), total_steps=WARM + MEASURED, eval_every=WARM, eval_episodes=2)
-    config = configs.override(base, changes)
+    config = override(base, changes)
     with tempfile.TemporaryDirectory() as folder:
         path, _ = train(config, Path(folder), quiet=True)
         rows = RunReader(path).metrics
@@ -56,13 +55,14 @@ def flops_of_an_update(config: Any, dims: Any) -> float:
     """Floating-point operations of one gradient update, as XLA counts those of the compiled call."""
     import numpy as np
 
-    from wellposed.agents.sac import SAC, update_scan
+    from wellposed.agents import SAC
+    from wellposed.agents.off_policy import update_scan
     from wellposed.types import Batch
 
     agent, b = SAC(config, dims, 0), config.batch_size
     sizes = (dims.observation, dims.goal, dims.action, None, dims.observation, dims.goal, dims.goal, None)
     batch = Batch(*(np.zeros((1, b) if n is None else (1, b, n), np.float32) for n in sizes))
-    compiled = update_scan.lower(config, dims, agent.learner, agent.scaler.stats, batch).compile()
+    compiled = update_scan.lower(agent.algorithm, config, dims, agent.learner, agent.scaler.stats, batch).compile()
     analysis: Any = compiled.cost_analysis()
     return float(analysis["flops"])
 

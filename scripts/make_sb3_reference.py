@@ -1,4 +1,4 @@
-"""Store what Stable-Baselines3's SAC computes on stated weights, batches and noise, for tests without PyTorch.
+"""Store what Stable-Baselines3's SAC and TD3 compute on stated weights, batches and noise, for tests without PyTorch.
 
 make peers && .venv-peers/bin/python scripts/make_sb3_reference.py
 """
@@ -11,15 +11,18 @@ from safetensors.numpy import save_file
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from tests.agents.sb3_oracle import make_case  # noqa: E402
+from tests.agents.sb3_oracle import sac_case, td3_case  # noqa: E402
 
 
 def main() -> None:
-    """Write the reference files that tests/agents/test_sac_reference.py reads."""
+    """Write the reference files that tests/agents/test_reference.py reads."""
+    cases = {f"td3_{updates}_updates": td3_case(seed=updates, updates=updates) for updates in (1, 2)}
     for learn in (False, True):
         name = "learnt" if learn else "fixed"
-        path = ROOT / "tests" / "reference" / f"sb3_sac_{name}_temperature.safetensors"
-        save_file(make_case(seed=int(learn), learn_temperature=learn), path)
+        cases[f"sac_{name}_temperature"] = sac_case(seed=int(learn), learn_temperature=learn)
+    for name, case in cases.items():
+        path = ROOT / "tests" / "reference" / f"sb3_{name}.safetensors"
+        save_file(case, path)
         print(path.relative_to(ROOT), f"{path.stat().st_size / 1024:.0f} KiB")
 
 

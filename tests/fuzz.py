@@ -3,8 +3,8 @@
     python -m tests.fuzz --inputs 200000 --seed 0
 
 The suite runs a few thousand of these (test_fuzz.py). Every input is a valid file of ours with some of its bytes or
-some of its meaning changed, its digests made to fit again, so that it gets past the first check. Watched meanwhile: which
-exceptions come out, what is executed, imported or opened for writing (by Python's audit events), and the memory.
+some of its meaning changed, its digests made to fit again, so that it gets past the first check. Watched meanwhile:
+which exceptions come out, what is executed, imported or opened for writing (by Python's audit events), and memory.
 """
 
 import argparse

@@ -52,6 +52,32 @@ def test_the_last_line_of_training_is_the_runs_path(tmp_path, capsys):
     assert all(RunReader(Path(line)).status == "finished" for line in lines)
 
 
+@pytest.mark.parametrize("named", [["--algo", "td3"], ["--algo=td3"]])
+def test_another_algorithm_is_trained_with_its_own_settings(tmp_path, capsys, named):
+    argv = ["train", *named, "FetchReach-v4", "--agent.policy-delay", "3", *TINY, "--total-steps", "400"]
+    assert main([*argv, "--runs-dir", str(tmp_path), "--quiet"]) == 0
+    (path,) = tmp_path.iterdir()
+    assert path.name.startswith("FetchReach-v4_td3_")
+    assert RunReader(path).config["agent"]["policy_delay"] == 3
+    assert "train/actor_loss" in RunReader(path).metrics[-1].metrics
+    assert main(["eval", str(path), "--episodes", "2"]) == 0
+    assert "FetchReach-v4: " in capsys.readouterr().out
+
+
+def test_help_shows_the_settings_of_the_algorithm_that_is_named(capsys):
+    shown = {}
+    for algo in ("sac", "td3"):
+        with pytest.raises(SystemExit) as stop:
+            main(["train", "FetchReach-v4", "--algo", algo, "--help"])
+        assert stop.value.code == 0
+        shown[algo] = capsys.readouterr().out
+    for algo, own in (("sac", "--agent.temperature"), ("td3", "--agent.policy-delay")):
+        assert [name for name, text in shown.items() if own in text] == [algo]
+    with pytest.raises(SystemExit) as stop:
+        main(["train", "FetchReach-v4", "--agent.policy-delay", "3"])
+    assert stop.value.code == 2, "it is no setting of SAC"
+
+
 def test_evaluation_writes_the_promised_keys(run, tmp_path, capsys):
     file = tmp_path / "eval.json"
     assert main(["eval", str(run), "--episodes", "6", "--seed", "2", "--json", str(file)]) == 0
@@ -94,6 +120,10 @@ def test_a_damaged_run_is_listed_as_damaged(tmp_path, capsys):
         (["train", "CartPole-v1"], "not a well-posed goal environment"),
         (["train", "FetchReach-v4", "--total-steps", "-5"], "--total-steps must be greater than 0"),
         (["train", "FetchReach-v4", "--seeds", "4-1"], "--seeds takes distinct seeds"),
+        (["train", "FetchReach-v4", "--algo", "nonsense"], "There is no algorithm 'nonsense'; there are sac, td3"),
+        (["train", "FetchReach-v4", "--algo=nonsense", "--help"], "There is no algorithm 'nonsense'"),
+        (["train", "--algo", "td3"], "Name the environment"),
+        (["train", "FetchReach-v4", "--algo", "td3", "--agent.policy-delay", "0"], "--agent.policy-delay must be"),
         (["eval", "nowhere"], "not a run directory"),
         (["report", "nowhere"], "not a run directory"),
         (["report"], "Name at least one run directory"),

@@ -3,7 +3,7 @@ from dataclasses import dataclass, replace
 import pytest
 
 from wellposed import config
-from wellposed.agents.sac import SACConfig
+from wellposed.agents import SACConfig
 from wellposed.recipe import RunConfig
 
 DEFAULT = RunConfig("FetchReach-v4")
@@ -11,7 +11,7 @@ DEFAULT = RunConfig("FetchReach-v4")
 
 def test_a_configuration_survives_json():
     changed = replace(DEFAULT, seed=3, until_success=0.98, agent=SACConfig(hidden=(7, 8), gamma=0.9))
-    assert config.from_dict(RunConfig, config.to_dict(changed), "here") == changed
+    assert config.from_dict(RunConfig[SACConfig], config.to_dict(changed), "here") == changed
 
 
 @pytest.mark.parametrize(
@@ -28,7 +28,17 @@ def test_what_is_missing_unknown_or_of_another_type_is_an_error(edit, message):
     data = config.to_dict(DEFAULT)
     edit(data)
     with pytest.raises(ValueError, match=message):
-        config.from_dict(RunConfig, data, "config.json")
+        config.from_dict(RunConfig[SACConfig], data, "config.json")
+
+
+def test_data_are_overridden_by_dotted_name_in_a_copy():
+    data = config.to_dict(DEFAULT)
+    changed = config.override(data, {"agent.inputs.relative": False, "num_envs": 3})
+    assert data == config.to_dict(DEFAULT)
+    assert (changed["num_envs"], changed["agent"]["inputs"]["relative"]) == (3, False)
+    for name in ("agent.inputs.x", "agent.gamma.x", "x"):
+        with pytest.raises(ValueError, match=f"no setting '{name}'"):
+            config.override(data, {name: 1})
 
 
 def test_every_field_changes_the_hash():

@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 
 from wellposed import config as configs
+from wellposed.agents import SACConfig, TD3Config
 from wellposed.cli import main
 from wellposed.errors import UserError
 from wellposed.experiments import load_answers, load_experiment, run_experiment
-from wellposed.recipe import default_config
 from wellposed.runs.store import run_name
 
 REPOSITORY = Path(__file__).parent.parent
@@ -96,6 +96,10 @@ def test_settings_may_be_written_as_nested_tables(tmp_path):
         ("FetchReach-v4", "FetchReech-v4", "Did you mean"),
         ("[variants.narrow]", "[variants.narrow]\nseed = 4", "seed is set for the whole experiment"),
         ("[variants.narrow]", '[variants.narrow]\n"agent.hidden" = [16]', "asked for twice"),
+        ("[variants.narrow]", '[variants.narrow]\n"agent.policy_delay" = 3', "no setting 'agent.policy_delay'"),
+        ("[variants.narrow]", '[variants.narrow]\nalgo = "td3"\n"agent.temperature" = 1.0', "--algo td3 --help"),
+        ("[variants.narrow]", '[variants.narrow]\nalgo = "dqn"', "no algorithm 'dqn'"),
+        ("[variants.narrow]", "[variants.narrow]\nalgo = ['sac']", "no algorithm"),
     ],
 )
 def test_a_question_that_makes_no_sense_is_refused_before_anything_is_trained(tmp_path, old, new, message):
@@ -104,13 +108,12 @@ def test_a_question_that_makes_no_sense_is_refused_before_anything_is_trained(tm
     assert not (tmp_path / "runs").exists()
 
 
-def test_settings_are_overridden_by_dotted_name():
-    config = configs.override(
-        default_config("FetchPush-v4"), {"agent.inputs.relative": False, "replay.k": 8, "num_envs": 3}
-    )
-    assert not config.agent.inputs.relative
-    assert config.agent.inputs.distances
-    assert (config.replay.k, config.num_envs) == (8, 3)
+def test_a_variant_may_be_another_algorithm(tmp_path):
+    extra = '[variants.td3]\nalgo = "td3"\n"agent.policy_delay" = 3\n'
+    runs = load_experiment(ask(tmp_path, QUESTION + extra)).runs()
+    assert [type(of_one[0].agent) for of_one in runs.values()] == [SACConfig, SACConfig, TD3Config]
+    config = runs["td3"][1]
+    assert (config.algo, config.seed, config.agent.policy_delay, config.agent.hidden) == ("td3", 1, 3, (8,))
 
 
 @pytest.mark.parametrize("file", sorted((REPOSITORY / "experiments").glob("*.toml")), ids=lambda file: file.stem)

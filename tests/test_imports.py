@@ -25,7 +25,7 @@ LAYERS = {
     "wellposed.replay": 4,
     "wellposed.agents": 5,
     "wellposed.evaluate": 6,
-    "wellposed.recipe": 7,
+    "wellposed.recipe": 6,
     "wellposed.collect": 8,
     "wellposed.loop": 9,
     "wellposed.training": 10,

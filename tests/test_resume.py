@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from tests.records import unequal
-from wellposed.agents import SACConfig
-from wellposed.agents.sac import SAC
+from wellposed.agents import SACConfig, TD3Config
+from wellposed.agents.off_policy import OffPolicyAgent
 from wellposed.envs.fetch_vec import FetchVecEnv
 from wellposed.errors import UserError
 from wellposed.recipe import RunConfig
@@ -30,6 +30,7 @@ CASES = {
     "PickAndPlace, temperature learnt": replace(
         TINY, env="FetchPickAndPlace-v4", agent=replace(SMALL, learn_temperature=True)
     ),
+    "TD3": replace(TINY, algo="td3", agent=TD3Config(hidden=(16, 16), batch_size=32)),
     "until solved": replace(TINY, until_success=0.0, total_steps=10_000),
     "a maze of Gymnasium": replace(TINY, env="PointMaze_UMaze-v3", num_envs=2, total_steps=1000, random_steps=620),
 }
@@ -74,7 +75,7 @@ def undisturbed(tmp_path_factory):
 @pytest.mark.parametrize("name", CASES)
 @pytest.mark.parametrize(("method", "at"), [("update", 1), ("update", 17), ("act", 60), ("act", 290)])
 def test_a_run_that_is_interrupted_ends_as_if_it_had_not_been(tmp_path, monkeypatch, undisturbed, name, method, at):
-    stop = Stop(monkeypatch, SAC, method, at)
+    stop = Stop(monkeypatch, OffPolicyAgent, method, at)
     [(path, summary)] = train_side_by_side([CASES[name]], tmp_path, quiet=True)
     if summary is None:  # else the run was over before
         assert RunReader(path).status == "interrupted"
@@ -105,7 +106,7 @@ def test_a_run_that_is_interrupted_at_every_turn_ends_as_if_it_had_not_been(tmp_
 def test_several_seeds_are_taken_up_side_by_side(tmp_path, monkeypatch):
     configs = [replace(TINY, seed=seed) for seed in (0, 1, 2)]
     alone = [train(config, tmp_path / "alone", quiet=True)[0] for config in configs]
-    Stop(monkeypatch, SAC, "update", 9)
+    Stop(monkeypatch, OffPolicyAgent, "update", 9)
     stopped = list(train_side_by_side(configs, tmp_path / "together", quiet=True))
     assert [summary for _, summary in stopped] == [None, None]  # the third was not begun
     paths = [path for path, _ in resume([path for path, _ in stopped], quiet=True)]
@@ -139,7 +140,7 @@ def test_a_run_without_a_checkpoint_begins_anew(tmp_path, monkeypatch, undisturb
 
 @pytest.mark.parametrize("damage", ["manifest", "state", "replay"])
 def test_a_damaged_checkpoint_is_named_and_the_one_before_counts(tmp_path, monkeypatch, capsys, undisturbed, damage):
-    Stop(monkeypatch, SAC, "update", 60)
+    Stop(monkeypatch, OffPolicyAgent, "update", 60)
     [(path, _)] = train_side_by_side([TINY], tmp_path, quiet=True)
     newest = sorted((path / "checkpoints").glob("*.json"))[-1]
     part = sorted((path / "replay").iterdir())[-1]
@@ -151,7 +152,7 @@ def test_a_damaged_checkpoint_is_named_and_the_one_before_counts(tmp_path, monke
 
 
 def test_what_is_resumed_says_so_in_its_record(tmp_path, monkeypatch, capsys):
-    Stop(monkeypatch, SAC, "update", 60)
+    Stop(monkeypatch, OffPolicyAgent, "update", 60)
     [(path, _)] = train_side_by_side([TINY], tmp_path, quiet=True)
     list(resume([path]))
     [again] = RunReader(path).provenance.resumed

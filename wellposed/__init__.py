@@ -16,7 +16,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from wellposed.agents import SACConfig
+    from wellposed.agents import SACConfig, TD3Config
     from wellposed.envs import make_vec, registered
     from wellposed.errors import UserError
     from wellposed.evaluate import play_episodes, summarise
@@ -33,6 +33,7 @@ _HOME = {
     "RunConfig": "recipe",
     "RunReader": "runs.store",
     "SACConfig": "agents",
+    "TD3Config": "agents",
     "UserError": "errors",
     "assess": "verdict",
     "default_config": "recipe",
@@ -54,6 +55,7 @@ __all__ = [
     "RunConfig",
     "RunReader",
     "SACConfig",
+    "TD3Config",
     "UserError",
     "assess",
     "default_config",

@@ -46,11 +46,11 @@ def _emit(data: Any, target: Path | None) -> bool:
 
 
 def _train_command(default: "RunConfig") -> Any:
-    """The train command, its defaults those of the environment that was named."""
-    from wellposed.recipe import RunConfig
+    """The train command, its defaults those of the environment and the algorithm that were named."""
+    from wellposed.recipe import RunConfig, config_type
 
     def train(
-        config: Annotated[RunConfig, tyro.conf.arg(name="")] = default,
+        config: Annotated[RunConfig, tyro.conf.arg(name="", constructor=config_type(default.algo))] = default,
         seeds: Annotated[
             str | None, tyro.conf.arg(help="several seeds, as 0-4 or 0,2,5; one run each, side by side")
         ] = None,
@@ -228,21 +228,22 @@ def demo(
 
 
 def _default_config(argv: list[str]) -> "RunConfig":
-    """The default configuration of the environment that a `train` command line names.
+    """The default configuration of the environment and the algorithm that a `train` command line names.
 
-    It is needed before the line is parsed, because the defaults depend on it.
+    It is needed before the line is parsed, because the settings and their defaults depend on it.
 
     Raises:
-        UserError: if the line names none, or an unknown one.
+        UserError: if the line names no environment, or what it names is unknown.
     """
-    from wellposed.recipe import default_config
+    from wellposed.recipe import ALGO, default_config
 
+    algo = [ALGO, *re.findall(r"(?<!\S)--algo[ =](\w\S*)", " ".join(argv))][-1]
     free = [word for before, word in pairwise(argv) if not before.startswith("--") or before.endswith("quiet")]
     words = [word for word in [*free, *argv[1:]] if re.search(r"-v\d+$", word)] + [w for w in argv[1:2] if w[:1] != "-"]
     if words:
-        return default_config(words[0])
+        return default_config(words[0], algo)
     if {"-h", "--help"} & set(argv):
-        return default_config("FetchReach-v4")
+        return default_config("FetchReach-v4", algo)
     raise UserError("Name the environment to train on, as in `wellposed train FetchReach-v4`.")
 
 

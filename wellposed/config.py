@@ -4,6 +4,7 @@ A configuration that is read must hold every field and no other: a missing key n
 because a default may have changed since the file was written.
 """
 
+import copy
 import dataclasses
 import hashlib
 import json
@@ -37,13 +38,13 @@ def from_dict(kind: type[T], data: Any, where: str) -> T:
     return value
 
 
-def override(value: T, changes: dict[str, Any]) -> T:
-    """A dataclass with fields replaced by dotted name, as `{"agent.inputs.relative": False}`.
+def override(data: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+    """JSON data of a dataclass with fields replaced by dotted name, as `{"agent.inputs.relative": False}`.
 
     Raises:
-        ValueError: naming a field that does not exist or does not take the value.
+        ValueError: naming a field that does not exist.
     """
-    data = to_dict(value)
+    data = copy.deepcopy(data)
     for name, new in changes.items():
         *groups, last = name.split(".")
         place: Any = data
@@ -52,7 +53,7 @@ def override(value: T, changes: dict[str, Any]) -> T:
         if not isinstance(place, dict) or last not in place:
             raise ValueError(f"there is no setting {name!r}")
         place[last] = new
-    return from_dict(type(value), data, "settings")
+    return data
 
 
 def content_hash(data: dict[str, Any]) -> str:

@@ -8,10 +8,11 @@
     total_steps = 60_000
     [variants."no mirror"]     one variant: its settings on top of the base; none at all is the recipe itself
     "agent.mirror" = false
+    [variants.TD3]             another algorithm, with its own default recipe underneath
+    algo = "td3"
 
 Every run lies in a directory of its own, as from `wellposed train`; finished ones are not trained again, and those that
-were cut short go on. The answers
-are stored beside the question, as JSON, with commit and machine.
+were cut short go on. The answers are stored beside the question, as JSON, with commit and machine.
 """
 
 import tomllib
@@ -23,7 +24,7 @@ from typing import Any
 
 from wellposed import config as configs
 from wellposed.errors import UserError
-from wellposed.recipe import RunConfig, default_config
+from wellposed.recipe import ALGO, RunConfig, default_config, override
 from wellposed.runs.files import read_json, write_json
 from wellposed.runs.record import Solved, Summary, decode, encode
 from wellposed.runs.store import RunReader, run_name
@@ -55,11 +56,12 @@ class Experiment:
             changes = _flat(self.base) | _flat(variant)
             if own := sorted(changes.keys() & set(FIXED)):
                 raise UserError(f"{', '.join(own)} is set for the whole experiment, not in [base] or a variant.")
+            algo = changes.get("algo", ALGO)
             try:
-                config = configs.override(default_config(self.env), changes | {"until_success": self.until_success})
+                config = override(default_config(self.env, algo), changes | {"until_success": self.until_success})
             except ValueError as error:
                 raise UserError(
-                    f"Variant {name!r}: {error}. `wellposed train {self.env} --help` lists them."
+                    f"Variant {name!r}: {error}. `wellposed train {self.env} --algo {algo} --help` lists them."
                 ) from error
             found[name] = [replace(config, seed=seed) for seed in parse_seeds(self.seeds)]
         return found

@@ -1,27 +1,31 @@
-"""A training run as data: its configuration in full, the default recipe of an environment, and reading one back."""
+"""What a run is made of: its configuration in full, and the default recipe of each task and algorithm."""
 
 import math
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, Generic, TypeVar, cast
 
 import tyro
 
+from wellposed import agents, envs
 from wellposed import config as configs
-from wellposed import envs
-from wellposed.agents import ALGORITHMS, SACConfig
+from wellposed.agents import SACConfig
 from wellposed.errors import UserError, require
 from wellposed.replay import ReplayConfig
 from wellposed.runs.store import RunReader
 
+A = TypeVar("A")
+ALGO = "sac"  # where none is named
+
 
 @dataclass(frozen=True)
-class RunConfig:
+class RunConfig(Generic[A]):
     """One training run, in full. Everything that can change its result is here; threads cannot."""
 
     env: tyro.conf.Positional[str]
     """Environment id; `wellposed envs` lists them."""
-    algo: str = "sac"
-    """Algorithm."""
+    algo: str = ALGO
+    """Algorithm, sac or td3; --help shows the settings of the one that is named."""
     seed: int = 0
     """Seed of every random stream of the run."""
     total_steps: int = 20_000
@@ -42,7 +46,7 @@ class RunConfig:
     """Environment steps between evaluations."""
     eval_episodes: int = 50
     """Episodes of each evaluation."""
-    agent: SACConfig = field(default_factory=SACConfig)
+    agent: A = field(default_factory=cast(Any, SACConfig))
     """The algorithm's settings."""
     replay: ReplayConfig = field(default_factory=ReplayConfig)
     """Replay and hindsight."""
@@ -56,20 +60,44 @@ class RunConfig:
         require(0 <= self.random_share <= 1, "random_share", "is a share between 0 and 1", self.random_share)
         until = self.until_success
         require(until is None or 0 <= until <= 1, "until_success", "is a share between 0 and 1", until)
-        require(self.algo in ALGORITHMS, "algo", f"must be one of {', '.join(ALGORITHMS)}", self.algo)
+        kind = agents.find(self.algo)[0]
+        rule = f"of --algo {self.algo} must be a {kind.__name__}"
+        require(isinstance(self.agent, kind), "agent", rule, type(self.agent).__name__)
 
 
-def default_config(env_id: str) -> RunConfig:
+def config_type(algo: str) -> type[RunConfig]:
+    """The type of a run's configuration whose `agent` holds the settings of the algorithm.
+
+    Raises:
+        UserError: if there is no such algorithm.
+    """
+    kind: Any = agents.find(algo)[0]
+    return RunConfig[kind]
+
+
+def default_config(env_id: str, algo: str = ALGO) -> RunConfig:
     """The default recipe for an environment. Tasks differ in budget and in how often they are evaluated, and in what
     their entry in the registry says; where the reward is not -1/0 the bound on targets is off.
 
     Raises:
-        UserError: if there is no such environment.
+        UserError: if there is no such environment or algorithm.
     """
     entry = envs.find(env_id)
     every = max(800, entry.budget // 25)
-    agent = SACConfig(bound_targets="sparse" in entry.tags)
-    return configs.override(RunConfig(env_id, total_steps=entry.budget, eval_every=every, agent=agent), entry.settings)
+    agent = agents.find(algo)[0](bound_targets="sparse" in entry.tags)
+    return override(RunConfig(env_id, algo, total_steps=entry.budget, eval_every=every, agent=agent), entry.settings)
+
+
+def read_config(data: Any, where: str) -> RunConfig:
+    """Read a run's configuration from JSON data, strictly; its `algo` says what its `agent` must hold.
+
+    Raises:
+        UserError: if there is no such algorithm, or a setting is out of its range.
+        ValueError: naming `where` and the field, if one is missing, unknown or of the wrong type.
+    """
+    if not isinstance(data, dict) or "algo" not in data:
+        raise ValueError(f"{where}: missing key algo")
+    return configs.from_dict(config_type(data["algo"]), data, where)
 
 
 def stored_config(path: Path) -> RunConfig:
@@ -78,11 +106,20 @@ def stored_config(path: Path) -> RunConfig:
     Raises:
         UserError: if the record is damaged, another version's, or names something to import.
     """
-    data, where = RunReader(path).config, path / "config.json"
     try:
-        config = configs.from_dict(RunConfig, data, str(where))
+        config = read_config(RunReader(path).config, str(path / "config.json"))
     except ValueError as error:
         raise UserError(f"{error}. The run was made by another version of wellposed.") from error
     if ":" in config.env:  # "module:Id" imports the module, and a record must not decide what is executed
         raise UserError(f"{path} names the environment {config.env!r}, which would import a module. It is refused.")
     return config
+
+
+def override(config: RunConfig, changes: dict[str, Any]) -> RunConfig:
+    """A run's configuration with settings replaced by dotted name, as `{"agent.inputs.relative": False}`.
+
+    Raises:
+        UserError: if a setting is out of its range.
+        ValueError: naming a setting that does not exist or does not take the value.
+    """
+    return read_config(configs.override(configs.to_dict(config), changes), "settings")

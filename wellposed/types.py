@@ -114,6 +114,7 @@ class GoalVecEnv(Protocol):
     """
 
     num_envs: int
+    single_action_space: Any
     max_episode_steps: int
     geometry: Geometry | None  # None where goals are not known to be points in space
 

@@ -35,7 +35,7 @@ class WarningCounters:
         """The counts, which begin anew; empty if there was none."""
         if not self._numbers.any():
             return {}
-        found = {_KINDS[i]: int(self._numbers[i]) for i in np.flatnonzero(self._numbers)}
+        found = {_KINDS[i]: int(n) for i, n in enumerate(self._numbers) if n}
         self._numbers[:] = 0
         return found
 

@@ -23,7 +23,12 @@ from wellposed.runs.files import explained, read_bytes, read_json, write_json, w
 from wellposed.runs.record import decode, encode
 
 CHECKPOINTS, REPLAY = "checkpoints", "replay"
-LINES = ("metrics", "evaluations", "episodes", "warnings")  # the append-only files, whose lengths a manifest holds
+LINES: tuple[str, ...] = (
+    "metrics",
+    "evaluations",
+    "episodes",
+    "warnings",
+)  # the append-only files, whose lengths a manifest holds
 KEEP = 2  # the newest, and one to fall back on should the disk damage it
 MAX_BYTES = 4 * 2**30
 

@@ -57,7 +57,8 @@ def _rows(name: str, one: RunReader, other: RunReader) -> Iterator[Difference]:
     pairs = zip_longest(*(read_lines(reader.path / f"{name}.jsonl") for reader in (one, other)))
     for first, second in pairs:
         if first is None or second is None:
-            yield Difference((first or second)["step"], f"{name} (a row)", first is not None, second is not None)
+            row: Any = first or second
+            yield Difference(row["step"], f"{name} (a row)", first is not None, second is not None)
         else:
             yield from _values(first["step"], name, _timeless(first), _timeless(second))
 

@@ -20,12 +20,12 @@ MEANS = ("episode_return", "final_distance", "time_to_success", "action_change",
 
 # Every logged metric and its meaning; a name that is not here cannot be logged.
 METRICS: dict[str, str] = {
-    "train/critic_loss": "half the summed mean squared Bellman error of both critics",
-    "train/actor_loss": "temperature times log pi minus the smaller critic value, mean over the batch",
+    "train/critic_loss": "mean squared Bellman error, summed over both critics; half of that in SAC",
+    "train/actor_loss": "minus the critics' value of the policy's actions, mean; SAC adds temperature times log pi",
     "train/q_mean": "mean value both critics give the batch",
-    "train/target_mean": "mean of the (bounded) soft Bellman target",
-    "train/entropy": "minus the mean log density of the policy's actions, in nats",
-    "train/temperature": "weight of entropy against reward",
+    "train/target_mean": "mean of the (bounded) Bellman target, a soft one in SAC",
+    "train/entropy": "SAC: minus the mean log density of the policy's actions, in nats",
+    "train/temperature": "SAC: weight of entropy against reward",
     "train/action_saturation": "share of the policy's action components beyond 0.99 in size",
     "rollout/success_rate": "share of training episodes since the last row that ended in success (exploring policy)",
     "rollout/return": "mean undiscounted return of those episodes",

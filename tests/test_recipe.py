@@ -1,0 +1,73 @@
+"""What a run is made of: defaults by task and algorithm, and strict reading."""
+
+from dataclasses import replace
+
+import pytest
+
+from wellposed import config as configs
+from wellposed.agents import ALGORITHMS, SACConfig, TD3Config
+from wellposed.errors import UserError
+from wellposed.recipe import RunConfig, default_config, override, read_config
+
+every_algorithm = pytest.mark.parametrize("algo", ALGORITHMS)
+
+
+@every_algorithm
+def test_a_configuration_of_each_algorithm_survives_json(algo):
+    config = override(default_config("FetchPush-v4", algo), {"seed": 3, "agent.hidden": [7, 8], "until_success": 0.9})
+    assert type(config.agent) is ALGORITHMS[algo][0]
+    assert config.agent.hidden == (7, 8)
+    assert read_config(configs.to_dict(config), "here") == config
+
+
+@every_algorithm
+def test_a_task_may_need_other_settings_and_says_so_in_the_registry(algo):
+    kind = ALGORITHMS[algo][0]
+    assert default_config("FetchSlide-v4", algo).agent.hidden == (128, 128, 128)
+    assert default_config("FetchPush-v4", algo).agent == default_config("FetchReach-v4", algo).agent == kind()
+
+
+@every_algorithm
+def test_dense_rewards_are_not_bounded_by_those_of_the_sparse_ones(algo):
+    assert default_config("FetchReach-v4", algo).agent.bound_targets
+    assert not default_config("FetchReachDense-v4", algo).agent.bound_targets
+    assert not default_config("HandReach-v3", algo).agent.bound_targets
+
+
+def test_sac_is_the_default():
+    assert default_config("FetchReach-v4") == default_config("FetchReach-v4", "sac")
+    assert RunConfig("FetchReach-v4") == RunConfig("FetchReach-v4", "sac", agent=SACConfig())
+
+
+def test_settings_are_overridden_by_dotted_name():
+    config = override(default_config("FetchPush-v4"), {"agent.inputs.relative": False, "replay.k": 8, "num_envs": 3})
+    assert not config.agent.inputs.relative
+    assert config.agent.inputs.distances
+    assert (config.replay.k, config.num_envs) == (8, 3)
+
+
+def test_the_agents_settings_must_be_those_of_the_algorithm():
+    with pytest.raises(UserError, match="--agent of --algo td3 must be a TD3Config, got SACConfig"):
+        RunConfig("FetchReach-v4", algo="td3")
+    with pytest.raises(UserError, match="--agent of --algo sac must be a SACConfig, got TD3Config"):
+        replace(RunConfig("FetchReach-v4", agent=SACConfig()), agent=TD3Config())
+
+
+@pytest.mark.parametrize(
+    ("edit", "error", "message"),
+    [
+        (lambda d: d.update(algo="dqn"), UserError, "There is no algorithm 'dqn'; there are sac, td3"),
+        (lambda d: d.update(algo=["td3"]), UserError, "There is no algorithm"),
+        (lambda d: d.pop("algo"), ValueError, "here: missing key algo"),
+        (lambda d: d.update(algo="sac"), ValueError, "here: agent: .*key"),
+        (lambda d: d["agent"].pop("policy_delay"), ValueError, "here: agent: missing key policy_delay"),
+        (lambda d: d["agent"].update(temperature=0.05), ValueError, "here: agent: unknown key temperature"),
+        (lambda d: d["agent"].update(policy_delay="2"), ValueError, "Expected `int`"),
+        (lambda d: d["agent"].update(policy_delay=0), UserError, "--agent.policy-delay must be greater than 0"),
+    ],
+)
+def test_what_does_not_fit_the_algorithm_is_an_error(edit, error, message):
+    data = configs.to_dict(default_config("FetchReach-v4", "td3"))
+    edit(data)
+    with pytest.raises(error, match=message):
+        read_config(data, "here")
