@@ -9,12 +9,6 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 uv="$work/venv/bin/uv"
 
-# PyTorch's CPU build is two hundred megabytes instead of gigabytes, but is in PyTorch's own index only. pip takes it for
-# torch==2.13.0 wherever it is configured to look there, so its checksum belongs to that version too.
-# Raising torch means replacing both: `pip hash FILE` prints the second.
-torch_cpu_version=2.13.0
-torch_cpu_hash=sha256:6746dbcbeb526eb61330b76b41ff1b4eb848951103a892eeb080dfa2b264667b  # Python 3.11, Linux x86_64
-
 compile() {
     "$uv" pip compile -q --universal --python-version 3.11 --fork-strategy fewest --only-binary :all: \
         --generate-hashes --no-annotate --no-header "$@"
@@ -29,8 +23,7 @@ lock() {
     shift 2
     compile "$@" > "$work/part.txt"
     awk -v heading="# $heading. Made by \`make lock\`; do not edit by hand." \
-        -v torch="torch==$torch_cpu_version" -v hash="    --hash=$torch_cpu_hash \\" \
-        'BEGIN { print heading } !/^#/ { print } $1 == torch { print hash }' "$work/part.txt" > "lock/$name.txt"
+        'BEGIN { print heading } !/^#/ { print }' "$work/part.txt" > "lock/$name.txt"
 }
 
 "${PYTHON:-python3}" -m venv "$work/venv"
@@ -43,19 +36,20 @@ for package in "$@"; do
     shift
     if [ "$package" = all ]; then set -- "$@" --upgrade; else set -- "$@" --upgrade-package "$package"; fi
 done
-cat lock/*.txt > "$work/all.txt"
+cat lock/dev.txt lock/cuda.txt lock/peers.txt lock/torch-cuda.txt > "$work/all.txt"
 compile "$@" --all-extras -o "$work/all.txt" pyproject.toml "$work/build.txt" > /dev/null
 
-# Each lock holds what its extra adds to dev. The libraries from NVIDIA that PyTorch's build in the registry needs, and
-# its CPU build does not, stand apart.
+# Each lock holds what its extra adds to dev. PyTorch stands apart, with the libraries from NVIDIA that its build in the
+# registry needs: setup.sh takes lock/torch-cpu.txt instead where it can. That one is in PyTorch's own index only, and
+# written by hand.
 set -- -c "$work/all.txt" pyproject.toml
-nvidia=$(names "$work/all.txt" | grep -E '^(cuda|nvidia|triton)')
+torch=$(names "$work/all.txt" | grep -E '^(torch$|cuda|nvidia|triton)')
 # shellcheck disable=SC2046  (lists of options)
 {
     lock tool "What \`make lock\` runs" --group lock
     lock dev "What wellposed, its tests and its build need" "$@" --extra dev "$work/build.txt"
     lock cuda "What the extra cuda adds to dev" "$@" --extra cuda $(names lock/dev.txt | without)
-    lock peers "What the extra peers adds to dev" "$@" --extra peers $({ names lock/dev.txt; echo "$nvidia"; } | without)
-    lock torch-cuda "What PyTorch's build in the registry needs on Linux, and its CPU build does not" "$@" \
+    lock peers "What the extra peers adds to dev" "$@" --extra peers $({ names lock/dev.txt; echo "$torch"; } | without)
+    lock torch-cuda "PyTorch as the registry has it, with what only this build needs" "$@" \
         --extra peers $(names lock/dev.txt lock/peers.txt | without)
 }

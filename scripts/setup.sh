@@ -64,9 +64,10 @@ rm -f "$stamp"
 say "installing the packages of$(echo "$locks" | sed 's/ -r / /g') into $VENV (a few hundred megabytes, a minute or two)"
 # shellcheck disable=SC2086  (a list of options)
 locked $locks
-case ,$EXTRAS, in *,peers,*)
-    # PyTorch's build in the registry needs NVIDIA's libraries, its CPU build does not. Only now is it known which came.
-    pip show torch 2>/dev/null | grep -q '^Version:.*+cpu$' || locked -r lock/torch-cuda.txt ;;
+# PyTorch's CPU build is two hundred megabytes instead of gigabytes, but only where pip is configured to find it.
+case $EXTRAS, in *,peers,*)
+    pip install -q --no-deps --require-hashes --only-binary :all: -r lock/torch-cpu.txt 2>/dev/null ||
+        locked -r lock/torch-cuda.txt ;;
 esac
 # What builds wellposed is there by now, so nothing is fetched.
 install --no-index --no-build-isolation -e .

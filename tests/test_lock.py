@@ -11,7 +11,8 @@ from packaging.utils import canonicalize_name
 ROOT = Path(__file__).parent.parent
 LOCKS = {path.stem: path.read_text() for path in (ROOT / "lock").glob("*.txt")}
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
-LINE = re.compile(r"(?P<name>[a-z0-9-]+)==(?P<version>[a-z0-9.]+)(?: ; [^-]+)?(?: --hash=sha256:[0-9a-f]{64})+")
+VERSION = r"(?P<name>[a-z0-9-]+)==(?P<version>[a-z0-9.]+)(?:\+cpu)?"
+LINE = re.compile(VERSION + r"(?: ; [^-]+)?(?: --hash=sha256:[0-9a-f]{64})+")
 
 
 def lines(lock: str) -> list[str]:
@@ -76,7 +77,8 @@ def test_what_is_asked_for_is_locked_at_a_version_that_satisfies_it():
     project = PYPROJECT["project"]
     assert unmet(PYPROJECT["build-system"]["requires"] + project["dependencies"], versions("dev")) == []
     for extra, requirements in project["optional-dependencies"].items():
-        assert unmet(requirements, versions("dev", extra)) == []
+        for torch in ("torch-cpu", "torch-cuda"):
+            assert unmet(requirements, versions("dev", extra, torch)) == []
     assert unmet(PYPROJECT["dependency-groups"]["lock"], versions("tool")) == []
 
 
@@ -87,5 +89,6 @@ def test_a_version_that_does_not_satisfy_is_found():
 
 def test_no_two_locks_disagree():
     """One version for all of them, which is also the one for every Python and platform."""
-    pinned = {tuple(line.split()[0].split("==")) for lock in LOCKS.values() for line in lines(lock)}
-    assert len(pinned) == len({name for name, _ in pinned})
+    pinned = [versions(name) for name in LOCKS]
+    for package in set().union(*pinned):
+        assert len({lock[package] for lock in pinned if package in lock}) == 1, package
