@@ -1,15 +1,16 @@
 # `make demo` and `make test` do everything on a fresh machine; the rest is for people who change the code.
 # Choose another interpreter with PYTHON=python3.12, put the environment elsewhere with VENV=DIR,
-# use an NVIDIA GPU with EXTRAS=dev,cuda.
+# use an NVIDIA GPU with EXTRAS=dev,cuda. `make lock RAISE=numpy` raises one package, RAISE=all every one.
 
 PYTHON ?= python3
 VENV ?= .venv
 PEERS ?= .venv-peers
 EXTRAS ?= dev
+RAISE ?=
 BIN := $(VENV)/bin
 RUN := PYTHON=$(PYTHON) VENV=$(VENV) scripts/setup.sh
 
-.PHONY: demo test setup lint peers test-peers bench lock help
+.PHONY: demo test setup lint peers test-peers bench lock offline help
 .DEFAULT_GOAL := help
 
 help:           ## list the targets
@@ -44,5 +45,9 @@ bench: peers    ## side-by-side measurements with the peers, as ratios of one ru
 	$(PEERS)/bin/python -m benchmarks.side_by_side
 	$(PEERS)/bin/python -m benchmarks.cost
 
-lock:           ## pin every dependency anew into constraints.txt (see CONTRIBUTING.md)
-	PYTHON=$(PYTHON) scripts/lock.sh
+lock:           ## pin every package anew, with checksums, into lock/ (see CONTRIBUTING.md)
+	@PYTHON=$(PYTHON) scripts/lock.sh $(RAISE)
+
+offline: setup  ## the demo and the tests with the network cut off
+	@scripts/offline.sh $(MAKE) demo
+	@scripts/offline.sh $(MAKE) test

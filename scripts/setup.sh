@@ -1,8 +1,8 @@
 #!/bin/sh
-# Set up the environment that `make` uses: a virtual environment with exactly the versions in constraints.txt,
+# Set up the environment that `make` uses: a virtual environment with exactly the files whose checksums are in lock/,
 # and libraries that draw without a screen. Does nothing if both are there already.
 #
-#   PYTHON=python3 VENV=.venv scripts/setup.sh EXTRAS      EXTRAS: dev, or dev,peers
+#   PYTHON=python3 VENV=.venv scripts/setup.sh EXTRAS      EXTRAS: dev, dev,peers or dev,cuda
 set -eu
 PATH=$PATH:/usr/sbin:/sbin  # where Debian keeps ldconfig, and not on everybody's path
 cd "$(dirname "$0")/.."
@@ -31,7 +31,15 @@ command -v "$PYTHON" >/dev/null || fail "there is no $PYTHON here; install Pytho
 "$PYTHON" -c 'import sys; sys.exit(sys.version_info < (3, 11))' ||
     fail "wellposed needs Python 3.11 or newer; $PYTHON is $("$PYTHON" -V 2>&1). Name another: make PYTHON=python3.12 ..."
 
-fingerprint() { { echo "$EXTRAS"; "$PYTHON" -V; pwd; cat pyproject.toml constraints.txt; } | sha256sum | cut -d' ' -f1; }
+# dev holds what every other lock only adds to.
+case $EXTRAS, in dev,*) ;; *) fail "EXTRAS can be dev, dev,peers or dev,cuda, not $EXTRAS" ;; esac
+locks=
+for extra in $(echo "$EXTRAS" | tr , ' '); do
+    [ -f "lock/$extra.txt" ] || fail "there is no lock/$extra.txt for EXTRAS=$EXTRAS, which can be dev, dev,peers or dev,cuda"
+    locks="$locks -r lock/$extra.txt"
+done
+
+fingerprint() { { echo "$EXTRAS"; "$PYTHON" -V; pwd; cat pyproject.toml lock/*.txt; } | sha256sum | cut -d' ' -f1; }
 stamp="$VENV/.wellposed-setup"
 if [ -f "$stamp" ] && [ -x "$VENV/bin/python" ] && [ "$(cat "$stamp")" = "$(fingerprint)" ]; then exit 0; fi
 
@@ -40,12 +48,29 @@ if [ ! -x "$VENV/bin/pip" ] || [ "$("$VENV/bin/python" -V 2>&1)" != "$("$PYTHON"
     "$PYTHON" -m venv --clear "$VENV" ||
         fail "could not create $VENV; on Debian and Ubuntu: sudo apt-get install -y python3-venv"
 fi
-say "installing the pinned packages of constraints.txt into $VENV (a few hundred megabytes, a minute or two)"
-# PIP_CONSTRAINT also holds for the build of wellposed itself. A pipe would hide pip's exit code, hence the file.
+
+# Files that a lock lists, and nothing else: no package brings in another, and none is built from source.
+# A pipe would hide pip's exit code, hence the file.
 failed="$VENV/.wellposed-failed"
-touch "$failed"
-{ PIP_CONSTRAINT=constraints.txt "$VENV/bin/pip" install --disable-pip-version-check --progress-bar off \
-    -e ".[$EXTRAS]" 2>&1 && rm "$failed"; } | grep -E '^ *(Downloading|Successfully installed|ERROR|error)' || true
-[ ! -e "$failed" ] || fail "the installation failed, see above; run make again to go on from there"
+pip() { "$VENV/bin/pip" --disable-pip-version-check "$@"; }
+install() {
+    touch "$failed"
+    { pip install --progress-bar off --no-deps "$@" 2>&1 && rm "$failed"; } |
+        grep -E '^ *(Downloading|Successfully installed|ERROR|error|Expected|Got)|^    .* from ' || true
+    [ ! -e "$failed" ] || fail "the installation failed, see above; run make again to go on from there"
+}
+locked() { install --require-hashes --only-binary :all: "$@"; }
+rm -f "$stamp"
+say "installing the packages of$(echo "$locks" | sed 's/ -r / /g') into $VENV (a few hundred megabytes, a minute or two)"
+# shellcheck disable=SC2086  (a list of options)
+locked $locks
+# PyTorch's CPU build is two hundred megabytes instead of gigabytes, but only where pip is configured to find it.
+case $EXTRAS, in *,peers,*)
+    pip install -q --no-deps --require-hashes --only-binary :all: -r lock/torch-cpu.txt 2>/dev/null ||
+        locked -r lock/torch-cuda.txt ;;
+esac
+# What builds wellposed is there by now, so nothing is fetched.
+install --no-index --no-build-isolation -e .
+pip check || fail "the locks do not fit together, see above; make them anew with: make lock"
 fingerprint > "$stamp"
 say "done"
