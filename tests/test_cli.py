@@ -177,16 +177,57 @@ def test_ctrl_c_ends_a_run_cleanly(tmp_path, number):
         [*WELLPOSED, *argv, "--runs-dir", str(tmp_path)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
     deadline = time.monotonic() + 60
-    while not list(tmp_path.glob("*/evaluations.jsonl")) and time.monotonic() < deadline:
+    while not list(tmp_path.glob("*/checkpoints/*.json")) and time.monotonic() < deadline:
         time.sleep(0.1)
     time.sleep(2.0)
     os.kill(process.pid, number)
     out, err = process.communicate(timeout=60)
     assert process.returncode == 130, err
     assert "Traceback" not in err
-    reader = RunReader(Path(out.strip().splitlines()[-1]))
-    assert reader.summary is not None
-    assert reader.summary.stop_reason == "interrupted"
+    assert out == ""
+    (path,) = tmp_path.iterdir()
+    assert f"interrupted and saved; go on with: wellposed resume {path}" in err
+    assert RunReader(path).status == "interrupted"
+    assert RunReader(path).load_checkpoint()[0].step > 0
+
+
+def test_a_second_ctrl_c_ends_at_once_and_the_run_can_still_be_taken_up(tmp_path):
+    """The evaluation takes minutes; nobody waits for it."""
+    argv = ["train", "FetchReach-v4", *TINY, "--eval-episodes", "20000", "--quiet", "--runs-dir", str(tmp_path)]
+    process = subprocess.Popen([*WELLPOSED, *argv], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 60
+    while not list(tmp_path.glob("*/evaluations.jsonl")) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    time.sleep(2.0)
+    for _ in range(2):
+        os.kill(process.pid, signal.SIGINT)
+        time.sleep(0.001)
+    began = time.monotonic()
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130, err
+    assert time.monotonic() - began < 5
+    (path,) = tmp_path.iterdir()
+    assert RunReader(path).status == "interrupted"
+
+
+def test_an_interrupted_run_goes_on_where_it_was(tmp_path, capsys):
+    argv = ["train", "FetchReach-v4", *TINY, "--total-steps", "20000", "--eval-every", "4000"]
+    process = subprocess.Popen([*WELLPOSED, *argv, "--runs-dir", str(tmp_path)], stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 60
+    while not list(tmp_path.glob("*/checkpoints/*.json")) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    time.sleep(0.3)
+    os.kill(process.pid, signal.SIGINT)
+    process.communicate(timeout=60)
+    assert process.returncode == 130
+    (path,) = tmp_path.iterdir()
+    assert main(["train", *argv[1:], "--runs-dir", str(tmp_path)]) == 1
+    assert f"or go on with it: `wellposed resume {path}`" in says(capsys)
+    assert main(["resume", str(path), "--quiet"]) == 0
+    assert capsys.readouterr().out.strip() == str(path)
+    summary = RunReader(path).summary
+    assert summary is not None
+    assert (summary.stop_reason, summary.step) == ("budget", 20000)
 
 
 def test_help_and_listing_do_not_wait_for_jax():
@@ -195,16 +236,16 @@ def test_help_and_listing_do_not_wait_for_jax():
 
 
 def damage_truncated(run: Path) -> None:
-    (arrays,) = (run / "checkpoints").glob("step_*200.safetensors")
+    (arrays,) = (run / "checkpoints").glob("*_step_*200.safetensors")
     arrays.write_bytes(arrays.read_bytes()[:100])
 
 
 def damage_pickle(run: Path) -> None:
-    (arrays,) = (run / "checkpoints").glob("step_*200.safetensors")
+    (arrays,) = (run / "checkpoints").glob("*_step_*200.safetensors")
     content = pickle.dumps({"weights": [1.0, 2.0]})
     arrays.write_bytes(content)
     manifest = json.loads(arrays.with_suffix(".json").read_text())
-    manifest |= {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+    manifest["state"] |= {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
     arrays.with_suffix(".json").write_text(json.dumps(manifest))
 
 
@@ -229,7 +270,7 @@ def damage_half_written(run: Path) -> None:
         (damage_truncated, "truncated"),
         (damage_pickle, "reads no pickles"),
         (damage_edited, "edited by hand"),
-        (damage_newer, "schema 99, this version reads 2"),
+        (damage_newer, "schema 99, this version reads 3"),
         (damage_half_written, "half-written or was edited by hand"),
     ],
 )
@@ -265,7 +306,7 @@ def test_a_disk_that_fills_ends_training_with_a_sentence_and_keeps_the_record(tm
     """The largest size a file may have stands in for the disk; rows fit under it for a while, then no more."""
     code = (
         "import resource, signal, sys; from wellposed.cli import main; signal.signal(signal.SIGXFSZ, signal.SIG_IGN); "
-        "resource.setrlimit(resource.RLIMIT_FSIZE, (30_000, 30_000)); sys.exit(main(sys.argv[1:]))"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (60_000, 60_000)); sys.exit(main(sys.argv[1:]))"
     )
     argv = ["train", "FetchReach-v4", *TINY, "--total-steps", "100000", "--eval-every", "40", "--quiet"]
     argv += ["--eval-episodes", "1", "--agent.hidden", "2", "--runs-dir", str(tmp_path)]
