@@ -72,15 +72,15 @@ def mutate_json(data: Any, rng: random.Random) -> Any:
     for _ in range(rng.randint(1, 3)):
         places = list(_places(data))
         if not places:
-            return rng.choice(ODD)
+            return copy.deepcopy(rng.choice(ODD))
         holder, key = rng.choice(places)
         action = rng.randrange(5)
         if action == 0:
-            holder[key] = rng.choice(ODD)
+            holder[key] = copy.deepcopy(rng.choice(ODD))
         elif action == 1:
             del holder[key]
         elif action == 2 and isinstance(holder, dict):
-            holder[rng.choice(["schema", "note", "__class__", "step", ""])] = rng.choice(ODD)
+            holder[rng.choice(["schema", "note", "__class__", "step", ""])] = copy.deepcopy(rng.choice(ODD))
         elif action == 3:
             other, name = rng.choice(places)
             holder[key] = copy.deepcopy(other.get(name) if isinstance(other, dict) else None)
@@ -141,9 +141,10 @@ def mutate_tensors(arrays: dict[str, np.ndarray], rng: random.Random) -> bytes:
         elif action == 2:
             array = array.reshape(1, *array.shape)
         elif action == 3:
-            array = array.astype(rng.choice([np.float16, np.float64, np.int64, np.uint8, np.bool_]))
+            with np.errstate(all="ignore"):
+                array = array.astype(rng.choice([np.float16, np.float64, np.int64, np.uint8, np.bool_]))
         elif action == 4:
-            array = np.full_like(array, rng.choice([0, 1, -1, 127]) if array.dtype != np.uint64 else 2**63)
+            array = np.full_like(array, rng.choice([0, 1, -1, 127]) if array.dtype.kind in "if" else 1)
         elif array.size:
             array = array.copy()
             array.reshape(-1)[rng.randrange(array.size)] = (

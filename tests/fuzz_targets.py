@@ -75,7 +75,7 @@ def _documents(reader: RunReader) -> dict[str, Callable[[], Any]]:
         "failure.json": lambda: reader.failure,
         "metrics.jsonl": lambda: reader.metrics,
         "evaluations.jsonl": lambda: reader.evaluations,
-        "warnings.jsonl": lambda: [decode(WarningRow, row, "x") for row in read_lines(path / "warnings.jsonl")],
+        "warnings.jsonl": lambda: reader.warnings,
         "episodes.jsonl": read_episodes,
         "verdict.json": lambda: decode(Verdict, read_json(path / "verdict.json"), "x"),
     }
@@ -104,7 +104,7 @@ def _config(folder: Path, path: Path) -> Target:
             place = strange / run_name(data["config"])
             assert place.resolve().parent == strange.resolve(), "a name escapes the directory"
             place.mkdir(parents=True)
-        except (TypeError, KeyError, ValueError, OSError):
+        except (TypeError, KeyError, ValueError, AttributeError, OSError):
             place = strange / "x"
             place.mkdir(parents=True, exist_ok=True)
         there[:] = [place]

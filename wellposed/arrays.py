@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from wellposed.errors import UserError
+from wellposed.errors import NotFiniteError, UserError
 
 Arrays = dict[str, np.ndarray]
 
@@ -34,8 +34,12 @@ def check_arrays(expected: Arrays, found: Arrays) -> None:
             )
 
 
-def require_finite(arrays: Arrays) -> None:
-    """Raises FloatingPointError naming the first array that holds a NaN or an infinity."""
+def require_finite(quantity: str, arrays: Arrays, when: str) -> None:
+    """Refuse a NaN or an infinity.
+
+    Raises:
+        NotFiniteError: naming the first array that holds one, and `when`, as in "after step 40".
+    """
     for name, array in arrays.items():
         if array.dtype.kind == "f" and not np.isfinite(array).all():
-            raise FloatingPointError(name)
+            raise NotFiniteError(quantity, f"{name} {when} is not finite.")

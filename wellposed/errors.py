@@ -9,6 +9,18 @@ class UserError(Exception):
     """
 
 
+class NotFiniteError(FloatingPointError):
+    """A NaN or an infinity, or a simulation that met one: every later number would inherit it.
+
+    `quantity` says what it belongs to: action, physics, observation, reward, loss or weight.
+    """
+
+    def __init__(self, quantity: str, detail: str):
+        """`detail`: one sentence, with the evidence."""
+        super().__init__(detail)
+        self.quantity = quantity
+
+
 def require(condition: bool, setting: str, rule: str, got: object) -> None:
     """Refuse a setting that breaks its rule: `require(k >= 0, "replay.k", "must not be negative", k)`.
 

@@ -4,7 +4,6 @@ Between two updates everything the loop depends on can be written down (`Trainin
 (`Training.restore`), and the run that goes on from there is bit for bit the one that was never stopped.
 """
 
-import math
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import chain, islice
@@ -15,7 +14,6 @@ from wellposed import envs, seeding
 from wellposed.agents import make_agent
 from wellposed.arrays import Arrays, check_arrays, merged, part_of, require_finite
 from wellposed.collect import Explorer, Rollouts, Step, numbers, take_step
-from wellposed.envs.physics import BROKEN
 from wellposed.errors import UserError
 from wellposed.evaluate import play_episodes, summarise
 from wellposed.interrupts import Stopwatch
@@ -25,14 +23,6 @@ from wellposed.replay import ReplayBuffer
 from wellposed.runs.record import METRICS, EvaluationRow, MetricsRow, Solved, StopReason, Summary, WarningRow
 from wellposed.runs.writer import ReplayRows, Restored, RunWriter, Snapshot
 from wellposed.types import Batch, GoalVecEnv, Metrics
-
-
-class DivergedError(UserError):
-    """A number that is not finite, and where it was seen first. Every later update would spread it."""
-
-    def __init__(self, quantity: str, detail: str):
-        super().__init__(detail)
-        self.quantity, self.detail = quantity, detail
 
 
 class Training:
@@ -62,7 +52,7 @@ class Training:
             How the run ended; None if it was interrupted, and saved.
 
         Raises:
-            DivergedError: at the first number that is not finite. The checkpoint before it is kept.
+            NotFiniteError: at the first number that is not finite. The checkpoint before it is kept.
             UserError: if the disk refuses.
         """
         with ThreadPoolExecutor(1, "collect") as collector:
@@ -107,7 +97,7 @@ class Training:
         else:
             batches = self.due_batches(self.step + self.config.num_envs)
             first = list(islice(batches, 1))  # drawn now: beside the step the two would wait for Python's lock
-            stepping = collector.submit(self.take_step, self.explorer.act(self.obs, self.step))
+            stepping = collector.submit(take_step, self.env, self.explorer.act(self.obs, self.step))
             self.step += self.config.num_envs
             self.learn(chain(first, batches), interrupted)
             self.pending = stepping.result()
@@ -128,36 +118,22 @@ class Training:
         """Update on all batches, or until interrupted; `learnt` keeps the metrics of the last call."""
         for batch in batches:
             self.learnt = self.agent.update(batch)
-            broken = [name for name, value in self.learnt.items() if not math.isfinite(value)]
-            if broken:
-                raise DivergedError("loss", f"{', '.join(broken)} is not finite at update {self.agent.updates}.")
+            losses = {name: np.array(value) for name, value in self.learnt.items()}
+            require_finite("loss", losses, f"at update {self.agent.updates}")
             if interrupted:
                 break
 
     def take_in(self, step: Step) -> None:
         """Hand one step of all copies to replay, statistics and normaliser, if all of it is finite."""
-        if bad := sorted(set(step.warnings) & set(BROKEN)):
-            said = ", ".join(f"{name} ({step.warnings[name]} copies)" for name in bad)
-            raise DivergedError("physics", f"MuJoCo met a state that is none and reset it: {said} at step {self.step}.")
-        finite = {f"the reward of step {self.step}": step.reward}
-        finite |= {f"{name} after step {self.step}": array for name, array in step.after.items()}
-        try:
-            require_finite(finite)
-        except FloatingPointError as error:
-            raise DivergedError("observation", f"{error} is not finite.") from error
+        when = f"after step {self.step}"
+        require_finite("observation", step.after, when)
+        require_finite("reward", {"the reward": step.reward}, when)
         for name, count in step.warnings.items():
             self.warned[name] = self.warned.get(name, 0) + count
         self.replay.add(self.obs, step.action, step.reward, step.after, step.terminated, step.truncated)
         self.agent.observe(step.after)
         self.rollouts.add(step)
         self.obs = step.obs
-
-    def take_step(self, actions: np.ndarray) -> Step:
-        """Step all copies; runs in the collector's thread."""
-        try:
-            return take_step(self.env, actions)
-        except FloatingPointError as error:
-            raise DivergedError("action", f"{error} Seen at environment step {self.step}.") from error
 
     def evaluate(self, record: RunWriter, progress: RunProgress, interrupted: list[int]) -> None:
         """Play the evaluation episodes greedily, then append the rows of this moment; off the training clock.
@@ -194,12 +170,9 @@ class Training:
         return MetricsRow(self.step, self.agent.updates, seconds, self.learnt | self.rollouts.drain() | rates)
 
     def save(self, record: RunWriter) -> None:
-        """Write everything down, unless a weight is not finite: then the checkpoint before is the one to keep."""
+        """Write everything down, unless a weight is not finite: then the checkpoint before is kept."""
         agent = self.agent.state()
-        try:
-            require_finite(agent)
-        except FloatingPointError as error:
-            raise DivergedError("weight", f"{error} is not finite after update {self.agent.updates}.") from error
+        require_finite("weight", agent, f"after update {self.agent.updates}")
         first, rows = self.replay.part(record.replay_end)
         part = ReplayRows(first, self.replay.end, self.replay.oldest, rows)
         clock = self.clock

@@ -10,10 +10,10 @@ import jax
 
 from wellposed import config as configs
 from wellposed import envs
-from wellposed.errors import UserError, require
+from wellposed.errors import NotFiniteError, UserError, require
 from wellposed.evaluate import EVALUATION_COPIES
 from wellposed.interrupts import Stopwatch, interruptible
-from wellposed.loop import DivergedError, Training
+from wellposed.loop import Training
 from wellposed.progress import TrainingProgress
 from wellposed.recipe import RunConfig, stored_config
 from wellposed.runs import provenance
@@ -156,10 +156,10 @@ def _do(
             run.restored = None  # it holds a copy of the replay
         try:
             summary = training.run(run, bar, interrupted)
-        except DivergedError as error:
-            run.fail(Failure(training.step, training.agent.updates, error.quantity, error.detail))
+        except NotFiniteError as error:
+            run.fail(Failure(training.step, training.agent.updates, error.quantity, str(error)))
             raise UserError(
-                f"{run.path}: training diverged: {error.detail} The record and the checkpoint before it are kept. "
+                f"{run.path}: training diverged: {error} The record and the checkpoint before it are kept. "
                 "Lower --agent.learning-rate; where the reward is -1/0, keep --agent.bound-targets on."
             ) from error
         if summary is not None:

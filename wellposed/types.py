@@ -9,6 +9,8 @@ from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 
+from wellposed.errors import NotFiniteError
+
 # A batch of goal observations: keys "observation" [n, obs_dim], "achieved_goal" [n, goal_dim] and
 # "desired_goal" [n, goal_dim], float64, in the environment's own units (metres for Fetch).
 GoalObs = dict[str, np.ndarray]
@@ -175,11 +177,11 @@ def clipped_actions(actions: np.ndarray, shape: tuple[int, ...] | None) -> np.nd
 
     Raises:
         ValueError: if the actions have another shape.
-        FloatingPointError: if one of them is a NaN or an infinity.
+        NotFiniteError: if one of them is a NaN or an infinity.
     """
     actions = np.asarray(actions)
     if actions.shape != shape:
         raise ValueError(f"actions must have shape {shape}, got {actions.shape}")
     if not np.isfinite(actions).all():
-        raise FloatingPointError("The actions must be finite numbers; the policy that made these has diverged.")
+        raise NotFiniteError("action", "The actions must be finite numbers; the policy that made these has diverged.")
     return np.clip(actions, -1.0, 1.0)

@@ -84,7 +84,7 @@ class FetchVecEnv(gym.vector.VectorEnv):
 
         Raises:
             ValueError: if the actions have another shape.
-            FloatingPointError: if one of them is a NaN or an infinity.
+            NotFiniteError: if one of them is a NaN or an infinity, or the simulation broke.
         """
         applied = clipped_actions(actions, self.action_space.shape)
         self._advance(applied)

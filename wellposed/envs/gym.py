@@ -17,7 +17,7 @@ import numpy as np
 
 from wellposed.arrays import Arrays, check_arrays
 from wellposed.envs.episodes import EpisodeRecorder, recorded
-from wellposed.envs.physics import WarningCounters, sum_counts
+from wellposed.envs.physics import WarningCounters, sum_warnings
 from wellposed.errors import UserError
 from wellposed.types import GoalObs, clipped_actions, successor
 
@@ -78,7 +78,7 @@ class GymGoalVecEnv(gym.vector.VectorEnv):
 
         Raises:
             ValueError: if the actions have another shape.
-            FloatingPointError: if one of them is a NaN or an infinity.
+            NotFiniteError: if one of them is a NaN or an infinity, or the simulation broke.
         """
         applied = clipped_actions(actions, self.action_space.shape)
         native = applied if self._unit else self._low + (applied + 1.0) / 2.0 * (self._high - self._low)
@@ -87,7 +87,7 @@ class GymGoalVecEnv(gym.vector.VectorEnv):
         everywhere = np.ones(self.num_envs, bool)
         info |= {"applied_action": applied, "_applied_action": everywhere}
         info |= {"is_success": self.is_success(last["achieved_goal"], last["desired_goal"]), "_is_success": everywhere}
-        info["physics_warnings"] = sum_counts(counters.take() for counters in self._warnings)
+        info["physics_warnings"] = sum_warnings(counters.take() for counters in self._warnings)
         return obs, reward, terminated, truncated, info
 
     def compute_reward(self, achieved_goal: np.ndarray, desired_goal: np.ndarray, info: Any = None) -> np.ndarray:

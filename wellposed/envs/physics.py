@@ -14,6 +14,8 @@ from concurrent.futures import ThreadPoolExecutor
 import mujoco
 import numpy as np
 
+from wellposed.errors import NotFiniteError
+
 # Everything `mj_step` reads: time, positions, velocities, warm start, control, applied forces, mocap.
 # Restoring less (MuJoCo's FULLPHYSICS leaves out warm start, control and mocap) changes the last bits.
 INTEGRATION = int(mujoco.mjtState.mjSTATE_INTEGRATION)
@@ -74,8 +76,8 @@ class Physics:
             helper.result()
 
     def take_warnings(self) -> dict[str, int]:
-        """What MuJoCo complained of in any copy since the last call, by name."""
-        return sum_counts(counters.take() for counters in self._warnings)
+        """What MuJoCo complained of in any copy since the last call, by name; see `sum_warnings`."""
+        return sum_warnings(counters.take() for counters in self._warnings)
 
     def get_state(self) -> np.ndarray:
         """The full integration state of every copy, float64 [num_copies, state_size]."""
@@ -105,10 +107,16 @@ class Physics:
             self._pool.shutdown()
 
 
-def sum_counts(counts: Iterable[dict[str, int]]) -> dict[str, int]:
-    """Counts by name, added up."""
+def sum_warnings(copies: Iterable[dict[str, int]]) -> dict[str, int]:
+    """The warnings of all copies, added up by name.
+
+    Raises:
+        NotFiniteError: if a copy's state was broken, which MuJoCo mends in silence by starting over.
+    """
     total: dict[str, int] = {}
-    for one in counts:
-        for name, count in one.items():
+    for i, counts in enumerate(copies):
+        if broken := ", ".join(name for name in BROKEN if name in counts):
+            raise NotFiniteError("physics", f"MuJoCo met a state that is none in copy {i} and started over: {broken}.")
+        for name, count in counts.items():
             total[name] = total.get(name, 0) + count
     return total

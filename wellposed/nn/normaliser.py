@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from wellposed.errors import UserError
+
 
 class RunningNormaliser:
     """Mean and standard deviation of all rows seen so far.
@@ -34,6 +36,12 @@ class RunningNormaliser:
         return {f"{name}.count": np.array(self.count), f"{name}.mean": self.mean, f"{name}.m2": self.m2}
 
     def load_state(self, state: dict[str, np.ndarray], name: str) -> None:
-        """Take over what `state` returned under the same name."""
-        self.count = float(state[f"{name}.count"])
-        self.mean, self.m2 = state[f"{name}.mean"].copy(), state[f"{name}.m2"].copy()
+        """Take over what `state` returned under the same name.
+
+        Raises:
+            UserError: if these are no moments.
+        """
+        count, mean, m2 = (state[f"{name}.{part}"] for part in ("count", "mean", "m2"))
+        if not (np.isfinite([count, *mean, *m2]).all() and count >= 0 and (m2 >= 0).all()):
+            raise UserError(f"The saved statistics {name} are none; they were edited by hand or are damaged.")
+        self.count, self.mean, self.m2 = float(count), mean.copy(), m2.copy()

@@ -178,7 +178,7 @@ class ReplayBuffer:
         sound &= bool(((self._open_length >= 0) & (self._open_length < self.dims.max_episode_steps)).all())
         next_row = self.oldest
         for first, arrays in parts:
-            n = len(arrays["rows"])
+            n = min(len(array) if array.ndim else 0 for array in arrays.values()) if arrays else 0
             check_arrays({"rows": self._rows[:n], "time": self._time[:n], "length": self._length[:n]}, arrays)
             sound &= first <= next_row
             new = np.arange(max(first, self.oldest), first + n)

@@ -73,10 +73,11 @@ def read_bytes(path: Path, limit: int) -> bytes:
         if not path.is_file():
             raise UserError(f"Could not read {path}: there is no such file.")
         with open(path, "rb") as file:
-            content = file.read(limit + 1) if os.fstat(file.fileno()).st_size <= limit else None
+            size = os.fstat(file.fileno()).st_size
+            content = file.read(size) if size <= limit else None  # a file that grows meanwhile is as it was
     except OSError as error:
         raise UserError(f"Could not read {path}: {error.strerror or error}.") from error
-    if content is None or len(content) > limit:  # it may have grown meanwhile
+    if content is None:
         raise UserError(f"{path} is larger than {limit} bytes, which is more than it should hold.")
     return content
 

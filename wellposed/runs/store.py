@@ -29,7 +29,16 @@ from wellposed.errors import UserError
 from wellposed.runs import checkpoint, lock
 from wellposed.runs.checkpoint import Manifest
 from wellposed.runs.files import read_json, read_lines
-from wellposed.runs.record import EvaluationRow, Failure, MetricsRow, Provenance, Summary, check_schema, decode
+from wellposed.runs.record import (
+    EvaluationRow,
+    Failure,
+    MetricsRow,
+    Provenance,
+    Summary,
+    WarningRow,
+    check_schema,
+    decode,
+)
 
 
 def run_name(config: dict[str, Any]) -> str:
@@ -124,6 +133,11 @@ class RunReader:
     def evaluations(self) -> list[EvaluationRow]:
         """Evaluations so far."""
         return self._rows(EvaluationRow, "evaluations.jsonl")
+
+    @property
+    def warnings(self) -> list[WarningRow]:
+        """What the simulator complained of so far."""
+        return self._rows(WarningRow, "warnings.jsonl")
 
     @property
     def status(self) -> str:
