@@ -1,0 +1,90 @@
+"""A record is trained again and stands, or what differs first is named."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from tests.test_resume import TINY, Stop
+from wellposed.agents.off_policy import OffPolicyAgent
+from wellposed.cli import main
+from wellposed.errors import UserError
+from wellposed.reproduce import changes, judge, reproduce
+from wellposed.runs.files import read_json, write_json
+from wellposed.runs.store import RunReader
+from wellposed.training import train, train_side_by_side
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory) -> Path:
+    return train(TINY, tmp_path_factory.mktemp("recorded"), quiet=True)[0]
+
+
+def test_the_same_code_on_the_same_machine_is_bit_identical(run, capsys):
+    before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
+    assert main(["reproduce", str(run), "--quiet"]) == 0
+    assert capsys.readouterr().out == "Bit-identical: every row, weight and stream.\n"
+    assert before == {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
+
+
+def test_code_that_computes_something_else_is_found_out_with_the_first_step_and_quantity(run, monkeypatch, capsys):
+    """A reward that is wrong for one goal in a hundred, in code that calls itself the same."""
+    from wellposed.envs.fetch_vec import FetchVecEnv
+
+    original = FetchVecEnv.compute_reward
+
+    def wrong(self, achieved_goal, desired_goal, info=None):
+        return original(self, achieved_goal, desired_goal, info) - (achieved_goal[..., 0] > 1.45)
+
+    monkeypatch.setattr(FetchVecEnv, "compute_reward", wrong)
+    monkeypatch.setattr("wellposed.reproduce.changes", lambda *_: [])
+    assert main(["reproduce", str(run), "--quiet"]) == 1
+    told = capsys.readouterr().out
+    assert "Not reproduced, although nothing has changed: step " in told
+    assert " in one and " in told
+
+
+def test_where_versions_differ_intervals_are_compared(run):
+    then, now = RunReader(run).evaluations[-1], RunReader(run).evaluations[0]
+    low, high = (replace(then, success_rate=p, success_ci95=ci) for p, ci in ((0.1, (0.0, 0.2)), (0.9, (0.8, 1.0))))
+    assert judge(["jax 1 -> 2"], None, then, now).finding == "bit-identical"
+    near = judge(["jax 1 -> 2"], "step 5: x", high, replace(high, success_ci95=(0.95, 1.0)))
+    far = judge(["jax 1 -> 2"], "step 5: x", high, low)
+    assert (near.finding, near.holds) == ("within tolerance", True)
+    assert (far.finding, far.holds) == ("outside tolerance", False)
+    assert "Other versions or another machine (jax 1 -> 2)" in far.sentence
+    assert judge([], "step 5: x", high, high).finding == "differs"
+
+
+def test_what_changed_is_listed(run):
+    origin = replace(RunReader(run).provenance, dirty=False)
+    assert changes(origin, origin) == []
+    other = replace(
+        origin,
+        packages=origin.packages | {"jax": "0.1"},
+        python="3.9.1",
+        cpu="abacus",
+        devices=["beads"],
+        commit="f" * 40,
+    )
+    found = changes(origin, other)
+    assert [line.split(" ")[0] for line in found] == ["jax", "Python", "processor", "devices", "wellposed's"]
+    assert changes(origin, replace(origin, threads=1, started="later", platform="other kernel")) == []
+    assert changes(replace(origin, dirty=True), origin) != []
+
+
+def test_a_record_that_other_versions_took_up_is_of_those_versions_too(tmp_path, monkeypatch):
+    Stop(monkeypatch, OffPolicyAgent, "update", 20)
+    [(path, _)] = train_side_by_side([TINY], tmp_path, quiet=True)
+    main(["resume", str(path), "--quiet"])
+    data = read_json(path / "provenance.json")
+    data["resumed"][0]["packages"]["jax"] = "0.1"
+    write_json(path / "provenance.json", data)
+    assert any(line.startswith("jax 0.1 -> ") for line in reproduce(path, quiet=True).changed)
+
+
+def test_an_unfinished_run_cannot_be_reproduced(tmp_path, monkeypatch):
+    Stop(monkeypatch, OffPolicyAgent, "update", 20)
+    [(path, _)] = train_side_by_side([TINY], tmp_path, quiet=True)
+    with pytest.raises(UserError, match="only a finished run can be reproduced"):
+        reproduce(path)
