@@ -16,8 +16,11 @@ from wellposed.envs import rendering
 from wellposed.errors import UserError
 from wellposed.report import figures
 from wellposed.report.page import write_report
+from wellposed.runs.files import write_json
+from wellposed.runs.record import encode
 from wellposed.runs.store import RunReader
 from wellposed.training import train
+from wellposed.verdict import stored_verdict
 
 
 @pytest.fixture(scope="module")
@@ -107,3 +110,12 @@ def test_a_curve_of_several_runs_is_taken_where_all_of_them_were_evaluated(runs)
 def test_the_same_curve_draws_the_same_figure(runs):
     curve = learning_curve([RunReader(runs[0]).evaluations])
     assert figures.learning_curve(curve, 0.0, 0.05) == figures.learning_curve(curve, 0.0, 0.05)
+
+
+def test_a_stored_verdict_is_of_the_checkpoint_that_is_there(runs):
+    """Another checkpoint, as after a run was taken up again, is judged anew."""
+    kept = stored_verdict(runs[0])
+    assert stored_verdict(runs[0]) == kept
+    file = runs[0] / "verdict.json"
+    write_json(file, encode(replace(kept, checkpoint="0" * 64, trained=replace(kept.trained, success_rate=0.123))))
+    assert stored_verdict(runs[0]) == kept

@@ -60,15 +60,19 @@ def assess(path: str | Path, episodes: int = EPISODES, seed: int = SEED, threads
     noise = RandomPolicy(envs.dims(env).action, seeding.generator(seed, "random baseline"))
     _, random = play(noise, step=0, updates=0, seconds=0.0)
     env.close()
-    return Verdict(config.env, seed, trained, random, rows)
+    return Verdict(config.env, seed, manifest.state.sha256, trained, random, rows)
 
 
 def stored_verdict(path: Path, threads: int = 2) -> Verdict:
-    """The verdict that stands in a run's directory; made and written there the first time it is asked for."""
+    """The verdict that stands in a run's directory; made and written there where there is none of this checkpoint."""
     file = path / "verdict.json"
-    if not file.exists():
-        write_json(file, encode(assess(path, threads=threads)))
-    return decode(Verdict, read_json(file), str(file))
+    if file.exists():
+        found = decode(Verdict, read_json(file), str(file))
+        if found.checkpoint == RunReader(path).load_checkpoint()[0].state.sha256:
+            return found
+    found = assess(path, threads=threads)
+    write_json(file, encode(found))
+    return found
 
 
 def sentence(verdict: Verdict) -> str:

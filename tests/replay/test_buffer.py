@@ -173,3 +173,62 @@ def test_an_empty_replay_and_one_too_small_are_refused():
         make().sample(1, 4, np.random.default_rng(0))
     with pytest.raises(UserError, match="must hold an episode, 9 rows, got 8"):
         make(capacity=8)
+
+
+def test_a_replay_beyond_memory_is_refused():
+    with pytest.raises(UserError, match=r"no memory for a replay of 10,000,000,000,000,000 rows. Lower --replay"):
+        make(capacity=10**16)
+
+
+@settings(max_examples=40, deadline=None)
+@given(episodes, st.lists(st.booleans(), min_size=25, max_size=25), st.integers(20, 60), st.integers(0, 2**32))
+def test_a_buffer_made_up_of_its_parts_is_the_buffer(lengths, saves, capacity, seed):
+    """However often it was saved, and wherever the ring has wrapped: same samples, and it goes on the same."""
+    one, parts, saved = make(capacity=capacity), [], 0
+    for episode, (length, save) in enumerate(zip(lengths, saves, strict=False)):
+        play(one, episode, length)
+        if save:
+            parts.append(one.part(saved))
+            saved = one.end
+    parts.append(one.part(saved))
+    other = make(capacity=capacity)
+    needed = [(first, arrays) for first, arrays in parts if first + len(arrays["rows"]) > one.oldest]
+    other.load_state({name: array.copy() for name, array in one.state().items()}, needed)
+    for buffer in (one, other):
+        play(buffer, 99, 5)
+    assert one.transitions == other.transitions
+    first, second = (buffer.sample(2, 16, np.random.default_rng(seed)) for buffer in (one, other))
+    assert all(np.array_equal(a, b) for a, b in zip(first, second, strict=True))
+
+
+@pytest.mark.parametrize("spoil", ["time", "length", "gap", "missing", "order", "beyond", "open"])
+def test_parts_that_do_not_fit_together_are_refused(spoil):
+    one = make()
+    for episode in range(5):
+        play(one, episode, 4 + episode % 3)
+    (_, whole), state = one.part(0), {name: array.copy() for name, array in one.state().items()}
+    arrays, first = {name: array.copy() for name, array in whole.items()}, 0
+    if spoil in ("time", "length"):
+        arrays[spoil][3] += 1
+    elif spoil == "gap":
+        first = 1
+    elif spoil == "missing":
+        arrays = {name: array[:-5] for name, array in arrays.items()}
+    elif spoil == "order":
+        arrays["time"] = arrays["time"][::-1].copy()
+    elif spoil == "beyond":
+        state["held"] = np.array([0, 1000])
+    else:
+        state["open_length"][0] = DIMS.max_episode_steps
+    with pytest.raises(UserError, match="do not fit together"):
+        make().load_state(state, [(first, arrays)])
+    make().load_state(one.state(), [(0, whole)])
+
+
+def test_an_episode_that_goes_on_beyond_the_limit_is_refused():
+    buffer = make()
+    for t in range(DIMS.max_episode_steps):
+        never = np.array([False])
+        buffer.add(state(0, t, 1.0), np.zeros((1, 1)), np.zeros(1), state(0, t + 1, 1.0), never, never)
+    with pytest.raises(UserError, match="beyond the environment's own limit of 8 steps"):
+        play(buffer, 0, 1)

@@ -48,7 +48,7 @@ class ReplayBuffer:
         terminated: the environment's termination test for any goal.
 
     Raises:
-        UserError: if the capacity does not hold one episode.
+        UserError: if the capacity does not hold one episode, or there is no memory for it.
     """
 
     def __init__(self, config: ReplayConfig, dims: Dims, num_envs: int, reward: GoalFunction, terminated: GoalFunction):
@@ -61,9 +61,14 @@ class ReplayBuffer:
         ends = np.cumsum([dims.observation, dims.goal, dims.action, dims.goal, 1, 1])
         names = ("observation", "achieved_goal", "action", "desired_goal", "reward", "terminated")
         self._columns = {n: slice(a, b) for n, a, b in zip(names, [0, *ends[:-1]], ends, strict=True)}
-        self._rows = np.zeros((config.capacity, int(ends[-1])), np.float32)
-        self._time = np.zeros(config.capacity, np.int32)  # t of the transition in this row
-        self._length = np.zeros(config.capacity, np.int32)  # L of its episode; t == L marks a final state
+        try:
+            self._rows = np.zeros((config.capacity, int(ends[-1])), np.float32)
+            self._time = np.zeros(config.capacity, np.int32)  # t of the transition in this row
+            self._length = np.zeros(config.capacity, np.int32)  # L of its episode; t == L marks a final state
+        except (MemoryError, ValueError) as error:
+            raise UserError(
+                f"There is no memory for a replay of {config.capacity:,} rows. Lower --replay.capacity."
+            ) from error
         # Counted in all rows that ever entered: the ring holds those from `oldest` up to `end`, row i at i % capacity.
         self.oldest, self.end = 0, 0
         self.transitions = 0

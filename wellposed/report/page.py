@@ -82,7 +82,10 @@ def _template() -> jinja2.Template:
 def _finished(reader: RunReader) -> Summary:
     summary = reader.summary
     if summary is None:
-        raise UserError(f"{reader.path} is {reader.status}, not finished; a report needs a finished run.")
+        raise UserError(
+            f"{reader.path} is {reader.status}, not finished; a report needs a finished run. If it was cut short, "
+            f"`wellposed resume {reader.path}` goes on with it."
+        )
     return summary
 
 
@@ -131,7 +134,7 @@ def _ended(summary: Summary) -> str:
     """Why training ended, in words."""
     if summary.solved is not None:
         return f"stopped at two evaluations in a row at {summary.solved.success_rate:.0%} or above"
-    return {"budget": "the whole budget was used", "interrupted": "it was interrupted"}[summary.stop_reason]
+    return "the whole budget was used"
 
 
 def _figure(readers: list[RunReader], found: list[Verdict]) -> dict[str, Any]:

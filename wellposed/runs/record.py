@@ -147,6 +147,7 @@ class Verdict:
 
     env: str
     seed: int  # of the held-out episodes
+    checkpoint: str  # SHA-256 of the state that was judged
     trained: EvaluationRow
     random: EvaluationRow
     per_episode: list[EpisodeRow]  # of the trained policy
