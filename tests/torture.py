@@ -90,10 +90,11 @@ def carry_on(case: str, folder: Path, patience: float | None, score: Score) -> N
         raise RuntimeError(f"{case}: exit code {process.returncode}: {errors.decode()}")
 
 
-def torment(case: str, folder: Path, whole: Path, rng: random.Random, score: Score, kills: int) -> None:
-    """One case from its beginning to its end, killed again and again, then compared."""
+def torment(case: str, folder: Path, whole: Path, rng: random.Random, score: Score, lives: int) -> None:
+    """One case from its beginning to its end, at most `lives` processes of which are meant to be killed; compared."""
     while not is_done(case, folder):
-        carry_on(case, folder, rng.uniform(0.0, 2.5) if score.kills < kills else None, score)
+        carry_on(case, folder, rng.uniform(0.0, 4.0) if lives > 0 else None, score)
+        lives -= 1
     score.ended += 1
     for ours, theirs in zip(paths_of(case, folder), paths_of(case, whole), strict=True):
         found = unequal(ours, theirs)
@@ -123,7 +124,7 @@ def main() -> int:
             torments = [
                 pool.submit(
                     torment, case, root / f"{turn}", root / "whole", random.Random(f"{args.seed} {turn} {case}"), score,
-                    args.kills,
+                    -(-args.kills // len(LONG)),
                 )
                 for case in LONG
             ]  # fmt: skip
