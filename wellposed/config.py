@@ -8,9 +8,11 @@ import copy
 import dataclasses
 import hashlib
 import json
+from functools import cache
 from typing import Any, TypeVar
 
 import msgspec
+import msgspec.inspect
 
 T = TypeVar("T")
 _CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=False)
@@ -35,7 +37,7 @@ def from_dict(kind: type[T], data: Any, where: str) -> T:
         value = msgspec.convert(data, kind, strict=True)
     except msgspec.ValidationError as error:
         raise ValueError(f"{where}: {error}") from error
-    if not _writes(value, data):
+    if not (_gives_all(kind) and _writes(value, data)):
         _same_keys(to_dict(value), data, where)
     return value
 
@@ -63,14 +65,20 @@ def content_hash(data: dict[str, Any]) -> str:
     return hashlib.sha256(_CANONICAL.encode(data).encode()).hexdigest()[:12]
 
 
-def _writes(value: Any, data: Any) -> bool:
-    """Whether a dataclass is written as exactly these data: then no key is missing or unknown and all is finite.
+@cache
+def _gives_all(kind: Any) -> bool:
+    """Whether no field of a dataclass, or of one within it, has a default: reading then finds missing keys itself."""
+    return "required=False" not in repr(msgspec.inspect.type_info(kind))
 
-    It need not be otherwise, as with a 1 that is 1.0 here: it only spares most records the slow comparison.
+
+def _writes(value: Any, data: Any) -> bool:
+    """Whether what was read is written as exactly these data: then no key is unknown, and every number finite.
+
+    With `_gives_all` it spares a record the slow comparison, which alone can say what is wrong.
     """
     try:
         return msgspec.json.decode(msgspec.json.encode(value)) == data  # NaN and infinity are written as null
-    except UnicodeEncodeError:  # half a surrogate pair, as in an argument of the command line that is not UTF-8
+    except UnicodeEncodeError:  # half a surrogate pair, as of an argument that is not UTF-8
         return False
 
 

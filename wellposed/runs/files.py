@@ -113,7 +113,7 @@ def _read_at(handle: int, begin: int, size: int) -> bytes:
 
 def parse_json(raw: bytes, where: str) -> Any:
     """Parse JSON text; a broken one gets a sentence that names `where`."""
-    with suppress(msgspec.DecodeError, RecursionError):
+    with suppress(msgspec.DecodeError, ValueError, RecursionError):
         return msgspec.json.decode(raw)  # three times as fast as json.loads, which knows more of what is not JSON
     try:
         return json.loads(raw)
