@@ -34,10 +34,16 @@ from wellposed.runs.record import EvaluationRow, Failure, MetricsRow, Provenance
 
 
 def run_name(config: dict[str, Any]) -> str:
-    """Directory name of a configuration: environment, algorithm, hash of all but the seed, seed."""
+    """Directory name of a configuration: environment, algorithm, hash of all but the seed, seed.
+
+    It is a plain name of at most 255 bytes, whatever the environment or the algorithm is called. Names that are cut
+    short stay distinct by the hash; a seed too long to be a name is told by a hash of its own.
+    """
     shared = {key: value for key, value in config.items() if key != "seed"}
-    env = re.sub(r"[^A-Za-z0-9.-]+", "-", config["env"]).strip(".-")
-    return f"{env}_{config['algo']}_{configs.content_hash(shared)}_s{config['seed']}"
+    env, algo = (re.sub(r"[^A-Za-z0-9.-]+", "-", config[key]).strip(".-")[:100] for key in ("env", "algo"))
+    seed = config["seed"]
+    told = str(seed) if abs(seed) < 10**30 else f"x{configs.content_hash({'seed': hex(seed)})}"
+    return f"{env}_{algo}_{configs.content_hash(shared)}_s{told}"
 
 
 def require_free(runs_dir: Path, configs_: list[dict[str, Any]]) -> None:
