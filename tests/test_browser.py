@@ -1,4 +1,4 @@
-"""The report in a real browser: what a record says is shown as text, whatever it is; nothing runs, nothing is fetched."""
+"""The report in a real browser: what a record says is shown as text; nothing runs, nothing is fetched."""
 
 import json
 import shutil

@@ -29,7 +29,7 @@ def samples(
 ) -> list[Sample]:
     """Two hours, one sample in five seconds; memory by the share of the time that has passed, the rest by number."""
     count, rng = 12 * MINUTES, np.random.default_rng(0)
-    noise = rng.normal(0, 1e6, count)
+    noise = rng.normal(0, 3e5, count)
     return [Sample(5.0 * i, int(memory(i / count) + noise[i]), handles(i), threads(i)) for i in range(count)]
 
 
