@@ -3,7 +3,6 @@
 Heavy imports stand inside the commands, so that `wellposed --help` answers at once.
 """
 
-import json
 import os
 import re
 import sys
@@ -13,6 +12,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
+import msgspec
 import tyro
 
 from wellposed.errors import UserError
@@ -36,11 +36,11 @@ def _emit(data: Any, target: Path | None) -> bool:
     """Write JSON where it was asked for; True if standard output is taken by it."""
     if target is None:
         return False
-    if str(target) == "-":
-        print(json.dumps(data, indent=2, allow_nan=False))
-        return True
-    from wellposed.runs.files import write_json
+    from wellposed.runs.files import format_json, write_json
 
+    if str(target) == "-":
+        print(format_json(data))
+        return True
     write_json(target, data)
     return False
 
@@ -186,7 +186,7 @@ def list_runs(runs_dir: RunsDir = RUNS, json_file: JsonFile = None) -> int:
         row: dict[str, Any] = {"run": str(reader.path), "status": "damaged", "last": None, "problem": None}
         try:
             row |= {"config_seed": reader.config["seed"], "status": reader.status}
-            row["last"] = asdict(reader.evaluations[-1]) if reader.evaluations else None
+            row["last"] = msgspec.to_builtins(reader.last_evaluation)
         except UserError as error:
             row["problem"] = str(error)
         rows.append(row)

@@ -43,7 +43,7 @@ class Training:
         self.pending: Step | None = None  # taken by the environments, but not yet by replay, statistics and `obs`
         self.learnt: Metrics = {}  # of the last update since the last row
         self.warned: dict[str, int] = {}
-        self.evaluations: list[EvaluationRow] = []
+        self.evaluations: list[EvaluationRow] = []  # the last two; all of them would be memory that only grows
 
     def run(self, record: RunWriter, progress: RunProgress, interrupted: list[int]) -> Summary | None:
         """Act, learn while physics runs, store, evaluate, record; until there is a reason to stop.
@@ -157,7 +157,7 @@ class Training:
                 record.log_warnings([WarningRow(self.step, kind, n) for kind, n in sorted(self.warned.items())])
                 self.warned = {}
             record.log_evaluation(row, episodes)
-        self.evaluations.append(row)
+        self.evaluations = [*self.evaluations[-1:], row]
         progress.evaluated(row)
 
     def metrics_row(self, seconds: float) -> MetricsRow:
@@ -225,7 +225,7 @@ class Training:
         self.warned = numbers(part_of(loop, "warned"), int)
         if unknown := self.learnt.keys() - METRICS.keys():
             raise UserError(f"The checkpoint holds metrics that have no meaning here: {', '.join(sorted(unknown))}.")
-        self.step, self.evaluations = manifest.step, list(saved.evaluations)
+        self.step, self.evaluations = manifest.step, saved.evaluations[-2:]
         self.clock = Stopwatch(manifest.seconds, manifest.evaluation_seconds)
 
     def summary(self, stop: StopReason) -> Summary:

@@ -3,16 +3,20 @@
 import errno
 import json
 import os
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
+
+import msgspec
 
 from wellposed.errors import UserError
 from wellposed.runs import disk
 
 MAX_JSON_BYTES = 64 * 2**20  # nothing we write comes near; a larger file is not ours
 MAX_LINES_BYTES = 2**30
+TAIL_BYTES = 4096  # a little more than the longest row of an evaluation
 
 
 @contextmanager
@@ -55,7 +59,12 @@ def write_whole(path: Path, content: bytes) -> None:
 
 def write_json(path: Path, data: Any) -> None:
     """Write JSON data whole; NaN and infinity are refused, JSON has none."""
-    write_whole(path, (json.dumps(data, indent=2, allow_nan=False) + "\n").encode())
+    write_whole(path, (format_json(data) + "\n").encode())
+
+
+def format_json(data: Any) -> str:
+    """JSON text for people, indented; raises ValueError at NaN and infinity."""
+    return msgspec.json.format(json.dumps(data, allow_nan=False), indent=2)  # json.dumps takes five times as long to
 
 
 def read_json(path: Path) -> Any:
@@ -69,21 +78,43 @@ def read_json(path: Path) -> Any:
 
 def read_bytes(path: Path, limit: int) -> bytes:
     """A file's content, if it is a plain file of at most `limit` bytes."""
+    with _plain_file(path, limit) as (handle, size):
+        return _read_at(handle, 0, size)
+
+
+@contextmanager
+def _plain_file(path: Path, limit: int) -> Iterator[tuple[int, int]]:
+    """A handle on a plain file of at most `limit` bytes, and its size; what is appended meanwhile does not count."""
+    handle = -1
     try:
-        if not path.is_file():
-            raise UserError(f"Could not read {path}: there is no such file.")
-        with open(path, "rb") as file:
-            size = os.fstat(file.fileno()).st_size
-            content = file.read(size) if size <= limit else None  # a file that grows meanwhile is as it was
+        handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK)  # opening a pipe would wait for somebody to write
+        found = os.fstat(handle)
+        if not stat.S_ISREG(found.st_mode):
+            raise FileNotFoundError
+        if found.st_size > limit:
+            raise UserError(f"{path} is larger than {limit} bytes, which is more than it should hold.")
+        yield handle, found.st_size
+    except (FileNotFoundError, NotADirectoryError, ValueError) as error:  # the last: a name that no file can have
+        raise UserError(f"Could not read {path}: there is no such file.") from error
     except OSError as error:
         raise UserError(f"Could not read {path}: {error.strerror or error}.") from error
-    if content is None:
-        raise UserError(f"{path} is larger than {limit} bytes, which is more than it should hold.")
+    finally:
+        if handle >= 0:
+            os.close(handle)
+
+
+def _read_at(handle: int, begin: int, size: int) -> bytes:
+    """`size` bytes from `begin` on, fewer only where the file ends before."""
+    content = os.pread(handle, size, begin)
+    while len(content) < size and (more := os.pread(handle, size - len(content), begin + len(content))):
+        content += more
     return content
 
 
 def parse_json(raw: bytes, where: str) -> Any:
     """Parse JSON text; a broken one gets a sentence that names `where`."""
+    with suppress(msgspec.DecodeError, ValueError, RecursionError):
+        return msgspec.json.decode(raw)  # three times as fast as json.loads, which knows more of what is not JSON
     try:
         return json.loads(raw)
     except (ValueError, RecursionError) as error:
@@ -148,6 +179,23 @@ def read_lines(path: Path) -> list[Any]:
     """
     lines = read_bytes(path, MAX_LINES_BYTES).split(b"\n")
     return [parse_json(line, f"{path}, line {i}") for i, line in enumerate(lines[:-1], 1)]
+
+
+def read_last_line(path: Path) -> Any:
+    """The last whole row of an append-only file, without reading those before it; None if there is none.
+
+    Raises:
+        UserError: if it is not JSON.
+    """
+    with _plain_file(path, MAX_LINES_BYTES) as (handle, size):
+        length = TAIL_BYTES
+        while True:
+            tail = _read_at(handle, max(0, size - length), min(size, length))
+            *lines, _ = tail.split(b"\n")
+            if len(lines) > 1 or length >= size:  # the first may lack its beginning
+                break
+            length *= 8
+    return parse_json(lines[-1], f"{path}, the last line") if lines else None
 
 
 def _write_all(handle: int, content: bytes) -> None:

@@ -19,6 +19,7 @@ FetchReach-v4_sac_3f0c9d1be2a7_s0/
 
 import os
 import re
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,7 +29,7 @@ from wellposed.arrays import Arrays, part_of
 from wellposed.errors import UserError
 from wellposed.runs import checkpoint, lock
 from wellposed.runs.checkpoint import Manifest
-from wellposed.runs.files import read_json, read_lines
+from wellposed.runs.files import read_json, read_last_line, read_lines
 from wellposed.runs.record import (
     EvaluationRow,
     Failure,
@@ -42,10 +43,16 @@ from wellposed.runs.record import (
 
 
 def run_name(config: dict[str, Any]) -> str:
-    """Directory name of a configuration: environment, algorithm, hash of all but the seed, seed."""
+    """Directory name of a configuration: environment, algorithm, hash of all but the seed, seed.
+
+    It is a plain name of at most 255 bytes, whatever the environment or the algorithm is called. Names that are cut
+    short stay distinct by the hash; a seed too long to be a name is told by a hash of its own.
+    """
     shared = {key: value for key, value in config.items() if key != "seed"}
-    env = re.sub(r"[^A-Za-z0-9.-]+", "-", config["env"]).strip(".-")
-    return f"{env}_{config['algo']}_{configs.content_hash(shared)}_s{config['seed']}"
+    env, algo = (re.sub(r"[^A-Za-z0-9.-]+", "-", config[key]).strip(".-")[:100] for key in ("env", "algo"))
+    seed = config["seed"]
+    told = str(seed) if abs(seed) < 10**30 else f"x{configs.content_hash({'seed': hex(seed)})}"
+    return f"{env}_{algo}_{configs.content_hash(shared)}_s{told}"
 
 
 def require_free(runs_dir: Path, configs_: list[dict[str, Any]]) -> None:
@@ -98,11 +105,7 @@ class RunReader:
         kinds = {"env": str, "algo": str, "seed": int}
         if not isinstance(config, dict) or any(type(config.get(name)) is not kind for name, kind in kinds.items()):
             raise UserError(f"{where} lacks env, algo or seed. It was edited by hand.")
-        if (
-            not _hashable(config)
-            or configs.content_hash(config) != data["hash"]
-            or run_name(config) != self.path.resolve().name
-        ):
+        if _hash(config) != data["hash"] or run_name(config) != self._own_name:
             raise UserError(
                 f"{where} does not match its own hash or the name of its directory: it was edited by hand or moved. "
                 "Nothing read from it could be trusted."
@@ -140,6 +143,13 @@ class RunReader:
         return self._rows(WarningRow, "warnings.jsonl")
 
     @property
+    def last_evaluation(self) -> EvaluationRow | None:
+        """The newest evaluation, None before the first; the rows before it are not read."""
+        path = self.path / "evaluations.jsonl"
+        row = read_last_line(path)
+        return None if row is None else decode(EvaluationRow, row, f"{path}, the last line")
+
+    @property
     def status(self) -> str:
         """One of finished, diverged, running and interrupted (by hand, or by the death of its process)."""
         if (self.path / "summary.json").exists():
@@ -169,6 +179,12 @@ class RunReader:
             raise UserError(f"{path} belongs to another configuration than {self.path}; it is refused.")
         return manifest, checkpoint.load(self.path, manifest.state)
 
+    @property
+    def _own_name(self) -> str:
+        """The directory's name, whatever a link to it is called."""
+        path = self.path
+        return path.resolve().name if path.name in ("", "..") or path.is_symlink() else path.name
+
     def _read(self, kind: type, name: str) -> Any:
         return decode(kind, read_json(self.path / name), str(self.path / name))
 
@@ -177,15 +193,26 @@ class RunReader:
         return [decode(kind, row, f"{path}, line {i}") for i, row in enumerate(read_lines(path), 1)]
 
 
-def _hashable(config: dict[str, Any]) -> bool:
-    """Whether the configuration holds only what JSON has; Python's reader lets NaN through."""
+def _hash(config: dict[str, Any]) -> str | None:
+    """The hash of a configuration; None if it holds what JSON has not, for Python's reader lets NaN through."""
     try:
-        configs.content_hash(config)
+        return configs.content_hash(config)
     except ValueError:
-        return False
-    return True
+        return None
 
 
 def list_runs(runs_dir: Path) -> list[RunReader]:
-    """All runs below a directory, however deep, sorted by path; an empty list if there is no such directory."""
-    return [RunReader(path.parent) for path in sorted(runs_dir.rglob("config.json"))]
+    """All runs below a directory, however deep, sorted by path; an empty list if there is no such directory.
+
+    Links are not followed. Below a run nothing is looked for; one without a lock may be somebody else's folder.
+    """
+    found, folders = [], [str(runs_dir)]
+    while folders:
+        folder = folders.pop()
+        if os.path.isfile(f"{folder}/config.json"):
+            found.append(RunReader(Path(folder)))
+            if os.path.exists(f"{folder}/lock"):
+                continue
+        with suppress(OSError), os.scandir(folder) as entries:
+            folders += sorted((entry.path for entry in entries if entry.is_dir(follow_symlinks=False)), reverse=True)
+    return found
