@@ -8,12 +8,14 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import jinja2
+import numpy as np
 import pytest
 
-from tests.runs.test_store import EPISODE, EVALUATION, PROVENANCE, SUMMARY
+from tests.runs.test_store import EPISODE, EVALUATION, PROVENANCE, SUMMARY, moment
 from wellposed.report import page
 from wellposed.runs.files import write_json
 from wellposed.runs.record import Verdict, encode
+from wellposed.runs.store import RunReader
 from wellposed.runs.writer import RunWriter
 
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
@@ -60,8 +62,10 @@ def run_that_says(texts: list[str], folder: Path) -> Path:
     row = replace(EVALUATION, success_by_kind={all_: EVALUATION.any_success})
     with RunWriter(folder, config, provenance) as run:
         run.log_evaluation(row, [EPISODE])
+        run.save(moment({"w": np.zeros(1)}, 100, 50))
         run.finish(replace(SUMMARY, final_evaluation=row))
-    write_json(run.path / "verdict.json", encode(Verdict(all_, 0, row, row, [EPISODE])))
+    judged = RunReader(run.path).load_checkpoint()[0].state.sha256
+    write_json(run.path / "verdict.json", encode(Verdict(all_, 0, judged, row, row, [EPISODE])))
     return run.path
 
 
