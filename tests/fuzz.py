@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 from safetensors.numpy import save as format_tensors
 
-from wellposed.errors import UserError
+from wellposed.errors import NotFiniteError, UserError
 
 # What nothing that is read may ever cause. `open` is watched apart: reading is allowed.
 FORBIDDEN = {
@@ -192,7 +192,7 @@ def _feed(
         else:
             target.read()
         count[f"{target.name}: loaded"] += 1
-    except UserError as error:
+    except (UserError, NotFiniteError) as error:
         count[f"{target.name}: {'refused' if len(str(error)) > 15 else 'refused without a sentence'}"] += 1
     finally:
         if measured:

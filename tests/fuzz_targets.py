@@ -13,7 +13,6 @@ from tests.fuzz import either, mutate_bytes, mutate_json, mutate_tensors
 from tests.test_resume import TINY
 from wellposed import config as configs
 from wellposed import envs
-from wellposed.errors import UserError
 from wellposed.experiments import load_answers, load_experiment
 from wellposed.interrupts import Stopwatch
 from wellposed.loop import Training
@@ -196,6 +195,3 @@ def _questions(folder: Path) -> list[Target]:
         Target("experiment", ask, lambda: load_experiment(question).runs()),
         Target("answers", answer, lambda: load_answers(answers)),
     ]
-
-
-SENTENCES = (UserError,)
