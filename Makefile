@@ -10,7 +10,7 @@ RAISE ?=
 BIN := $(VENV)/bin
 RUN := PYTHON=$(PYTHON) VENV=$(VENV) scripts/setup.sh
 
-.PHONY: demo test setup lint peers test-peers bench lock offline help
+.PHONY: demo test setup lint peers test-peers torture bench lock offline help
 .DEFAULT_GOAL := help
 
 help:           ## list the targets
@@ -36,6 +36,11 @@ peers:          ## a second environment, with Stable-Baselines3, SBX, EnvPool an
 test-peers: peers ## the comparisons with Stable-Baselines3, run live
 	$(PEERS)/bin/pytest tests/peers -n 0
 
+torture: setup  ## what takes too long for the tests: 100 kills, 200,000 mutated files, two hours of training watched
+	$(BIN)/python -m tests.torture --kills 100
+	$(BIN)/python -m tests.fuzz --inputs 200000
+	$(BIN)/python -m benchmarks.endurance --minutes 120
+
 bench: peers    ## side-by-side measurements with the peers, as ratios of one run
 	$(PEERS)/bin/python -m benchmarks.stepping
 	$(PEERS)/bin/python -m benchmarks.sampling
@@ -44,6 +49,7 @@ bench: peers    ## side-by-side measurements with the peers, as ratios of one ru
 	$(PEERS)/bin/python -m benchmarks.time_to_success FetchPush-v4 --seeds 0 --peers sb3 --give-up 1100
 	$(PEERS)/bin/python -m benchmarks.side_by_side
 	$(PEERS)/bin/python -m benchmarks.cost
+	$(PEERS)/bin/python -m benchmarks.checkpointing
 	$(PEERS)/bin/python -m benchmarks.listing
 
 lock:           ## pin every package anew, with checksums, into lock/ (see CONTRIBUTING.md)
