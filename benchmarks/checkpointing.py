@@ -66,13 +66,14 @@ def take_up(folder: Path) -> dict[str, float]:
     from wellposed.training import resume
 
     [path] = folder.iterdir()
-    advance, told = Training.advance, {}
+    advance, told = Training.advance, dict[str, float]()
 
     def told_first(self: Training, *args: object) -> None:
-        told.setdefault("steps", float(self.step))
+        begun = self.step
         advance(self, *args)  # type: ignore[arg-type]
-        told.setdefault("seconds", time.perf_counter() - BEGAN)
-        os.kill(os.getpid(), signal.SIGINT)
+        if not told:
+            told.update(steps=begun, seconds=time.perf_counter() - BEGAN)
+            os.kill(os.getpid(), signal.SIGINT)
 
     Training.advance = told_first  # type: ignore[method-assign]
     list(resume([path], quiet=True))

@@ -147,9 +147,9 @@ def mutate_tensors(arrays: dict[str, np.ndarray], rng: random.Random) -> bytes:
             array = np.full_like(array, rng.choice([0, 1, -1, 127]) if array.dtype.kind in "if" else 1)
         elif array.size:
             array = array.copy()
-            array.reshape(-1)[rng.randrange(array.size)] = (
-                rng.choice([np.nan, np.inf, 1e38]) if array.dtype.kind == "f" else 99
-            )
+            odd = rng.choice([np.nan, np.inf, 1e38]) if array.dtype.kind == "f" else 99
+            with np.errstate(all="ignore"):
+                array.reshape(-1)[rng.randrange(array.size)] = odd
         arrays[name] = array
     content = format_tensors(arrays) if arrays else b""
     return mutate_bytes(content, rng) if rng.random() < 0.4 else content
