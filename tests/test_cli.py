@@ -191,6 +191,19 @@ def test_ctrl_c_ends_a_run_cleanly(tmp_path, number):
     assert RunReader(path).load_checkpoint()[0].step > 0
 
 
+def test_twenty_runs_begun_at_once_in_one_directory_all_end_each_with_its_own(tmp_path):
+    """Four processes with five runs each, side by side in everything."""
+    argv = [*WELLPOSED, "train", "FetchReach-v4", *TINY, "--threads", "5", "--quiet", "--runs-dir", str(tmp_path)]
+    shares = ("0-4", "5-9", "10-14", "15-19")
+    processes = [subprocess.Popen([*argv, "--seeds", s], stdout=subprocess.PIPE, text=True) for s in shares]
+    told = [line for process in processes for line in process.communicate(timeout=240)[0].splitlines()]
+    assert [process.returncode for process in processes] == [0] * 4
+    readers = [RunReader(Path(line)) for line in told]
+    assert sorted(reader.config["seed"] for reader in readers) == list(range(20))
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(reader.path.name for reader in readers)
+    assert all(reader.status == "finished" and reader.evaluations[-1].step == 200 for reader in readers)
+
+
 def test_a_second_ctrl_c_ends_at_once_and_the_run_can_still_be_taken_up(tmp_path):
     """The evaluation takes minutes; nobody waits for it."""
     argv = ["train", "FetchReach-v4", *TINY, "--eval-episodes", "20000", "--quiet", "--runs-dir", str(tmp_path)]
