@@ -151,6 +151,31 @@ def test_a_damaged_checkpoint_is_named_and_the_one_before_counts(tmp_path, monke
     assert unequal(path, undisturbed("Reach")) == set()
 
 
+def test_a_run_without_a_whole_checkpoint_is_refused_and_nothing_is_thrown_away(tmp_path, monkeypatch):
+    Stop(monkeypatch, OffPolicyAgent, "update", 60)
+    [(path, _)] = train_side_by_side([TINY], tmp_path, quiet=True)
+    for state in (path / "checkpoints").glob("*.safetensors"):
+        state.write_bytes(state.read_bytes()[:-3])
+    before = {file: file.read_bytes() for file in path.rglob("*") if file.is_file() and file.name != "lock"}
+    with pytest.raises(UserError, match="no whole checkpoint to go on from; nothing was changed"):
+        list(resume([path], quiet=True))
+    assert before == {file: file.read_bytes() for file in path.rglob("*") if file.is_file() and file.name != "lock"}
+
+
+@pytest.mark.parametrize("name", ["replay", "checkpoints", "tensorboard", "metrics.jsonl", "lock"])
+def test_a_run_with_a_part_elsewhere_is_not_taken_up(tmp_path, monkeypatch, name):
+    """A stranger's directory may hold a link to anywhere."""
+    Stop(monkeypatch, OffPolicyAgent, "update", 60)
+    [(path, _)] = train_side_by_side([TINY], tmp_path / "runs", quiet=True)
+    elsewhere = tmp_path / "elsewhere"
+    (path / name).rename(elsewhere)
+    (path / name).symlink_to(elsewhere)
+    before = {file: file.read_bytes() for file in [elsewhere, *elsewhere.rglob("*")] if file.is_file()}
+    with pytest.raises(UserError, match=r"is a link, which no run has|Could not lock"):
+        list(resume([path], quiet=True))
+    assert before == {file: file.read_bytes() for file in [elsewhere, *elsewhere.rglob("*")] if file.is_file()}
+
+
 def test_what_is_resumed_says_so_in_its_record(tmp_path, monkeypatch, capsys):
     Stop(monkeypatch, OffPolicyAgent, "update", 60)
     [(path, _)] = train_side_by_side([TINY], tmp_path, quiet=True)
@@ -158,6 +183,7 @@ def test_what_is_resumed_says_so_in_its_record(tmp_path, monkeypatch, capsys):
     [again] = RunReader(path).provenance.resumed
     assert f"Goes on from step {again.step:,}; no row was lost." in capsys.readouterr().err.replace("\n", " ")
     assert again.packages == RunReader(path).provenance.packages
+    assert again.note == f"Goes on from step {again.step:,}; no row was lost."
 
 
 def test_an_environment_that_remembers_more_than_its_seed_is_found_out():

@@ -1,7 +1,7 @@
 """The clock of a run, and how it is stopped from outside."""
 
+import os
 import signal
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -44,7 +44,7 @@ def interruptible() -> Iterator[list[int]]:
         if caught:
             raise KeyboardInterrupt
         caught.append(number)
-        print("Stopping at the next update; once more to stop at once.", file=sys.stderr, flush=True)
+        os.write(2, b"Stopping at the next update; once more to stop at once.\n")  # `print` may be under way itself
 
     if threading.current_thread() is not threading.main_thread():
         yield caught  # signals are the main thread's

@@ -1,6 +1,6 @@
 """The training loop, visible: collect, store, update, evaluate, record. No base class, no callbacks.
 
-Between two updates everything the loop depends on can be written down (`Training.snapshot`) and taken up again
+Between two updates everything the loop depends on can be written down (`Training.save`) and taken up again
 (`Training.restore`), and the run that goes on from there is bit for bit the one that was never stopped.
 """
 

@@ -1,6 +1,7 @@
 """The calls by which a record touches the disk. One seam, so that the tests can make every single one of them fail.
 
-Nothing else in `wellposed.runs` opens a file for writing, and every function here does exactly one thing to the disk.
+No link is followed: a stranger's run directory must not lead us to write elsewhere. Nothing else in `wellposed.runs`
+opens a file for writing, and every function here does exactly one thing to the disk.
 """
 
 import os
@@ -9,12 +10,12 @@ from pathlib import Path
 
 def create(path: Path) -> int:
     """A handle on a new, empty file."""
-    return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
+    return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o644)
 
 
 def open_to_append(path: Path) -> int:
     """A handle on a file whose writes all go to its end; the file is made if it is missing."""
-    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
+    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW, 0o644)
 
 
 def write(handle: int, content: bytes | memoryview) -> int:

@@ -158,6 +158,7 @@ class Resumption:
     """A process that took a run up again after another had ended or died."""
 
     step: int  # the environment step it went on from
+    note: str  # what was lost by that, in sentences
     command: list[str]
     commit: str | None
     dirty: bool | None

@@ -91,7 +91,7 @@ class RunWriter:
             write_json(path / "config.json", {"schema": SCHEMA, "hash": self._hash, "config": config})
             self._begin(None)
         except BaseException:
-            os.close(self._lock)
+            self.close()
             raise
 
     @classmethod
@@ -110,18 +110,18 @@ class RunWriter:
             if (status := reader.status) in ("finished", "diverged"):
                 why = reader.failure.detail if reader.failure else "There is nothing left to train."
                 raise UserError(f"{path} is {status}. {why}")
-            restored = run._newest_whole(reader)
+            _refuse_links(path)
+            there, restored = reader.provenance, run._newest_whole(reader)
+            run._begin(restored)
             step = restored.manifest.step if restored else 0
-            there = reader.provenance
+            run.resumed = " ".join([*run._damaged, f"Goes on from step {step:,}; {run._cut()}."])
             took_up = Resumption(
-                step, now.command, now.commit, now.dirty, now.packages, now.cpu, started=now.started
-            )  # fmt: skip
+                step, run.resumed, now.command, now.commit, now.dirty, now.packages, now.cpu, now.started
+            )
             run.provenance = replace(there, resumed=[*there.resumed, took_up])
             write_json(path / "provenance.json", encode(run.provenance))
-            run._begin(restored)
-            run.resumed = " ".join([*run._damaged, f"Goes on from step {step:,}; {run._cut()}."])
         except BaseException:
-            os.close(run._lock)
+            run.close()
             raise
         return run
 
@@ -131,22 +131,32 @@ class RunWriter:
         self.restored: Restored | None = None
         self.resumed = ""  # where a run that was taken up goes on, and what is made again
         self._damaged: list[str] = []
-        self._number, self._parts = 0, []
+        self._number, self._parts, self._opened = 0, [], ExitStack()
         self._lock = lock.acquire(path / "lock")
 
     def _newest_whole(self, reader: RunReader) -> Restored | None:
-        """The newest checkpoint of which every file is what was saved; newer ones are named as lost, and removed."""
-        for path in checkpoint.manifests(self.path):
+        """The newest checkpoint of which every file is what was saved; newer ones are named as lost, and removed.
+
+        Raises:
+            UserError: if there are checkpoints and none is whole. To begin anew would throw their record away.
+        """
+        found = checkpoint.manifests(self.path)
+        for i, path in enumerate(found):
             try:
                 manifest, state = reader.load_state(path)
                 parts = [(part.first, checkpoint.load(self.path, part.stored)) for part in manifest.replay]
             except UserError as error:
                 self._damaged.append(str(error))
-                with explained(path, "remove"):
-                    disk.remove(path)
                 continue
+            for newer in found[:i]:
+                with explained(newer, "remove"):
+                    disk.remove(newer)
             agent, loop = (part_of(state, name) for name in ("agent", "loop"))
             return Restored(manifest, agent, loop, parts, [])
+        if found:
+            raise UserError(
+                f"{self.path} has no whole checkpoint to go on from; nothing was changed. {self._damaged[0]}"
+            )
         return None
 
     def _begin(self, restored: Restored | None) -> None:
@@ -259,3 +269,10 @@ class RunWriter:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def _refuse_links(path: Path) -> None:
+    """Raises UserError if a part of a run directory lies elsewhere: what is written there would leave the directory."""
+    for entry in os.scandir(path):
+        if entry.is_symlink():
+            raise UserError(f"{entry.path} is a link, which no run has; the run is not taken up.")
