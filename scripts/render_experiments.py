@@ -38,7 +38,8 @@ def block(name: str, found: Answers) -> str:
         f"`{found.command}`, commit {', '.join(commits)}, seeds {question.seeds}, "
         f"{', '.join(sorted({a.cpu for a in each}))}; solved: {question.until_success:.0%} twice in a row. "
         f"Data: [experiments/{name}.json](../experiments/{name}.json).\n\n"
-        f"![{question.title}](images/{name}.svg)\n"
+        f"![{question.title}](images/{name}.svg)\n\n"
+        "A dot is a seed, a bar the median, an open triangle a seed that did not get there within the budget.\n"
     )
 
 

@@ -10,7 +10,7 @@ matplotlib.use("svg")  # before pyplot: no screen is needed or looked for
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.ticker import FuncFormatter, PercentFormatter
+from matplotlib.ticker import FuncFormatter, MaxNLocator, PercentFormatter
 
 from wellposed.analysis.answers import Need
 from wellposed.analysis.tables import Curve
@@ -83,6 +83,7 @@ def needs_figure(needs: list[Need], bar: str) -> str:
                     ax.plot(np.median(values), y, "|", color=colour, markersize=15, markeredgewidth=2)
             ax.set_xlim(0, 1.06 * edge)
             ax.grid(axis="both", color=FAINT, alpha=0.25, linewidth=0.7)
+            ax.xaxis.set_major_locator(MaxNLocator(4))  # more numbers of five digits would run into each other
             ax.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:,.0f}"))
             ax.set_xlabel(f"{'environment steps' if quantity == 'steps' else 'seconds of training'} to {bar}")
         axes[0].set_yticks(range(len(needs)), [need.variant for need in needs])
