@@ -122,7 +122,7 @@ def _gymnasium_ids() -> list[str]:
 _SUMMARIES = {
     "Reach": ("move the hand to a point in space", 20_000),
     "Push": ("push a block to a point on the table", 100_000),
-    "Slide": ("hit a puck so that it stops out of reach, at a point on a long table", 280_000),
+    "Slide": ("hit a puck so that it stops out of reach, at a point on a long table", 320_000),
     "PickAndPlace": ("grasp a block and carry it to a point on the table or in the air", 300_000),
 }
 # Where a task needs another value than the default recipe's, with the reason. Names are those of `RunConfig`, dotted.
