@@ -1,5 +1,6 @@
 """The arithmetic of the endurance benchmark on samples that are made up, and its sampler on processes that are not."""
 
+import mmap
 import os
 import subprocess
 import sys
@@ -79,18 +80,19 @@ def test_too_few_samples_are_no_finding():
 def test_a_process_is_sampled_as_it_is():
     """Of this very process: a list, files and a thread more are seen as that."""
     before = sample(os.getpid(), time.monotonic())
-    held, stop = bytearray(os.urandom(2**20)) * 64, threading.Event()
+    held, stop = mmap.mmap(-1, 2**26), threading.Event()  # not `bytearray`: malloc may have such a piece left over
+    held.write(b"1" * len(held))
     files = [open(os.devnull) for _ in range(5)]  # noqa: SIM115
     thread = threading.Thread(target=stop.wait)
     thread.start()
     after = sample(os.getpid(), time.monotonic())
     stop.set()
     thread.join()
-    for file in files:
+    for file in [*files, held]:
         file.close()
     assert before is not None
     assert after is not None
-    assert after.memory - before.memory > 0.9 * len(held)
+    assert after.memory - before.memory > 0.9 * 2**26
     assert (after.handles - before.handles, after.threads - before.threads) == (5, 1)
 
 
