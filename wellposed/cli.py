@@ -7,6 +7,7 @@ import os
 import re
 import sys
 import threading
+import time
 from dataclasses import asdict, replace
 from itertools import pairwise
 from pathlib import Path
@@ -137,6 +138,27 @@ def evaluate(
         print(verdict.sentence(found))
         print(verdict.baselines(found))
     return 0
+
+
+def check(
+    env: Annotated[Positional[str], tyro.conf.arg(metavar="ENV", help="Gymnasium id, module:Id-v0 or module:factory")],
+    seed: Annotated[int, tyro.conf.arg(help="seed of the exploration")] = 0,
+    gamma: Annotated[float, tyro.conf.arg(help="discount per step that training would use")] = 0.95,
+    json_file: JsonFile = None,
+) -> int:
+    """Certify that hindsight can learn an environment: every condition measured. Exit code 1 if it is not posed."""
+    from wellposed.check import certificate
+
+    began, findings, silent = time.perf_counter(), [], str(json_file) == "-"
+    sys.path.insert(0, "")  # a module:factory stands in the directory that the command is called from
+    for finding in certificate.examine(env, seed=seed, gamma=gamma):
+        findings.append(finding)
+        if not silent:
+            print(certificate.describe(finding), flush=True)
+    found = certificate.Certificate(env, certificate.verdict(findings), findings, time.perf_counter() - began)
+    if not _emit(asdict(found), json_file):
+        print(f"\n{certificate.summary(env, findings)}, {found.seconds:.0f} s.")
+    return 0 if found.posed else 1
 
 
 def doctor(
@@ -281,6 +303,7 @@ COMMANDS: dict[str, Any] = {
     "resume": resume_runs,
     "reproduce": reproduce_run,
     "eval": evaluate,
+    "check": check,
     "doctor": doctor,
     "envs": list_envs,
     "runs": list_runs,

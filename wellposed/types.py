@@ -14,6 +14,7 @@ from wellposed.errors import NotFiniteError
 # A batch of goal observations: keys "observation" [n, obs_dim], "achieved_goal" [n, goal_dim] and
 # "desired_goal" [n, goal_dim], float64, in the environment's own units (metres for Fetch).
 GoalObs = dict[str, np.ndarray]
+GOAL_KEYS = ("observation", "achieved_goal", "desired_goal")
 
 # One number per named metric; `wellposed.runs.record.METRICS` says what each name means.
 Metrics = dict[str, float]

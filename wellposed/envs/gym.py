@@ -19,9 +19,8 @@ from wellposed.arrays import Arrays, check_arrays
 from wellposed.envs.episodes import EpisodeRecorder, recorded
 from wellposed.envs.physics import WarningCounters, sum_warnings
 from wellposed.errors import UserError
-from wellposed.types import GoalObs, clipped_actions, successor
+from wellposed.types import GOAL_KEYS, GoalObs, clipped_actions, successor
 
-GOAL_KEYS = ("observation", "achieved_goal", "desired_goal")
 GoalFunction = Callable[[np.ndarray, np.ndarray, Any], Any]
 
 

@@ -11,11 +11,11 @@ from typing import Any
 
 import gymnasium as gym
 
-from wellposed.envs import fetch
+from wellposed.envs import fetch, scripted
 from wellposed.envs.fetch_vec import FetchVecEnv
 from wellposed.envs.gym import GymGoalVecEnv
 from wellposed.errors import UserError
-from wellposed.types import Dims
+from wellposed.types import Dims, Policy
 
 
 @dataclass(frozen=True)
@@ -28,6 +28,7 @@ class EnvEntry:
     summary: str
     budget: int  # environment steps that training takes by default
     settings: dict[str, Any] = field(default_factory=dict)  # what the task needs otherwise than the default recipe
+    oracle: Callable[[], Policy] | None = None  # a policy written by hand that makes the achieved goal move
 
 
 _REGISTRY: dict[str, EnvEntry] = {}
@@ -148,5 +149,6 @@ for _task in fetch.TASKS:
                 summary=f"{_SUMMARIES[_task.name][0]} ({_reward} reward)",
                 budget=_SUMMARIES[_task.name][1],
                 settings=_SETTINGS.get(_task.name, {}),
+                oracle=scripted.ORACLES[_task.name],
             )
         )

@@ -4,9 +4,11 @@ The oracles read nothing but the observation. They exist so that tests and check
 the hand pushes or carries the object, which random actions hardly ever do.
 """
 
+from collections.abc import Callable
+
 import numpy as np
 
-from wellposed.types import GoalObs
+from wellposed.types import GoalObs, Policy
 
 _STEP = 0.05  # metres an action of 1 asks the hand to move
 _FINGER = 0.03  # metres above the object at which the hand clears it
@@ -73,6 +75,14 @@ class ScriptedPickAndPlace:
         actions = _towards(target - hand, 1.0)
         actions[:, 3] = np.where(around, -1.0, 1.0)
         return actions
+
+
+ORACLES: dict[str, Callable[[], Policy]] = {
+    "Reach": ProportionalReach,
+    "Push": ScriptedPush,
+    "Slide": ScriptedPush,
+    "PickAndPlace": ScriptedPickAndPlace,
+}
 
 
 def _towards(offset: np.ndarray, gain: float) -> np.ndarray:

@@ -1,0 +1,120 @@
+"""Conditions on the observation: that it is of use to a network, and that the present says what comes next."""
+
+import numpy as np
+
+from wellposed.check.evidence import Evidence
+from wellposed.check.explore import Transitions
+from wellposed.check.findings import Condition, Outcome, fails, holds, unseen, warns
+from wellposed.check.interface import POSED
+from wellposed.check.reward import FINITE
+
+LARGE = 1_000.0  # beyond which networks without normalisation are lost
+RESOLUTION = 1e-5  # spread over size below which float32 no longer resolves what changes
+HELPED = (0.9, 0.5)  # share of what the present leaves open that the past explains: of one number, of a third of them
+LEFT_OPEN = 0.1  # share of a change's variance that the present leaves open
+RIDGE = 1e-3
+
+
+def scaled(ev: Evidence) -> Outcome:
+    """Numbers are of a size and resolution that float32 networks can use."""
+    values = np.concatenate([ev.all.observation, ev.resets.observation])
+    size, spread = np.abs(values).max(axis=0), values.std(axis=0)
+    large = np.flatnonzero(size > LARGE)
+    coarse = np.flatnonzero((spread > 0) & (spread < RESOLUTION * size) & (size > 1))
+    numbers = {"largest": float(size.max()), "large": large.tolist(), "coarse": coarse.tolist()}
+    if len(large):
+        return warns(f"numbers {large.tolist()} of the observation reach {size.max():.4g}", **numbers)
+    if len(coarse):
+        return warns(
+            f"numbers {coarse.tolist()} of the observation change by less than {RESOLUTION:g} of their size", **numbers
+        )
+    return holds(f"the largest number of the observation is {size.max():.4g}", **numbers)
+
+
+def alive(ev: Evidence) -> Outcome:
+    """The observation changes."""
+    values = np.concatenate([ev.all.observation, ev.resets.observation])
+    constant = np.flatnonzero(np.ptp(values, axis=0) == 0)
+    if len(constant) == values.shape[1]:
+        return fails(f"all {values.shape[1]} numbers of the observation are constant over {len(values):,} observations")
+    said = f"; numbers {constant.tolist()} never change" if len(constant) else ""
+    return holds(
+        f"{values.shape[1] - len(constant)} of {values.shape[1]} numbers of the observation change{said}",
+        constant=constant.tolist(),
+    )
+
+
+def markov(ev: Evidence) -> Outcome:
+    """The step before does not foretell the next observation better than the present does."""
+    result = history_helps(ev.random)
+    if result is None:
+        return unseen("too few steps for the size of the observation")
+    opened, helped = result
+    # A linear fit of what is not linear in the present finds some help in the past of a few numbers, in sound ones too.
+    much, some = ((opened > LEFT_OPEN) & (helped > bar) for bar in HELPED)
+    hidden = np.flatnonzero(some if some.mean() > 1 / 3 else much)
+    numbers = {"hidden": hidden.tolist()}
+    if len(hidden):
+        worst = hidden[np.argmax(helped[hidden])]
+        return warns(
+            f"the step before says more than the present of numbers {hidden.tolist()} of the observation: of what the "
+            f"present leaves open of number {worst}'s changes, the past explains {helped[worst]:.0%}",
+            **numbers,
+        )
+    return holds("the step before adds little to what the present says of the next observation", **numbers)
+
+
+def history_helps(seen: Transitions) -> tuple[np.ndarray, np.ndarray] | None:
+    """By linear prediction of each change, on episodes that the fit did not see.
+
+    Returns:
+        What share of its variance the present leaves open [obs_dim], and what share of that the step before explains;
+        None if there are too few transitions for so many numbers.
+    """
+    now = np.flatnonzero(seen.time > 0)
+    state = np.hstack([seen.observation, seen.achieved, seen.desired, seen.action])
+    present = state[now]
+    past = present - state[now - 1]  # as differences: beside the present, the values themselves say little more
+    if len(now) < 6 * (present.shape[1] + past.shape[1]):
+        return None
+    change = seen.next_observation[now] - seen.observation[now]
+    change = np.clip(change, *np.quantile(change, [0.01, 0.99], axis=0))  # a few impacts would be all of the variance
+    train = seen.episode[now] % 2 == 0
+    total = change[~train].var(axis=0)
+    live = total > 1e-16
+    without = _left_open(present, change, train)
+    with_past = _left_open(np.hstack([present, past]), change, train)
+    opened = np.where(live, without / np.where(live, total, 1), 0)
+    helped = np.where(live & (without > 0), 1 - with_past / np.where(without > 0, without, 1), 0)
+    return opened, helped
+
+
+def _left_open(inputs: np.ndarray, target: np.ndarray, train: np.ndarray) -> np.ndarray:
+    """Mean squared error [k] on held-out rows of a ridge regression of target [n, k] on inputs [n, m]."""
+    mean, spread = inputs[train].mean(axis=0), inputs[train].std(axis=0)
+    x = np.column_stack([(inputs - mean) / np.where(spread > 0, spread, 1), np.ones(len(inputs))])
+    gram = x[train].T @ x[train] + RIDGE * train.sum() * np.eye(x.shape[1])
+    fit = np.linalg.solve(gram, x[train].T @ target[train])
+    return ((x[~train] @ fit - target[~train]) ** 2).mean(axis=0)
+
+
+CONDITIONS = (
+    Condition(
+        "observation alive", "The observation changes.",
+        "A policy that sees nothing acts blindly.",
+        "Hand out the present state, not that of the reset.",
+        alive, needs=(*POSED, FINITE),
+    ),
+    Condition(
+        "observation scaled", "Numbers are of a size and a resolution that float32 networks can use.",
+        "Replay and networks hold float32; what changes in the seventh digit is lost there.",
+        "Give positions relative to something near, times in seconds, and no counters.",
+        scaled, needs=(*POSED, FINITE),
+    ),
+    Condition(
+        "Markov", "The present says as much of the next observation as present and past together.",
+        "A policy that sees positions without velocities cannot tell coming from going.",
+        "Add velocities to the observation, or stack frames.",
+        markov, needs=(*POSED, FINITE, "observation alive", "observation scaled", "repeatable steps"),
+    ),
+)  # fmt: skip
