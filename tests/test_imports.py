@@ -29,6 +29,7 @@ LAYERS = {
     "wellposed.collect": 7,
     "wellposed.loop": 8,
     "wellposed.training": 9,
+    "wellposed.check": 4,
     "wellposed.verdict": 10,
     "wellposed.analysis": 10,
     "wellposed.reproduce": 11,
@@ -40,7 +41,7 @@ LAYERS = {
 }
 FREE_OF_JAX = {"wellposed.errors", "wellposed.types", "wellposed.seeding", "wellposed.stats", "wellposed.config"}
 FREE_OF_JAX |= {"wellposed.envs", "wellposed.runs", "wellposed.replay", "wellposed.progress", "wellposed.evaluate"}
-FREE_OF_JAX |= {"wellposed.analysis", "wellposed.arrays", "wellposed.interrupts"}
+FREE_OF_JAX |= {"wellposed.check", "wellposed.analysis", "wellposed.arrays", "wellposed.interrupts"}
 JAX = {"jax", "equinox", "optax", "torch"}
 FORBIDDEN = {  # within a row or against its sense
     "wellposed.envs": {"wellposed.nn", "wellposed.runs"},

@@ -143,12 +143,14 @@ def evaluate(
 def check(
     env: Annotated[Positional[str], tyro.conf.arg(metavar="ENV", help="Gymnasium id, module:Id-v0 or module:factory")],
     seed: Annotated[int, tyro.conf.arg(help="seed of the exploration")] = 0,
-    gamma: Annotated[float, tyro.conf.arg(help="discount per step that training would use")] = 0.95,
+    gamma: Annotated[float | None, tyro.conf.arg(help="discount that training would use; none: the recipe's")] = None,
     json_file: JsonFile = None,
 ) -> int:
     """Certify that hindsight can learn an environment: every condition measured. Exit code 1 if it is not posed."""
+    from wellposed.agents import SACConfig
     from wellposed.check import certificate
 
+    gamma = SACConfig().gamma if gamma is None else gamma
     began, findings, silent = time.perf_counter(), [], str(json_file) == "-"
     sys.path.insert(0, "")  # a module:factory stands in the directory that the command is called from
     for finding in certificate.examine(env, seed=seed, gamma=gamma):

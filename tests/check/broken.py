@@ -5,6 +5,7 @@
 
 import random
 import time
+from typing import TypeVar
 
 import gymnasium as gym
 import numpy as np
@@ -12,10 +13,11 @@ import numpy as np
 from tests.check.point import Point, box
 
 BROKEN: dict[str, list[type[gym.Env]]] = {}
+T = TypeVar("T", bound=type[gym.Env])
 
 
 def breaks(condition: str):
-    def enter(env: type[gym.Env]) -> type[gym.Env]:
+    def enter(env: T) -> T:
         BROKEN.setdefault(condition, []).append(env)
         return env
 
@@ -275,7 +277,7 @@ class NoComputeReward(Point):
 
 @breaks("reward for any goal")
 class RewardOfTwoArguments(Point):
-    def compute_reward(self, achieved, desired):
+    def compute_reward(self, achieved, desired):  # type: ignore[override]
         return super().compute_reward(achieved, desired, {})
 
     def reward_of(self, obs, action):

@@ -34,14 +34,14 @@ class Point(gym.Env):
         self.velocity = 0.8 * self.velocity + self.force * np.asarray(action, np.float64)
         self.position = self.position + self.velocity
 
-    def observe(self):
+    def observe(self) -> Any:
         return {
             "observation": np.concatenate([self.position, self.velocity]),
             "achieved_goal": self.position.copy(),
             "desired_goal": self.goal.copy(),
         }
 
-    def step(self, action):
+    def step(self, action) -> Any:
         self.move(np.clip(action, -1, 1))
         self.steps += 1
         obs = self.observe()
@@ -50,7 +50,7 @@ class Point(gym.Env):
     def reward_of(self, obs, action):
         return self.compute_reward(obs["achieved_goal"], obs["desired_goal"], {})
 
-    def ends(self, obs):
+    def ends(self, obs) -> bool:
         return False
 
     def told(self, obs):
@@ -59,5 +59,5 @@ class Point(gym.Env):
     def distance(self, achieved, desired):
         return np.linalg.norm(achieved - desired, axis=-1)
 
-    def compute_reward(self, achieved, desired, info):
+    def compute_reward(self, achieved, desired, info) -> Any:
         return -(self.distance(achieved, desired) >= self.radius).astype(np.float64)

@@ -1,19 +1,28 @@
 """The certificate: a sound environment is certified, and every broken one fails for its own reason and no other."""
 
+import json
+
+import numpy as np
 import pytest
 
 from tests.check.broken import BROKEN
+from tests.check.sound import SOUND
+from wellposed import cli
 from wellposed.check import certify
-from wellposed.check.certificate import CONDITIONS
+from wellposed.check.certificate import CONDITIONS, describe
+from wellposed.check.rays import best_norm, quaternions
+from wellposed.errors import UserError
 
 
 def complaints(name: str) -> dict[str, str]:
-    return {f.condition: f"{f.status}: {f.evidence}" for f in certify(name).findings if f.status in ("warns", "fails")}
+    found = certify(name, gamma=0.95).findings
+    return {f.condition: f"{f.status}: {f.evidence}" for f in found if f.status in ("warns", "fails")}
 
 
-def test_a_sound_environment_is_certified():
-    found = certify("tests.check.point:Point")
-    assert [f for f in found.findings if f.status != "holds"] == []
+@pytest.mark.parametrize("env", [env.__name__ for env in SOUND])
+def test_a_sound_environment_is_certified(env):
+    found = certify(f"tests.check.sound:{env}", gamma=0.95)
+    assert [f for f in found.findings if f.status in ("warns", "fails")] == []
     assert found.verdict == "ready"
 
 
@@ -26,3 +35,87 @@ def test_a_broken_environment_fails_for_its_own_reason_and_no_other(condition, e
 def test_every_condition_is_broken_by_some_environment():
     assert BROKEN.keys() == {condition.name for condition in CONDITIONS}
     assert sum(map(len, BROKEN.values())) >= 30
+
+
+def test_an_environment_of_ours_and_one_of_gymnasium_are_examined_by_name():
+    found = {f.condition: f for f in certify("FetchReach-v4", gamma=0.95).findings}
+    assert all(f.status == "holds" for f in found.values())
+    assert found["success geometric"].numbers["threshold"] == pytest.approx(0.05, rel=1e-3)
+    assert found["success geometric"].numbers["norm"] == "Euclidean distance"
+    assert found["acting"].numbers["idle"] == [3]  # Reach blocks its gripper
+    assert complaints("PointMaze_UMaze-v3") == {}
+
+
+def test_the_certificate_is_the_same_each_time():
+    first, second = (certify("tests.check.point:Point", gamma=0.95, seed=1).findings for _ in range(2))
+    assert first == second
+    assert first != certify("tests.check.point:Point", gamma=0.95, seed=2).findings
+
+
+def test_the_command_prints_what_to_do_and_its_exit_code_says_whether_it_is_posed(tmp_path, capsys):
+    assert cli.main(["check", "tests.check.point:Point", "--json", str(tmp_path / "certificate.json")]) == 0
+    assert "ready (45 conditions hold, 0 warn, 0 fail, 0 stay open)" in capsys.readouterr().out
+    data = json.loads((tmp_path / "certificate.json").read_text())
+    assert (data["verdict"], len(data["findings"])) == ("ready", len(CONDITIONS))
+    assert cli.main(["check", "tests.check.broken:NoComputeReward"]) == 1
+    out = capsys.readouterr().out
+    assert "FAIL The reward can be asked for any pair of goals." in out
+    assert "What to do: Add compute_reward(self, achieved_goal, desired_goal, info)" in out
+    assert "not posed" in out
+    assert cli.main(["check", "tests.check.broken:HugeReward"]) == 0
+    assert "ready with warnings" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("FetchPsh-v4", "Did you mean FetchPush-v4"),
+        ("no_such_module:Env", "'no_such_module' could not be imported"),
+        ("tests.check.point:Nothing-v0", "Gymnasium could not make"),
+        ("tests.check.broken:breaks", "could not be made: TypeError"),
+    ],
+)
+def test_what_cannot_be_made_is_a_sentence(name, message):
+    with pytest.raises(UserError, match=message):
+        certify(name, gamma=0.95)
+
+
+def test_what_does_not_hold_is_told_with_why_and_what_to_do():
+    for finding in certify("tests.check.broken:WrongSign", gamma=0.95).findings:
+        told = describe(finding)
+        assert finding.evidence[1:] in told
+        assert ("What to do" in told) == (finding.status in ("warns", "fails"))
+
+
+def boundary(norm, axes=3, n=60) -> np.ndarray:
+    """Where rays leave the unit ball of a norm, scaled by 0.2."""
+    ways = np.random.default_rng(0).normal(size=(n, axes))
+    return 0.2 * ways / norm(ways)[:, None]
+
+
+@pytest.mark.parametrize(
+    ("norm", "name"),
+    [
+        (lambda x: np.linalg.norm(x, axis=1), "Euclidean distance"),
+        (lambda x: np.abs(x).max(axis=1), "largest difference on an axis"),
+        (lambda x: np.abs(x).sum(axis=1), "sum of differences"),
+    ],
+)
+def test_the_norm_of_a_boundary_is_recognised(norm, name):
+    found, radius, scatter = best_norm(boundary(norm))
+    assert (found, radius) == (name, pytest.approx(0.2))
+    assert scatter < 1e-9
+
+
+def test_a_radius_for_each_axis_is_recognised_and_an_axis_that_does_not_matter():
+    found, _, scatter = best_norm(boundary(lambda x: np.linalg.norm(x * [1, 2, 0], axis=1)))
+    assert found == "Euclidean distance with a radius for each axis (0.2, 0.1, any)"
+    assert scatter < 1e-6
+
+
+def test_rotations_are_recognised_by_their_length():
+    turns = np.random.default_rng(0).normal(size=(50, 4))
+    turns /= np.linalg.norm(turns, axis=1, keepdims=True)
+    places = np.random.default_rng(1).normal(size=(50, 3))
+    assert quaternions(np.hstack([places, turns])) == [slice(3, 7)]
+    assert quaternions(np.hstack([places, 1.1 * turns])) == []

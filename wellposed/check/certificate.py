@@ -55,13 +55,13 @@ class Certificate:
         return self.verdict != "not posed"
 
 
-def certify(name: str, *, seed: int = 0, gamma: float = 0.95) -> Certificate:
+def certify(name: str, *, gamma: float, seed: int = 0) -> Certificate:
     """Examine an environment.
 
     Args:
         name: a Gymnasium id, "module:Id-v0", or "module:factory", where factory() returns a `gymnasium.Env`.
+        gamma: the discount that training would use, as `SACConfig().gamma`.
         seed: of the exploration.
-        gamma: the discount that training would use.
 
     Raises:
         UserError: if there is no such environment, it cannot be made, or an argument is out of range.
@@ -71,7 +71,7 @@ def certify(name: str, *, seed: int = 0, gamma: float = 0.95) -> Certificate:
     return Certificate(name, verdict(findings), findings, time.perf_counter() - began)
 
 
-def examine(name: str, *, seed: int = 0, gamma: float = 0.95) -> Iterator[Finding]:
+def examine(name: str, *, gamma: float, seed: int = 0) -> Iterator[Finding]:
     """The findings of `certify`, one after another as they are made."""
     require(seed >= 0, "seed", "must not be negative", seed)
     require(0 <= gamma < 1, "gamma", "lies in [0, 1)", gamma)

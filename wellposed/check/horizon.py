@@ -79,7 +79,7 @@ def far_sighted(ev: Evidence) -> Outcome:
     way = float(np.median(np.linalg.norm(ev.resets.desired - ev.resets.achieved, axis=1)))
     needed = way / float(np.quantile(moving, 0.95)) if len(moving) else float("inf")
     low, high = float(seen.reward.min()), float(seen.reward.max())
-    bounds = f"values lie between {min(low, 0) / (1 - gamma):.4g} and {max(high, 0) / (1 - gamma):.4g}"
+    bounds = f"values lie between {min(low, 0) / (1 - gamma) + 0:.4g} and {max(high, 0) / (1 - gamma) + 0:.4g}"
     evidence = (
         f"discount {gamma:g} looks {1 / (1 - gamma):.0f} steps ahead; at the pace that was seen the typical goal is "
         f"{needed:.0f} steps away, where a reward still counts {gamma**needed:.1%}; {bounds}"

@@ -61,7 +61,7 @@ def bounded_actions(ev: Evidence) -> Outcome:
 def steps(ev: Evidence) -> Outcome:
     """`reset` and `step` answer as Gymnasium says."""
     env = ev.fresh()
-    answer = env.reset(seed=0)
+    answer: Any = env.reset(seed=0)
     if not (isinstance(answer, tuple) and len(answer) == 2 and isinstance(answer[1], dict)):
         return fails("reset does not return an observation and a dict")
     answer = env.step(ev.random_actions(10, 1)[0])

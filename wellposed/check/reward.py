@@ -148,7 +148,7 @@ def batched(ev: Evidence) -> Outcome:
 def telling(ev: Evidence) -> Outcome:
     """Rewards differ, and are of a size that a network can learn."""
     values = np.concatenate([ev.pair_rewards, ev.all.reward])
-    low, high = values.min(), values.max()
+    low, high = float(values.min()), float(values.max() + 0.0)  # no minus zero
     if low == high:
         return fails(f"all {len(values):,} rewards are {low:.4g}", low=low, high=high)
     kind = f"two values, {low:.4g} and {high:.4g}" if ev.sparse else f"between {low:.4g} and {high:.4g}"

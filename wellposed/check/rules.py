@@ -7,7 +7,7 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 
-from wellposed.check.subject import method
+from wellposed.envs.gym import SUCCESS_RULES, goal_rule
 
 TOLERANCE = 1e-5  # relative, and absolute in units of the larger of 1 and the reward: float32 arithmetic passes
 
@@ -23,12 +23,9 @@ class Rules:
 
 
 def rules_of(env: gym.Env, dtype: Any) -> Rules:
-    """The rules of one instance; goals are handed over as copies of the type `dtype`, which it may do with as it likes.
-
-    Success is the environment's own test where it has one, else "rewarded like the goal itself": see `judged_by`.
-    """
-    reward, terminated = method(env, "compute_reward"), method(env, "compute_terminated")
-    success = method(env, "_is_success", "is_success")
+    """The rules of one instance; it is handed copies of goals, of the type `dtype`, and may write into them."""
+    reward, terminated = goal_rule(env, "compute_reward"), goal_rule(env, "compute_terminated")
+    success = goal_rule(env, *SUCCESS_RULES)
 
     def asked(rule: Callable[..., Any] | None, kind: type) -> Any:
         if rule is None:

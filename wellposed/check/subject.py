@@ -3,14 +3,14 @@
 import importlib
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import gymnasium as gym
 import numpy as np
 
 from wellposed import envs
 from wellposed.errors import UserError
-from wellposed.types import GOAL_KEYS, GoalObs, GoalVecEnv, Policy, successor
+from wellposed.types import GOAL_KEYS, GoalObs, Policy, successor
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class OneCopy(gym.Env):
     """One copy of a registered vector environment as a plain Gymnasium one: episodes end, nothing resets itself."""
 
     def __init__(self, env_id: str):
-        self._env: GoalVecEnv = envs.make_vec(env_id, 1)
+        self._env: Any = envs.make_vec(env_id, 1)
         self.observation_space, self.action_space = self._env.single_observation_space, self._env.single_action_space
         self.max_episode_steps = self._env.max_episode_steps
         self.compute_reward, self.compute_terminated = self._env.compute_reward, self._env.compute_terminated
@@ -78,30 +78,16 @@ def _attribute(module: str, name: str) -> Callable[[], gym.Env] | None:
         UserError: if there is no such module.
     """
     try:
-        found = getattr(importlib.import_module(module), name, None)
+        found: Any = getattr(importlib.import_module(module), name, None)
     except ImportError as error:
         raise UserError(f"The module {module!r} could not be imported: {error}.") from error
-    return found if callable(found) else None
+    return cast(Callable[[], gym.Env], found) if callable(found) else None
 
 
 def episode_limit(env: gym.Env) -> int | None:
     """The number of steps after which an environment says that it cuts an episode."""
     own = getattr(env.unwrapped, "max_episode_steps", None)
     return own if env.spec is None or env.spec.max_episode_steps is None else env.spec.max_episode_steps
-
-
-def method(env: gym.Env, *names: str) -> Callable[..., Any] | None:
-    """The first of the named methods that the environment, one of its wrappers or its task has."""
-    owners = [env, getattr(env.unwrapped, "task", None)]
-    for owner in owners:
-        for name in names:
-            try:
-                found = owner.get_wrapper_attr(name) if isinstance(owner, gym.Env) else getattr(owner, name)
-            except AttributeError:
-                continue
-            if callable(found):
-                return found
-    return None
 
 
 def goals_of(obs: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

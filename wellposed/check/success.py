@@ -1,24 +1,19 @@
 """Conditions on success: that somebody says so, and that it is a matter of distance."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
-
 import numpy as np
 
 from wellposed.check.evidence import Evidence
 from wellposed.check.findings import Condition, Outcome, fails, holds, unseen, warns
 from wellposed.check.interface import POSED
+from wellposed.check.rays import CENTRES, DIRECTIONS, FAR, FITS, best_norm, cast_rays
 from wellposed.check.reward import CALLABLE, FINITE, SURE
 from wellposed.check.rules import rewards
 
 STATED = "success stated"
 GEOMETRIC = "success geometric"
-CENTRES, DIRECTIONS = 6, 16  # goals that rays start from, and rays from each
-FAR = 8.0  # spreads of goals after which a ray ends
-HALVINGS = 30
 SOME = 0.1  # share of goals above which it is no quirk that they are no success when achieved
+SAME = 1.1  # ratio of two goals' thresholds up to which they are taken for one
 UNKNOWN = unseen("nothing says of any pair of goals whether one is success for the other")
-FITS = 0.02  # relative scatter of the boundary's norm below which a norm is said to fit
 
 
 def stated(ev: Evidence) -> Outcome:
@@ -62,135 +57,30 @@ def at_goal(ev: Evidence) -> Outcome:
     return holds(f"all {len(goals)} goals are a success when they are achieved exactly, and not everything is one")
 
 
-@dataclass(frozen=True)
-class Rays:
-    """Where success ends along rays from goals: leading axis n, one row for each ray that leaves it."""
-
-    centre: np.ndarray  # [n], which goal
-    offset: np.ndarray  # [n, g], from the goal to where success ends
-    broken: int  # rays along which success came back
-    endless: int  # rays along which success never ended
-
-
-def quaternions(goals: np.ndarray) -> list[slice]:
-    """Groups of four coordinates whose length is 1 in all goals [n, g]: rotations, which rays must not leave."""
-    found, at = [], 0
-    while at + 4 <= goals.shape[1]:
-        unit = np.abs(np.linalg.norm(goals[:, at : at + 4], axis=1) - 1) < 1e-4
-        if unit.all():
-            found.append(slice(at, at + 4))
-        at += 4 if unit.all() else 1
-    return found
-
-
-def cast_rays(ev: Evidence) -> Rays:
-    """Follow rays from goals until success ends, and find the end by bisection."""
-    rng, seen = ev.generator(30), np.unique(ev.all.next_achieved, axis=0)
-    centres = seen[rng.integers(len(seen), size=CENTRES)]
-    turning = quaternions(seen)
-    scale = np.where(ev.spread > 0, ev.spread, ev.spread.max() or 1.0)
-    straight = [i for i in range(ev.goal_size) if not any(part.start <= i < part.stop for part in turning)]
-    numbers, offsets, broken, endless = [], [], 0, 0
-    for number, centre in enumerate(centres):
-        for ray in range(DIRECTIONS):
-            direction = np.zeros(ev.goal_size)
-            if straight and (ray % 2 == 0 or not turning):
-                one = straight[ray // 2 % len(straight)]
-                direction[straight] = rng.normal(size=len(straight)) if ray % 4 else np.eye(ev.goal_size)[one][straight]
-            else:
-                part = turning[ray // 2 % len(turning)]
-                direction[part] = rng.normal(size=4)
-            way = direction / np.linalg.norm(direction) * scale
-
-            def reached(t: float, centre: np.ndarray = centre, way: np.ndarray = way) -> bool:
-                place = centre + t * way
-                for part in turning:
-                    place[part] /= np.linalg.norm(place[part])
-                assert ev.success is not None
-                return ev.success(place.astype(ev.goal_type), centre.astype(ev.goal_type))
-
-            end, back = _boundary(reached, rng.uniform(0.8, 1.2))
-            broken += back
-            if end is None:
-                endless += 1
-            else:
-                numbers.append(number)
-                offsets.append(end * way)
-    return Rays(np.array(numbers, int), np.array(offsets).reshape(-1, ev.goal_size), broken, endless)
-
-
-def _boundary(reached: Callable[[float], bool], jitter: float) -> tuple[float | None, bool]:
-    """Where along a ray success ends (None: nowhere), and whether it comes back after that.
-
-    `jitter` stretches the places that are tried, so that many rays together leave none out.
-    """
-    scan = np.concatenate([[0.0], np.geomspace(1e-4, 1.0, 9), np.linspace(1.0, FAR, 12)[1:]]) * jitter
-    inside = np.array([reached(t) for t in scan])
-    if inside.all():
-        return None, False
-    last = int(np.argmin(inside))  # the first outside
-    low, high = (scan[last - 1] if last else 0.0), scan[last]
-    for _ in range(HALVINGS):
-        middle = (low + high) / 2
-        low, high = (middle, high) if reached(middle) else (low, middle)
-    finer = np.linspace(0, 8 * high, 48)
-    again = np.array([reached(t) for t in finer])
-    jumps = bool(inside[last:].any() or again[finer > high * 1.001].any() or not again[finer < high * 0.999].all())
-    return float(high), jumps
-
-
 def geometric(ev: Evidence) -> Outcome:
     """Success ends once along every ray, at one distance."""
     if ev.success is None:
         return UNKNOWN
     rays = cast_rays(ev)
-    n = CENTRES * DIRECTIONS
+    ended, n = rays.ended, CENTRES * DIRECTIONS
     if rays.broken:
         return fails(f"along {rays.broken} of {n} rays from a goal success ended and came back farther out")
-    if not len(rays.offset):
+    if not len(ended):
         return fails(f"along none of {n} rays from a goal success ended within {FAR:g} spreads of the goals")
-    free = f"; {rays.endless} rays never left it" if rays.endless else ""
-    turning = quaternions(ev.all.next_achieved)
-    if turning:
-        return holds(
-            f"along {n} rays success ends once; goals hold rotations, so no one distance says where{free}", rays=n
-        )
-    name, radius, scatter = best_norm(rays)
-    sizes = [np.median(np.linalg.norm(rays.offset[rays.centre == c], axis=1)) for c in np.unique(rays.centre)]
+    free = f"; {n - len(ended)} rays never left it" if len(ended) < n else ""
+    if rays.turning:
+        told = f"along {n} rays success ends once; goals hold rotations, so no one distance says where{free}"
+        return holds(told, rays=n)
+    name, radius, scatter = best_norm(ended)
+    size = np.linalg.norm(ended, axis=1)
     numbers = {"rays": n, "norm": name, "threshold": radius, "scatter": scatter}
-    if max(sizes) > 1.1 * min(sizes):
-        return warns(
-            f"success ends at a distance between {min(sizes):.4g} and {max(sizes):.4g}, depending on the goal",
-            **numbers,
-        )
+    between = f"at distances from {size.min():.4g} to {size.max():.4g}"
+    if rays.unequal > SAME:
+        return warns(f"success ends {between}, in one direction up to {rays.unequal:.2g} times as far from one goal as "
+                     "from another", **numbers)  # fmt: skip
     if scatter > FITS:
-        near, far = (float(reduce(np.linalg.norm(rays.offset, axis=1))) for reduce in (np.min, np.max))
-        return holds(
-            f"along {n} rays success ends once, at distances from {near:.4g} to {far:.4g}; no common norm fits{free}",
-            **numbers,
-        )
+        return holds(f"along {n} rays success ends once, {between}; no common norm fits{free}", **numbers)
     return holds(f"along {n} rays success ends once, at {radius:.4g} in the unit of goals, {name}{free}", **numbers)
-
-
-def best_norm(rays: Rays) -> tuple[str, float, float]:
-    """The norm in which the boundary is at one distance: its name, that distance, and the scatter that is left."""
-    x = rays.offset
-    norms = {
-        "Euclidean distance": np.linalg.norm(x, axis=1),
-        "largest difference on an axis": np.abs(x).max(axis=1),
-        "sum of differences": np.abs(x).sum(axis=1),
-    }
-    weights = np.clip(np.linalg.lstsq(x**2, np.ones(len(x)), rcond=None)[0], 0, None)
-    scatter = {name: float(v.std() / v.mean()) for name, v in norms.items()}
-    name = min(scatter, key=lambda key: scatter[key])
-    if scatter[name] > FITS and (own := np.sqrt(x**2 @ weights)).mean() > 0 and own.std() / own.mean() <= FITS:
-        radii = [f"{1 / np.sqrt(w):.3g}" if w > 0 else "any" for w in weights]
-        return (
-            f"Euclidean distance with a radius for each axis ({', '.join(radii)})",
-            1.0,
-            float(own.std() / own.mean()),
-        )
-    return name, float(np.median(norms[name])), scatter[name]
 
 
 def rewarded(ev: Evidence) -> Outcome:

@@ -21,6 +21,7 @@ from wellposed.envs.physics import WarningCounters, sum_warnings
 from wellposed.errors import UserError
 from wellposed.types import GOAL_KEYS, GoalObs, clipped_actions, successor
 
+SUCCESS_RULES = ("_is_success", "is_success")  # names under which an environment or its task may test success
 GoalFunction = Callable[[np.ndarray, np.ndarray, Any], Any]
 
 
@@ -60,12 +61,12 @@ class GymGoalVecEnv(gym.vector.VectorEnv):
         # Rewards of other goals are asked for while the copies are stepped by another thread, so of one that is not.
         self._rules = _make(env_id, **kwargs)
         self._rules.reset(seed=0)
-        base: Any = self._rules.unwrapped
         samples = [first.observation_space.sample() for _ in range(16)]
         probe = {key: np.stack([sample[key] for sample in samples]) for key in GOAL_KEYS}
-        self._reward = _rowwise(base.compute_reward, probe)
-        self._terminated = _rowwise(base.compute_terminated, probe) if hasattr(base, "compute_terminated") else None
-        self._success = _success_test(env_id, base, self._reward, probe)
+        self._reward = _rowwise(goal_rule(self._rules, "compute_reward"), probe)
+        terminated = goal_rule(self._rules, "compute_terminated")
+        self._terminated = None if terminated is None else _rowwise(terminated, probe)
+        self._success = _success_test(env_id, goal_rule(self._rules, *SUCCESS_RULES), self._reward, probe)
 
     def reset(self, *, seed: int | list[int] | None = None, options: dict | None = None) -> tuple[GoalObs, dict]:
         """Start a new episode in every copy; copy i takes seed + i, or its own of a list."""
@@ -172,7 +173,7 @@ def _require_posed(env_id: str, env: gym.Env) -> int:
         why = "its actions are not a flat vector of real numbers"
     elif not (np.isfinite(env.action_space.low).all() and np.isfinite(env.action_space.high).all()):
         why = "its actions are unbounded"
-    elif not hasattr(env.unwrapped, "compute_reward"):
+    elif goal_rule(env, "compute_reward") is None:
         why = "it has no compute_reward(achieved_goal, desired_goal, info), so no goal but its own can be rewarded"
     elif env.spec is None or env.spec.max_episode_steps is None:
         why = "it has no time limit (max_episode_steps), so an episode may never enter the replay"
@@ -182,35 +183,49 @@ def _require_posed(env_id: str, env: gym.Env) -> int:
     return env.spec.max_episode_steps  # type: ignore[union-attr, return-value]
 
 
-def _rowwise(function: GoalFunction, probe: GoalObs) -> GoalFunction:
-    """`function` on batches of goals: as it is where it handles a batch, else one row after another.
+def goal_rule(env: gym.Env, *names: str) -> Callable[..., Any] | None:
+    """The first of the named methods that the environment, one of its wrappers or its task has."""
+    for owner in (env, getattr(env.unwrapped, "task", None)):
+        for name in names:
+            try:
+                found = owner.get_wrapper_attr(name) if isinstance(owner, gym.Env) else getattr(owner, name)
+            except AttributeError:
+                continue
+            if callable(found):
+                return found
+    return None
 
-    Some environments take the norm over the whole batch and return one number; those need the rows.
+
+def _rowwise(function: Any, probe: GoalObs) -> GoalFunction:
+    """`function` on batches of goals: as it is where a batch gets what its rows get, else one row after another.
+
+    Some environments take the norm over the whole batch and return one number, and some compute all rows with what is
+    the first one's (Gymnasium-Robotics' HandManipulatePenRotate); those need the rows.
     """
     args = probe["achieved_goal"], probe["desired_goal"]
+
+    def by_rows(achieved: np.ndarray, desired: np.ndarray, info: Any) -> np.ndarray:
+        return np.array([function(a, d, info or {}) for a, d in zip(achieved, desired, strict=True)])
+
     try:
-        result = np.shape(function(*args, {}))
+        together = np.asarray(function(*args, {}))
     except (ValueError, TypeError, IndexError, KeyError, AssertionError):
-        result = None
-    if result == (len(args[0]),):
-        return lambda achieved, desired, info: function(achieved, desired, info or {})
-    return lambda achieved, desired, info: np.array(
-        [function(a, d, info or {}) for a, d in zip(achieved, desired, strict=True)]
-    )
+        return by_rows
+    if together.shape != (len(args[0]),) or not np.allclose(together, by_rows(*args, {}), equal_nan=True):
+        return by_rows
+    return lambda achieved, desired, info: function(achieved, desired, info or {})
 
 
 def _success_test(
-    env_id: str, base: Any, reward: GoalFunction, probe: GoalObs
+    env_id: str, test: Callable[..., Any] | None, reward: GoalFunction, probe: GoalObs
 ) -> Callable[[np.ndarray, np.ndarray], Any]:
     """The success test: the environment's own where it has one, else 'rewarded like the goal itself'.
 
     The second holds for sparse rewards only: they take two values, and a goal achieved exactly earns the
     better one.
     """
-    if hasattr(base, "_is_success"):
-        return lambda achieved, desired: np.array(
-            [bool(base._is_success(a, d)) for a, d in zip(achieved, desired, strict=True)]
-        )
+    if test is not None:
+        return lambda achieved, desired: np.array([bool(test(a, d)) for a, d in zip(achieved, desired, strict=True)])
     if len(np.unique(reward(probe["achieved_goal"], probe["desired_goal"], {}))) > 2:
         raise UserError(
             f"{env_id} has a dense reward and no success test, so nobody could say whether it was solved. "
