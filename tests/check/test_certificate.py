@@ -1,6 +1,7 @@
 """The certificate: a sound environment is certified, and every broken one fails for its own reason and no other."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -35,6 +36,14 @@ def test_a_broken_environment_fails_for_its_own_reason_and_no_other(condition, e
 def test_every_condition_is_broken_by_some_environment():
     assert BROKEN.keys() == {condition.name for condition in CONDITIONS}
     assert sum(map(len, BROKEN.values())) >= 30
+
+
+def test_the_page_about_it_names_every_condition_and_counts_the_broken_environments():
+    page = (Path(__file__).parents[2] / "docs" / "check.md").read_text()
+    rows = [line for line in page.splitlines() if line.startswith("|")]
+    named = {name.strip() for row in rows for cell in row.split("|") for name in cell.split(",")}
+    assert {condition.name for condition in CONDITIONS} <= named
+    assert f"holds {sum(map(len, BROKEN.values()))} environments with one thing wrong each" in page
 
 
 def test_an_environment_of_ours_and_one_of_gymnasium_are_examined_by_name():
