@@ -155,11 +155,12 @@ def check(
     sys.path.insert(0, "")  # a module:factory stands in the directory that the command is called from
     for finding in certificate.examine(env, seed=seed, gamma=gamma):
         findings.append(finding)
-        if not silent:
+        if not silent and not finding.because:
             print(certificate.describe(finding), flush=True)
     found = certificate.Certificate(env, certificate.verdict(findings), findings, time.perf_counter() - began)
     if not _emit(asdict(found), json_file):
-        print(f"\n{certificate.summary(env, findings)}, {found.seconds:.0f} s.")
+        print(*certificate.unexamined_together(findings), "", sep="\n")
+        print(f"{certificate.summary(env, findings)}, {found.seconds:.0f} s.")
     return 0 if found.posed else 1
 
 

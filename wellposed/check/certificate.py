@@ -7,7 +7,7 @@ from typing import Literal
 
 from wellposed.check import goals, horizon, interface, observation, resets, reward, success
 from wellposed.check.evidence import Evidence
-from wellposed.check.findings import Condition, Finding, Outcome, found
+from wellposed.check.findings import Condition, Finding, Outcome, found, unexamined
 from wellposed.check.subject import find_subject
 from wellposed.errors import UserError, require
 
@@ -89,7 +89,7 @@ def examine(name: str, *, gamma: float, seed: int = 0) -> Iterator[Finding]:
         root = root or next((n for n in condition.told_by if n in failed or n in warned), None)
         if root is not None:
             failed[condition.name] = root
-            outcome = Outcome("open", f"not examined, because of {root!r}")
+            outcome = unexamined(root)
         else:
             outcome = _measured(condition, evidence)
             if outcome.status == "fails":
@@ -125,6 +125,15 @@ def describe(finding: Finding) -> str:
     if finding.why:
         lines += [f"     Why it matters: {finding.why}", f"     What to do: {finding.advice}"]
     return "\n".join(lines)
+
+
+def unexamined_together(findings: list[Finding]) -> list[str]:
+    """Conditions that were not examined, one line for each condition at the root."""
+    roots = dict.fromkeys(f.because for f in findings if f.because)
+    return [
+        f"open Not examined before {root!r} is mended: {', '.join(f.condition for f in findings if f.because == root)}."
+        for root in roots
+    ]
 
 
 def summary(name: str, findings: list[Finding]) -> str:

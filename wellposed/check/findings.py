@@ -14,6 +14,7 @@ class Outcome:
     status: Status
     evidence: str
     numbers: dict[str, Any] = field(default_factory=dict)
+    because: str = ""  # name of the condition at the root, where this one was not examined because another fails
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,7 @@ class Condition:
 
 @dataclass(frozen=True)
 class Finding:
-    """A condition with what was measured; `why` and `advice` are empty where it holds or is open."""
+    """A condition with what was measured; `why` and `advice` are told where it does not hold."""
 
     condition: str
     states: str
@@ -44,6 +45,7 @@ class Finding:
     numbers: dict[str, Any]
     why: str
     advice: str
+    because: str
 
 
 def holds(evidence: str, **numbers: Any) -> Outcome:
@@ -66,8 +68,22 @@ def unseen(evidence: str, **numbers: Any) -> Outcome:
     return Outcome("open", evidence, numbers)
 
 
+def unexamined(root: str) -> Outcome:
+    """Another condition has to be mended first."""
+    return Outcome("open", f"not examined, because of {root!r}", because=root)
+
+
 def found(condition: Condition, outcome: Outcome) -> Finding:
     """The finding of a condition."""
     bad = outcome.status in ("warns", "fails")
     why, advice = (condition.why, condition.advice) if bad else ("", "")
-    return Finding(condition.name, condition.states, outcome.status, outcome.evidence, outcome.numbers, why, advice)
+    return Finding(
+        condition.name,
+        condition.states,
+        outcome.status,
+        outcome.evidence,
+        outcome.numbers,
+        why,
+        advice,
+        outcome.because,
+    )
