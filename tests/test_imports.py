@@ -12,6 +12,7 @@ LAYERS = {
     "wellposed": 15,  # the public API
     "wellposed.errors": 0,
     "wellposed.types": 1,
+    "wellposed.memory": 1,
     "wellposed.seeding": 1,
     "wellposed.stats": 1,
     "wellposed.arrays": 1,
@@ -26,11 +27,15 @@ LAYERS = {
     "wellposed.agents": 5,
     "wellposed.evaluate": 6,
     "wellposed.recipe": 6,
+    "wellposed.budget": 7,
     "wellposed.collect": 7,
     "wellposed.loop": 8,
+    "wellposed.room": 8,
     "wellposed.training": 9,
+    "wellposed.calibrate": 10,
     "wellposed.verdict": 10,
     "wellposed.analysis": 10,
+    "wellposed.plan": 11,
     "wellposed.reproduce": 11,
     "wellposed.report": 11,
     "wellposed.experiments": 11,
@@ -40,7 +45,7 @@ LAYERS = {
 }
 FREE_OF_JAX = {"wellposed.errors", "wellposed.types", "wellposed.seeding", "wellposed.stats", "wellposed.config"}
 FREE_OF_JAX |= {"wellposed.envs", "wellposed.runs", "wellposed.replay", "wellposed.progress", "wellposed.evaluate"}
-FREE_OF_JAX |= {"wellposed.analysis", "wellposed.arrays", "wellposed.interrupts"}
+FREE_OF_JAX |= {"wellposed.analysis", "wellposed.arrays", "wellposed.interrupts", "wellposed.memory"}
 JAX = {"jax", "equinox", "optax", "torch"}
 FORBIDDEN = {  # within a row or against its sense
     "wellposed.envs": {"wellposed.nn", "wellposed.runs"},

@@ -32,9 +32,7 @@ class _Version(NamedTuple):
     files: tuple[str, str]
 
 
-_V1 = _Version(
-    "memory", "memory.limit_in_bytes", "memory.usage_in_bytes", ("total_inactive_file", "total_active_file")
-)
+_V1 = _Version("memory", "memory.limit_in_bytes", "memory.usage_in_bytes", ("total_inactive_file", "total_active_file"))
 _V2 = _Version("", "memory.max", "memory.current", ("inactive_file", "active_file"))
 
 

@@ -45,26 +45,33 @@ def rows_entered(steps: int, dims: Dims, num_envs: int) -> int:
 
 
 @dataclass(frozen=True)
+class Pixels:
+    """Camera frames that a replay is to hold beside the numbers: uint8 red, green and blue."""
+
+    height: int
+    width: int
+    stack: int  # frames in one observation
+
+    def __post_init__(self) -> None:
+        size = f"{self.height} {self.width}"
+        require(self.height > 0 and self.width > 0, "pixels", "takes a height and a width greater than 0", size)
+        require(self.stack > 0, "frame_stack", "must be greater than 0", self.stack)
+
+
+@dataclass(frozen=True)
 class FrameBytes:
-    """What camera frames add to a replay, uint8 red, green and blue, kept in one of two ways."""
+    """What frames add to a replay, kept in one of two ways."""
 
     one_frame: int
     once: int  # each frame once, for every row of the ring and of the episodes under way; stacks are made by index
     per_transition: int  # for the same transitions, the stack before and the stack after each
-    in_use: int  # of `once`, what is touched when so many rows are in use
+    in_use: int  # of `once`, what is touched at the end of the run
 
-    @classmethod
-    def count(
-        cls, size: tuple[int, int], stack: int, capacity: int, rows_in_use: int, dims: Dims, num_envs: int
-    ) -> "FrameBytes":
-        """Args: height and width in pixels, frames in a stack, and the replay they belong to.
 
-        Raises:
-            UserError: if a size or the stack is not positive.
-        """
-        require(min(size) > 0, "pixels", "takes a height and a width greater than 0", f"{size[0]} {size[1]}")
-        require(stack > 0, "frame_stack", "must be greater than 0", stack)
-        longest = dims.max_episode_steps
-        one, under_way = size[0] * size[1] * 3, num_envs * (longest + 1)
-        transitions = capacity // (longest + 1) * longest + num_envs * longest  # of whole episodes, and those under way
-        return cls(one, (capacity + under_way) * one, transitions * 2 * stack * one, (rows_in_use + under_way) * one)
+def frame_bytes(pixels: Pixels, capacity: int, rows_in_use: int, dims: Dims, num_envs: int) -> FrameBytes:
+    """The arithmetic of frames for a ring of so many rows, whole episodes in it."""
+    one, longest = pixels.height * pixels.width * 3, dims.max_episode_steps
+    under_way = num_envs * (longest + 1)
+    transitions = capacity // (longest + 1) * longest + num_envs * longest
+    twice = 2 * pixels.stack * transitions
+    return FrameBytes(one, (capacity + under_way) * one, twice * one, (rows_in_use + under_way) * one)
