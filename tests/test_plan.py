@@ -3,16 +3,18 @@
 import json
 import subprocess
 import sys
-import time
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from wellposed import budget as budgets
+from wellposed import config as configs
 from wellposed import memory, room
-from wellposed.agents import SACConfig, TD3Config
+from wellposed import plan as plans
+from wellposed.agents import SACConfig
 from wellposed.budget import Demand, budget, environment_dims
 from wellposed.calibrate import Calibration, Rates
 from wellposed.cli import main
@@ -23,9 +25,10 @@ from wellposed.recipe import RunConfig, default_config
 from wellposed.replay import ReplayBuffer, ReplayConfig
 from wellposed.replay.size import Pixels, frame_bytes, replay_bytes
 from wellposed.room import Room, UnderWay, refusal
-from wellposed.runs import lock
+from wellposed.runs import lock, provenance
 from wellposed.runs.store import RunReader
-from wellposed.training import train, train_side_by_side
+from wellposed.runs.writer import RunWriter
+from wellposed.training import resume, train, train_side_by_side
 from wellposed.types import Dims
 
 GIB = 2**30
@@ -36,7 +39,7 @@ TINY = RunConfig(
 
 
 def store(capacity: int, dims: Dims, num_envs: int) -> ReplayBuffer:
-    never = lambda achieved, desired: np.zeros(len(achieved))  # noqa: E731
+    never = lambda achieved, _: np.zeros(len(achieved))  # noqa: E731
     return ReplayBuffer(ReplayConfig(capacity), dims, num_envs, never, never)
 
 
@@ -58,12 +61,12 @@ def fill(buffer: ReplayBuffer, steps: int, num_envs: int) -> None:
         buffer.add(obs, np.ones((num_envs, dims.action)), np.ones(num_envs), obs, no, ended)
 
 
-@pytest.mark.parametrize("steps", [0, 99, 100, 160, 380, 3_000])
+@pytest.mark.parametrize("steps", [5, 95, 100, 160, 380, 3_000])
 @pytest.mark.parametrize("capacity", [60, 100_000])
 def test_rows_in_use_are_those_that_were_touched(monkeypatch, steps, capacity):
     dims = Dims(4, 2, 3, 20)
     monkeypatch.setattr(budgets, "environment_dims", lambda _: dims)
-    config = replace(TINY, num_envs=5, total_steps=max(1, steps), replay=ReplayConfig(capacity))
+    config = replace(TINY, num_envs=5, total_steps=steps, replay=ReplayConfig(capacity))
     buffer = store(capacity, dims, 5)
     fill(buffer, steps, 5)
     touched = int((buffer._rows[:, 0] != 0).sum())
@@ -81,7 +84,7 @@ def test_frames_stored_once_and_stacked_by_index_are_the_stacks_stored_per_trans
     frames = np.random.default_rng(0).integers(0, 256, (rows, height, width, 3), dtype=np.uint8)
     stacks = lambda row, t: frames[[row - min(i, t) for i in range(stack)]]  # noqa: E731, the first frame repeats
     once = {(row, row + 1): (stacks(row, row % 4), stacks(row + 1, row % 4 + 1)) for row in range(rows) if row % 4 < 3}
-    stored = np.array([pair for pair in once.values()])  # [transitions, 2, stack, height, width, 3]
+    stored = np.array(list(once.values()))  # [transitions, 2, stack, height, width, 3]
     under_way = np.zeros(
         (4, height, width, 3), np.uint8
     )  # of the only copy: its frames, or the stacks of 3 transitions
@@ -97,10 +100,8 @@ def test_frames_stored_once_and_stacked_by_index_are_the_stacks_stored_per_trans
     [
         {},
         {"total_steps": 613, "updates_per_step": 0.3},
-        {"num_envs": 3, "eval_every": 100, "updates_per_step": 1.0, "updates_per_call": 5},
         {"total_steps": 200},
         {"random_steps": 608},
-        {"algo": "td3", "agent": TD3Config(hidden=(8,), batch_size=16)},
     ],
 )
 def test_steps_updates_and_evaluations_are_those_of_the_run(tmp_path, change):
@@ -111,30 +112,30 @@ def test_steps_updates_and_evaluations_are_those_of_the_run(tmp_path, change):
     assert planned.evaluations == len(RunReader(path).evaluations)
 
 
-LARGE = replace(TINY, total_steps=10**9, eval_every=100_000, replay=ReplayConfig(10**9))
+LARGE = replace(TINY, total_steps=10**9, eval_every=100_000, replay=ReplayConfig(20_000_000))  # 1.8 GiB
 
 
 @pytest.mark.parametrize("seeds", [1, 3])
 @pytest.mark.parametrize("pixels", [None, Pixels(84, 84, 3)])
 def test_the_largest_replay_that_fits_is_the_largest(seeds, pixels):
     asked = Demand(tuple(replace(LARGE, seed=seed) for seed in range(seeds)), 2, pixels)
-    assert not asked.fits(4 * GIB)
-    capacity = asked.largest_capacity(4 * GIB)
+    assert not asked.fits(GIB)
+    capacity = asked.largest_capacity(GIB)
     assert capacity is not None
-    assert asked.at_most(capacity).fits(4 * GIB)
-    assert not asked.at_most(capacity + 1).fits(4 * GIB)
-    assert asked.largest_capacity(600 * 2**20) is None, "nothing helps where the process itself does not fit"
+    assert asked.at_most(capacity).fits(GIB)
+    assert not asked.at_most(capacity + 1).fits(GIB)
+    assert asked.largest_capacity(budgets.PROCESS) is None, "nothing helps where the process itself does not fit"
 
 
 def test_a_replay_that_never_fills_counts_as_far_as_it_fills(monkeypatch):
-    """A hundred million rows for 600 steps: only those that are touched are resident."""
+    """Twenty million rows for 600 steps: only those that are touched are resident."""
     free_now(monkeypatch, 1 * GIB)
-    roomy = replace(TINY, replay=ReplayConfig(100_000_000))
-    assert budget(roomy).replay_bytes > 8 * GIB
+    roomy = replace(LARGE, total_steps=TINY.total_steps, eval_every=TINY.eval_every)
+    assert budget(roomy).replay_bytes > GIB
     assert Demand((roomy,), 1).peak == Demand((TINY,), 1).peak
     room.require_fit([roomy], 1, [])
     with pytest.raises(UserError, match="does not fit"):
-        room.require_fit([replace(roomy, total_steps=10**9)], 1, [])
+        room.require_fit([LARGE], 1, [])
 
 
 def free_now(monkeypatch, size: int) -> None:
@@ -142,42 +143,45 @@ def free_now(monkeypatch, size: int) -> None:
 
 
 def test_what_would_not_fit_is_refused_before_anything_is_written(tmp_path, monkeypatch, capsys):
-    free_now(monkeypatch, 2 * GIB)
-    argv = ["FetchReach-v4", "--total-steps", "1000000000", "--replay.capacity", "1000000000"]
+    free_now(monkeypatch, GIB)
+    monkeypatch.setattr(memory, "held", lambda *_: Held(0, 0))
+    argv = ["FetchReach-v4", "--total-steps", "1000000000", "--replay.capacity", "20000000"]
     argv += ["--runs-dir", str(tmp_path / "runs")]
-    began = time.perf_counter()
     assert main(["train", *argv]) == 1
-    assert time.perf_counter() - began < 5
     said = capsys.readouterr().err
     assert "The run does not fit into memory: " in said
-    assert "2.00 GiB are free (MemAvailable)" in said
-    capacity = said.split("--replay.capacity ")[1].rstrip(".\n")
+    assert "1.00 GiB are free (MemAvailable)" in said
+    capacity = int(said.split("--replay.capacity ")[1].rstrip(".\n"))
     assert not (tmp_path / "runs").exists()
-    asked = Demand((replace(default_config("FetchReach-v4"), total_steps=10**9),), 1)
-    here = memory.held(room.getpid())
-    assert here is not None
-    asked = replace(asked, runs=(replace(asked.runs[0], replay=ReplayConfig(int(capacity))),))
-    assert 0.9 < asked.peak / (2 * GIB + min(here.now, budgets.PROCESS)) <= 1.0
+    recipe = replace(default_config("FetchReach-v4"), total_steps=10**9)
+    asked = Demand((replace(recipe, replay=replace(recipe.replay, capacity=capacity)),), 1)
+    assert 0.99 * GIB < asked.peak <= GIB
     assert main(["plan", *argv]) == 1
-    assert "not measured, for it does not fit" in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert "not measured, for it does not fit" in out
+    assert f"--replay.capacity {capacity}." in out
+
+
+def begin(folder: Path, config: RunConfig) -> Path:
+    """A run that was begun and cut short before its first checkpoint."""
+    origin = provenance.collect(threads=1, autoreset_mode="SameStep", devices=[])
+    with RunWriter(folder, configs.to_dict(config), origin) as run:
+        return run.path
 
 
 def test_a_resumed_run_and_a_whole_wave_are_refused_too(tmp_path, monkeypatch):
-    from wellposed.training import resume
-
-    path, _ = train(TINY, tmp_path, quiet=True)
-    (path / "summary.json").unlink()
+    path = begin(tmp_path, TINY)
     one = Demand((TINY,), 1).peak
-    two = Demand((replace(TINY, seed=1), replace(TINY, seed=2)), 2)
+    two = [replace(TINY, seed=1), replace(TINY, seed=2)]
     monkeypatch.setattr(memory, "held", lambda *_: Held(0, 0))
-    free_now(monkeypatch, one + 1)
-    room.require_fit(two.runs, 1, [tmp_path])  # one after the other
+    free_now(monkeypatch, one)
+    room.require_fit(two, 1, [tmp_path])  # one after the other
     with pytest.raises(UserError, match=r"2 runs side by side do not fit .* choose fewer --threads"):
-        list(train_side_by_side(two.runs, tmp_path, threads=2, quiet=True))
+        list(train_side_by_side(two, tmp_path, threads=2, quiet=True))
     free_now(monkeypatch, one - 1)
     with pytest.raises(UserError, match="The run does not fit into memory"):
         list(resume([path], quiet=True))
-    assert [child.name for child in tmp_path.iterdir()] == [path.name]
+    assert list(tmp_path.iterdir()) == [path]
 
 
 def test_where_the_system_does_not_tell_nothing_is_refused(monkeypatch):
@@ -186,19 +190,10 @@ def test_where_the_system_does_not_tell_nothing_is_refused(monkeypatch):
 
 
 def test_a_replay_whose_address_space_is_not_granted_is_refused_with_the_reason(monkeypatch):
-    free_now(monkeypatch, 2 * GIB)
+    free_now(monkeypatch, GIB)
     absurd = replace(TINY, replay=ReplayConfig(10**15))
     with pytest.raises(UserError, match=r"the system does not grant a replay of .* --replay.capacity \d+"):
         room.require_fit([absurd], 1, [])
-
-
-def test_the_refusal_is_cheap(monkeypatch):
-    free_now(monkeypatch, 10 * GIB)
-    room.require_fit([TINY], 1, [])  # the environment's sizes are known from now on
-    began = time.perf_counter()
-    for _ in range(10):
-        room.require_fit([TINY], 1, [])
-    assert (time.perf_counter() - began) / 10 < 0.05
 
 
 def write(path: Path, text: str) -> None:
@@ -248,7 +243,7 @@ def test_a_machine_that_tells_nothing(tmp_path):
 HOLDER = """
 import sys
 from pathlib import Path
-from wellposed.runs import lock
+from wellposed.runs import lock, provenance
 handles = [lock.acquire(Path(path) / "lock") for path in sys.argv[1:]]
 print("held", flush=True)
 sys.stdin.read()
@@ -256,9 +251,7 @@ sys.stdin.read()
 
 
 def test_runs_under_way_in_another_process_are_counted_and_others_are_not(tmp_path, monkeypatch):
-    paths = [train(replace(TINY, seed=seed), tmp_path, quiet=True)[0] for seed in (0, 1, 2)]
-    for path in paths[:2]:
-        (path / "summary.json").unlink()
+    paths = [begin(tmp_path, replace(TINY, seed=seed)) for seed in (0, 1, 2)]
     assert room.under_way([tmp_path]) == [], "nobody holds their locks"
     command = [sys.executable, "-c", HOLDER, *map(str, paths[:2])]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:
@@ -278,7 +271,7 @@ def test_runs_under_way_in_another_process_are_counted_and_others_are_not(tmp_pa
         free_now(monkeypatch, 10 * GIB)
         there_is = room.find_room([tmp_path])
         assert there_is is not None
-        assert there_is.bytes == 10 * GIB - (found.growth or 0) + there_is.own
+        assert there_is.bytes == pytest.approx(10 * GIB - (planned - there.now) + there_is.own, abs=2**20)
         assert "2 other runs under way will still take" in there_is.describe()
         other.communicate("")
 
@@ -308,9 +301,10 @@ def test_time_and_memory_follow_from_the_rates():
 
 
 def test_a_plan_is_measured_and_told(tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr("wellposed.calibrate.LEAST", 0.1)
+    monkeypatch.setattr(plans, "calibrate", partial(plans.calibrate, seconds=1.0))
     file = tmp_path / "plan.json"
     argv = ["plan", "FetchReach-v4", "--total-steps", "5000", "--buffer", "3000", "--agent.hidden", "8"]
+    argv += ["--eval-episodes", "2"]
     assert main([*argv, "--threads", "1", "--runs-dir", str(tmp_path), "--json", str(file)]) == 0
     data, out = json.loads(file.read_text()), capsys.readouterr().out
     assert data["each"]["replay_bytes"] == replay_bytes(3000, environment_dims("FetchReach-v4"), 16)

@@ -32,8 +32,8 @@ from wellposed.runs.writer import RunWriter
 from wellposed.training import Job, opened, overlap_by_threads
 
 SECONDS = 10.0
-LEAST = 3.0  # seconds of steps and updates, however long compiling took
-COLLECTING, UPDATING = 1.0, 0.5  # seconds of each alone
+LEAST = 0.3  # share of that for steps and updates together, however long compiling took
+COLLECTING, UPDATING = 0.1, 0.05  # shares for each alone
 NEVER: list[int] = []  # nobody interrupts
 
 
@@ -107,15 +107,15 @@ def measure(config: RunConfig, threads: int, folder: Path, seconds: float) -> tu
         save = lambda: training.save(record)  # noqa: E731
         first = _seconds(evaluate) + _seconds(save)
         compiling = _seconds(lambda: _advance(training, collector, 0.0, lambda: True))
-        collect = _advance(training, collector, COLLECTING, lambda: training.replay.transitions > 0)
+        collect = _advance(training, collector, COLLECTING * seconds, lambda: training.replay.transitions > 0)
         if not training.replay.transitions:
             _cut_episodes(training)
         training.step = 0  # what would have been caught up is forgotten
         if learns:
             compiling += _seconds(lambda: _advance(training, collector, np.inf, lambda: training.agent.updates > 0))
-        left = began + seconds - time.perf_counter() - first - UPDATING
-        together = _advance(training, collector, max(LEAST, left), lambda: False)
-        update = _update_alone(training) if learns else 0.0
+        left = began + seconds - time.perf_counter() - first - UPDATING * seconds
+        together = _advance(training, collector, max(LEAST * seconds, left), lambda: False)
+        update = _update_alone(training, UPDATING * seconds) if learns else 0.0
         evaluation, checkpoint = _seconds(evaluate), _seconds(save)
         in_use = min(training.replay.end, config.replay.capacity) * row_bytes(training.replay.dims)
     start = opening + max(0.0, first - evaluation - checkpoint) + compiling
@@ -144,10 +144,10 @@ def _cut_episodes(training: Training) -> None:
     training.take_in(step._replace(truncated=np.ones_like(step.truncated)))
 
 
-def _update_alone(training: Training) -> float:
+def _update_alone(training: Training, seconds: float) -> float:
     """Seconds of one gradient update, its batch drawn, with no step beside it."""
     began, first, config = time.perf_counter(), training.agent.updates, training.config
-    while training.agent.updates == first or time.perf_counter() - began < UPDATING:
+    while training.agent.updates == first or time.perf_counter() - began < seconds:
         batch = training.replay.sample(config.updates_per_call, config.agent.batch_size, training.sampling)
         training.learn(iter([batch]), NEVER)
     return (time.perf_counter() - began) / (training.agent.updates - first)

@@ -15,8 +15,8 @@ from wellposed.replay.size import Pixels
 from wellposed.room import Room, UnderWay, find_room, refusal
 
 NO_PIXELS = (
-    "Training from pixels is not built yet: the frames' bytes are counted, stored once, but not the memory of rendering "
-    "or of an encoder, and no time can be foretold."
+    "Training from pixels is not built yet: frames are counted, stored once, but not the memory of rendering or of an "
+    "encoder, and no time can be foretold."
 )
 
 
@@ -43,8 +43,9 @@ class Plan:
     side_by_side: int  # runs at a time, in one process
     capacity: int
     each: Budget  # of one run
-    peak: int  # bytes, of the process
-    calibrated: bool  # whether memory was measured, or follows from arithmetic alone
+    arithmetic: int  # peak memory of the process in bytes, from sizes alone
+    peak: int  # the same as expected: measured, and what the replay will still take
+    calibrated: bool  # whether it was measured
     seconds: Seconds | None
     until_success: bool  # the runs may end sooner
     free: memory.Free | None
@@ -85,6 +86,7 @@ def make_plan(runs: Sequence[RunConfig], runs_dir: Path, *, threads: int = 2, pi
         side_by_side=asked.together,
         capacity=config.replay.capacity,
         each=asked.budgets[0],
+        arithmetic=asked.peak - asked.measured,
         peak=asked.peak,
         calibrated=calibrated,
         seconds=seconds,

@@ -85,7 +85,7 @@ def refusal(asked: Demand, room: Room) -> str:
     """Why these runs are not begun, and what to change."""
     who = "The run does" if asked.together == 1 else f"{asked.together} runs side by side do"
     why = f"{readable(asked.peak)} at the peak; {room.describe()}"
-    if (size := asked.refused) is not None:
+    if asked.peak <= room.bytes and (size := asked.refused) is not None:
         why = f"the system does not grant a replay of {readable(size)}"
     capacity = asked.largest_capacity(room.bytes)
     if capacity is not None:
