@@ -7,6 +7,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+import jax
 import numpy as np
 import pytest
 
@@ -14,7 +15,7 @@ from wellposed import budget as budgets
 from wellposed import config as configs
 from wellposed import memory, room
 from wellposed import plan as plans
-from wellposed.agents import SACConfig
+from wellposed.agents import SACConfig, TD3Config, make_agent
 from wellposed.budget import Demand, budget, environment_dims
 from wellposed.calibrate import Calibration, Rates
 from wellposed.cli import main
@@ -110,6 +111,14 @@ def test_steps_updates_and_evaluations_are_those_of_the_run(tmp_path, change):
     planned = budget(config)
     assert (planned.steps, planned.updates) == (summary.step, summary.updates)
     assert planned.evaluations == len(RunReader(path).evaluations)
+
+
+@pytest.mark.parametrize(("algo", "kind"), [("sac", SACConfig), ("td3", TD3Config)])
+def test_weights_and_optimisers_are_about_those_of_the_agent(algo, kind):
+    dims = environment_dims("FetchPush-v4")
+    shapes = jax.eval_shape(lambda: make_agent(algo, kind(hidden=(64, 32)), dims, 0).learner)  # type: ignore[attr-defined]
+    there = sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(shapes))
+    assert budgets.NETWORKS * 4 * budgets._weights((64, 32), dims) == pytest.approx(there, rel=0.25)
 
 
 LARGE = replace(TINY, total_steps=10**9, eval_every=100_000, replay=ReplayConfig(20_000_000))  # 1.8 GiB

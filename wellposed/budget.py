@@ -9,12 +9,11 @@ constants that were measured on one machine; `python -m benchmarks.plan` shows h
 from bisect import bisect_left
 from dataclasses import dataclass, replace
 from functools import cache
-from typing import Any
+from itertools import pairwise
 
-import jax
 import numpy as np
 
-from wellposed import agents, envs
+from wellposed import envs
 from wellposed.evaluate import EVALUATION_COPIES
 from wellposed.recipe import RunConfig
 from wellposed.replay.size import (
@@ -31,6 +30,7 @@ from wellposed.types import Dims
 
 PROCESS = 575 * 2**20  # one that trains the smallest agent on one copy: Python, JAX, MuJoCo, compiled code
 COPY = 620 * 2**10  # one simulation of a Fetch task
+NETWORKS = 11  # an actor, two critics, their slow copies; and Adam's two moments of each that learns
 LEARNERS = 5  # weights and optimisers: before and after an update, and while a checkpoint is written
 BATCHES = 3  # the transitions of one compiled call: as rows, as arrays, and as JAX has them
 LAYERS = 6  # numbers kept for each transition of a minibatch and each unit of a hidden layer
@@ -109,19 +109,14 @@ def _working_bytes(config: RunConfig, dims: Dims) -> int:
     called = config.agent.batch_size * config.updates_per_call * 2 * row_bytes(dims)  # each row with its successor
     kept = config.agent.batch_size * sum(config.agent.hidden) * 4
     copies = config.num_envs + min(EVALUATION_COPIES, config.eval_episodes)
-    learner = _learner_bytes(config.algo, config.agent, dims)
+    learner = NETWORKS * 4 * _weights(config.agent.hidden, dims)
     return COPY * copies + LEARNERS * learner + BATCHES * called + LAYERS * kept
 
 
-@cache
-def _learner_bytes(algo: str, settings: object, dims: Dims) -> int:
-    """Weights and optimisers, from shapes alone."""
-
-    def learner() -> object:
-        agent: Any = agents.make_agent(algo, settings, dims, 0)
-        return agent.learner
-
-    return sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(jax.eval_shape(learner)))
+def _weights(hidden: tuple[int, ...], dims: Dims) -> int:
+    """Numbers in a network of these layers, all that is observed as its inputs, two outputs for each action's."""
+    sizes = [dims.observation + 2 * dims.goal + dims.action, *hidden, 2 * dims.action]
+    return sum((fan_in + 1) * fan_out for fan_in, fan_out in pairwise(sizes))
 
 
 def runs_at_once(runs: int, threads: int) -> int:
