@@ -98,7 +98,8 @@ def main() -> int:
 def measure(config: RunConfig, threads: int, folder: Path, seconds: float) -> tuple[Rates, int]:
     """The rates of one run in this process, and the bytes that its ring then has in use."""
     began, learns = time.perf_counter(), budget(config).updates > 0
-    short = replace(config, random_steps=0, eval_episodes=min(EVALUATION_COPIES, config.eval_episodes))
+    random_steps = 0 if learns else sys.maxsize
+    short = replace(config, random_steps=random_steps, eval_episodes=min(EVALUATION_COPIES, config.eval_episodes))
     job = Job(short, lambda origin: RunWriter(folder, configs.to_dict(short), origin))
     with opened(job, threads) as (record, training), ThreadPoolExecutor(1) as collector, TrainingProgress(True) as bars:
         progress = bars.follow("", 1)

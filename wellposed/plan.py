@@ -172,7 +172,7 @@ def lines(plan: Plan) -> list[str]:
         taken = readable(sum(other.growth or 0 for other in plan.others))
         count = sum(len(other.runs) for other in plan.others)
         rows.append(("other runs", f"{count} under way, which will still take {taken}" if count else "none under way"))
-    return [f"{plan.env}, {plan.algo}", *(f"{name:<24} {value}" for name, value in rows), plan.verdict]
+    return [f"{plan.env}, {plan.algo}", *(f"{name:<29} {value}" for name, value in rows), plan.verdict]
 
 
 def _time_rows(plan: Plan) -> list[tuple[str, str]]:
