@@ -49,6 +49,7 @@ bench: peers    ## side-by-side measurements with the peers, as ratios of one ru
 	$(PEERS)/bin/python -m benchmarks.time_to_success FetchPush-v4 --seeds 0 --peers sb3 --give-up 1100
 	$(PEERS)/bin/python -m benchmarks.side_by_side
 	$(PEERS)/bin/python -m benchmarks.cost
+	$(PEERS)/bin/python -m benchmarks.plan
 	$(PEERS)/bin/python -m benchmarks.checkpointing
 	$(PEERS)/bin/python -m benchmarks.listing
 

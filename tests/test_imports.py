@@ -12,6 +12,7 @@ LAYERS = {
     "wellposed": 15,  # the public API
     "wellposed.errors": 0,
     "wellposed.types": 1,
+    "wellposed.planning.memory": 1,
     "wellposed.seeding": 1,
     "wellposed.stats": 1,
     "wellposed.arrays": 1,
@@ -22,16 +23,20 @@ LAYERS = {
     "wellposed.nn": 3,
     "wellposed.runs": 3,
     "wellposed.progress": 4,
+    "wellposed.check": 4,
     "wellposed.replay": 4,
     "wellposed.agents": 5,
     "wellposed.evaluate": 6,
     "wellposed.recipe": 6,
+    "wellposed.planning.budget": 7,
     "wellposed.collect": 7,
     "wellposed.loop": 8,
+    "wellposed.planning.room": 8,
     "wellposed.training": 9,
-    "wellposed.check": 4,
+    "wellposed.planning.calibrate": 10,
     "wellposed.verdict": 10,
     "wellposed.analysis": 10,
+    "wellposed.planning": 11,
     "wellposed.reproduce": 11,
     "wellposed.report": 11,
     "wellposed.experiments": 11,
@@ -42,6 +47,7 @@ LAYERS = {
 FREE_OF_JAX = {"wellposed.errors", "wellposed.types", "wellposed.seeding", "wellposed.stats", "wellposed.config"}
 FREE_OF_JAX |= {"wellposed.envs", "wellposed.runs", "wellposed.replay", "wellposed.progress", "wellposed.evaluate"}
 FREE_OF_JAX |= {"wellposed.check", "wellposed.analysis", "wellposed.arrays", "wellposed.interrupts"}
+FREE_OF_JAX |= {"wellposed.planning.memory"}
 JAX = {"jax", "equinox", "optax", "torch"}
 FORBIDDEN = {  # within a row or against its sense
     "wellposed.envs": {"wellposed.nn", "wellposed.runs"},

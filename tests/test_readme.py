@@ -23,7 +23,7 @@ def test_the_python_example_runs(tmp_path, monkeypatch):
 
 def test_the_commands_it_shows_exist():
     shown = set(re.findall(r"^    wellposed (\w+)", README, re.MULTILINE))
-    assert shown <= {"train", *COMMANDS}
+    assert shown <= {"train", "plan", *COMMANDS}
     assert {"train", "eval", "doctor", "envs", "runs", "report"} <= shown
 
 

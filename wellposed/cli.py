@@ -66,10 +66,48 @@ def _train_command(default: "RunConfig") -> Any:
         """
         from wellposed.training import train_side_by_side
 
-        runs = [replace(config, seed=seed) for seed in (parse_seeds(seeds) if seeds else [config.seed])]
-        return _tell(train_side_by_side(runs, runs_dir, threads=threads, quiet=quiet), json_file)
+        return _tell(train_side_by_side(_runs(config, seeds), runs_dir, threads=threads, quiet=quiet), json_file)
 
     return train
+
+
+def _plan_command(default: "RunConfig") -> Any:
+    """The plan command; its options are those of the train command, and a few of its own."""
+    from wellposed.recipe import RunConfig, config_type
+
+    def plan(
+        config: Annotated[RunConfig, tyro.conf.arg(name="", constructor=config_type(default.algo))] = default,
+        seeds: Annotated[str | None, tyro.conf.arg(help="several seeds, as 0-4 or 0,2,5, side by side")] = None,
+        runs_dir: RunsDir = RUNS,
+        threads: Annotated[int, tyro.conf.arg(help="runs side by side; with one run, threads for physics")] = CORES,
+        buffer: Annotated[int | None, tyro.conf.arg(metavar="ROWS", help="short for --replay.capacity")] = None,
+        pixels: Annotated[
+            tuple[int, int] | None, tyro.conf.arg(metavar="HEIGHT WIDTH", help="count camera frames of this size too")
+        ] = None,
+        frame_stack: Annotated[int, tyro.conf.arg(help="frames in one observation, with --pixels")] = 3,
+        json_file: JsonFile = None,
+    ) -> int:
+        """What a training would take: bytes of replay, peak memory, updates, time from a 10 s trial, whether it fits.
+
+        Nothing is trained or recorded. Exit code 1 if it does not fit.
+        """
+        from wellposed.planning.plan import lines, make_plan
+        from wellposed.replay.size import Pixels
+
+        if buffer is not None:
+            config = replace(config, replay=replace(config.replay, capacity=buffer))
+        frames = Pixels(*pixels, frame_stack) if pixels else None
+        found = make_plan(_runs(config, seeds), runs_dir, threads=threads, pixels=frames)
+        if not _emit(asdict(found), json_file):
+            print("\n".join(lines(found)))
+        return 1 if found.fits is False else 0
+
+    return plan
+
+
+def _runs(config: "RunConfig", seeds: str | None) -> list["RunConfig"]:
+    """One run for each seed that is asked for."""
+    return [replace(config, seed=seed) for seed in (parse_seeds(seeds) if seeds else [config.seed])]
 
 
 def _tell(results: "Results", json_file: Path | None) -> int:
@@ -253,7 +291,7 @@ def demo(
 
 
 def _default_config(argv: list[str]) -> "RunConfig":
-    """The default configuration of the environment and the algorithm that a `train` command line names.
+    """The default configuration of the environment and the algorithm that a `train` or `plan` command line names.
 
     It is needed before the line is parsed, because the settings and their defaults depend on it.
 
@@ -269,7 +307,7 @@ def _default_config(argv: list[str]) -> "RunConfig":
         return default_config(words[0], algo)
     if {"-h", "--help"} & set(argv):
         return default_config("FetchReach-v4", algo)
-    raise UserError("Name the environment to train on, as in `wellposed train FetchReach-v4`.")
+    raise UserError(f"Name the environment to {argv[0]} for, as in `wellposed {argv[0]} FetchReach-v4`.")
 
 
 def _json_to_stdout(argv: list[str]) -> list[str]:
@@ -320,9 +358,10 @@ def main(argv: list[str] | None = None) -> int:
     """Run a command; a person's mistake gets a sentence on standard error and exit code 1, Ctrl-C gets 130."""
     argv = _json_to_stdout(sys.argv[1:] if argv is None else argv)
     try:
-        # Only `train` needs the learner's defaults; asking for them imports JAX.
-        train = _train_command(_default_config(argv)) if argv[:1] == ["train"] else _named_train
-        commands = {"train": train} | COMMANDS
+        # Only `train` and `plan` need the learner's defaults; asking for them imports JAX.
+        commands = {"train": _named_train, "plan": _named_plan} | COMMANDS
+        if build := {"train": _train_command, "plan": _plan_command}.get(argv[0] if argv else ""):
+            commands[argv[0]] = build(_default_config(argv))
         return tyro.extras.subcommand_cli_from_dict(
             commands, prog="wellposed", description=DESCRIPTION, args=argv or ["--help"]
         )
@@ -342,6 +381,11 @@ def main(argv: list[str] | None = None) -> int:
 
 def _named_train() -> int:
     """Train an agent and record the run: `wellposed train ENV`."""
+    raise AssertionError("only listed; main builds the real command")
+
+
+def _named_plan() -> int:
+    """What a training would take, and whether it fits: `wellposed plan ENV`."""
     raise AssertionError("only listed; main builds the real command")
 
 

@@ -1,8 +1,8 @@
 """Training runs: one or several side by side, begun anew or taken up where they were stopped, each with its record."""
 
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +14,8 @@ from wellposed.errors import NotFiniteError, UserError, require
 from wellposed.evaluate import EVALUATION_COPIES
 from wellposed.interrupts import Stopwatch, interruptible
 from wellposed.loop import Training
+from wellposed.planning.budget import runs_at_once
+from wellposed.planning.room import require_fit
 from wellposed.progress import TrainingProgress
 from wellposed.recipe import RunConfig, stored_config
 from wellposed.runs import provenance
@@ -72,7 +74,7 @@ def train_side_by_side(
     def job(config: RunConfig) -> Job:
         return Job(config, lambda origin: RunWriter(folder, configs.to_dict(config), origin))
 
-    yield from _side_by_side([job(config) for config in runs], threads, quiet)
+    yield from _side_by_side([job(config) for config in runs], {folder}, threads, quiet)
 
 
 def resume(paths: Sequence[str | Path], *, threads: int = 2, quiet: bool = False) -> Results:
@@ -96,16 +98,24 @@ def resume(paths: Sequence[str | Path], *, threads: int = 2, quiet: bool = False
     def job(path: Path) -> Job:
         return Job(stored_config(path), lambda origin: RunWriter.reopen(path, origin))
 
-    yield from _side_by_side([job(path) for path in found], threads, quiet)
+    yield from _side_by_side([job(path) for path in found], {path.parent for path in found}, threads, quiet)
 
 
-def _side_by_side(jobs: list[Job], threads: int, quiet: bool) -> Results:
-    """Do the jobs, `threads` at a time."""
-    require(threads >= 1, "threads", "must be at least 1", threads)
-    # XLA's own queue would run `act` and `update` one after another, on threads that spin while they wait; we overlap
-    # by threads of our own. Results do not depend on it, and where JAX has computed before it comes too late to help.
+def overlap_by_threads() -> None:
+    """Keep XLA from queueing on its own, before anything is computed.
+
+    Its queue would run `act` and `update` one after another, on threads that spin while they wait; we overlap by
+    threads of our own. Results do not depend on it, and where JAX has computed before it comes too late to help.
+    """
     jax.config.update("jax_cpu_enable_async_dispatch", False)
-    at_once = max(1, min(len(jobs), threads))
+
+
+def _side_by_side(jobs: list[Job], folders: set[Path], threads: int, quiet: bool) -> Results:
+    """Do the jobs, `threads` at a time, if memory holds them beside what is under way below `folders`."""
+    require(threads >= 1, "threads", "must be at least 1", threads)
+    overlap_by_threads()
+    require_fit([job.config for job in jobs], threads, folders)
+    at_once = runs_at_once(len(jobs), threads)
     errors: list[UserError] = []
     patient = True
     pool = ThreadPoolExecutor(at_once, "run")
@@ -134,21 +144,11 @@ def _side_by_side(jobs: list[Job], threads: int, quiet: bool) -> Results:
 def _do(
     job: Job, threads: int, progress: TrainingProgress, interrupted: list[int]
 ) -> tuple[Path, Summary | None] | None:
-    """Build the environments, open the record, train, finish; None if there is no time to begin."""
+    """Train a run from its opening to its end; None if there is no time to begin."""
     if interrupted:
         return None
-    config, clock = job.config, Stopwatch()
-    with ExitStack() as stack:
-        make = lambda n: stack.enter_context(closing(envs.make_vec(config.env, n, threads=threads)))  # noqa: E731
-        env, eval_env = make(config.num_envs), make(min(EVALUATION_COPIES, config.eval_episodes))
-        origin = provenance.collect(
-            threads=threads,
-            autoreset_mode=env.metadata["autoreset_mode"].value,
-            devices=[f"{device} ({device.device_kind})" for device in jax.devices()],
-        )
-        run = stack.enter_context(job.open(origin))
-        training = Training(config, env, eval_env, clock)
-        bar = stack.enter_context(progress.follow(f"{config.env} seed {config.seed}", config.total_steps))
+    name = f"{job.config.env} seed {job.config.seed}"
+    with opened(job, threads) as (run, training), progress.follow(name, job.config.total_steps) as bar:
         if run.resumed:
             bar.say(run.resumed)
         if run.restored:
@@ -165,3 +165,19 @@ def _do(
         if summary is not None:
             run.finish(summary)
         return run.path, summary
+
+
+@contextmanager
+def opened(job: Job, threads: int) -> Iterator[tuple[RunWriter, Training]]:
+    """The record and the training of a run, its environments built; all is closed afterwards."""
+    config, clock = job.config, Stopwatch()
+    with ExitStack() as stack:
+        make = lambda n: stack.enter_context(closing(envs.make_vec(config.env, n, threads=threads)))  # noqa: E731
+        env, eval_env = make(config.num_envs), make(min(EVALUATION_COPIES, config.eval_episodes))
+        origin = provenance.collect(
+            threads=threads,
+            autoreset_mode=env.metadata["autoreset_mode"].value,
+            devices=[f"{device} ({device.device_kind})" for device in jax.devices()],
+        )
+        run = stack.enter_context(job.open(origin))
+        yield run, Training(config, env, eval_env, clock)

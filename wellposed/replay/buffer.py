@@ -16,6 +16,7 @@ import numpy as np
 from wellposed.arrays import Arrays, check_arrays
 from wellposed.errors import UserError, require
 from wellposed.replay.hindsight import STRATEGIES, Strategy, relabelled_share
+from wellposed.replay.size import columns, require_capacity
 from wellposed.types import Batch, Dims, GoalObs
 
 GoalFunction = Callable[[np.ndarray, np.ndarray], np.ndarray]  # (achieved [n, g], desired [n, g]) -> [n]
@@ -52,17 +53,15 @@ class ReplayBuffer:
     """
 
     def __init__(self, config: ReplayConfig, dims: Dims, num_envs: int, reward: GoalFunction, terminated: GoalFunction):
-        rows = dims.max_episode_steps + 1
-        require(config.capacity >= rows, "replay.capacity", f"must hold an episode, {rows} rows", config.capacity)
+        require_capacity(config.capacity, dims)
         self.config, self.dims = config, dims
         self._reward, self._terminated = reward, terminated
         self._goal_time = STRATEGIES[config.strategy]
         self._share = relabelled_share(config.k)
-        ends = np.cumsum([dims.observation, dims.goal, dims.action, dims.goal, 1, 1])
-        names = ("observation", "achieved_goal", "action", "desired_goal", "reward", "terminated")
-        self._columns = {n: slice(a, b) for n, a, b in zip(names, [0, *ends[:-1]], ends, strict=True)}
+        self._columns = columns(dims)
+        width = self._columns["terminated"].stop
         try:
-            self._rows = np.zeros((config.capacity, int(ends[-1])), np.float32)
+            self._rows = np.zeros((config.capacity, width), np.float32)
             self._time = np.zeros(config.capacity, np.int32)  # t of the transition in this row
             self._length = np.zeros(config.capacity, np.int32)  # L of its episode; t == L marks a final state
         except (MemoryError, ValueError) as error:
@@ -72,7 +71,7 @@ class ReplayBuffer:
         # Counted in all rows that ever entered: the ring holds those from `oldest` up to `end`, row i at i % capacity.
         self.oldest, self.end = 0, 0
         self.transitions = 0
-        self._open_rows = np.zeros((num_envs, dims.max_episode_steps + 1, int(ends[-1])), np.float32)
+        self._open_rows = np.zeros((num_envs, dims.max_episode_steps + 1, width), np.float32)
         self._open_length = np.zeros(num_envs, np.int64)
 
     def add(

@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import re
 import socket
 import time
 from pathlib import Path
@@ -52,6 +53,15 @@ def is_held(path: Path) -> bool:
         return not _try(handle, fcntl.LOCK_SH)
     finally:
         os.close(handle)
+
+
+def owner(path: Path) -> int | None:
+    """The process on this machine that took the lock last; None if it runs on another, or the lock does not say."""
+    try:
+        found = re.fullmatch(r"process (\d+) on (.*)", path.read_text(errors="replace"))
+    except OSError:
+        return None
+    return int(found[1]) if found and found[2] == socket.gethostname() else None
 
 
 def _try(handle: int, kind: int) -> bool:
