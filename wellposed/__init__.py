@@ -2,6 +2,7 @@
 
     import wellposed as wp
 
+    certificate = wp.certify("FetchReach-v4", gamma=0.95)             # can hindsight learn it?
     envs = wp.make_vec("FetchReach-v4", num_envs=4, threads=2)       # a gymnasium.vector.VectorEnv
     config = wp.default_config("FetchReach-v4")                       # a frozen dataclass
     run, summary = wp.train(config, "runs")                           # a recorded run
@@ -17,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from wellposed.agents import SACConfig, TD3Config
+    from wellposed.check import certify
     from wellposed.envs import make_vec, registered
     from wellposed.errors import UserError
     from wellposed.evaluate import play_episodes, summarise
@@ -36,6 +38,7 @@ _HOME = {
     "TD3Config": "agents",
     "UserError": "errors",
     "assess": "verdict",
+    "certify": "check",
     "default_config": "recipe",
     "list_runs": "runs.store",
     "load_run": "verdict",
@@ -58,6 +61,7 @@ __all__ = [
     "TD3Config",
     "UserError",
     "assess",
+    "certify",
     "default_config",
     "list_runs",
     "load_run",

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Literal
 
@@ -82,6 +83,12 @@ def examine(name: str, *, gamma: float, seed: int = 0) -> Iterator[Finding]:
         raise
     except Exception as error:  # a stranger's code: whatever it raises is told as a sentence
         raise UserError(f"{name} could not be made: {type(error).__name__}: {error}") from error
+    with closing(evidence):
+        yield from _examined(evidence)
+
+
+def _examined(evidence: Evidence) -> Iterator[Finding]:
+    """All conditions in order, each with what is known of those before it."""
     failed: dict[str, str] = {}  # conditions that others must not rely on, with the one that is at the root of it
     warned: set[str] = set()
     for condition in CONDITIONS:
@@ -97,7 +104,6 @@ def examine(name: str, *, gamma: float, seed: int = 0) -> Iterator[Finding]:
             elif outcome.status == "warns":
                 warned.add(condition.name)
         yield found(condition, outcome)
-    evidence.close()
 
 
 def _measured(condition: Condition, evidence: Evidence) -> Outcome:
