@@ -19,12 +19,12 @@ def limited(ev: Evidence) -> Outcome:
     lengths = np.diff(np.append(seen.starts, len(seen)))
     cut = seen.truncated[seen.ends]
     open_ended = ~(cut | seen.terminated[seen.ends])
-    if limit is None and (open_ended.any() or not cut.any() or len(set(lengths[cut])) > 1):
+    if limit is None and open_ended.any():
         return fails(
             f"no limit is declared; {open_ended.sum()} of {len(lengths)} episodes had no end after {explore.CAP} steps"
-            if open_ended.any()
-            else "no limit is declared, and episodes end after different numbers of steps"
         )
+    if limit is None and len(set(lengths[cut])) != 1:
+        return fails(f"no limit is declared; episodes ended after {lengths.min()} to {lengths.max()} steps")
     if cut.any() and limit is not None and set(lengths[cut]) != {limit}:
         return fails(
             f"the declared limit is {limit} steps, but episodes were cut after {sorted({int(n) for n in lengths[cut]})}"
@@ -101,13 +101,13 @@ CONDITIONS = (
         NO_END, "The time limit truncates; it does not terminate.",
         "The critic would learn that the world ends there, in states from which the goal is one step away.",
         "Return terminated=False, truncated=True at the limit (TimeLimit does).",
-        no_end, needs=(*POSED, FINITE, LIMITED),
+        no_end, needs=(*POSED, FINITE),
     ),
     Condition(
         "last observation", "The last observation of an episode is its own.",
         "Hindsight would relabel with a goal that another episode begins with.",
         "Do not reset inside step; leave that to the caller.",
-        last_state, needs=(*POSED, FINITE, LIMITED),
+        last_state, needs=(*POSED, FINITE),
     ),
     Condition(
         "far-sighted discount", "The discount lets a reward be seen from where episodes begin.",
