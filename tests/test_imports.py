@@ -27,6 +27,7 @@ LAYERS = {
     "wellposed.evaluate": 6,
     "wellposed.recipe": 6,
     "wellposed.collect": 7,
+    "wellposed.probe": 7,
     "wellposed.loop": 8,
     "wellposed.training": 9,
     "wellposed.verdict": 10,

@@ -17,6 +17,7 @@ from wellposed.collect import Explorer, Rollouts, Step, numbers, take_step
 from wellposed.errors import UserError
 from wellposed.evaluate import play_episodes, summarise
 from wellposed.interrupts import Stopwatch
+from wellposed.probe import take_probe
 from wellposed.progress import RunProgress
 from wellposed.recipe import RunConfig
 from wellposed.replay import ReplayBuffer
@@ -29,7 +30,7 @@ class Training:
     """One run under way: what it is made of, and where it stands."""
 
     def __init__(self, config: RunConfig, env: GoalVecEnv, eval_env: GoalVecEnv, clock: Stopwatch):
-        dims = envs.dims(env)
+        self.dims = dims = envs.dims(env)
         self.config, self.env, self.eval_env = config, env, eval_env
         self.agent = make_agent(config.algo, config.agent, dims, config.seed)
         self.replay = ReplayBuffer(config.replay, dims, config.num_envs, env.compute_reward, env.compute_terminated)
@@ -161,13 +162,14 @@ class Training:
         progress.evaluated(row)
 
     def metrics_row(self, seconds: float) -> MetricsRow:
-        """The last update's metrics, the rollouts since the last row, and rates."""
+        """The last update's metrics, the rollouts since the last row, rates, and what a probe finds."""
         rates = {
             "time/steps_per_second": self.step / seconds,
             "time/updates_per_second": self.agent.updates / seconds,
             "time/updates_per_step": self.agent.updates / self.step,
         }
-        return MetricsRow(self.step, self.agent.updates, seconds, self.learnt | self.rollouts.drain() | rates)
+        probe = take_probe(self.config, self.dims, self.agent, self.replay, self.env, self.step)
+        return MetricsRow(self.step, self.agent.updates, seconds, self.learnt | self.rollouts.drain() | rates | probe)
 
     def save(self, record: RunWriter) -> None:
         """Write everything down, unless a weight is not finite: then the checkpoint before is kept."""
