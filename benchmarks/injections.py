@@ -43,7 +43,7 @@ def goals_keep_their_key() -> AbstractContextManager[Any]:
         batch = original(self, updates, batch_size, rng)
         fresh = np.random.default_rng()
         fresh.bit_generator.state = rows
-        here, after, hindsight = self.draw(updates * batch_size, fresh)
+        _, after, hindsight = self.draw(updates * batch_size, fresh)
         wrong = self._rows[hindsight, columns["desired_goal"]].reshape(batch.desired_goal.shape)
         reached = self._rows[after, columns["achieved_goal"]].reshape(batch.desired_goal.shape)
         return batch._replace(desired_goal=wrong, reward=self._reward(reached, wrong))
@@ -122,7 +122,7 @@ def reward_scaled() -> AbstractContextManager[Any]:
 
 def no_target_network() -> AbstractContextManager[Any]:
     """The targets are the critics themselves."""
-    return patch.object(sac, "polyak", lambda target, online, tau: online)
+    return patch.object(sac, "polyak", lambda _target, online, _tau: online)
 
 
 def velocities_removed() -> AbstractContextManager[Any]:

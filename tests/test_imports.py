@@ -28,9 +28,11 @@ LAYERS = {
     "wellposed.recipe": 6,
     "wellposed.collect": 7,
     "wellposed.probe": 7,
+    "wellposed.diagnose": 7,
     "wellposed.loop": 8,
     "wellposed.training": 9,
     "wellposed.verdict": 10,
+    "wellposed.examine": 11,
     "wellposed.analysis": 10,
     "wellposed.reproduce": 11,
     "wellposed.report": 11,
@@ -50,6 +52,7 @@ FORBIDDEN = {  # within a row or against its sense
     "wellposed.replay": {"wellposed.envs"},
     "wellposed.agents": {"wellposed.envs", "wellposed.replay", "wellposed.runs"},
     "wellposed.evaluate": {"wellposed.agents", "wellposed.envs"},
+    "wellposed.diagnose": {"wellposed.envs", "wellposed.nn", "wellposed.replay"},
     "wellposed.analysis": {"wellposed.envs", "wellposed.agents", "wellposed.verdict"},
 }
 

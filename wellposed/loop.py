@@ -6,6 +6,7 @@ Between two updates everything the loop depends on can be written down (`Trainin
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from itertools import chain, islice
 
 import numpy as np
@@ -14,6 +15,7 @@ from wellposed import envs, seeding
 from wellposed.agents import make_agent
 from wellposed.arrays import Arrays, check_arrays, merged, part_of, require_finite
 from wellposed.collect import Explorer, Rollouts, Step, numbers, take_step
+from wellposed.diagnose import diagnose, read_evidence, tell
 from wellposed.errors import UserError
 from wellposed.evaluate import play_episodes, summarise
 from wellposed.interrupts import Stopwatch
@@ -44,6 +46,7 @@ class Training:
         self.pending: Step | None = None  # taken by the environments, but not yet by replay, statistics and `obs`
         self.learnt: Metrics = {}  # of the last update since the last row
         self.warned: dict[str, int] = {}
+        self.told: set[str] = set()  # rules of the diagnosis whose finding was said
         self.evaluations: list[EvaluationRow] = []  # the last two; all of them would be memory that only grows
 
     def run(self, record: RunWriter, progress: RunProgress, interrupted: list[int]) -> Summary | None:
@@ -158,8 +161,19 @@ class Training:
                 record.log_warnings([WarningRow(self.step, kind, n) for kind, n in sorted(self.warned.items())])
                 self.warned = {}
             record.log_evaluation(row, episodes)
-        self.evaluations = [*self.evaluations[-1:], row]
-        progress.evaluated(row)
+            self.evaluations = [*self.evaluations[-1:], row]
+            progress.evaluated(row)
+            self.tell_news(record, progress)
+
+    def tell_news(self, record: RunWriter, progress: RunProgress) -> None:
+        """Say what the record shows to be wrong by now and was not said before. Training goes on whatever it is."""
+        if progress.quiet:
+            return
+        with suppress(UserError):  # a record that somebody damages meanwhile is for its readers to complain of
+            for finding in diagnose(read_evidence(record.path)).findings:
+                if finding.rule not in self.told:
+                    self.told.add(finding.rule)
+                    progress.say(tell(finding))
 
     def metrics_row(self, seconds: float) -> MetricsRow:
         """The last update's metrics, the rollouts since the last row, rates, and what a probe finds."""

@@ -20,8 +20,9 @@ STILL = 1e-3  # goal units below which an achieved goal stood still in one step
 def take_probe(
     config: RunConfig, dims: Dims, agent: Agent, replay: ReplayBuffer, env: GoalVecEnv, step: int
 ) -> Metrics:
-    """All `probe/` metrics of this moment; none before an episode has ended. Only finite numbers are kept: a weight that
-    is not finite ends the run, with its name, when it is about to be saved.
+    """All `probe/` metrics of this moment; none before an episode has ended.
+
+    Only finite numbers are kept: a weight that is not finite ends the run, with its name, when it is about to be saved.
     """
     if not replay.transitions:
         return {}

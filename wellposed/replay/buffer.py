@@ -168,7 +168,12 @@ class ReplayBuffer:
         time, length = self._time[rows], self._length[rows]
         moments = np.arange(self.dims.max_episode_steps + 1)
         whole = ((rows - time)[:, None] + moments) % len(self._rows)
-        return time, length, self._rows[whole, self._columns["achieved_goal"]], self._rows[rows, self._columns["desired_goal"]]
+        return (
+            time,
+            length,
+            self._rows[whole, self._columns["achieved_goal"]],
+            self._rows[rows, self._columns["desired_goal"]],
+        )
 
     def part(self, since: int) -> tuple[int, Arrays]:
         """The rows that entered at `since` or later and are still held: number of the first, and their arrays."""
