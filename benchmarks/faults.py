@@ -17,8 +17,8 @@ from pathlib import Path
 
 from benchmarks.injections import FAULTS, HEALTHY, TASKS, Case
 
-BUDGETS = {"FetchReach-v4": 4_800, "FetchPush-v4": 12_000}  # environment steps
-EVALUATIONS, EPISODES = 8, 25
+BUDGETS = {"FetchReach-v4": 4_800, "FetchPush-v4": 8_000}  # environment steps
+EVALUATIONS, EPISODES = {"FetchReach-v4": 8, "FetchPush-v4": 4}, 25
 SEEDS = {"fault": {"tune": 0, "report": 1}, "healthy": {"tune": 2, "report": 3}}
 
 
@@ -48,7 +48,7 @@ def train_case(root: Path, case: Case, task: str, purpose: str) -> None:
     from wellposed.training import train
 
     base = replace(
-        default_config(task, case.algo), total_steps=BUDGETS[task], eval_every=BUDGETS[task] // EVALUATIONS,
+        default_config(task, case.algo), total_steps=BUDGETS[task], eval_every=BUDGETS[task] // EVALUATIONS[task],
         eval_episodes=EPISODES,
     )  # fmt: skip
     config, folder = override(base, case.settings), folder_of(root, case, task)
@@ -68,7 +68,7 @@ def train_all(root: Path, only: list[str], tasks: list[str], purpose: str, worke
     """Each case in a process of its own: a patch must be there before anything is compiled, and gone afterwards."""
     root.mkdir(parents=True, exist_ok=True)
     environment = os.environ | {"JAX_COMPILATION_CACHE_DIR": str(root / "compiled")}
-    todo = [(name, task) for task in tasks for name in cases() if not only or name in only]
+    todo = [(c.name, task) for some in (FAULTS, HEALTHY) for task in tasks for c in some if not only or c.name in only]
     running: list[subprocess.Popen] = []
     for name, task in todo:
         while len(running) >= workers:
