@@ -108,8 +108,8 @@ def time_limit_ends() -> AbstractContextManager[Any]:
     return patch.object(ReplayBuffer, "add", add)
 
 
-def temperature_sign() -> AbstractContextManager[Any]:
-    """The target entropy has the wrong sign and size, so nothing is ever random enough to be called too random."""
+def entropy_target_too_low() -> AbstractContextManager[Any]:
+    """The target entropy is ten times too low, so that even a policy without any noise counts as too random."""
     original = sac.temperature_loss
     return patch.object(sac, "temperature_loss", lambda log_t, log_prob, target: original(log_t, log_prob, 10 * target))
 
@@ -180,13 +180,14 @@ def units_dead() -> AbstractContextManager[Any]:
     return patch.object(MLP, "__init__", init)
 
 
+_SMALL_TEMPERATURE = {"agent.learn_temperature": True, "agent.temperature": 0.001}
 FAULTS = (
     Case("hindsight off", "hindsight_off", {"replay.k": 0}),
     Case("wrong goal key", "relabelling_without_effect", patch=goals_keep_their_key),
     Case("goal not shown", "goal_blind", patch=goal_not_shown),
     Case("reward not recomputed", "wrong_rewards", patch=reward_not_recomputed),
     Case("goals from other episodes", "foreign_goals", patch=goals_of_other_episodes),
-    Case("temperature collapse", "temperature_collapse", {"agent.learn_temperature": True}, temperature_sign),
+    Case("temperature collapse", "temperature_collapse", _SMALL_TEMPERATURE, entropy_target_too_low),
     Case("discount too high", "long_horizon", {"agent.gamma": 0.999}),
     Case("reward scale", "reward_scale", patch=reward_scaled),
     Case("no target network", "no_target_network", patch=no_target_network),

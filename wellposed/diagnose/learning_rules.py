@@ -154,14 +154,12 @@ def temperature_collapse(e: Evidence) -> Finding | None:
     noise = e.recent("probe/exploration", learning=True)
     if not len(steps) or entropy is None or noise is None:
         return None
-    start = e.config.agent.temperature
-    fell = temperature[-1] < 0.1 * start or (e.config.agent.learn_temperature and temperature[-1] < 0.5 * start)
-    if not fell or noise.value > 0.12:
+    if temperature[-1] > 0.005 or noise.value > 0.1:
         return None
     return Finding(
         "temperature_collapse", "symptom", 0.85, int(steps[-1]),
-        f"The temperature fell from {start:g} to {temperature[-1]:.2g} by step {steps[-1]:,}, the policy's own noise "
-        f"to {noise.value:.3f} an action component and its entropy to {entropy.value:.1f} nats.",
+        f"The temperature is {temperature[-1]:.2g} at step {steps[-1]:,} (it began at {e.config.agent.temperature:g}), "
+        f"the policy's own noise {noise.value:.3f} an action component and its entropy {entropy.value:.1f} nats.",
         "SAC explores by its entropy; once that is gone nothing new is tried (Haarnoja et al. 2018, arXiv 1812.05905).",
         "Fix the temperature: --agent.no-learn-temperature, or check the sign of the target entropy.",
     )  # fmt: skip
