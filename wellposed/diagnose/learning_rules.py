@@ -79,7 +79,7 @@ def frozen_normaliser(e: Evidence) -> Finding | None:
     share = f"; {clipped.value:.1%} of the network inputs are at their bound" if clipped else ""
     return Finding(
         "frozen_normaliser", "mechanism", 0.95, int(steps[-1]),
-        f"The input statistics rest on {counts[-1]:,.0f} observations of {steps[-1]:,} steps{share}.",
+        f"At step {steps[-1]:,} the input statistics rest on {counts[-1]:,.0f} observations{share}.",
         "Statistics of the first few states misplace and stretch everything that is seen later.",
         "Hand every collected observation to the normaliser (`agent.observe`).",
     )  # fmt: skip
