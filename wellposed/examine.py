@@ -1,5 +1,6 @@
 """A recorded run, diagnosed: its rows, and a probe of its newest checkpoint where the rows have none of that moment."""
 
+from dataclasses import replace
 from pathlib import Path
 
 from wellposed import envs
@@ -45,4 +46,4 @@ def with_checkpoint(path: Path, evidence: Evidence) -> Evidence:
     env.close()
     row = MetricsRow(manifest.step, manifest.updates, manifest.seconds, metrics)
     rows = sorted([*evidence.rows, row], key=lambda row: row.step)
-    return Evidence(config, rows, evidence.evaluations)
+    return replace(evidence, rows=rows)

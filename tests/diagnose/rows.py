@@ -4,7 +4,7 @@ from typing import Any
 
 from wellposed.diagnose import Evidence
 from wellposed.recipe import default_config, override
-from wellposed.runs.record import Estimate, EvaluationRow, MetricsRow
+from wellposed.runs.record import Estimate, EvaluationRow, Failure, MetricsRow
 from wellposed.stats import wilson
 
 # What a sound run of Reach showed at its end.
@@ -38,13 +38,13 @@ def evidence(
     rows: dict[str, Any] | None = None,
     settings: dict[str, Any] | None = None,
     successes: list[int] | None = None,
-    env: str = "FetchReach-v4",
+    failure: Failure | None = None,
 ) -> Evidence:
-    """A sound run with some metrics replaced: by a number in all rows, by a list of one for each, or by None: not there.
+    """A sound run with some metrics replaced: by a number, by a list of one for each row, or by None, which is none.
 
     `successes`: of 25 episodes at step 0 and at each row.
     """
-    config = override(default_config(env), settings or {})
+    config = override(default_config("FetchReach-v4"), settings or {})
     steps = [EVERY * (i + 1) for i in range(ROWS)]
     found, counts = [], successes if successes is not None else [1, 2, 10, 20, 24, 25, 25, 25, 25]
     for i, step in enumerate(steps):
@@ -57,4 +57,4 @@ def evidence(
             metrics[name] = value[i] if isinstance(value, list) else value
         kept = {name: value for name, value in metrics.items() if value is not None}
         found.append(MetricsRow(step, step // 2, 1.0 + i, kept))
-    return Evidence(config, found, [evaluation(EVERY * i, n) for i, n in enumerate(counts)])
+    return Evidence(config, found, [evaluation(EVERY * i, n) for i, n in enumerate(counts)], failure)

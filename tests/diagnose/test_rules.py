@@ -8,8 +8,10 @@ from tests.diagnose.rows import evidence
 from wellposed.diagnose import diagnose, tell
 from wellposed.diagnose.evidence import Evidence
 from wellposed.diagnose.judge import RULES
+from wellposed.runs.record import Failure
 
 FLAT, DROPPED = [1] * 9, [1, 5, 20, 25, 25, 24, 25, 3, 2]
+BROKEN = Failure(900, 450, "loss", "train/q_mean at update 450 is not finite.")
 FALLING = [1.0, 0.8, 0.5, 0.2, 0.1, 0.05, 0.05, 0.05]
 # rule: (rows, settings, successes) of its fault, and the same of what looks like it and is none
 CASES: dict[str, tuple[tuple, tuple]] = {
@@ -60,10 +62,13 @@ CASES: dict[str, tuple[tuple, tuple]] = {
         ({"probe/greedy_saturation": 1.0}, {}, FLAT),
         ({"probe/greedy_saturation": 1.0},),  # at high success it is a policy that knows what it wants
     ),
+    "clipped_inputs": (({"probe/inputs_clipped": 0.4},), ({"probe/inputs_clipped": 0.05},)),
+    "collapsed_features": (({"probe/critic_rank": 1.0}, {}, FLAT), ({"probe/critic_rank": 4.0}, {}, FLAT)),
     "falling_loss": (
         ({"probe/td_error": FALLING, "probe/q_spread": 0.001}, {}, FLAT),
         ({"probe/td_error": FALLING, "probe/q_spread": 0.001},),  # the same curve at high success is convergence
     ),
+    "not_finite": (({}, {}, None, BROKEN), ({},)),
     "starved_hindsight": (
         ({"rollout/moved_rate": 0.0, "probe/success_gained": 0.0, "probe/goal_moved": 0.0}, {}, FLAT),
         ({"rollout/moved_rate": 0.1, "probe/success_gained": 0.004}, {}, FLAT),
@@ -105,7 +110,7 @@ def test_a_sound_run_has_no_finding():
 def test_what_was_not_logged_proves_nothing(rule):
     """Settings alone, without a row that shows their effect, are no evidence either."""
     blank = replace(evidence(*CASES[rule][0]), rows=[])
-    assert rule == "forgetting" or named_in(blank) == []
+    assert rule in ("forgetting", "not_finite") or named_in(blank) == []
 
 
 def named_in(found: Evidence) -> list[str]:

@@ -10,6 +10,12 @@ from wellposed.diagnose.finding import Finding
 HER = "Andrychowicz et al. (2017), arXiv 1707.01495"
 
 
+def rewards_seen(e: Evidence) -> tuple[int, float, float] | None:
+    """The newest step, and the lowest and the highest reward that any minibatch held."""
+    (steps, low), (_, high) = e.series("probe/reward_min"), e.series("probe/reward_max")
+    return (int(steps[-1]), float(low.min()), float(high.max())) if len(low) and len(high) else None
+
+
 def wrong_rewards(e: Evidence) -> Finding | None:
     """Rewards in the minibatches are not what the environment gives for their goals."""
     wrong = e.recent("probe/reward_wrong")
@@ -98,14 +104,15 @@ def goal_blind(e: Evidence) -> Finding | None:
 
 def reward_scale(e: Evidence) -> Finding | None:
     """Rewards outside -1/0, where the configuration bounds targets to the returns of -1/0."""
-    low, high = e.recent("probe/reward_min"), e.recent("probe/reward_max")
-    if low is None or high is None or not e.config.agent.bound_targets:
+    seen = rewards_seen(e)
+    if seen is None or not e.config.agent.bound_targets:
         return None
-    if low.value > -1.01 and high.value < 0.01 and (low.value == high.value or low.value < -0.99):
+    step, low, high = seen
+    if low > -1.01 and high < 0.01 and (low == high or low < -0.99):
         return None
     return Finding(
-        "reward_scale", "mechanism", 0.95, low.step,
-        f"Rewards in the minibatches lie between {low.value:.3g} and {high.value:.3g} (step {low.step:,}), and targets "
+        "reward_scale", "mechanism", 0.95, step,
+        f"Rewards in the minibatches lie between {low:.3g} and {high:.3g} (step {step:,}), and targets "
         f"are clipped to [{-1 / (1 - e.config.agent.gamma):.3g}, 0], the returns of a reward of -1 and 0.",
         "Temperature, step size and bounds are set against the size of the reward: scaling it changes all of them.",
         "Let the reward be -1 and 0, or switch --agent.bound-targets off and scale the temperature with the reward.",
@@ -172,14 +179,14 @@ def stale_samples(e: Evidence) -> Finding | None:
 
 def hindsight_off(e: Evidence) -> Finding | None:
     """A sparse reward without relabelling."""
-    low, high = e.recent("probe/reward_min"), e.recent("probe/reward_max")
-    if e.config.replay.k or low is None or high is None or not (low.value == -1 and high.value in (-1, 0)):
+    seen = rewards_seen(e)
+    if e.config.replay.k or seen is None or not (seen[1] == -1 and seen[2] in (-1, 0)):
         return None
     gained = e.recent("probe/success_gained")
     share = f"; {gained.value:.2%} of the transitions in the minibatches reach their goal" if gained else ""
     return Finding(
-        "hindsight_off", "setting", 0.95, low.step,
-        f"No goal is relabelled (k = 0) under a reward of -1 and 0{share} (step {low.step:,}).",
+        "hindsight_off", "setting", 0.95, seen[0],
+        f"No goal is relabelled (k = 0) under a reward of -1 and 0{share} (step {seen[0]:,}).",
         f"Without hindsight the first success has to come by chance ({HER}, 4.1).",
         "Switch hindsight on: --replay.k 4.",
     )  # fmt: skip

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from wellposed.recipe import RunConfig, stored_config
-from wellposed.runs.record import EvaluationRow, MetricsRow
+from wellposed.runs.record import EvaluationRow, Failure, MetricsRow
 from wellposed.runs.store import RunReader
 
 RECENT = 3  # rows over which a reading is averaged: one minibatch is a small sample
@@ -27,6 +27,7 @@ class Evidence:
     config: RunConfig
     rows: list[MetricsRow]
     evaluations: list[EvaluationRow]
+    failure: Failure | None  # what was not finite, in a run that diverged
 
     @property
     def step(self) -> int:
@@ -51,7 +52,9 @@ class Evidence:
     def until(self, step: int) -> "Evidence":
         """What was known at a step."""
         rows = [row for row in self.rows if row.step <= step]
-        return replace(self, rows=rows, evaluations=[row for row in self.evaluations if row.step <= step])
+        evaluations = [row for row in self.evaluations if row.step <= step]
+        failed = self.failure if self.failure and self.failure.step <= step else None
+        return replace(self, rows=rows, evaluations=evaluations, failure=failed)
 
 
 def read_evidence(path: Path) -> Evidence:
@@ -61,4 +64,4 @@ def read_evidence(path: Path) -> Evidence:
         UserError: if it is no run, or its record is damaged.
     """
     reader = RunReader(path)
-    return Evidence(stored_config(path), reader.metrics, reader.evaluations)
+    return Evidence(stored_config(path), reader.metrics, reader.evaluations, reader.failure)

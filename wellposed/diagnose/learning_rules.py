@@ -236,7 +236,36 @@ def falling_loss(e: Evidence) -> Finding | None:
     )  # fmt: skip
 
 
+def clipped_inputs(e: Evidence) -> Finding | None:
+    """Inputs that lie at their bound and tell nothing any more."""
+    share = e.recent("probe/inputs_clipped", learning=True)
+    if share is None or share.value < 0.2:
+        return None
+    return Finding(
+        "clipped_inputs", "symptom", 0.7, share.step,
+        f"{share.value:.0%} of the network inputs are at their bound of {e.config.agent.inputs.clip:g} standard "
+        f"deviations (step {share.step:,}); sound runs have 1 % at most.",
+        "What is clipped cannot be told apart: states that differ look the same to the networks.",
+        "Compare the input statistics with what is observed; or raise --agent.inputs.clip.",
+    )  # fmt: skip
+
+
+def collapsed_features(e: Evidence) -> Finding | None:
+    """A critic whose last layer knows one direction only, at flat success."""
+    rank = e.recent("probe/critic_rank", learning=True)
+    if rank is None or rank.value > 1.5 or e.updates < 1000 or _success(e) >= CONVERGED:
+        return None
+    return Finding(
+        "collapsed_features", "symptom", 0.6, rank.step,
+        f"The critic's last hidden layer has an effective rank of {rank.value:.1f} (step {rank.step:,}), at "
+        f"{_success(e):.0%} success; sound runs have 3 and more.",
+        "Features that all say the same cannot tell states apart (Kumar et al. 2021, arXiv 2010.14498).",
+        "Look at the rewards in the minibatches first; then lower --agent.learning-rate.",
+    )  # fmt: skip
+
+
 LEARNING_RULES = (
     frozen_actor, frozen_critics, no_target_network, frozen_targets, frozen_normaliser, dead_units, long_horizon,
-    large_steps, few_updates, temperature_collapse, critic_divergence, values_at_bound, actor_saturation, falling_loss,
+    large_steps, few_updates, temperature_collapse, critic_divergence, values_at_bound, actor_saturation,
+    clipped_inputs, collapsed_features, falling_loss,
 )  # fmt: skip

@@ -5,6 +5,19 @@ from wellposed.diagnose.finding import Finding
 from wellposed.stats import describe_rate
 
 
+def not_finite(e: Evidence) -> Finding | None:
+    """A run that ended at a number that is none."""
+    if e.failure is None:
+        return None
+    rates = e.config.agent.learning_rate
+    return Finding(
+        "not_finite", "symptom", 0.95, e.failure.step,
+        f"Training ended at step {e.failure.step:,}, update {e.failure.updates:,}: {e.failure.detail}",
+        "Values or weights that grow without bound end as infinities; every number after that inherits them.",
+        f"Lower --agent.learning-rate (it is {rates:g}); where the reward is -1/0 keep --agent.bound-targets on.",
+    )  # fmt: skip
+
+
 def starved_hindsight(e: Evidence) -> Finding | None:
     """Nothing moves, so every goal in hindsight is one that was reached before."""
     moved, gained = e.recent("rollout/moved_rate"), e.recent("probe/success_gained")
@@ -59,4 +72,4 @@ def forgetting(e: Evidence) -> Finding | None:
     )  # fmt: skip
 
 
-OUTCOME_RULES = (starved_hindsight, evaluation_gap, forgetting)
+OUTCOME_RULES = (not_finite, starved_hindsight, evaluation_gap, forgetting)
