@@ -3,7 +3,7 @@
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from benchmarks.faults import cases, folder_of, seeds_of
+from benchmarks.faults import cases, ended, folder_of, seeds_of
 from benchmarks.injections import Case
 from wellposed.diagnose import Evidence, diagnose, read_evidence
 from wellposed.stats import describe_interval, wilson
@@ -58,8 +58,7 @@ def read_runs(root: Path, tasks: list[str], purpose: str) -> list[Judged]:
         for task in tasks:
             for name, seed in seeds_of(case).items():
                 for path in sorted(folder_of(root, case, task).glob(f"*_s{seed}")):
-                    ended = (path / "summary.json").exists() or (path / "failure.json").exists()
-                    if purpose in (name, "all") and ended:
+                    if purpose in (name, "all") and ended(path):
                         rows.append(judge(case, task, seed, read_evidence(path)))
     return rows
 

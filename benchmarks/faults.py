@@ -37,6 +37,17 @@ def folder_of(root: Path, case: Case, task: str) -> Path:
     return root / task / case.name.replace(" ", "_").replace(",", "").replace("=", "is")
 
 
+def ended(path: Path) -> bool:
+    """Whether a run is over; one that diverged is, too."""
+    return (path / "summary.json").exists() or (path / "failure.json").exists()
+
+
+def is_done(root: Path, case: Case, task: str, purpose: str) -> bool:
+    """Whether every run of a case that is asked for is over."""
+    asked = [seed for name, seed in seeds_of(case).items() if purpose in (name, "all")]
+    return all(any(map(ended, folder_of(root, case, task).glob(f"*_s{seed}"))) for seed in asked)
+
+
 def train_case(root: Path, case: Case, task: str, purpose: str) -> None:
     """Train the seeds of a case in this process, patched; those recorded already are left alone."""
     from dataclasses import replace
@@ -55,8 +66,7 @@ def train_case(root: Path, case: Case, task: str, purpose: str) -> None:
     with case.patch():
         for name, seed in seeds_of(case).items():
             one = replace(config, seed=seed)
-            there = folder / run_name(configs.to_dict(one))
-            if purpose not in (name, "all") or (there / "summary.json").exists() or (there / "failure.json").exists():
+            if purpose not in (name, "all") or ended(folder / run_name(configs.to_dict(one))):
                 continue
             try:
                 train(one, folder, threads=1, quiet=True)
@@ -69,6 +79,7 @@ def train_all(root: Path, only: list[str], tasks: list[str], purpose: str, worke
     root.mkdir(parents=True, exist_ok=True)
     environment = os.environ | {"JAX_COMPILATION_CACHE_DIR": str(root / "compiled")}
     todo = [(c.name, task) for some in (FAULTS, HEALTHY) for task in tasks for c in some if not only or c.name in only]
+    todo = [(name, task) for name, task in todo if not is_done(root, cases()[name], task, purpose)]
     running: list[subprocess.Popen] = []
     for name, task in todo:
         while len(running) >= workers:
