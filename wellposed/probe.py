@@ -55,20 +55,26 @@ def probe_rewards(rows: Batch, env: GoalVecEnv) -> Metrics:
 
 
 def probe_motion(rows: Batch, dims: Dims) -> Metrics:
-    """What actions do, and what the observation knows of motion; of the end effector where the geometry names it."""
+    """What actions do, and what the observation knows of motion.
+
+    Both are asked of the end effector where a geometry names it. Else any number of the observation may answer to the
+    actions, and whether it knows of motion is not asked: which of its numbers are places, nobody has said.
+    """
     here, there = (np.asarray(obs, np.float64) for obs in (rows.observation, rows.next_observation))
     watched = list(dims.geometry.effector) if dims.geometry else list(range(dims.observation))
     motion = (there - here)[:, watched]
     motion = motion[:, motion.std(axis=0) > 0]
     without, given = unexplained(motion, here), unexplained(motion, np.hstack([here, rows.action]))
-    total, known = motion.var(axis=0), unexplained(motion, there)
     share = lambda left, of: 1 - left / np.maximum(of, 1e-30)  # noqa: E731
-    return {
+    found = {
         "probe/action_max": float(np.abs(rows.action).max()),
         "probe/action_answered": float(np.max(share(given, without), initial=0.0)),
-        "probe/motion_observed": float(np.mean(share(known, total))) if motion.size else 0.0,
         "probe/observation_constant": float(np.sum(here.std(axis=0) < 1e-9)),
     }
+    if dims.geometry is None:
+        return found
+    known = share(unexplained(motion, there), motion.var(axis=0))
+    return found | {"probe/motion_observed": float(np.mean(known)) if motion.size else 0.0}
 
 
 def unexplained(targets: np.ndarray, inputs: np.ndarray) -> np.ndarray:

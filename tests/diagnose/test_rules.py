@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from tests.diagnose.rows import evidence
-from wellposed.diagnose import diagnose, tell
+from wellposed.diagnose import diagnose, lines, tell
 from wellposed.diagnose.evidence import Evidence
 from wellposed.diagnose.judge import RULES
 from wellposed.runs.record import Failure
@@ -140,3 +140,10 @@ def test_causes_are_told_before_what_they_lead_to():
 def test_what_an_untrained_network_shows_is_no_evidence():
     fresh = evidence({"probe/target_lag": 0.0, "probe/actor_travel": 0.0, "probe/critic_travel": 0.0})
     assert named_in(replace(fresh, rows=[replace(row, updates=0) for row in fresh.rows])) == []
+
+
+def test_a_run_that_learns_in_spite_of_a_fault_is_told_so():
+    wrong = {"probe/reward_wrong": 0.3}
+    assert lines(diagnose(evidence(wrong)))[1] == "It learns in spite of what follows."
+    assert lines(diagnose(evidence(wrong, {}, FLAT)))[1].startswith("wrong rewards (mechanism")
+    assert lines(diagnose(evidence()))[1:] == ["No rule finds anything wrong with it."]

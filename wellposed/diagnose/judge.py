@@ -47,5 +47,6 @@ def lines(diagnosis: Diagnosis) -> list[str]:
     if diagnosis.healthy:
         told = ["No rule finds anything wrong with it."]
     else:
-        told = [tell(finding) for finding in diagnosis.findings]
+        spite = ["It learns in spite of what follows."] if diagnosis.phase.name == "convergence" else []
+        told = spite + [tell(finding) for finding in diagnosis.findings]
     return [diagnosis.phase.sentence, *told]

@@ -34,9 +34,11 @@ def _frozen(e: Evidence, name: str, metric: str, check: str) -> Finding | None:
     if not (never or halted):
         return None
     since = "since they were made" if never else f"since step {steps[-3]:,}"
+    gradient = e.recent(f"probe/{name}_gradient", learning=True)
+    size = f"; the typical norm of its gradient is {gradient.value:.2g}" if gradient else ""
     return Finding(
         f"frozen_{name}", "mechanism", 0.98, int(steps[-1]),
-        f"The weights of the {name} have not moved {since}, over {e.updates:,} updates (step {steps[-1]:,}).",
+        f"The weights of the {name} have not moved {since}, over {e.updates:,} updates (step {steps[-1]:,}){size}.",
         "A loss that is logged is not yet a loss that is descended: a detached graph looks like training.",
         f"Check the {name}'s update: {check}, and the result kept.",
     )  # fmt: skip
@@ -135,8 +137,11 @@ def large_steps(e: Evidence) -> Finding | None:
 def few_updates(e: Evidence) -> Finding | None:
     """Too little learning for what is collected."""
     steps, ratio = e.series("time/updates_per_step")
+    if not len(steps):
+        return None
     # Updates wait for the first random steps and the first episode; what was skipped is caught up at once.
-    if not len(steps) or steps[-1] < 2 * e.config.random_steps or min(ratio[-1], e.config.updates_per_step) >= 0.08:
+    measured = ratio[-1] if steps[-1] >= 2 * e.config.random_steps else e.config.updates_per_step
+    if min(measured, e.config.updates_per_step) >= 0.08:
         return None
     return Finding(
         "few_updates", "setting", 0.9, int(steps[-1]),
@@ -204,10 +209,12 @@ def actor_saturation(e: Evidence) -> Finding | None:
     share = e.recent("probe/greedy_saturation", learning=True)
     if share is None or share.value < 0.9 or _success(e) >= CONVERGED:
         return None
+    gradient = e.recent("probe/actor_gradient", learning=True)
+    size = f", and a gradient of norm {gradient.value:.2g}" if gradient else ""
     return Finding(
         "actor_saturation", "symptom", 0.6, share.step,
         f"{share.value:.0%} of the greedy policy's action components are beyond 0.99 in size (step {share.step:,}), at "
-        f"{_success(e):.0%} success.",
+        f"{_success(e):.0%} success{size}.",
         "In the flat ends of tanh the gradient is gone, so an actor that got there stays.",
         "Lower --agent.learning-rate.",
     )  # fmt: skip
