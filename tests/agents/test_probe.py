@@ -1,6 +1,5 @@
 """The probe of an agent: what it tells is true in closed form, and it leaves no trace; over every algorithm."""
 
-import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -43,16 +42,16 @@ def test_targets_at_the_lowest_return_are_counted():
 
 
 def test_the_effective_rank_counts_directions():
-    assert effective_rank(jnp.eye(8)) == pytest.approx(8, rel=1e-3)
-    assert effective_rank(jnp.outer(jnp.arange(1.0, 9), jnp.ones(8))) == pytest.approx(1, abs=0.02)
-    assert effective_rank(jnp.zeros((4, 8))) == pytest.approx(1, abs=0.02)
+    assert effective_rank(np.eye(8)) == pytest.approx(8)
+    assert effective_rank(np.outer(np.arange(1.0, 9), np.ones(8))) == pytest.approx(1, abs=1e-4)
+    assert effective_rank(np.zeros((4, 8))) == 0
 
 
 def test_dead_units_answer_to_no_row():
-    layer = jnp.array([[0.0, 1.0, 0.0, 0.0], [0.0, 0.0, 2.0, 0.0]])
+    layer = np.array([[0.0, 1.0, 0.0, 0.0], [0.0, 0.0, 2.0, 0.0]])
     assert dead_share([layer]) == 0.5
-    assert dead_share([layer, jnp.ones((2, 4))]) == 0.25
+    assert dead_share([layer, np.ones((2, 4))]) == 0.25
 
 
 def test_a_distance_is_relative():
-    assert relative_distance([jnp.array([3.0, 4.0])], [jnp.array([0.0, 4.0])]) == pytest.approx(0.75)
+    assert relative_distance([np.array([3.0, 4.0])], [np.array([0.0, 4.0])]) == pytest.approx(0.75)

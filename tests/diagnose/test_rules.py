@@ -1,6 +1,7 @@
 """Each rule on rows made up by hand: it fires on its fault, stays silent beside it, and never says to stop."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -147,3 +148,8 @@ def test_a_run_that_learns_in_spite_of_a_fault_is_told_so():
     assert lines(diagnose(evidence(wrong)))[1] == "It learns in spite of what follows."
     assert lines(diagnose(evidence(wrong, {}, FLAT)))[1].startswith("wrong rewards (mechanism")
     assert lines(diagnose(evidence()))[1:] == ["No rule finds anything wrong with it."]
+
+
+def test_the_page_names_every_rule():
+    page = (Path(__file__).parents[2] / "docs" / "diagnose.md").read_text()
+    assert [rule for rule in CASES if f"`{rule}`" not in page] == []

@@ -5,7 +5,7 @@ An update is tried on the side to see how large its steps are, and forgotten.
 """
 
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -31,63 +31,71 @@ def probe(agent: Any, batches: Batch) -> Metrics:
     learner, stats, config = agent.learner, agent.scaler.stats, agent.config
     tried, _ = update_scan(agent.algorithm, config, agent.dims, learner, stats, batches)
     rows = Batch(*(np.asarray(field).reshape(-1, *np.shape(field)[2:])[:ROWS] for field in batches))
-    found = look(agent.algorithm, config, agent.dims, learner.nets, stats, rows)
-    moved = compare(learner.nets, agent.first, tried.nets)
-    gradients = {
-        "probe/actor_gradient": gradient_norm(learner.actor_opt),
-        "probe/critic_gradient": gradient_norm(learner.critic_opt),
-    }
-    scalars = {name: float(value) for name, value in (found | moved | gradients).items()}
-    updates = len(batches.reward)
-    for name in ("probe/actor_step", "probe/critic_step"):
-        scalars[name] /= updates
-    return scalars | {"probe/normaliser_count": agent.scaler.count}
-
-
-@partial(jax.jit, static_argnums=(0, 1, 2))
-def look(
-    algorithm: Algorithm, config: Settings, dims: Dims, nets: Any, stats: InputStats, batch: Batch
-) -> dict[str, Array]:
-    """What the networks make of transitions [b, ...]."""
-    seen = join_goals(config, dims, stats, batch)
-    swapped = batch._replace(desired_goal=jnp.roll(batch.desired_goal, 1, axis=0))
-    noise = jax.random.normal(jax.random.key(0), batch.action.shape)
-    q = values(nets.critics, seen.features, seen.action)
-    target = algorithm.target(config, nets, seen, noise)
-    greedy = algorithm.explore(config, nets.actor, seen.features, jnp.zeros_like(noise))
-    explored = algorithm.explore(config, nets.actor, seen.features, noise)
-    other = join_goals(config, dims, stats, swapped).features
-    lowest = jnp.min(batch.reward) / (1 - config.gamma)
-    actor_layers = activations(nets.actor, seen.features)
-    critic_layers = activations(nets.critics[0], jnp.concatenate([seen.features, seen.action], axis=-1))
-    return {
-        "probe/q_min": jnp.min(q),
-        "probe/q_mean": jnp.mean(q),
-        "probe/q_max": jnp.max(q),
-        "probe/q_spread": jnp.std(q[0]),
-        "probe/target_at_bound": jnp.mean((target <= AT_BOUND * lowest) & (lowest < 0)),
-        "probe/td_error": jnp.sqrt(jnp.mean((q - target) ** 2)),
-        "probe/exploration": jnp.mean(jnp.abs(explored - greedy)),
-        "probe/greedy_saturation": jnp.mean(jnp.abs(greedy) > SATURATED),
-        "probe/goal_in_inputs": jnp.mean(jnp.any(other != seen.features, axis=-1)),
-        "probe/inputs_clipped": jnp.mean(jnp.abs(seen.features) >= config.inputs.clip),
-        "probe/actor_dead": dead_share(actor_layers),
-        "probe/critic_dead": dead_share(critic_layers),
-        "probe/actor_rank": effective_rank(actor_layers[-1]),
-        "probe/critic_rank": effective_rank(critic_layers[-1]),
-    }
-
-
-@jax.jit
-def compare(nets: Any, first: Any, tried: Any) -> dict[str, Array]:
-    """How far the weights have come since the seed gave them, how far they step, how far the targets lag behind."""
-    return {
+    seen = jax.tree.map(np.asarray, look(agent.algorithm, config, agent.dims, learner.nets, stats, rows))
+    nets, first, updates = learner.nets, agent.first, len(batches.reward)
+    found = describe(seen, config, rows.reward) | {
         "probe/actor_travel": relative_distance(nets.actor, first.actor),
         "probe/critic_travel": relative_distance(nets.critics, first.critics),
         "probe/target_travel": relative_distance(nets.target_critics, first.target_critics),
         "probe/target_lag": relative_distance(nets.target_critics, nets.critics),
-        "probe/actor_step": relative_distance(tried.actor, nets.actor),
-        "probe/critic_step": relative_distance(tried.critics, nets.critics),
+        "probe/actor_step": relative_distance(tried.nets.actor, nets.actor) / updates,
+        "probe/critic_step": relative_distance(tried.nets.critics, nets.critics) / updates,
+        "probe/actor_gradient": gradient_norm(learner.actor_opt),
+        "probe/critic_gradient": gradient_norm(learner.critic_opt),
+        "probe/normaliser_count": agent.scaler.count,
+    }
+    return {name: float(value) for name, value in found.items()}
+
+
+class Seen(NamedTuple):
+    """What the networks make of transitions: all that has to be computed by them."""
+
+    q: Any  # [2, b] of both critics
+    target: Any  # [b]
+    greedy: Any  # [b, action_dim]
+    explored: Any  # the same with the policy's own noise
+    features: Any  # [b, f]
+    swapped: Any  # the same with each transition's goal replaced by another's
+    actor_layers: list[Any]  # [b, width] each
+    critic_layers: list[Any]
+
+
+@partial(jax.jit, static_argnums=(0, 1, 2))
+def look(algorithm: Algorithm, config: Settings, dims: Dims, nets: Any, stats: InputStats, batch: Batch) -> Seen:
+    """Run the networks on transitions [b, ...]."""
+    seen = join_goals(config, dims, stats, batch)
+    swapped = batch._replace(desired_goal=jnp.roll(batch.desired_goal, 1, axis=0))
+    noise = jax.random.normal(jax.random.key(0), batch.action.shape)
+    return Seen(
+        q=values(nets.critics, seen.features, seen.action),
+        target=algorithm.target(config, nets, seen, noise),
+        greedy=algorithm.explore(config, nets.actor, seen.features, jnp.zeros_like(noise)),
+        explored=algorithm.explore(config, nets.actor, seen.features, noise),
+        features=seen.features,
+        swapped=join_goals(config, dims, stats, swapped).features,
+        actor_layers=activations(nets.actor, seen.features),
+        critic_layers=activations(nets.critics[0], jnp.concatenate([seen.features, seen.action], axis=-1)),
+    )
+
+
+def describe(seen: Seen, config: Settings, reward: np.ndarray) -> dict[str, Any]:
+    """The same as numbers."""
+    lowest = np.min(reward) / (1 - config.gamma)
+    return {
+        "probe/q_min": np.min(seen.q),
+        "probe/q_mean": np.mean(seen.q),
+        "probe/q_max": np.max(seen.q),
+        "probe/q_spread": np.std(seen.q[0]),
+        "probe/target_at_bound": np.mean((seen.target <= AT_BOUND * lowest) & (lowest < 0)),
+        "probe/td_error": np.sqrt(np.mean((seen.q - seen.target) ** 2)),
+        "probe/exploration": np.mean(np.abs(seen.explored - seen.greedy)),
+        "probe/greedy_saturation": np.mean(np.abs(seen.greedy) > SATURATED),
+        "probe/goal_in_inputs": np.mean(np.any(seen.swapped != seen.features, axis=-1)),
+        "probe/inputs_clipped": np.mean(np.abs(seen.features) >= config.inputs.clip),
+        "probe/actor_dead": dead_share(seen.actor_layers),
+        "probe/critic_dead": dead_share(seen.critic_layers),
+        "probe/actor_rank": effective_rank(seen.actor_layers[-1]),
+        "probe/critic_rank": effective_rank(seen.critic_layers[-1]),
     }
 
 
@@ -100,29 +108,35 @@ def activations(mlp: MLP, x: Array) -> list[Array]:
     return layers or [x]
 
 
-def dead_share(layers: list[Array]) -> Array:
+def dead_share(layers: list[np.ndarray]) -> float:
     """The share of units that answer to no row of the batch, of all hidden layers."""
-    return jnp.mean(jnp.concatenate([jnp.all(layer <= 0, axis=0) for layer in layers]))
+    return float(np.mean(np.concatenate([np.all(layer <= 0, axis=0) for layer in layers])))
 
 
-def effective_rank(features: Array) -> Array:
-    """exp of the entropy of the singular values of features [b, width], as shares of their sum.
+def effective_rank(features: np.ndarray) -> float:
+    """exp of the entropy of the singular values of features [b, width], as shares of their sum; 0 where all are 0.
 
     Source: Roy & Vetterli (2007), "The effective rank: a measure of effective dimensionality".
     """
-    squares = jnp.linalg.eigvalsh(features.T @ features)
-    sizes = jnp.sqrt(jnp.maximum(squares, 0.0))
-    shares = sizes / jnp.maximum(jnp.sum(sizes), 1e-12)
-    return jnp.exp(-jnp.sum(jnp.where(shares > 0, shares * jnp.log(jnp.maximum(shares, 1e-12)), 0.0)))
+    if not np.isfinite(features).all() or not features.any():
+        return 0.0
+    wide = features.astype(np.float64)
+    sizes = np.sqrt(np.maximum(np.linalg.eigvalsh(wide.T @ wide), 0.0))
+    shares = sizes[sizes > 0] / sizes.sum()
+    return float(np.exp(-np.sum(shares * np.log(shares))))
 
 
-def relative_distance(now: Any, then: Any) -> Array:
+def relative_distance(now: Any, then: Any) -> float:
     """|now - then| / |then| over all weights."""
-    difference = jax.tree.map(jnp.subtract, now, then)
-    return optax.global_norm(difference) / jnp.maximum(optax.global_norm(then), 1e-12)
+    pairs = zip(jax.tree.leaves(now), jax.tree.leaves(then), strict=True)
+    moved, size = 0.0, 0.0
+    for one, other in pairs:
+        moved += float(np.sum((np.asarray(one) - np.asarray(other)) ** 2))
+        size += float(np.sum(np.asarray(other) ** 2))
+    return float(np.sqrt(moved / max(size, 1e-24)))
 
 
-def gradient_norm(state: Any) -> Array:
+def gradient_norm(state: Any) -> float:
     """Typical size of the gradient over the last thousand updates or so: from Adam's mean of its squares."""
     squares = optax.tree_utils.tree_get(state, "nu")
-    return jnp.sqrt(sum(jnp.sum(leaf) for leaf in jax.tree.leaves(squares)))
+    return float(np.sqrt(sum(np.sum(np.asarray(leaf)) for leaf in jax.tree.leaves(squares))))
