@@ -4,9 +4,9 @@ Between two updates everything the loop depends on can be written down (`Trainin
 (`Training.restore`), and the run that goes on from there is bit for bit the one that was never stopped.
 """
 
+from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from itertools import chain, islice
 
 import numpy as np
@@ -15,7 +15,7 @@ from wellposed import envs, seeding
 from wellposed.agents import make_agent
 from wellposed.arrays import Arrays, check_arrays, merged, part_of, require_finite
 from wellposed.collect import Explorer, Rollouts, Step, numbers, take_step
-from wellposed.diagnose import diagnose, read_evidence, tell
+from wellposed.diagnose import Evidence, diagnose, tell
 from wellposed.errors import UserError
 from wellposed.evaluate import play_episodes, summarise
 from wellposed.interrupts import Stopwatch
@@ -26,6 +26,8 @@ from wellposed.replay import ReplayBuffer
 from wellposed.runs.record import METRICS, EvaluationRow, MetricsRow, Solved, StopReason, Summary, WarningRow
 from wellposed.runs.writer import ReplayRows, Restored, RunWriter, Snapshot
 from wellposed.types import Batch, GoalVecEnv, Metrics
+
+WATCHED = 64  # newest rows that a diagnosis under way looks at; all of them would be memory that only grows
 
 
 class Training:
@@ -46,6 +48,7 @@ class Training:
         self.pending: Step | None = None  # taken by the environments, but not yet by replay, statistics and `obs`
         self.learnt: Metrics = {}  # of the last update since the last row
         self.warned: dict[str, int] = {}
+        self.newest = deque[MetricsRow](maxlen=WATCHED), deque[EvaluationRow](maxlen=WATCHED)
         self.told: set[str] = set()  # rules of the diagnosis whose finding was said
         self.evaluations: list[EvaluationRow] = []  # the last two; all of them would be memory that only grows
 
@@ -156,24 +159,27 @@ class Training:
             except _AbandonedError:
                 return
             row = summarise(episodes, step=self.step, updates=self.agent.updates, seconds=seconds)
+            rows, evaluations = self.newest
             if self.step:
-                record.log_metrics(self.metrics_row(seconds))
+                rows.append(self.metrics_row(seconds))
+                record.log_metrics(rows[-1])
                 record.log_warnings([WarningRow(self.step, kind, n) for kind, n in sorted(self.warned.items())])
                 self.warned = {}
             record.log_evaluation(row, episodes)
+            evaluations.append(row)
             self.evaluations = [*self.evaluations[-1:], row]
             progress.evaluated(row)
-            self.tell_news(record, progress)
+            self.tell_news(progress)
 
-    def tell_news(self, record: RunWriter, progress: RunProgress) -> None:
-        """Say what the record shows to be wrong by now and was not said before. Training goes on whatever it is."""
+    def tell_news(self, progress: RunProgress) -> None:
+        """Say what the newest rows show to be wrong and was not said before. Training goes on whatever it is."""
         if progress.quiet:
             return
-        with suppress(UserError):  # a record that somebody damages meanwhile is for its readers to complain of
-            for finding in diagnose(read_evidence(record.path)).findings:
-                if finding.rule not in self.told:
-                    self.told.add(finding.rule)
-                    progress.say(tell(finding))
+        rows, evaluations = self.newest
+        for finding in diagnose(Evidence(self.config, list(rows), list(evaluations), failure=None)).findings:
+            if finding.rule not in self.told:
+                self.told.add(finding.rule)
+                progress.say(tell(finding))
 
     def metrics_row(self, seconds: float) -> MetricsRow:
         """The last update's metrics, the rollouts since the last row, rates, and what a probe finds."""
