@@ -43,7 +43,7 @@ def test_a_sound_run_is_called_sound(sound, capsys):
 def test_a_fault_is_told_live_once_on_the_command_line_and_in_the_report(tmp_path, capsys):
     path = trained(tmp_path / "runs", "--replay.k", "0")
     live = capsys.readouterr().err
-    assert live.count("hindsight off (setting, all but certain, 95%)") == 1
+    assert live.count("hindsight off (setting, all but certain, 95 %)") == 1
     assert main(["diagnose", str(path)]) == 1
     told = capsys.readouterr().out
     assert "Next: Switch hindsight on: --replay.k 4." in told

@@ -5,7 +5,7 @@ Each is a function of the evidence that returns a finding or None. Bounds stand 
 """
 
 from wellposed.diagnose.evidence import Evidence
-from wellposed.diagnose.finding import Finding
+from wellposed.diagnose.finding import Finding, percent
 
 HER = "Andrychowicz et al. (2017), arXiv 1707.01495"
 
@@ -13,7 +13,7 @@ HER = "Andrychowicz et al. (2017), arXiv 1707.01495"
 def rewards_seen(e: Evidence) -> tuple[int, float, float] | None:
     """The newest step, and the lowest and the highest reward that any minibatch held."""
     (steps, low), (_, high) = e.series("probe/reward_min"), e.series("probe/reward_max")
-    return (int(steps[-1]), float(low.min()), float(high.max())) if len(low) and len(high) else None
+    return (int(steps[-1]), float(low.min()), float(high.max()) + 0.0) if len(low) and len(high) else None
 
 
 def wrong_rewards(e: Evidence) -> Finding | None:
@@ -23,8 +23,8 @@ def wrong_rewards(e: Evidence) -> Finding | None:
         return None
     return Finding(
         "wrong_rewards", "mechanism", 0.98, wrong.step,
-        f"{wrong.value:.1%} of the transitions handed to the learner by step {wrong.step:,} carry another reward than "
-        "the environment computes for their achieved and desired goal; 0 % is right.",
+        f"{percent(wrong.value, 1)} of the transitions handed to the learner by step {wrong.step:,} carry another "
+        "reward than the environment computes for their achieved and desired goal; 0 % is right.",
         f"A new goal is worth nothing while the reward still speaks of the old one ({HER}, algorithm 1, line 12).",
         "Compute the reward anew, by the environment's own `compute_reward`, whenever a transition's goal changes.",
     )  # fmt: skip
@@ -38,8 +38,8 @@ def wrong_terminations(e: Evidence) -> Finding | None:
         return None
     return Finding(
         "wrong_terminations", "mechanism", 0.97, wrong.step,
-        f"{values.mean():.2%} of the transitions handed to the learner by step {wrong.step:,} end an episode where the "
-        "environment does not, or the reverse; 0 % is right.",
+        f"{percent(values.mean(), 2)} of the transitions handed to the learner by step {wrong.step:,} end an episode "
+        "where the environment does not, or the reverse; 0 % is right.",
         "A time limit is no end: the state behind it has value, and a target without it is too high or too low "
         "(Pardo et al. 2018, arXiv 1712.00378).",
         "Store `terminated` alone, never `terminated or truncated`, and compute it anew for a relabelled goal.",
@@ -53,8 +53,8 @@ def foreign_goals(e: Evidence) -> Finding | None:
         return None
     return Finding(
         "foreign_goals", "mechanism", 0.98 if foreign.value > 0.2 else 0.9, foreign.step,
-        f"{foreign.value:.0%} of the goals handed to the learner by step {foreign.step:,} were neither pursued nor "
-        "achieved in their transition's own episode; 0 % is right.",
+        f"{percent(foreign.value)} of the goals handed to the learner by step {foreign.step:,} were neither pursued "
+        "nor achieved in their transition's own episode; 0 % is right.",
         f"Hindsight teaches because the episode does lead to its new goal; to a stranger's it does not ({HER}, 3.2).",
         "Check the index arithmetic of the relabelling: row of the goal = row of the transition - t + goal's moment.",
     )  # fmt: skip
@@ -67,7 +67,7 @@ def past_goals(e: Evidence) -> Finding | None:
         return None
     return Finding(
         "past_goals", "mechanism", 0.9, past.step,
-        f"{past.value:.0%} of the goals handed to the learner by step {past.step:,} were achieved before their "
+        f"{percent(past.value)} of the goals handed to the learner by step {past.step:,} were achieved before their "
         f"transition and not after it, although the strategy is {e.config.replay.strategy}.",
         f"An action is not the cause of what came before it ({HER}, 4.5, has `future` ahead of the others).",
         "Draw the goal's moment strictly later than the transition's.",
@@ -81,8 +81,8 @@ def relabelling_without_effect(e: Evidence) -> Finding | None:
         return None
     return Finding(
         "relabelling_without_effect", "mechanism", 0.97, original.step,
-        f"{original.value:.0%} of the goals handed to the learner by step {original.step:,} are those their episodes "
-        f"pursued, where k = {k} should leave {1 / (k + 1):.0%}.",
+        f"{percent(original.value)} of the goals handed to the learner by step {original.step:,} are those their "
+        f"episodes pursued, where k = {k} should leave {percent(1 / (k + 1))}.",
         f"Without goals that were achieved, a sparse reward is the same number everywhere and teaches nothing ({HER}).",
         "Check which key the relabelling reads: the new goal is the `achieved_goal` of a later moment.",
     )  # fmt: skip
@@ -95,7 +95,7 @@ def goal_blind(e: Evidence) -> Finding | None:
         return None
     return Finding(
         "goal_blind", "mechanism", 0.97, seen.step,
-        f"Swapping the desired goals changes the network inputs of {seen.value:.0%} of the transitions (step "
+        f"Swapping the desired goals changes the network inputs of {percent(seen.value)} of the transitions (step "
         f"{seen.step:,}); about 100 % is right.",
         "A policy that is not shown its goal can only learn what is good on average over all goals.",
         "Check which key is joined to the observation: the networks need `desired_goal`.",
@@ -126,8 +126,8 @@ def unanswered_actions(e: Evidence) -> Finding | None:
         return None
     return Finding(
         "unanswered_actions", "mechanism", 0.95, answered.step,
-        f"The stored actions explain {answered.value:.1%} of the motion that follows them and that the state does not "
-        f"foretell (step {answered.step:,}); sound runs of Fetch have 90 % and more.",
+        f"The stored actions explain {percent(answered.value, 1)} of the motion that follows them and that the state "
+        f"does not foretell (step {answered.step:,}); sound runs of Fetch have 90 % and more.",
         "What is learnt is the effect of the action that is stored. If another one was sent there is none to learn.",
         "Store the action that reached the simulator (`info['applied_action']`); check that each copy gets its own.",
     )  # fmt: skip
@@ -156,7 +156,7 @@ def unobserved_motion(e: Evidence) -> Finding | None:
     still = f" {constant.value:.0f} numbers of the observation never vary." if constant and constant.value else ""
     return Finding(
         "unobserved_motion", "mechanism", 0.9, seen.step,
-        f"Only {seen.value:.0%} of the effector's last motion can be read off the observation after it (step "
+        f"Only {percent(seen.value)} of the effector's last motion can be read off the observation after it (step "
         f"{seen.step:,}); the reference Fetch observation gives 90 % and more.{still}",
         "Without velocities the state is not Markov: the same observation leads to different futures.",
         "Compare the observation with the reference environment's, number by number, and put the velocities back.",
@@ -183,7 +183,7 @@ def hindsight_off(e: Evidence) -> Finding | None:
     if e.config.replay.k or seen is None or not (seen[1] == -1 and seen[2] in (-1, 0)):
         return None
     gained = e.recent("probe/success_gained")
-    share = f"; {gained.value:.2%} of the transitions in the minibatches reach their goal" if gained else ""
+    share = f"; {percent(gained.value, 2)} of the transitions in the minibatches reach their goal" if gained else ""
     return Finding(
         "hindsight_off", "setting", 0.95, seen[0],
         f"No goal is relabelled (k = 0) under a reward of -1 and 0{share} (step {seen[0]:,}).",
@@ -204,7 +204,7 @@ def small_replay(e: Evidence) -> Finding | None:
     return Finding(
         "small_replay", "setting", 0.9 if share < 0.8 else 0.75, held.step,
         f"The replay has room for {episodes:.0f} episodes ({e.config.replay.capacity:,} rows) of a budget of "
-        f"{e.config.total_steps:,} steps; at step {held.step:,} it holds {share:.0%} of what was collected.",
+        f"{e.config.total_steps:,} steps; at step {held.step:,} it holds {percent(share)} of what was collected.",
         "A small replay is a short memory: the critic forgets states that its newest policy no longer visits.",
         "Raise --replay.capacity to 100,000 rows or more.",
     )  # fmt: skip

@@ -9,6 +9,11 @@ Kind = Literal["mechanism", "setting", "symptom"]
 KINDS: tuple[Kind, ...] = ("mechanism", "setting", "symptom")
 
 
+def percent(share: float, digits: int = 0) -> str:
+    """A share as people read it: `14.6 %`."""
+    return f"{100 * share:.{digits}f} %"
+
+
 @dataclass(frozen=True)
 class Finding:
     """What a rule found. All but the name and the numbers are whole sentences."""

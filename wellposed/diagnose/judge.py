@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from wellposed.diagnose.data_rules import DATA_RULES
 from wellposed.diagnose.evidence import Evidence
-from wellposed.diagnose.finding import KINDS, Finding
+from wellposed.diagnose.finding import KINDS, Finding, percent
 from wellposed.diagnose.learning_rules import LEARNING_RULES
 from wellposed.diagnose.outcome_rules import OUTCOME_RULES
 from wellposed.diagnose.phases import Phase, find_phase
@@ -37,7 +37,7 @@ def tell(finding: Finding) -> str:
     """A finding as one line."""
     name = finding.rule.replace("_", " ")
     return (
-        f"{name} ({finding.kind}, {finding.how_sure}, {finding.sure:.0%}): {finding.evidence} {finding.lesson} "
+        f"{name} ({finding.kind}, {finding.how_sure}, {percent(finding.sure)}): {finding.evidence} {finding.lesson} "
         f"Next: {finding.change}"
     )
 

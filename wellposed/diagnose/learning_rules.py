@@ -8,7 +8,7 @@ import numpy as np
 
 from wellposed.agents import find
 from wellposed.diagnose.evidence import Evidence
-from wellposed.diagnose.finding import Finding
+from wellposed.diagnose.finding import Finding, percent
 from wellposed.diagnose.phases import CONVERGED
 
 BEGUN = 50  # updates from which on weights must have moved
@@ -65,7 +65,8 @@ def frozen_targets(e: Evidence) -> Finding | None:
         return None
     return Finding(
         "frozen_targets", "mechanism", 0.97, travel.step,
-        f"The target critics are where they began (step {travel.step:,}); the critics moved by {critics.value:.0%}.",
+        f"The target critics are where they began (step {travel.step:,}); the critics moved by "
+        f"{percent(critics.value)}.",
         "Values grow backwards from the goal, one step of the targets at a time; targets that stand still stop them.",
         "Move the targets after each update of the critics: target <- (1 - tau) target + tau critic.",
     )  # fmt: skip
@@ -78,7 +79,7 @@ def frozen_normaliser(e: Evidence) -> Finding | None:
     if count is None or not e.config.agent.inputs.normalise or counts[-1] > 0.5 * steps[-1]:
         return None
     clipped = e.recent("probe/inputs_clipped")
-    share = f"; {clipped.value:.1%} of the network inputs are at their bound" if clipped else ""
+    share = f"; {percent(clipped.value, 1)} of the network inputs are at their bound" if clipped else ""
     return Finding(
         "frozen_normaliser", "mechanism", 0.95, int(steps[-1]),
         f"At step {steps[-1]:,} the input statistics rest on {counts[-1]:,.0f} observations{share}.",
@@ -94,10 +95,10 @@ def dead_units(e: Evidence) -> Finding | None:
         return None
     return Finding(
         "dead_units", "mechanism" if min(actor.value, critic.value) > 0.95 else "symptom", 0.9, actor.step,
-        f"{actor.value:.0%} of the actor's and {critic.value:.0%} of the critic's hidden units answer to nothing in "
-        f"the batch (step {actor.step:,}); sound runs have 10 to 30 %.",
+        f"{percent(actor.value)} of the actor's and {percent(critic.value)} of the critic's hidden units answer to "
+        f"nothing in the batch (step {actor.step:,}); sound runs have under 20 %.",
         "A ReLU closed to every input has no gradient and never opens again (Sokar et al. 2023, arXiv 2302.12902).",
-        "Begin again from fresh weights, with biases near 0 and a smaller --agent.learning-rate.",
+        "Lower --agent.learning-rate, and check that biases begin near 0.",
     )  # fmt: skip
 
 
@@ -107,7 +108,7 @@ def long_horizon(e: Evidence) -> Finding | None:
     if length is None or horizon < 5 * length.value:
         return None
     bound = e.recent("probe/target_at_bound", learning=True)
-    share = f"; {bound.value:.0%} of the targets are at the lowest possible return" if bound else ""
+    share = f"; {percent(bound.value)} of the targets are at the lowest possible return" if bound else ""
     return Finding(
         "long_horizon", "setting", 0.9, length.step,
         f"A discount of {e.config.agent.gamma:g} looks {horizon:,.0f} steps ahead, {horizon / length.value:.0f} times "
@@ -127,8 +128,8 @@ def large_steps(e: Evidence) -> Finding | None:
     values = f"; the critics' values lie between {q_low.value:.3g} and {q_high.value:.3g}" if q_low and q_high else ""
     return Finding(
         "large_steps", "setting", 0.9 if factor >= 8 else 0.7, step.step,
-        f"One update changes the critics' weights by {step.value:.2%} of their size (step {step.step:,}); the step "
-        f"size is {e.config.agent.learning_rate:g}, {factor:.3g} times the recipe's{values}.",
+        f"One update changes the critics' weights by {percent(step.value, 2)} of their size (step {step.step:,}); the "
+        f"step size is {e.config.agent.learning_rate:g}, {factor:.3g} times the recipe's{values}.",
         "An optimiser that leaps past the minimum forgets with each minibatch what the last one taught.",
         f"Lower --agent.learning-rate to {usual:g}.",
     )  # fmt: skip
@@ -197,7 +198,7 @@ def values_at_bound(e: Evidence) -> Finding | None:
         return None
     return Finding(
         "values_at_bound", "symptom", 0.7, bound.step,
-        f"{bound.value:.0%} of the Bellman targets are at the lowest possible return, -1/(1 - gamma) = "
+        f"{percent(bound.value)} of the Bellman targets are at the lowest possible return, -1/(1 - gamma) = "
         f"{-1 / (1 - e.config.agent.gamma):.3g} (step {bound.step:,}).",
         "Where everything is equally hopeless no action is better than another, and the actor has no gradient.",
         "Look at the rewards in the minibatches: hindsight must put successes among them (--replay.k 4).",
@@ -213,8 +214,8 @@ def actor_saturation(e: Evidence) -> Finding | None:
     size = f", and a gradient of norm {gradient.value:.2g}" if gradient else ""
     return Finding(
         "actor_saturation", "symptom", 0.6, share.step,
-        f"{share.value:.0%} of the greedy policy's action components are beyond 0.99 in size (step {share.step:,}), at "
-        f"{_success(e):.0%} success{size}.",
+        f"{percent(share.value)} of the greedy policy's action components are beyond 0.99 in size (step "
+        f"{share.step:,}), at {percent(_success(e))} success{size}.",
         "In the flat ends of tanh the gradient is gone, so an actor that got there stays.",
         "Lower --agent.learning-rate.",
     )  # fmt: skip
@@ -237,7 +238,8 @@ def falling_loss(e: Evidence) -> Finding | None:
     return Finding(
         "falling_loss", "symptom", 0.65, int(steps[-1]),
         f"The critics' error fell from {np.max(error):.3g} to {np.mean(error[-3:]):.3g} by step {steps[-1]:,} while "
-        f"success stayed at {last.success_rate:.0%}; over the batch their values differ by {spread.value:.3f} only.",
+        f"success stayed at {percent(last.success_rate)}; over the batch their values differ by {spread.value:.3f} "
+        "only.",
         "A falling critic loss at high success is convergence. At flat success it says that all states look alike.",
         "Look at the rewards in the minibatches before the networks: --replay.k 4 puts successes among them.",
     )  # fmt: skip
@@ -250,7 +252,7 @@ def clipped_inputs(e: Evidence) -> Finding | None:
         return None
     return Finding(
         "clipped_inputs", "symptom", 0.7, share.step,
-        f"{share.value:.0%} of the network inputs are at their bound of {e.config.agent.inputs.clip:g} standard "
+        f"{percent(share.value)} of the network inputs are at their bound of {e.config.agent.inputs.clip:g} standard "
         f"deviations (step {share.step:,}); sound runs have 1 % at most.",
         "What is clipped cannot be told apart: states that differ look the same to the networks.",
         "Compare the input statistics with what is observed; or raise --agent.inputs.clip.",
@@ -265,7 +267,7 @@ def collapsed_features(e: Evidence) -> Finding | None:
     return Finding(
         "collapsed_features", "symptom", 0.6, rank.step,
         f"The critic's last hidden layer has an effective rank of {rank.value:.1f} (step {rank.step:,}), at "
-        f"{_success(e):.0%} success; sound runs have 3 and more.",
+        f"{percent(_success(e))} success; sound runs have 3 and more.",
         "Features that all say the same cannot tell states apart (Kumar et al. 2021, arXiv 2010.14498).",
         "Look at the rewards in the minibatches first; then lower --agent.learning-rate.",
     )  # fmt: skip

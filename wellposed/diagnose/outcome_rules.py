@@ -1,7 +1,7 @@
 """Rules on what came of it: success against training's own, against its best, and what hindsight has to feed on."""
 
 from wellposed.diagnose.evidence import Evidence
-from wellposed.diagnose.finding import Finding
+from wellposed.diagnose.finding import Finding, percent
 from wellposed.stats import describe_rate
 
 
@@ -28,9 +28,9 @@ def starved_hindsight(e: Evidence) -> Finding | None:
         return None
     return Finding(
         "starved_hindsight", "symptom", 0.7, gained.step,
-        f"The achieved goal moved in {moved.value:.0%} of the training episodes and {motion.value:.1%} of the sampled "
-        f"transitions; {before.value:.0%} of these had reached their goal before the action, {gained.value:.2%} by it "
-        f"(step {gained.step:,}).",
+        f"The achieved goal moved in {percent(moved.value)} of the training episodes and {percent(motion.value, 1)} "
+        f"of the sampled transitions; {percent(before.value)} of these had reached their goal before the action, "
+        f"{percent(gained.value, 2)} by it (step {gained.step:,}).",
         "Hindsight teaches from what moves. Where the object lies still every new goal is true already.",
         "Bring about contact: raise --random-share, or begin some episodes with the hand at the object.",
     )  # fmt: skip
@@ -47,8 +47,8 @@ def evaluation_gap(e: Evidence) -> Finding | None:
         return None
     return Finding(
         "evaluation_gap", "mechanism", 0.8, last[-1].step,
-        f"Training episodes end in success at {rollout.value:.0%}, with exploration noise; the greedy policy at most "
-        f"at {best:.0%} in the last three evaluations (step {last[-1].step:,}).",
+        f"Training episodes end in success at {percent(rollout.value)}, with exploration noise; the greedy policy at "
+        f"most at {percent(best)} in the last three evaluations (step {last[-1].step:,}).",
         "Noise costs success. Where the noisy policy is far ahead, another policy is evaluated, or another problem.",
         "Compare what evaluation and training hand to the policy: weights, input statistics, goals.",
     )  # fmt: skip
@@ -65,7 +65,7 @@ def forgetting(e: Evidence) -> Finding | None:
     at = e.evaluations[pairs.index(best)].step
     return Finding(
         "forgetting", "symptom", 0.75, two.step,
-        f"Success was at {best:.0%} or above at step {at:,} and the evaluation after it, and is "
+        f"Success was at {percent(best)} or above at step {at:,} and the evaluation after it, and is "
         f"{describe_rate(two.success_rate, two.success_ci95)} at step {two.step:,}.",
         "What is no longer sampled is forgotten, and steps that helped early on tear down what stands later.",
         "Let the step size fall once learning has taken off: --agent.anneal BEGIN END, in updates.",
