@@ -55,7 +55,7 @@ CASES: dict[str, tuple[tuple, tuple]] = {
     ),
     "temperature_collapse": (
         ({"train/temperature": 1e-4, "probe/exploration": 0.02},),
-        ({"train/temperature": 1e-4, "probe/exploration": 0.2},),
+        ({"train/temperature": 2e-3, "probe/exploration": 0.08},),
     ),
     "critic_divergence": (({"probe/q_max": 90.0},), ({"probe/q_max": 2.0},)),
     "values_at_bound": (({"probe/target_at_bound": 1.0},), ({"probe/target_at_bound": 0.5},)),
