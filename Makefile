@@ -10,7 +10,7 @@ RAISE ?=
 BIN := $(VENV)/bin
 RUN := PYTHON=$(PYTHON) VENV=$(VENV) scripts/setup.sh
 
-.PHONY: demo test setup lint peers test-peers torture bench lock offline help
+.PHONY: demo test setup lint peers test-peers torture bench faults lock offline help
 .DEFAULT_GOAL := help
 
 help:           ## list the targets
@@ -52,6 +52,10 @@ bench: peers    ## side-by-side measurements with the peers, as ratios of one ru
 	$(PEERS)/bin/python -m benchmarks.plan
 	$(PEERS)/bin/python -m benchmarks.checkpointing
 	$(PEERS)/bin/python -m benchmarks.listing
+
+faults:         ## hours: train every fault of docs/diagnose.md and as many sound runs; who names them
+	$(BIN)/python -m benchmarks.faults train runs/faults
+	$(BIN)/python -m benchmarks.faults table runs/faults --seeds report
 
 lock:           ## pin every package anew, with checksums, into lock/ (see CONTRIBUTING.md)
 	@PYTHON=$(PYTHON) scripts/lock.sh $(RAISE)

@@ -30,11 +30,14 @@ LAYERS = {
     "wellposed.recipe": 6,
     "wellposed.planning.budget": 7,
     "wellposed.collect": 7,
+    "wellposed.probe": 7,
+    "wellposed.diagnose": 7,
     "wellposed.loop": 8,
     "wellposed.planning.room": 8,
     "wellposed.training": 9,
     "wellposed.planning.calibrate": 10,
     "wellposed.verdict": 10,
+    "wellposed.examine": 11,
     "wellposed.analysis": 10,
     "wellposed.planning": 11,
     "wellposed.reproduce": 11,
@@ -56,6 +59,7 @@ FORBIDDEN = {  # within a row or against its sense
     "wellposed.replay": {"wellposed.envs"},
     "wellposed.agents": {"wellposed.envs", "wellposed.replay", "wellposed.runs"},
     "wellposed.evaluate": {"wellposed.agents", "wellposed.envs"},
+    "wellposed.diagnose": {"wellposed.envs", "wellposed.nn", "wellposed.replay"},
     "wellposed.analysis": {"wellposed.envs", "wellposed.agents", "wellposed.verdict"},
 }
 

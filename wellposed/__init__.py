@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from wellposed.envs import make_vec, registered
     from wellposed.errors import UserError
     from wellposed.evaluate import play_episodes, summarise
+    from wellposed.examine import examine
     from wellposed.recipe import RunConfig, default_config
     from wellposed.replay import ReplayBuffer, ReplayConfig
     from wellposed.report.page import write_report
@@ -40,6 +41,7 @@ _HOME = {
     "assess": "verdict",
     "certify": "check",
     "default_config": "recipe",
+    "examine": "examine",
     "list_runs": "runs.store",
     "load_run": "verdict",
     "make_vec": "envs",
@@ -63,6 +65,7 @@ __all__ = [
     "assess",
     "certify",
     "default_config",
+    "examine",
     "list_runs",
     "load_run",
     "make_vec",

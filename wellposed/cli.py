@@ -202,6 +202,20 @@ def check(
     return 0 if found.posed else 1
 
 
+def diagnose(
+    run: Annotated[Positional[Path], tyro.conf.arg(metavar="RUN", help="a run's directory; it may be under way")],
+    json_file: JsonFile = None,
+) -> int:
+    """Why is it not learning: what a run's record shows to be wrong, and what to change. Exit code 1 if anything is."""
+    from wellposed.diagnose import lines
+    from wellposed.examine import examine
+
+    found = examine(run)
+    if not _emit({"run": str(run), "healthy": found.healthy, **asdict(found)}, json_file):
+        print("\n".join(lines(found)))
+    return 0 if found.healthy else 1
+
+
 def doctor(
     frame: Annotated[Path | None, tyro.conf.arg(metavar="FILE", help="save the rendered frame here, as PNG")] = None,
     json_file: JsonFile = None,
@@ -345,6 +359,7 @@ COMMANDS: dict[str, Any] = {
     "reproduce": reproduce_run,
     "eval": evaluate,
     "check": check,
+    "diagnose": diagnose,
     "doctor": doctor,
     "envs": list_envs,
     "runs": list_runs,

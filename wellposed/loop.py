@@ -4,6 +4,7 @@ Between two updates everything the loop depends on can be written down (`Trainin
 (`Training.restore`), and the run that goes on from there is bit for bit the one that was never stopped.
 """
 
+from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import chain, islice
@@ -14,9 +15,11 @@ from wellposed import envs, seeding
 from wellposed.agents import make_agent
 from wellposed.arrays import Arrays, check_arrays, merged, part_of, require_finite
 from wellposed.collect import Explorer, Rollouts, Step, numbers, take_step
+from wellposed.diagnose import Evidence, diagnose, tell
 from wellposed.errors import UserError
 from wellposed.evaluate import play_episodes, summarise
 from wellposed.interrupts import Stopwatch
+from wellposed.probe import take_probe
 from wellposed.progress import RunProgress
 from wellposed.recipe import RunConfig
 from wellposed.replay import ReplayBuffer
@@ -24,12 +27,14 @@ from wellposed.runs.record import METRICS, EvaluationRow, MetricsRow, Solved, St
 from wellposed.runs.writer import ReplayRows, Restored, RunWriter, Snapshot
 from wellposed.types import Batch, GoalVecEnv, Metrics
 
+WATCHED = 64  # newest rows that a diagnosis under way looks at; all of them would be memory that only grows
+
 
 class Training:
     """One run under way: what it is made of, and where it stands."""
 
     def __init__(self, config: RunConfig, env: GoalVecEnv, eval_env: GoalVecEnv, clock: Stopwatch):
-        dims = envs.dims(env)
+        self.dims = dims = envs.dims(env)
         self.config, self.env, self.eval_env = config, env, eval_env
         self.agent = make_agent(config.algo, config.agent, dims, config.seed)
         self.replay = ReplayBuffer(config.replay, dims, config.num_envs, env.compute_reward, env.compute_terminated)
@@ -43,6 +48,8 @@ class Training:
         self.pending: Step | None = None  # taken by the environments, but not yet by replay, statistics and `obs`
         self.learnt: Metrics = {}  # of the last update since the last row
         self.warned: dict[str, int] = {}
+        self.newest = deque[MetricsRow](maxlen=WATCHED), deque[EvaluationRow](maxlen=WATCHED)
+        self.told: set[str] = set()  # rules of the diagnosis whose finding was said
         self.evaluations: list[EvaluationRow] = []  # the last two; all of them would be memory that only grows
 
     def run(self, record: RunWriter, progress: RunProgress, interrupted: list[int]) -> Summary | None:
@@ -152,22 +159,37 @@ class Training:
             except _AbandonedError:
                 return
             row = summarise(episodes, step=self.step, updates=self.agent.updates, seconds=seconds)
+            rows, evaluations = self.newest
             if self.step:
-                record.log_metrics(self.metrics_row(seconds))
+                rows.append(self.metrics_row(seconds))
+                record.log_metrics(rows[-1])
                 record.log_warnings([WarningRow(self.step, kind, n) for kind, n in sorted(self.warned.items())])
                 self.warned = {}
             record.log_evaluation(row, episodes)
-        self.evaluations = [*self.evaluations[-1:], row]
-        progress.evaluated(row)
+            evaluations.append(row)
+            self.evaluations = [*self.evaluations[-1:], row]
+            progress.evaluated(row)
+            self.tell_news(progress)
+
+    def tell_news(self, progress: RunProgress) -> None:
+        """Say what the newest rows show to be wrong and was not said before. Training goes on whatever it is."""
+        if progress.quiet:
+            return
+        rows, evaluations = self.newest
+        for finding in diagnose(Evidence(self.config, list(rows), list(evaluations), failure=None)).findings:
+            if finding.rule not in self.told:
+                self.told.add(finding.rule)
+                progress.say(tell(finding))
 
     def metrics_row(self, seconds: float) -> MetricsRow:
-        """The last update's metrics, the rollouts since the last row, and rates."""
+        """The last update's metrics, the rollouts since the last row, rates, and what a probe finds."""
         rates = {
             "time/steps_per_second": self.step / seconds,
             "time/updates_per_second": self.agent.updates / seconds,
             "time/updates_per_step": self.agent.updates / self.step,
         }
-        return MetricsRow(self.step, self.agent.updates, seconds, self.learnt | self.rollouts.drain() | rates)
+        probe = take_probe(self.config, self.dims, self.agent, self.replay, self.env, self.step)
+        return MetricsRow(self.step, self.agent.updates, seconds, self.learnt | self.rollouts.drain() | rates | probe)
 
     def save(self, record: RunWriter) -> None:
         """Write everything down, unless a weight is not finite: then the checkpoint before is kept."""

@@ -51,6 +51,11 @@ class RunProgress:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self._bars.remove_task(self._task)
 
+    @property
+    def quiet(self) -> bool:
+        """Whether nothing is printed."""
+        return self._quiet
+
     def advance(self, step: int, updates: int, seconds: float) -> None:
         """Show where training is."""
         rates = (

@@ -86,6 +86,8 @@ class Algorithm:
     """(config, learner, batch, noise [draws, b, action_dim]) -> the learner after one gradient update, metrics."""
     explore: Callable[[Any, MLP, Array, Array], Array]
     """(config, actor, features [n, f], noise [n, action_dim]) -> actions [n, action_dim]; greedy ones at no noise."""
+    target: Callable[[Any, Any, Transition, Array], Array]
+    """(config, nets, batch, noise [b, action_dim]) -> what the critics are drawn to, [b]."""
     draws: int
     """How many standard normal numbers `update_step` takes for each component of the batch's actions."""
 
@@ -181,6 +183,7 @@ class OffPolicyAgent:
         """`config`: of the algorithm's own type."""
         self.algorithm, self.config, self.dims, self.updates = algorithm, config, dims, 0
         self.learner = algorithm.init_learner(config, dims, seed)
+        self.first = self.learner.nets  # what the seed gave: how far the weights have come is told from here
         self._noise = generator(seed, "exploration")
         self.scaler = InputScaler(config.inputs, dims)
 

@@ -166,5 +166,5 @@ def explore(_config: SACConfig, actor: MLP, x: Array, noise: Array) -> Array:
     return policy(actor, x, noise)[0]
 
 
-SAC = partial(OffPolicyAgent, Algorithm(init_learner, update_step, explore, draws=2))
+SAC = partial(OffPolicyAgent, Algorithm(init_learner, update_step, explore, soft_target, draws=2))
 """The agent: `SAC(config, dims, seed)`."""

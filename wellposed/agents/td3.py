@@ -174,5 +174,5 @@ def explore(config: TD3Config, actor: MLP, x: Array, noise: Array) -> Array:
     return jnp.clip(policy(actor, x) + config.exploration_noise * noise, -1.0, 1.0)
 
 
-TD3 = partial(OffPolicyAgent, Algorithm(init_learner, update_step, explore, draws=1))
+TD3 = partial(OffPolicyAgent, Algorithm(init_learner, update_step, explore, smoothed_target, draws=1))
 """The agent: `TD3(config, dims, seed)`."""

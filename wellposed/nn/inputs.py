@@ -66,6 +66,11 @@ class InputScaler:
             self._goal.update(np.concatenate([obs["achieved_goal"], obs["desired_goal"]]))
             self.stats = self._collect()
 
+    @property
+    def count(self) -> float:
+        """How many observations were taken in."""
+        return self._obs.count
+
     def state(self) -> dict[str, np.ndarray]:
         """The statistics as named arrays."""
         return self._obs.state("obs_stats") | self._goal.state("goal_stats")

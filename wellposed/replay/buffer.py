@@ -155,6 +155,25 @@ class ReplayBuffer:
         goal_time = self._goal_time(t, length, rng)
         return rows, self._wrap(rows + 1), self._wrap(rows + goal_time - t)
 
+    def number(self, rows: np.ndarray) -> np.ndarray:
+        """Which of all rows that ever entered the ring those at places `rows` [n] are."""
+        return self.oldest + (rows - self._tail) % len(self._rows)
+
+    def episodes_of(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        """Of transitions at rows [n]: t [n], episode length L [n], achieved goals of its episode, pursued goal [n, g].
+
+        The achieved goals are [n, longest + 1, g]; what comes after moment L belongs to other episodes.
+        """
+        time, length = self._time[rows], self._length[rows]
+        moments = np.arange(self.dims.max_episode_steps + 1)
+        whole = ((rows - time)[:, None] + moments) % len(self._rows)
+        return (
+            time,
+            length,
+            self._rows[whole, self._columns["achieved_goal"]],
+            self._rows[rows, self._columns["desired_goal"]],
+        )
+
     def part(self, since: int) -> tuple[int, Arrays]:
         """The rows that entered at `since` or later and are still held: number of the first, and their arrays."""
         first = max(since, self.oldest)

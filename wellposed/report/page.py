@@ -11,6 +11,7 @@ from markupsafe import Markup
 
 from wellposed import verdict as verdicts
 from wellposed.analysis.tables import learning_curve
+from wellposed.diagnose import diagnose, lines, read_evidence
 from wellposed.errors import UserError
 from wellposed.report import figures
 from wellposed.runs.files import explained, write_whole
@@ -57,6 +58,7 @@ def write_report(paths: Sequence[str | Path], target: str | Path, *, video: bool
     page = _template().render(
         **_head(readers, summaries, found),
         **_figure(readers, found),
+        diagnoses=[_diagnosis(path, reader.config["seed"]) for path, reader in zip(paths, readers, strict=True)],
         **_numbers(found[0]),
         measured_seed=readers[0].config["seed"],
         **_origin(readers),
@@ -146,6 +148,12 @@ def _figure(readers: list[RunReader], found: list[Verdict]) -> dict[str, Any]:
         "training time. Below the dashed and dotted lines nothing has been learnt."
     )
     return {"curve_svg": Markup(svg), "curve_caption": caption}
+
+
+def _diagnosis(path: Path, seed: int) -> dict[str, Any]:
+    """What `wellposed diagnose` says of a run, in the same lines."""
+    found = diagnose(read_evidence(path))
+    return {"seed": seed, "healthy": found.healthy, "lines": lines(found)}
 
 
 def _numbers(verdict: Verdict) -> dict[str, Any]:

@@ -1,0 +1,57 @@
+"""The probe of an agent: what it tells is true in closed form, and it leaves no trace; over every algorithm."""
+
+import numpy as np
+import pytest
+
+from tests.agents.data import batches
+from tests.agents.test_contract import every_case, fresh
+from wellposed.agents.probe import dead_share, effective_rank, probe, relative_distance
+from wellposed.runs.record import METRICS
+
+
+@every_case
+def test_a_probe_leaves_no_trace_and_tells_what_has_moved(algo, settings):
+    agent = fresh(algo, **settings)
+    unmoved = probe(agent, batches(4, 32))
+    for name in ("actor_travel", "critic_travel", "target_travel", "target_lag", "actor_gradient", "critic_gradient"):
+        assert unmoved[f"probe/{name}"] == 0, name
+    agent.observe({"observation": np.ones((4, 3)), "achieved_goal": np.zeros((4, 2)), "desired_goal": np.ones((4, 2))})
+    agent.update(batches(4, 32))
+    before = {name: array.copy() for name, array in agent.state().items()}
+    found = probe(agent, batches(4, 32, seed=1))
+    after = agent.state()
+    assert before.keys() == after.keys()
+    assert all(before[name].tobytes() == after[name].tobytes() for name in before)
+    assert found == probe(agent, batches(4, 32, seed=1))
+    assert found != probe(agent, batches(4, 32, seed=2))
+    assert found.keys() <= METRICS.keys()
+    assert np.isfinite(list(found.values())).all()
+    assert found["probe/normaliser_count"] == 4
+    assert found["probe/goal_in_inputs"] == 1
+    assert 0 < found["probe/actor_step"] < found["probe/actor_travel"]
+    assert 0 < found["probe/target_lag"] < found["probe/critic_travel"]
+    assert found["probe/actor_gradient"] > 0
+
+
+def test_targets_at_the_lowest_return_are_counted():
+    """With a discount of 0 the target is the reward, and the lowest return is the lowest reward."""
+    data = batches(4, 32)
+    reward = np.where(np.arange(32) < 8, -1.0, 0.0).astype(np.float32)
+    data = data._replace(reward=np.tile(reward, (4, 1)))
+    assert probe(fresh("td3", gamma=0.0), data)["probe/target_at_bound"] == pytest.approx(0.25)
+
+
+def test_the_effective_rank_counts_directions():
+    assert effective_rank(np.eye(8)) == pytest.approx(8)
+    assert effective_rank(np.outer(np.arange(1.0, 9), np.ones(8))) == pytest.approx(1, abs=1e-4)
+    assert effective_rank(np.zeros((4, 8))) == 0
+
+
+def test_dead_units_answer_to_no_row():
+    layer = np.array([[0.0, 1.0, 0.0, 0.0], [0.0, 0.0, 2.0, 0.0]])
+    assert dead_share([layer]) == 0.5
+    assert dead_share([layer, np.ones((2, 4))]) == 0.25
+
+
+def test_a_distance_is_relative():
+    assert relative_distance([np.array([3.0, 4.0])], [np.array([0.0, 4.0])]) == pytest.approx(0.75)

@@ -1,0 +1,155 @@
+"""Each rule on rows made up by hand: it fires on its fault, stays silent beside it, and never says to stop."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from tests.diagnose.rows import evidence
+from wellposed.diagnose import diagnose, lines, tell
+from wellposed.diagnose.evidence import Evidence
+from wellposed.diagnose.judge import RULES
+from wellposed.runs.record import Failure
+
+FLAT, DROPPED = [1] * 9, [1, 5, 20, 25, 25, 24, 25, 3, 2]
+BROKEN = Failure(900, 450, "loss", "train/q_mean at update 450 is not finite.")
+FALLING = [1.0, 0.8, 0.5, 0.2, 0.1, 0.05, 0.05, 0.05]
+# rule: (rows, settings, successes) of its fault, and the same of what looks like it and is none
+CASES: dict[str, tuple[tuple, tuple]] = {
+    "wrong_rewards": (({"probe/reward_wrong": 0.3},), ({"probe/reward_wrong": 0.001},)),
+    "wrong_terminations": (({"probe/terminated_wrong": 0.004},), ({"probe/terminated_wrong": 0.0},)),
+    "foreign_goals": (({"probe/goals_foreign": 0.8},), ({"probe/goals_foreign": 0.001},)),
+    "past_goals": (({"probe/goals_past": 0.4},), ({"probe/goals_past": 0.4}, {"replay.strategy": "episode"})),
+    "relabelling_without_effect": (({"probe/goals_original": 1.0},), ({"probe/goals_original": 0.25},)),
+    "goal_blind": (({"probe/goal_in_inputs": 0.0},), ({"probe/goal_in_inputs": 0.9},)),
+    "reward_scale": (({"probe/reward_min": -100.0},), ({"probe/reward_min": -100.0}, {"agent.bound_targets": False})),
+    "unanswered_actions": (({"probe/action_answered": 0.01},), ({"probe/action_answered": 0.5},)),
+    "clipped_actions": (
+        ({"probe/action_max": 0.1},),
+        ({"probe/action_max": 0.1}, {"random_share": 0.0, "random_steps": 0}),
+    ),
+    "unobserved_motion": (({"probe/motion_observed": 0.2},), ({"probe/motion_observed": 0.9},)),
+    "stale_samples": (({"probe/replay_age": 0.9},), ({"probe/replay_age": 0.52},)),
+    "hindsight_off": (
+        ({"probe/goals_original": 1.0}, {"replay.k": 0}),
+        ({"probe/goals_original": 1.0, "probe/reward_min": -0.3, "probe/reward_max": -0.01}, {"replay.k": 0}),
+    ),
+    "small_replay": (({}, {"replay.capacity": 5_000}), ({}, {"replay.capacity": 5_000, "total_steps": 2_000})),
+    "frozen_actor": (
+        ({"probe/actor_travel": 0.0},),
+        ({"probe/actor_travel": [0.5, 0.5, 0.6, 0.7, 0.7, 0.8, 0.8, 0.9]},),
+    ),
+    "frozen_critic": (({"probe/critic_travel": 1.0},), ({"probe/critic_travel": [1 + 1e-6 * i for i in range(8)]},)),
+    "no_target_network": (({"probe/target_lag": 0.0},), ({"probe/target_lag": 1e-5},)),
+    "frozen_targets": (({"probe/target_travel": 0.0},), ({"probe/target_travel": 1e-3},)),
+    "frozen_normaliser": (
+        ({"probe/normaliser_count": 16.0},),
+        ({"probe/normaliser_count": 0.0}, {"agent.inputs.normalise": False}),
+    ),
+    "dead_units": (({"probe/actor_dead": 1.0, "probe/critic_dead": 1.0},), ({"probe/actor_dead": 0.4},)),
+    "long_horizon": (({}, {"agent.gamma": 0.999}), ({}, {"agent.gamma": 0.98})),
+    "large_steps": (({}, {"agent.learning_rate": 0.03}), ({}, {"agent.learning_rate": 3e-3})),
+    "few_updates": (
+        ({"time/updates_per_step": 0.01}, {"updates_per_step": 0.01}),
+        ({"time/updates_per_step": 0.125}, {"updates_per_step": 0.125}),
+    ),
+    "temperature_collapse": (
+        ({"train/temperature": 1e-4, "probe/exploration": 0.02},),
+        ({"train/temperature": 2e-3, "probe/exploration": 0.08},),
+    ),
+    "critic_divergence": (({"probe/q_max": 90.0},), ({"probe/q_max": 2.0},)),
+    "values_at_bound": (({"probe/target_at_bound": 1.0},), ({"probe/target_at_bound": 0.5},)),
+    "actor_saturation": (
+        ({"probe/greedy_saturation": 1.0}, {}, FLAT),
+        ({"probe/greedy_saturation": 1.0},),  # at high success it is a policy that knows what it wants
+    ),
+    "clipped_inputs": (({"probe/inputs_clipped": 0.4},), ({"probe/inputs_clipped": 0.05},)),
+    "collapsed_features": (({"probe/critic_rank": 1.0}, {}, FLAT), ({"probe/critic_rank": 4.0}, {}, FLAT)),
+    "falling_loss": (
+        ({"probe/td_error": FALLING, "probe/q_spread": 0.001}, {}, FLAT),
+        ({"probe/td_error": FALLING, "probe/q_spread": 0.001},),  # the same curve at high success is convergence
+    ),
+    "not_finite": (({}, {}, None, BROKEN), ({},)),
+    "starved_hindsight": (
+        ({"rollout/moved_rate": 0.0, "probe/success_gained": 0.0, "probe/goal_moved": 0.0}, {}, FLAT),
+        ({"rollout/moved_rate": 0.1, "probe/success_gained": 0.004}, {}, FLAT),
+    ),
+    "evaluation_gap": (({"rollout/success_rate": 0.9}, {}, FLAT), ({"rollout/success_rate": 0.3}, {}, FLAT)),
+    "forgetting": (({}, {}, DROPPED), ({}, {}, [1, 5, 20, 25, 25, 24, 25, 3, 25])),
+}
+
+
+def many_updates(found: Evidence) -> Evidence:
+    """The same run with ten times the updates: some rules wait for them."""
+    return replace(found, rows=[replace(row, updates=10 * row.updates) for row in found.rows])
+
+
+def named(*changes) -> list[str]:
+    return [finding.rule for finding in diagnose(many_updates(evidence(*changes))).findings]
+
+
+@pytest.mark.parametrize("rule", CASES)
+def test_a_rule_fires_on_its_fault_first(rule):
+    assert named(*CASES[rule][0])[:1] == [rule]
+
+
+@pytest.mark.parametrize("rule", CASES)
+def test_a_rule_is_silent_on_what_only_looks_like_its_fault(rule):
+    assert rule not in named(*CASES[rule][1])
+
+
+def test_every_rule_is_tried():
+    assert len(CASES) == len(RULES)
+
+
+def test_a_sound_run_has_no_finding():
+    assert named() == []
+    assert named({}, {}, FLAT) == [], "a run that has not taken off yet is no fault"
+
+
+@pytest.mark.parametrize("rule", CASES)
+def test_what_was_not_logged_proves_nothing(rule):
+    """Settings alone, without a row that shows their effect, are no evidence either."""
+    blank = replace(evidence(*CASES[rule][0]), rows=[])
+    assert rule in ("forgetting", "not_finite") or named_in(blank) == []
+
+
+def named_in(found: Evidence) -> list[str]:
+    return [finding.rule for finding in diagnose(found).findings]
+
+
+@pytest.mark.parametrize("rule", CASES)
+def test_a_finding_is_whole_and_never_says_to_stop(rule):
+    found = next(f for f in diagnose(many_updates(evidence(*CASES[rule][0]))).findings if f.rule == rule)
+    assert 0.5 <= found.sure <= 1
+    for sentence in (found.evidence, found.lesson, found.change):
+        assert sentence.endswith("."), sentence
+    assert "step" in found.evidence
+    assert any(digit in found.evidence for digit in "0123456789")
+    text = f"{found.evidence} {found.change}".lower()
+    assert not any(word in text for word in ("stop", "abort", "give up", "cancel", "kill", "abandon")), text
+    assert found.how_sure in tell(found)
+
+
+def test_causes_are_told_before_what_they_lead_to():
+    rows = {"probe/target_at_bound": 1.0, "probe/goals_foreign": 0.8, "probe/greedy_saturation": 1.0}
+    found = diagnose(many_updates(evidence(rows, {"agent.gamma": 0.999}, FLAT))).findings
+    assert [finding.kind for finding in found] == ["mechanism", "setting", "symptom", "symptom"]
+    assert found[0].rule == "foreign_goals"
+
+
+def test_what_an_untrained_network_shows_is_no_evidence():
+    fresh = evidence({"probe/target_lag": 0.0, "probe/actor_travel": 0.0, "probe/critic_travel": 0.0})
+    assert named_in(replace(fresh, rows=[replace(row, updates=0) for row in fresh.rows])) == []
+
+
+def test_a_run_that_learns_in_spite_of_a_fault_is_told_so():
+    wrong = {"probe/reward_wrong": 0.3}
+    assert lines(diagnose(evidence(wrong)))[1] == "It learns in spite of what follows."
+    assert lines(diagnose(evidence(wrong, {}, FLAT)))[1].startswith("wrong rewards (mechanism")
+    assert lines(diagnose(evidence()))[1:] == ["No rule finds anything wrong with it."]
+
+
+def test_the_page_names_every_rule():
+    page = (Path(__file__).parents[2] / "docs" / "diagnose.md").read_text()
+    assert [rule for rule in CASES if f"`{rule}`" not in page] == []

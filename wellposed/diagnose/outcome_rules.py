@@ -1,0 +1,75 @@
+"""Rules on what came of it: success against training's own, against its best, and what hindsight has to feed on."""
+
+from wellposed.diagnose.evidence import Evidence
+from wellposed.diagnose.finding import Finding, percent
+from wellposed.stats import describe_rate
+
+
+def not_finite(e: Evidence) -> Finding | None:
+    """A run that ended at a number that is none."""
+    if e.failure is None:
+        return None
+    rates = e.config.agent.learning_rate
+    return Finding(
+        "not_finite", "symptom", 0.95, e.failure.step,
+        f"Training ended at step {e.failure.step:,}, update {e.failure.updates:,}: {e.failure.detail}",
+        "Values or weights that grow without bound end as infinities; every number after that inherits them.",
+        f"Lower --agent.learning-rate (it is {rates:g}); where the reward is -1/0 keep --agent.bound-targets on.",
+    )  # fmt: skip
+
+
+def starved_hindsight(e: Evidence) -> Finding | None:
+    """Nothing moves, so every goal in hindsight is one that was reached before."""
+    moved, gained = e.recent("rollout/moved_rate"), e.recent("probe/success_gained")
+    before, motion = e.recent("probe/success_before"), e.recent("probe/goal_moved")
+    if moved is None or gained is None or before is None or motion is None or e.updates < 5000:
+        return None
+    if moved.value > 0.05 or gained.value > 0.002:
+        return None
+    return Finding(
+        "starved_hindsight", "symptom", 0.7, gained.step,
+        f"The achieved goal moved in {percent(moved.value)} of the training episodes and {percent(motion.value, 1)} "
+        f"of the sampled transitions; {percent(before.value)} of these had reached their goal before the action, "
+        f"{percent(gained.value, 2)} by it (step {gained.step:,}).",
+        "Hindsight teaches from what moves. Where the object lies still every new goal is true already.",
+        "Bring about contact: raise --random-share, or begin some episodes with the hand at the object.",
+    )  # fmt: skip
+
+
+def evaluation_gap(e: Evidence) -> Finding | None:
+    """The noisy policy succeeds where the greedy one is said to fail."""
+    rollout = e.recent("rollout/success_rate", learning=True)
+    if rollout is None or len(e.evaluations) < 3:
+        return None
+    last = e.evaluations[-3:]
+    best = max(row.success_ci95[1] for row in last)
+    if rollout.value < best + 0.3:
+        return None
+    return Finding(
+        "evaluation_gap", "mechanism", 0.8, last[-1].step,
+        f"Training episodes end in success at {percent(rollout.value)}, with exploration noise; the greedy policy at "
+        f"most at {percent(best)} in the last three evaluations (step {last[-1].step:,}).",
+        "Noise costs success. Where the noisy policy is far ahead, another policy is evaluated, or another problem.",
+        "Compare what evaluation and training hand to the policy: weights, input statistics, goals.",
+    )  # fmt: skip
+
+
+def forgetting(e: Evidence) -> Finding | None:
+    """Success that was there for two evaluations and is gone for two."""
+    if len(e.evaluations) < 5:
+        return None
+    pairs = [min(a.success_rate, b.success_rate) for a, b in zip(e.evaluations, e.evaluations[1:], strict=False)]
+    best, (one, two) = max(pairs[:-1]), e.evaluations[-2:]
+    if best < 0.5 or max(one.success_ci95[1], two.success_ci95[1]) > best - 0.1:
+        return None
+    at = e.evaluations[pairs.index(best)].step
+    return Finding(
+        "forgetting", "symptom", 0.75, two.step,
+        f"Success was at {percent(best)} or above at step {at:,} and the evaluation after it, and is "
+        f"{describe_rate(two.success_rate, two.success_ci95)} at step {two.step:,}.",
+        "What is no longer sampled is forgotten, and steps that helped early on tear down what stands later.",
+        "Let the step size fall once learning has taken off: --agent.anneal BEGIN END, in updates.",
+    )  # fmt: skip
+
+
+OUTCOME_RULES = (not_finite, starved_hindsight, evaluation_gap, forgetting)

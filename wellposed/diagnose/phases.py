@@ -1,0 +1,43 @@
+"""Where a run stands: failure, take-off or convergence, read off the success curve against the already-solved floor."""
+
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Literal
+
+from wellposed.runs.record import EvaluationRow
+from wellposed.stats import describe_rate
+
+Name = Literal["unknown", "failure", "take-off", "convergence"]
+CONVERGED = 0.9  # success from which a run counts as converged, two evaluations in a row
+
+
+@dataclass(frozen=True)
+class Phase:
+    """The phase a run is in, with the steps at which phases began; None for one that has not."""
+
+    name: Name
+    take_off: int | None
+    convergence: int | None
+    sentence: str
+
+
+def above_floor(row: EvaluationRow) -> bool:
+    """Whether success lies above the goals that were solved at reset, interval against interval."""
+    return row.success_ci95[0] > row.already_solved_ci95[1]
+
+
+def find_phase(evaluations: list[EvaluationRow]) -> Phase:
+    """The phase, from evaluations in order. A phase begins at the first of two in a row that show it."""
+    learnt = [row for row in evaluations if row.step > 0]
+    if not learnt:
+        return Phase("unknown", None, None, "Nothing has been evaluated since training began.")
+    last = learnt[-1]
+    now = f"success {describe_rate(last.success_rate, last.success_ci95)} at step {last.step:,}"
+    floor = f"already solved at reset {describe_rate(last.already_solved_rate, last.already_solved_ci95)}"
+    rose = next((a.step for a, b in pairwise(learnt) if above_floor(a) and above_floor(b)), None)
+    full = next((a.step for a, b in pairwise(learnt) if min(a.success_rate, b.success_rate) >= CONVERGED), None)
+    if rose is None:
+        return Phase("failure", None, None, f"Failure phase so far: {now}, {floor}.")
+    if full is None:
+        return Phase("take-off", rose, None, f"Take-off since step {rose:,}: {now}, {floor}.")
+    return Phase("convergence", rose, full, f"Take-off at step {rose:,}, convergence since step {full:,}: {now}.")

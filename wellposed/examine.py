@@ -1,0 +1,49 @@
+"""A recorded run, diagnosed: its rows, and a probe of its newest checkpoint where the rows have none of that moment."""
+
+from dataclasses import replace
+from pathlib import Path
+
+from wellposed import envs
+from wellposed.arrays import part_of
+from wellposed.diagnose import Diagnosis, Evidence, diagnose, read_evidence
+from wellposed.probe import take_probe
+from wellposed.replay import ReplayBuffer
+from wellposed.runs import checkpoint
+from wellposed.runs.record import MetricsRow
+from wellposed.runs.store import RunReader
+from wellposed.verdict import load_run
+
+
+def examine(path: str | Path) -> Diagnosis:
+    """Diagnose a run, be it finished, under way or cut short.
+
+    Raises:
+        UserError: if it is no run, or its record is damaged.
+    """
+    path = Path(path)
+    evidence = read_evidence(path)
+    probed, _ = evidence.series("probe/q_mean")
+    found = checkpoint.manifests(path)
+    if found and (not len(probed) or checkpoint.read_manifest(found[0]).step > probed[-1]):
+        evidence = with_checkpoint(path, evidence)
+    return diagnose(evidence)
+
+
+def with_checkpoint(path: Path, evidence: Evidence) -> Evidence:
+    """The evidence with a row that is probed from the newest checkpoint, by the environment as it is registered here.
+
+    Raises:
+        UserError: if the checkpoint is damaged.
+    """
+    config, agent, manifest = load_run(path)
+    _, state = RunReader(path).load_state(checkpoint.manifests(path)[0])
+    env = envs.make_vec(config.env)
+    dims = envs.dims(env)
+    replay = ReplayBuffer(config.replay, dims, config.num_envs, env.compute_reward, env.compute_terminated)
+    parts = [(part.first, checkpoint.load(path, part.stored)) for part in manifest.replay]
+    replay.load_state(part_of(part_of(state, "loop"), "replay"), parts)
+    metrics = take_probe(config, dims, agent, replay, env, manifest.step)
+    env.close()
+    row = MetricsRow(manifest.step, manifest.updates, manifest.seconds, metrics)
+    rows = sorted([*evidence.rows, row], key=lambda row: row.step)
+    return replace(evidence, rows=rows)

@@ -1,0 +1,86 @@
+"""Evidence that a diagnosis needs and training does not: what the learner is handed, and what it has become.
+
+Taken at each evaluation, off the training clock, from transitions drawn by a generator that only the run's seed and the
+step decide. No stream of the run is touched, so its weights are bit for bit those of a run that was never probed.
+"""
+
+import numpy as np
+
+from wellposed import seeding
+from wellposed.agents.probe import probe as probe_agent
+from wellposed.recipe import RunConfig
+from wellposed.replay import ReplayBuffer
+from wellposed.replay.audit import audit
+from wellposed.types import Agent, Batch, Dims, GoalVecEnv, Metrics
+
+ROWS = 2048  # transitions that are held against the environment at most
+STILL = 1e-3  # goal units below which an achieved goal stood still in one step
+
+
+def take_probe(
+    config: RunConfig, dims: Dims, agent: Agent, replay: ReplayBuffer, env: GoalVecEnv, step: int
+) -> Metrics:
+    """All `probe/` metrics of this moment; none before an episode has ended.
+
+    Only finite numbers are kept: a weight that is not finite ends the run, with its name, when it is about to be saved.
+    """
+    if not replay.transitions:
+        return {}
+    seed = seeding.seed_sequence(config.seed, f"probe {step}")
+    batches, found = audit(replay, config.updates_per_call, config.agent.batch_size, seed)
+    rows = Batch(*(np.reshape(field, (-1, *np.shape(field)[2:]))[:ROWS] for field in batches))
+    found |= probe_rewards(rows, env) | probe_motion(rows, dims)
+    with np.errstate(all="ignore"):
+        found |= probe_agent(agent, batches)
+    return {name: value for name, value in found.items() if np.isfinite(value)}
+
+
+def probe_rewards(rows: Batch, env: GoalVecEnv) -> Metrics:
+    """Rewards, terminations and successes of transitions [n], held against what the environment says of their goals."""
+    reached = np.asarray(env.compute_reward(rows.next_achieved_goal, rows.desired_goal))
+    ends = np.asarray(env.compute_terminated(rows.next_achieved_goal, rows.desired_goal))
+    before = np.asarray(env.is_success(rows.achieved_goal, rows.desired_goal))
+    after = np.asarray(env.is_success(rows.next_achieved_goal, rows.desired_goal))
+    moved = np.linalg.norm(rows.next_achieved_goal - rows.achieved_goal, axis=1) > STILL
+    return {
+        "probe/reward_min": float(rows.reward.min()),
+        "probe/reward_mean": float(rows.reward.mean()),
+        "probe/reward_max": float(rows.reward.max()),
+        "probe/reward_wrong": float(np.mean(~np.isclose(rows.reward, reached, rtol=1e-3, atol=1e-5))),
+        "probe/terminated_wrong": float(np.mean((rows.terminated > 0) != (ends > 0))),
+        "probe/success_before": float(np.mean(before)),
+        "probe/success_gained": float(np.mean(after & ~before)),
+        "probe/goal_moved": float(np.mean(moved)),
+    }
+
+
+def probe_motion(rows: Batch, dims: Dims) -> Metrics:
+    """What actions do, and what the observation knows of motion.
+
+    Both are asked of the end effector where a geometry names it. Else any number of the observation may answer to the
+    actions, and whether it knows of motion is not asked: which of its numbers are places, nobody has said.
+    """
+    here, there = (np.asarray(obs, np.float64) for obs in (rows.observation, rows.next_observation))
+    watched = list(dims.geometry.effector) if dims.geometry else list(range(dims.observation))
+    motion = (there - here)[:, watched]
+    motion = motion[:, motion.std(axis=0) > 0]
+    without, given = unexplained(motion, here), unexplained(motion, np.hstack([here, rows.action]))
+    share = lambda left, of: 1 - left / np.maximum(of, 1e-30)  # noqa: E731
+    found = {
+        "probe/action_max": float(np.abs(rows.action).max()),
+        "probe/action_answered": float(np.max(share(given, without), initial=0.0)),
+        "probe/observation_constant": float(np.sum(here.std(axis=0) < 1e-9)),
+    }
+    if dims.geometry is None:
+        return found
+    known = share(unexplained(motion, there), motion.var(axis=0))
+    return found | {"probe/motion_observed": float(np.mean(known)) if motion.size else 0.0}
+
+
+def unexplained(targets: np.ndarray, inputs: np.ndarray) -> np.ndarray:
+    """Mean square [d] of what a linear function of inputs [n, f] leaves of targets [n, d]."""
+    varies = inputs[:, inputs.std(axis=0) > 1e-9]
+    scaled = (varies - varies.mean(axis=0)) / varies.std(axis=0)
+    design = np.hstack([scaled, np.ones((len(inputs), 1))])
+    weights = np.linalg.lstsq(design, targets, rcond=1e-8)[0]
+    return np.mean((targets - design @ weights) ** 2, axis=0)
