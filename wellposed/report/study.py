@@ -21,7 +21,7 @@ def write_page(study: Study, target: Path) -> None:
     """Write the page of a study into an existing folder; raises UserError if the disk refuses."""
     sections = []
     if study.existence is not None:
-        sections.append(_existence(study.existence, study.bar))
+        sections.append(_existence(study.existence, study))
     if study.learnability is not None:
         sections.append(_learnability(study.learnability, study))
     if study.stability is not None:
@@ -73,8 +73,9 @@ def _rate(row: EvaluationRow) -> str:
     return describe_rate(row.success_rate, row.success_ci95)
 
 
-def _existence(found: Existence, bar: float) -> Section:
+def _existence(found: Existence, study: Study) -> Section:
     """What plays, and whether a network can be taught it."""
+    bar = study.bar
     rows = [("controller", found.expert), ("random actions", found.random)]
     rates = [("controller", found.expert.success_rate, found.expert.success_ci95)]
     notes = [
@@ -94,6 +95,8 @@ def _existence(found: Existence, bar: float) -> Section:
             f"{found.clone.step:,} environment steps, {found.clone.updates:,} updates, {found.clone.seconds:.0f} s. "
             "Where imitation falls short another network of this width may still do better."
         )
+    if study.learnability is not None:
+        notes.append(_trained(study.learnability.trials, bar))
     rates.append(("random actions", found.random.success_rate, found.random.success_ci95))
     rates.append(("solved at reset", found.expert.already_solved_rate, found.expert.already_solved_ci95))
     table = [(name, _rate(row), f"{row.means['final_distance'].value:.3f}") for name, row in rows]
@@ -108,6 +111,14 @@ def _existence(found: Existence, bar: float) -> Section:
         "tables": [{"head": ["policy", "success", "distance to the goal at the end"], "rows": table}],
         "notes": notes,
     }
+
+
+def _trained(trials: list[Trial], bar: float) -> str:
+    """What training says about existence: a policy that was found is there."""
+    able = sum(trial.success.value >= bar for trial in trials)
+    return f"{able} of {len(trials)} trained policies (below) succeed in {bar:.0%} of these episodes or more" + (
+        ": each is a solution, and one that the policy can express." if able else "."
+    )
 
 
 def _can(row: EvaluationRow, bar: float) -> str:

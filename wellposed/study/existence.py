@@ -52,7 +52,8 @@ def controller(env_id: str) -> tuple[str, Policy]:
     if oracle is not None:
         return f"{oracle.__name__}, written by hand", oracle()
     copy = OneCopy(env_id)
-    space, rng = copy.action_space, seeding.generator(SEED, "linear controller")
+    space: Any = copy.action_space
+    rng = seeding.generator(SEED, "linear controller")
     start = seeding.training_env_seed(SEED)
     seen = play(copy, held(space, rng), range(start, start + FIT_EPISODES))
     return "a linear controller, fitted to random actions", RowByRow(directed(space, seen, rng))
