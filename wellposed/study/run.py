@@ -50,6 +50,11 @@ class Question:
 
     def __post_init__(self) -> None:
         require(0 < self.bar <= 1, "bar", "is a share above 0 and at most 1", self.bar)
+        if ":" in self.recipe.env and self.base:
+            raise UserError(
+                f"{self.recipe.env} names a module, which a record of runs must not. Ask for --only existence, or give "
+                "the environment an id that Gymnasium knows without it."
+            )
 
     def of_seeds(self, seeds: list[int]) -> list[RunConfig]:
         """The recipe, one run for each seed."""
