@@ -178,9 +178,15 @@ def _numbers(verdict: Verdict) -> dict[str, Any]:
 def _origin(readers: list[RunReader]) -> dict[str, Any]:
     """Configuration and provenance as rows of words."""
     config = readers[0].config | {"seed": ", ".join(str(reader.config["seed"]) for reader in readers)}
+    return {"configuration": flat_settings(config), "provenance": provenance_rows(readers[0].provenance)}
+
+
+def flat_settings(config: dict[str, Any]) -> list[tuple[str, Any]]:
+    """A configuration as rows of name and value; settings of settings get dotted names and come last."""
     flat = [(k, v) for k, v in config.items() if not isinstance(v, dict)]
-    flat += [(f"{k}.{name}", value) for k, v in config.items() if isinstance(v, dict) for name, value in v.items()]
-    return {"configuration": flat, "provenance": provenance_rows(readers[0].provenance)}
+    return flat + [
+        (f"{k}.{name}", value) for k, v in config.items() if isinstance(v, dict) for name, value in v.items()
+    ]
 
 
 def provenance_rows(p: Provenance) -> list[tuple[str, str]]:

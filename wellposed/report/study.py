@@ -9,7 +9,7 @@ from markupsafe import Markup
 from wellposed.analysis import study as numbers
 from wellposed.analysis.study import Edge, Existence, Learnability, Median, Move, Stability, Study, Trial
 from wellposed.report import figures
-from wellposed.report.page import provenance_rows, template
+from wellposed.report.page import flat_settings, provenance_rows, template
 from wellposed.runs.files import write_whole
 from wellposed.runs.record import EvaluationRow
 from wellposed.stats import describe_rate
@@ -26,20 +26,18 @@ def write_page(study: Study, target: Path) -> None:
         sections.append(_learnability(study.learnability, study))
     if study.stability is not None:
         sections.append(_stability(study.stability, study))
-    flat = [(k, v) for k, v in study.config.items() if not isinstance(v, dict)]
-    flat += [(f"{k}.{name}", v) for k, of_one in study.config.items() if isinstance(of_one, dict)
-             for name, v in of_one.items()]  # fmt: skip
-    runs = len(_trials(study))
+    sources = ["episodes of existence"] if study.existence else []
+    sources += [f"{len(runs)} run record{'s' if len(runs) > 1 else ''}"] if (runs := _trials(study)) else []
     page = template("study.html.j2").render(
         title=f"{study.env}: three questions",
         abstract="Is there a solution? Is it found, by how many seeds and at what cost? How far can settings be moved "
         "before it is not? Success means: at the last step of the episode, at the goal. A seed has reached the bar "
         f"when two evaluations in a row are at {study.bar:.0%} or above; its run then stops.",
         sections=sections,
-        configuration=flat,
+        configuration=flat_settings(study.config),
         provenance=[*provenance_rows(study.provenance), *_cost(study)],
         version=version("wellposed"),
-        run_count="one run record" if runs == 1 else f"{runs} run records and the episodes of existence",
+        run_count=" and ".join(sources),
     )
     write_whole(target, page.encode())
 
@@ -172,7 +170,8 @@ def _learnability(found: Learnability, study: Study) -> Section:
             }
         ],
         "notes": [
-            "The median is the least amount within which half of the seeds had reached the bar; more than what is "
+            f"It is evaluated every {study.config['eval_every']:,} steps, and the bar is reached at the second of two in "
+            "a row. The median is the least amount within which half of the seeds had reached the bar; more than what is "
             "named (>) where fewer did. Seconds are of training, with evaluation left out, beside the other runs of "
             "the study. Success is measured where a run ended, on episodes that did not decide when."
         ],
