@@ -171,9 +171,9 @@ def _learnability(found: Learnability, study: Study) -> Section:
         ],
         "notes": [
             f"It is evaluated every {study.config['eval_every']:,} steps, and the bar is reached at the second "
-            "of two in a row. The median is the least amount within which half of the seeds had reached it; more than is "
-            "named (>) where fewer did. Seconds are of training, with evaluation left out, beside the other runs of "
-            "the study. Success is measured where a run ended, on episodes that did not decide when."
+            "of two in a row. The median is the least amount within which half of the seeds had reached it; more "
+            "than is named (>) where fewer did. Seconds are of training, with evaluation left out, beside the other "
+            "runs of the study. Success is measured where a run ended, on episodes that did not decide when."
         ],
     }
 
