@@ -43,6 +43,7 @@ LAYERS = {
     "wellposed.reproduce": 11,
     "wellposed.report": 11,
     "wellposed.experiments": 11,
+    "wellposed.study": 12,
     "wellposed.doctor": 12,
     "wellposed.demo": 13,
     "wellposed.cli": 14,

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import msgspec
 import tyro
 
+from wellposed.analysis.study import PARTS, Part
 from wellposed.errors import UserError
 from wellposed.seeding import parse_seeds
 
@@ -342,15 +343,45 @@ def experiment(
     quiet: Annotated[bool, tyro.conf.arg(help="no progress bars and no line per evaluation")] = False,
 ) -> int:
     """Train the variants and seeds of an experiment, skipping finished runs; stores the answers beside the question."""
-    from wellposed.experiments import run_experiment
+    from wellposed.experiments import describe, run_experiment
 
     for answer in run_experiment(question, runs_dir, threads, quiet):
-        at = "not solved" if answer.solved is None else f"solved in {answer.solved.seconds:.0f} s"
-        print(
-            f"{answer.variant}, seed {answer.seed}: {at}, {answer.step:,} steps, success {answer.success:.0%}",
-            flush=True,
-        )
+        print(describe(answer), flush=True)
     print(question.with_suffix(".json"))
+    return 0
+
+
+def study(
+    env: Annotated[Positional[str], tyro.conf.arg(metavar="ENV", help="environment id; `wellposed envs` lists them")],
+    algo: Annotated[str, tyro.conf.arg(help="algorithm whose default recipe is studied, sac or td3")] = "sac",
+    seeds: Annotated[str, tyro.conf.arg(help="seeds of learnability, as 0-4 or 0,2,5")] = "0-4",
+    stability_seeds: Annotated[str, tyro.conf.arg(help="seeds of each move of a setting")] = "0-2",
+    bar: Annotated[float, tyro.conf.arg(help="success rate that two evaluations in a row have to reach")] = 0.95,
+    budget: Annotated[int | None, tyro.conf.arg(help="environment steps of a run; none: the recipe's")] = None,
+    only: Annotated[
+        tuple[Part, ...], tyro.conf.arg(help="which of the questions to ask; others stay as they are")
+    ] = PARTS,
+    out: Annotated[Path, tyro.conf.arg(metavar="DIR", help="folder of study.html and study.json")] = Path("study"),
+    runs_dir: RunsDir = RUNS,
+    threads: Annotated[int, tyro.conf.arg(help="runs side by side")] = CORES,
+    quiet: Annotated[bool, tyro.conf.arg(help="no progress bars and no line per evaluation")] = False,
+) -> int:
+    """Existence, learnability, stability of an environment and its recipe; the last line printed is the page's path.
+
+    Finished runs are skipped, those cut short go on. Exit code 130 if it was interrupted: the same command goes on.
+    """
+    from wellposed.recipe import default_config
+    from wellposed.study.run import Question, run_study
+
+    recipe = default_config(env, algo)
+    recipe = recipe if budget is None else replace(recipe, total_steps=budget)
+    question = Question(recipe, parse_seeds(seeds), parse_seeds(stability_seeds), bar, only)
+    try:
+        for line in run_study(question, out, runs_dir, threads, quiet):
+            print(line, flush=True)
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt("All runs are saved; the same command goes on from there.") from None
+    print(out / "study.html")
     return 0
 
 
@@ -365,6 +396,7 @@ COMMANDS: dict[str, Any] = {
     "runs": list_runs,
     "report": report,
     "experiment": experiment,
+    "study": study,
     "demo": demo,
 }
 
@@ -383,8 +415,9 @@ def main(argv: list[str] | None = None) -> int:
     except (UserError, FloatingPointError) as error:
         print(f"wellposed: {error}", file=sys.stderr)
         return 1
-    except KeyboardInterrupt:
-        print("wellposed: stopped. `wellposed resume RUN` goes on with a training run.", file=sys.stderr, flush=True)
+    except KeyboardInterrupt as stop:
+        how = str(stop) or "`wellposed resume RUN` goes on with a training run."
+        print(f"wellposed: stopped. {how}", file=sys.stderr, flush=True)
         if threading.active_count() > 1:  # one that is in the middle of an update or an evaluation would be waited for
             sys.stdout.flush()
             os._exit(130)

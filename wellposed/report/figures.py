@@ -13,6 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, MaxNLocator, PercentFormatter
 
 from wellposed.analysis.answers import Need
+from wellposed.analysis.study import Sensitivity, ShareCurve
 from wellposed.analysis.tables import Curve
 
 INK, FAINT, ACCENT, WARN = "#1d2733", "#8a97a6", "#1667a8", "#c8553d"
@@ -88,6 +89,73 @@ def needs_figure(needs: list[Need], bar: str) -> str:
             ax.set_xlabel(f"{'environment steps' if quantity == 'steps' else 'seconds of training'} to {bar}")
         axes[0].set_yticks(range(len(needs)), [need.variant for need in needs])
         axes[0].invert_yaxis()
+        fig.tight_layout()
+        return _as_svg(fig)
+
+
+def share_figure(curve: ShareCurve, budget: int, seeds: int) -> str:
+    """The share of seeds that have reached the bar against environment steps, with its interval."""
+    with plt.rc_context(_STYLE):
+        fig, ax = plt.subplots(figsize=(8.6, 3.6))
+        ax.fill_between(curve.step, curve.low, curve.high, step="post", color=ACCENT, alpha=0.16, linewidth=0)
+        ax.step(curve.step, curve.share, where="post", color=ACCENT, linewidth=2.2, label=f"of {seeds} seeds")
+        ax.axvline(budget, color=FAINT, linewidth=1.2, linestyle=":", label="budget")
+        ax.set_ylim(-0.03, 1.03)
+        ax.set_xlim(0, 1.02 * float(curve.step[-1]))
+        ax.yaxis.set_major_formatter(PercentFormatter(1.0))
+        ax.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:,.0f}"))
+        ax.set_ylabel("share that reached the bar")
+        ax.set_xlabel("environment steps, all copies together")
+        ax.grid(axis="y", color=FAINT, alpha=0.25, linewidth=0.7)
+        ax.legend(frameon=False, loc="lower left", bbox_to_anchor=(-0.01, 1.0), ncol=2)
+        return _as_svg(fig)
+
+
+def rates_figure(rates: list[tuple[str, float, tuple[float, float]]]) -> str:
+    """Rates with their intervals, one below the other: name, rate, interval."""
+    with plt.rc_context(_STYLE):
+        fig, ax = plt.subplots(figsize=(8.6, 0.42 * len(rates) + 0.8))
+        for y, (_, rate, (low, high)) in enumerate(rates):
+            ax.plot([low, high], [y, y], color=ACCENT, linewidth=6, alpha=0.25, solid_capstyle="butt")
+            ax.plot(rate, y, "o", color=ACCENT, markersize=7)
+        ax.set_yticks(range(len(rates)), [name for name, _, _ in rates])
+        ax.set_ylim(len(rates) - 0.5, -0.5)
+        ax.set_xlim(-0.02, 1.02)
+        ax.xaxis.set_major_formatter(PercentFormatter(1.0))
+        ax.set_xlabel("success at the last step")
+        ax.grid(axis="x", color=FAINT, alpha=0.25, linewidth=0.7)
+        return _as_svg(fig)
+
+
+def sensitivity_figure(settings: list[Sensitivity], bar: float) -> str:
+    """Success, and steps to the bar relative to the recipe's, against the factor each setting was moved by.
+
+    A dot is a seed. Where fewer than half of the seeds got there the steps are more than could be seen: an open
+    triangle.
+    """
+    with plt.rc_context(_STYLE):
+        shape = {"figsize": (1.0 + 1.9 * len(settings), 4.4), "sharex": True, "sharey": "row", "squeeze": False}
+        fig, axes = plt.subplots(2, len(settings), **shape)
+        for (top, bottom), one in zip(axes.T, settings, strict=True):
+            for factor, seeds in zip(one.factor, one.per_seed, strict=True):
+                top.plot(np.full(len(seeds), factor), seeds, "o", color=INK, markersize=3, alpha=0.5)
+            top.fill_between(one.factor, one.low, one.high, color=ACCENT, alpha=0.16, linewidth=0)
+            top.plot(one.factor, one.success, color=ACCENT, linewidth=2, marker="o", markersize=4)
+            top.axhline(bar, color=FAINT, linewidth=1.2, linestyle=":")
+            top.set_ylim(-0.03, 1.03)
+            top.yaxis.set_major_formatter(PercentFormatter(1.0))
+            top.set_title(one.setting, fontsize=9, color=INK)
+            bottom.plot(one.factor, np.where(one.censored, np.nan, one.need), color=ACCENT, linewidth=2, marker="o")
+            bottom.plot(one.factor[one.censored], one.need[one.censored], "^", color=WARN, fillstyle="none")
+            bottom.axhline(1.0, color=FAINT, linewidth=1.2, linestyle=":")
+            bottom.set_xscale("log", base=2)
+            bottom.set_xlim(2**-3.4, 2**3.4)
+            bottom.set_xticks([1 / 8, 1 / 2, 2, 8], ["1/8", "1/2", "2", "8"])
+            for ax in (top, bottom):
+                ax.grid(color=FAINT, alpha=0.25, linewidth=0.7)
+        axes[0, 0].set_ylabel("success, held out")
+        axes[1, 0].set_ylabel("steps to the bar\nover the recipe's")
+        fig.supxlabel("factor by which the setting was moved", fontsize=10, color=INK)
         fig.tight_layout()
         return _as_svg(fig)
 

@@ -55,7 +55,7 @@ def write_report(paths: Sequence[str | Path], target: str | Path, *, video: bool
         raise UserError("These runs differ in more than their seed; write one report for each configuration.")
     found = [verdicts.stored_verdict(path, threads) for path in paths]
     clip, why_not = _video(paths[0], threads) if video else (None, "it was not asked for (--no-video).")
-    page = _template().render(
+    page = template("page.html.j2").render(
         **_head(readers, summaries, found),
         **_figure(readers, found),
         diagnoses=[_diagnosis(path, reader.config["seed"]) for path, reader in zip(paths, readers, strict=True)],
@@ -74,11 +74,11 @@ def write_report(paths: Sequence[str | Path], target: str | Path, *, video: bool
     return target
 
 
-def _template() -> jinja2.Template:
-    """The page's template; everything put into it is escaped unless it is our own SVG."""
+def template(name: str) -> jinja2.Template:
+    """A page's template; everything put into it is escaped unless it is our own SVG."""
     loader = jinja2.PackageLoader("wellposed", "report")
     env = jinja2.Environment(loader=loader, autoescape=True, undefined=jinja2.StrictUndefined)
-    return env.get_template("page.html.j2")
+    return env.get_template(name)
 
 
 def _finished(reader: RunReader) -> Summary:
@@ -186,12 +186,19 @@ def _numbers(verdict: Verdict) -> dict[str, Any]:
 def _origin(readers: list[RunReader]) -> dict[str, Any]:
     """Configuration and provenance as rows of words."""
     config = readers[0].config | {"seed": ", ".join(str(reader.config["seed"]) for reader in readers)}
+    return {"configuration": flat_settings(config), "provenance": provenance_rows(readers[0].provenance)}
+
+
+def flat_settings(config: dict[str, Any]) -> list[tuple[str, Any]]:
+    """A configuration as rows of name and value; settings of settings get dotted names and come last."""
     flat = [(k, v) for k, v in config.items() if not isinstance(v, dict)]
-    flat += [(f"{k}.{name}", value) for k, v in config.items() if isinstance(v, dict) for name, value in v.items()]
-    return {"configuration": flat, "provenance": _provenance_rows(readers[0].provenance)}
+    return flat + [
+        (f"{k}.{name}", value) for k, v in config.items() if isinstance(v, dict) for name, value in v.items()
+    ]
 
 
-def _provenance_rows(p: Provenance) -> list[tuple[str, str]]:
+def provenance_rows(p: Provenance) -> list[tuple[str, str]]:
+    """Where something comes from, as rows of words."""
     dirty = " with uncommitted changes" if p.dirty else ""
     rows = [
         ("command", " ".join(p.command)),

@@ -1,0 +1,74 @@
+"""Imitation: it fits what it is shown, changes nothing but the actor, and cannot fit what is not there."""
+
+import jax
+import numpy as np
+import pytest
+
+from tests.agents.data import DIMS
+from wellposed.agents import ALGORITHMS
+from wellposed.agents.imitation import imitate
+from wellposed.agents.off_policy import OffPolicyAgent
+
+every_algorithm = pytest.mark.parametrize("algo", ALGORITHMS)
+
+
+def fresh(algo: str) -> OffPolicyAgent:
+    kind, make = ALGORITHMS[algo]
+    agent = make(kind(hidden=(32, 32), batch_size=64), DIMS, 0)
+    assert isinstance(agent, OffPolicyAgent)
+    return agent
+
+
+def moments(n: int = 512) -> tuple[dict[str, np.ndarray], np.ndarray]:
+    """Observations, and a known function of them: tanh of the way to the goal."""
+    rng = np.random.default_rng(0)
+    obs = {
+        "observation": rng.standard_normal((n, DIMS.observation)),
+        "achieved_goal": rng.standard_normal((n, DIMS.goal)),
+        "desired_goal": rng.standard_normal((n, DIMS.goal)),
+    }
+    return obs, np.tanh(obs["desired_goal"] - obs["achieved_goal"])
+
+
+def error(agent: OffPolicyAgent, obs: dict[str, np.ndarray], labels: np.ndarray) -> float:
+    return float(np.mean(np.sum((agent.act(obs) - labels) ** 2, axis=1)))
+
+
+@every_algorithm
+def test_it_fits_a_known_function_and_not_the_wrong_labels(algo):
+    obs, labels = moments()
+    shuffled = np.random.default_rng(1).permutation(labels)
+    found = {}
+    for name, shown in (("right", labels), ("wrong", shuffled)):
+        agent = fresh(algo)
+        agent.observe(obs)
+        imitate(agent, obs, shown, 400, np.random.default_rng(2))
+        found[name] = error(agent, obs, labels)
+    spread = float(np.sum(labels.var(axis=0)))
+    assert found["right"] < 0.02 * spread
+    assert found["wrong"] > 0.5 * spread
+
+
+@every_algorithm
+def test_the_first_loss_is_the_squared_error_of_the_greedy_actions(algo):
+    obs, labels = moments(8)
+    agent = fresh(algo)
+    rows = np.random.default_rng(3).integers(8, size=(1, 64))[0]
+    expected = np.mean(np.sum((agent.act(obs)[rows] - labels[rows]) ** 2, axis=1))
+    losses = imitate(agent, obs, labels, 1, np.random.default_rng(3))
+    assert losses.shape == (1,)
+    assert float(losses[0]) == pytest.approx(expected, rel=1e-4)
+
+
+@every_algorithm
+def test_no_updates_change_nothing_and_updates_change_the_actor_alone(algo):
+    obs, labels = moments(8)
+    agent = fresh(algo)
+    before = agent.learner
+    assert imitate(agent, obs, labels, 0, np.random.default_rng(0)).shape == (0,)
+    assert jax.tree.all(jax.tree.map(lambda a, b: bool((a == b).all()), before.nets, agent.learner.nets))
+    imitate(agent, obs, labels, 1, np.random.default_rng(0))
+    assert not bool((agent.learner.nets.actor.weights[0] == before.nets.actor.weights[0]).all())
+    rest = lambda learner: learner.nets._replace(actor=None)  # noqa: E731
+    same = jax.tree.map(lambda a, b: bool((a == b).all()), rest(before), rest(agent.learner))
+    assert jax.tree.all(same)

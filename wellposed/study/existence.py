@@ -1,0 +1,109 @@
+"""Existence: a controller that solves the task, and a network of the recipe's width that imitates it.
+
+The controller is the one written by hand for the task, else a linear map from actions to the motion of the achieved
+goal, fitted to random actions. The network is taught by DAgger: it acts, the controller says what it would have done,
+and all that was said so far is fitted. That shows what the class of policies can express. A network that fails to
+imitate shows less: another one of the class might.
+
+Source: Ross, Gordon & Bagnell (2011), arXiv 1011.0686, algorithm 3.1 with beta_1 = 1 and 0 afterwards.
+"""
+
+import time
+from contextlib import closing
+from typing import Any
+
+import numpy as np
+
+from wellposed import envs, seeding
+from wellposed.agents import make_agent
+from wellposed.agents.imitation import imitate
+from wellposed.agents.off_policy import OffPolicyAgent
+from wellposed.analysis.study import Existence
+from wellposed.check.explore import directed, held, play
+from wellposed.check.subject import OneCopy
+from wellposed.envs.scripted import RandomPolicy
+from wellposed.evaluate import EVALUATION_COPIES, play_episodes, summarise
+from wellposed.recipe import RunConfig
+from wellposed.runs.record import EvaluationRow
+from wellposed.types import GOAL_KEYS, GoalObs, Policy
+
+EPISODES = 100  # held out, for each policy
+ROUNDS = 12  # of DAgger, of EVALUATION_COPIES episodes each
+UPDATES = 500  # after each round
+FIT_EPISODES = 20  # that the linear controller is fitted to
+SEED = 0
+
+
+class RowByRow:
+    """A controller of single goal observations as a policy of many."""
+
+    def __init__(self, act: Any):
+        self._act = act
+
+    def act(self, obs: GoalObs, deterministic: bool = True) -> np.ndarray:
+        """Actions [n, action_dim]."""
+        rows = [{key: value[i] for key, value in obs.items()} for i in range(len(obs["observation"]))]
+        return np.stack([self._act(row, 0) for row in rows]).astype(np.float32)
+
+
+def controller(env_id: str) -> tuple[str, Policy]:
+    """The controller that is known for an environment, in words and as a policy."""
+    oracle = envs.find(env_id).oracle
+    if oracle is not None:
+        return f"{oracle.__name__}, written by hand", oracle()
+    copy = OneCopy(env_id)
+    space: Any = copy.action_space
+    rng = seeding.generator(SEED, "linear controller")
+    start = seeding.training_env_seed(SEED)
+    seen = play(copy, held(space, rng), range(start, start + FIT_EPISODES))
+    return "a linear controller, fitted to random actions", RowByRow(directed(space, seen, rng))
+
+
+def examine(config: RunConfig, threads: int) -> Existence:
+    """Play held-out episodes with the controller, with random actions, and with a network that imitates it."""
+    words, expert = controller(config.env)
+    with closing(envs.make_vec(config.env, EVALUATION_COPIES, threads=threads)) as env:
+        noise = RandomPolicy(envs.dims(env).action, seeding.generator(SEED, "random baseline"))
+        found, random = _judge(expert, env), _judge(noise, env)
+        known = found.success_ci95[0] > random.success_ci95[1]
+        clone = _clone(config, expert, env) if known else None
+    return Existence(words, known, found, random, clone, ROUNDS, list(config.agent.hidden))
+
+
+def _judge(policy: Policy, env: Any, step: int = 0, updates: int = 0, seconds: float = 0.0) -> EvaluationRow:
+    """A policy on the held-out episodes."""
+    seeds = seeding.evaluation_env_seeds(SEED, EPISODES, "held-out")
+    return summarise(play_episodes(policy, env, seeds), step=step, updates=updates, seconds=seconds)
+
+
+def _clone(config: RunConfig, expert: Policy, env: Any) -> EvaluationRow:
+    """A fresh network of the recipe after DAgger, on the held-out episodes."""
+    began = time.perf_counter()
+    agent = make_agent(config.algo, config.agent, envs.dims(env), config.seed)
+    assert isinstance(agent, OffPolicyAgent)  # all there are
+    rng = seeding.generator(config.seed, "imitation")
+    start = seeding.training_env_seed(config.seed)
+    parts: list[tuple[GoalObs, np.ndarray]] = []
+    for number in range(ROUNDS):
+        seeds = [start + number * env.num_envs + i for i in range(env.num_envs)]
+        parts.append(labelled(env, expert if number == 0 else agent, expert, seeds))
+        agent.observe(parts[-1][0])
+        obs = {key: np.concatenate([part[key] for part, _ in parts]) for key in GOAL_KEYS}
+        imitate(agent, obs, np.concatenate([labels for _, labels in parts]), UPDATES, rng)
+    steps = sum(len(labels) for _, labels in parts)
+    return _judge(agent, env, steps, ROUNDS * UPDATES, time.perf_counter() - began)
+
+
+def labelled(env: Any, driver: Policy, expert: Policy, seeds: list[int]) -> tuple[GoalObs, np.ndarray]:
+    """What a driver meets in an episode of every copy, and what the expert would have done there.
+
+    Returns:
+        Goal observations [steps * copies, ...] and actions [steps * copies, action_dim].
+    """
+    obs, _ = env.reset(seed=seeds)
+    met: list[GoalObs] = []
+    for _ in range(env.max_episode_steps):
+        met.append(obs)
+        obs, *_ = env.step(driver.act(obs))
+    together = {key: np.concatenate([one[key] for one in met]) for key in GOAL_KEYS}
+    return together, expert.act(together)

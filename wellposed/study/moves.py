@@ -1,0 +1,119 @@
+"""Small moves of a recipe: one setting at a time, by factors of two, as far as the recipe still works."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from math import inf
+from typing import Any
+
+from wellposed.errors import UserError
+from wellposed.recipe import RunConfig, override
+
+DOUBLINGS = 3
+Ladders = dict[tuple[str, bool], list[float]]  # (setting, whether up) -> factors that can be tried, nearest first
+
+
+@dataclass(frozen=True)
+class Rows:
+    """What bounds a move of the replay's size."""
+
+    filled: int  # rows that a run of the recipe writes until it reaches the bar
+    episode: int  # rows of one episode: no replay can be smaller
+
+
+def rows_of(steps: float, max_episode_steps: int) -> Rows:
+    """The rows of a replay after so many environment steps in episodes of full length."""
+    episode = max_episode_steps + 1
+    return Rows(max(episode, round(steps * episode / max_episode_steps)), episode)
+
+
+def _learning_rate(config: RunConfig, factor: float, _rows: Rows) -> dict[str, Any]:
+    return {"agent.learning_rate": config.agent.learning_rate * factor}
+
+
+def _horizon(config: RunConfig, factor: float, _rows: Rows) -> dict[str, Any]:
+    return {"agent.gamma": 1 - (1 - config.agent.gamma) / factor}
+
+
+def _temperature(config: RunConfig, factor: float, _rows: Rows) -> dict[str, Any] | None:
+    return {"agent.temperature": config.agent.temperature * factor} if hasattr(config.agent, "temperature") else None
+
+
+def _width(config: RunConfig, factor: float, _rows: Rows) -> dict[str, Any]:
+    return {"agent.hidden": [max(1, round(width * factor)) for width in config.agent.hidden]}
+
+
+def _replay(config: RunConfig, factor: float, rows: Rows) -> dict[str, Any] | None:
+    """Of the rows that are written, for a capacity that is never reached is no setting."""
+    kept = min(config.replay.capacity, rows.filled)
+    moved = round(kept * factor)
+    felt = factor < 1 or kept * factor / 2 < rows.filled
+    return {"replay.capacity": moved} if felt and moved >= rows.episode else None
+
+
+SETTINGS: dict[str, Callable[[RunConfig, float, Rows], dict[str, Any] | None]] = {
+    "learning rate": _learning_rate,
+    "horizon, 1/(1 - discount)": _horizon,
+    "temperature": _temperature,
+    "width": _width,
+    "replay size": _replay,
+}
+
+
+def changes(config: RunConfig, setting: str, factor: float, rows: Rows) -> dict[str, Any] | None:
+    """What a move changes of a recipe, by dotted name; None where there is no such move."""
+    moved = SETTINGS[setting](config, factor, rows)
+    if moved is None:
+        return None
+    try:
+        return moved if override(config, moved) != config else None
+    except UserError:  # out of the setting's range
+        return None
+
+
+def ladders(config: RunConfig, rows: Rows) -> Ladders:
+    """The factors that each setting can be moved by, each way, up to the first that is impossible."""
+    found: Ladders = {}
+    for setting in SETTINGS:
+        for up in (False, True):
+            factors = [2.0 ** (n if up else -n) for n in range(1, DOUBLINGS + 1)]
+            possible = [changes(config, setting, factor, rows) is not None for factor in factors]
+            end = possible.index(False) if False in possible else len(factors)
+            if end:
+                found[setting, up] = factors[:end]
+    return found
+
+
+def left_out(config: RunConfig, rows: Rows) -> list[str]:
+    """A sentence for each setting, or way of moving it, that this recipe does not have."""
+    there, sentences = ladders(config, rows), []
+    for setting in SETTINGS:
+        ways = [up for up in (False, True) if (setting, up) not in there]
+        if len(ways) == 2:
+            sentences.append(f"{config.algo.upper()} has no {setting} that could be moved here.")
+        elif setting == "replay size" and ways == [True]:
+            sentences.append(f"A larger replay changes nothing: all {rows.filled:,} rows that are written fit already.")
+        elif ways:
+            sentences.append(f"The {setting} cannot be moved {'up' if ways[0] else 'down'} by a factor of two.")
+    return sentences
+
+
+def next_moves(
+    ladders: Ladders, held: dict[tuple[str, float], bool], doublings: float = inf
+) -> list[tuple[str, float]]:
+    """The moves to try next: on each ladder the nearest factor that is untried, unless a nearer one broke.
+
+    Args:
+        ladders: what can be tried.
+        held: for each move that was tried whether at least half of the seeds reached the bar.
+        doublings: how far to go at most.
+    """
+    found = []
+    for (setting, _), factors in ladders.items():
+        for number, factor in enumerate(factors):
+            if (setting, factor) not in held:
+                if number < doublings:
+                    found.append((setting, factor))
+                break
+            if not held[setting, factor]:
+                break
+    return found

@@ -1,0 +1,197 @@
+"""A study under way: what is asked, what it will take, and the parts one after another."""
+
+import time
+from collections.abc import Generator, Iterator
+from dataclasses import dataclass, replace
+from math import ceil
+from pathlib import Path
+
+import jax
+from gymnasium.vector import AutoresetMode
+
+from wellposed import config as configs
+from wellposed import envs
+from wellposed.analysis.study import (
+    PARTS,
+    Existence,
+    Learnability,
+    Part,
+    Study,
+    Trial,
+    median_need,
+    reached,
+    reached_rate,
+)
+from wellposed.errors import UserError, require
+from wellposed.experiments import describe
+from wellposed.recipe import RunConfig
+from wellposed.report.study import write_page
+from wellposed.runs import provenance
+from wellposed.runs.files import explained, read_json, write_json
+from wellposed.runs.record import decode, encode
+from wellposed.runs.store import RunReader
+from wellposed.stats import describe_rate
+from wellposed.study import existence, stability
+from wellposed.study.moves import ladders, rows_of
+from wellposed.study.trials import Named, folder_of, is_finished, train_all, trial_of
+
+STEPS_PER_SECOND = 1_000  # about what the default recipe does on two cores (docs/fast.md); until a run has been timed
+
+
+@dataclass(frozen=True)
+class Question:
+    """What a study asks."""
+
+    recipe: RunConfig  # its seed and its `until_success` are the study's
+    seeds: list[int]  # of learnability
+    stability_seeds: list[int]  # of each move
+    bar: float  # two evaluations in a row at or above it, and a run stops
+    parts: tuple[Part, ...] = PARTS
+
+    def __post_init__(self) -> None:
+        require(0 < self.bar <= 1, "bar", "is a share above 0 and at most 1", self.bar)
+        if ":" in self.recipe.env and self.base:
+            raise UserError(
+                f"{self.recipe.env} names a module, which a record of runs must not. Ask for --only existence, or give "
+                "the environment an id that Gymnasium knows without it."
+            )
+
+    def of_seeds(self, seeds: list[int]) -> list[RunConfig]:
+        """The recipe, one run for each seed."""
+        return [replace(self.recipe, seed=seed, until_success=self.bar) for seed in seeds]
+
+    @property
+    def base(self) -> list[RunConfig]:
+        """The runs of the recipe itself that the parts rest on."""
+        seeds = self.seeds if "learnability" in self.parts else []
+        return self.of_seeds(sorted({*seeds, *(self.stability_seeds if "stability" in self.parts else [])}))
+
+    @property
+    def record(self) -> dict:
+        """What makes two studies the same one: the recipe, without a seed."""
+        data = configs.to_dict(replace(self.recipe, until_success=self.bar))
+        return {name: value for name, value in data.items() if name != "seed"}
+
+
+def run_study(question: Question, out: Path, runs_dir: Path, threads: int, quiet: bool) -> Iterator[str]:
+    """Answer the questions, train what is missing, and write `study.html` and `study.json` into the folder `out`.
+
+    A part that was not asked for stays as it stands there. Finished runs are not trained again, those that were cut
+    short go on.
+
+    Yields:
+        A line for each thing that was done.
+
+    Raises:
+        UserError: if `out` holds another study, or a run fails (one that diverges is an outcome).
+        KeyboardInterrupt: after Ctrl-C; the same call goes on from there.
+    """
+    began, known = time.perf_counter(), _stored(question, out)
+    found, learnt, stable = (known.existence, known.learnability, known.stability) if known else (None, None, None)
+    if "existence" in question.parts:
+        found = existence.examine(question.recipe, threads)
+        yield _existence_line(found)
+    trials: dict[int, Trial] = {}
+    if question.base:
+        trials = yield from _base_trials(question, runs_dir, threads, quiet)
+    if "learnability" in question.parts:
+        learnt = learnability([trials[seed] for seed in question.seeds])
+        yield f"{reached(learnt.trials)} of {len(learnt.trials)} seeds reached {question.bar:.0%}."
+    if "stability" in question.parts:
+        base = question.of_seeds(question.stability_seeds)
+        of_base = [trials[seed] for seed in question.stability_seeds]
+        stable = yield from stability.examine(base, of_base, runs_dir, threads, quiet)
+    devices = [f"{device} ({device.device_kind})" for device in jax.devices()]
+    origin = provenance.collect(threads=threads, autoreset_mode=AutoresetMode.SAME_STEP.value, devices=devices)
+    seconds = time.perf_counter() - began
+    study = Study(question.recipe.env, question.bar, question.record, seconds, origin, found, learnt, stable)
+    with explained(out, "make"):
+        out.mkdir(parents=True, exist_ok=True)
+    write_json(out / "study.json", encode(study))
+    write_page(study, out / "study.html")
+
+
+def _base_trials(
+    question: Question, runs_dir: Path, threads: int, quiet: bool
+) -> Generator[str, None, dict[int, Trial]]:
+    """Train the recipe itself, saying before what all of it takes, and again when the first run has been timed."""
+    yield forecast(question, runs_dir, threads)
+    told = _timed(question.base, runs_dir) is not None
+    runs: list[Named] = [("the recipe", config) for config in question.base]
+    for answer in train_all(runs, runs_dir, threads, quiet):
+        yield describe(answer)
+        if not told:
+            told = True
+            yield forecast(question, runs_dir, threads)
+    return {config.seed: trial_of(config, runs_dir, threads) for config in question.base}
+
+
+def learnability(trials: list[Trial]) -> Learnability:
+    """How many seeds reached the bar, and the medians of what they needed."""
+    steps, updates, seconds = (median_need(trials, quantity) for quantity in ("step", "updates", "seconds"))
+    return Learnability(trials, reached_rate(trials), steps, updates, seconds)
+
+
+def forecast(question: Question, runs_dir: Path, threads: int) -> str:
+    """How many runs are to be made and how long that takes: by a finished run of the recipe, else by the budget."""
+    base, seeds = question.base, question.stability_seeds
+    near: list[RunConfig] = []
+    far: list[RunConfig] = []
+    if "stability" in question.parts:
+        env = envs.make_vec(question.recipe.env)
+        env.close()
+        rows = rows_of(question.recipe.total_steps, env.max_episode_steps)
+        for (setting, _), factors in ladders(question.recipe, rows).items():
+            for factor in factors:
+                runs = [config for _, config in stability.moved(question.of_seeds(seeds), setting, factor, rows)]
+                near, far = (near + runs, far) if factor in (0.5, 2.0) else (near, far + runs)
+    least, more = (sum(not is_finished(config, runs_dir) for config in configs_) for configs_ in (base + near, far))
+    timed = _timed(base, runs_dir)
+    each = timed if timed is not None else question.recipe.total_steps / STEPS_PER_SECOND
+    at_once = max(1, min(threads, least))
+    how = "as the first one took" if timed is not None else f"the whole budget at {STEPS_PER_SECOND:,} steps a second"
+    times = [_duration(ceil(n / at_once) * each) for n in (least, least + more)]
+    wide = "; wider networks take longer" if near else ""
+    count, time_ = (f"{least} to {least + more}", " to ".join(times)) if more else (str(least), times[0])
+    return f"{count} runs to make, {at_once} side by side, {each:.0f} s each ({how}): about {time_}{wide}."
+
+
+def _duration(seconds: float) -> str:
+    """`40 s`, `12 min`, `3.5 h`."""
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
+
+
+def _timed(base: list[RunConfig], runs_dir: Path) -> float | None:
+    """Wall seconds of the first finished run of the recipe, evaluation included."""
+    for folder in (folder_of(config, runs_dir) for config in base):
+        if (folder / "summary.json").exists() and (summary := RunReader(folder).summary) is not None:
+            return summary.seconds + summary.evaluation_seconds
+    return None
+
+
+def _stored(question: Question, out: Path) -> Study | None:
+    """The study that stands in the folder already.
+
+    Raises:
+        UserError: if it is another one.
+    """
+    file = out / "study.json"
+    if not file.exists():
+        return None
+    study = decode(Study, read_json(file), str(file))
+    if (study.bar, study.config) != (question.bar, question.record):
+        raise UserError(
+            f"{out} holds a study of {study.env} with another recipe, budget or bar. Name another folder with --out."
+        )
+    return study
+
+
+def _existence_line(found: Existence) -> str:
+    """What was found out about existence, in a line."""
+    expert = f"{found.controller}: {describe_rate(found.expert.success_rate, found.expert.success_ci95)}"
+    if found.clone is None:
+        return f"{expert}, no better than random actions; no controller is known that solves it."
+    clone = describe_rate(found.clone.success_rate, found.clone.success_ci95)
+    return f"{expert}; a network {found.hidden} that imitates it: {clone}."

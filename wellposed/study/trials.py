@@ -1,0 +1,80 @@
+"""The runs of a study: ordinary run directories, trained where they are missing, counted where they diverged."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from wellposed import config as configs
+from wellposed import verdict
+from wellposed.analysis.study import Trial
+from wellposed.errors import UserError
+from wellposed.experiments import Answer, answer_all
+from wellposed.recipe import RunConfig
+from wellposed.runs.record import Estimate
+from wellposed.runs.store import RunReader, run_name
+
+Named = tuple[str, RunConfig]  # what the run is called in a line of progress, and the run
+
+
+def folder_of(config: RunConfig, runs_dir: Path) -> Path:
+    """The directory of a run."""
+    return runs_dir / run_name(configs.to_dict(config))
+
+
+def is_finished(config: RunConfig, runs_dir: Path) -> bool:
+    """Whether a run needs no more training: it has ended, or diverged."""
+    return _status(folder_of(config, runs_dir)) in ("finished", "diverged")
+
+
+def train_all(runs: list[Named], runs_dir: Path, threads: int, quiet: bool) -> Iterator[Answer]:
+    """Train what is missing. A run that diverges is an outcome here and stops nothing.
+
+    Yields:
+        The answer of each run that ended, once.
+
+    Raises:
+        UserError: if one fails otherwise.
+        KeyboardInterrupt: after Ctrl-C; the same call goes on from there.
+    """
+    told: set[str] = set()
+    while True:
+        left = [(name, config) for name, config in runs if _status(folder_of(config, runs_dir)) != "diverged"]
+        try:
+            for answer in answer_all(left, runs_dir, threads, quiet):
+                if answer.run not in told:
+                    told.add(answer.run)
+                    yield answer
+            return
+        except UserError:
+            if not any(_status(folder_of(config, runs_dir)) == "diverged" for _, config in left):
+                raise
+
+
+def trial_of(config: RunConfig, runs_dir: Path, threads: int) -> Trial:
+    """A run that ended, as a study counts it: judged on held-out episodes, once."""
+    reader = RunReader(folder_of(config, runs_dir))
+    summary, failure, origin = reader.summary, reader.failure, reader.provenance
+    last = summary or failure
+    assert last is not None
+    if summary is None:  # what it had learnt before is not what training led to
+        success, seconds = Estimate(0.0, (0.0, 0.0)), reader.evaluations[-1].seconds
+    else:
+        row = verdict.stored_verdict(reader.path, threads).trained
+        success, seconds = Estimate(row.success_rate, row.success_ci95), summary.seconds
+    return Trial(
+        seed=config.seed,
+        run=reader.path.name,
+        solved=None if summary is None else summary.solved,
+        diverged=summary is None,
+        step=last.step,
+        updates=last.updates,
+        seconds=seconds,
+        success=success,
+        commit=origin.commit,
+        dirty=origin.dirty,
+        cpu=origin.cpu,
+    )
+
+
+def _status(folder: Path) -> str | None:
+    """The status of a run; None if it has not begun."""
+    return RunReader(folder).status if (folder / "config.json").exists() else None
