@@ -1,0 +1,67 @@
+"""What the commands share: kinds of arguments, JSON output, and the default configuration that a line names."""
+
+import os
+import re
+from itertools import pairwise
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import tyro
+
+from wellposed.errors import UserError
+
+if TYPE_CHECKING:
+    from wellposed.recipe import RunConfig
+
+RUNS = Path("runs")
+CORES = len(os.sched_getaffinity(0))
+Positional = tyro.conf.Positional
+JSON_HELP = "write the output as JSON to this file; - for standard output, which it then has to itself"
+JsonFile = Annotated[Path | None, tyro.conf.arg(name="json", metavar="FILE", help=JSON_HELP)]
+THREADS_HELP = "native threads for physics; results do not depend on it"
+Threads = Annotated[int, tyro.conf.arg(help=THREADS_HELP)]
+RunsDir = Annotated[Path, tyro.conf.arg(metavar="DIR", help="directory that holds run directories")]
+
+
+def emit(data: Any, target: Path | None) -> bool:
+    """Write JSON where it was asked for; True if standard output is taken by it."""
+    if target is None:
+        return False
+    from wellposed.runs.files import format_json, write_json
+
+    if str(target) == "-":
+        print(format_json(data))
+        return True
+    write_json(target, data)
+    return False
+
+
+def default_config_of(argv: list[str]) -> "RunConfig":
+    """The default configuration of the environment and the algorithm that a `train` or `plan` command line names.
+
+    It is needed before the line is parsed, because the settings and their defaults depend on it.
+
+    Raises:
+        UserError: if the line names no environment, or what it names is unknown.
+    """
+    from wellposed.recipe import ALGO, default_config
+
+    algo = [ALGO, *re.findall(r"(?<!\S)--algo[ =](\w\S*)", " ".join(argv))][-1]
+    free = [word for before, word in pairwise(argv) if not before.startswith("--") or before.endswith("quiet")]
+    words = [word for word in [*free, *argv[1:]] if re.search(r"-v\d+$", word)] + [w for w in argv[1:2] if w[:1] != "-"]
+    if words:
+        return default_config(words[0], algo)
+    if {"-h", "--help"} & set(argv):
+        return default_config("FetchReach-v4", algo)
+    raise UserError(f"Name the environment to {argv[0]} for, as in `wellposed {argv[0]} FetchReach-v4`.")
+
+
+def json_to_stdout(argv: list[str]) -> list[str]:
+    """`--json` without a file means standard output."""
+    result = []
+    for i, word in enumerate(argv):
+        result.append(word)
+        following = argv[i + 1 : i + 2]
+        if word == "--json" and (not following or (following[0].startswith("-") and following[0] != "-")):
+            result.append("-")
+    return result

@@ -1,0 +1,73 @@
+"""Commands about environments and this machine."""
+
+import sys
+import time
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from wellposed.commands.arguments import JsonFile, Positional, emit
+from wellposed.errors import UserError
+
+
+def check(
+    env: Annotated[Positional[str], tyro.conf.arg(metavar="ENV", help="Gymnasium id, module:Id-v0 or module:factory")],
+    seed: Annotated[int, tyro.conf.arg(help="seed of the exploration")] = 0,
+    gamma: Annotated[float | None, tyro.conf.arg(help="discount that training would use; none: the recipe's")] = None,
+    json_file: JsonFile = None,
+) -> int:
+    """Certify that hindsight can learn an environment: every condition measured. Exit code 1 if it is not posed."""
+    from wellposed.agents import SACConfig
+    from wellposed.check import certificate
+
+    gamma = SACConfig().gamma if gamma is None else gamma
+    began, findings, silent = time.perf_counter(), [], str(json_file) == "-"
+    sys.path.insert(0, "")  # a module:factory stands in the directory that the command is called from
+    for finding in certificate.examine(env, seed=seed, gamma=gamma):
+        findings.append(finding)
+        if not silent and not finding.because:
+            print(certificate.describe(finding), flush=True)
+    found = certificate.Certificate(env, certificate.verdict(findings), findings, time.perf_counter() - began)
+    if not emit(asdict(found), json_file):
+        print(*certificate.unexamined_together(findings), "", sep="\n")
+        print(f"{certificate.summary(env, findings)}, {found.seconds:.0f} s.")
+    return 0 if found.posed else 1
+
+
+def doctor(
+    frame: Annotated[Path | None, tyro.conf.arg(metavar="FILE", help="save the rendered frame here, as PNG")] = None,
+    json_file: JsonFile = None,
+) -> int:
+    """Examine this machine: versions, devices, OpenGL, a frame, determinism, a tiny training. Exit code 1 if unfit."""
+    from wellposed.doctor import examine
+
+    findings, silent = [], str(json_file) == "-"
+    for finding in examine(frame):
+        findings.append(finding)
+        if not silent:
+            mark = "ok  " if finding.ok else ("FAIL" if finding.required else "no  ")
+            print(f"{mark} {finding.name:<24} {finding.detail} ({finding.seconds:.1f} s)", flush=True)
+    fit = all(finding.ok for finding in findings if finding.required)
+    if not emit({"fit": fit, "findings": [asdict(finding) for finding in findings]}, json_file):
+        print("This machine is fit for the laboratory." if fit else "This machine is not fit; see FAIL above.")
+    return 0 if fit else 1
+
+
+def list_envs(
+    tag: Annotated[str | None, tyro.conf.arg(help="only environments with this tag")] = None,
+    json_file: JsonFile = None,
+) -> int:
+    """List the registered environments; any other Gymnasium goal environment works by its id."""
+    from wellposed import envs
+
+    entries = [entry for entry in envs.registered() if tag is None or tag in entry.tags]
+    if not entries:
+        known = sorted(set().union(*(entry.tags for entry in envs.registered())))
+        raise UserError(f"No environment has the tag {tag!r}; there are {', '.join(known)}.")
+    data = [{"id": e.id, "tags": sorted(e.tags), "summary": e.summary, "budget": e.budget} for e in entries]
+    if not emit(data, json_file):
+        for row in data:
+            print(f"{row['id']:<28} {', '.join(row['tags']):<24} {row['summary']}")
+    return 0

@@ -1,0 +1,99 @@
+"""Commands that read what was recorded."""
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any
+
+import msgspec
+import tyro
+
+from wellposed.commands.arguments import CORES, RUNS, JsonFile, Positional, RunsDir, Threads, emit
+from wellposed.errors import UserError
+
+
+def reproduce_run(
+    run: Annotated[Positional[Path], tyro.conf.arg(metavar="RUN", help="a finished run's directory; it is only read")],
+    threads: Threads = CORES,
+    quiet: Annotated[bool, tyro.conf.arg(help="no progress bar and no line per evaluation")] = False,
+    json_file: JsonFile = None,
+) -> int:
+    """Train a recorded run again and hold it against its record. Exit code 1 if the record does not stand."""
+    from wellposed.reproduce import reproduce
+
+    found = reproduce(run, threads=threads, quiet=quiet)
+    if not emit(asdict(found), json_file):
+        print(found.sentence)
+    return 0 if found.holds else 1
+
+
+def evaluate(
+    run: Annotated[Positional[Path], tyro.conf.arg(metavar="RUN", help="a run's directory")],
+    episodes: Annotated[int, tyro.conf.arg(help="held-out episodes to play")] = 100,
+    seed: Annotated[int, tyro.conf.arg(help="which held-out episodes; never ones of training")] = 0,
+    threads: Threads = CORES,
+    json_file: JsonFile = None,
+) -> int:
+    """Play held-out episodes with a run's newest checkpoint, greedily, beside random actions."""
+    from wellposed import verdict
+
+    found = verdict.assess(run, episodes, seed, threads)
+    trained = asdict(found.trained)
+    data = {"env": found.env, "run": str(run), "seed": seed, **trained}
+    data |= {"random": asdict(found.random), "per_episode": [asdict(row) for row in found.per_episode]}
+    if not emit(data, json_file):
+        print(verdict.sentence(found))
+        print(verdict.baselines(found))
+    return 0
+
+
+def diagnose(
+    run: Annotated[Positional[Path], tyro.conf.arg(metavar="RUN", help="a run's directory; it may be under way")],
+    json_file: JsonFile = None,
+) -> int:
+    """Why is it not learning: what a run's record shows to be wrong, and what to change. Exit code 1 if anything is."""
+    from wellposed.diagnose import lines
+    from wellposed.examine import examine
+
+    found = examine(run)
+    if not emit({"run": str(run), "healthy": found.healthy, **asdict(found)}, json_file):
+        print("\n".join(lines(found)))
+    return 0 if found.healthy else 1
+
+
+def list_runs(runs_dir: RunsDir = RUNS, json_file: JsonFile = None) -> int:
+    """List the runs below a directory, with status and last evaluation; damaged ones are named, not hidden."""
+    from wellposed.runs import store
+    from wellposed.stats import describe_rate
+
+    rows = []
+    for reader in store.list_runs(runs_dir):
+        row: dict[str, Any] = {"run": str(reader.path), "status": "damaged", "last": None, "problem": None}
+        try:
+            row |= {"config_seed": reader.config["seed"], "status": reader.status}
+            row["last"] = msgspec.to_builtins(reader.last_evaluation)
+        except UserError as error:
+            row["problem"] = str(error)
+        rows.append(row)
+    if not emit(rows, json_file):
+        for row in rows:
+            last = row["last"]
+            result = describe_rate(last["success_rate"], last["success_ci95"]) if last else row["problem"] or "-"
+            print(f"{row['status']:<12} {row['run']}  {result}")
+        if not rows:
+            print(f"No runs below {runs_dir}.")
+    return 0
+
+
+def report(
+    runs: Annotated[Positional[list[Path]], tyro.conf.arg(metavar="RUN...", help="runs that differ in seed only")],
+    out: Annotated[Path, tyro.conf.arg(metavar="FILE", help="the HTML file to write")] = Path("report.html"),
+    video: Annotated[bool, tyro.conf.arg(help="draw the video of the trained policy; takes seconds")] = True,
+    threads: Threads = CORES,
+) -> int:
+    """Write a self-contained HTML report of finished runs; the last line printed is its path."""
+    from wellposed.report.page import write_report
+
+    if not runs:
+        raise UserError("Name at least one run directory; `wellposed runs` lists them.")
+    print(write_report(runs, out, video=video, threads=threads))
+    return 0

@@ -1,0 +1,175 @@
+"""Commands that train, or say what training would take."""
+
+import sys
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import tyro
+
+from wellposed.analysis.study import PARTS, Part
+from wellposed.commands.arguments import CORES, RUNS, THREADS_HELP, JsonFile, Positional, RunsDir, Threads, emit
+from wellposed.errors import UserError
+from wellposed.seeding import parse_seeds
+
+if TYPE_CHECKING:
+    from wellposed.recipe import RunConfig
+    from wellposed.training import Results
+
+
+def train_command(default: "RunConfig") -> Any:
+    """The train command, its defaults those of the environment and the algorithm that were named."""
+    from wellposed.recipe import RunConfig, config_type
+
+    def train(
+        config: Annotated[RunConfig, tyro.conf.arg(name="", constructor=config_type(default.algo))] = default,
+        seeds: Annotated[
+            str | None, tyro.conf.arg(help="several seeds, as 0-4 or 0,2,5; one run each, side by side")
+        ] = None,
+        runs_dir: RunsDir = RUNS,
+        threads: Annotated[int, tyro.conf.arg(help=f"runs side by side; with one run, {THREADS_HELP}")] = CORES,
+        quiet: Annotated[bool, tyro.conf.arg(help="no progress bar and no line per evaluation")] = False,
+        json_file: JsonFile = None,
+    ) -> int:
+        """Train an agent and record the run; the last line printed is the run's directory.
+
+        Exit code 130 if it was interrupted: it is saved, and `wellposed resume` goes on with it.
+        """
+        from wellposed.training import train_side_by_side
+
+        return tell(train_side_by_side(_runs(config, seeds), runs_dir, threads=threads, quiet=quiet), json_file)
+
+    return train
+
+
+def plan_command(default: "RunConfig") -> Any:
+    """The plan command; its options are those of the train command, and a few of its own."""
+    from wellposed.recipe import RunConfig, config_type
+
+    def plan(
+        config: Annotated[RunConfig, tyro.conf.arg(name="", constructor=config_type(default.algo))] = default,
+        seeds: Annotated[str | None, tyro.conf.arg(help="several seeds, as 0-4 or 0,2,5, side by side")] = None,
+        runs_dir: RunsDir = RUNS,
+        threads: Annotated[int, tyro.conf.arg(help="runs side by side; with one run, threads for physics")] = CORES,
+        buffer: Annotated[int | None, tyro.conf.arg(metavar="ROWS", help="short for --replay.capacity")] = None,
+        pixels: Annotated[
+            tuple[int, int] | None, tyro.conf.arg(metavar="HEIGHT WIDTH", help="count camera frames of this size too")
+        ] = None,
+        frame_stack: Annotated[int, tyro.conf.arg(help="frames in one observation, with --pixels")] = 3,
+        json_file: JsonFile = None,
+    ) -> int:
+        """What a training would take: bytes of replay, peak memory, updates, time from a 10 s trial, whether it fits.
+
+        Nothing is trained or recorded. Exit code 1 if it does not fit.
+        """
+        from wellposed.planning.plan import lines, make_plan
+        from wellposed.replay.size import Pixels
+
+        if buffer is not None:
+            config = replace(config, replay=replace(config.replay, capacity=buffer))
+        frames = Pixels(*pixels, frame_stack) if pixels else None
+        found = make_plan(_runs(config, seeds), runs_dir, threads=threads, pixels=frames)
+        if not emit(asdict(found), json_file):
+            print("\n".join(lines(found)))
+        return 1 if found.fits is False else 0
+
+    return plan
+
+
+def _runs(config: "RunConfig", seeds: str | None) -> list["RunConfig"]:
+    """One run for each seed that is asked for."""
+    return [replace(config, seed=seed) for seed in (parse_seeds(seeds) if seeds else [config.seed])]
+
+
+def tell(results: "Results", json_file: Path | None) -> int:
+    """Print each run's directory as soon as it ends; 130 if one was interrupted, with how to go on."""
+    ended, stopped = [], []
+    for path, summary in results:
+        if summary is None:
+            stopped.append(str(path))
+            continue
+        ended.append({"run": str(path), "summary": asdict(summary)})
+        if str(json_file) != "-":
+            print(path, flush=True)  # at once: a later one may fail
+    emit(ended, json_file)
+    if stopped:
+        print(f"wellposed: interrupted and saved; go on with: wellposed resume {' '.join(stopped)}", file=sys.stderr)
+    return 130 if stopped or not ended else 0
+
+
+def resume_runs(
+    runs: Annotated[Positional[list[Path]], tyro.conf.arg(metavar="RUN...", help="directories of runs cut short")],
+    threads: Annotated[int, tyro.conf.arg(help=f"runs side by side; with one run, {THREADS_HELP}")] = CORES,
+    quiet: Annotated[bool, tyro.conf.arg(help="no progress bar and no line per evaluation")] = False,
+    json_file: JsonFile = None,
+) -> int:
+    """Go on with runs that were interrupted or killed; each ends bit for bit as if nothing had happened.
+
+    Exit code 130 if one was interrupted again.
+    """
+    from wellposed.training import resume
+
+    if not runs:
+        raise UserError("Name at least one run directory; `wellposed runs` lists them.")
+    return tell(resume(runs, threads=threads, quiet=quiet), json_file)
+
+
+def experiment(
+    question: Annotated[Positional[Path], tyro.conf.arg(metavar="FILE", help="the experiment, as experiments/*.toml")],
+    runs_dir: RunsDir = RUNS,
+    threads: Annotated[int, tyro.conf.arg(help="runs side by side")] = CORES,
+    quiet: Annotated[bool, tyro.conf.arg(help="no progress bars and no line per evaluation")] = False,
+) -> int:
+    """Train the variants and seeds of an experiment, skipping finished runs; stores the answers beside the question."""
+    from wellposed.experiments import describe, run_experiment
+
+    for answer in run_experiment(question, runs_dir, threads, quiet):
+        print(describe(answer), flush=True)
+    print(question.with_suffix(".json"))
+    return 0
+
+
+def study(
+    env: Annotated[Positional[str], tyro.conf.arg(metavar="ENV", help="environment id; `wellposed envs` lists them")],
+    algo: Annotated[str, tyro.conf.arg(help="algorithm whose default recipe is studied, sac or td3")] = "sac",
+    seeds: Annotated[str, tyro.conf.arg(help="seeds of learnability, as 0-4 or 0,2,5")] = "0-4",
+    stability_seeds: Annotated[str, tyro.conf.arg(help="seeds of each move of a setting")] = "0-2",
+    bar: Annotated[float, tyro.conf.arg(help="success rate that two evaluations in a row have to reach")] = 0.95,
+    budget: Annotated[int | None, tyro.conf.arg(help="environment steps of a run; none: the recipe's")] = None,
+    only: Annotated[
+        tuple[Part, ...], tyro.conf.arg(help="which of the questions to ask; others stay as they are")
+    ] = PARTS,
+    out: Annotated[Path, tyro.conf.arg(metavar="DIR", help="folder of study.html and study.json")] = Path("study"),
+    runs_dir: RunsDir = RUNS,
+    threads: Annotated[int, tyro.conf.arg(help="runs side by side")] = CORES,
+    quiet: Annotated[bool, tyro.conf.arg(help="no progress bars and no line per evaluation")] = False,
+) -> int:
+    """Existence, learnability, stability of an environment and its recipe; the last line printed is the page's path.
+
+    Finished runs are skipped, those cut short go on. Exit code 130 if it was interrupted: the same command goes on.
+    """
+    from wellposed.recipe import default_config
+    from wellposed.study.run import Question, run_study
+
+    recipe = default_config(env, algo)
+    recipe = recipe if budget is None else replace(recipe, total_steps=budget)
+    question = Question(recipe, parse_seeds(seeds), parse_seeds(stability_seeds), bar, only)
+    try:
+        for line in run_study(question, out, runs_dir, threads, quiet):
+            print(line, flush=True)
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt("All runs are saved; the same command goes on from there.") from None
+    print(out / "study.html")
+    return 0
+
+
+def demo(
+    seed: Annotated[int, tyro.conf.arg(help="seed of the run")] = 0,
+    seeds: Annotated[str | None, tyro.conf.arg(help="several seeds, as 0-4 or 0,2,5")] = None,
+    runs_dir: RunsDir = RUNS,
+    threads: Threads = CORES,
+) -> int:
+    """Proof of life, training on Fetch Reach from sparse rewards, verdict, report; about half a minute."""
+    from wellposed.demo import run_demo
+
+    return run_demo(parse_seeds(seeds) if seeds else [seed], runs_dir, threads)
