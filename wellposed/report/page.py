@@ -151,8 +151,11 @@ def _figure(readers: list[RunReader], found: list[Verdict]) -> dict[str, Any]:
 
 
 def _diagnosis(path: Path, seed: int) -> dict[str, Any]:
-    """What `wellposed diagnose` says of a run, in the same lines."""
-    found = diagnose(read_evidence(path))
+    """What `wellposed diagnose` says of a run, in the same lines; where a record cannot be diagnosed, why."""
+    try:
+        found = diagnose(read_evidence(path))
+    except UserError as error:
+        return {"seed": seed, "healthy": False, "lines": [str(error)]}
     return {"seed": seed, "healthy": found.healthy, "lines": lines(found)}
 
 
