@@ -8,7 +8,6 @@ from wellposed.check.findings import Condition, Outcome, fails, holds, unseen, w
 from wellposed.check.interface import POSED
 from wellposed.check.reward import CALLABLE, FINITE, SURE
 
-LIMITED = "limited episodes"
 NO_END = "limit is no end"
 FAINT = 0.01  # of a reward: what is left of it, discounted, below which nobody learns from it
 
@@ -92,7 +91,7 @@ def far_sighted(ev: Evidence) -> Outcome:
 
 CONDITIONS = (
     Condition(
-        LIMITED, "Episodes end after a known number of steps.",
+        "limited episodes", "Episodes end after a known number of steps.",
         "An episode enters the replay when it ends; one without an end never does.",
         "Register with max_episode_steps, or wrap in gymnasium.wrappers.TimeLimit.",
         limited, needs=(*POSED, FINITE),

@@ -10,7 +10,6 @@ from wellposed.check.reward import CALLABLE, FINITE, SURE
 from wellposed.check.rules import rewards
 
 STATED = "success stated"
-GEOMETRIC = "success geometric"
 SOME = 0.1  # share of goals above which it is no quirk that they are no success when achieved
 SAME = 1.1  # ratio of two goals' thresholds up to which they are taken for one
 UNKNOWN = unseen("nothing says of any pair of goals whether one is success for the other")
@@ -115,7 +114,7 @@ CONDITIONS = (
         at_goal, needs=(*_ANY, STATED),
     ),
     Condition(
-        GEOMETRIC, "Success ends once along every ray from a goal, everywhere at the same distance.",
+        "success geometric", "Success ends once along every ray from a goal, everywhere at the same distance.",
         "Nearer must not be worse: values could not be continuous in the goal, and hindsight relies on that.",
         "Make success a distance between the goals below a threshold.",
         geometric, needs=(*_ANY, STATED, "success at the goal"),
