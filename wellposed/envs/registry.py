@@ -31,6 +31,7 @@ class EnvEntry:
     settings: dict[str, Any] = field(default_factory=dict)  # what the task needs otherwise than the default recipe
     oracle: Callable[[], Policy] | None = None  # a policy written by hand that makes the achieved goal move
     quantities: Quantities | None = None  # what its numbers are; None where nobody says
+    solved_at_reset: float | None = None  # share of goals that are, by integration; None where that is not known
 
 
 _REGISTRY: dict[str, EnvEntry] = {}
@@ -153,5 +154,6 @@ for _task in fetch.TASKS:
                 settings=_SETTINGS.get(_task.name, {}),
                 oracle=scripted.ORACLES[_task.name],
                 quantities=fetch_quantities(_task.has_object),
+                solved_at_reset=fetch.solved_at_reset(_task),
             )
         )
