@@ -12,7 +12,7 @@ from pathlib import Path
 import jax
 import numpy as np
 
-from wellposed import envs
+from wellposed import arrays, envs
 from wellposed.agents import SACConfig
 from wellposed.envs import fetch, rendering
 from wellposed.errors import UserError
@@ -151,6 +151,6 @@ def _training() -> str:
         episodes = play_episodes(agent, env, evaluation_env_seeds(config.seed, 4, "monitoring"))
         again = summarise(episodes, step=last.step, updates=last.updates, seconds=last.seconds)
         env.close()
-    if again != last or any(not np.array_equal(v, saved[k]) for k, v in agent.state().items()):
+    if again != last or not arrays.same_bits(agent.state(), saved):
         raise UserError("A checkpoint that was saved and loaded does not give the same agent.")
     return f"{summary.updates} updates, checkpoint saved, loaded and bit-equal"
