@@ -124,10 +124,11 @@ def _state() -> str:
     return "80 steps from a restored state bit-equal"
 
 
-def _training() -> str:
-    """A tiny run trains, saves, loads, and the loaded agent acts like the one that was saved."""
-    config = RunConfig(
+def tiny_config(seed: int = 0) -> RunConfig:
+    """A training of a few seconds, in which everything happens that happens in a long one."""
+    return RunConfig(
         env="FetchReach-v4",
+        seed=seed,
         total_steps=400,
         num_envs=4,
         random_steps=200,
@@ -136,6 +137,11 @@ def _training() -> str:
         agent=SACConfig(hidden=(16, 16), batch_size=32),
         replay=ReplayConfig(capacity=1000),
     )
+
+
+def _training() -> str:
+    """A tiny run trains, saves, loads, and the loaded agent acts like the one that was saved."""
+    config = tiny_config()
     with tempfile.TemporaryDirectory() as folder:
         path, summary = train(config, Path(folder), threads=1, quiet=True)
         saved, agent = RunReader(path).load_checkpoint()[1], load_run(path)[1]
