@@ -147,7 +147,7 @@ def disagreement(
     returned = function(*given.values())
     if np.allclose(np.asarray(returned, float), expected, rtol=tolerance, atol=tolerance):
         return None
-    return Counterexample(show_all(given), show(expected), show(returned))
+    return Counterexample(show_all(given), show(np.asarray(expected, float)), show(returned))
 
 
 def show_all(given: dict[str, Any]) -> str:
@@ -165,13 +165,15 @@ def show(value: Any) -> str:
         return "a generator"
     if callable(value):
         return "a function"
-    if isinstance(value, float) or (hasattr(value, "dtype") and hasattr(value, "shape")):
+    if isinstance(value, (float, np.floating)):
+        return f"{value:.6g}"
+    if hasattr(value, "dtype") and hasattr(value, "shape"):
         try:
             text = np.array2string(np.asarray(value), precision=6, threshold=12, edgeitems=3, floatmode="maxprec")
         except TypeError:  # an array that JAX is tracing has no numbers yet
-            text = str(value)
+            return f"an array {list(value.shape)} that is being compiled"
         return " ".join(text.split())
-    return repr(value)
+    return repr(value) if isinstance(value, (str, int, list, set)) else f"a {type(value).__name__}"
 
 
 def wrong_array(result: Any, shape: tuple[int, ...], kinds: str, due: str) -> str | None:
@@ -184,7 +186,7 @@ def wrong_array(result: Any, shape: tuple[int, ...], kinds: str, due: str) -> st
     found, kind = getattr(result, "shape", None), getattr(getattr(result, "dtype", None), "kind", None)
     if found is None or kind is None:
         if shape != () or not isinstance(result, float):
-            return f"returns a {type(result).__name__}, where {due} is due"
+            return f"returns {show(result):.60}, where {due} is due"
         return None
     if tuple(found) != shape:
         return f"returns an array of shape {list(found)}, where {due} is due, here of shape {list(shape)}"
