@@ -156,6 +156,24 @@ def random_between(t, low, high, rng):
     return np.array([rng.integers(a, b) for a, b in zip(low, high, strict=True)])
 
 
+def share(progress, begin, finish):
+    """The share of the way, without anything divided by nothing."""
+    return float(progress >= finish) if finish == begin else min(max((progress - begin) / (finish - begin), 0), 1)
+
+
+def own(scene, rng, air, size=0.15, highest=0.45):
+    """The task's own goal."""
+    goal = scene.initial_grip + rng.uniform(-size, size, 3)
+    goal[2] = scene.object_height + (rng.uniform(0, highest) if rng.random() < air else 0)
+    return goal
+
+
+def flat(reach):
+    """Reach along the table alone; with none of it the goal is where the object is all the same."""
+    return np.array([reach, reach, float(reach > 0)])
+
+
+GLOBAL = np.random.default_rng(3)
 CHAPTER_0 = [
     Wrong("0.1", wald, "the interval holds the observed rate"),
     Wrong("0.1", wald_cut_off, "0 of n, and n of n"),
@@ -272,6 +290,26 @@ CHAPTER_4 = [
         "all else stays",
     ),
 ]
+CHAPTER_5 = [
+    Wrong("5.1", lambda x, s, e, b, f: s + (e - s) * (x - b) / (f - b), "until `begin`"),
+    Wrong("5.1", lambda x, s, e, b, f: s + (e - s) * min(max(x / f, 0), 1), "until `begin`"),
+    Wrong("5.1", lambda x, s, e, b, f: s + (e - s) * min(max((x - b) / (f - b), 0), 1) ** 2, "in between"),
+    Wrong("5.1", lambda x, s, e, b, f: s + (e - s) * max((x - b) / (f - b), 0), "from `finish` on"),
+    Wrong("5.1", lambda x, s, e, b, f: min(max(s + (e - s) * (x - b) / (f - b), s), e), "it goes downwards"),
+    Wrong("5.1", lambda x, s, e, b, f: s if x <= b else e if x >= f else s + (e - s) * (x - b) / (f - b), "where begin"),
+    Wrong("5.1", lambda x, s, e, b, f: s + (e - s) * min(max((x - b) / (f - b), 0), 1), "where begin"),
+    Wrong("5.1", lambda x, s, e, b, f: s + (e - s) * share(x, b, f), "in the end it is exactly"),
+    Wrong("5.2", lambda c, rng, s, d: c.initial_grip + d.reach * (own(c, rng, d.air) - c.initial_grip), "with no reach"),
+    Wrong("5.2", lambda c, rng, s, d: s + d.reach * (own(c, rng, d.air) - c.initial_grip), "with full reach"),
+    Wrong("5.2", lambda c, rng, s, d: s + d.reach * (own(c, rng, d.air, size=0.1) - s), "with full reach"),
+    Wrong("5.2", lambda c, rng, s, d: s + d.reach * (own(c, rng, 1.0, highest=0.45 * d.air) - s), "so many goals"),
+    Wrong("5.2", lambda c, rng, s, d: s + d.reach * (own(c, rng, float(d.air >= 0.5)) - s), "so many goals"),
+    Wrong("5.2", lambda c, rng, s, d: (1 - d.reach) * s + d.reach * own(c, rng, d.air), "a goal on the table"),
+    Wrong("5.2", lambda c, rng, s, d: s + d.reach * (own(c, rng, d.air, highest=0.2) - s), "goals in the air are lifted"),
+    Wrong("5.2", lambda c, rng, s, d: s + d.reach**2 * (own(c, rng, d.air) - s), "reach draws goals towards"),
+    Wrong("5.2", lambda c, rng, s, d: s + (own(c, rng, d.air) - s) * flat(d.reach), "reach draws goals down"),
+    Wrong("5.2", lambda c, rng, s, d: s + d.reach * (own(c, GLOBAL, d.air) - s), "all randomness"),
+]
 FORMLESS = [  # what comes back cannot be looked at, or nothing does: the exercise says so where it first happens
     Wrong("2.2", lambda r, a, e: np.mean(np.minimum(r * a, np.clip(r, 1 - e, 1 + e) * a)), "it can be compiled"),
     Wrong("3.1", lambda r, d, q, p, g, t: r if d.any() else r + g * (q.min(axis=0) - t * p), "it can be compiled"),
@@ -282,4 +320,4 @@ FORMLESS = [  # what comes back cannot be looked at, or nothing does: the exerci
         "it takes any number of leading axes",
     ),
 ]
-WRONG = [*FORMLESS, *CHAPTER_0, *CHAPTER_1, *CHAPTER_2, *CHAPTER_3, *CHAPTER_4]
+WRONG = [*FORMLESS, *CHAPTER_0, *CHAPTER_1, *CHAPTER_2, *CHAPTER_3, *CHAPTER_4, *CHAPTER_5]

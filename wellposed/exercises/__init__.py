@@ -3,7 +3,7 @@
 `EXERCISES` is all of them, by their numbers: the chapter's, a dot, and the exercise's within it.
 """
 
-from wellposed.exercises import ch00, ch01, ch02, ch03, ch04, predictions
+from wellposed.exercises import ch00, ch01, ch02, ch03, ch04, ch05, predictions
 from wellposed.exercises.exercise import Predict, Write
 
 _ALL: tuple[Write | Predict, ...] = (
@@ -12,6 +12,7 @@ _ALL: tuple[Write | Predict, ...] = (
     *ch02.EXERCISES,
     *ch03.EXERCISES,
     *ch04.EXERCISES,
+    *ch05.EXERCISES,
     *predictions.EXERCISES,
 )
 EXERCISES: dict[str, Write | Predict] = {exercise.id: exercise for exercise in sorted(_ALL, key=lambda e: e.id)}

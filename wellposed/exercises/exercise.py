@@ -5,7 +5,7 @@ Both are data. The properties are closed forms: none of them asks the laboratory
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, is_dataclass
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -150,6 +150,19 @@ def disagreement(
     return Counterexample(show_all(given), show(np.asarray(expected, float)), show(returned))
 
 
+def protected(value: Any) -> Any:
+    """An argument whose arrays refuse to be written to, so that a line that would change them raises."""
+    if isinstance(value, np.ndarray):
+        view = value.view()
+        view.flags.writeable = False
+        return view
+    if isinstance(value, dict):
+        return {name: protected(item) for name, item in value.items()}
+    if isinstance(value, tuple) and hasattr(value, "_fields"):
+        return type(value)(*map(protected, value))
+    return value
+
+
 def show_all(given: dict[str, Any]) -> str:
     """Named arguments as people read them: `t = [3 3], length = [5 5]`."""
     return ", ".join(f"{name} = {show(value)}" for name, value in given.items())
@@ -163,6 +176,8 @@ def show(value: Any) -> str:
         return "(" + ", ".join(map(show, value)) + ")"
     if isinstance(value, np.random.Generator):
         return "a generator"
+    if is_dataclass(value) and not isinstance(value, type):
+        return f"{type(value).__name__}({show_all({part.name: getattr(value, part.name) for part in fields(value)})})"
     if callable(value):
         return "a function"
     if isinstance(value, (float, np.floating)):

@@ -14,9 +14,7 @@ from textwrap import shorten
 from types import CodeType, FrameType, TracebackType
 from typing import Any, TextIO
 
-import numpy as np
-
-from wellposed.exercises.exercise import Write, show_all
+from wellposed.exercises.exercise import Write, protected, show_all
 
 UNTRACEABLE = ("TracerArrayConversionError", "ConcretizationTypeError", "TracerBoolConversionError")
 SOURCE = "<reader>"  # what the reader's code is compiled as: the same whatever the file is called, and plain ASCII
@@ -177,19 +175,6 @@ def load(exercise: Write, source: bytes) -> Callable[..., Any]:
     if found != exercise.parameters:
         raise ReaderError(first_line(function), f"takes ({', '.join(found or ('?',))}), where {due} is due")
     return function
-
-
-def protected(value: Any) -> Any:
-    """An argument whose arrays refuse to be written to, so that a line that would change them raises."""
-    if isinstance(value, np.ndarray):
-        view = value.view()
-        view.flags.writeable = False
-        return view
-    if isinstance(value, dict):
-        return {name: protected(item) for name, item in value.items()}
-    if isinstance(value, tuple) and hasattr(value, "_fields"):
-        return type(value)(*map(protected, value))
-    return value
 
 
 def complaint_of(error: BaseException, given: str = "") -> str:

@@ -16,21 +16,21 @@ from wellposed.exercises.exercise import Outcome, Setting
 BAR = 0.98
 STEPS = 60  # of random play
 COPIES = 16
+RESETS = 400
 
 
-def train(env: str, algo: str = "sac", **settings: Any) -> Callable[[Setting], Outcome]:
-    """Trains each seed until it reaches the bar, and judges it on held-out episodes; `settings` are the agent's."""
+def train(env: str, settings: dict[str, Any] | None = None) -> Callable[[Setting], Outcome]:
+    """Trains each seed until it reaches the bar, and judges it on held-out episodes; `settings` change the recipe."""
 
     def trial(setting: Setting) -> Outcome:
         from wellposed.analysis.summary import summary_over_seeds
-        from wellposed.experiments import answer_all
-        from wellposed.recipe import default_config, override
+        from wellposed.experiments import Experiment, answer_all
         from wellposed.stats import describe_rate
         from wellposed.verdict import EPISODES, stored_verdict
 
-        changes = {f"agent.{name}": value for name, value in settings.items()} | {"until_success": BAR}
-        config = override(default_config(env, algo), changes)
-        runs = [("", replace(config, seed=seed)) for seed in setting.seeds]
+        seeds = ",".join(map(str, setting.seeds))
+        question = Experiment("", env, seeds, until_success=BAR, base={}, variants={"": settings or {}})
+        runs = [("", config) for config in question.runs()[""]]
         answers = sorted(answer_all(runs, setting.folder, setting.threads, setting.quiet), key=lambda a: a.seed)
         paths = [setting.folder / answer.run for answer in answers]
         verdicts = [stored_verdict(path, setting.threads).trained for path in paths]
@@ -97,6 +97,27 @@ def measure_displacement(setting: Setting) -> Outcome:
     for axis, values in zip("xyz", 1000 * np.array(gains).T, strict=True):
         mean, low, high = student(values)
         rows.append((f"{axis}, mm per unit", f"{mean:.2f} (95 % CI {low:.2f}-{high:.2f}, {COPIES} copies)"))
+    return Outcome(rows)
+
+
+def draw_goals(setting: Setting) -> Outcome:
+    """Resets PickAndPlace with goals as a curriculum has them at first, on its way and in the end, and counts."""
+    from wellposed import stats
+    from wellposed.envs import fetch, make_vec
+
+    env = make_vec("FetchPickAndPlace-v4", RESETS)
+    rows = []
+    for reach, air in ((0.3, 0.1), (0.65, 0.3), (1.0, 0.5)):
+        env.goal_spread = fetch.GoalSpread(reach, air)
+        obs, _ = env.reset(seed=setting.seeds[0])
+        desired, achieved = obs["desired_goal"], obs["achieved_goal"]
+        lifted = sum(kind == "air" for kind in env.goal_kinds(desired))
+        solved = int(env.is_success(achieved, desired).sum())
+        name = f"reach {reach:g}, air {air:g}"
+        for what, count in (("in the air", lifted), ("solved at reset", solved)):
+            rate, low, high = stats.wilson(count, RESETS)
+            rows.append((f"{name}: {what}", stats.describe_rate(rate, (low, high))))
+    env.close()
     return Outcome(rows)
 
 
