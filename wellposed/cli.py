@@ -27,9 +27,10 @@ COMMANDS: dict[str, Any] = {
     "report": records.report,
     "experiment": runs.experiment,
     "study": runs.study,
+    "exercise": exercises.exercise,
     "demo": runs.demo,
 }
-GROUPS: dict[str, dict[str, Any]] = {"exercise": exercises.COMMANDS}  # commands that have commands of their own
+GROUPS: dict[str, dict[str, Any]] = {"exercise": exercises.COMMANDS}  # of COMMANDS those that have commands of their own
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import tyro
 
 from wellposed.commands.arguments import CORES, RUNS, JsonFile, Positional, Threads, emit
-from wellposed.errors import UserError
+from wellposed.errors import UserError, require
 from wellposed.seeding import parse_seeds
 
 Id = Annotated[Positional[str], tyro.conf.arg(metavar="ID", help="number of the exercise, as 4.1")]
@@ -65,6 +65,7 @@ def check(number: Id, file: File, limit: Limit = LIMIT, json_file: JsonFile = No
     from wellposed.exercises import Write, predict, told, work
 
     exercise = find(number)
+    require(limit > 0, "limit", "must be greater than 0", limit)
     if not isinstance(exercise, Write):
         found = predict.read_prediction(exercise, file)
         if not emit(asdict(found), json_file):
@@ -94,6 +95,7 @@ def run(
     from wellposed.exercises.exercise import Setting
 
     exercise, setting = find(number), Setting(runs_dir / "exercises", parse_seeds(seeds), threads, quiet)
+    require(limit > 0, "limit", "must be greater than 0", limit)
     if not isinstance(exercise, Write):
         # What is predicted is measured on ordinary runs: they lie with those of the chapters, and none is trained twice.
         judged = predict.run(exercise, file, replace(setting, folder=runs_dir / "chapters"))
@@ -112,6 +114,11 @@ def run(
     if not emit(told.compared_data(compared), json_file):
         print("\n".join(told.compared_lines(compared)))
     return 0
+
+
+def exercise() -> int:
+    """Exercises that check themselves: list, start, check, run; `wellposed exercise` explains them."""
+    raise AssertionError("only listed; the command line calls one of COMMANDS")
 
 
 COMMANDS: dict[str, Any] = {"list": list_exercises, "start": start, "check": check, "run": run}

@@ -32,7 +32,7 @@ def one_target_each(args: tuple[Any, ...], result: Any) -> str | None:
 def _transitions(
     reward: list[float], terminated: list[float], next_q: list[list[float]], log_prob: list[float], temperature: float
 ) -> dict[str, Any]:
-    """Arguments of the soft target, at gamma = 0.5."""
+    """Arguments of the soft target, at gamma = 0.5, for two transitions: JAX compiles for each number of them anew."""
     import jax.numpy as jnp
 
     arrays = {"reward": reward, "terminated": terminated, "next_q": next_q, "next_log_prob": log_prob}
@@ -41,7 +41,7 @@ def _transitions(
 
 @states(
     "it can be compiled",
-    equation="the same numbers, compiled and not",
+    equation="y is a function of its arguments alone",
     hint="The trainer compiles the function. Write it with jax.numpy, without `if` on values, without NumPy and without "
     "float().",
 )
@@ -49,7 +49,8 @@ def _compiles(soft_target: Function) -> Counterexample | None:
     import jax
 
     given = _transitions([1.0, 2.0], [0.0, 1.0], [[4.0, 3.0], [2.0, 5.0]], [-1.0, 1.0], 0.5)
-    return disagreement(soft_target, given, np.asarray(jax.jit(soft_target)(*given.values())), 1e-5)
+    jax.eval_shape(soft_target, *given.values())
+    return None  # what cannot be traced has raised
 
 
 @states(
@@ -59,7 +60,7 @@ def _compiles(soft_target: Function) -> Counterexample | None:
     "entropy too, for a policy that does not act any more has none.",
 )
 def _terminal(soft_target: Function) -> Counterexample | None:
-    return disagreement(soft_target, _transitions([-1.0], [1.0], [[4.0], [6.0]], [-2.0], 0.5), [-1.0], 1e-5)
+    return disagreement(soft_target, _transitions([-1.0, 2.0], [1.0, 1.0], [[4.0, 4.0], [6.0, 2.0]], [-2.0, 1.0], 0.5), [-1.0, 2.0], 1e-5)
 
 
 @states(
@@ -91,10 +92,8 @@ def _bonus(soft_target: Function) -> Counterexample | None:
     "(a bound, a scale) has crept in.",
 )
 def _together(soft_target: Function) -> Counterexample | None:
-    given = _transitions(
-        [1.0, -1.0, 40.0, 0.0], [0.0, 0.0, 0.0, 1.0], [[4, 2, 90, 7], [6, 1, 80, 9]], [-2.0, 3.0, 0.5, 1.0], 0.2
-    )
-    return disagreement(soft_target, given, [1 + 0.5 * 4.4, -1 + 0.5 * 0.4, 40 + 0.5 * 79.9, 0.0], 1e-5)
+    given = _transitions([1.0, 40.0], [0.0, 0.0], [[4.0, 90.0], [6.0, 80.0]], [-2.0, 0.5], 0.2)
+    return disagreement(soft_target, given, [1 + 0.5 * 4.4, 40 + 0.5 * 79.9], 1e-5)
 
 
 def _own_soft_target() -> Function:
@@ -141,9 +140,8 @@ def _wrong_slope(loss: Function, given: dict[str, Any], due: float) -> Counterex
 def _differentiable(temperature_loss: Function) -> Counterexample | None:
     import jax
 
-    given = _case(-1.0, [1.0, 2.0], -4.0)
-    slope = jax.jit(jax.grad(temperature_loss))(*given.values())
-    return None if np.isfinite(slope) else Counterexample(show_all(given), "a finite slope", show(slope))
+    jax.eval_shape(jax.grad(temperature_loss), *_case(-1.0, [1.0, 2.0], -4.0).values())
+    return None  # what cannot be traced has raised
 
 
 @states(
@@ -180,7 +178,7 @@ def _direction(temperature_loss: Function) -> Counterexample | None:
 )
 def _proportion(temperature_loss: Function) -> Counterexample | None:
     for log_temperature in (-1.0, 0.0, -5.0):
-        if found := _wrong_slope(temperature_loss, _case(log_temperature, [5.0, 6.0, 7.0], -4.0), -2.0):
+        if found := _wrong_slope(temperature_loss, _case(log_temperature, [5.0, 7.0], -4.0), -2.0):
             return found
     return None
 

@@ -20,7 +20,7 @@ from wellposed.exercises.exercise import (
 
 LINE = "v = start + (end - start) (progress - begin) / (finish - begin), for begin <= progress <= finish"
 LIFT = 0.45  # metres above the table up to which goals lie
-DRAWS = 1_000
+DRAWS = 500
 
 
 def one_value(_args: tuple[Any, ...], result: Any) -> str | None:
@@ -283,13 +283,14 @@ EXERCISES = (
         task="""
 A value that goes from `start` to `end` while training goes on.
 
-progress: where training is, in environment steps or stages.   start, end: the values, floats; end may be below start.
+progress: where training is, in environment steps or stages.
+start, end: the values, floats; end may be below start.
 begin, finish: from where to where the value moves, in the units of progress; begin <= finish.
 Returns a float:
 
-    start                                                      until begin,
-    start + (end - start) (progress - begin) / (finish - begin)  between,
-    end, to the last bit                                       from finish on.
+    until begin     start
+    in between      start + (end - start) (progress - begin) / (finish - begin)
+    from finish on  end, to the last bit
 
 Where begin = finish it jumps there.
 """,
