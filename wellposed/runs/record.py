@@ -21,7 +21,7 @@ MEANS = ("episode_return", "final_distance", "time_to_success", "action_change",
 # Every logged metric and its meaning; a name that is not here cannot be logged.
 METRICS: dict[str, str] = {
     "train/critic_loss": "mean squared Bellman error, summed over both critics; half of that in SAC",
-    "train/actor_loss": "minus what the actor maximises: value of its actions (PPO: clipped objective), weighted entropy",
+    "train/actor_loss": "minus what the actor maximises: value of its actions (PPO: clipped objective), entropy",
     "train/q_mean": "mean value both critics give the batch",
     "train/target_mean": "mean of the (bounded) Bellman target, a soft one in SAC",
     "train/entropy": "SAC: minus the mean log density of the policy's actions; PPO: entropy of its Gaussian; in nats",
