@@ -46,6 +46,7 @@ class Rates:
     update: float  # one gradient update, no step beside it; 0 where the run takes none
     together: float  # one environment step and the updates that are due with it
     evaluation: float  # as many episodes as are played at a time
+    probe: float  # the row of metrics of an evaluation
     checkpoint: float
 
 
@@ -105,6 +106,7 @@ def measure(config: RunConfig, threads: int, folder: Path, seconds: float) -> tu
         progress = bars.follow("", 1)
         opening = time.perf_counter() - began
         evaluate = lambda: training.evaluate(record, progress, NEVER)  # noqa: E731
+        describe = lambda: training.metrics_row(1.0)  # noqa: E731
         save = lambda: training.save(record)  # noqa: E731
         first = _seconds(evaluate) + _seconds(save)
         compiling = _seconds(lambda: _advance(training, collector, 0.0, lambda: True))
@@ -117,10 +119,12 @@ def measure(config: RunConfig, threads: int, folder: Path, seconds: float) -> tu
         left = began + seconds - time.perf_counter() - first - UPDATING * seconds
         together = _advance(training, collector, max(LEAST * seconds, left), lambda: False)
         update = _update_alone(training, UPDATING * seconds) if learns else 0.0
-        evaluation, checkpoint = _seconds(evaluate), _seconds(save)
+        compiling += _seconds(describe)  # the first that finds something in the replay
+        probe, both, checkpoint = _seconds(describe), _seconds(evaluate), _seconds(save)
+        evaluation = max(0.0, both - probe)
         in_use = min(training.replay.end, config.replay.capacity) * row_bytes(training.replay.dims)
     start = opening + max(0.0, first - evaluation - checkpoint) + compiling
-    return Rates(start, collect, update, together, evaluation, checkpoint), in_use
+    return Rates(start, collect, update, together, evaluation, probe, checkpoint), in_use
 
 
 def _seconds(work: Callable[[], object]) -> float:

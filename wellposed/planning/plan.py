@@ -121,7 +121,7 @@ def expected_seconds(asked: Demand, seen: Calibration) -> Seconds:
     at_a_time = -(-config.eval_episodes // EVALUATION_COPIES)
     parts = {
         "training": training,
-        "evaluation": each.evaluations * at_a_time * rates.evaluation,
+        "evaluation": each.evaluations * (at_a_time * rates.evaluation + rates.probe),
         "checkpoints": each.evaluations * rates.checkpoint,
     }
     start = seen.imports + rates.start
