@@ -301,8 +301,8 @@ def test_time_and_memory_follow_from_the_rates():
     seconds = expected_seconds(Demand((config, replace(config, seed=1), replace(config, seed=2)), 2), seen)
     training = 200 * 0.01 + 200 * 0.5 * 0.1 + 412 * 0.5
     assert seconds.training == pytest.approx(2 * training), "three runs, two at a time: two waves"
-    assert seconds.evaluation == pytest.approx(2 * 4 * (3 * 2.0 + 0.5)), "four of 60 episodes, 25 at a time; four probes"
-    assert seconds.total == pytest.approx(3 + 5 + 2 * (training + 26 + 4 * 0.25))
+    assert seconds.evaluation == pytest.approx(2 * (4 * 3 * 2.0 + 3 * 0.5)), "four of 60 episodes, three probes"
+    assert seconds.total == pytest.approx(3 + 5 + 2 * (training + 25.5 + 4 * 0.25))
     small, large = Demand((TINY,), 1), Demand((LARGE,), 1)
     assert _peak(small, seen) == 700 * 2**20, "what compiling gave back serves the replay"
     each = budget(LARGE)
