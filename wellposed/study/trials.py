@@ -8,6 +8,7 @@ from wellposed import verdict
 from wellposed.analysis.study import Trial
 from wellposed.errors import UserError
 from wellposed.experiments import Answer, answer_all
+from wellposed.progress import TrainingProgress
 from wellposed.recipe import RunConfig
 from wellposed.runs.record import Estimate
 from wellposed.runs.store import RunReader, run_name
@@ -25,8 +26,12 @@ def is_finished(config: RunConfig, runs_dir: Path) -> bool:
     return _status(folder_of(config, runs_dir)) in ("finished", "diverged")
 
 
-def train_all(runs: list[Named], runs_dir: Path, threads: int, quiet: bool) -> Iterator[Answer]:
+def train_all(
+    runs: list[Named], runs_dir: Path, threads: int, quiet: bool, progress: TrainingProgress | None = None
+) -> Iterator[Answer]:
     """Train what is missing. A run that diverges is an outcome here and stops nothing.
+
+    `progress` is the display of longer work that this is a part of.
 
     Yields:
         The answer of each run that ended, once.
@@ -39,7 +44,7 @@ def train_all(runs: list[Named], runs_dir: Path, threads: int, quiet: bool) -> I
     while True:
         left = [(name, config) for name, config in runs if _status(folder_of(config, runs_dir)) != "diverged"]
         try:
-            for answer in answer_all(left, runs_dir, threads, quiet):
+            for answer in answer_all(left, runs_dir, threads, quiet, progress):
                 if answer.run not in told:
                     told.add(answer.run)
                     yield answer
