@@ -1,6 +1,6 @@
 """What an action does, measured: displacement of the hand per unit of action, and the width of the gripper.
 
-All copies of one vector environment are brought into states of their own, and every experiment begins from exactly these.
+All copies of one vector environment are brought into states of their own, and every experiment begins from these.
 """
 
 from typing import Literal

@@ -19,8 +19,8 @@ def lines(found: Anatomy) -> list[str]:
     if rule.threshold is not None:
         told.append(f"Success: closer than {rule.threshold:.6g} {rule.unit}".rstrip() + f", {rule.norm}.")
     told.append(
-        f"Of {agreed.transitions:,} steps {agreed.recomputed_mismatches} have another reward than compute_reward gives, "
-        f"{_count(agreed.formula_mismatches)} another than the formula; of {agreed.goals} pairs of goals "
+        f"Of {agreed.transitions:,} steps {agreed.recomputed_mismatches} have another reward than compute_reward gives "
+        f"and {_count(agreed.formula_mismatches)} another than the formula; of {agreed.goals} pairs of goals "
         f"{_count(agreed.goal_mismatches)}; {agreed.telling:,} steps could have told."
     )
     told += _motion(found.motion) if found.motion else []
