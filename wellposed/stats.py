@@ -37,16 +37,6 @@ def wilson(successes: int, trials: int, confidence: float = 0.95) -> Interval:
     return Interval(p, low, high)
 
 
-def clopper_pearson(successes: int, trials: int, confidence: float = 0.95) -> Interval:
-    """Placeholder of the branch `stats`, whose own replaces it when both are merged."""
-    from scipy.stats import beta
-
-    tail = (1 - confidence) / 2
-    low = 0.0 if successes == 0 else float(beta.ppf(tail, successes, trials - successes + 1))
-    high = 1.0 if successes == trials else float(beta.ppf(1 - tail, successes + 1, trials - successes))
-    return Interval(successes / trials, low, high)
-
-
 def bootstrap_mean(values: np.ndarray, seed: int = 0, confidence: float = 0.95, resamples: int = 2000) -> Interval:
     """Percentile bootstrap interval of the mean of `values` [n]; the same seed gives the same interval.
 
