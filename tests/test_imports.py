@@ -46,6 +46,7 @@ LAYERS = {
     "wellposed.study": 12,
     "wellposed.doctor": 12,
     "wellposed.demo": 13,
+    "wellposed.measure": 13,
     "wellposed.commands": 14,
     "wellposed.cli": 15,
 }

@@ -20,6 +20,7 @@ COMMANDS: dict[str, Any] = {
     "eval": records.evaluate,
     "check": environments.check,
     "diagnose": records.diagnose,
+    "anatomy": environments.anatomy,
     "doctor": environments.doctor,
     "envs": environments.list_envs,
     "runs": records.list_runs,

@@ -62,9 +62,11 @@ def trial_of(config: RunConfig, runs_dir: Path, threads: int) -> Trial:
     assert last is not None
     if summary is None:  # what it had learnt before is not what training led to
         success, seconds = Estimate(0.0, (0.0, 0.0)), reader.evaluations[-1].seconds
+        episodes = verdict.EPISODES
     else:
         row = verdict.stored_verdict(reader.path, threads).trained
         success, seconds = Estimate(row.success_rate, row.success_ci95), summary.seconds
+        episodes = row.episodes
     return Trial(
         seed=config.seed,
         run=reader.path.name,
@@ -74,6 +76,7 @@ def trial_of(config: RunConfig, runs_dir: Path, threads: int) -> Trial:
         updates=last.updates,
         seconds=seconds,
         success=success,
+        episodes=episodes,
         commit=origin.commit,
         dirty=origin.dirty,
         cpu=origin.cpu,
