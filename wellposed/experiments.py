@@ -25,7 +25,7 @@ from typing import Any
 from wellposed import config as configs
 from wellposed.errors import UserError
 from wellposed.progress import TrainingProgress
-from wellposed.recipe import ALGO, RunConfig, default_config, override
+from wellposed.recipe import ALGO, AnyRunConfig, default_config, override
 from wellposed.runs.files import read_json, write_json
 from wellposed.runs.record import Solved, Summary, decode, encode
 from wellposed.runs.store import RunReader, run_name
@@ -46,13 +46,13 @@ class Experiment:
     base: dict[str, Any]
     variants: dict[str, dict[str, Any]]
 
-    def runs(self) -> dict[str, list[RunConfig]]:
+    def runs(self) -> dict[str, list[AnyRunConfig]]:
         """Every variant's configurations, one for each seed.
 
         Raises:
             UserError: naming a setting that does not exist, does not take the value, or is the question's own.
         """
-        found: dict[str, list[RunConfig]] = {}
+        found: dict[str, list[AnyRunConfig]] = {}
         for name, variant in self.variants.items():
             changes = dotted(self.base) | dotted(variant)
             if own := sorted(changes.keys() & set(FIXED)):
@@ -138,7 +138,7 @@ def run_experiment(path: Path, runs_dir: Path, threads: int, quiet: bool) -> Ite
 
 
 def answer_all(
-    runs: list[tuple[str, RunConfig]],
+    runs: list[tuple[str, AnyRunConfig]],
     runs_dir: Path,
     threads: int,
     quiet: bool,

@@ -14,11 +14,11 @@ from wellposed import envs
 from wellposed.errors import NotFiniteError, UserError, require
 from wellposed.evaluate import EVALUATION_COPIES
 from wellposed.interrupts import Stopwatch, interruptible
-from wellposed.loop import Training
+from wellposed.loop import LOOPS, OnPolicyTraining, Training
 from wellposed.planning.budget import runs_at_once
 from wellposed.planning.room import require_fit
 from wellposed.progress import TrainingProgress
-from wellposed.recipe import RunConfig, stored_config
+from wellposed.recipe import AnyRunConfig, against_divergence, stored_config
 from wellposed.runs import provenance
 from wellposed.runs.record import Failure, Provenance, Summary
 from wellposed.runs.store import require_free
@@ -31,11 +31,11 @@ Results = Generator[tuple[Path, Summary | None]]
 class Job:
     """A run to train: its configuration, and how its record is opened, given where this process comes from."""
 
-    config: RunConfig
+    config: AnyRunConfig
     open: Callable[[Provenance], RunWriter]
 
 
-def train(config: RunConfig, runs_dir: str | Path, *, threads: int = 2, quiet: bool = False) -> tuple[Path, Summary]:
+def train(config: AnyRunConfig, runs_dir: str | Path, *, threads: int = 2, quiet: bool = False) -> tuple[Path, Summary]:
     """Train one run and record it below `runs_dir`.
 
     Args:
@@ -58,7 +58,7 @@ def train(config: RunConfig, runs_dir: str | Path, *, threads: int = 2, quiet: b
 
 
 def train_side_by_side(
-    runs: Sequence[RunConfig],
+    runs: Sequence[AnyRunConfig],
     runs_dir: str | Path,
     *,
     threads: int = 2,
@@ -78,7 +78,7 @@ def train_side_by_side(
     folder = Path(runs_dir)
     require_free(folder, [configs.to_dict(config) for config in runs])
 
-    def job(config: RunConfig) -> Job:
+    def job(config: AnyRunConfig) -> Job:
         return Job(config, lambda origin: RunWriter(folder, configs.to_dict(config), origin))
 
     yield from _side_by_side([job(config) for config in runs], {folder}, threads, progress or TrainingProgress(quiet))
@@ -172,10 +172,10 @@ def _do(
         try:
             summary = training.run(run, bar, interrupted)
         except NotFiniteError as error:
-            run.fail(Failure(training.step, training.agent.updates, error.quantity, str(error)))
+            run.fail(Failure(training.now.step, training.agent.updates, error.quantity, str(error)))
             raise UserError(
                 f"{run.path}: training diverged: {error} The record and the checkpoint before it are kept. "
-                "Lower --agent.learning-rate; where the reward is -1/0, keep --agent.bound-targets on."
+                f"{against_divergence(job.config)}"
             ) from error
         if summary is not None:
             run.finish(summary)
@@ -189,7 +189,7 @@ def here(threads: int, autoreset_mode: AutoresetMode = AutoresetMode.SAME_STEP) 
 
 
 @contextmanager
-def opened(job: Job, threads: int) -> Iterator[tuple[RunWriter, Training]]:
+def opened(job: Job, threads: int) -> Iterator[tuple[RunWriter, Training | OnPolicyTraining]]:
     """The record and the training of a run, its environments built; all is closed afterwards."""
     config, clock = job.config, Stopwatch()
     with ExitStack() as stack:
@@ -197,4 +197,4 @@ def opened(job: Job, threads: int) -> Iterator[tuple[RunWriter, Training]]:
         env, eval_env = make(config.num_envs), make(min(EVALUATION_COPIES, config.eval_episodes))
         origin = here(threads, env.metadata["autoreset_mode"])
         run = stack.enter_context(job.open(origin))
-        yield run, Training(config, env, eval_env, clock)
+        yield run, LOOPS[type(config)](config, env, eval_env, clock)  # type: ignore[arg-type]

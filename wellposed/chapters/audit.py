@@ -12,7 +12,7 @@ from wellposed.chapters.edited import refuse_difference, with_line
 from wellposed.chapters.results import EVALUATION_SERIES, Curve, HeldOut, RunResult
 from wellposed.errors import UserError
 from wellposed.loop import reached
-from wellposed.recipe import RunConfig
+from wellposed.recipe import AnyRunConfig
 from wellposed.runs.files import read_json, read_lines
 from wellposed.runs.record import (
     MEANS,
@@ -35,7 +35,7 @@ class MissingError(UserError):
     """What is asked for is not there yet; the chapter's own command makes it."""
 
 
-def run_result(config: RunConfig, folder: Path) -> RunResult:
+def run_result(config: AnyRunConfig, folder: Path) -> RunResult:
     """A run that came to its end, all of its record checked.
 
     Raises:
@@ -52,7 +52,7 @@ def run_result(config: RunConfig, folder: Path) -> RunResult:
         raise with_line(error) from error
 
 
-def _result(config: RunConfig, reader: RunReader) -> RunResult:
+def _result(config: AnyRunConfig, reader: RunReader) -> RunResult:
     """A run whose every file is there and says the same."""
     refuse_difference(
         reader.path / "config.json", {"config": configs.to_dict(config)}, "what this run was started with"
@@ -110,7 +110,7 @@ def _is_rate(rate: float, ci95: tuple[float, float], outcomes: list[bool]) -> bo
     return np.allclose([rate, *ci95], stats.wilson(sum(outcomes), len(outcomes)), rtol=0, atol=1e-9)
 
 
-def _check_summary(config: RunConfig, file: Path, rows: list[EvaluationRow]) -> None:
+def _check_summary(config: AnyRunConfig, file: Path, rows: list[EvaluationRow]) -> None:
     """Refuse a summary that the evaluations contradict."""
     last, solved = rows[-1], None
     if config.until_success is not None and reached(config.until_success, rows):

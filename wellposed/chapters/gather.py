@@ -13,7 +13,7 @@ from wellposed.chapters.results import ExperimentFile, Measured, Results, RunRes
 from wellposed.chapters.spec import AskedMeasurement, Chapter
 from wellposed.errors import UserError
 from wellposed.measure import MEASUREMENTS
-from wellposed.recipe import RunConfig, stored_config
+from wellposed.recipe import AnyRunConfig, stored_config
 from wellposed.runs.files import read_json
 from wellposed.runs.record import Estimate, decode
 from wellposed.runs.store import run_name
@@ -45,11 +45,11 @@ class Runs:
     folder: Path
     known: dict[str, RunResult | UserError] = field(default_factory=dict)
 
-    def path(self, config: RunConfig) -> Path:
+    def path(self, config: AnyRunConfig) -> Path:
         """The directory of a run."""
         return self.folder / run_name(configs.to_dict(config))
 
-    def result(self, config: RunConfig) -> RunResult:
+    def result(self, config: AnyRunConfig) -> RunResult:
         """A run that ended; raises MissingError or UserError as `run_result` does."""
         path = self.path(config)
         if path.name not in self.known:
@@ -92,7 +92,7 @@ def _attempt(read: Callable[..., T], *arguments: Any) -> T | Problem:
         return Problem(isinstance(error, MissingError), str(error))
 
 
-def variant_result(configs_: list[RunConfig], runs: Runs) -> VariantResult:
+def variant_result(configs_: list[AnyRunConfig], runs: Runs) -> VariantResult:
     """The runs of a variant.
 
     Raises:

@@ -29,7 +29,7 @@ from wellposed.chapters.tables import Source, instead, read_source, read_table
 from wellposed.errors import UserError
 from wellposed.experiments import Experiment, dotted
 from wellposed.measure import MEASUREMENTS
-from wellposed.recipe import RunConfig, default_config, override
+from wellposed.recipe import AnyRunConfig, default_config, override
 from wellposed.runs.store import run_name
 from wellposed.seeding import parse_seeds
 from wellposed.study.run import Question
@@ -162,7 +162,7 @@ def _experiment(name: str, data: Any, source: Source) -> AskedExperiment:
     _check_environment(table.env, (*place, "env"), source)
     _seeds(table.seeds, (*place, "seeds"), source)
     question = Experiment(table.title, table.env, table.seeds, table.until_success, table.base, table.variants)
-    runs: dict[str, list[RunConfig]] = {}
+    runs: dict[str, list[AnyRunConfig]] = {}
     names: dict[str, str] = {}
     for variant, settings in table.variants.items():
         at = (*place, "variants", variant)

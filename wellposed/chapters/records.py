@@ -14,7 +14,7 @@ from wellposed.chapters.rows import write_rows
 from wellposed.chapters.spec import Chapter
 from wellposed.errors import UserError
 from wellposed.measure import MEASUREMENTS
-from wellposed.recipe import RunConfig
+from wellposed.recipe import AnyRunConfig
 from wellposed.runs.files import read_json
 from wellposed.runs.record import Provenance, decode, encode
 from wellposed.runs.store import run_name
@@ -101,5 +101,5 @@ def _stale_questions(chapter: Chapter, found: Results) -> Iterator[str]:
             yield f"The study {name} was published with another question than {chapter.slug} asks."
 
 
-def _run_name(config: RunConfig) -> str:
+def _run_name(config: AnyRunConfig) -> str:
     return run_name(configs.to_dict(config))

@@ -12,7 +12,7 @@ from wellposed.chapters.metrics import Statistic
 from wellposed.chapters.tables import instead
 from wellposed.errors import UserError
 from wellposed.experiments import Experiment
-from wellposed.recipe import ALGO, RunConfig
+from wellposed.recipe import ALGO, AnyRunConfig
 from wellposed.study.run import Question
 
 BOUNDS = ("at_least", "at_most", "equals", "within", "inside")
@@ -85,7 +85,7 @@ class AskedExperiment:
     """An experiment of a chapter."""
 
     question: Experiment
-    runs: dict[str, list[RunConfig]]  # variant -> its configurations in the order of the seeds
+    runs: dict[str, list[AnyRunConfig]]  # variant -> its configurations in the order of the seeds
     study: bool  # trained with --studies only
 
 

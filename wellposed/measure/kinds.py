@@ -21,9 +21,7 @@ class Context:
     """What a measurement is handed beside its settings."""
 
     threads: int  # native threads for physics
-    runs: dict[
-        str, list[Path]
-    ]  # "experiment.variant" -> its finished runs in the order of the seeds; those of `of` only
+    runs: dict[str, list[Path]]  # "experiment.variant" -> its runs in the order of the seeds; what `of` names
     over: Over
 
 

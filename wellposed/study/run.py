@@ -22,7 +22,7 @@ from wellposed.analysis.study import (
 from wellposed.errors import UserError, require
 from wellposed.experiments import describe
 from wellposed.progress import TrainingProgress, duration
-from wellposed.recipe import RunConfig
+from wellposed.recipe import AnyRunConfig
 from wellposed.report.study import write_page
 from wellposed.runs.files import explained, read_json, write_json
 from wellposed.runs.record import decode, encode
@@ -40,7 +40,7 @@ STEPS_PER_SECOND = 1_000  # about what the default recipe does on two cores (doc
 class Question:
     """What a study asks."""
 
-    recipe: RunConfig  # its seed and its `until_success` are the study's
+    recipe: AnyRunConfig  # its seed and its `until_success` are the study's
     seeds: list[int]  # of learnability
     stability_seeds: list[int]  # of each move
     bar: float  # two evaluations in a row at or above it, and a run stops
@@ -54,12 +54,12 @@ class Question:
                 "the environment an id that Gymnasium knows without it."
             )
 
-    def of_seeds(self, seeds: list[int]) -> list[RunConfig]:
+    def of_seeds(self, seeds: list[int]) -> list[AnyRunConfig]:
         """The recipe, one run for each seed."""
         return [replace(self.recipe, seed=seed, until_success=self.bar) for seed in seeds]
 
     @property
-    def base(self) -> list[RunConfig]:
+    def base(self) -> list[AnyRunConfig]:
         """The runs of the recipe itself that the parts rest on."""
         seeds = self.seeds if "learnability" in self.parts else []
         return self.of_seeds(sorted({*seeds, *(self.stability_seeds if "stability" in self.parts else [])}))
@@ -138,8 +138,8 @@ def learnability(trials: list[Trial]) -> Learnability:
 def forecast(question: Question, runs_dir: Path, threads: int) -> str:
     """How many runs are to be made and how long that takes: by a finished run of the recipe, else by the budget."""
     base, seeds = question.base, question.stability_seeds
-    near: list[RunConfig] = []
-    far: list[RunConfig] = []
+    near: list[AnyRunConfig] = []
+    far: list[AnyRunConfig] = []
     if "stability" in question.parts:
         env = envs.make_vec(question.recipe.env)
         env.close()
@@ -159,7 +159,7 @@ def forecast(question: Question, runs_dir: Path, threads: int) -> str:
     return f"{count} runs to make, {at_once} side by side, {each:.0f} s each ({how}): about {time_}{wide}."
 
 
-def _timed(base: list[RunConfig], runs_dir: Path) -> float | None:
+def _timed(base: list[AnyRunConfig], runs_dir: Path) -> float | None:
     """Wall seconds of the first finished run of the recipe, evaluation included."""
     for folder in (folder_of(config, runs_dir) for config in base):
         if (folder / "summary.json").exists() and (summary := RunReader(folder).summary) is not None:

@@ -7,7 +7,7 @@ from wellposed import envs
 from wellposed.analysis.study import Move, Stability, Trial, edges, holds, median_need
 from wellposed.experiments import describe
 from wellposed.progress import TrainingProgress
-from wellposed.recipe import RunConfig, override
+from wellposed.recipe import AnyRunConfig, override
 from wellposed.study.moves import DOUBLINGS, Rows, changes, ladders, left_out, next_moves, rows_of
 from wellposed.study.trials import Named, train_all, trial_of
 
@@ -17,14 +17,14 @@ def name_of(setting: str, factor: float) -> str:
     return f"{setting} x {factor:.0f}" if factor >= 1 else f"{setting} x 1/{1 / factor:.0f}"
 
 
-def moved(base: list[RunConfig], setting: str, factor: float, rows: Rows) -> list[Named]:
+def moved(base: list[AnyRunConfig], setting: str, factor: float, rows: Rows) -> list[Named]:
     """The runs of one move, one for each seed."""
     change = changes(base[0], setting, factor, rows)
     assert change is not None
     return [(name_of(setting, factor), override(config, change)) for config in base]
 
 
-def rows_until_solved(config: RunConfig, trials: list[Trial]) -> Rows:
+def rows_until_solved(config: AnyRunConfig, trials: list[Trial]) -> Rows:
     """The replay's rows at the median step at which the recipe reaches the bar; at the end of the budget if it does
     not."""
     need = median_need(trials, "step")
@@ -35,7 +35,7 @@ def rows_until_solved(config: RunConfig, trials: list[Trial]) -> Rows:
 
 
 def examine(
-    base: list[RunConfig],
+    base: list[AnyRunConfig],
     trials: list[Trial],
     runs_dir: Path,
     threads: int,

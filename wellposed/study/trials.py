@@ -9,19 +9,19 @@ from wellposed.analysis.study import Trial
 from wellposed.errors import UserError
 from wellposed.experiments import Answer, answer_all
 from wellposed.progress import TrainingProgress
-from wellposed.recipe import RunConfig
+from wellposed.recipe import AnyRunConfig
 from wellposed.runs.record import Estimate
 from wellposed.runs.store import RunReader, run_name
 
-Named = tuple[str, RunConfig]  # what the run is called in a line of progress, and the run
+Named = tuple[str, AnyRunConfig]  # what the run is called in a line of progress, and the run
 
 
-def folder_of(config: RunConfig, runs_dir: Path) -> Path:
+def folder_of(config: AnyRunConfig, runs_dir: Path) -> Path:
     """The directory of a run."""
     return runs_dir / run_name(configs.to_dict(config))
 
 
-def is_finished(config: RunConfig, runs_dir: Path) -> bool:
+def is_finished(config: AnyRunConfig, runs_dir: Path) -> bool:
     """Whether a run needs no more training: it has ended, or diverged."""
     return _status(folder_of(config, runs_dir)) in ("finished", "diverged")
 
@@ -54,7 +54,7 @@ def train_all(
                 raise
 
 
-def trial_of(config: RunConfig, runs_dir: Path, threads: int) -> Trial:
+def trial_of(config: AnyRunConfig, runs_dir: Path, threads: int) -> Trial:
     """A run that ended, as a study counts it: judged on held-out episodes, once."""
     reader = RunReader(folder_of(config, runs_dir))
     summary, failure, origin = reader.summary, reader.failure, reader.provenance
