@@ -9,13 +9,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import wellposed
 from wellposed import config as configs
 from wellposed import envs
 from wellposed.analysis.study import Study
 from wellposed.chapters import paths
 from wellposed.chapters.lines import Place
-from wellposed.chapters.metrics import STATISTICS, find_metric
+from wellposed.chapters.metrics import OF_THE_BAR, STATISTICS, find_metric
 from wellposed.chapters.spec import (
     AskedExperiment,
     AskedMeasurement,
@@ -34,7 +33,7 @@ from wellposed.runs.store import run_name
 from wellposed.seeding import parse_seeds
 from wellposed.study.run import Question
 
-ROOT = Path(wellposed.__file__).parent.parent  # of the repository, beside which the files of `code` are named
+ROOT = Path(__file__).resolve().parents[2]  # of the repository, from where the files of `code` are named
 NAME = re.compile(r"[a-z][a-z0-9_]*")
 FOLDER = re.compile(r"ch(\d\d)_([a-z0-9_]+)")
 
@@ -267,6 +266,8 @@ def _criterion(i: int, data: Any, chapter: Chapter, source: Source) -> Criterion
         experiment, _ = _runs_of(found.of, chapter, (*place, "of"), source)
         if chapter.experiments[experiment].study:
             raise source.error((*place, "of"), f"{experiment} is a study; criteria rest on what is always made.")
+        if found.metric in OF_THE_BAR and chapter.experiments[experiment].question.until_success is None:
+            raise source.error((*place, "metric"), f"{experiment} has no until_success: no bar, and no {found.metric}.")
         if found.statistic is None:
             raise source.error(place, f"A metric over seeds needs a statistic: {', '.join(STATISTICS)}.")
         _checked(lambda: find_metric(found.metric), (*place, "metric"), source)

@@ -18,6 +18,7 @@ from wellposed.runs.record import MEANS
 
 Statistic = Literal["mean", "low", "high", "min", "max", "median"]
 STATISTICS: tuple[Statistic, ...] = get_args(Statistic)
+OF_THE_BAR = ("solved", "steps", "updates", "seconds")  # where a run is to reach no bar there are none
 PICKS = (*STATISTICS, "each", "n")  # what a fact may ask for
 
 

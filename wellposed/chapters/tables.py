@@ -4,6 +4,7 @@ import difflib
 import tomllib
 from collections.abc import Iterable
 from dataclasses import MISSING, dataclass, fields
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any, TypeVar, get_type_hints
 
@@ -29,13 +30,13 @@ class Source:
         while at and at not in self.lines:
             at = at[:-1]
         line = f", line {self.lines[at]}" if at else ""
-        key = ", ".join(f"{key}" for key in _counted(place))
+        key = ", ".join(_counted(place))
         return UserError(f"{self.path}{line}{f' ({key})' if key else ''}: {sentence}")
 
 
 def _counted(place: Place) -> Iterable[str]:
     """The keys of a place for people, who count from one."""
-    for key, after in zip(place, (*place[1:], None), strict=True):
+    for key, after in zip_longest(place, place[1:]):
         if isinstance(key, str):
             yield f"{key} {after + 1}" if isinstance(after, int) else key
 

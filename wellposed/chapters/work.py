@@ -5,6 +5,7 @@ One thing that fails stops none of the others; all that went wrong is told at th
 
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -177,7 +178,7 @@ def _judge(asked: Asked, runs: Runs, threads: int, progress: TrainingProgress, w
 
 def _measure(name: str, chapter: Chapter, runs: Runs, threads: int, progress: TrainingProgress) -> Iterator[str]:
     """Measure what was not measured yet, and store it."""
-    if _is_there(measured, name, chapter, runs):
+    with suppress(MissingError):
         measured(name, chapter, runs)
         return
     asked, began = chapter.measurements[name], time.perf_counter()
@@ -201,7 +202,7 @@ def _measure(name: str, chapter: Chapter, runs: Runs, threads: int, progress: Tr
 
 def _study(name: str, chapter: Chapter, runs: Runs, threads: int, progress: TrainingProgress) -> Iterator[str]:
     """Make what is missing of a study."""
-    if _is_there(study, name, chapter, runs):
+    with suppress(MissingError):
         study(name, chapter, runs)
         return
     question, out = chapter.studies[name], _folder(chapter, runs) / f"study_{name}"
