@@ -56,7 +56,8 @@ def _motion(motion: Motion) -> list[str]:
     """What an action does, axis by axis."""
     told = [f"Displacement per unit of action, in {motion.states} states (one step; after a rest; each step if held):"]
     for one in motion.responses:
-        means = "; ".join(f"{s.mean:.4f} +- {s.std:.4f}" for s in (one.first_step, one.settled, one.held))
+        pairs = (one.first_step, one.first_step_spread), (one.settled, one.settled_spread), (one.held, one.held_spread)
+        means = "; ".join(f"{mean:.4f} +- {std:.4f}" for mean, std in pairs)
         told.append(
             f"  {one.component}: {one.axis} {means}; half an action does {one.half:.3f} of that; "
             f"cross-talk {one.cross_talk:.1%}"
