@@ -52,7 +52,9 @@ def test_the_hand_goes_where_it_is_asked_to_but_not_as_far():
         assert one.half == pytest.approx(1, abs=0.01)
         assert one.cross_talk < 0.02
     assert found.others == 0  # Reach blocks its gripper
-    assert found.drift < 0.001
+    sinking = 0.05 * 9.81 * 0.02**2 * weld(20) / 0.05  # a twentieth of its weight is not carried; chapter 1
+    assert found.drift[2] == pytest.approx(-sinking, rel=0.2)
+    assert np.abs(found.drift[:2]).max() < sinking / 2
     assert found.random_play == pytest.approx([one.first_step for one in found.responses], rel=0.1)
 
 

@@ -110,7 +110,7 @@ class Motion:
     states: int
     responses: list[Response]
     others: float  # largest displacement by a component that moves no axis, per unit
-    drift: float  # mean displacement in a step of no action
+    drift: list[float]  # mean displacement along each axis in a step of no action
     random_play: list[float]  # displacement per unit of action along each axis, fitted to steps of random actions
 
 
@@ -150,6 +150,7 @@ class Chance:
     """What random actions come to. Rates have exact intervals, the return a bootstrap interval."""
 
     episodes: int
+    already_solved: Estimate  # at reset, of these episodes
     success: Estimate  # at the last step
     any_success: Estimate  # at some step, or at reset
     episode_return: Estimate  # undiscounted

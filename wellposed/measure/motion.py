@@ -88,7 +88,7 @@ def measure_motion(env_id: str, quantities: Quantities, threads: int, seed: int)
         states=STATES,
         responses=[_response(quantities.action[i].name, pulses[i, 1], pulses[i, -1], pulses[i, 0.5]) for i in places],
         others=float(max(np.abs(p).max() for (i, _), p in pulses.items() if i not in places)),
-        drift=float(np.linalg.norm(still[0] - begin[:, hand], axis=1).mean()),
+        drift=[float(way) for way in (still[0] - begin[:, hand]).mean(axis=0)],
         random_play=_random_play(bench, hand, rng),
     )
     bench.env.close()

@@ -30,8 +30,8 @@ def lines(found: Anatomy) -> list[str]:
     told += [
         f"Already solved at reset: {_rate(floor.solved)} of {floor.resets:,}{expected}.",
         *(f"  {kind}: {_rate(share)}" for kind, share in floor.kinds.items()),
-        f"Random actions, {chance.episodes:,} episodes: success {_rate(chance.success)}, at any step "
-        f"{_rate(chance.any_success)}, return {chance.episode_return.value:.4g}.",
+        f"Random actions, {chance.episodes:,} episodes, {_rate(chance.already_solved)} of them solved at reset: success "
+        f"{_rate(chance.success)}, at any step {_rate(chance.any_success)}, return {chance.episode_return.value:.4g}.",
         f"They move the achieved goal in {_rate(chance.moved)} of episodes and {chance.moved_steps:.1%} of steps.",
         f"Markov: {found.markov}.",
         *found.unsaid,
@@ -62,6 +62,7 @@ def _motion(motion: Motion) -> list[str]:
             f"  {one.component}: {one.axis} {means}; half an action does {one.half:.3f} of that; "
             f"cross-talk {one.cross_talk:.1%}"
         )
+    told.append(f"No action moves it by {', '.join(f'{way:.1e}' for way in motion.drift)} in a step.")
     return told
 
 
