@@ -30,7 +30,7 @@ def lines(found: Anatomy) -> list[str]:
     told += [
         f"Already solved at reset: {_rate(floor.solved)} of {floor.resets:,}{expected}.",
         *(f"  {kind}: {_rate(share)}" for kind, share in floor.kinds.items()),
-        f"Random actions, {chance.episodes:,} episodes, {_rate(chance.already_solved)} of them solved at reset: success "
+        f"Random actions, {chance.episodes:,} episodes, {_rate(chance.already_solved)} solved at reset: success "
         f"{_rate(chance.success)}, at any step {_rate(chance.any_success)}, return {chance.episode_return.value:.4g}.",
         f"They move the achieved goal in {_rate(chance.moved)} of episodes and {chance.moved_steps:.1%} of steps.",
         f"Markov: {found.markov}.",
