@@ -23,10 +23,10 @@ from wellposed.agents.off_policy import (
     bellman,
     bounded,
     init_networks,
-    optimiser,
-    require_shared,
+    require_off_policy,
     values,
 )
+from wellposed.agents.settings import optimiser
 from wellposed.nn.inputs import InputConfig
 from wellposed.nn.networks import MLP, descend, polyak, squashed_gaussian
 from wellposed.types import Dims
@@ -62,7 +62,7 @@ class SACConfig:
     """What the networks are shown of an observation."""
 
     def __post_init__(self) -> None:
-        require_shared(self, "temperature")
+        require_off_policy(self, "temperature")
 
 
 class Networks(NamedTuple):

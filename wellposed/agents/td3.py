@@ -24,10 +24,10 @@ from wellposed.agents.off_policy import (
     bellman,
     bounded,
     init_networks,
-    optimiser,
-    require_shared,
+    require_off_policy,
     values,
 )
+from wellposed.agents.settings import optimiser
 from wellposed.errors import require
 from wellposed.nn.inputs import InputConfig
 from wellposed.nn.networks import MLP, descend, polyak
@@ -66,7 +66,7 @@ class TD3Config:
     """What the networks are shown of an observation."""
 
     def __post_init__(self) -> None:
-        require_shared(self, "policy_delay")
+        require_off_policy(self, "policy_delay")
         for name in ("exploration_noise", "target_noise", "target_noise_clip"):
             value = getattr(self, name)
             require(0 <= value < float("inf"), f"agent.{name}", "must not be negative", value)

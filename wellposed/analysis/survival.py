@@ -127,7 +127,7 @@ def restricted_mean(times: np.ndarray, reached: np.ndarray, horizon: float) -> s
         ValueError: as `kaplan_meier`; or if the horizon is not positive and finite, or beyond what the last run saw.
     """
     times, reached = _checked(times, reached)
-    if not 0 < horizon < inf or horizon > times.max() and not reached[times.argmax()]:
+    if not 0 < horizon < inf or (horizon > times.max() and not reached[times.argmax()]):
         raise ValueError(f"no run tells what happened until {horizon}")
     n, area = times.size, _area(times, reached, horizon)
     others = [_area(np.delete(times, i), np.delete(reached, i), horizon) for i in range(n)] if n > 1 else [area]
