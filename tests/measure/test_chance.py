@@ -117,5 +117,5 @@ def test_random_actions_hardly_ever_move_the_block_and_always_the_hand(monkeypat
     assert push.moved_steps < 0.2
     assert push.episodes == 8
     assert -50 <= push.episode_return.value <= 0
-    assert push.success.value <= push.any_success.value
+    assert max(push.success.value, push.already_solved.value) <= push.any_success.value
     assert envs.find("FetchPush-v4").solved_at_reset == fetch.solved_at_reset(fetch.PUSH)
