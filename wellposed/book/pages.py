@@ -76,7 +76,7 @@ class Page:
             display = part.kind == "display"
             html = formulas.mathml(part.text, display)
             html = f'<span class="wp-formula" tabindex="0">{html}</span>' if display else html
-            return self.slots.put(html, plain=part.text)
+            return self.slots.put(html, formula=not display, plain=part.text)
         return self.slots.put(boxes[0])
 
     def _directive(self, text: str, line: int, whole_line: str) -> str:

@@ -79,7 +79,7 @@ def _settings(docs: Path, site: Path, nav: list[Any]) -> dict[str, Any]:
         "markdown_extensions": {
             "attr_list": {}, "footnotes": {}, "md_in_html": {}, "sane_lists": {}, "tables": {},
             "toc": {"permalink": "#", "permalink_title": "Link to this section", "toc_depth": 3},
-            "pymdownx.highlight": {"anchor_linenums": False, "linenums_style": "table"},
+            "pymdownx.highlight": {"anchor_linenums": False, "linenums_style": "pymdownx-inline"},
             "pymdownx.superfences": {},
         },
     }  # fmt: skip
