@@ -88,7 +88,7 @@ def _build(sources: Sources, chapters: Path, docs: Path, site: Path, external: b
     links = Links(ROOT, sources.pages)
     course = answers.Course.load(chapters, problems)
     for source, target in sources.pages.items():
-        page = Page(ROOT, source, target, slots, problems, links, course.answers(source))
+        page = Page(ROOT, source, target, slots, problems, links, course.answers())
         text = page.markdown(source.read_text()) + course.origins(page)
         (docs / target).parent.mkdir(parents=True, exist_ok=True)
         (docs / target).write_text(text)

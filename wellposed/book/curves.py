@@ -17,7 +17,8 @@ POINTS = 120  # of a mean over runs that were not evaluated at the same moments
 # What is shown of a run beside its success: metrics of which the first that it logged is taken, and the scale.
 QUANTITIES: tuple[tuple[str, tuple[str, ...], bool], ...] = (
     ("critic loss", ("train/critic_loss", "train/value_loss"), True),
-    ("value, mean", ("probe/q_mean", "train/q_mean", "train/value_mean"), False),
+    ("mean Q", ("probe/q_mean", "train/q_mean"), False),
+    ("mean value", ("train/value_mean",), False),
     ("temperature", ("train/temperature",), True),
     ("entropy, nats", ("train/entropy",), False),
     ("clipped share", ("train/clip_fraction", "train/clipped"), False),
@@ -123,8 +124,8 @@ def grid(variants: Mapping[str, VariantResult], across: str, down: str) -> Grid:
     if min(len(columns), len(rows)) < 2:
         raise UserError(f"There is one {across} or one {down} only, so there is no interaction to show.")
     return Grid(
-        across=across,
-        down=down,
+        across=across.rpartition(".")[2],
+        down=down.rpartition(".")[2],
         columns=[f"{value}" for value in columns],
         rows=[f"{value}" for value in rows],
         cells=[[_cell(at[x, y]) if (x, y) in at else None for x in columns] for y in rows],

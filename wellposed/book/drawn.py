@@ -69,12 +69,13 @@ def _grid(results: Results, directive: Directive, experiment: str, across: str, 
     variants = variants_of(results, experiment)
     found = curves.grid(variants, across, down)
     told = [
-        f"{down} {row} with {across} {column}: {cell.success[0]:.1%}"
+        f"{found.down} {row} with {found.across} {column}: {cell.success[0]:.1%}"
         for row, cells in zip(found.rows, found.cells, strict=True)
         for column, cell in zip(found.columns, cells, strict=True)
         if cell is not None
     ]
-    svg = figures.themed(figures.grid(found), f"Success for each combination of {down} and {across}: {'; '.join(told)}.")
+    alt = f"Success for each combination of {found.down} and {found.across}: {'; '.join(told)}."
+    svg = figures.themed(figures.grid(found), alt)
     return Drawn(svg, [f"{experiment}.{name}" for name in variants])
 
 

@@ -14,7 +14,7 @@ from typing import Any, Literal
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.ticker import FuncFormatter, MaxNLocator, PercentFormatter
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator, PercentFormatter
 
 from wellposed.report.figures import ACCENT, FAINT, INK, STYLE, WARN, as_svg
 
@@ -119,7 +119,7 @@ def losses(panels: Sequence[Panel], phases: Sequence[Span], floor: float) -> str
                 ax.fill_between(panel.x, panel.low, panel.high, color=SERIES[i % 8], alpha=0.15, linewidth=0)
             ax.plot(panel.x, panel.y, color=SERIES[i % 8], linewidth=1.8)
             if panel.logarithmic:
-                ax.set_yscale("log")
+                _decades(ax, panel.y)
             else:
                 ax.yaxis.set_major_locator(MaxNLocator(4))
             ax.set_ylabel(panel.label)
@@ -128,11 +128,7 @@ def losses(panels: Sequence[Panel], phases: Sequence[Span], floor: float) -> str
         _success_axis(top)
         top.set_ylabel(panels[0].label)
         top.axhline(floor, color=FAINT, linewidth=1.2, linestyle=":")
-        for span in phases:
-            top.annotate(
-                span.name, ((span.begin + span.end) / 2, 1.0), xycoords=("data", "axes fraction"), xytext=(0, 3),
-                textcoords="offset points", ha="center", fontsize=9, color=INK,
-            )  # fmt: skip
+        _phase_names(top, phases, end=max(float(panel.x[-1]) for panel in panels))
         _counts(bottom)
         bottom.set_xlim(0, max(float(panel.x[-1]) for panel in panels))
         bottom.set_xlabel(LABELS["steps"])
@@ -223,6 +219,34 @@ def _success_axis(ax: Axes) -> None:
     ax.yaxis.set_major_formatter(PercentFormatter(1.0))
     ax.set_ylabel("success at the last step")
     ax.grid(axis="y", color=FAINT, alpha=0.25, linewidth=0.7)
+
+
+def _phase_names(ax: Axes, phases: Sequence[Span], end: float) -> None:
+    """Where each phase begins, above the axes; one that would run into the one before stands a line higher."""
+    free, row = 0.0, 0
+    for span in phases:
+        width = 0.018 * len(span.name) * end  # about: letters of 9 points
+        begin = min(span.begin, end - width)
+        row = 1 - row if begin < free else 0
+        free = begin + width
+        ax.annotate(
+            span.name, (begin, 1.0), xycoords=("data", "axes fraction"), xytext=(0, 3 + 11 * row),
+            textcoords="offset points", fontsize=9, color=INK,
+        )  # fmt: skip
+
+
+def _decades(ax: Axes, values: np.ndarray) -> None:
+    """A logarithmic axis with few marks, in plain numbers."""
+    positive = values[np.isfinite(values) & (values > 0)]
+    if not positive.size:
+        return
+    ax.set_yscale("log")
+    wide = positive.max() / positive.min() > 30
+    ax.yaxis.set_major_locator(LogLocator(subs=(1.0,) if wide else (1.0, 2.0, 5.0), numticks=6))
+    ax.yaxis.set_minor_locator(NullLocator())
+    ax.yaxis.set_major_formatter(FuncFormatter(lambda y, _: f"{y:g}"))
+    if positive.max() < 1.5 * positive.min():  # one that hardly varies is not blown up
+        ax.set_ylim(positive.min() / 2, positive.max() * 2)
 
 
 def _counts(ax: Axes) -> None:
