@@ -13,7 +13,7 @@ from wellposed.chapters import facts
 from wellposed.chapters.facts import Fact, Table
 from wellposed.chapters.load import load_chapter
 from wellposed.chapters.origins import Origin, origin_of
-from wellposed.chapters.publish import read_records, stale
+from wellposed.chapters.records import load_records, stale
 from wellposed.chapters.results import Results
 from wellposed.chapters.spec import Chapter
 from wellposed.errors import UserError
@@ -27,10 +27,18 @@ class Published:
 
     chapter: Chapter
     results: Results
+    failing: list[str]  # what did not hold when it was published all the same
 
     def origin(self, subject: str) -> Origin:
         """Where an experiment's variant, a measurement or a study comes from."""
         return origin_of(self.chapter, self.results, subject)
+
+    @property
+    def criteria(self) -> list[str]:
+        """What the criteria are about, as far as it is among the results."""
+        there = {f"{name}.{variant}" for name, variants in self.results.experiments.items() for variant in variants}
+        there |= {*self.results.measurements, *self.results.studies}
+        return list(dict.fromkeys(s for c in self.chapter.criteria if (s := self.subject(c.of)) in there))
 
     def subject(self, text: str) -> str:
         """The `EXPERIMENT.VARIANT`, measurement or study that a path begins with."""
@@ -58,8 +66,8 @@ class Course:
                 course.chapters[chapter.number] = chapter
                 course.numbers[text.resolve()] = chapter.number
                 with problems.noted(str(text.parent / "records.json"), 0):
-                    records = read_records(chapter)
-                    course.published[chapter.number] = Published(chapter, records.results)
+                    records = load_records(text.parent)
+                    course.published[chapter.number] = Published(chapter, records.results, records.failing)
                     for sentence in stale(chapter, records):
                         problems.note(str(text.parent / "records.json"), 0, sentence)
         return course
@@ -79,10 +87,11 @@ class Course:
 
     def origins(self, page: Page) -> str:
         """The section on where a page's numbers come from; empty if it has none."""
-        used = self.used.get(page.source, {})
+        used, number = self.used.get(page.source, {}), self.numbers.get(page.source.resolve())
         if not used:
             return ""
-        return origins.section() + page.slots.put(origins.table(used), block=True) + "\n"
+        failing = self.published[number].failing if number in self.published else []
+        return origins.section(failing) + page.slots.put(origins.table(used), block=True) + "\n"
 
     def _fact(self, page: Page, directive: Directive, line: int) -> str:
         of, text = self._of(page, " ".join(directive.words))
@@ -114,8 +123,12 @@ class Course:
         of, name = self._of(page, " ".join(directive.words))
         if of is None:
             return _absent(page, name)
-        table = facts.table(of.chapter, of.results, name)
-        subjects = [criterion.of for criterion in of.chapter.criteria] if name == "criteria" else [name]
+        if name == "criteria":
+            table, subjects = facts.criteria_table(of.chapter, of.results), of.criteria
+        elif name in of.chapter.experiments:
+            table, subjects = facts.experiment_table(of.chapter, of.results, name), [name]
+        else:
+            table, subjects = facts.list_table(of.chapter, of.results, name), [of.subject(name)]
         for subject in subjects:
             self._note(page, of, subject)
         return captioned(page, directive, line, table_html(table), needed=False)

@@ -21,9 +21,10 @@ def sentence(of: str, origin: Origin) -> str:
     return "; ".join([*parts, *origin.machines])
 
 
-def section() -> str:
-    """The beginning of the last section of a chapter, before the table."""
-    return f"\n\n{HEADING}\n\n{_INTRODUCTION}\n\n"
+def section(failing: list[str]) -> str:
+    """The beginning of a chapter's last section; `failing`: what did not hold when it was published."""
+    told = ["**When this was published, not all of it held:**", *(f"- {one}" for one in failing)] if failing else []
+    return "\n\n" + "\n\n".join([HEADING, *told, _INTRODUCTION]) + "\n\n"
 
 
 def table(origins: dict[str, Origin]) -> str:

@@ -18,7 +18,9 @@ class Problem:
 
     def __str__(self) -> str:
         """`chapters/ch04_hindsight/chapter.md:12: There is no ...`."""
-        return f"{self.file}:{self.line}: {self.text}" if self.line else f"{self.file}: {self.text}"
+        if not self.line:
+            return self.text if self.text.startswith(self.file) else f"{self.file}: {self.text}"
+        return f"{self.file}:{self.line}: {self.text}"
 
 
 @dataclass

@@ -51,6 +51,8 @@ def build_site(docs: Path, site: Path, nav: list[Any], slots: Slots) -> tuple[di
         config = load_config(str(file))
         config.plugins["wellposed"] = _filler(slots, identifiers)
         build(config)
+    for name in ("404.html", "sitemap.xml", "sitemap.xml.gz"):  # of use only where the site's address is known
+        (site / name).unlink(missing_ok=True)
     return identifiers, warnings
 
 
