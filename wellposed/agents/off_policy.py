@@ -92,9 +92,13 @@ def values(critics: tuple[MLP, ...], x: Array, action: Array) -> Array:
     return jnp.stack([critic(inputs)[..., 0] for critic in critics])
 
 
-def bellman_target(config: Settings, batch: Transition, next_value: Array) -> Array:
-    """r + gamma (1 - terminated) V(s'), bounded where the configuration says so, and no gradient through it, [b]."""
-    target = batch.reward + config.gamma * (1 - batch.terminated) * next_value
+def bellman(reward: Array, terminated: Array, next_value: Array, gamma: float) -> Array:
+    """r + gamma (1 - terminated) V(s'), [b]."""
+    return reward + gamma * (1 - terminated) * next_value
+
+
+def bounded(config: Settings, target: Array) -> Array:
+    """A critic target [b], within the range of returns where the configuration says so; no gradient goes through it."""
     if config.bound_targets:
         target = jnp.clip(target, -1 / (1 - config.gamma), 0.0)
     return jax.lax.stop_gradient(target)

@@ -21,7 +21,8 @@ from wellposed.agents.off_policy import (
     Algorithm,
     OffPolicyAgent,
     Transition,
-    bellman_target,
+    bellman,
+    bounded,
     init_networks,
     require_off_policy,
     values,
@@ -93,7 +94,7 @@ def smoothed_target(config: TD3Config, nets: Networks, batch: Transition, noise:
     smoothing = jnp.clip(config.target_noise * noise, -config.target_noise_clip, config.target_noise_clip)
     next_action = jnp.clip(policy(nets.target_actor, batch.next_features) + smoothing, -1.0, 1.0)
     next_q = jnp.min(values(nets.target_critics, batch.next_features, next_action), axis=0)
-    return bellman_target(config, batch, next_q)
+    return bounded(config, bellman(batch.reward, batch.terminated, next_q, config.gamma))
 
 
 def critic_loss(critics: tuple[MLP, MLP], batch: Transition, target: Array) -> tuple[Array, dict[str, Array]]:
