@@ -42,7 +42,7 @@ class FetchTask:
     object_range: float  # object starts within this of the hand, in x and in y
     target_range: float  # goals lie within this of the hand
     target_offset: tuple[float, float, float] = (0.0, 0.0, 0.0)
-    target_in_the_air: bool = False  # half of the goals are lifted by up to 0.45 m
+    target_in_the_air: bool = False  # half of the goals (see OWN_SPREAD) are lifted by up to 0.45 m
 
 
 REACH = FetchTask("Reach", "reach.xml", (0.4049, 0.48, 0.0), False, True, 0.2, None, 0.15, 0.15)
@@ -63,6 +63,17 @@ def model_path(task: FetchTask) -> Path:
     if spec is None or spec.origin is None:
         raise UserError("gymnasium-robotics is not installed, and its model files are needed. Run `make setup`.")
     return Path(spec.origin).parent / "envs" / "assets" / "fetch" / task.model_file
+
+
+@dataclass(frozen=True)
+class GoalSpread:
+    """How far goals lie from where the object starts, and how many of them in the air."""
+
+    reach: float  # share of the way to the task's own goals, 0 to 1
+    air: float  # share of goals that are lifted, 0 to 1, in a task that lifts any
+
+
+OWN_SPREAD = GoalSpread(1.0, 0.5)  # what the tasks themselves do
 
 
 @dataclass(frozen=True)
@@ -159,16 +170,23 @@ def geometry(scene: FetchScene) -> Geometry:
     return Geometry(effector=points[0], points=points, shift_axes=shift_axes, mirror=mirror)
 
 
-def sample_goal(scene: FetchScene, rng: np.random.Generator) -> np.ndarray:
-    """A goal [3] in metres, drawn in the order gymnasium-robotics draws it."""
+def sample_goal(
+    scene: FetchScene, rng: np.random.Generator, start: np.ndarray, spread: GoalSpread = OWN_SPREAD
+) -> np.ndarray:
+    """A goal [3] in metres, drawn in the order gymnasium-robotics draws it.
+
+    Where `spread.reach` is less than 1 it lies on the way from `start` [3], where the object rests (the hand, without
+    one), to the goal that the task itself would have drawn: start + reach * (goal - start).
+    """
     task = scene.task
     goal = scene.initial_grip + rng.uniform(-task.target_range, task.target_range, size=3)
     if task.has_object:
         goal += task.target_offset
         goal[2] = scene.object_height
-        if task.target_in_the_air and rng.uniform() < 0.5:
+        if task.target_in_the_air and rng.uniform() < spread.air:
             goal[2] += rng.uniform(0, 0.45)
-    return goal
+    # At 1 the task's own goal to the last bit, which the sum would round.
+    return goal if spread.reach == 1 else start + spread.reach * (goal - start)
 
 
 def sample_object(scene: FetchScene, rng: np.random.Generator) -> np.ndarray:
