@@ -16,6 +16,7 @@ from wellposed.agents import make_agent
 from wellposed.arrays import Arrays, check_arrays, merged, part_of, require_finite
 from wellposed.collect import Explorer, Rollouts, Step, numbers, take_step
 from wellposed.diagnose import Evidence, diagnose, tell
+from wellposed.envs.curriculum import stage_metrics
 from wellposed.errors import UserError
 from wellposed.evaluate import play_episodes, summarise
 from wellposed.interrupts import Stopwatch
@@ -188,6 +189,7 @@ class Training:
             "time/updates_per_second": self.agent.updates / seconds,
             "time/updates_per_step": self.agent.updates / self.step,
         }
+        rates |= stage_metrics(self.env)
         probe = take_probe(self.config, self.dims, self.agent, self.replay, self.env, self.step)
         return MetricsRow(self.step, self.agent.updates, seconds, self.learnt | self.rollouts.drain() | rates | probe)
 

@@ -10,6 +10,7 @@ import tyro
 from wellposed import agents, envs
 from wellposed import config as configs
 from wellposed.agents import SACConfig
+from wellposed.envs.curriculum import Curriculum
 from wellposed.errors import UserError, require
 from wellposed.replay import ReplayConfig
 from wellposed.runs.store import RunReader
@@ -50,6 +51,8 @@ class RunConfig(Generic[A]):
     """The algorithm's settings."""
     replay: ReplayConfig = field(default_factory=ReplayConfig)
     """Replay and hindsight."""
+    curriculum: Curriculum = field(default_factory=Curriculum, metadata=configs.LATER)
+    """Goals of training that grow into the task's own; evaluation always plays the task's own."""
 
     def __post_init__(self) -> None:
         positive = ("total_steps", "num_envs", "eval_every", "eval_episodes", "updates_per_step", "updates_per_call")
@@ -122,4 +125,4 @@ def override(config: RunConfig, changes: dict[str, Any]) -> RunConfig:
         UserError: if a setting is out of its range.
         ValueError: naming a setting that does not exist or does not take the value.
     """
-    return read_config(configs.override(configs.to_dict(config), changes), "settings")
+    return read_config(configs.override(configs.whole(config), changes), "settings")

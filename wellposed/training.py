@@ -10,6 +10,7 @@ import jax
 
 from wellposed import config as configs
 from wellposed import envs
+from wellposed.envs.curriculum import with_curriculum
 from wellposed.errors import NotFiniteError, UserError, require
 from wellposed.evaluate import EVALUATION_COPIES
 from wellposed.interrupts import Stopwatch, interruptible
@@ -173,7 +174,8 @@ def opened(job: Job, threads: int) -> Iterator[tuple[RunWriter, Training]]:
     config, clock = job.config, Stopwatch()
     with ExitStack() as stack:
         make = lambda n: stack.enter_context(closing(envs.make_vec(config.env, n, threads=threads)))  # noqa: E731
-        env, eval_env = make(config.num_envs), make(min(EVALUATION_COPIES, config.eval_episodes))
+        env = with_curriculum(make(config.num_envs), config.curriculum)
+        eval_env = make(min(EVALUATION_COPIES, config.eval_episodes))
         origin = provenance.collect(
             threads=threads,
             autoreset_mode=env.metadata["autoreset_mode"].value,
