@@ -33,7 +33,7 @@ class Curriculum:
     """linear: environment step from which on they are the task's own."""
     stages: int = 10
     """success: steps of growth from the first goals to the task's own."""
-    bar: float = 0.6
+    bar: float = 0.5
     """success: share of episodes that must end at their goal before the next stage (0 to 1)."""
     window: int = 64
     """success: episodes of the stage over which that share is taken; those solved at reset do not count."""
