@@ -73,7 +73,7 @@ def test_nothing_of_the_syntax_is_left(page):
 
 def test_facts_are_those_of_the_records_with_their_origin(page):
     facts = [(unescape(origin), text) for origin, text in re.findall(r'<span class="wp-fact" title="(.*?)">(.*?)</span>', page)]
-    texts = [text for _, text in facts]
+    texts = [unescape(text).replace("\xa0", " ") for _, text in facts]
     assert texts[:2] == ["25 min", "1 h"]
     assert re.fullmatch(r"98\.0 % \(95 % CI .*\)", texts[2])
     assert {"0 of 5", "98.0 %"} <= set(texts)
@@ -102,7 +102,7 @@ def test_figures_have_a_caption_a_text_and_no_colour_of_their_own(page):
         assert "<figcaption>" in figure
         assert 'role="img" aria-label="' in figure
         assert not re.findall(r"(?:fill|stroke): ?#(?!000000|ffffff)[0-9a-f]{6}", figure)
-    assert re.search(r"<figcaption>.*98\.0 %.*<math", drawn[0])
+    assert re.search(r"<figcaption>.*98\.0&nbsp;%.*<math", drawn[0])
 
 
 def test_a_heading_with_a_formula_can_be_linked_to_and_is_listed(page):

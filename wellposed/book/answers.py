@@ -185,19 +185,32 @@ class Course:
 
 
 def table_html(table: Table) -> str:
-    """A table of facts; columns of numbers are set flush right."""
-    kinds = ["wp-number" if numeric else "" for numeric in table.numeric]
-    head = "".join(f'<th class="{kind}">{escape(name)}</th>' for name, kind in zip(table.head, kinds, strict=True))
-    rows = [
-        "".join(f'<td class="{kind}">{escape(cell)}</td>' for cell, kind in zip(row, kinds, strict=True))
-        for row in table.rows
-    ]
+    """A table of facts; columns of plain numbers are set flush right, what stands in brackets below its number."""
+    plain = [numeric and not any("(" in row[i] for row in table.rows) for i, numeric in enumerate(table.numeric)]
+    kinds = [' class="wp-number"' if one else "" for one in plain]
+    head = "".join(f"<th{kind}>{escape(name)}</th>" for name, kind in zip(table.head, kinds, strict=True))
+    rows = (
+        "".join(f"<td{kind}>{_cell(text)}</td>" for text, kind in zip(row, kinds, strict=True)) for row in table.rows
+    )
     body = "".join(f"<tr>{row}</tr>" for row in rows)
-    return f'<div class="wp-table" tabindex="0"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
+    return (
+        '<div class="wp-table" tabindex="0"><table class="wp-data">'
+        f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
+    )
+
+
+def _cell(text: str) -> str:
+    bracket = re.fullmatch(r"(\S.*?) \((.*)\)", text)
+    return f"{_words(bracket[1])}<small>{_words(bracket[2])}</small>" if bracket else _words(text)
+
+
+def _words(text: str) -> str:
+    """Text as HTML, in which no line ends between a number and its percent sign."""
+    return escape(text).replace(" %", "&nbsp;%")
 
 
 def _span(text: str, origin: str) -> str:
-    return f'<span class="wp-fact" title="{escape(origin)}">{escape(text)}</span>'
+    return f'<span class="wp-fact" title="{escape(origin)}">{_words(text)}</span>'
 
 
 def _absent(page: Page, text: str) -> str:

@@ -94,7 +94,8 @@ def _study(results: Results, directive: Directive, name: str) -> Drawn:
     if not parts:
         raise UserError(f"The study {name} has no {asked or 'part at all'}.")
     wide = '<div class="wp-wide" tabindex="0">{}</div>'  # drawn for a page of its own: on a phone it is scrolled
-    return Drawn("".join(wide.format(drawings[part](study)) for part in parts), [name])
+    with figures.style():
+        return Drawn("".join(wide.format(drawings[part](study)) for part in parts), [name])
 
 
 def _existence(study: Study) -> str:

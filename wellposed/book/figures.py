@@ -88,7 +88,7 @@ class Grid:
 
 def learning(bands: Sequence[Band], axis: Axis, floor: float | None) -> str:
     """Success of several variants; `floor`: the share of goals that were reached before the first action."""
-    with _style():
+    with style():
         fig, ax = plt.subplots(figsize=(WIDTH, 3.5))
         for i, band in enumerate(bands):
             colour, dash = SERIES[i % len(SERIES)], DASHES[(i // 2) % len(DASHES)]
@@ -108,7 +108,7 @@ def learning(bands: Sequence[Band], axis: Axis, floor: float | None) -> str:
 
 def losses(panels: Sequence[Panel], phases: Sequence[Span], floor: float) -> str:
     """Success on top, other quantities of the same run below, over the phases of the run."""
-    with _style():
+    with style():
         heights = [1.5, *[1.0] * (len(panels) - 1)]
         size = (WIDTH, 0.9 + 1.15 * sum(heights))
         fig, axes = plt.subplots(len(panels), 1, figsize=size, sharex=True, height_ratios=heights, squeeze=False)
@@ -139,7 +139,7 @@ def losses(panels: Sequence[Panel], phases: Sequence[Span], floor: float) -> str
 
 def grid(found: Grid) -> str:
     """Every cell in numbers, and below them lines that run parallel where the two settings do not interact."""
-    with _style():
+    with style():
         rows = len(found.rows)
         size = (WIDTH, 0.62 * rows + 3.9)
         fig = plt.figure(figsize=size, layout="constrained")
@@ -178,12 +178,13 @@ def themed(svg: str, alt: str = "") -> str:
     for colour, name in VARIABLES.items():
         svg = svg.replace(colour, f"var({name})")
     svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
-    svg = re.sub(r' width="([\d.]+)pt" height="[\d.]+pt"', r' style="max-width: \1pt"', svg, count=1)
+    svg = re.sub(r' width="([\d.]+)pt" height="[\d.]+pt"', r' style="--wp-natural: \1pt"', svg, count=1)
     return svg.replace("<svg ", f'<svg role="img" aria-label="{escape(alt)}" ', 1) if alt else svg
 
 
 @contextmanager
-def _style() -> Iterator[None]:
+def style() -> Iterator[None]:
+    """What all figures of the course are drawn in."""
     with plt.rc_context(STYLE | _COURSE):
         yield
 

@@ -4,7 +4,6 @@ import re
 import shlex
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from html import escape
 from pathlib import Path
 
 from wellposed.book import formulas, prose, regions
@@ -147,8 +146,7 @@ def captioned(page: Page, directive: Directive, line: int, html: str, *, needed:
         return page.slots.put(html, block=True)
     words = page.markdown(caption, line)
     inside = page.slots.put(html)
-    kind = escape(directive.name)
     return (
-        f'<figure markdown="1" class="wp-{kind}">\n{inside}\n'
+        f'<figure markdown="1" class="wp-{directive.name}-figure">\n{inside}\n'
         f'<figcaption markdown="span">{words}</figcaption>\n</figure>'
     )
