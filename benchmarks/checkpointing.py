@@ -69,7 +69,7 @@ def take_up(folder: Path) -> dict[str, float]:
     advance, told = Training.advance, dict[str, float]()
 
     def told_first(self: Training, *args: object) -> None:
-        begun = self.step
+        begun = self.now.step
         advance(self, *args)  # type: ignore[arg-type]
         if not told:
             told.update(steps=begun, seconds=time.perf_counter() - BEGAN)

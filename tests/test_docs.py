@@ -25,4 +25,5 @@ def test_a_seed_that_never_got_there_leaves_no_mean_behind():
     need = Need("slow", np.array([1000.0, np.inf]), np.array([9.6, np.inf]))
     line = table([need]).splitlines()[-1]
     assert line == "| slow | 1 of 2 | - | - | 10, not |"
-    assert mean_with_interval(np.array([1000.0, 1000.0]), -2) == "1,000 (1,000 to 1,000)"
+    assert mean_with_interval(np.array([1000.0, 1200.0, 1100.0]), -2) == "1,100 (900 to 1,300)"
+    assert mean_with_interval(np.array([1000.0, 1000.0]), -2) == "1,000", "two that are equal show no spread, not none"

@@ -10,6 +10,7 @@ from wellposed.errors import UserError
 from wellposed.recipe import RunConfig, default_config, override, read_config
 
 every_algorithm = pytest.mark.parametrize("algo", ALGORITHMS)
+every_replay = pytest.mark.parametrize("algo", [algo for algo, entry in ALGORITHMS.items() if not entry.on_policy])
 
 
 @every_algorithm
@@ -20,14 +21,14 @@ def test_a_configuration_of_each_algorithm_survives_json(algo):
     assert read_config(configs.to_dict(config), "here") == config
 
 
-@every_algorithm
+@every_replay
 def test_a_task_may_need_other_settings_and_says_so_in_the_registry(algo):
     kind = ALGORITHMS[algo][0]
     assert default_config("FetchSlide-v4", algo).agent.hidden == (128, 128, 128)
     assert default_config("FetchPush-v4", algo).agent == default_config("FetchReach-v4", algo).agent == kind()
 
 
-@every_algorithm
+@every_replay
 def test_dense_rewards_are_not_bounded_by_those_of_the_sparse_ones(algo):
     assert default_config("FetchReach-v4", algo).agent.bound_targets
     assert not default_config("FetchReachDense-v4", algo).agent.bound_targets

@@ -7,6 +7,16 @@ from wellposed.errors import NotFiniteError, UserError
 Arrays = dict[str, np.ndarray]
 
 
+def bits(array: np.ndarray) -> tuple[np.dtype, tuple[int, ...], bytes]:
+    """All that two arrays must have in common to be the same: equal values can be other bits, and equal bits NaNs."""
+    return array.dtype, array.shape, array.tobytes()
+
+
+def same_bits(one: Arrays, other: Arrays) -> bool:
+    """Whether two states hold the same names, and under each the same number type, shape and bits."""
+    return one.keys() == other.keys() and all(bits(one[name]) == bits(other[name]) for name in one)
+
+
 def merged(**parts: Arrays) -> Arrays:
     """The arrays of several parts as one dictionary, under `part/name`."""
     return {f"{part}/{name}": array for part, arrays in parts.items() for name, array in arrays.items()}

@@ -10,7 +10,7 @@ from typing import Any
 
 import tyro
 
-from wellposed.commands import environments, records, runs
+from wellposed.commands import chapters, environments, records, runs
 from wellposed.commands.arguments import default_config_of, json_to_stdout
 from wellposed.errors import UserError
 
@@ -20,14 +20,17 @@ COMMANDS: dict[str, Any] = {
     "eval": records.evaluate,
     "check": environments.check,
     "diagnose": records.diagnose,
+    "anatomy": environments.anatomy,
     "doctor": environments.doctor,
     "envs": environments.list_envs,
     "runs": records.list_runs,
     "report": records.report,
     "experiment": runs.experiment,
     "study": runs.study,
+    "chapter": chapters.chapter,
     "demo": runs.demo,
 }
+GROUPS: dict[str, dict[str, Any]] = {"chapter": chapters.COMMANDS}  # of COMMANDS those that have commands of their own
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -38,9 +41,11 @@ def main(argv: list[str] | None = None) -> int:
         commands = {"train": _named_train, "plan": _named_plan} | COMMANDS
         if build := {"train": runs.train_command, "plan": runs.plan_command}.get(argv[0] if argv else ""):
             commands[argv[0]] = build(default_config_of(argv))
-        return tyro.extras.subcommand_cli_from_dict(
-            commands, prog="wellposed", description=DESCRIPTION, args=argv or ["--help"]
-        )
+        if argv and argv[0] in GROUPS:
+            group, *rest = argv
+            about = f"Commands of `wellposed {group}`; `wellposed {group} COMMAND --help` explains each."
+            return _run_one(GROUPS[group], f"wellposed {group}", about, rest)
+        return _run_one(commands, "wellposed", DESCRIPTION, argv)
     except (UserError, FloatingPointError) as error:
         print(f"wellposed: {error}", file=sys.stderr)
         return 1
@@ -54,6 +59,11 @@ def main(argv: list[str] | None = None) -> int:
     except BrokenPipeError:  # whoever read our output has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+
+
+def _run_one(commands: dict[str, Any], prog: str, about: str, argv: list[str]) -> int:
+    """Read the arguments of the command that comes first, and call it."""
+    return tyro.extras.subcommand_cli_from_dict(commands, prog=prog, description=about, args=argv or ["--help"])
 
 
 def _named_train() -> int:

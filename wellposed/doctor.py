@@ -12,7 +12,7 @@ from pathlib import Path
 import jax
 import numpy as np
 
-from wellposed import envs
+from wellposed import arrays, envs
 from wellposed.agents import SACConfig
 from wellposed.envs import fetch, rendering
 from wellposed.errors import UserError
@@ -124,10 +124,11 @@ def _state() -> str:
     return "80 steps from a restored state bit-equal"
 
 
-def _training() -> str:
-    """A tiny run trains, saves, loads, and the loaded agent acts like the one that was saved."""
-    config = RunConfig(
+def tiny_config(seed: int = 0) -> RunConfig:
+    """A training of a few seconds, in which everything happens that happens in a long one."""
+    return RunConfig(
         env="FetchReach-v4",
+        seed=seed,
         total_steps=400,
         num_envs=4,
         random_steps=200,
@@ -136,6 +137,11 @@ def _training() -> str:
         agent=SACConfig(hidden=(16, 16), batch_size=32),
         replay=ReplayConfig(capacity=1000),
     )
+
+
+def _training() -> str:
+    """A tiny run trains, saves, loads, and the loaded agent acts like the one that was saved."""
+    config = tiny_config()
     with tempfile.TemporaryDirectory() as folder:
         path, summary = train(config, Path(folder), threads=1, quiet=True)
         saved, agent = RunReader(path).load_checkpoint()[1], load_run(path)[1]
@@ -145,6 +151,6 @@ def _training() -> str:
         episodes = play_episodes(agent, env, evaluation_env_seeds(config.seed, 4, "monitoring"))
         again = summarise(episodes, step=last.step, updates=last.updates, seconds=last.seconds)
         env.close()
-    if again != last or any(not np.array_equal(v, saved[k]) for k, v in agent.state().items()):
+    if again != last or not arrays.same_bits(agent.state(), saved):
         raise UserError("A checkpoint that was saved and loaded does not give the same agent.")
     return f"{summary.updates} updates, checkpoint saved, loaded and bit-equal"

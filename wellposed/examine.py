@@ -6,8 +6,10 @@ from pathlib import Path
 from wellposed import envs
 from wellposed.arrays import part_of
 from wellposed.diagnose import Diagnosis, Evidence, diagnose, read_evidence
-from wellposed.probe import take_probe
+from wellposed.probe import probe_rollout, take_probe
+from wellposed.recipe import OnPolicyRunConfig, RunConfig
 from wellposed.replay import ReplayBuffer
+from wellposed.replay.rollout import RolloutBuffer
 from wellposed.runs import checkpoint
 from wellposed.runs.record import MetricsRow
 from wellposed.runs.store import RunReader
@@ -37,12 +39,18 @@ def with_checkpoint(path: Path, evidence: Evidence) -> Evidence:
     """
     config, agent, manifest = load_run(path)
     _, state = RunReader(path).load_state(checkpoint.manifests(path)[0])
-    env = envs.make_vec(config.env)
+    env, loop = envs.make_vec(config.env), part_of(state, "loop")
     dims = envs.dims(env)
-    replay = ReplayBuffer(config.replay, dims, config.num_envs, env.compute_reward, env.compute_terminated)
-    parts = [(part.first, checkpoint.load(path, part.stored)) for part in manifest.replay]
-    replay.load_state(part_of(part_of(state, "loop"), "replay"), parts)
-    metrics = take_probe(config, dims, agent, replay, env, manifest.step)
+    if isinstance(config, RunConfig):
+        replay = ReplayBuffer(config.replay, dims, config.num_envs, env.compute_reward, env.compute_terminated)
+        parts = [(part.first, checkpoint.load(path, part.stored)) for part in manifest.replay]
+        replay.load_state(part_of(loop, "replay"), parts)
+        metrics = take_probe(config, dims, agent, replay, env, manifest.step)
+    else:
+        assert isinstance(config, OnPolicyRunConfig)
+        rollout = RolloutBuffer(config.rollout_steps, dims, config.num_envs)
+        rollout.load_state(part_of(loop, "rollout"))
+        metrics = probe_rollout(dims, agent, rollout, env)
     env.close()
     row = MetricsRow(manifest.step, manifest.updates, manifest.seconds, metrics)
     rows = sorted([*evidence.rows, row], key=lambda row: row.step)

@@ -4,13 +4,17 @@ Taken at each evaluation, off the training clock, from transitions drawn by a ge
 step decide. No stream of the run is touched, so its weights are bit for bit those of a run that was never probed.
 """
 
+from typing import Any
+
 import numpy as np
 
 from wellposed import seeding
 from wellposed.agents.probe import probe as probe_agent
+from wellposed.agents.probe import probe_policy
 from wellposed.recipe import RunConfig
 from wellposed.replay import ReplayBuffer
 from wellposed.replay.audit import audit
+from wellposed.replay.rollout import RolloutBuffer
 from wellposed.types import Agent, Batch, Dims, GoalVecEnv, Metrics
 
 ROWS = 2048  # transitions that are held against the environment at most
@@ -32,6 +36,19 @@ def take_probe(
     found |= probe_rewards(rows, env) | probe_motion(rows, dims)
     with np.errstate(all="ignore"):
         found |= probe_agent(agent, batches)
+    return _finite(found)
+
+
+def probe_rollout(dims: Dims, agent: Any, rollout: RolloutBuffer, env: GoalVecEnv) -> Metrics:
+    """The same of an agent without a replay, from the newest rollout: what is asked of goals and ages is left out."""
+    rows = Batch(*(field[:ROWS] for field in rollout.transitions()))
+    found = probe_rewards(rows, env) | probe_motion(rows, dims)
+    with np.errstate(all="ignore"):
+        found |= probe_policy(agent, rows)
+    return _finite(found)
+
+
+def _finite(found: Metrics) -> Metrics:
     return {name: value for name, value in found.items() if np.isfinite(value)}
 
 

@@ -3,29 +3,32 @@
 import math
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Generic, TypeVar, cast
+from typing import Any, Generic, TypeVar, cast, overload
 
 import tyro
 
 from wellposed import agents, envs
 from wellposed import config as configs
-from wellposed.agents import SACConfig
+from wellposed.agents import PPOConfig, SACConfig
 from wellposed.errors import UserError, require
 from wellposed.replay import ReplayConfig
 from wellposed.runs.store import RunReader
 
 A = TypeVar("A")
+C = TypeVar("C", bound="AnyRunConfig")
 ALGO = "sac"  # where none is named
 
 
 @dataclass(frozen=True)
-class RunConfig(Generic[A]):
-    """One training run, in full. Everything that can change its result is here; threads cannot."""
+class AnyRunConfig(Generic[A]):
+    """What every training run has, whatever its algorithm. Everything that can change a run's result is in its
+    configuration; threads cannot.
+    """
 
     env: tyro.conf.Positional[str]
     """Environment id; `wellposed envs` lists them."""
     algo: str = ALGO
-    """Algorithm, sac or td3; --help shows the settings of the one that is named."""
+    """Algorithm, sac, td3 or ppo; --help shows the settings of the one that is named."""
     seed: int = 0
     """Seed of every random stream of the run."""
     total_steps: int = 20_000
@@ -34,6 +37,28 @@ class RunConfig(Generic[A]):
     """Stop early once two evaluations in a row reach this success rate (0 to 1)."""
     num_envs: int = 16
     """Environment copies."""
+    eval_every: int = 800
+    """Environment steps between evaluations."""
+    eval_episodes: int = 50
+    """Episodes of each evaluation."""
+    agent: A = field(default_factory=cast(Any, SACConfig))
+    """The algorithm's settings."""
+
+    def __post_init__(self) -> None:
+        for name in ("total_steps", "num_envs", "eval_every", "eval_episodes"):
+            require_positive(self, name)
+        require(self.seed >= 0, "seed", "must not be negative", self.seed)
+        until = self.until_success
+        require(until is None or 0 <= until <= 1, "until_success", "is a share between 0 and 1", until)
+        kind = agents.find(self.algo).config
+        rule = f"of --algo {self.algo} must be a {kind.__name__}"
+        require(isinstance(self.agent, kind), "agent", rule, type(self.agent).__name__)
+
+
+@dataclass(frozen=True)
+class RunConfig(AnyRunConfig[A]):
+    """A run of an algorithm that learns from a replay, in full."""
+
     updates_per_step: float = 0.5
     """Gradient updates per environment step, counted from the first step: what random steps skip is caught up."""
     updates_per_call: int = 8
@@ -42,54 +67,73 @@ class RunConfig(Generic[A]):
     """Environment steps of uniform actions before the policy takes over."""
     random_share: float = 0.2
     """Share of uniform actions afterwards. Source: HER, appendix A (0.3 there)."""
-    eval_every: int = 800
-    """Environment steps between evaluations."""
-    eval_episodes: int = 50
-    """Episodes of each evaluation."""
-    agent: A = field(default_factory=cast(Any, SACConfig))
-    """The algorithm's settings."""
     replay: ReplayConfig = field(default_factory=ReplayConfig)
     """Replay and hindsight."""
 
     def __post_init__(self) -> None:
-        positive = ("total_steps", "num_envs", "eval_every", "eval_episodes", "updates_per_step", "updates_per_call")
-        for name in positive:
-            require(0 < getattr(self, name) < math.inf, name, "must be greater than 0", getattr(self, name))
-        for name in ("seed", "random_steps"):
-            require(getattr(self, name) >= 0, name, "must not be negative", getattr(self, name))
+        super().__post_init__()
+        for name in ("updates_per_step", "updates_per_call"):
+            require_positive(self, name)
+        require(self.random_steps >= 0, "random_steps", "must not be negative", self.random_steps)
         require(0 <= self.random_share <= 1, "random_share", "is a share between 0 and 1", self.random_share)
-        until = self.until_success
-        require(until is None or 0 <= until <= 1, "until_success", "is a share between 0 and 1", until)
-        kind = agents.find(self.algo)[0]
-        rule = f"of --algo {self.algo} must be a {kind.__name__}"
-        require(isinstance(self.agent, kind), "agent", rule, type(self.agent).__name__)
+        require(not agents.find(self.algo).on_policy, "algo", "of a run with a replay learns from one", self.algo)
 
 
-def config_type(algo: str) -> type[RunConfig]:
+@dataclass(frozen=True)
+class OnPolicyRunConfig(AnyRunConfig[A]):
+    """A run of an algorithm that learns from the steps of its own policy alone, in full."""
+
+    algo: str = "ppo"
+    rollout_steps: int = 50
+    """Steps of each copy from one round of updates to the next."""
+    agent: A = field(default_factory=cast(Any, PPOConfig))
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require_positive(self, "rollout_steps")
+        require(agents.find(self.algo).on_policy, "algo", "of a run without a replay learns without one", self.algo)
+        size, batch = self.num_envs * self.rollout_steps, cast(Any, self.agent).batch_size
+        require(batch <= size, "agent.batch_size", f"must not exceed the {size} steps of a rollout", batch)
+
+
+def require_positive(config: Any, name: str) -> None:
+    """Raises UserError if a setting is not finite and greater than 0."""
+    require(0 < getattr(config, name) < math.inf, name, "must be greater than 0", getattr(config, name))
+
+
+def config_type(algo: str) -> type[AnyRunConfig]:
     """The type of a run's configuration whose `agent` holds the settings of the algorithm.
 
     Raises:
         UserError: if there is no such algorithm.
     """
-    kind: Any = agents.find(algo)[0]
-    return RunConfig[kind]
+    entry = agents.find(algo)
+    settings: Any = entry.config
+    return OnPolicyRunConfig[settings] if entry.on_policy else RunConfig[settings]
 
 
-def default_config(env_id: str, algo: str = ALGO) -> RunConfig:
-    """The default recipe for an environment. Tasks differ in budget and in how often they are evaluated, and in what
-    their entry in the registry says; where the reward is not -1/0 the bound on targets is off.
+@overload
+def default_config(env_id: str) -> RunConfig: ...
+@overload
+def default_config(env_id: str, algo: str) -> Any: ...
+def default_config(env_id: str, algo: str = ALGO) -> AnyRunConfig:
+    """The default recipe for an environment. Tasks differ in budget and in how often they are evaluated, and for
+    algorithms with a replay in what their entry in the registry says; where the reward is not -1/0 the bound on targets
+    is off.
 
     Raises:
         UserError: if there is no such environment or algorithm.
     """
-    entry = envs.find(env_id)
+    entry, algorithm = envs.find(env_id), agents.find(algo)
     every = max(800, entry.budget // 25)
-    agent = agents.find(algo)[0](bound_targets="sparse" in entry.tags)
+    if algorithm.on_policy:
+        return OnPolicyRunConfig(env_id, algo, total_steps=entry.budget, eval_every=every, agent=algorithm.config())
+    agent = algorithm.config(bound_targets="sparse" in entry.tags)
     return override(RunConfig(env_id, algo, total_steps=entry.budget, eval_every=every, agent=agent), entry.settings)
 
 
-def read_config(data: Any, where: str) -> RunConfig:
-    """Read a run's configuration from JSON data, strictly; its `algo` says what its `agent` must hold.
+def read_config(data: Any, where: str) -> AnyRunConfig:
+    """Read a run's configuration from JSON data, strictly; its `algo` says what else it must hold.
 
     Raises:
         UserError: if there is no such algorithm, or a setting is out of its range.
@@ -100,7 +144,7 @@ def read_config(data: Any, where: str) -> RunConfig:
     return configs.from_dict(config_type(data["algo"]), data, where)
 
 
-def stored_config(path: Path) -> RunConfig:
+def stored_config(path: Path) -> AnyRunConfig:
     """The configuration of a recorded run.
 
     Raises:
@@ -115,11 +159,17 @@ def stored_config(path: Path) -> RunConfig:
     return config
 
 
-def override(config: RunConfig, changes: dict[str, Any]) -> RunConfig:
+def override(config: C, changes: dict[str, Any]) -> C:
     """A run's configuration with settings replaced by dotted name, as `{"agent.inputs.relative": False}`.
 
     Raises:
         UserError: if a setting is out of its range.
         ValueError: naming a setting that does not exist or does not take the value.
     """
-    return read_config(configs.override(configs.to_dict(config), changes), "settings")
+    return cast(C, read_config(configs.override(configs.to_dict(config), changes), "settings"))
+
+
+def against_divergence(config: AnyRunConfig) -> str:
+    """What to change where numbers grew without bound, as a sentence."""
+    bound = "; where the reward is -1/0 keep --agent.bound-targets on" if isinstance(config, RunConfig) else ""
+    return f"Lower --agent.learning-rate (it is {config.agent.learning_rate:g}){bound}."

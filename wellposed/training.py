@@ -7,17 +7,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import jax
+from gymnasium.vector import AutoresetMode
 
 from wellposed import config as configs
 from wellposed import envs
 from wellposed.errors import NotFiniteError, UserError, require
 from wellposed.evaluate import EVALUATION_COPIES
 from wellposed.interrupts import Stopwatch, interruptible
-from wellposed.loop import Training
+from wellposed.loop import LOOPS, OnPolicyTraining, Training
 from wellposed.planning.budget import runs_at_once
 from wellposed.planning.room import require_fit
 from wellposed.progress import TrainingProgress
-from wellposed.recipe import RunConfig, stored_config
+from wellposed.recipe import AnyRunConfig, against_divergence, stored_config
 from wellposed.runs import provenance
 from wellposed.runs.record import Failure, Provenance, Summary
 from wellposed.runs.store import require_free
@@ -30,11 +31,11 @@ Results = Generator[tuple[Path, Summary | None]]
 class Job:
     """A run to train: its configuration, and how its record is opened, given where this process comes from."""
 
-    config: RunConfig
+    config: AnyRunConfig
     open: Callable[[Provenance], RunWriter]
 
 
-def train(config: RunConfig, runs_dir: str | Path, *, threads: int = 2, quiet: bool = False) -> tuple[Path, Summary]:
+def train(config: AnyRunConfig, runs_dir: str | Path, *, threads: int = 2, quiet: bool = False) -> tuple[Path, Summary]:
     """Train one run and record it below `runs_dir`.
 
     Args:
@@ -57,12 +58,18 @@ def train(config: RunConfig, runs_dir: str | Path, *, threads: int = 2, quiet: b
 
 
 def train_side_by_side(
-    runs: Sequence[RunConfig], runs_dir: str | Path, *, threads: int = 2, quiet: bool = False
+    runs: Sequence[AnyRunConfig],
+    runs_dir: str | Path,
+    *,
+    threads: int = 2,
+    quiet: bool = False,
+    progress: TrainingProgress | None = None,
 ) -> Results:
     """Train several runs in this process, `threads` at a time, each recorded as its own and bit for bit as if alone.
 
-    Arguments and errors are those of `train`. A run that fails does not stop the others: its error is raised when they
-    are done. After Ctrl-C those under way end at their next update, and no other is begun.
+    Arguments and errors are those of `train`; `progress` is the display of longer work that the runs are a part of.
+    A run that fails does not stop the others: its error is raised when they are done. After Ctrl-C those under way end
+    at their next update, and no other is begun.
 
     Yields:
         Each run's directory and how it ended, in the order of `runs`, as soon as it and those before it are done; None
@@ -71,19 +78,26 @@ def train_side_by_side(
     folder = Path(runs_dir)
     require_free(folder, [configs.to_dict(config) for config in runs])
 
-    def job(config: RunConfig) -> Job:
+    def job(config: AnyRunConfig) -> Job:
         return Job(config, lambda origin: RunWriter(folder, configs.to_dict(config), origin))
 
-    yield from _side_by_side([job(config) for config in runs], {folder}, threads, quiet)
+    yield from _side_by_side([job(config) for config in runs], {folder}, threads, progress or TrainingProgress(quiet))
 
 
-def resume(paths: Sequence[str | Path], *, threads: int = 2, quiet: bool = False) -> Results:
+def resume(
+    paths: Sequence[str | Path],
+    *,
+    threads: int = 2,
+    quiet: bool = False,
+    progress: TrainingProgress | None = None,
+) -> Results:
     """Go on with runs that were cut short, side by side; each ends bit for bit as if nothing had happened.
 
     Args:
         paths: run directories.
         threads: runs at a time, as in `train_side_by_side`.
         quiet: no progress bar and no line per evaluation.
+        progress: the display of longer work that they are a part of.
 
     Yields:
         As `train_side_by_side`.
@@ -98,7 +112,8 @@ def resume(paths: Sequence[str | Path], *, threads: int = 2, quiet: bool = False
     def job(path: Path) -> Job:
         return Job(stored_config(path), lambda origin: RunWriter.reopen(path, origin))
 
-    yield from _side_by_side([job(path) for path in found], {path.parent for path in found}, threads, quiet)
+    folders = {path.parent for path in found}
+    yield from _side_by_side([job(path) for path in found], folders, threads, progress or TrainingProgress(quiet))
 
 
 def overlap_by_threads() -> None:
@@ -110,7 +125,7 @@ def overlap_by_threads() -> None:
     jax.config.update("jax_cpu_enable_async_dispatch", False)
 
 
-def _side_by_side(jobs: list[Job], folders: set[Path], threads: int, quiet: bool) -> Results:
+def _side_by_side(jobs: list[Job], folders: set[Path], threads: int, progress: TrainingProgress) -> Results:
     """Do the jobs, `threads` at a time, if memory holds them beside what is under way below `folders`."""
     require(threads >= 1, "threads", "must be at least 1", threads)
     overlap_by_threads()
@@ -119,7 +134,7 @@ def _side_by_side(jobs: list[Job], folders: set[Path], threads: int, quiet: bool
     errors: list[UserError] = []
     patient = True
     pool = ThreadPoolExecutor(at_once, "run")
-    with TrainingProgress(quiet) as progress, interruptible() as interrupted:
+    with progress, interruptible() as interrupted:
         share = max(1, threads // at_once)
         futures = [pool.submit(_do, job, share, progress, interrupted) for job in jobs]
         try:
@@ -157,27 +172,29 @@ def _do(
         try:
             summary = training.run(run, bar, interrupted)
         except NotFiniteError as error:
-            run.fail(Failure(training.step, training.agent.updates, error.quantity, str(error)))
+            run.fail(Failure(training.now.step, training.agent.updates, error.quantity, str(error)))
             raise UserError(
                 f"{run.path}: training diverged: {error} The record and the checkpoint before it are kept. "
-                "Lower --agent.learning-rate; where the reward is -1/0, keep --agent.bound-targets on."
+                f"{against_divergence(job.config)}"
             ) from error
         if summary is not None:
             run.finish(summary)
         return run.path, summary
 
 
+def here(threads: int, autoreset_mode: AutoresetMode = AutoresetMode.SAME_STEP) -> Provenance:
+    """The provenance of what begins now in this process."""
+    devices = [f"{device} ({device.device_kind})" for device in jax.devices()]
+    return provenance.collect(threads=threads, autoreset_mode=autoreset_mode.value, devices=devices)
+
+
 @contextmanager
-def opened(job: Job, threads: int) -> Iterator[tuple[RunWriter, Training]]:
+def opened(job: Job, threads: int) -> Iterator[tuple[RunWriter, Training | OnPolicyTraining]]:
     """The record and the training of a run, its environments built; all is closed afterwards."""
     config, clock = job.config, Stopwatch()
     with ExitStack() as stack:
         make = lambda n: stack.enter_context(closing(envs.make_vec(config.env, n, threads=threads)))  # noqa: E731
         env, eval_env = make(config.num_envs), make(min(EVALUATION_COPIES, config.eval_episodes))
-        origin = provenance.collect(
-            threads=threads,
-            autoreset_mode=env.metadata["autoreset_mode"].value,
-            devices=[f"{device} ({device.device_kind})" for device in jax.devices()],
-        )
+        origin = here(threads, env.metadata["autoreset_mode"])
         run = stack.enter_context(job.open(origin))
-        yield run, Training(config, env, eval_env, clock)
+        yield run, LOOPS[type(config)](config, env, eval_env, clock)  # type: ignore[arg-type]

@@ -37,6 +37,17 @@ class Batch(NamedTuple):
     terminated: Any  # [...], 0 or 1
 
 
+class Rollout(NamedTuple):
+    """Steps of one policy as an on-policy agent learns from them, float32, leading axis [b] = steps x copies."""
+
+    observation: Any  # [b, obs_dim]
+    achieved_goal: Any  # [b, goal_dim]
+    desired_goal: Any  # [b, goal_dim]
+    action: Any  # [b, action_dim], as the policy drew it; environments clip it to [-1, 1]
+    advantage: Any  # [b], how much better than the value function expected
+    value_target: Any  # [b], what the value function should have expected
+
+
 class Mirror(NamedTuple):
     """A reflection of the scene: an observation, goal or action x has the mirror image `offset + sign * x[order]`."""
 
@@ -94,16 +105,36 @@ class Agent(Policy, Protocol):
         """Take newly collected observations into the input statistics."""
         ...
 
-    def update(self, batches: Batch) -> Metrics:
-        """Take u gradient updates on minibatches with leading axes [u, b]; returns their mean metrics."""
-        ...
-
     def state(self) -> dict[str, np.ndarray]:
         """Everything learnt, as named arrays: what a checkpoint holds."""
         ...
 
     def load_state(self, state: dict[str, np.ndarray]) -> None:
         """Take over a `state`; raises UserError if names or shapes do not fit."""
+        ...
+
+
+class OffPolicyLearner(Agent, Protocol):
+    """An agent that learns from transitions, whoever took them."""
+
+    def update(self, batches: Batch) -> Metrics:
+        """Take u gradient updates on minibatches with leading axes [u, b]; returns their mean metrics."""
+        ...
+
+
+class OnPolicyLearner(Agent, Protocol):
+    """An agent that learns from the steps it has just taken itself, once."""
+
+    def sample(self, obs: GoalObs) -> np.ndarray:
+        """Actions [n, action_dim] as the policy draws them; they may lie outside [-1, 1]."""
+        ...
+
+    def values(self, obs: GoalObs) -> np.ndarray:
+        """The value function at goal observations of n moments, [n]."""
+        ...
+
+    def update(self, rollout: Rollout) -> Metrics:
+        """Take all gradient updates on one rollout; returns their metrics."""
         ...
 
 

@@ -8,7 +8,7 @@ from wellposed.agents import make_agent
 from wellposed.envs.scripted import RandomPolicy
 from wellposed.errors import UserError
 from wellposed.evaluate import EVALUATION_COPIES, play_episodes, summarise
-from wellposed.recipe import RunConfig, stored_config
+from wellposed.recipe import AnyRunConfig, stored_config
 from wellposed.runs.files import read_json, write_json
 from wellposed.runs.record import EpisodeRow, EvaluationRow, Verdict, decode, encode
 from wellposed.runs.store import RunReader
@@ -19,7 +19,7 @@ EPISODES = 100
 SEED = 0
 
 
-def load_run(path: Path) -> tuple[RunConfig, Agent, Any]:
+def load_run(path: Path) -> tuple[AnyRunConfig, Agent, Any]:
     """The configuration, the trained agent, and the manifest of a run's newest checkpoint.
 
     Raises:

@@ -14,7 +14,7 @@ def trial(seed: int, solved_at: int | None, success: float = 1.0, diverged: bool
     solved = None if solved_at is None else Solved(0.95, solved_at, solved_at // 2, solved_at / 100)
     end = solved_at or (BUDGET // 2 if diverged else BUDGET)
     rate = Estimate(success, (max(0.0, success - 0.1), success))
-    return Trial(seed, f"run{seed}", solved, diverged, end, end // 2, end / 100, rate, "abc", False, "a processor")
+    return Trial(seed, f"run{seed}", solved, diverged, end, end // 2, end / 100, rate, 100, "abc", False, "a processor")
 
 
 def tiny(algo: str = "sac") -> RunConfig:

@@ -12,40 +12,21 @@ from typing import Any, NamedTuple, Protocol
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 from jax import Array
 
+from wellposed.agents import settings
+from wellposed.agents.settings import require_shared
 from wellposed.arrays import check_arrays
 from wellposed.errors import require
-from wellposed.nn.inputs import InputConfig, InputScaler, InputStats, input_width, mirror_half, network_inputs
+from wellposed.nn.inputs import InputScaler, InputStats, input_width, mirror_half, network_inputs
 from wellposed.nn.networks import MLP, twin
 from wellposed.nn.tree import from_arrays, to_arrays
 from wellposed.seeding import generator, key_data, pack_generator, unpack_generator
 from wellposed.types import Batch, Dims, GoalObs, Metrics
 
 
-class Settings(Protocol):
+class Settings(settings.Settings, Protocol):
     """What this file reads of an algorithm's configuration."""
-
-    @property
-    def hidden(self) -> tuple[int, ...]:
-        """Width of each hidden layer of actor and critics."""
-        ...
-
-    @property
-    def learning_rate(self) -> float:
-        """Adam step size."""
-        ...
-
-    @property
-    def anneal(self) -> tuple[int, int] | None:
-        """Gradient updates between which the step size falls to a tenth."""
-        ...
-
-    @property
-    def gamma(self) -> float:
-        """Discount per environment step."""
-        ...
 
     @property
     def bound_targets(self) -> bool:
@@ -55,11 +36,6 @@ class Settings(Protocol):
     @property
     def mirror(self) -> bool:
         """Learn from mirror images as well."""
-        ...
-
-    @property
-    def inputs(self) -> InputConfig:
-        """What the networks are shown of an observation."""
         ...
 
 
@@ -92,20 +68,14 @@ class Algorithm:
     """How many standard normal numbers `update_step` takes for each component of the batch's actions."""
 
 
-def require_shared(config: Any, *positive: str) -> None:
-    """Check the settings that all algorithms have, and that those named in `positive` are finite and above 0.
+def require_off_policy(config: Any, *positive: str) -> None:
+    """Check the settings that off-policy algorithms have, and that those named in `positive` are finite and above 0.
 
     Raises:
         UserError: naming the setting as the command line does.
     """
-    require(all(width > 0 for width in config.hidden), "agent.hidden", "takes widths greater than 0", config.hidden)
-    require(0 <= config.gamma < 1, "agent.gamma", "lies in [0, 1)", config.gamma)
+    require_shared(config, *positive)
     require(0 < config.tau <= 1, "agent.tau", "lies in (0, 1]", config.tau)
-    for name in ("learning_rate", "batch_size", *positive):
-        value = getattr(config, name)
-        require(0 < value < float("inf"), f"agent.{name}", "must be greater than 0", value)
-    begin, end = config.anneal or (0, 1)
-    require(0 <= begin < end, "agent.anneal", "takes two numbers of updates, the first smaller", config.anneal)
 
 
 def init_networks(config: Settings, dims: Dims, seed: int, actor_outputs: int) -> tuple[MLP, tuple[MLP, MLP], Array]:
@@ -116,24 +86,19 @@ def init_networks(config: Settings, dims: Dims, seed: int, actor_outputs: int) -
     return actor, twin([width + dims.action, *config.hidden, 1], critic_key), key
 
 
-def optimiser(config: Settings) -> Any:
-    """Adam; where `anneal` says so, its step size falls linearly to a tenth, counted in steps of the optimiser."""
-    rate: Any = config.learning_rate
-    if config.anneal is not None:
-        begin, end = config.anneal
-        rate = optax.linear_schedule(rate, rate / 10, end - begin, begin)
-    return optax.adam(rate)
-
-
 def values(critics: tuple[MLP, ...], x: Array, action: Array) -> Array:
     """Each critic's Q(s, a, g), [critics, b]."""
     inputs = jnp.concatenate([x, action], axis=-1)
     return jnp.stack([critic(inputs)[..., 0] for critic in critics])
 
 
-def bellman_target(config: Settings, batch: Transition, next_value: Array) -> Array:
-    """r + gamma (1 - terminated) V(s'), bounded where the configuration says so, and no gradient through it, [b]."""
-    target = batch.reward + config.gamma * (1 - batch.terminated) * next_value
+def bellman(reward: Array, terminated: Array, next_value: Array, gamma: float) -> Array:
+    """r + gamma (1 - terminated) V(s'), [b]."""
+    return reward + gamma * (1 - terminated) * next_value
+
+
+def bounded(config: Settings, target: Array) -> Array:
+    """A critic target [b], within the range of returns where the configuration says so; no gradient goes through it."""
     if config.bound_targets:
         target = jnp.clip(target, -1 / (1 - config.gamma), 0.0)
     return jax.lax.stop_gradient(target)
@@ -182,6 +147,7 @@ class OffPolicyAgent:
     def __init__(self, algorithm: Algorithm, config: Any, dims: Dims, seed: int):
         """`config`: of the algorithm's own type."""
         self.algorithm, self.config, self.dims, self.updates = algorithm, config, dims, 0
+        self.explore = algorithm.explore
         self.learner = algorithm.init_learner(config, dims, seed)
         self.first = self.learner.nets  # what the seed gave: how far the weights have come is told from here
         self._noise = generator(seed, "exploration")

@@ -20,12 +20,13 @@ from wellposed.agents.off_policy import (
     Algorithm,
     OffPolicyAgent,
     Transition,
-    bellman_target,
+    bellman,
+    bounded,
     init_networks,
-    optimiser,
-    require_shared,
+    require_off_policy,
     values,
 )
+from wellposed.agents.settings import optimiser
 from wellposed.nn.inputs import InputConfig
 from wellposed.nn.networks import MLP, descend, polyak, squashed_gaussian
 from wellposed.types import Dims
@@ -61,7 +62,7 @@ class SACConfig:
     """What the networks are shown of an observation."""
 
     def __post_init__(self) -> None:
-        require_shared(self, "temperature")
+        require_off_policy(self, "temperature")
 
 
 class Networks(NamedTuple):
@@ -82,11 +83,24 @@ def policy(actor: MLP, x: Array, noise: Array) -> tuple[Array, Array]:
     return squashed_gaussian(mean, jnp.clip(log_std, *LOG_STD_RANGE), noise)
 
 
+def soft_bellman(
+    reward: Array, terminated: Array, next_q: Array, next_log_prob: Array, gamma: float, temperature: Array
+) -> Array:
+    """r + gamma (1 - terminated) (min_i Q'_i(s', a') - temperature log pi(a'|s')): equations 2 and 3, [b].
+
+    `next_q`: the values [critics, b] of the target critics at (s', a').
+    """
+    return bellman(reward, terminated, jnp.min(next_q, axis=0) - temperature * next_log_prob, gamma)
+
+
 def soft_target(config: SACConfig, nets: Networks, batch: Transition, noise: Array) -> Array:
-    """r + gamma (1 - terminated) (min_i Q'_i(s', a') - temperature log pi(a'|s')), a' ~ pi: equations 2 and 3, [b]."""
+    """What the critics are drawn to, [b]: the right side of the soft Bellman equation at one draw a' ~ pi."""
     next_action, next_log_prob = policy(nets.actor, batch.next_features, noise)
-    next_q = jnp.min(values(nets.target_critics, batch.next_features, next_action), axis=0)
-    return bellman_target(config, batch, next_q - jnp.exp(nets.log_temperature) * next_log_prob)
+    next_q = values(nets.target_critics, batch.next_features, next_action)
+    temperature = jnp.exp(nets.log_temperature)
+    return bounded(
+        config, soft_bellman(batch.reward, batch.terminated, next_q, next_log_prob, config.gamma, temperature)
+    )
 
 
 def critic_loss(critics: tuple[MLP, MLP], batch: Transition, target: Array) -> tuple[Array, dict[str, Array]]:

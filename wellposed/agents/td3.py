@@ -21,12 +21,13 @@ from wellposed.agents.off_policy import (
     Algorithm,
     OffPolicyAgent,
     Transition,
-    bellman_target,
+    bellman,
+    bounded,
     init_networks,
-    optimiser,
-    require_shared,
+    require_off_policy,
     values,
 )
+from wellposed.agents.settings import optimiser
 from wellposed.errors import require
 from wellposed.nn.inputs import InputConfig
 from wellposed.nn.networks import MLP, descend, polyak
@@ -65,7 +66,7 @@ class TD3Config:
     """What the networks are shown of an observation."""
 
     def __post_init__(self) -> None:
-        require_shared(self, "policy_delay")
+        require_off_policy(self, "policy_delay")
         for name in ("exploration_noise", "target_noise", "target_noise_clip"):
             value = getattr(self, name)
             require(0 <= value < float("inf"), f"agent.{name}", "must not be negative", value)
@@ -93,7 +94,7 @@ def smoothed_target(config: TD3Config, nets: Networks, batch: Transition, noise:
     smoothing = jnp.clip(config.target_noise * noise, -config.target_noise_clip, config.target_noise_clip)
     next_action = jnp.clip(policy(nets.target_actor, batch.next_features) + smoothing, -1.0, 1.0)
     next_q = jnp.min(values(nets.target_critics, batch.next_features, next_action), axis=0)
-    return bellman_target(config, batch, next_q)
+    return bounded(config, bellman(batch.reward, batch.terminated, next_q, config.gamma))
 
 
 def critic_loss(critics: tuple[MLP, MLP], batch: Transition, target: Array) -> tuple[Array, dict[str, Array]]:

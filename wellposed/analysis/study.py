@@ -5,12 +5,12 @@ that diverged never reaches it. Neither is dropped: both stand in every denomina
 """
 
 from dataclasses import dataclass
-from math import ceil
 from typing import Any, Literal, get_args
 
 import numpy as np
 
 from wellposed import stats
+from wellposed.analysis.survival import Median, kaplan_meier, median_time
 from wellposed.runs.record import Estimate, EvaluationRow, Provenance, Solved
 
 Part = Literal["existence", "learnability", "stability"]
@@ -30,17 +30,10 @@ class Trial:
     updates: int
     seconds: float  # of training
     success: Estimate  # on held-out episodes, with what it had learnt where it ended; 0 if it diverged
+    episodes: int  # how many of those, the same for every run
     commit: str | None
     dirty: bool | None
     cpu: str
-
-
-@dataclass(frozen=True)
-class Median:
-    """What half of the seeds needed: the least amount within which at least half of them had reached the bar."""
-
-    value: float | None  # null: it is infinite, for too many diverged
-    censored: bool  # then it is more than the value
 
 
 @dataclass(frozen=True)
@@ -111,6 +104,14 @@ class Study:
     stability: Stability | None
 
 
+def trials_of(study: Study) -> dict[str, Trial]:
+    """Every run that a study rests on, by its directory's name."""
+    found = list(study.learnability.trials if study.learnability else [])
+    if study.stability is not None:
+        found += [*study.stability.base, *(trial for move in study.stability.moves for trial in move.trials)]
+    return {trial.run: trial for trial in found}
+
+
 def reached(trials: list[Trial]) -> int:
     """How many trials reached the bar."""
     return sum(trial.solved is not None for trial in trials)
@@ -127,18 +128,20 @@ def reached_rate(trials: list[Trial]) -> Estimate:
     return Estimate(share.estimate, (share.low, share.high))
 
 
-def median_need(trials: list[Trial], quantity: Quantity) -> Median:
-    """The median of what seeds needed; censored where fewer than half of them reached the bar.
+def times(trials: list[Trial], quantity: Quantity) -> tuple[np.ndarray, np.ndarray]:
+    """What each trial needed to the bar, or had used up without reaching it, [n], and whether it reached it, [n] bool.
 
-    It is the Kaplan-Meier median: the least amount at which the share that got there is a half. All seeds have the
-    same budget, so a censored median is more than the least that a censored seed has used up.
+    One that diverged never gets there, however much it is given.
     """
-    needs = sorted(getattr(trial.solved, quantity) for trial in trials if trial.solved is not None)
-    half = ceil(len(trials) / 2)
-    if len(needs) >= half:
-        return Median(float(needs[half - 1]), censored=False)
-    used = [getattr(trial, quantity) for trial in trials if trial.solved is None and not trial.diverged]
-    return Median(float(min(used)) if used else None, censored=True)
+    needed = [
+        getattr(trial.solved or trial, quantity) if trial.solved or not trial.diverged else np.inf for trial in trials
+    ]
+    return np.array(needed, float), np.array([trial.solved is not None for trial in trials])
+
+
+def median_need(trials: list[Trial], quantity: Quantity) -> Median:
+    """The median of what seeds needed; censored where fewer than half of them reached the bar."""
+    return median_time(*times(trials, quantity))
 
 
 def relative_need(moved: list[Trial], base: list[Trial]) -> Median | None:
@@ -155,23 +158,21 @@ class ShareCurve:
 
     step: np.ndarray  # where it jumps, with 0 before and the budget after
     share: np.ndarray  # from that step on
-    low: np.ndarray  # Wilson, 95 %
+    low: np.ndarray  # 95 %
     high: np.ndarray
 
 
 def share_curve(trials: list[Trial], budget: int) -> ShareCurve:
     """The share of seeds solved against environment steps, up to the budget (or the last step taken beyond it)."""
-    times = np.array([trial.solved.step for trial in trials if trial.solved is not None], int)
-    end = max([budget, *times])
-    step = np.unique([0, *times, end])
-    bounds = [stats.wilson(int((times <= at).sum()), len(trials)) for at in step]
-    share, low, high = np.array(bounds).T
-    return ShareCurve(step, share, low, high)
+    curve = kaplan_meier(*times(trials, "step"))
+    step = np.unique([*curve.time, budget])
+    last = np.searchsorted(curve.time, step, side="right") - 1
+    return ShareCurve(step, *(1 - bound[last] for bound in (curve.share, curve.high, curve.low)))
 
 
 def mean_success(trials: list[Trial]) -> stats.Interval:
-    """Success on held-out episodes: mean over seeds and its bootstrap interval."""
-    return stats.bootstrap_mean(np.array([trial.success.value for trial in trials]))
+    """Success on held-out episodes: mean over seeds and its interval."""
+    return stats.over_seeds(np.array([trial.success.value for trial in trials]), min(t.episodes for t in trials))
 
 
 def edges(ladders: dict[tuple[str, bool], list[float]], held: dict[tuple[str, float], bool]) -> list[Edge]:

@@ -24,7 +24,7 @@ class Curve:
 
 
 def learning_curve(runs: list[list[EvaluationRow]]) -> Curve:
-    """The curve of the evaluations of one run (Wilson over its episodes) or of several (bootstrap over runs).
+    """The curve of the evaluations of one run (Wilson over its episodes) or of several (`stats.over_seeds`).
 
     Several runs are averaged at the steps at which every one of them was evaluated, and nowhere else.
 
@@ -42,9 +42,9 @@ def learning_curve(runs: list[list[EvaluationRow]]) -> Curve:
         bounds = [at_step[0].success_ci95 for at_step in rows]
         interval = f"95 % Wilson interval over {rows[0][0].episodes} episodes"
     else:
-        estimates = [stats.bootstrap_mean(values) for values in success]
-        bounds = [(e.low, e.high) for e in estimates]
-        interval = f"95 % bootstrap interval over {len(runs)} runs"
+        episodes = min(row.episodes for at_step in rows for row in at_step)
+        bounds = [stats.over_seeds(values, episodes, shared=False)[1:] for values in success]
+        interval = f"95 % interval of the mean over {len(runs)} runs with {episodes} episodes each"
     low, high = np.array(bounds).T
     return Curve(
         step=np.array(shared),

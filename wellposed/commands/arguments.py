@@ -11,7 +11,7 @@ import tyro
 from wellposed.errors import UserError
 
 if TYPE_CHECKING:
-    from wellposed.recipe import RunConfig
+    from wellposed.recipe import AnyRunConfig
 
 RUNS = Path("runs")
 CORES = len(os.sched_getaffinity(0))
@@ -36,7 +36,7 @@ def emit(data: Any, target: Path | None) -> bool:
     return False
 
 
-def default_config_of(argv: list[str]) -> "RunConfig":
+def default_config_of(argv: list[str]) -> "AnyRunConfig":
     """The default configuration of the environment and the algorithm that a `train` or `plan` command line names.
 
     It is needed before the line is parsed, because the settings and their defaults depend on it.

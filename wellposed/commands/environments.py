@@ -8,7 +8,7 @@ from typing import Annotated
 
 import tyro
 
-from wellposed.commands.arguments import JsonFile, Positional, emit
+from wellposed.commands.arguments import CORES, JsonFile, Positional, Threads, emit
 from wellposed.errors import UserError
 
 
@@ -34,6 +34,30 @@ def check(
         print(*certificate.unexamined_together(findings), "", sep="\n")
         print(f"{certificate.summary(env, findings)}, {found.seconds:.0f} s.")
     return 0 if found.posed else 1
+
+
+def anatomy(
+    env: Annotated[Positional[str], tyro.conf.arg(metavar="ENV", help="environment id; `wellposed envs` lists them")],
+    resets: Annotated[int, tyro.conf.arg(help="resets for the share of goals that are reached already")] = 10_000,
+    episodes: Annotated[int, tyro.conf.arg(help="episodes of random actions")] = 1_000,
+    seed: Annotated[int, tyro.conf.arg(help="seed of all of it")] = 0,
+    threads: Threads = CORES,
+    quiet: Annotated[bool, tyro.conf.arg(help="no progress bar")] = False,
+    json_file: JsonFile = None,
+) -> int:
+    """Dissect a goal environment: its numbers by name, what actions do, reward and success, what chance comes to."""
+    from wellposed.measure import MEASUREMENTS
+    from wellposed.measure.anatomy import AnatomySettings
+    from wellposed.measure.kinds import Context
+    from wellposed.measure.told import lines
+    from wellposed.progress import TrainingProgress
+
+    settings = AnatomySettings(env, resets, episodes, seed)
+    with TrainingProgress(quiet) as bars:
+        found = MEASUREMENTS["anatomy"].measure(settings, Context(threads, {}, bars.over))
+    if not emit(asdict(found), json_file):
+        print("\n".join(lines(found)))
+    return 0
 
 
 def doctor(

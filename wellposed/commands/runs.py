@@ -13,16 +13,16 @@ from wellposed.errors import UserError
 from wellposed.seeding import parse_seeds
 
 if TYPE_CHECKING:
-    from wellposed.recipe import RunConfig
+    from wellposed.recipe import AnyRunConfig
     from wellposed.training import Results
 
 
-def train_command(default: "RunConfig") -> Any:
+def train_command(default: "AnyRunConfig") -> Any:
     """The train command, its defaults those of the environment and the algorithm that were named."""
-    from wellposed.recipe import RunConfig, config_type
+    from wellposed.recipe import AnyRunConfig, config_type
 
     def train(
-        config: Annotated[RunConfig, tyro.conf.arg(name="", constructor=config_type(default.algo))] = default,
+        config: Annotated[AnyRunConfig, tyro.conf.arg(name="", constructor=config_type(default.algo))] = default,
         seeds: Annotated[
             str | None, tyro.conf.arg(help="several seeds, as 0-4 or 0,2,5; one run each, side by side")
         ] = None,
@@ -42,12 +42,12 @@ def train_command(default: "RunConfig") -> Any:
     return train
 
 
-def plan_command(default: "RunConfig") -> Any:
+def plan_command(default: "AnyRunConfig") -> Any:
     """The plan command; its options are those of the train command, and a few of its own."""
-    from wellposed.recipe import RunConfig, config_type
+    from wellposed.recipe import AnyRunConfig, RunConfig, config_type
 
     def plan(
-        config: Annotated[RunConfig, tyro.conf.arg(name="", constructor=config_type(default.algo))] = default,
+        config: Annotated[AnyRunConfig, tyro.conf.arg(name="", constructor=config_type(default.algo))] = default,
         seeds: Annotated[str | None, tyro.conf.arg(help="several seeds, as 0-4 or 0,2,5, side by side")] = None,
         runs_dir: RunsDir = RUNS,
         threads: Annotated[int, tyro.conf.arg(help="runs side by side; with one run, threads for physics")] = CORES,
@@ -65,7 +65,9 @@ def plan_command(default: "RunConfig") -> Any:
         from wellposed.planning.plan import lines, make_plan
         from wellposed.replay.size import Pixels
 
-        if buffer is not None:
+        if not isinstance(config, RunConfig) and (buffer is not None or pixels is not None):
+            raise UserError(f"--buffer and --pixels are about a replay, and {config.algo} has none.")
+        if buffer is not None and isinstance(config, RunConfig):
             config = replace(config, replay=replace(config.replay, capacity=buffer))
         frames = Pixels(*pixels, frame_stack) if pixels else None
         found = make_plan(_runs(config, seeds), runs_dir, threads=threads, pixels=frames)
@@ -76,7 +78,7 @@ def plan_command(default: "RunConfig") -> Any:
     return plan
 
 
-def _runs(config: "RunConfig", seeds: str | None) -> list["RunConfig"]:
+def _runs(config: "AnyRunConfig", seeds: str | None) -> list["AnyRunConfig"]:
     """One run for each seed that is asked for."""
     return [replace(config, seed=seed) for seed in (parse_seeds(seeds) if seeds else [config.seed])]
 
@@ -131,7 +133,7 @@ def experiment(
 
 def study(
     env: Annotated[Positional[str], tyro.conf.arg(metavar="ENV", help="environment id; `wellposed envs` lists them")],
-    algo: Annotated[str, tyro.conf.arg(help="algorithm whose default recipe is studied, sac or td3")] = "sac",
+    algo: Annotated[str, tyro.conf.arg(help="algorithm whose default recipe is studied, sac, td3 or ppo")] = "sac",
     seeds: Annotated[str, tyro.conf.arg(help="seeds of learnability, as 0-4 or 0,2,5")] = "0-4",
     stability_seeds: Annotated[str, tyro.conf.arg(help="seeds of each move of a setting")] = "0-2",
     bar: Annotated[float, tyro.conf.arg(help="success rate that two evaluations in a row have to reach")] = 0.95,

@@ -2,10 +2,11 @@
 
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from wellposed.recipe import RunConfig, stored_config
+from wellposed.recipe import stored_config
 from wellposed.runs.record import EvaluationRow, Failure, MetricsRow
 from wellposed.runs.store import RunReader
 
@@ -24,7 +25,7 @@ class Reading:
 class Evidence:
     """A run so far, rows in the order they were written."""
 
-    config: RunConfig
+    config: Any  # a `RunConfig` or an `OnPolicyRunConfig`; which rules are asked depends on it
     rows: list[MetricsRow]
     evaluations: list[EvaluationRow]
     failure: Failure | None  # what was not finite, in a run that diverged

@@ -6,10 +6,12 @@ from wellposed.diagnose.data_rules import DATA_RULES
 from wellposed.diagnose.evidence import Evidence
 from wellposed.diagnose.finding import KINDS, Finding, percent
 from wellposed.diagnose.learning_rules import LEARNING_RULES
+from wellposed.diagnose.on_policy_rules import ON_POLICY_RULES
 from wellposed.diagnose.outcome_rules import OUTCOME_RULES
 from wellposed.diagnose.phases import Phase, find_phase
+from wellposed.recipe import OnPolicyRunConfig
 
-RULES = (*DATA_RULES, *LEARNING_RULES, *OUTCOME_RULES)
+RULES = (*DATA_RULES, *LEARNING_RULES, *OUTCOME_RULES)  # of runs with a replay; those without have `ON_POLICY_RULES`
 
 
 @dataclass(frozen=True)
@@ -27,8 +29,12 @@ class Diagnosis:
 
 
 def diagnose(evidence: Evidence) -> Diagnosis:
-    """Apply every rule. Mechanisms come before settings, these before symptoms; within a kind the surer one first."""
-    found = [finding for rule in RULES if (finding := rule(evidence)) is not None]
+    """Apply every rule there is for this kind of run.
+
+    Mechanisms come before settings, these before symptoms; within a kind the surer one first.
+    """
+    rules = ON_POLICY_RULES if isinstance(evidence.config, OnPolicyRunConfig) else RULES
+    found = [finding for rule in rules if (finding := rule(evidence)) is not None]
     found.sort(key=lambda finding: (KINDS.index(finding.kind), -finding.sure))
     return Diagnosis(evidence.step, find_phase(evidence.evaluations), found)
 

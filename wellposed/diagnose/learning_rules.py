@@ -10,6 +10,7 @@ from wellposed.agents import find
 from wellposed.diagnose.evidence import Evidence
 from wellposed.diagnose.finding import Finding, percent
 from wellposed.diagnose.phases import CONVERGED
+from wellposed.recipe import against_divergence
 
 BEGUN = 50  # updates from which on weights must have moved
 
@@ -188,7 +189,7 @@ def critic_divergence(e: Evidence) -> Finding | None:
         f"The critics give values between {q_low.value:.3g} and {q_high.value:.3g} (step {q_low.step:,}); rewards "
         f"between {low.value:.3g} and {high.value:.3g} return between {floor:.3g} and {ceiling:.3g}.",
         "Bootstrapped errors can feed on themselves (van Hasselt et al. 2018, arXiv 1812.02648).",
-        "Where the reward is -1/0 keep --agent.bound-targets on; else lower --agent.learning-rate.",
+        against_divergence(e.config),
     )  # fmt: skip
 
 
@@ -209,20 +210,20 @@ def values_at_bound(e: Evidence) -> Finding | None:
 def actor_saturation(e: Evidence) -> Finding | None:
     """A greedy policy that knows full speed only."""
     share = e.recent("probe/greedy_saturation", learning=True)
-    if share is None or share.value < 0.9 or _success(e) >= CONVERGED:
+    if share is None or share.value < 0.9 or last_success(e) >= CONVERGED:
         return None
     gradient = e.recent("probe/actor_gradient", learning=True)
     size = f", and a gradient of norm {gradient.value:.2g}" if gradient else ""
     return Finding(
         "actor_saturation", "symptom", 0.6, share.step,
         f"{percent(share.value)} of the greedy policy's action components are beyond 0.99 in size (step "
-        f"{share.step:,}), at {percent(_success(e))} success{size}.",
+        f"{share.step:,}), at {percent(last_success(e))} success{size}.",
         "In the flat ends of tanh the gradient is gone, so an actor that got there stays.",
         "Lower --agent.learning-rate.",
     )  # fmt: skip
 
 
-def _success(e: Evidence) -> float:
+def last_success(e: Evidence) -> float:
     """The last evaluation's success; 0 before the first."""
     return e.evaluations[-1].success_rate if e.evaluations else 0.0
 
@@ -263,12 +264,12 @@ def clipped_inputs(e: Evidence) -> Finding | None:
 def collapsed_features(e: Evidence) -> Finding | None:
     """A critic whose last layer knows one direction only, at flat success."""
     rank = e.recent("probe/critic_rank", learning=True)
-    if rank is None or rank.value > 1.5 or e.updates < 1000 or _success(e) >= CONVERGED:
+    if rank is None or rank.value > 1.5 or e.updates < 1000 or last_success(e) >= CONVERGED:
         return None
     return Finding(
         "collapsed_features", "symptom", 0.6, rank.step,
         f"The critic's last hidden layer has an effective rank of {rank.value:.1f} (step {rank.step:,}), at "
-        f"{percent(_success(e))} success; sound runs have 3 and more.",
+        f"{percent(last_success(e))} success; sound runs have 3 and more.",
         "Features that all say the same cannot tell states apart (Kumar et al. 2021, arXiv 2010.14498).",
         "Look at the rewards in the minibatches first; then lower --agent.learning-rate.",
     )  # fmt: skip

@@ -2,6 +2,7 @@
 
 from wellposed.diagnose.evidence import Evidence
 from wellposed.diagnose.finding import Finding, percent
+from wellposed.recipe import against_divergence
 from wellposed.stats import describe_rate
 
 
@@ -9,12 +10,11 @@ def not_finite(e: Evidence) -> Finding | None:
     """A run that ended at a number that is none."""
     if e.failure is None:
         return None
-    rates = e.config.agent.learning_rate
     return Finding(
         "not_finite", "symptom", 0.95, e.failure.step,
         f"Training ended at step {e.failure.step:,}, update {e.failure.updates:,}: {e.failure.detail}",
         "Values or weights that grow without bound end as infinities; every number after that inherits them.",
-        f"Lower --agent.learning-rate (it is {rates:g}); where the reward is -1/0 keep --agent.bound-targets on.",
+        against_divergence(e.config),
     )  # fmt: skip
 
 

@@ -13,6 +13,7 @@ import importlib.util
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import mujoco
 import numpy as np
@@ -26,6 +27,7 @@ MAX_EPISODE_STEPS = 50
 POSITION_SCALE = 0.05  # metres the hand's target moves for an action of 1
 HAND_DOWN = np.array([1.0, 0.0, 1.0, 0.0])  # quaternion (w, x, y, z), not normalised, as in the original
 _MIN_OBJECT_OFFSET = 0.1  # metres between object and hand at reset, in the plane
+_AIR_SHARE, _AIR_HEIGHT = 0.5, 0.45  # of goals that may lie in the air: how many do, and up to how many metres above
 
 
 @dataclass(frozen=True)
@@ -42,7 +44,7 @@ class FetchTask:
     object_range: float  # object starts within this of the hand, in x and in y
     target_range: float  # goals lie within this of the hand
     target_offset: tuple[float, float, float] = (0.0, 0.0, 0.0)
-    target_in_the_air: bool = False  # half of the goals are lifted by up to 0.45 m
+    target_in_the_air: bool = False  # some goals are lifted
 
 
 REACH = FetchTask("Reach", "reach.xml", (0.4049, 0.48, 0.0), False, True, 0.2, None, 0.15, 0.15)
@@ -166,8 +168,8 @@ def sample_goal(scene: FetchScene, rng: np.random.Generator) -> np.ndarray:
     if task.has_object:
         goal += task.target_offset
         goal[2] = scene.object_height
-        if task.target_in_the_air and rng.uniform() < 0.5:
-            goal[2] += rng.uniform(0, 0.45)
+        if task.target_in_the_air and rng.uniform() < _AIR_SHARE:
+            goal[2] += rng.uniform(0, _AIR_HEIGHT)
     return goal
 
 
@@ -178,6 +180,37 @@ def sample_object(scene: FetchScene, rng: np.random.Generator) -> np.ndarray:
     while np.linalg.norm(position - centre) < _MIN_OBJECT_OFFSET:
         position = centre + rng.uniform(-reach, reach, size=2)
     return position
+
+
+def solved_at_reset(task: FetchTask) -> float | None:
+    """The probability that a goal is reached before the first action, by integration over what `sample_goal` and
+    `sample_object` draw from; None for goals that are not drawn around the hand (Slide).
+
+    Chapter 1 derives it: chapters/ch01_anatomy/chapter.md.
+    """
+    radius, side = DISTANCE_THRESHOLD, 2 * task.target_range
+    if not task.has_object:  # a ball in a cube, the hand in its middle
+        return 4 / 3 * np.pi * radius**3 / side**3
+    if any(task.target_offset) or task.object_range != task.target_range:
+        return None
+    table = _goal_beside_object(radius, side)
+    if not task.target_in_the_air:
+        return table
+    lifted = np.linspace(0, radius, 2001)
+    beside = _goal_beside_object(np.sqrt(radius**2 - lifted**2), side)
+    return (1 - _AIR_SHARE) * table + _AIR_SHARE * float(np.trapezoid(beside, lifted)) / _AIR_HEIGHT
+
+
+def _goal_beside_object(radius: Any, side: float) -> Any:
+    """The probability that object and goal, drawn in a square on the table, lie within `radius` of each other.
+
+    The object keeps clear of a disc in the middle, around the hand. `radius` added to that of the disc must not exceed
+    half the side.
+    """
+    inside = np.pi * radius**2 / side**2  # for an object far from the square's edge, as one in the disc is
+    anywhere = inside - 8 * radius**3 / (3 * side**3) + radius**4 / (2 * side**4)
+    square, disc = side**2, np.pi * _MIN_OBJECT_OFFSET**2
+    return (square * anywhere - disc * inside) / (square - disc)
 
 
 def euler_from_matrix(mat: np.ndarray) -> np.ndarray:

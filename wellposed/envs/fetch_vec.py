@@ -20,10 +20,7 @@ class FetchVecEnv(gym.vector.VectorEnv):
     Copy i, reset with seed s, plays the episodes that `gymnasium.make(id)` plays for seed s + i, episode
     after episode, whatever the number of threads.
 
-    Observations are float64. Observation [10] without and [25] with an object: hand position (m), object
-    position and position relative to the hand (m), finger positions (m), object Euler angles (rad), object
-    linear velocity relative to the hand and angular velocity, hand velocity, finger velocities. Velocities
-    are displacements per environment step of 40 ms (m or rad), as in gymnasium-robotics.
+    Observations are float64. What each of the 10 or 25 numbers is, and in which unit and frame, `quantities` says.
     """
 
     metadata: dict[str, Any] = {  # noqa: RUF012

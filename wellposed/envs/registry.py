@@ -14,6 +14,7 @@ import gymnasium as gym
 from wellposed.envs import fetch, scripted
 from wellposed.envs.fetch_vec import FetchVecEnv
 from wellposed.envs.gym import GymGoalVecEnv
+from wellposed.envs.quantities import Quantities, fetch_quantities
 from wellposed.errors import UserError
 from wellposed.types import Dims, Policy
 
@@ -29,6 +30,8 @@ class EnvEntry:
     budget: int  # environment steps that training takes by default
     settings: dict[str, Any] = field(default_factory=dict)  # what the task needs otherwise than the default recipe
     oracle: Callable[[], Policy] | None = None  # a policy written by hand that makes the achieved goal move
+    quantities: Quantities | None = None  # what its numbers are; None where nobody says
+    solved_at_reset: float | None = None  # share of goals that are, by integration; None where that is not known
 
 
 _REGISTRY: dict[str, EnvEntry] = {}
@@ -150,5 +153,7 @@ for _task in fetch.TASKS:
                 budget=_SUMMARIES[_task.name][1],
                 settings=_SETTINGS.get(_task.name, {}),
                 oracle=scripted.ORACLES[_task.name],
+                quantities=fetch_quantities(_task.has_object),
+                solved_at_reset=fetch.solved_at_reset(_task),
             )
         )

@@ -15,7 +15,7 @@ import numpy as np
 
 from wellposed import envs
 from wellposed.evaluate import EVALUATION_COPIES
-from wellposed.recipe import RunConfig
+from wellposed.recipe import AnyRunConfig, OnPolicyRunConfig, RunConfig
 from wellposed.replay.size import (
     FrameBytes,
     Pixels,
@@ -23,6 +23,7 @@ from wellposed.replay.size import (
     open_bytes,
     replay_bytes,
     require_capacity,
+    rollout_bytes,
     row_bytes,
     rows_entered,
 )
@@ -31,6 +32,7 @@ from wellposed.types import Dims
 PROCESS = 575 * 2**20  # one that trains the smallest agent on one copy: Python, JAX, MuJoCo, compiled code
 COPY = 620 * 2**10  # one simulation of a Fetch task
 NETWORKS = 11  # an actor, two critics, their slow copies; and Adam's two moments of each that learns
+NETWORKS_WITHOUT_REPLAY = 6  # an actor and a critic, and Adam's two moments of each
 LEARNERS = 5  # weights and optimisers: before and after an update, and while a checkpoint is written
 BATCHES = 3  # the transitions of one compiled call: as rows, as arrays, and as JAX has them
 LAYERS = 6  # numbers kept for each transition of a minibatch and each unit of a hidden layer
@@ -44,22 +46,31 @@ class Budget:
     steps: int  # environment steps, summed over all copies
     updates: int
     evaluations: int
-    replay_bytes: int  # when full, as allocated
-    rows_in_use: int  # of the ring, at the end
-    ring_in_use: int  # bytes of these
+    replay_bytes: int  # when full, as allocated; where there is none, those of the one rollout
+    rows_in_use: int  # of the ring, at the end; or steps of the rollout
+    ring_in_use: int  # bytes of the ring's rows, which come into use one by one
     replay_in_use: int  # with the episodes under way
     checkpoint: int  # bytes held while the largest part of the replay is written
     frames: FrameBytes | None  # of a replay of pixels
     run_bytes: int  # all that this run adds to the memory of its process
 
 
-def budget(config: RunConfig, pixels: Pixels | None = None) -> Budget:
+def budget(config: AnyRunConfig, pixels: Pixels | None = None) -> Budget:
     """The arithmetic of one run.
 
     Raises:
         UserError: if there is no such environment, or the replay does not hold an episode.
     """
-    dims, n, capacity = environment_dims(config.env), config.num_envs, config.replay.capacity
+    dims = environment_dims(config.env)
+    if isinstance(config, OnPolicyRunConfig):
+        return _rollout_budget(config, dims)
+    assert isinstance(config, RunConfig)
+    return _replay_budget(config, dims, pixels)
+
+
+def _replay_budget(config: RunConfig, dims: Dims, pixels: Pixels | None) -> Budget:
+    """Of a run with a replay."""
+    n, capacity = config.num_envs, config.replay.capacity
     require_capacity(capacity, dims)
     interval, steps = _whole(config.eval_every, n), _whole(config.total_steps, n)
     rows = min(capacity, rows_entered(steps, dims, n))
@@ -68,6 +79,7 @@ def budget(config: RunConfig, pixels: Pixels | None = None) -> Budget:
     part = PARTS * row_bytes(dims) * min(rows, rows_entered(interval + n * dims.max_episode_steps, dims, n))
     frames = frame_bytes(pixels, capacity, rows, dims, n) if pixels else None
     in_use = ring + open_bytes(dims, n)
+    called = config.agent.batch_size * config.updates_per_call * 2 * row_bytes(dims)  # each row with its successor
     return Budget(
         steps=steps,
         updates=_updates(config, dims, steps),
@@ -78,7 +90,26 @@ def budget(config: RunConfig, pixels: Pixels | None = None) -> Budget:
         replay_in_use=in_use,
         checkpoint=part,
         frames=frames,
-        run_bytes=in_use + part + (frames.in_use if frames else 0) + _working_bytes(config, dims),
+        run_bytes=in_use + part + (frames.in_use if frames else 0) + _working_bytes(config, dims, NETWORKS, called),
+    )
+
+
+def _rollout_budget(config: OnPolicyRunConfig, dims: Dims) -> Budget:
+    """Of a run without one: what it holds of its steps is one rollout, allocated at once and in every checkpoint."""
+    size = config.num_envs * config.rollout_steps
+    interval, steps = _whole(config.eval_every, size), _whole(config.total_steps, size)
+    held = rollout_bytes(config.rollout_steps, dims, config.num_envs)
+    return Budget(
+        steps=steps,
+        updates=steps // size * config.agent.epochs * (size // config.agent.batch_size),
+        evaluations=1 + -(-steps // interval),
+        replay_bytes=held,
+        rows_in_use=size,
+        ring_in_use=0,
+        replay_in_use=held,
+        checkpoint=PARTS * held,
+        frames=None,
+        run_bytes=held + PARTS * held + _working_bytes(config, dims, NETWORKS_WITHOUT_REPLAY, held),
     )
 
 
@@ -104,12 +135,11 @@ def _updates(config: RunConfig, dims: Dims, steps: int) -> int:
     return int(steps * config.updates_per_step // config.updates_per_call) * config.updates_per_call
 
 
-def _working_bytes(config: RunConfig, dims: Dims) -> int:
-    """Simulations, weights and minibatches."""
-    called = config.agent.batch_size * config.updates_per_call * 2 * row_bytes(dims)  # each row with its successor
+def _working_bytes(config: AnyRunConfig, dims: Dims, networks: int, called: int) -> int:
+    """Simulations, weights, and the `called` bytes of steps that one compiled call takes."""
     kept = config.agent.batch_size * sum(config.agent.hidden) * 4
     copies = config.num_envs + min(EVALUATION_COPIES, config.eval_episodes)
-    learner = NETWORKS * 4 * _weights(config.agent.hidden, dims)
+    learner = networks * 4 * _weights(config.agent.hidden, dims)
     return COPY * copies + LEARNERS * learner + BATCHES * called + LAYERS * kept
 
 
@@ -128,7 +158,7 @@ def runs_at_once(runs: int, threads: int) -> int:
 class Demand:
     """Runs that one process is to train, and the memory that takes."""
 
-    runs: tuple[RunConfig, ...]
+    runs: tuple[AnyRunConfig, ...]
     threads: int
     pixels: Pixels | None = None
     measured: int = 0  # bytes that were measured beyond the arithmetic, or below it
@@ -165,12 +195,20 @@ class Demand:
 
     def largest_capacity(self, limit: int) -> int | None:
         """The most rows of replay with which it fits, no run getting more than it asked for; None if none does."""
-        least = 1 + max(environment_dims(config.env).max_episode_steps for config in self.runs)
-        most = max(config.replay.capacity for config in self.runs)
+        with_replay = [config for config in self.runs if isinstance(config, RunConfig)]
+        if not with_replay:
+            return None
+        least = 1 + max(environment_dims(config.env).max_episode_steps for config in with_replay)
+        most = max(config.replay.capacity for config in with_replay)
         too_large = bisect_left(range(least, most + 1), True, key=lambda rows: not self.at_most(rows).fits(limit))
         return least + too_large - 1 if too_large else None
 
     def at_most(self, capacity: int) -> "Demand":
         """The same with replays of no more than so many rows."""
-        smaller = [replace(c.replay, capacity=min(c.replay.capacity, capacity)) for c in self.runs]
-        return replace(self, runs=tuple(replace(c, replay=r) for c, r in zip(self.runs, smaller, strict=True)))
+
+        def smaller(config: AnyRunConfig) -> AnyRunConfig:
+            if not isinstance(config, RunConfig):
+                return config
+            return replace(config, replay=replace(config.replay, capacity=min(config.replay.capacity, capacity)))
+
+        return replace(self, runs=tuple(smaller(config) for config in self.runs))

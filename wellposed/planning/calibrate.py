@@ -1,8 +1,8 @@
 """Some seconds of the runs themselves, in a process of its own: the times and the memory from which a plan is made.
 
-What runs there is the loop that trains (`Training`), with its environments, agent, evaluations and checkpoints, in a
-directory that is removed afterwards. Only the order is another: the updates that are due after the random steps are not
-caught up, so that the ten seconds go into what takes most of a run.
+What runs there is the loop that trains (`Training` or `OnPolicyTraining`), with its environments, agent, evaluations
+and checkpoints, in a directory that is removed afterwards. Only the order is another: the updates that are due after
+the random steps are not caught up, so that the ten seconds go into what takes most of a run.
 """
 
 import json
@@ -22,11 +22,11 @@ from wellposed import config as configs
 from wellposed.collect import take_step
 from wellposed.errors import UserError
 from wellposed.evaluate import EVALUATION_COPIES
-from wellposed.loop import Training
+from wellposed.loop import OnPolicyTraining, Training
 from wellposed.planning import memory
 from wellposed.planning.budget import budget, runs_at_once
 from wellposed.progress import TrainingProgress
-from wellposed.recipe import RunConfig, read_config
+from wellposed.recipe import AnyRunConfig, RunConfig, read_config
 from wellposed.replay.size import row_bytes
 from wellposed.runs.writer import RunWriter
 from wellposed.training import Job, opened, overlap_by_threads
@@ -59,7 +59,7 @@ class Calibration:
     replay_in_use: int  # bytes of all rings at that moment
 
 
-def calibrate(runs: Sequence[RunConfig], threads: int, seconds: float = SECONDS) -> Calibration:
+def calibrate(runs: Sequence[AnyRunConfig], threads: int, seconds: float = SECONDS) -> Calibration:
     """Measure the runs that would be begun first, as many as are side by side, in a process of its own.
 
     Raises:
@@ -95,32 +95,64 @@ def main() -> int:
     return 0
 
 
-def measure(config: RunConfig, threads: int, folder: Path, seconds: float) -> tuple[Rates, int]:
+def measure(config: AnyRunConfig, threads: int, folder: Path, seconds: float) -> tuple[Rates, int]:
     """The rates of one run in this process, and the bytes that its ring then has in use."""
-    began, learns = time.perf_counter(), budget(config).updates > 0
-    random_steps = 0 if learns else sys.maxsize
-    short = replace(config, random_steps=random_steps, eval_episodes=min(EVALUATION_COPIES, config.eval_episodes))
+    began, short = time.perf_counter(), replace(config, eval_episodes=min(EVALUATION_COPIES, config.eval_episodes))
+    if isinstance(short, RunConfig):
+        short = replace(short, random_steps=0 if budget(config).updates else sys.maxsize)
     job = Job(short, lambda origin: RunWriter(folder, configs.to_dict(short), origin))
-    with opened(job, threads) as (record, training), ThreadPoolExecutor(1) as collector, TrainingProgress(True) as bars:
+    with opened(job, threads) as (record, training), TrainingProgress(True) as bars:
         progress = bars.follow("", 1)
         opening = time.perf_counter() - began
         evaluate = lambda: training.evaluate(record, progress, NEVER)  # noqa: E731
         save = lambda: training.save(record)  # noqa: E731
         first = _seconds(evaluate) + _seconds(save)
+        end = began + seconds - first - UPDATING * seconds
+        if isinstance(training, Training):
+            compiling, collect, update, together = _with_replay(training, seconds, end)
+            in_use = min(training.replay.end, training.config.replay.capacity) * row_bytes(training.replay.dims)
+        else:
+            compiling, collect, update, together = _with_rollouts(training, seconds, end)
+            in_use = 0
+        probing = _seconds(evaluate)  # the first that finds something to probe compiles that
+        evaluation, checkpoint = _seconds(evaluate), _seconds(save)
+    start = opening + max(0.0, first - evaluation - checkpoint) + compiling + max(0.0, probing - evaluation)
+    return Rates(start, collect, update, together, evaluation, checkpoint), in_use
+
+
+def _with_replay(training: Training, seconds: float, end: float) -> tuple[float, float, float, float]:
+    """Seconds of compiling; of one step alone, one update alone, one step and the updates due; until about `end`."""
+    learns = training.config.random_steps == 0
+    with ThreadPoolExecutor(1) as collector:
         compiling = _seconds(lambda: _advance(training, collector, 0.0, lambda: True))
         collect = _advance(training, collector, COLLECTING * seconds, lambda: training.replay.transitions > 0)
         if not training.replay.transitions:
             _cut_episodes(training)
-        training.step = 0  # what would have been caught up is forgotten
+        training.now.step = 0  # what would have been caught up is forgotten
         if learns:
             compiling += _seconds(lambda: _advance(training, collector, np.inf, lambda: training.agent.updates > 0))
-        left = began + seconds - time.perf_counter() - first - UPDATING * seconds
-        together = _advance(training, collector, max(LEAST * seconds, left), lambda: False)
+        left = max(LEAST * seconds, end - time.perf_counter())
+        together = _advance(training, collector, left, lambda: False)
         update = _update_alone(training, UPDATING * seconds) if learns else 0.0
-        evaluation, checkpoint = _seconds(evaluate), _seconds(save)
-        in_use = min(training.replay.end, config.replay.capacity) * row_bytes(training.replay.dims)
-    start = opening + max(0.0, first - evaluation - checkpoint) + compiling
-    return Rates(start, collect, update, together, evaluation, checkpoint), in_use
+    return compiling, collect, update, together
+
+
+def _with_rollouts(training: OnPolicyTraining, seconds: float, end: float) -> tuple[float, float, float, float]:
+    """The same where steps and updates take turns."""
+
+    def collect() -> None:
+        training.collect()
+        while training.rollout.under_way:
+            training.collect()
+
+    compiling = _seconds(collect) + _seconds(training.learn)
+    began, first, collecting = time.perf_counter(), (training.now.step, training.agent.updates), 0.0
+    while training.now.step == first[0] or time.perf_counter() < max(end, began + LEAST * seconds):
+        collecting += _seconds(collect)
+        training.learn()
+    total, steps = time.perf_counter() - began, training.now.step - first[0]
+    updates = training.agent.updates - first[1]
+    return compiling, collecting / steps, (total - collecting) / updates, total / steps
 
 
 def _seconds(work: Callable[[], object]) -> float:
@@ -131,17 +163,17 @@ def _seconds(work: Callable[[], object]) -> float:
 
 def _advance(training: Training, collector: ThreadPoolExecutor, seconds: float, enough: Callable[[], bool]) -> float:
     """Step all copies, with what is due, for that long or until it is enough; seconds for each environment step."""
-    began, first = time.perf_counter(), training.step
-    while training.step - first < 3 * training.config.num_envs or time.perf_counter() - began < seconds:
+    began, first = time.perf_counter(), training.now.step
+    while training.now.step - first < 3 * training.config.num_envs or time.perf_counter() - began < seconds:
         training.advance(collector, NEVER)
         if enough():
             break
-    return (time.perf_counter() - began) / (training.step - first)
+    return (time.perf_counter() - began) / (training.now.step - first)
 
 
 def _cut_episodes(training: Training) -> None:
     """Let the episodes under way end here: long ones would leave nothing to learn from within seconds."""
-    step = take_step(training.env, training.explorer.act(training.obs, training.step))
+    step = take_step(training.env, training.explorer.act(training.now.obs, training.now.step))
     training.take_in(step._replace(truncated=np.ones_like(step.truncated)))
 
 

@@ -11,7 +11,7 @@ from wellposed.planning.budget import Budget, Demand, environment_dims
 from wellposed.planning.calibrate import Calibration, calibrate
 from wellposed.planning.memory import readable
 from wellposed.planning.room import Room, UnderWay, find_room, refusal
-from wellposed.recipe import RunConfig
+from wellposed.recipe import AnyRunConfig, RunConfig
 from wellposed.replay.size import Pixels
 
 NO_PIXELS = (
@@ -41,7 +41,7 @@ class Plan:
     algo: str
     seeds: list[int]
     side_by_side: int  # runs at a time, in one process
-    capacity: int
+    capacity: int | None  # rows of the replay; null where there is none
     each: Budget  # of one run
     arithmetic: int  # peak memory of the process in bytes, from sizes alone
     peak: int  # the same as expected: measured, and what the replay will still take
@@ -54,7 +54,7 @@ class Plan:
     verdict: str
 
 
-def make_plan(runs: Sequence[RunConfig], runs_dir: Path, *, threads: int = 2, pixels: Pixels | None = None) -> Plan:
+def make_plan(runs: Sequence[AnyRunConfig], runs_dir: Path, *, threads: int = 2, pixels: Pixels | None = None) -> Plan:
     """Plan runs that differ in their seed only, as `train_side_by_side` would do them.
 
     Runs that do not even fit by arithmetic are not measured, nor is what is not built yet (pixels).
@@ -84,7 +84,7 @@ def make_plan(runs: Sequence[RunConfig], runs_dir: Path, *, threads: int = 2, pi
         algo=config.algo,
         seeds=[run.seed for run in runs],
         side_by_side=asked.together,
-        capacity=config.replay.capacity,
+        capacity=config.replay.capacity if isinstance(config, RunConfig) else None,
         each=asked.budgets[0],
         arithmetic=asked.peak - asked.measured,
         peak=asked.peak,
@@ -115,8 +115,10 @@ def expected_seconds(asked: Demand, seen: Calibration) -> Seconds:
     config, each, rates = asked.runs[0], asked.budgets[0], seen.rates
     waves = -(-len(asked.runs) // asked.together)
     longest = environment_dims(config.env).max_episode_steps
-    alone = min(each.steps, max(config.random_steps, config.num_envs * longest)) if each.updates else each.steps
-    late = alone * config.updates_per_step if each.updates else 0.0  # updates that are caught up, with no step beside
+    alone, late = 0, 0.0  # steps without updates, and updates that are caught up later, with no step beside
+    if isinstance(config, RunConfig):
+        alone = min(each.steps, max(config.random_steps, config.num_envs * longest)) if each.updates else each.steps
+        late = alone * config.updates_per_step if each.updates else 0.0
     training = alone * rates.collect + late * rates.update + (each.steps - alone) * rates.together
     at_a_time = -(-config.eval_episodes // EVALUATION_COPIES)
     parts = {
@@ -157,9 +159,13 @@ def lines(plan: Plan) -> list[str]:
         ("environment steps", f"{each.steps:,}{many}"),
         ("updates", f"{each.updates:,}, {each.updates / each.steps:.3g} a step"),
         ("evaluations", f"{each.evaluations:,}, each with a checkpoint"),
-        ("replay", f"{each.replay_bytes:,} bytes ({readable(each.replay_bytes)}) for {plan.capacity:,} rows"),
-        ("  in use at the end", f"{readable(each.replay_in_use)}, {each.rows_in_use:,} rows"),
     ]
+    size = f"{each.replay_bytes:,} bytes ({readable(each.replay_bytes)})"
+    if plan.capacity is None:
+        rows.append(("rollout", f"{size} for {each.rows_in_use:,} steps; there is no replay"))
+    else:
+        rows.append(("replay", f"{size} for {plan.capacity:,} rows"))
+        rows.append(("  in use at the end", f"{readable(each.replay_in_use)}, {each.rows_in_use:,} rows"))
     if frames := each.frames:
         for name, size in (("stored once", frames.once), ("stored per transition", frames.per_transition)):
             rows.append((f"frames, {name}", f"{size:,} bytes ({readable(size)})"))

@@ -10,7 +10,7 @@ from wellposed.errors import UserError
 from wellposed.planning import memory
 from wellposed.planning.budget import PROCESS, Demand
 from wellposed.planning.memory import readable
-from wellposed.recipe import RunConfig, stored_config
+from wellposed.recipe import AnyRunConfig, RunConfig, stored_config
 from wellposed.runs import lock
 from wellposed.runs.store import list_runs
 
@@ -92,10 +92,11 @@ def refusal(asked: Demand, room: Room) -> str:
         return f"{who} not fit into memory: {why}. The largest replay that does is --replay.capacity {capacity}."
     fewer = "" if asked.together == 1 else ", choose fewer --threads"
     advice = f"End other programs{fewer}, or take a machine with more memory."
-    return f"{who} not fit into memory: {why}. No smaller replay would. {advice}"
+    smaller = "No smaller replay would. " if any(isinstance(config, RunConfig) for config in asked.runs) else ""
+    return f"{who} not fit into memory: {why}. {smaller}{advice}"
 
 
-def require_fit(runs: Sequence[RunConfig], threads: int, folders: Iterable[Path]) -> None:
+def require_fit(runs: Sequence[AnyRunConfig], threads: int, folders: Iterable[Path]) -> None:
     """Refuse runs that this machine's memory does not hold now, before any of them is begun.
 
     Raises:

@@ -8,18 +8,15 @@ Reward and termination for a new goal are computed by the environment's own func
 A relabelled transition never keeps its old `terminated`.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
 from wellposed.arrays import Arrays, check_arrays
 from wellposed.errors import UserError, require
-from wellposed.replay.hindsight import STRATEGIES, Strategy, relabelled_share
+from wellposed.replay.hindsight import STRATEGIES, GoalFunction, Strategy, relabel, relabelled_share
 from wellposed.replay.size import columns, require_capacity
 from wellposed.types import Batch, Dims, GoalObs
-
-GoalFunction = Callable[[np.ndarray, np.ndarray], np.ndarray]  # (achieved [n, g], desired [n, g]) -> [n]
 
 
 @dataclass(frozen=True)
@@ -45,8 +42,8 @@ class ReplayBuffer:
         config: capacity, strategy and k.
         dims: sizes; `max_episode_steps` bounds an episode.
         num_envs: environment copies that feed the buffer.
-        reward: the environment's reward for any goal.
-        terminated: the environment's termination test for any goal.
+        reward: the environment's reward [n] for any goals [n, g].
+        terminated: the environment's termination test [n] for any goals [n, g].
 
     Raises:
         UserError: if the capacity does not hold one episode, or there is no memory for it.
@@ -55,7 +52,7 @@ class ReplayBuffer:
     def __init__(self, config: ReplayConfig, dims: Dims, num_envs: int, reward: GoalFunction, terminated: GoalFunction):
         require_capacity(config.capacity, dims)
         self.config, self.dims = config, dims
-        self._reward, self._terminated = reward, terminated
+        self._reward, self._terminated = _of_any_shape(reward), _of_any_shape(terminated)
         self._goal_time = STRATEGIES[config.strategy]
         self._share = relabelled_share(config.k)
         self._columns = columns(dims)
@@ -123,15 +120,7 @@ class ReplayBuffer:
         here = self._rows.take(rows, axis=0).reshape(updates, batch_size, -1)
         there = self._rows.take(after, axis=0).reshape(updates, batch_size, -1)
         c, relabelled = self._columns, round(self._share * batch_size)
-        if relabelled:
-            chosen = here[:, :relabelled]
-            goals = self._rows[hindsight.reshape(updates, batch_size)[:, :relabelled], c["achieved_goal"]]
-            achieved = there[:, :relabelled, c["achieved_goal"]]
-            pair = achieved.reshape(-1, self.dims.goal), goals.reshape(-1, self.dims.goal)
-            chosen[..., c["desired_goal"]] = goals
-            chosen[..., c["reward"]] = self._reward(*pair).reshape(updates, relabelled, 1)
-            chosen[..., c["terminated"]] = self._terminated(*pair).reshape(updates, relabelled, 1)
-        return Batch(
+        batch = Batch(
             observation=here[..., c["observation"]],
             achieved_goal=here[..., c["achieved_goal"]],
             action=here[..., c["action"]],
@@ -141,6 +130,13 @@ class ReplayBuffer:
             desired_goal=here[..., c["desired_goal"]],
             terminated=here[..., c["terminated"].start],
         )
+        if relabelled:
+            goals = self._rows[hindsight.reshape(updates, batch_size)[:, :relabelled], c["achieved_goal"]]
+            chosen = Batch(*(field[:, :relabelled] for field in batch))
+            for field, new in zip(chosen, relabel(chosen, goals, self._reward, self._terminated), strict=True):
+                if new is not field:
+                    field[...] = new  # it is a view, so the batch has it too
+        return batch
 
     def draw(self, n: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Rows of n transitions, of their successors, and of the states whose achieved goal would relabel them."""
@@ -261,3 +257,13 @@ class ReplayBuffer:
         self._length[rows] = size - 1
         self.end += size
         self.transitions += size - 1
+
+
+def _of_any_shape(function: GoalFunction) -> GoalFunction:
+    """A function of goals [n, g] as one of goals [..., g]: not every environment takes more than one axis of them."""
+
+    def of_any_shape(achieved: np.ndarray, desired: np.ndarray) -> np.ndarray:
+        width = achieved.shape[-1]
+        return function(achieved.reshape(-1, width), desired.reshape(-1, width)).reshape(achieved.shape[:-1])
+
+    return of_any_shape

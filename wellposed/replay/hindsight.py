@@ -1,4 +1,4 @@
-"""Hindsight relabelling as pure index arithmetic: which moment's achieved goal becomes the goal.
+"""Hindsight relabelling: which moment's achieved goal becomes the goal, as index arithmetic, and what changes with it.
 
 An episode of L transitions has states 0..L; transition t leads from state t to state t + 1. Given transition
 times and episode lengths, each strategy returns the state whose achieved goal is to be the new desired goal.
@@ -11,8 +11,11 @@ from typing import Literal
 
 import numpy as np
 
+from wellposed.types import Batch
+
 Strategy = Literal["future", "final", "episode"]
 GoalTimes = Callable[[np.ndarray, np.ndarray, np.random.Generator], np.ndarray]
+GoalFunction = Callable[[np.ndarray, np.ndarray], np.ndarray]  # (achieved [..., g], desired [..., g]) -> [...]
 
 
 def future(t: np.ndarray, length: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -40,3 +43,13 @@ STRATEGIES: dict[Strategy, GoalTimes] = {"future": future, "final": final, "epis
 def relabelled_share(k: int) -> float:
     """k hindsight goals for each original one: the share k / (k + 1) of a batch is relabelled."""
     return k / (k + 1)
+
+
+def relabel(batch: Batch, goal: np.ndarray, compute_reward: GoalFunction, compute_terminated: GoalFunction) -> Batch:
+    """Transitions [...] as they are for other goals [..., g].
+
+    What the goal decides is asked of the environment anew, for the state that each transition led to: reward and
+    termination. All else is as it was.
+    """
+    pair = batch.next_achieved_goal, goal
+    return batch._replace(desired_goal=goal, reward=compute_reward(*pair), terminated=compute_terminated(*pair))

@@ -1,4 +1,4 @@
-"""How large a replay is, to the byte, before there is one."""
+"""How large a replay or a rollout is, to the byte, before there is one."""
 
 from dataclasses import dataclass
 
@@ -34,6 +34,14 @@ def open_bytes(dims: Dims, num_envs: int) -> int:
 def replay_bytes(capacity: int, dims: Dims, num_envs: int) -> int:
     """All of it, as `ReplayBuffer.nbytes` has it."""
     return capacity * row_bytes(dims) + open_bytes(dims, num_envs)
+
+
+def rollout_bytes(steps: int, dims: Dims, num_envs: int) -> int:
+    """A rollout, as `RolloutBuffer.nbytes` has it: float32 observations before and after, and actions; a float64 reward
+    and two flags.
+    """
+    numbers = 2 * (dims.observation + 2 * dims.goal) + dims.action
+    return steps * num_envs * (4 * numbers + 8 + 2)
 
 
 def rows_entered(steps: int, dims: Dims, num_envs: int) -> int:

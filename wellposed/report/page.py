@@ -105,7 +105,7 @@ def _video(path: Path, threads: int) -> tuple[str | None, str]:
 def _head(readers: list[RunReader], summaries: list[Summary], found: list[Verdict]) -> dict[str, Any]:
     """Title, abstract, verdicts and cards."""
     config, first = readers[0].config, found[0]
-    method = config["algo"].upper() + (" with hindsight" if config["replay"]["k"] else "")
+    method = config["algo"].upper() + (" with hindsight" if "replay" in config and config["replay"]["k"] else "")
     lines = [
         {
             "sentence": verdicts.sentence(v),

@@ -27,7 +27,7 @@ def write_page(study: Study, target: Path) -> None:
     if study.stability is not None:
         sections.append(_stability(study.stability, study))
     sources = ["episodes of existence"] if study.existence else []
-    sources += [f"{len(runs)} run record{'s' if len(runs) > 1 else ''}"] if (runs := _trials(study)) else []
+    sources += [f"{len(runs)} run record{'s' if len(runs) > 1 else ''}"] if (runs := numbers.trials_of(study)) else []
     page = template("study.html.j2").render(
         title=f"{study.env}: three questions",
         abstract="Is there a solution? Is it found, by how many seeds and at what cost? How far can settings be moved "
@@ -42,17 +42,9 @@ def write_page(study: Study, target: Path) -> None:
     write_whole(target, page.encode())
 
 
-def _trials(study: Study) -> dict[str, Trial]:
-    """Every run that the study rests on, by its directory's name."""
-    found = list(study.learnability.trials if study.learnability else [])
-    if study.stability is not None:
-        found += [*study.stability.base, *(trial for move in study.stability.moves for trial in move.trials)]
-    return {trial.run: trial for trial in found}
-
-
 def _cost(study: Study) -> list[tuple[str, str]]:
     """What the runs took, and where they were made."""
-    trials = list(_trials(study).values())
+    trials = list(numbers.trials_of(study).values())
     if not trials:
         return [("seconds of this call", f"{study.seconds:.0f}")]
     commits = sorted({f"{trial.commit}{' with uncommitted changes' if trial.dirty else ''}" for trial in trials})
@@ -230,7 +222,7 @@ def _stability(found: Stability, study: Study) -> Section:
         "answer": answer,
         "detail": f"{spread(found.base)} {missing(found.base, study.config['total_steps'])}".strip(),
         "svg": Markup(figures.sensitivity_figure(settings, study.bar)) if settings else "",
-        "caption": f"{len(found.base)} seeds each, dots; line: their mean; band: 95 % bootstrap interval of it. Below: "
+        "caption": f"{len(found.base)} seeds each, dots; line: their mean; band: 95 % interval of it. Below: "
         "median steps to the bar over the recipe's; an open triangle where it is more than could be seen.",
         "tables": [*([{"head": head, "rows": reach}] if sound else []), _moves(found)],
         "notes": [

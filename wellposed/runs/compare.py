@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from wellposed.arrays import Arrays
+from wellposed.arrays import Arrays, bits
 from wellposed.runs import checkpoint
 from wellposed.runs.files import read_lines
 from wellposed.runs.record import encode
@@ -69,7 +69,7 @@ def _values(step: int, name: str, one: Any, other: Any) -> Iterator[Difference]:
         for key in sorted(one.keys() | other.keys()):
             yield from _values(step, f"{name} {key}".strip(), one.get(key), other.get(key))
     elif isinstance(one, np.ndarray) and isinstance(other, np.ndarray):
-        if one.dtype != other.dtype or one.shape != other.shape or one.tobytes() != other.tobytes():
+        if bits(one) != bits(other):
             yield Difference(step, name, one, other)
     elif one != other:
         yield Difference(step, name, one, other)

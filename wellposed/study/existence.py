@@ -17,13 +17,12 @@ import numpy as np
 from wellposed import envs, seeding
 from wellposed.agents import make_agent
 from wellposed.agents.imitation import imitate
-from wellposed.agents.off_policy import OffPolicyAgent
 from wellposed.analysis.study import Existence
 from wellposed.check.explore import directed, held, play
 from wellposed.check.subject import OneCopy
 from wellposed.envs.scripted import RandomPolicy
 from wellposed.evaluate import EVALUATION_COPIES, play_episodes, summarise
-from wellposed.recipe import RunConfig
+from wellposed.recipe import AnyRunConfig
 from wellposed.runs.record import EvaluationRow
 from wellposed.types import GOAL_KEYS, GoalObs, Policy
 
@@ -59,7 +58,7 @@ def controller(env_id: str) -> tuple[str, Policy]:
     return "a linear controller, fitted to random actions", RowByRow(directed(space, seen, rng))
 
 
-def examine(config: RunConfig, threads: int) -> Existence:
+def examine(config: AnyRunConfig, threads: int) -> Existence:
     """Play held-out episodes with the controller, with random actions, and with a network that imitates it."""
     words, expert = controller(config.env)
     with closing(envs.make_vec(config.env, EVALUATION_COPIES, threads=threads)) as env:
@@ -76,11 +75,10 @@ def _judge(policy: Policy, env: Any, step: int = 0, updates: int = 0, seconds: f
     return summarise(play_episodes(policy, env, seeds), step=step, updates=updates, seconds=seconds)
 
 
-def _clone(config: RunConfig, expert: Policy, env: Any) -> EvaluationRow:
+def _clone(config: AnyRunConfig, expert: Policy, env: Any) -> EvaluationRow:
     """A fresh network of the recipe after DAgger, on the held-out episodes."""
     began = time.perf_counter()
     agent = make_agent(config.algo, config.agent, envs.dims(env), config.seed)
-    assert isinstance(agent, OffPolicyAgent)  # all there are
     rng = seeding.generator(config.seed, "imitation")
     start = seeding.training_env_seed(config.seed)
     parts: list[tuple[GoalObs, np.ndarray]] = []

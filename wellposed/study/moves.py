@@ -6,7 +6,7 @@ from math import inf
 from typing import Any
 
 from wellposed.errors import UserError
-from wellposed.recipe import RunConfig, override
+from wellposed.recipe import AnyRunConfig, RunConfig, override
 
 DOUBLINGS = 3
 Ladders = dict[tuple[str, bool], list[float]]  # (setting, whether up) -> factors that can be tried, nearest first
@@ -26,31 +26,33 @@ def rows_of(steps: float, max_episode_steps: int) -> Rows:
     return Rows(max(episode, round(steps * episode / max_episode_steps)), episode)
 
 
-def _learning_rate(config: RunConfig, factor: float, _rows: Rows) -> dict[str, Any]:
+def _learning_rate(config: AnyRunConfig, factor: float, _rows: Rows) -> dict[str, Any]:
     return {"agent.learning_rate": config.agent.learning_rate * factor}
 
 
-def _horizon(config: RunConfig, factor: float, _rows: Rows) -> dict[str, Any]:
+def _horizon(config: AnyRunConfig, factor: float, _rows: Rows) -> dict[str, Any]:
     return {"agent.gamma": 1 - (1 - config.agent.gamma) / factor}
 
 
-def _temperature(config: RunConfig, factor: float, _rows: Rows) -> dict[str, Any] | None:
+def _temperature(config: AnyRunConfig, factor: float, _rows: Rows) -> dict[str, Any] | None:
     return {"agent.temperature": config.agent.temperature * factor} if hasattr(config.agent, "temperature") else None
 
 
-def _width(config: RunConfig, factor: float, _rows: Rows) -> dict[str, Any]:
+def _width(config: AnyRunConfig, factor: float, _rows: Rows) -> dict[str, Any]:
     return {"agent.hidden": [max(1, round(width * factor)) for width in config.agent.hidden]}
 
 
-def _replay(config: RunConfig, factor: float, rows: Rows) -> dict[str, Any] | None:
+def _replay(config: AnyRunConfig, factor: float, rows: Rows) -> dict[str, Any] | None:
     """Of the rows that are written, for a capacity that is never reached is no setting."""
+    if not isinstance(config, RunConfig):
+        return None
     kept = min(config.replay.capacity, rows.filled)
     moved = round(kept * factor)
     felt = factor < 1 or kept * factor / 2 < rows.filled
     return {"replay.capacity": moved} if felt and moved >= rows.episode else None
 
 
-SETTINGS: dict[str, Callable[[RunConfig, float, Rows], dict[str, Any] | None]] = {
+SETTINGS: dict[str, Callable[[AnyRunConfig, float, Rows], dict[str, Any] | None]] = {
     "learning rate": _learning_rate,
     "horizon, 1/(1 - discount)": _horizon,
     "temperature": _temperature,
@@ -59,7 +61,7 @@ SETTINGS: dict[str, Callable[[RunConfig, float, Rows], dict[str, Any] | None]] =
 }
 
 
-def changes(config: RunConfig, setting: str, factor: float, rows: Rows) -> dict[str, Any] | None:
+def changes(config: AnyRunConfig, setting: str, factor: float, rows: Rows) -> dict[str, Any] | None:
     """What a move changes of a recipe, by dotted name; None where there is no such move."""
     moved = SETTINGS[setting](config, factor, rows)
     if moved is None:
@@ -70,7 +72,7 @@ def changes(config: RunConfig, setting: str, factor: float, rows: Rows) -> dict[
         return None
 
 
-def ladders(config: RunConfig, rows: Rows) -> Ladders:
+def ladders(config: AnyRunConfig, rows: Rows) -> Ladders:
     """The factors that each setting can be moved by, each way, up to the first that is impossible."""
     found: Ladders = {}
     for setting in SETTINGS:
@@ -83,7 +85,7 @@ def ladders(config: RunConfig, rows: Rows) -> Ladders:
     return found
 
 
-def left_out(config: RunConfig, rows: Rows) -> list[str]:
+def left_out(config: AnyRunConfig, rows: Rows) -> list[str]:
     """A sentence for each setting, or way of moving it, that this recipe does not have."""
     there, sentences = ladders(config, rows), []
     for setting in SETTINGS:

@@ -6,7 +6,8 @@ from pathlib import Path
 from wellposed import envs
 from wellposed.analysis.study import Move, Stability, Trial, edges, holds, median_need
 from wellposed.experiments import describe
-from wellposed.recipe import RunConfig, override
+from wellposed.progress import TrainingProgress
+from wellposed.recipe import AnyRunConfig, override
 from wellposed.study.moves import DOUBLINGS, Rows, changes, ladders, left_out, next_moves, rows_of
 from wellposed.study.trials import Named, train_all, trial_of
 
@@ -16,14 +17,14 @@ def name_of(setting: str, factor: float) -> str:
     return f"{setting} x {factor:.0f}" if factor >= 1 else f"{setting} x 1/{1 / factor:.0f}"
 
 
-def moved(base: list[RunConfig], setting: str, factor: float, rows: Rows) -> list[Named]:
+def moved(base: list[AnyRunConfig], setting: str, factor: float, rows: Rows) -> list[Named]:
     """The runs of one move, one for each seed."""
     change = changes(base[0], setting, factor, rows)
     assert change is not None
     return [(name_of(setting, factor), override(config, change)) for config in base]
 
 
-def rows_until_solved(config: RunConfig, trials: list[Trial]) -> Rows:
+def rows_until_solved(config: AnyRunConfig, trials: list[Trial]) -> Rows:
     """The replay's rows at the median step at which the recipe reaches the bar; at the end of the budget if it does
     not."""
     need = median_need(trials, "step")
@@ -34,7 +35,12 @@ def rows_until_solved(config: RunConfig, trials: list[Trial]) -> Rows:
 
 
 def examine(
-    base: list[RunConfig], trials: list[Trial], runs_dir: Path, threads: int, quiet: bool
+    base: list[AnyRunConfig],
+    trials: list[Trial],
+    runs_dir: Path,
+    threads: int,
+    quiet: bool,
+    progress: TrainingProgress | None = None,
 ) -> Generator[str, None, Stability]:
     """Move one setting at a time, by a factor of two each way, and double those that hold.
 
@@ -46,6 +52,7 @@ def examine(
         runs_dir: where runs are.
         threads: runs side by side.
         quiet: no progress bars and no line per evaluation.
+        progress: the display of longer work that this is a part of.
 
     Yields:
         A line for each run that ended.
@@ -56,7 +63,8 @@ def examine(
     held: dict[tuple[str, float], bool] = {}
     while todo := next_moves(ladder, held, doublings):
         runs = {move: moved(base, *move, rows) for move in todo}
-        for answer in train_all([run for of_one in runs.values() for run in of_one], runs_dir, threads, quiet):
+        every = [run for of_one in runs.values() for run in of_one]
+        for answer in train_all(every, runs_dir, threads, quiet, progress):
             yield describe(answer)
         for (setting, factor), of_one in runs.items():
             outcome = [trial_of(config, runs_dir, threads) for _, config in of_one]

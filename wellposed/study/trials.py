@@ -8,25 +8,30 @@ from wellposed import verdict
 from wellposed.analysis.study import Trial
 from wellposed.errors import UserError
 from wellposed.experiments import Answer, answer_all
-from wellposed.recipe import RunConfig
+from wellposed.progress import TrainingProgress
+from wellposed.recipe import AnyRunConfig
 from wellposed.runs.record import Estimate
 from wellposed.runs.store import RunReader, run_name
 
-Named = tuple[str, RunConfig]  # what the run is called in a line of progress, and the run
+Named = tuple[str, AnyRunConfig]  # what the run is called in a line of progress, and the run
 
 
-def folder_of(config: RunConfig, runs_dir: Path) -> Path:
+def folder_of(config: AnyRunConfig, runs_dir: Path) -> Path:
     """The directory of a run."""
     return runs_dir / run_name(configs.to_dict(config))
 
 
-def is_finished(config: RunConfig, runs_dir: Path) -> bool:
+def is_finished(config: AnyRunConfig, runs_dir: Path) -> bool:
     """Whether a run needs no more training: it has ended, or diverged."""
     return _status(folder_of(config, runs_dir)) in ("finished", "diverged")
 
 
-def train_all(runs: list[Named], runs_dir: Path, threads: int, quiet: bool) -> Iterator[Answer]:
+def train_all(
+    runs: list[Named], runs_dir: Path, threads: int, quiet: bool, progress: TrainingProgress | None = None
+) -> Iterator[Answer]:
     """Train what is missing. A run that diverges is an outcome here and stops nothing.
+
+    `progress` is the display of longer work that this is a part of.
 
     Yields:
         The answer of each run that ended, once.
@@ -39,7 +44,7 @@ def train_all(runs: list[Named], runs_dir: Path, threads: int, quiet: bool) -> I
     while True:
         left = [(name, config) for name, config in runs if _status(folder_of(config, runs_dir)) != "diverged"]
         try:
-            for answer in answer_all(left, runs_dir, threads, quiet):
+            for answer in answer_all(left, runs_dir, threads, quiet, progress):
                 if answer.run not in told:
                     told.add(answer.run)
                     yield answer
@@ -49,7 +54,7 @@ def train_all(runs: list[Named], runs_dir: Path, threads: int, quiet: bool) -> I
                 raise
 
 
-def trial_of(config: RunConfig, runs_dir: Path, threads: int) -> Trial:
+def trial_of(config: AnyRunConfig, runs_dir: Path, threads: int) -> Trial:
     """A run that ended, as a study counts it: judged on held-out episodes, once."""
     reader = RunReader(folder_of(config, runs_dir))
     summary, failure, origin = reader.summary, reader.failure, reader.provenance
@@ -57,9 +62,11 @@ def trial_of(config: RunConfig, runs_dir: Path, threads: int) -> Trial:
     assert last is not None
     if summary is None:  # what it had learnt before is not what training led to
         success, seconds = Estimate(0.0, (0.0, 0.0)), reader.evaluations[-1].seconds
+        episodes = verdict.EPISODES
     else:
         row = verdict.stored_verdict(reader.path, threads).trained
         success, seconds = Estimate(row.success_rate, row.success_ci95), summary.seconds
+        episodes = row.episodes
     return Trial(
         seed=config.seed,
         run=reader.path.name,
@@ -69,6 +76,7 @@ def trial_of(config: RunConfig, runs_dir: Path, threads: int) -> Trial:
         updates=last.updates,
         seconds=seconds,
         success=success,
+        episodes=episodes,
         commit=origin.commit,
         dirty=origin.dirty,
         cpu=origin.cpu,

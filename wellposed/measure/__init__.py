@@ -1,0 +1,25 @@
+"""Named measurements that are no training: what a chapter may state of a machine, an environment or a finished run."""
+
+from typing import Any
+
+from wellposed.measure.anatomy import Anatomy, AnatomySettings
+from wellposed.measure.kinds import Context, Kind
+from wellposed.measure.proof_of_life import ProofOfLife, ProofOfLifeSettings
+
+
+def _proof_of_life(settings: ProofOfLifeSettings, context: Context) -> Any:
+    from wellposed.measure.life import prove
+
+    return prove(settings, context)
+
+
+def _anatomy(settings: AnatomySettings, context: Context) -> Any:
+    from wellposed.measure.dissect import dissect
+
+    return dissect(settings, context)
+
+
+MEASUREMENTS: dict[str, Kind] = {
+    "proof_of_life": Kind(ProofOfLifeSettings, ProofOfLife, _proof_of_life),
+    "anatomy": Kind(AnatomySettings, Anatomy, _anatomy),
+}

@@ -1,0 +1,93 @@
+"""Reward and success as functions of two goals: found by measurement, then held against every step and any two goals.
+
+What `wellposed check` explores and asks is read here, and nothing of it is written twice.
+"""
+
+import math
+from collections.abc import Callable
+from typing import Literal
+
+import numpy as np
+
+from wellposed.check import success
+from wellposed.check.evidence import Evidence
+from wellposed.check.rules import rewards
+from wellposed.measure.anatomy import Agreement, Rule
+
+EUCLIDEAN = "Euclidean distance"  # as `check.rays.best_norm` calls it
+ROUNDING = 1e-12  # of a unit: what a sum in another order may differ by
+MOSTLY = 0.5  # share of pairs of goals for which a formula has to hold to be taken for the rule
+Formula = Callable[[np.ndarray], np.ndarray]  # distances [n] to rewards [n]
+
+
+def distances(left: np.ndarray, right: np.ndarray) -> np.ndarray:
+    """Euclidean distances [n] of goals [n, g], correctly rounded: by other arithmetic than the environment's."""
+    return np.array([math.dist(one, other) for one, other in zip(left, right, strict=True)])
+
+
+def find_rule(ev: Evidence, unit: str) -> tuple[Rule, Formula | None]:
+    """The rule that rewards and success follow, and the formula of the reward where one of two fits.
+
+    The threshold of success is sought by bisection along rays. A sparse reward is asked to be of two values on the two
+    sides of it, a dense one to be minus the distance.
+    """
+    seen = np.concatenate([ev.pair_rewards, ev.all.reward])
+    found = success.geometric(ev).numbers
+    norm, threshold = found.get("norm", ""), found.get("threshold")
+    kind: Literal["sparse", "dense"] = "sparse" if ev.sparse else "dense"
+    words, formula = "", None
+    if norm == EUCLIDEAN and threshold is not None:
+        words, formula = _formula(kind, float(threshold), float(seen.min()), float(seen.max()), unit)
+        fits = np.abs(formula(distances(*ev.pairs)) - ev.pair_rewards) <= ROUNDING
+        words, formula = (words, formula) if fits.mean() > MOSTLY else ("", None)
+    rule = Rule(
+        kind=kind,
+        formula=words,
+        lowest=float(seen.min()),
+        highest=float(seen.max()) + 0.0,  # no minus zero
+        threshold=threshold,
+        unit=unit,
+        norm=norm,
+        scatter=found.get("scatter"),
+    )
+    return rule, formula
+
+
+def _formula(kind: str, threshold: float, low: float, high: float, unit: str) -> tuple[str, Formula]:
+    """The formula in words and as a function of the distance."""
+    if kind == "dense":
+        return "minus the distance", lambda d: -d
+    words = f"{low:g} farther than {threshold:.6g} {unit} from the goal, {high + 0.0:g} otherwise".replace("  ", " ")
+    return words, lambda d: np.where(d > threshold, low, high)
+
+
+def agreement(ev: Evidence, rule: Rule, formula: Formula | None) -> Agreement:
+    """Every step and every pair of goals, asked in all ways that there are."""
+    seen, (left, right) = ev.all, ev.pairs
+    again = rewards(ev.rules, seen.next_achieved, seen.desired, seen.infos)
+    before = rewards(ev.rules, seen.achieved, seen.desired, seen.infos)
+    apart = np.abs(again - seen.reward)
+    by_goals, of_success, of_formula = None, None, None
+    if formula is not None:
+        steps, pairs = distances(seen.next_achieved, seen.desired), distances(left, right)
+        of_formula = np.abs(formula(steps) - seen.reward)
+        apart = np.maximum(np.maximum(apart, of_formula), np.abs(formula(steps) - again))
+        by_goals = np.abs(formula(pairs) - ev.pair_rewards)
+        told = np.concatenate([ev.reached(seen.next_achieved, seen.desired), ev.reached(left, right)])
+        of_success = told != (np.concatenate([steps, pairs]) < rule.threshold)
+    return Agreement(
+        transitions=len(seen),
+        telling=int((before != again).sum()),
+        recomputed_mismatches=int((again != seen.reward).sum()),
+        formula_mismatches=_wrong(of_formula),
+        largest_difference=None if formula is None else float(apart.max()),
+        goals=len(left),
+        goal_mismatches=_wrong(by_goals),
+        goal_largest_difference=None if by_goals is None else float(by_goals.max()),
+        success_mismatches=None if of_success is None else int(of_success.sum()),
+    )
+
+
+def _wrong(differences: np.ndarray | None) -> int | None:
+    """How many differences are more than rounding."""
+    return None if differences is None else int((differences > ROUNDING).sum())
