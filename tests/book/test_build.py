@@ -1,4 +1,4 @@
-"""The book as a whole: what is sound becomes a site that asks for nothing; what is not is named, all of it, and built not."""
+"""The book as a whole: what is sound becomes a site that asks for nothing; what is not is named and not built."""
 
 import re
 from html import unescape
@@ -11,15 +11,15 @@ from wellposed.book.links import Seen, dead_links
 from wellposed.errors import UserError
 
 
-@pytest.fixture(scope="module")
-def monkeypatch():
+@pytest.fixture(scope="module", autouse=True)
+def _kind_of_measurement():
     with pytest.MonkeyPatch.context() as patch:
         registered(patch)
-        yield patch
+        yield
 
 
 @pytest.fixture(scope="module")
-def book(tmp_path_factory, monkeypatch):
+def book(tmp_path_factory):
     """A site that was built once, and whose folder held an older one before."""
     folder = tmp_path_factory.mktemp("book")
     write_chapter(folder / "chapters")
@@ -72,7 +72,10 @@ def test_nothing_of_the_syntax_is_left(page):
 
 
 def test_facts_are_those_of_the_records_with_their_origin(page):
-    facts = [(unescape(origin), text) for origin, text in re.findall(r'<span class="wp-fact" title="(.*?)">(.*?)</span>', page)]
+    facts = [
+        (unescape(origin), text)
+        for origin, text in re.findall(r'<span class="wp-fact" title="(.*?)">(.*?)</span>', page)
+    ]
     texts = [unescape(text).replace("\xa0", " ") for _, text in facts]
     assert texts[:2] == ["25 min", "1 h"]
     assert re.fullmatch(r"98\.0 % \(95 % CI .*\)", texts[2])
@@ -143,7 +146,7 @@ WRONG = {
 }  # fmt: skip
 
 
-def test_every_mistake_is_named_with_its_line_and_the_old_site_stays(tmp_path, monkeypatch):
+def test_every_mistake_is_named_with_its_line_and_the_old_site_stays(tmp_path):
     text = TEXT + "\n" + "\n\n".join(WRONG) + "\n"
     folder = write_chapter(tmp_path / "chapters", text)
     site = tmp_path / "site"

@@ -3,7 +3,6 @@
 import re
 import shutil
 import tempfile
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -76,7 +75,9 @@ def find_sources(chapters: Path) -> Sources:
     """
     found = {path: f"{path.parent.name}.md" for path in sorted(chapters.glob("ch*/chapter.md"))}
     if not found:
-        raise UserError(f"There is no chapter in {chapters}: a chapter is a folder as ch04_hindsight with a chapter.md.")
+        raise UserError(
+            f"There is no chapter in {chapters}: a chapter is a folder as ch04_hindsight with a chapter.md."
+        )
     reference = {ROOT / "README.md": "reference/readme.md"}
     reference |= {path: f"reference/{path.name}" for path in sorted((ROOT / "docs").glob("*.md"))}
     return Sources(found, {path: target for path, target in reference.items() if path.is_file()})
@@ -113,7 +114,11 @@ def _contents(sources: Sources) -> list[Any]:
     return [
         {"Start": "index.md"},
         {"The course": [{_title(path): target} for path, target in sources.chapters.items()]},
-        {"The laboratory": [{TITLES.get(path.name) or _title(path): target} for path, target in sources.reference.items()]},
+        {
+            "The laboratory": [
+                {TITLES.get(path.name) or _title(path): target} for path, target in sources.reference.items()
+            ]
+        },
     ]
 
 

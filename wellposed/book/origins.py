@@ -6,8 +6,8 @@ from wellposed.chapters.origins import Origin
 
 HEADING = "## Where the numbers come from"
 _INTRODUCTION = (
-    "Each row is what some of this chapter's numbers rest on; steps and updates are those of all its runs together. The "
-    "records lie beside the text, in `records.json`."
+    "Each row is what some of this chapter's numbers rest on; steps and updates are those of all its runs together. "
+    "The records lie beside the text, in `records.json`."
 )
 
 
