@@ -10,7 +10,7 @@ from typing import Any
 
 import tyro
 
-from wellposed.commands import chapters, environments, records, runs
+from wellposed.commands import book, chapters, environments, records, runs
 from wellposed.commands.arguments import default_config_of, json_to_stdout
 from wellposed.errors import UserError
 
@@ -28,6 +28,7 @@ COMMANDS: dict[str, Any] = {
     "experiment": runs.experiment,
     "study": runs.study,
     "chapter": chapters.chapter,
+    "book": book.book,
     "demo": runs.demo,
 }
 GROUPS: dict[str, dict[str, Any]] = {"chapter": chapters.COMMANDS}  # of COMMANDS those that have commands of their own

@@ -1,5 +1,6 @@
 """A made-up chapter that uses every form of the syntax, and the records it was published with."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from os.path import relpath
 from pathlib import Path
@@ -174,7 +175,7 @@ def records(chapter: Chapter) -> Records:
     return Records(PROVENANCE, [], {CODE: source_digest(ROOT / CODE)}, results)
 
 
-def _variant(configurations: list[RunConfig], middle: float | None) -> VariantResult:
+def _variant(configurations: Sequence[RunConfig], middle: float | None) -> VariantResult:
     config = {name: value for name, value in configs.to_dict(configurations[0]).items() if name != "seed"}
     return VariantResult(config, [_run(one, middle) for one in configurations])
 
