@@ -45,6 +45,7 @@ LAYERS = {
     "wellposed.experiments": 11,
     "wellposed.study": 12,
     "wellposed.doctor": 12,
+    "wellposed.groups": 13,
     "wellposed.demo": 13,
     "wellposed.commands": 14,
     "wellposed.cli": 15,
