@@ -45,6 +45,7 @@ LAYERS = {
     "wellposed.experiments": 11,
     "wellposed.study": 12,
     "wellposed.doctor": 12,
+    "wellposed.groups": 13,
     "wellposed.demo": 13,
     "wellposed.measure": 13,
     "wellposed.chapters": 14,

@@ -24,6 +24,7 @@ COMMANDS: dict[str, Any] = {
     "doctor": environments.doctor,
     "envs": environments.list_envs,
     "runs": records.list_runs,
+    "compare": records.compare,
     "report": records.report,
     "experiment": runs.experiment,
     "study": runs.study,

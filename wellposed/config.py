@@ -74,6 +74,14 @@ def override(data: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
     return data
 
 
+def flatten(data: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested settings by dotted name, as `override` takes them; lists stay as they are."""
+    flat: dict[str, Any] = {}
+    for name, value in data.items():
+        flat |= flatten(value, f"{prefix}{name}.") if isinstance(value, dict) else {prefix + name: value}
+    return flat
+
+
 def content_hash(data: dict[str, Any]) -> str:
     """Twelve hexadecimal digits that any change of the data changes."""
     return hashlib.sha256(_CANONICAL.encode(data).encode()).hexdigest()[:12]

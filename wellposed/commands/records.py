@@ -8,7 +8,7 @@ import msgspec
 import tyro
 
 from wellposed.commands.arguments import CORES, RUNS, JsonFile, Positional, RunsDir, Threads, emit
-from wellposed.errors import UserError
+from wellposed.errors import UserError, require
 
 
 def reproduce_run(
@@ -82,6 +82,37 @@ def list_runs(runs_dir: RunsDir = RUNS, json_file: JsonFile = None) -> int:
             print(f"{row['status']:<12} {row['run']}  {result}")
         if not rows:
             print(f"No runs below {runs_dir}.")
+    return 0
+
+
+GROUP_HELP = (
+    "runs of one configuration, one or several seeds: a directory, a quoted pattern with *, or the beginning of their "
+    "names or of the hash in them; several with commas"
+)
+
+
+def compare(
+    a: Annotated[Positional[str], tyro.conf.arg(metavar="A", help=GROUP_HELP)],
+    b: Annotated[Positional[str], tyro.conf.arg(metavar="B", help="the same for the other group")],
+    bar: Annotated[
+        float | None, tyro.conf.arg(help="success rate to get to; none: the lower of those the runs stop at")
+    ] = None,
+    episodes: Annotated[int, tyro.conf.arg(help="held-out episodes of each run; more make the rates surer")] = 100,
+    runs_dir: RunsDir = RUNS,
+    threads: Threads = CORES,
+    json_file: JsonFile = None,
+) -> int:
+    """Which of two groups of runs is better, by how much and how sure, and what else differs between them."""
+    from wellposed.analysis import comparison
+    from wellposed.groups import find_runs, read_groups
+    from wellposed.report.comparison import lines
+
+    if bar is not None:
+        require(0 < bar <= 1, "bar", "is a share above 0 and at most 1", bar)
+    groups = [find_runs(words, runs_dir) for words in (a, b)]
+    found = comparison.compare(*read_groups(groups[0], groups[1], episodes, threads), bar)
+    if not emit(comparison.as_data(found), json_file):
+        print("\n".join(lines(found)))
     return 0
 
 
