@@ -10,7 +10,7 @@ from typing import Any
 
 import tyro
 
-from wellposed.commands import book, chapters, environments, records, runs
+from wellposed.commands import book, chapters, environments, exercises, records, runs
 from wellposed.commands.arguments import default_config_of, json_to_stdout
 from wellposed.errors import UserError
 
@@ -32,7 +32,10 @@ COMMANDS: dict[str, Any] = {
     "book": book.book,
     "demo": runs.demo,
 }
-GROUPS: dict[str, dict[str, Any]] = {"chapter": chapters.COMMANDS}  # of COMMANDS those that have commands of their own
+GROUPS: dict[str, dict[str, Any]] = {  # of COMMANDS those that have commands of their own
+    "chapter": chapters.COMMANDS,
+    "exercise": exercises.COMMANDS,
+}
 
 
 def main(argv: list[str] | None = None) -> int:
