@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from wellposed import config as configs
-from wellposed.agents import SACConfig, TD3Config, make_agent
+from wellposed.agents import PPOConfig, SACConfig, TD3Config, make_agent
 from wellposed.cli import main
 from wellposed.errors import UserError
 from wellposed.planning import budget as budgets
@@ -113,12 +113,19 @@ def test_steps_updates_and_evaluations_are_those_of_the_run(tmp_path, change):
     assert planned.evaluations == len(RunReader(path).evaluations)
 
 
-@pytest.mark.parametrize(("algo", "kind"), [("sac", SACConfig), ("td3", TD3Config)])
-def test_weights_and_optimisers_are_about_those_of_the_agent(algo, kind):
+@pytest.mark.parametrize(
+    ("algo", "kind", "networks"),
+    [
+        ("sac", SACConfig, budgets.NETWORKS),
+        ("td3", TD3Config, budgets.NETWORKS),
+        ("ppo", PPOConfig, budgets.NETWORKS_WITHOUT_REPLAY),
+    ],
+)
+def test_weights_and_optimisers_are_about_those_of_the_agent(algo, kind, networks):
     dims = environment_dims("FetchPush-v4")
     shapes = jax.eval_shape(lambda: make_agent(algo, kind(hidden=(64, 32)), dims, 0).learner)  # type: ignore[attr-defined]
     there = sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(shapes))
-    assert budgets.NETWORKS * 4 * budgets._weights((64, 32), dims) == pytest.approx(there, rel=0.25)
+    assert networks * 4 * budgets._weights((64, 32), dims) == pytest.approx(there, rel=0.25)
 
 
 LARGE = replace(TINY, total_steps=10**9, eval_every=100_000, replay=ReplayConfig(20_000_000))  # 1.8 GiB
