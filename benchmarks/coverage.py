@@ -51,7 +51,9 @@ def rates(mean: float, spread: float, unreachable: float, failing: float) -> tup
     return simulate, float(alike * (1 - unreachable) * (1 - failing))
 
 
-def covered(simulate: Simulation, truth: float, interval: Callable[[np.ndarray], stats.Interval]) -> tuple[float, float]:
+def covered(
+    simulate: Simulation, truth: float, interval: Callable[[np.ndarray], stats.Interval]
+) -> tuple[float, float]:
     """How often an interval covers, and how wide it is on average."""
     rng, hits, width = np.random.default_rng(0), 0, 0.0
     for _ in range(TRIALS):

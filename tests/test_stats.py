@@ -143,7 +143,7 @@ def test_without_a_spread_no_interval_of_steps_is_made_up():
 
 @pytest.mark.parametrize(("values", "episodes"), [([], None), ([1.0, np.inf], None), ([1.2], 100), ([-0.1, 0.5], 100)])
 def test_what_is_no_metric_over_seeds_is_refused(values, episodes):
-    with pytest.raises(ValueError, match="over seeds needs|rates lie"):
+    with pytest.raises(ValueError, match=r"over seeds needs|rates lie"):
         stats.over_seeds(np.array(values), episodes)
 
 
@@ -188,5 +188,5 @@ def test_the_bound_of_the_spread_holds_as_often_as_it_says():
     ],
 )
 def test_what_cannot_be_planned_is_refused(call):
-    with pytest.raises(ValueError, match="needed|at least two"):
+    with pytest.raises(ValueError, match=r"needed|at least two"):
         call()

@@ -22,9 +22,16 @@ TIMES = np.array([10.0, 12.0, 11.0, 13.0, 14.0])
 
 @pytest.mark.parametrize(
     ("one", "other", "low", "high"),
-    # Newcombe (1998), table II, method 10: his examples (a) to (h) whose bounds he prints.
-    [((56, 70), (48, 80), 0.0524, 0.3339), ((9, 10), (3, 10), 0.1705, 0.8090), ((10, 10), (0, 20), 0.6791, 1.0)]
-    + [((10, 10), (0, 10), 0.6075, 1.0), ((5, 56), (0, 29), -0.0381, 0.1926), ((0, 10), (0, 10), -0.2775, 0.2775)],
+    # Newcombe (1998), table II, method 10: his examples.
+    [
+        ((56, 70), (48, 80), 0.0524, 0.3339),
+        ((9, 10), (3, 10), 0.1705, 0.8090),
+        ((5, 56), (0, 29), -0.0381, 0.1926),
+        ((0, 10), (0, 20), -0.1611, 0.2775),
+        ((0, 10), (0, 10), -0.2775, 0.2775),
+        ((10, 10), (0, 20), 0.6791, 1.0),
+        ((10, 10), (0, 10), 0.6075, 1.0),
+    ],
 )
 def test_the_difference_of_two_rates_is_newcombes(one, other, low, high):
     found = difference(stats.wilson(*one), stats.wilson(*other))
@@ -36,7 +43,9 @@ def test_a_difference_stays_between_its_bounds_and_is_antisymmetric():
     assert difference(perfect, nothing).high == 1.0
     there, back = difference(perfect, Interval(0.9, 0.8, 0.95)), difference(Interval(0.9, 0.8, 0.95), perfect)
     assert (there.estimate, there.low, there.high) == pytest.approx((-back.estimate, -back.high, -back.low))
-    assert difference(perfect, perfect).low < 0 < difference(perfect, perfect).high, "100 % twice is no proof of equality"
+    assert difference(perfect, perfect).low < 0 < difference(perfect, perfect).high, (
+        "100 % twice is no proof of equality"
+    )
 
 
 @pytest.mark.parametrize(("n", "m"), [(1, 1), (3, 4), (5, 5), (8, 6)])
@@ -125,6 +134,6 @@ def test_the_interval_of_that_probability_solves_newcombes_equation():
 def test_who_gets_there_sooner_is_known_of_some_pairs_with_censored_runs():
     one, other = np.array([10.0, 20.0]), np.array([15.0, 30.0])
     there, other_there = np.array([True, False]), np.array([False, True])
-    # 10 before (more than 15): yes. 10 before 30: yes. (more than 20) against (more than 15), and against 30: not known.
+    # 10 before more than 15: yes. 10 before 30: yes. More than 20 against more than 15, and against 30: not known.
     assert sooner_share(one, there, other, other_there).estimate == (1 + 1 + 0.5 + 0.5) / 4
     assert sooner_share(TIMES, ALL, TIMES, ALL).estimate == 0.5

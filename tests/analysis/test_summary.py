@@ -80,14 +80,19 @@ def test_an_interval_of_what_cannot_be_negative_is_not():
     [(RATES, "rate", {}), (STEPS, "count", {"episodes": 100}), ([], "count", {}), ([NEVER], "count", {})],
 )
 def test_what_does_not_fit_is_refused(values, kind, given):
-    with pytest.raises(ValueError, match="rate needs|at least one"):
+    with pytest.raises(ValueError, match=r"rate needs|at least one"):
         summary_over_seeds(values, kind, **given)
 
 
 @pytest.mark.parametrize(
     ("value", "kind", "text"),
-    [(0.9863, "rate", "98.6 %"), (31_234.4, "count", "31,234"), (12.34, "seconds", "12.3 s")]
-    + [(1162.4, "seconds", "1,162 s"), (0.0123, "number", "0.0123")],
+    [
+        (0.9863, "rate", "98.6 %"),
+        (31_234.4, "count", "31,234"),
+        (12.34, "seconds", "12.3 s"),
+        (1162.4, "seconds", "1,162 s"),
+        (0.0123, "number", "0.0123"),
+    ],
 )
 def test_a_value_has_the_unit_of_its_kind(value, kind, text):
     assert format_value(value, kind) == text

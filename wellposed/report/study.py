@@ -225,7 +225,7 @@ def _stability(found: Stability, study: Study) -> Section:
         "answer": answer,
         "detail": f"{spread(found.base)} {missing(found.base, study.config['total_steps'])}".strip(),
         "svg": Markup(figures.sensitivity_figure(settings, study.bar)) if settings else "",
-        "caption": f"{len(found.base)} seeds each, dots; line: their mean; band: 95 % interval of that mean, over seeds and episodes. Below: "
+        "caption": f"{len(found.base)} seeds each, dots; line: their mean; band: 95 % interval of it. Below: "
         "median steps to the bar over the recipe's; an open triangle where it is more than could be seen.",
         "tables": [*([{"head": head, "rows": reach}] if sound else []), _moves(found)],
         "notes": [
