@@ -49,6 +49,7 @@ LAYERS = {
     "wellposed.demo": 13,
     "wellposed.measure": 13,
     "wellposed.chapters": 14,
+    "wellposed.exercises": 15,
     "wellposed.book": 15,
     "wellposed.commands": 16,
     "wellposed.cli": 17,
