@@ -61,7 +61,7 @@ def assess(
         rows = play_episodes(policy, env, seeds)
         return rows, summarise(rows, step=step, updates=updates, seconds=seconds, seed=seed)
 
-    shown = NoisySensors(agent, env, noise, seeding.generator(seed, "sensors"))
+    shown = NoisySensors(agent, env, noise, seed)
     rows, trained = play(shown, manifest.step, manifest.updates, manifest.seconds)
     chance = RandomPolicy(envs.dims(env).action, seeding.generator(seed, "random baseline"))
     _, random = play(chance, step=0, updates=0, seconds=0.0)

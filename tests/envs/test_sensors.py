@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from wellposed import envs, seeding
+from wellposed import envs
 from wellposed.envs.scripted import ScriptedPickAndPlace
 from wellposed.envs.sensors import NoisySensors
 from wellposed.errors import UserError
@@ -23,7 +23,7 @@ HAND = np.repeat([1, 1, SHARE, SHARE], [3, 2, 3, 2])
 
 
 def sensors(env, noise: float = NOISE, seed: int = 0, policy: Any = None) -> NoisySensors:
-    return NoisySensors(policy, env, noise, seeding.generator(seed, "sensors"))
+    return NoisySensors(policy, env, noise, seed)
 
 
 def clean(env_id: str) -> tuple[Any, GoalObs]:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from wellposed import seeding
 from wellposed.envs import fetch_sim
 from wellposed.envs.fetch_vec import FetchVecEnv
 from wellposed.errors import UserError, require
@@ -28,8 +29,10 @@ class NoisySensors:
     sensor, and had it none, the policy would see the truth. The desired goal is told, not measured.
     """
 
-    def __init__(self, policy: Policy, env: Any, noise: float, rng: np.random.Generator):
-        """`noise`: standard deviation of a position's error, in metres; 0 changes nothing, to the last bit.
+    def __init__(self, policy: Policy, env: Any, noise: float, seed: int):
+        """The same `seed` gives the same errors.
+
+        `noise`: standard deviation of a position's error, in metres; 0 changes nothing, to the last bit.
 
         Raises:
             UserError: if the noise is negative or not finite, or the environment does not say what its numbers measure.
@@ -37,7 +40,7 @@ class NoisySensors:
         require(0 <= noise < np.inf, "noise", "is a length in metres, 0 or more", noise)
         if noise and not isinstance(env, FetchVecEnv):
             raise UserError("--noise is for the Fetch tasks: others do not say what the numbers they observe measure.")
-        self.policy, self.noise, self.rng = policy, noise, rng
+        self.policy, self.noise, self.rng = policy, noise, seeding.generator(seed, "sensors")
         self._geometry = env.geometry
 
     def act(self, obs: GoalObs, deterministic: bool = True) -> np.ndarray:
