@@ -142,9 +142,9 @@ def grid(found: Grid) -> str:
     """Every cell in numbers, and below them lines that run parallel where the two settings do not interact."""
     with style():
         rows = len(found.rows)
-        heights = [0.62 * rows + 1.0, 2.9]
+        heights = [0.62 * rows + 0.8, 0.25 * -(-rows // 3), 2.8]
         shape = {"figsize": (WIDTH, sum(heights)), "height_ratios": heights, "layout": "constrained"}
-        fig, axes = plt.subplot_mosaic([["cells", "cells"], ["success", "steps"]], **shape)
+        fig, axes = plt.subplot_mosaic([["cells"] * 2, ["names"] * 2, ["success", "steps"]], **shape)
         left, right = axes["success"], axes["steps"]
         _cells(axes["cells"], found)
         x = np.arange(len(found.columns))
@@ -170,7 +170,9 @@ def grid(found: Grid) -> str:
         right.set_ylim(bottom=0)
         right.set_ylabel("median steps to the bar")
         right.yaxis.set_major_formatter(FuncFormatter(lambda y, _: f"{y:,.0f}"))
-        left.legend(frameon=False, loc="lower left", bbox_to_anchor=(-0.02, 1.02), ncols=min(rows, 3))
+        names = left.get_legend_handles_labels()
+        axes["names"].axis("off")
+        axes["names"].legend(*names, frameon=False, loc="center left", borderpad=0, ncols=min(rows, 3))
         return themed(as_svg(fig))
 
 
