@@ -54,7 +54,8 @@ class Experiment:
         """
         found: dict[str, list[AnyRunConfig]] = {}
         for name, variant in self.variants.items():
-            changes = dotted(self.base) | dotted(variant)
+            # Dotted, so that `agent.mirror = false` means the same with and without quotes.
+            changes = configs.flatten(self.base) | configs.flatten(variant)
             if own := sorted(changes.keys() & set(FIXED)):
                 raise UserError(f"{', '.join(own)} is set for the whole experiment, not in [base] or a variant.")
             algo = changes.get("algo", ALGO)
@@ -178,14 +179,6 @@ def _ended(result: tuple[Path, Summary | None]) -> Path:
     if result[1] is None:
         raise KeyboardInterrupt
     return result[0]
-
-
-def dotted(settings: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested tables as dotted names, so that `agent.mirror = false` means the same with and without quotes."""
-    flat: dict[str, Any] = {}
-    for name, value in settings.items():
-        flat |= dotted(value, f"{prefix}{name}.") if isinstance(value, dict) else {prefix + name: value}
-    return flat
 
 
 def _answer(variant: str, reader: RunReader) -> Answer:

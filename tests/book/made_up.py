@@ -1,5 +1,6 @@
 """A made-up chapter that uses every form of the syntax, and the records it was published with."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from os.path import relpath
 from pathlib import Path
@@ -17,7 +18,7 @@ from wellposed.chapters.results import Curve, HeldOut, Measured, Results, RunRes
 from wellposed.chapters.spec import Chapter
 from wellposed.measure import MEASUREMENTS
 from wellposed.measure.kinds import Kind
-from wellposed.recipe import RunConfig
+from wellposed.recipe import AnyRunConfig
 from wellposed.runs.record import MEANS, Estimate, Solved
 from wellposed.runs.store import run_name
 from wellposed.study.run import Question, learnability
@@ -174,12 +175,12 @@ def records(chapter: Chapter) -> Records:
     return Records(PROVENANCE, [], {CODE: source_digest(ROOT / CODE)}, results)
 
 
-def _variant(configurations: list[RunConfig], middle: float | None) -> VariantResult:
+def _variant(configurations: Sequence[AnyRunConfig], middle: float | None) -> VariantResult:
     config = {name: value for name, value in configs.to_dict(configurations[0]).items() if name != "seed"}
     return VariantResult(config, [_run(one, middle) for one in configurations])
 
 
-def _run(config: RunConfig, middle: float | None) -> RunResult:
+def _run(config: AnyRunConfig, middle: float | None) -> RunResult:
     """A run whose success rises around the step `middle`; None: never. It stops at its second evaluation of 95 %."""
     rng = np.random.default_rng(config.seed)
     step = np.arange(0, config.total_steps + 1, 1000)

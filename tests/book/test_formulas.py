@@ -45,7 +45,19 @@ def test_what_stands_where():
 
 @pytest.mark.parametrize(
     "tex",
-    [r"\foo{x}", r"\left( x", r"\frac{a}{b", "x_{", "}x", "x^2^3", r"\begin{foo}x\end{foo}", r"\end{aligned}", " x", "x ", " "],
+    [
+        r"\foo{x}",
+        r"\left( x",
+        r"\frac{a}{b",
+        "x_{",
+        "}x",
+        "x^2^3",
+        r"\begin{foo}x\end{foo}",
+        r"\end{aligned}",
+        " x",
+        "x ",
+        " ",
+    ],
 )
 def test_a_formula_that_is_not_understood_is_refused(tex):
     with pytest.raises(UserError):

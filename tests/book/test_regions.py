@@ -32,7 +32,7 @@ class Thing:
 '''
 
 
-@pytest.fixture()
+@pytest.fixture
 def root(tmp_path):
     (tmp_path / "pkg").mkdir()
     (tmp_path / "pkg" / "mod.py").write_text(SOURCE)

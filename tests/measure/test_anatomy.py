@@ -5,11 +5,13 @@ import pytest
 
 from wellposed import config, envs
 from wellposed.check import evidence
+from wellposed.cli import main
 from wellposed.errors import UserError
 from wellposed.measure import MEASUREMENTS, motion
 from wellposed.measure.anatomy import Anatomy, AnatomySettings
 from wellposed.measure.kinds import Context
 from wellposed.measure.told import lines
+from wellposed.runs.files import read_json
 
 
 @pytest.fixture(autouse=True)
@@ -26,8 +28,10 @@ def dissected(env_id: str) -> Anatomy:
     return found
 
 
-def test_the_anatomy_of_a_fetch_task_leaves_nothing_unsaid():
-    found = dissected("FetchReachDense-v4")
+def test_the_anatomy_of_a_fetch_task_leaves_nothing_unsaid(tmp_path):
+    command = ["anatomy", "FetchReachDense-v4", "--resets", "30", "--episodes", "2", "--quiet", "--json"]
+    assert main([*command, str(tmp_path / "reach.json")]) == 0
+    found = config.from_dict(Anatomy, read_json(tmp_path / "reach.json"), "reach.json")
     size = found.interface
     assert (size.observation.shape, size.desired_goal.shape, size.action.shape) == ([10], [3], [4])
     assert (size.action.low, size.action.high, size.observation.low) == (-1.0, 1.0, None)
@@ -70,6 +74,14 @@ def test_every_registered_environment_has_all_its_numbers_named(entry):
     named = entry.quantities
     assert (len(named.observation), len(named.goal), len(named.action)) == (size.observation, size.goal, size.action)
     assert len({quantity.name for quantity in named.observation}) == size.observation
+
+
+def test_what_is_no_goal_environment_is_refused_in_a_sentence(capsys):
+    assert main(["anatomy", "CartPole-v1", "--quiet"]) == 1
+    assert main(["anatomy", "FetchPush-v4", "--episodes", "0"]) == 1
+    told = capsys.readouterr().err.splitlines()
+    assert told[0].startswith("wellposed: CartPole-v1")
+    assert told[-1] == "wellposed: episodes must be at least 1, got 0."
 
 
 @pytest.mark.parametrize("wrong", [{"resets": 0}, {"episodes": -1}, {"seed": -1}])

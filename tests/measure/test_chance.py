@@ -30,7 +30,7 @@ def drawn(task: fetch.FetchTask) -> tuple[float, float]:
         start = scene.initial_grip
         if task.has_object:
             start = np.append(fetch.sample_object(scene, rng), scene.object_height)
-        solved += bool(np.linalg.norm(fetch.sample_goal(scene, rng) - start) < fetch.DISTANCE_THRESHOLD)
+        solved += bool(np.linalg.norm(fetch.sample_goal(scene, rng, start) - start) < fetch.DISTANCE_THRESHOLD)
     share = clopper_pearson(solved, DRAWS, 0.999)
     return share.low, share.high
 

@@ -93,13 +93,13 @@ class Course:
         failing = self.published[number].failing if number in self.published else []
         return origins.section(failing) + page.slots.put(origins.table(used), block=True) + "\n"
 
-    def _fact(self, page: Page, directive: Directive, line: int) -> str:
+    def _fact(self, page: Page, directive: Directive) -> str:
         of, text = self._of(page, " ".join(directive.words))
         if of is None:
             return _absent(page, text)
         return self._told(page, of, of.subject(text), facts.fact(of.chapter, of.results, text))
 
-    def _setting(self, page: Page, directive: Directive, line: int) -> str:
+    def _setting(self, page: Page, directive: Directive) -> str:
         directive.refuse_options_but()
         *subject, name = directive.words or [""]
         of, text = self._of(page, " ".join(subject))
@@ -109,7 +109,7 @@ class Course:
             return _absent(page, f"{text} {name}")
         return self._told(page, of, of.subject(text), facts.setting(of.chapter, of.results, text, name))
 
-    def _minutes(self, page: Page, directive: Directive, line: int) -> str:
+    def _minutes(self, page: Page, directive: Directive) -> str:
         directive.refuse_options_but()
         number = " ".join(directive.words)
         chapter = self.chapters.get(int(number)) if number.isdecimal() else None
@@ -118,7 +118,7 @@ class Course:
         told = facts.minutes(chapter, studies=directive.name == "study_minutes")
         return page.slots.put(_span(told.text, told.origin.command))
 
-    def _table(self, page: Page, directive: Directive, line: int) -> str:
+    def _table(self, page: Page, directive: Directive) -> str:
         directive.refuse_options_but("caption")
         of, name = self._of(page, " ".join(directive.words))
         if of is None:
@@ -131,18 +131,18 @@ class Course:
             table, subjects = facts.list_table(of.chapter, of.results, name), [of.subject(name)]
         for subject in subjects:
             self._note(page, of, subject)
-        return captioned(page, directive, line, table_html(table), needed=False)
+        return captioned(page, directive, table_html(table), needed=False)
 
-    def _figure(self, page: Page, directive: Directive, line: int) -> str:
+    def _figure(self, page: Page, directive: Directive) -> str:
         of, _ = self._of(page, "")
         if of is None:
             return _absent(page, " ".join(directive.words))
         drawn = draw(of.results, directive)
         for subject in drawn.sources:
             self._note(page, of, subject)
-        return captioned(page, directive, line, drawn.html, needed=True)
+        return captioned(page, directive, drawn.html, needed=True)
 
-    def _chapters(self, page: Page, directive: Directive, line: int) -> str:
+    def _chapters(self, page: Page, directive: Directive) -> str:
         rows = []
         for number, chapter in sorted(self.chapters.items()):
             time = facts.minutes(chapter).text
@@ -185,19 +185,32 @@ class Course:
 
 
 def table_html(table: Table) -> str:
-    """A table of facts; columns of numbers are set flush right."""
-    kinds = ["wp-number" if numeric else "" for numeric in table.numeric]
-    head = "".join(f'<th class="{kind}">{escape(name)}</th>' for name, kind in zip(table.head, kinds, strict=True))
-    rows = [
-        "".join(f'<td class="{kind}">{escape(cell)}</td>' for cell, kind in zip(row, kinds, strict=True))
-        for row in table.rows
-    ]
+    """A table of facts; columns of plain numbers are set flush right, what stands in brackets below its number."""
+    plain = [numeric and not any("(" in row[i] for row in table.rows) for i, numeric in enumerate(table.numeric)]
+    kinds = [' class="wp-number"' if one else "" for one in plain]
+    head = "".join(f"<th{kind}>{escape(name)}</th>" for name, kind in zip(table.head, kinds, strict=True))
+    rows = (
+        "".join(f"<td{kind}>{_cell(text)}</td>" for text, kind in zip(row, kinds, strict=True)) for row in table.rows
+    )
     body = "".join(f"<tr>{row}</tr>" for row in rows)
-    return f'<div class="wp-table" tabindex="0"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
+    return (
+        '<div class="wp-table" tabindex="0"><table class="wp-data">'
+        f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
+    )
+
+
+def _cell(text: str) -> str:
+    bracket = re.fullmatch(r"(\S.*?) \((.*)\)", text)
+    return f"{_words(bracket[1])}<small>{_words(bracket[2])}</small>" if bracket else _words(text)
+
+
+def _words(text: str) -> str:
+    """Text as HTML, in which no line ends between a number and its percent sign."""
+    return escape(text).replace(" %", "&nbsp;%")
 
 
 def _span(text: str, origin: str) -> str:
-    return f'<span class="wp-fact" title="{escape(origin)}">{escape(text)}</span>'
+    return f'<span class="wp-fact" title="{escape(origin)}">{_words(text)}</span>'
 
 
 def _absent(page: Page, text: str) -> str:

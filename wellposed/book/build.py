@@ -3,23 +3,22 @@
 import re
 import shutil
 import tempfile
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import wellposed
 from wellposed.book import answers
 from wellposed.book.links import Links, dead_links
 from wellposed.book.pages import Page
 from wellposed.book.problems import Problems
 from wellposed.book.site import build_site, require_extra
 from wellposed.book.slots import Slots
+from wellposed.chapters.load import FOLDER, ROOT
 from wellposed.errors import UserError
 from wellposed.runs.files import explained
 
-ROOT = Path(wellposed.__file__).parent.parent  # of the repository
 START = Path(__file__).parent / "start.md"
+TITLES = {"README.md": "Overview"}  # in the contents, of pages whose heading says less
 MARK = ".wellposed-book"  # a folder that holds it is a book, and may be replaced by one
 
 
@@ -76,7 +75,9 @@ def find_sources(chapters: Path) -> Sources:
     """
     found = {path: f"{path.parent.name}.md" for path in sorted(chapters.glob("ch*/chapter.md"))}
     if not found:
-        raise UserError(f"There is no chapter in {chapters}: a chapter is a folder as ch04_hindsight with a chapter.md.")
+        raise UserError(
+            f"There is no chapter in {chapters}: a chapter is a folder as ch04_hindsight with a chapter.md."
+        )
     reference = {ROOT / "README.md": "reference/readme.md"}
     reference |= {path: f"reference/{path.name}" for path in sorted((ROOT / "docs").glob("*.md"))}
     return Sources(found, {path: target for path, target in reference.items() if path.is_file()})
@@ -89,7 +90,7 @@ def _build(sources: Sources, chapters: Path, docs: Path, site: Path, external: b
     course = answers.Course.load(chapters, problems)
     for source, target in sources.pages.items():
         page = Page(ROOT, source, target, slots, problems, links, course.answers())
-        text = page.markdown(source.read_text()) + course.origins(page)
+        text = _eyebrow(source) + page.markdown(source.read_text()) + course.origins(page)
         (docs / target).parent.mkdir(parents=True, exist_ok=True)
         (docs / target).write_text(text)
     for path, target in links.files.items():
@@ -113,7 +114,11 @@ def _contents(sources: Sources) -> list[Any]:
     return [
         {"Start": "index.md"},
         {"The course": [{_title(path): target} for path, target in sources.chapters.items()]},
-        {"The laboratory": [{_title(path): target} for path, target in sources.reference.items()]},
+        {
+            "The laboratory": [
+                {TITLES.get(path.name) or _title(path): target} for path, target in sources.reference.items()
+            ]
+        },
     ]
 
 
@@ -121,8 +126,20 @@ def _title(source: Path) -> str:
     """The first heading of a page; a chapter's has its number before it."""
     heading = re.search(r"^# +(.+)$", source.read_text(), re.MULTILINE)
     title = heading[1].strip() if heading else source.stem
-    number = re.match(r"ch(\d+)_", source.parent.name)
-    return f"{int(number[1])}. {title}" if number and not title[:1].isdigit() else title
+    number = _number(source)
+    return title if number is None else f"{number}. {title}"
+
+
+def _eyebrow(source: Path) -> str:
+    """What stands above a chapter's title."""
+    number = _number(source)
+    return "" if number is None else f'<p class="wp-eyebrow">Chapter {number}</p>\n\n'
+
+
+def _number(source: Path) -> int | None:
+    """The number of a chapter by its folder; None for other pages."""
+    named = FOLDER.fullmatch(source.parent.name)
+    return int(named[1]) if named else None
 
 
 def _refuse_foreign(out: Path) -> None:

@@ -82,7 +82,9 @@ def panels(run: RunResult) -> list[Panel]:
         name = next((name for name in names if name in run.series), None)
         if name is not None:
             y = _numbers(run, name)
-            low, high = (_numbers(run, f"probe/q_{end}") for end in ("min", "max")) if name == "probe/q_mean" else (None, None)
+            low, high = (
+                (_numbers(run, f"probe/q_{end}") for end in ("min", "max")) if name == "probe/q_mean" else (None, None)
+            )
             found.append(Panel(label, step, y, low, high, logarithmic))
     if len(found) == 1:
         raise UserError(f"The run {run.run} logged nothing of its losses.")

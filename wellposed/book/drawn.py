@@ -40,9 +40,10 @@ def draw(results: Results, directive: Directive) -> Drawn:
 
 def _learning(results: Results, directive: Directive, experiment: str) -> Drawn:
     directive.refuse_options_but("x", "caption")
-    axis = directive.options.get("x", "steps")
-    if axis not in get_args(Axis):
-        raise UserError(f"x is one of {', '.join(get_args(Axis))}, not {axis!r}.")
+    asked = directive.options.get("x", "steps")
+    axis: Axis | None = next((one for one in get_args(Axis) if one == asked), None)
+    if axis is None:
+        raise UserError(f"x is one of {', '.join(get_args(Axis))}, not {asked!r}.")
     variants = variants_of(results, experiment)
     bands = curves.bands(variants, axis)
     runs = [run for variant in variants.values() for run in variant.runs]
@@ -94,7 +95,8 @@ def _study(results: Results, directive: Directive, name: str) -> Drawn:
     if not parts:
         raise UserError(f"The study {name} has no {asked or 'part at all'}.")
     wide = '<div class="wp-wide" tabindex="0">{}</div>'  # drawn for a page of its own: on a phone it is scrolled
-    return Drawn("".join(wide.format(drawings[part](study)) for part in parts), [name])
+    with figures.style():
+        return Drawn("".join(wide.format(drawings[part](study)) for part in parts), [name])
 
 
 def _existence(study: Study) -> str:
@@ -143,7 +145,9 @@ def run_of(results: Results, of: str, seed: str | None) -> RunResult:
 
 def _found(group: dict, name: str, what: str):
     if name not in group:
-        raise UserError(f"There is no {what} {name!r} in the chapter's records; there are {', '.join(group) or 'none'}.")
+        raise UserError(
+            f"There is no {what} {name!r} in the chapter's records; there are {', '.join(group) or 'none'}."
+        )
     return group[name]
 
 

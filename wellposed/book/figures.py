@@ -1,7 +1,7 @@
 """Figures of the course as SVG elements. They take arrays, never records.
 
-They are drawn for a column that a phone can show, without a background, and with colours that are variables of the page:
-one figure serves light, dark and paper.
+They are drawn for a column that a phone can show, without a background, and with colours that are variables of the
+page: one figure serves light, dark and paper.
 """
 
 import re
@@ -14,6 +14,7 @@ from typing import Any, Literal
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.patches import Rectangle
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator, PercentFormatter
 
 from wellposed.report.figures import ACCENT, FAINT, INK, STYLE, WARN, as_svg
@@ -88,7 +89,7 @@ class Grid:
 
 def learning(bands: Sequence[Band], axis: Axis, floor: float | None) -> str:
     """Success of several variants; `floor`: the share of goals that were reached before the first action."""
-    with _style():
+    with style():
         fig, ax = plt.subplots(figsize=(WIDTH, 3.5))
         for i, band in enumerate(bands):
             colour, dash = SERIES[i % len(SERIES)], DASHES[(i // 2) % len(DASHES)]
@@ -108,7 +109,7 @@ def learning(bands: Sequence[Band], axis: Axis, floor: float | None) -> str:
 
 def losses(panels: Sequence[Panel], phases: Sequence[Span], floor: float) -> str:
     """Success on top, other quantities of the same run below, over the phases of the run."""
-    with _style():
+    with style():
         heights = [1.5, *[1.0] * (len(panels) - 1)]
         size = (WIDTH, 0.9 + 1.15 * sum(heights))
         fig, axes = plt.subplots(len(panels), 1, figsize=size, sharex=True, height_ratios=heights, squeeze=False)
@@ -139,13 +140,13 @@ def losses(panels: Sequence[Panel], phases: Sequence[Span], floor: float) -> str
 
 def grid(found: Grid) -> str:
     """Every cell in numbers, and below them lines that run parallel where the two settings do not interact."""
-    with _style():
+    with style():
         rows = len(found.rows)
-        size = (WIDTH, 0.62 * rows + 3.9)
-        fig = plt.figure(figsize=size, layout="constrained")
-        top, bottom = fig.subfigures(2, 1, height_ratios=[0.62 * rows + 1.0, 2.9])
-        _cells(top.subplots(), found)
-        left, right = bottom.subplots(1, 2)
+        heights = [0.62 * rows + 0.8, 0.25 * -(-rows // 3), 2.8]
+        shape = {"figsize": (WIDTH, sum(heights)), "height_ratios": heights, "layout": "constrained"}
+        fig, axes = plt.subplot_mosaic([["cells"] * 2, ["names"] * 2, ["success", "steps"]], **shape)
+        left, right = axes["success"], axes["steps"]
+        _cells(axes["cells"], found)
         x = np.arange(len(found.columns))
         for i, (name, cells) in enumerate(zip(found.rows, found.cells, strict=True)):
             known = [(at, cell) for at, cell in zip(x, cells, strict=True) if cell is not None]
@@ -169,21 +170,24 @@ def grid(found: Grid) -> str:
         right.set_ylim(bottom=0)
         right.set_ylabel("median steps to the bar")
         right.yaxis.set_major_formatter(FuncFormatter(lambda y, _: f"{y:,.0f}"))
-        bottom.legend(*left.get_legend_handles_labels(), frameon=False, loc="outside upper center", ncols=min(rows, 3))
+        names = left.get_legend_handles_labels()
+        axes["names"].axis("off")
+        axes["names"].legend(*names, frameon=False, loc="center left", borderpad=0, ncols=min(rows, 3))
         return themed(as_svg(fig))
 
 
 def themed(svg: str, alt: str = "") -> str:
-    """An SVG element whose colours are the page's variables, as wide as its column, with a text for who cannot see it."""
+    """An SVG element whose colours are the page's variables, with a text for who cannot see it."""
     for colour, name in VARIABLES.items():
         svg = svg.replace(colour, f"var({name})")
     svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
-    svg = re.sub(r' width="([\d.]+)pt" height="[\d.]+pt"', r' style="max-width: \1pt"', svg, count=1)
+    svg = re.sub(r' width="([\d.]+)pt" height="[\d.]+pt"', r' style="--wp-natural: \1pt"', svg, count=1)
     return svg.replace("<svg ", f'<svg role="img" aria-label="{escape(alt)}" ', 1) if alt else svg
 
 
 @contextmanager
-def _style() -> Iterator[None]:
+def style() -> Iterator[None]:
+    """What all figures of the course are drawn in."""
     with plt.rc_context(STYLE | _COURSE):
         yield
 
@@ -195,7 +199,7 @@ def _cells(ax: Axes, found: Grid) -> None:
             if cell is None:
                 continue
             mean, low, high = cell.success
-            patch = plt.Rectangle((x - 0.49, y - 0.47), 0.98, 0.94, color=ACCENT, alpha=0.04 + 0.26 * mean, linewidth=0)
+            patch = Rectangle((x - 0.49, y - 0.47), 0.98, 0.94, color=ACCENT, alpha=0.04 + 0.26 * mean, linewidth=0)
             ax.add_patch(patch)
             ax.text(x, y - 0.2, f"{mean:.1%} ({100 * low:.1f}-{100 * high:.1f})", ha="center", va="center", fontsize=9)
             needed = f"> {cell.budget:,.0f}" if cell.steps is None else f"{cell.steps:,.0f}"

@@ -24,8 +24,8 @@ def mathml(tex: str, display: bool) -> str:
         raise UserError("A formula is empty.")
     if not display and tex != tex.strip():
         raise UserError(
-            f"The formula ${_short(tex)}$ begins or ends with a space: either a dollar sign is missing near it, or it is "
-            "to be written without the space."
+            f"The formula ${_short(tex)}$ begins or ends with a space: either a dollar sign is missing near it, or it "
+            "is to be written without the space."
         )
     try:
         text = _converter().convert_with_local_state(tex.strip(), displaystyle=display)

@@ -6,8 +6,8 @@ from wellposed.chapters.origins import Origin
 
 HEADING = "## Where the numbers come from"
 _INTRODUCTION = (
-    "Each row is what some of this chapter's numbers rest on; steps and updates are those of all its runs together. The "
-    "records lie beside the text, in `records.json`."
+    "Each row is what some of this chapter's numbers rest on; steps and updates are those of all its runs together. "
+    "The records lie beside the text, in `records.json`."
 )
 
 
@@ -44,7 +44,7 @@ def table(origins: dict[str, Origin]) -> str:
             rows.append(f"<tr><td>{escape(name)}</td>{cells}</tr>")
     head = "".join(f"<th>{name}</th>" for name in ("from", "seeds", "environment steps", "gradient updates"))
     return (
-        '<div class="wp-table wp-origins" tabindex="0"><table>'
+        '<div class="wp-table wp-origins" tabindex="0"><table class="wp-data">'
         f"<thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table></div>"
     )
 

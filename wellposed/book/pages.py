@@ -4,7 +4,6 @@ import re
 import shlex
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from html import escape
 from pathlib import Path
 
 from wellposed.book import formulas, prose, regions
@@ -25,6 +24,7 @@ class Directive:
     name: str  # "fact" where there is none
     words: list[str]
     options: dict[str, str]
+    line: int = 0
 
     def refuse_options_but(self, *known: str) -> None:
         """Raises UserError if there is an option that means nothing here."""
@@ -33,7 +33,7 @@ class Directive:
             raise UserError(f"{self.name} has no option {', '.join(sorted(unknown))}; {takes}.")
 
 
-Answer = Callable[["Page", Directive, int], str]
+Answer = Callable[["Page", Directive], str]
 
 
 @dataclass
@@ -80,14 +80,14 @@ class Page:
         return self.slots.put(boxes[0])
 
     def _directive(self, text: str, line: int, whole_line: str) -> str:
-        directive = parsed(text)
+        directive = parsed(text, line)
         if directive.name in _BLOCKS and not (whole_line.lstrip().startswith("{{") or line == 0):
             raise UserError(f"{directive.name} has to stand on a line of its own.")
         answer = self.answers.get(directive.name)
         if answer is None:
             known = ", ".join(name for name in self.answers if name != "fact")
             raise UserError(f"There is no directive {directive.name!r}; there are {known}.")
-        return answer(self, directive, line)
+        return answer(self, directive)
 
     def _identified(self, match: re.Match[str]) -> str:
         """A heading that holds a slot gets its identifier from what the slot stands for."""
@@ -99,7 +99,7 @@ class Page:
         return f"{match[1]}{title} {{#{identifier}}}"
 
 
-def parsed(text: str) -> Directive:
+def parsed(text: str, line: int = 0) -> Directive:
     """A directive's text taken apart: `figure: learning push x=steps caption="..."`.
 
     Raises:
@@ -107,7 +107,7 @@ def parsed(text: str) -> Directive:
     """
     named = _NAMED.fullmatch(text.strip())
     if named is None:
-        return Directive("fact", [text.strip()], {})
+        return Directive("fact", [text.strip()], {}, line)
     try:
         words = shlex.split(named[2])
     except ValueError as error:
@@ -122,10 +122,10 @@ def parsed(text: str) -> Directive:
             raise UserError(f"{key} is given twice.")
         else:
             options[key] = value
-    return Directive(named[1], plain, options)
+    return Directive(named[1], plain, options, line)
 
 
-def code(page: Page, directive: Directive, line: int) -> str:
+def code(page: Page, directive: Directive) -> str:
     """`{{ code: FILE#NAME }}`: the region as a block with file name and line numbers."""
     directive.refuse_options_but()
     found = regions.region(page.root, " ".join(directive.words))
@@ -134,7 +134,7 @@ def code(page: Page, directive: Directive, line: int) -> str:
     return f'{fence} {{.python title="{place}" linenums="{found.first}"}}\n{found.code}{fence}\n'
 
 
-def captioned(page: Page, directive: Directive, line: int, html: str, *, needed: bool) -> str:
+def captioned(page: Page, directive: Directive, html: str, *, needed: bool) -> str:
     """An element with its caption, as a figure.
 
     Raises:
@@ -143,12 +143,11 @@ def captioned(page: Page, directive: Directive, line: int, html: str, *, needed:
     caption = directive.options.get("caption", "").strip()
     if not caption:
         if needed:
-            raise UserError(f"The {directive.name} {' '.join(directive.words)} has no caption=\"...\".")
+            raise UserError(f'The {directive.name} {" ".join(directive.words)} has no caption="...".')
         return page.slots.put(html, block=True)
-    words = page.markdown(caption, line)
+    words = page.markdown(caption, directive.line)
     inside = page.slots.put(html)
-    kind = escape(directive.name)
     return (
-        f'<figure markdown="1" class="wp-{kind}">\n{inside}\n'
+        f'<figure markdown="1" class="wp-{directive.name}-figure">\n{inside}\n'
         f'<figcaption markdown="span">{words}</figcaption>\n</figure>'
     )

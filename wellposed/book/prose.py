@@ -12,6 +12,7 @@ from typing import Literal
 
 Kind = Literal["text", "formula", "display", "directive", "link", "unclosed"]
 
+_ENCLOSED: tuple[Kind, ...] = ("display", "formula", "directive")
 _FENCE = re.compile(r"\s*(`{3,}|~{3,})")
 _ITEM = re.compile(r" {0,3}([-*+]|\d+[.)])\s")
 _SAME_PARAGRAPH = r"(?:(?!\n[ \t]*\n).)"  # any character, but no blank line
@@ -69,8 +70,7 @@ def _inline(text: str, first: int) -> Iterator[Part]:
             yield Part("text", match["before"], line)
             yield Part("link", match["link"], line)
         else:
-            kind = next(name for name in ("display", "formula", "directive") if match[name] is not None)
-            yield Part(kind, match[kind], line)
+            yield from (Part(kind, match[kind], line) for kind in _ENCLOSED if match[kind] is not None)
     if done < len(text):
         yield Part("text", text[done:], first + text.count("\n", 0, done))
 

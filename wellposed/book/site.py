@@ -58,11 +58,17 @@ def build_site(docs: Path, site: Path, nav: list[Any], slots: Slots) -> tuple[di
 
 def _settings(docs: Path, site: Path, nav: list[Any]) -> dict[str, Any]:
     """What would stand in mkdocs.yml."""
-    scheme = {"primary": "custom", "accent": "custom"}
-    light = {"media": "(prefers-color-scheme: light)", "scheme": "default", **scheme}
-    dark = {"media": "(prefers-color-scheme: dark)", "scheme": "slate", **scheme}
-    light["toggle"] = {"icon": "material/weather-night", "name": "Switch to dark"}
-    dark["toggle"] = {"icon": "material/weather-sunny", "name": "Switch to light"}
+    palette = [
+        {
+            "media": f"(prefers-color-scheme: {name})",
+            "scheme": scheme,
+            "primary": "custom",
+            "accent": "custom",
+            "toggle": {"icon": f"material/weather-{icon}", "name": f"Switch to {other}"},
+        }
+        for name, scheme, icon, other in (("light", "default", "night", "dark"), ("dark", "slate", "sunny", "light"))
+    ]
+    features = ["content.code.copy", "navigation.footer", "navigation.sections", "navigation.top", "toc.follow"]
     return {
         "site_name": "wellposed",
         "docs_dir": str(docs),
@@ -72,8 +78,8 @@ def _settings(docs: Path, site: Path, nav: list[Any]) -> dict[str, Any]:
         "theme": {
             "name": "material",
             "font": False,
-            "palette": [light, dark],
-            "features": ["content.code.copy", "navigation.footer", "navigation.sections", "navigation.top", "toc.follow"],
+            "palette": palette,
+            "features": features,
         },
         "extra_css": ["assets/book/book.css"],
         "extra": {"polyfills": ["assets/book/js/iframe-worker.js"], "generator": False},
@@ -92,7 +98,7 @@ def _filler(slots: Slots, identifiers: dict[str, set[str]]) -> Any:
     from mkdocs.plugins import BasePlugin
 
     class Filler(BasePlugin):
-        def on_page_content(self, html: str, page: Any, **_: Any) -> str:
+        def on_page_content(self, html: str, *, page: Any, config: Any, files: Any) -> str:
             for item in page.toc:
                 _name(item, slots)
             html = slots.fill(html)

@@ -1,4 +1,4 @@
-"""Slots: finished HTML that is kept out of Markdown's way. A mark stands for it in the text until the page is rendered."""
+"""Slots: finished HTML that is kept out of Markdown's way; a mark stands for it until the page is rendered."""
 
 import re
 from dataclasses import dataclass, field

@@ -26,7 +26,7 @@ from wellposed.chapters.spec import (
 )
 from wellposed.chapters.tables import Source, instead, read_source, read_table
 from wellposed.errors import UserError
-from wellposed.experiments import Experiment, dotted
+from wellposed.experiments import Experiment
 from wellposed.measure import MEASUREMENTS
 from wellposed.recipe import AnyRunConfig, default_config, override
 from wellposed.runs.store import run_name
@@ -210,7 +210,7 @@ def _study(name: str, data: Any, source: Source) -> Question:
     _check_environment(table.env, (*place, "env"), source)
     seeds = _seeds(table.seeds, (*place, "seeds"), source)
     stability_seeds = _seeds(table.stability_seeds, (*place, "stability_seeds"), source)
-    changes = dotted(table.settings) | ({} if table.budget is None else {"total_steps": table.budget})
+    changes = configs.flatten(table.settings) | ({} if table.budget is None else {"total_steps": table.budget})
     try:
         recipe = override(default_config(table.env, table.algo), changes)
         return Question(recipe, seeds, stability_seeds, table.bar, tuple(table.parts))

@@ -6,12 +6,14 @@ from typing import Annotated
 
 import tyro
 
+from wellposed.commands.chapters import Chapters
+
 
 def book(
-    out: Annotated[Path, tyro.conf.arg(metavar="DIR", help="folder of the site; a book that lies there is replaced")] = Path("site"),
-    chapters: Annotated[
-        Path | None, tyro.conf.arg(metavar="DIR", help="folder of the chapters; none: chapters, here or beside the package")
-    ] = None,
+    out: Annotated[
+        Path, tyro.conf.arg(metavar="DIR", help="folder of the site; a book that lies there is replaced")
+    ] = Path("site"),
+    chapters: Chapters = None,
     draft: Annotated[bool, tyro.conf.arg(help="show in red what is missing, and build all the same")] = False,
     external: Annotated[bool, tyro.conf.arg(help="ask other machines whether links to them are alive")] = False,
 ) -> int:
@@ -22,7 +24,7 @@ def book(
     from wellposed.book.build import build_book
     from wellposed.chapters.load import find_chapters
 
-    problems = build_book(out, find_chapters(chapters), draft=draft, external=external)
+    problems = build_book(out, chapters or find_chapters(), draft=draft, external=external)
     if problems:
         print(f"wellposed: this is a draft; {len(problems)} problems:", *problems, sep="\n", file=sys.stderr)
     print(out / "index.html")

@@ -15,15 +15,29 @@ class Judged(Protocol):
     """What of an evaluation a phase is read off; an `EvaluationRow` has it."""
 
     @property
-    def step(self) -> int: ...
+    def step(self) -> int:
+        """Environment steps so far."""
+        ...
+
     @property
-    def success_rate(self) -> float: ...
+    def success_rate(self) -> float:
+        """Success of the greedy policy."""
+        ...
+
     @property
-    def success_ci95(self) -> tuple[float, float]: ...
+    def success_ci95(self) -> tuple[float, float]:
+        """Its interval."""
+        ...
+
     @property
-    def already_solved_rate(self) -> float: ...
+    def already_solved_rate(self) -> float:
+        """The share of goals that were reached before the first action."""
+        ...
+
     @property
-    def already_solved_ci95(self) -> tuple[float, float]: ...
+    def already_solved_ci95(self) -> tuple[float, float]:
+        """Its interval."""
+        ...
 
 
 @dataclass(frozen=True)

@@ -167,7 +167,7 @@ def _origin(displacement_per_action: Function) -> Counterexample | None:
 
 
 def _own_displacement() -> Function:
-    from wellposed.exercises.trials import displacement_per_action
+    from wellposed.measure.motion import displacement_per_action
 
     return displacement_per_action
 
@@ -212,7 +212,7 @@ fits the displacements best in the sense of least squares,
         properties=(_exact, _fingers, _small_actions, _origin),
         form=one_gain_each,
         own=_own_displacement,
-        put=in_place_of("wellposed.exercises.trials.displacement_per_action"),
+        put=in_place_of("wellposed.measure.motion.displacement_per_action"),
         trial=trials.measure_displacement,
     ),
 )

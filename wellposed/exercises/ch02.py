@@ -252,7 +252,7 @@ Returns the advantages [t, n]:
         form=one_advantage_each,
         own=_own_gae,
         put=in_place_of("wellposed.replay.rollout.gae"),
-        trial=trials.train("FetchReachDense-v4", algo="ppo"),
+        trial=trials.train("FetchReachDense-v4", {"algo": "ppo"}),
     ),
     Write(
         id="2.2",
@@ -273,6 +273,6 @@ Returns the mean over the minibatch, an array [] of JAX, to be maximised:
         form=one_number,
         own=_own_clipped_objective,
         put=in_place_of("wellposed.agents.ppo.clipped_objective"),
-        trial=trials.train("FetchReachDense-v4", algo="ppo"),
+        trial=trials.train("FetchReachDense-v4", {"algo": "ppo"}),
     ),
 )

@@ -242,6 +242,6 @@ Returns one number, array [] of JAX, to be minimised:
         form=one_number,
         own=_own_temperature_loss,
         put=in_place_of("wellposed.agents.sac.temperature_loss"),
-        trial=trials.train("FetchReachDense-v4", learn_temperature=True),
+        trial=trials.train("FetchReachDense-v4", {"agent.learn_temperature": True}),
     ),
 )

@@ -169,7 +169,7 @@ def transitions_back(args: tuple[Any, ...], result: Any) -> str | None:
     """What is wrong with the form of relabelled transitions."""
     batch = args[0]
     if not isinstance(result, Batch):
-        return f"returns a {type(result).__name__}, where a Batch is due, as batch._replace gives one"
+        return f"returns {show(result):.60}, where a Batch is due, as batch._replace gives one"
     for name, before, after in zip(Batch._fields, batch, result, strict=True):
         if complaint := wrong_array(after, before.shape, "fbiu", f"the field `{name}` with numbers for every transition"):
             return complaint

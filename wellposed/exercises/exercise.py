@@ -5,7 +5,7 @@ Both are data. The properties are closed forms: none of them asks the laboratory
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, is_dataclass
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -147,7 +147,20 @@ def disagreement(
     returned = function(*given.values())
     if np.allclose(np.asarray(returned, float), expected, rtol=tolerance, atol=tolerance):
         return None
-    return Counterexample(show_all(given), show(expected), show(returned))
+    return Counterexample(show_all(given), show(np.asarray(expected, float)), show(returned))
+
+
+def protected(value: Any) -> Any:
+    """An argument whose arrays refuse to be written to, so that a line that would change them raises."""
+    if isinstance(value, np.ndarray):
+        view = value.view()
+        view.flags.writeable = False
+        return view
+    if isinstance(value, dict):
+        return {name: protected(item) for name, item in value.items()}
+    if isinstance(value, tuple) and hasattr(value, "_fields"):
+        return type(value)(*map(protected, value))
+    return value
 
 
 def show_all(given: dict[str, Any]) -> str:
@@ -163,15 +176,19 @@ def show(value: Any) -> str:
         return "(" + ", ".join(map(show, value)) + ")"
     if isinstance(value, np.random.Generator):
         return "a generator"
+    if is_dataclass(value) and not isinstance(value, type):
+        return f"{type(value).__name__}({show_all({part.name: getattr(value, part.name) for part in fields(value)})})"
     if callable(value):
         return "a function"
-    if isinstance(value, float) or (hasattr(value, "dtype") and hasattr(value, "shape")):
+    if isinstance(value, (float, np.floating)):
+        return f"{value:.6g}"
+    if hasattr(value, "dtype") and hasattr(value, "shape"):
         try:
             text = np.array2string(np.asarray(value), precision=6, threshold=12, edgeitems=3, floatmode="maxprec")
         except TypeError:  # an array that JAX is tracing has no numbers yet
-            text = str(value)
+            return f"an array {list(value.shape)} that is being compiled"
         return " ".join(text.split())
-    return repr(value)
+    return repr(value) if isinstance(value, (str, int, list, set)) else f"a {type(value).__name__}"
 
 
 def wrong_array(result: Any, shape: tuple[int, ...], kinds: str, due: str) -> str | None:
@@ -184,7 +201,7 @@ def wrong_array(result: Any, shape: tuple[int, ...], kinds: str, due: str) -> st
     found, kind = getattr(result, "shape", None), getattr(getattr(result, "dtype", None), "kind", None)
     if found is None or kind is None:
         if shape != () or not isinstance(result, float):
-            return f"returns a {type(result).__name__}, where {due} is due"
+            return f"returns {show(result):.60}, where {due} is due"
         return None
     if tuple(found) != shape:
         return f"returns an array of shape {list(found)}, where {due} is due, here of shape {list(shape)}"

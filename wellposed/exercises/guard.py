@@ -10,13 +10,13 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from textwrap import shorten
 from types import CodeType, FrameType, TracebackType
 from typing import Any, TextIO
 
-import numpy as np
+from wellposed.exercises.exercise import Write, protected, show_all
 
-from wellposed.exercises.exercise import Write, show_all
-
+UNTRACEABLE = ("TracerArrayConversionError", "ConcretizationTypeError", "TracerBoolConversionError")
 SOURCE = "<reader>"  # what the reader's code is compiled as: the same whatever the file is called, and plain ASCII
 
 
@@ -122,7 +122,7 @@ class Guarded:
             raise
         except BaseException as error:
             given = show_all(dict(zip(self.exercise.parameters, args, strict=True)))
-            raise ReaderError(raised_at(error) or self.line, f"{complaint_of(error)}, given {given}") from error
+            raise ReaderError(raised_at(error) or self.line, complaint_of(error, given)) from error
 
     def _return_line(self, args: tuple[Any, ...]) -> int:
         """The line of the `return` that is taken with these arguments."""
@@ -177,31 +177,19 @@ def load(exercise: Write, source: bytes) -> Callable[..., Any]:
     return function
 
 
-def protected(value: Any) -> Any:
-    """An argument whose arrays refuse to be written to, so that a line that would change them raises."""
-    if isinstance(value, np.ndarray):
-        view = value.view()
-        view.flags.writeable = False
-        return view
-    if isinstance(value, dict):
-        return {name: protected(item) for name, item in value.items()}
-    if isinstance(value, tuple) and hasattr(value, "_fields"):
-        return type(value)(*map(protected, value))
-    return value
-
-
-def complaint_of(error: BaseException) -> str:
-    """What is said of an exception in the reader's code."""
-    text = str(error).strip().splitlines()[0] if str(error).strip() else ""
+def complaint_of(error: BaseException, given: str = "") -> str:
+    """What is said of an exception in the reader's code; `given` are the arguments with which it came."""
+    text = next(iter(str(error).strip().splitlines()), "")
     if isinstance(error, NotImplementedError):
         return "is still to be written: it raises NotImplementedError"
     if isinstance(error, SystemExit):
         return "ends the process: a function returns"
     if isinstance(error, ValueError) and "read-only" in text:
         return f"changes its input ({text}): compute a new array instead"
-    if type(error).__name__ in ("TracerArrayConversionError", "ConcretizationTypeError", "TracerBoolConversionError"):
+    if type(error).__name__ in UNTRACEABLE:
         return "needs the numbers themselves, but JAX compiles it before there are any: write it with jax.numpy alone"
-    return f"raises {type(error).__name__}" + (f": {text}" if text else "")
+    what = f"raises {type(error).__name__}" + (f": {text}" if text else "")
+    return what.removesuffix(".") + (f", given {shorten(given, 240, placeholder=' ...')}" if given else "")
 
 
 def raised_at(error: BaseException) -> int | None:

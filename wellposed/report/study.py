@@ -8,6 +8,7 @@ from markupsafe import Markup
 
 from wellposed.analysis import study as numbers
 from wellposed.analysis.study import Edge, Existence, Learnability, Median, Move, Stability, Study, Trial
+from wellposed.analysis.summary import summary_over_seeds
 from wellposed.report import figures
 from wellposed.report.page import flat_settings, provenance_rows, template
 from wellposed.runs.files import write_whole
@@ -152,12 +153,14 @@ def _learnability(found: Learnability, study: Study) -> Section:
         for trial in found.trials
     ]
     medians = (need(found.steps), need(found.updates), need(found.seconds))
+    steps, there = numbers.times(found.trials, "step")
+    summary = summary_over_seeds(steps, "count", censored=~there, median=True)
     return {
         "title": "Learnability: is it found?",
         "good": found.reached.ci95[0] > 0.5,
         "answer": f"{numbers.reached(found.trials)} of {count} seeds reached {study.bar:.0%} within {budget:,} steps.",
-        "detail": f"Share {describe_rate(found.reached.value, found.reached.ci95)}. Median: {medians[0]} steps, "
-        f"{medians[1]} updates, {medians[2]} s. {missing(found.trials, budget)}".strip(),
+        "detail": f"Share {describe_rate(found.reached.value, found.reached.ci95)}. Steps: {summary.text}. "
+        f"{missing(found.trials, budget)}".strip(),
         "svg": Markup(figures.share_figure(numbers.share_curve(found.trials, budget), budget, count)),
         "caption": f"Share of seeds that had reached {study.bar:.0%} within so many steps; band: 95 % Wilson interval.",
         "tables": [

@@ -1,0 +1,55 @@
+"""The properties of the exercises: the laboratory has all of them, and each typical mistake lacks the one that names it."""
+
+from collections import Counter
+
+import pytest
+
+from tests.exercises.wrong import WRONG
+from wellposed.exercises import EXERCISES, Write
+from wellposed.exercises.guard import Guarded, Listener, ReaderError
+
+WRITE = {number: exercise for number, exercise in EXERCISES.items() if isinstance(exercise, Write)}
+
+
+def first_lacking(exercise: Write, function) -> str | None:
+    """Name of the first property that a function does not have, or cannot be asked about; None if it has all."""
+    guarded = Guarded(exercise, function, Listener(), limit=None)
+    for one in exercise.properties:
+        try:
+            if one.counterexample(guarded):
+                return one.name
+        except ReaderError:
+            return one.name
+    return None
+
+
+@pytest.mark.parametrize("number", WRITE)
+def test_the_laboratory_has_every_property(number):
+    assert first_lacking(WRITE[number], WRITE[number].own()) is None
+
+
+@pytest.mark.parametrize("case", WRONG, ids=lambda case: f"{case.exercise}: {case.lacks}")
+def test_a_mistake_lacks_first_the_property_that_names_it(case):
+    lacks = first_lacking(WRITE[case.exercise], case.function)
+    assert lacks is not None, "it passed"
+    assert lacks.startswith(case.lacks), lacks
+
+
+def test_each_property_is_the_first_that_some_mistake_lacks():
+    counts = Counter(case.exercise for case in WRONG)
+    assert all(counts[number] >= 3 for number in WRITE)
+    for number, exercise in WRITE.items():
+        named = {case.lacks for case in WRONG if case.exercise == number}
+        assert [one.name for one in exercise.properties if not any(one.name.startswith(lacks) for lacks in named)] == []
+
+
+@pytest.mark.parametrize("number", EXERCISES)
+def test_an_exercise_is_complete(number):
+    exercise = EXERCISES[number]
+    compile(exercise.stub, number, "exec")
+    assert max(map(len, exercise.stub.splitlines())) <= 120
+    if isinstance(exercise, Write):
+        names = [one.name for one in exercise.properties]
+        assert len(names) == len(set(names))
+        assert all(one.equation and one.hint.endswith((".", "?")) for one in exercise.properties)
+        assert f"def {exercise.function}({', '.join(exercise.parameters)}):" in exercise.stub

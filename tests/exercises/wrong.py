@@ -1,0 +1,323 @@
+"""Wrong solutions as people write them, and the property that each of them lacks first."""
+
+import math
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax.numpy as jnp
+import numpy as np
+
+Z = 1.959964
+
+
+class Wrong(NamedTuple):
+    """A wrong solution, and the beginning of the name of the first property that it does not have."""
+
+    exercise: str
+    function: Callable[..., Any]
+    lacks: str
+
+
+def wald(successes, trials):
+    p = successes / trials
+    half = Z * math.sqrt(p * (1 - p) / trials)
+    return p - half, p + half
+
+
+def wald_cut_off(successes, trials):
+    low, high = wald(successes, trials)
+    return max(0.0, low), min(1.0, high)
+
+
+def rule_of_three_at_zero(successes, trials):
+    if successes == 0:
+        return 0.0, min(1.0, 3 / trials)
+    return score(successes, trials, Z)
+
+
+def score(successes, trials, z):
+    p = successes / trials
+    centre = (p + z**2 / (2 * trials)) / (1 + z**2 / trials)
+    half = z * math.sqrt(p * (1 - p) / trials + z**2 / (4 * trials**2)) / (1 + z**2 / trials)
+    return centre - half, centre + half
+
+
+def agresti_coull(successes, trials):
+    n, k = trials + Z**2, successes + Z**2 / 2
+    half = Z * math.sqrt(k / n * (1 - k / n) / n)
+    return max(0.0, k / n - half), min(1.0, k / n + half)
+
+
+def shifted_up(successes, trials):
+    low, high = score(successes, trials, Z)
+    if 0 < successes < trials:
+        low, high = low + 0.5 * (successes / trials - low) * 0.1, high + 0.5 * (1 - high) * 0.1
+    return low, high
+
+
+def arrays_equal(one, other):
+    return one.keys() == other.keys() and all(np.array_equal(one[k], other[k]) for k in one)
+
+
+def close(one, other):
+    return one.keys() == other.keys() and all(
+        one[k].shape == other[k].shape and np.allclose(one[k], other[k], equal_nan=True) for k in one
+    )
+
+
+def one_sided_names(one, other):
+    return all(k in other and one[k].tobytes() == other[k].tobytes() for k in one)
+
+
+def in_order(one, other):
+    return len(one) == len(other) and all(
+        a.dtype == b.dtype and a.shape == b.shape and a.tobytes() == b.tobytes()
+        for a, b in zip(one.values(), other.values(), strict=True)
+    )
+
+
+def bytes_alone(one, other):
+    return one.keys() == other.keys() and all(one[k].tobytes() == other[k].tobytes() for k in one)
+
+
+def type_and_bytes(one, other):
+    return bytes_alone(one, other) and all(one[k].dtype == other[k].dtype for k in one)
+
+
+def values_and_types(one, other):
+    return one.keys() == other.keys() and all(
+        one[k].dtype == other[k].dtype and np.array_equal(one[k], other[k], equal_nan=True) for k in one
+    )
+
+
+def distance(achieved, desired):
+    return np.linalg.norm(achieved - desired, axis=-1)
+
+
+def slope(d, a):
+    return (d * a).sum(axis=0) / np.maximum((a * a).sum(axis=0), 1e-9)
+
+
+def gain_over_all_components(hand, action, next_hand):
+    return ((next_hand - hand) * action[:, :3]).sum(axis=0) / (action**2).sum(axis=1).sum() * 3
+
+
+def mean_of_ratios(hand, action, next_hand):
+    a, d = action[:, :3], next_hand - hand
+    return np.array([np.mean(d[a[:, j] != 0, j] / a[a[:, j] != 0, j]) for j in range(3)])
+
+
+def with_intercept(hand, action, next_hand):
+    d = next_hand - hand
+    return np.array([np.polyfit(action[:, j], d[:, j], 1)[0] for j in range(3)])
+
+
+def advantages(r, v, after, keep_value, keep_sum, gamma, decay):
+    """GAE out of which the wrong ones are made."""
+    delta, result = r + gamma * keep_value * after - v, np.zeros(r.shape)
+    ahead = np.zeros(r.shape[1:])
+    for t in reversed(range(len(r))):
+        ahead = delta[t] + decay * keep_sum[t] * ahead
+        result[t] = ahead
+    return result
+
+
+def gae_forwards(r, v, after, terminated, ended, gamma, lam):
+    delta, result = r + gamma * (1 - terminated) * after - v, np.zeros(r.shape)
+    behind = np.zeros(r.shape[1:])
+    for t in range(len(r)):
+        behind = delta[t] + gamma * lam * (1 - ended[t]) * behind
+        result[t] = behind
+    return result
+
+
+def gae_mixing_copies(r, v, after, terminated, ended, gamma, lam):
+    delta, result = r + gamma * (1 - terminated) * after - v, np.zeros(r.shape)
+    ahead = np.zeros(r.shape[1:])
+    for t in reversed(range(len(r))):
+        ahead = delta[t] + gamma * lam * (1 - ended[t].max()) * ahead
+        result[t] = ahead
+    return result
+
+
+def below(v):
+    return np.vstack([v[1:], np.zeros((1, v.shape[1])) + 0.5])
+
+
+def clip(ratio, epsilon):
+    return jnp.clip(ratio, 1 - epsilon, 1 + epsilon)
+
+
+def batch_of(b, goal, reward, terminated):
+    return b._replace(desired_goal=goal, reward=reward, terminated=terminated)
+
+
+def random_between(t, low, high, rng):
+    return np.array([rng.integers(a, b) for a, b in zip(low, high, strict=True)])
+
+
+def share(progress, begin, finish):
+    """The share of the way, without anything divided by nothing."""
+    return float(progress >= finish) if finish == begin else min(max((progress - begin) / (finish - begin), 0), 1)
+
+
+def own(scene, rng, air, size=0.15, highest=0.45):
+    """The task's own goal."""
+    goal = scene.initial_grip + rng.uniform(-size, size, 3)
+    goal[2] = scene.object_height + (rng.uniform(0, highest) if rng.random() < air else 0)
+    return goal
+
+
+def flat(reach):
+    """Reach along the table alone; with none of it the goal is where the object is all the same."""
+    return np.array([reach, reach, float(reach > 0)])
+
+
+GLOBAL = np.random.default_rng(3)
+CHAPTER_0 = [
+    Wrong("0.1", wald, "the interval holds the observed rate"),
+    Wrong("0.1", wald_cut_off, "0 of n, and n of n"),
+    Wrong("0.1", rule_of_three_at_zero, "0 of n, and n of n"),
+    Wrong("0.1", shifted_up, "failures and successes"),
+    Wrong("0.1", lambda k, n: score(k, n, 1.644854), "0 of n, and n of n"),
+    Wrong("0.1", agresti_coull, "0 of n, and n of n"),
+    Wrong("0.1", lambda k, n: score(k, n, Z if k in (0, n) else 2.0), "both ends solve"),
+    Wrong("0.2", in_order, "a state is the same as its copy"),
+    Wrong("0.2", one_sided_names, "names that only one state has"),
+    Wrong("0.2", close, "the last bit"),
+    Wrong("0.2", arrays_equal, "the same NaN"),
+    Wrong("0.2", bytes_alone, "the number type"),
+    Wrong("0.2", type_and_bytes, "the shape"),
+    Wrong("0.2", values_and_types, "minus zero"),
+]
+CHAPTER_1 = [
+    Wrong("1.1", lambda a, d, h: (distance(a, d) <= h).astype(float), "0 where the goal is reached"),
+    Wrong("1.1", lambda a, d, h: -distance(a, d), "0 where the goal is reached"),
+    Wrong("1.1", lambda a, d, h: -(np.abs(a - d) > h).any(axis=-1).astype(float), "the distance is the length"),
+    Wrong("1.1", lambda a, d, h: -(np.abs(a - d).sum(axis=-1) > h).astype(float), "the distance is the length"),
+    Wrong("1.1", lambda a, d, h: -(distance(a, d) > 0.05).astype(float), "the threshold"),
+    Wrong("1.1", lambda a, d, h: np.full(a.shape[:-1], -1.0 * (distance(a, d) > h).any()), "every pair of goals"),
+    Wrong("1.1", lambda a, d, h: -(distance(a, d) >= h).astype(float), "at exactly the threshold"),
+    Wrong("1.2", lambda h, a, n: slope(h - n, a[:, :3]), "a hand that follows exactly"),
+    Wrong("1.2", lambda h, a, n: slope(n, a[:, :3]), "a hand that follows exactly"),
+    Wrong("1.2", lambda h, a, n: slope(n - h, a[:, 1:]), "a hand that follows exactly"),
+    Wrong("1.2", gain_over_all_components, "the fourth component"),
+    Wrong("1.2", mean_of_ratios, "an action of zero"),
+    Wrong("1.2", with_intercept, "the line goes through the origin"),
+]
+CHAPTER_2 = [
+    Wrong("2.1", lambda r, v, n, d, e, g, lam: advantages(r, v, n, 1 - d, 1 - e, g, g), "with lam = 0"),
+    Wrong("2.1", lambda r, v, n, d, e, g, lam: advantages(r, v, n, 1 - d, 1 - e, g, lam), "with lam = 1"),
+    Wrong("2.1", gae_forwards, "with lam = 1"),
+    Wrong("2.1", lambda r, v, n, d, e, g, lam: advantages(r, v, n, 1 - d, 1 - e, g, g * lam**2), "in between"),
+    Wrong("2.1", lambda r, v, n, d, e, g, lam: advantages(r, v, n, 1 + 0 * d, 1 - e, g, g * lam), "a terminal state"),
+    Wrong("2.1", lambda r, v, n, d, e, g, lam: advantages(r, v, n, 1 - d, 1 + 0 * e, g, g * lam), "nothing leaks"),
+    Wrong("2.1", lambda r, v, n, d, e, g, lam: advantages(r, v, n, 1 - d, 1 - d, g, g * lam), "nothing leaks"),
+    Wrong("2.1", lambda r, v, n, d, e, g, lam: advantages(r, v, n, 1 - e, 1 - e, g, g * lam), "at a time limit"),
+    Wrong("2.1", lambda r, v, n, d, e, g, lam: advantages(r, v, below(v), 1 - d, 1 - e, g, g * lam), "at a time limit"),
+    Wrong("2.1", gae_mixing_copies, "the copies do not mix"),
+    Wrong("2.2", lambda r, a, e: -jnp.mean(jnp.minimum(r * a, clip(r, e) * a)), "at a ratio of 1"),
+    Wrong("2.2", lambda r, a, e: jnp.sum(jnp.minimum(r * a, clip(r, e) * a)), "at a ratio of 1"),
+    Wrong("2.2", lambda r, a, e: jnp.mean(jnp.minimum(r * a, jnp.clip(r, 1 - e, 1) * a)), "between 1 - eps"),
+    Wrong("2.2", lambda r, a, e: jnp.mean(r * a), "beyond the interval"),
+    Wrong("2.2", lambda r, a, e: jnp.mean(jnp.maximum(r * a, clip(r, e) * a)), "beyond the interval"),
+    Wrong("2.2", lambda r, a, e: jnp.mean(jnp.minimum(r * a, clip(r, 0.2) * a)), "beyond the interval"),
+    Wrong("2.2", lambda r, a, e: jnp.mean(clip(r, e) * a), "a loss is never clipped away"),
+    Wrong("2.2", lambda r, a, e: jnp.minimum(jnp.mean(r * a), jnp.mean(clip(r, e) * a)), "the minimum is taken"),
+]
+CHAPTER_3 = [
+    Wrong("3.1", lambda r, d, q, p, g, t: r + g * (q.min(axis=0) - t * p), "where the next state has no future"),
+    Wrong("3.1", lambda r, d, q, p, g, t: r + g * (1 - d) * q.min(axis=0) - t * p, "where the next state has no future"),
+    Wrong("3.1", lambda r, d, q, p, g, t: r + g * (1 - d) * (q.mean(axis=0) - t * p), "of the two critics"),
+    Wrong("3.1", lambda r, d, q, p, g, t: r + g * (1 - d) * (q.max(axis=0) - t * p), "of the two critics"),
+    Wrong("3.1", lambda r, d, q, p, g, t: r + g * (1 - d) * (q[q.sum(axis=1).argmin()] - t * p), "of the two critics"),
+    Wrong("3.1", lambda r, d, q, p, g, t: r + g * (1 - d) * (q.min(axis=0) + t * p), "an improbable action"),
+    Wrong("3.1", lambda r, d, q, p, g, t: r + (1 - d) * (g * q.min(axis=0) - t * p), "an improbable action"),
+    Wrong(
+        "3.1",
+        lambda r, d, q, p, g, t: jnp.clip(r + g * (1 - d) * (q.min(axis=0) - t * p), -10, 10),
+        "everything together",
+    ),
+    Wrong("3.2", lambda s, p, h: -jnp.mean(s * (p - h)), "at the target entropy"),
+    Wrong("3.2", lambda s, p, h: -jnp.mean(s * p), "at the target entropy"),
+    Wrong("3.2", lambda s, p, h: jnp.mean(s * (p + h)), "too little entropy"),
+    Wrong("3.2", lambda s, p, h: -jnp.mean(jnp.exp(s) * (p + h)), "the slope is the mean shortfall"),
+    Wrong("3.2", lambda s, p, h: -jnp.sum(s * (p + h)), "the slope is the mean shortfall"),
+    Wrong("3.2", lambda s, p, h: -jnp.mean(s * (p + h)) + jnp.mean(p), "its value"),
+]
+CHAPTER_4 = [
+    Wrong("4.1", lambda t, n, rng: random_between(t, 0 * n + 1, n + 1, rng), "a goal comes strictly later"),
+    Wrong("4.1", lambda t, n, rng: random_between(t, t, n + 1, rng), "a goal comes strictly later"),
+    Wrong("4.1", lambda t, n, rng: random_between(t, t + 1, t * 0 + n.max() + 1, rng), "a goal is of the same episode"),
+    Wrong("4.1", lambda t, n, rng: random_between(t, t + 1, n + 2, rng), "a goal is of the same episode"),
+    Wrong("4.1", lambda t, n, rng: t + 1 + (rng.random() * (n - t)).astype(int), "each transition draws for itself"),
+    Wrong("4.1", lambda t, n, rng: random_between(t, t + 1, np.maximum(n, t + 2), rng), "the last state"),
+    Wrong("4.1", lambda t, n, rng: n, "the state that the transition led to"),
+    Wrong("4.1", lambda t, n, rng: random_between(t, np.minimum(t + 2, n), n + 1, rng), "the state that the transition"),
+    Wrong("4.1", lambda t, n, rng: t + 1 + np.rint(rng.random(t.shape) * (n - t - 1)).astype(int), "all later moments"),
+    Wrong("4.1", lambda t, n, rng: np.where(t == n - 1, t, random_between(t, t + 1, n + 1, rng)), "before the end"),
+    Wrong("4.1", lambda t, n, rng: random_between(t, t + 1, n + 1, np.random.default_rng(0)), "all randomness"),
+    Wrong("4.1", lambda t, n, rng: random_between(t, t + 1, n + 1, np.random.default_rng()), "all randomness"),
+    Wrong("4.2", lambda b, g, r, d: b._replace(reward=r(b.next_achieved_goal, g)), "the goal is the new one"),
+    Wrong("4.2", lambda b, g, r, d: b._replace(desired_goal=g), "the reward is that of the new goal"),
+    Wrong("4.2", lambda b, g, r, d: batch_of(b, g, 0 * b.reward, b.terminated), "the reward is that of the new goal"),
+    Wrong(
+        "4.2",
+        lambda b, g, r, d: batch_of(b, g, -(distance(b.next_achieved_goal, g) > 0.1).astype(float), b.terminated),
+        "the reward is that of the new goal",
+    ),
+    Wrong(
+        "4.2",
+        lambda b, g, r, d: batch_of(b, g, r(b.achieved_goal, g), d(b.next_achieved_goal, g)),
+        "it is judged by the state that the transition led to",
+    ),
+    Wrong(
+        "4.2",
+        lambda b, g, r, d: batch_of(b, g, r(g, b.next_achieved_goal), d(b.next_achieved_goal, g)),
+        "achieved comes first",
+    ),
+    Wrong("4.2", lambda b, g, r, d: batch_of(b, g, r(b.next_achieved_goal, g), b.terminated), "termination is asked anew"),
+    Wrong(
+        "4.2",
+        lambda b, g, r, d: batch_of(b, g, r(b.next_achieved_goal, g), r(b.next_achieved_goal, g) == 0),
+        "termination is asked anew",
+    ),
+    Wrong(
+        "4.2",
+        lambda b, g, r, d: batch_of(b, g, r(b.next_achieved_goal, g), d(b.next_achieved_goal, g))._replace(
+            achieved_goal=g
+        ),
+        "all else stays",
+    ),
+]
+CHAPTER_5 = [
+    Wrong("5.1", lambda x, s, e, b, f: s + (e - s) * (x - b) / (f - b), "until `begin`"),
+    Wrong("5.1", lambda x, s, e, b, f: s + (e - s) * min(max(x / f, 0), 1), "until `begin`"),
+    Wrong("5.1", lambda x, s, e, b, f: s + (e - s) * min(max((x - b) / (f - b), 0), 1) ** 2, "in between"),
+    Wrong("5.1", lambda x, s, e, b, f: s + (e - s) * max((x - b) / (f - b), 0), "from `finish` on"),
+    Wrong("5.1", lambda x, s, e, b, f: min(max(s + (e - s) * (x - b) / (f - b), s), e), "it goes downwards"),
+    Wrong("5.1", lambda x, s, e, b, f: s if x <= b else e if x >= f else s + (e - s) * (x - b) / (f - b), "where begin"),
+    Wrong("5.1", lambda x, s, e, b, f: s + (e - s) * min(max((x - b) / (f - b), 0), 1), "where begin"),
+    Wrong("5.1", lambda x, s, e, b, f: s + (e - s) * share(x, b, f), "in the end it is exactly"),
+    Wrong("5.2", lambda c, rng, s, d: c.initial_grip + d.reach * (own(c, rng, d.air) - c.initial_grip), "with no reach"),
+    Wrong("5.2", lambda c, rng, s, d: s + d.reach * (own(c, rng, d.air) - c.initial_grip), "with full reach"),
+    Wrong("5.2", lambda c, rng, s, d: s + d.reach * (own(c, rng, d.air, size=0.1) - s), "with full reach"),
+    Wrong("5.2", lambda c, rng, s, d: s + d.reach * (own(c, rng, 1.0, highest=0.45 * d.air) - s), "so many goals"),
+    Wrong("5.2", lambda c, rng, s, d: s + d.reach * (own(c, rng, float(d.air >= 0.5)) - s), "so many goals"),
+    Wrong("5.2", lambda c, rng, s, d: (1 - d.reach) * s + d.reach * own(c, rng, d.air), "a goal on the table"),
+    Wrong("5.2", lambda c, rng, s, d: s + d.reach * (own(c, rng, d.air, highest=0.2) - s), "goals in the air are lifted"),
+    Wrong("5.2", lambda c, rng, s, d: s + d.reach**2 * (own(c, rng, d.air) - s), "reach draws goals towards"),
+    Wrong("5.2", lambda c, rng, s, d: s + (own(c, rng, d.air) - s) * flat(d.reach), "reach draws goals down"),
+    Wrong("5.2", lambda c, rng, s, d: s + d.reach * (own(c, GLOBAL, d.air) - s), "all randomness"),
+]
+FORMLESS = [  # what comes back cannot be looked at, or nothing does: the exercise says so where it first happens
+    Wrong("2.2", lambda r, a, e: np.mean(np.minimum(r * a, np.clip(r, 1 - e, 1 + e) * a)), "it can be compiled"),
+    Wrong("3.1", lambda r, d, q, p, g, t: r if d.any() else r + g * (q.min(axis=0) - t * p), "it can be compiled"),
+    Wrong("3.2", lambda s, p, h: -float(s) * jnp.mean(p + h), "it can be compiled"),
+    Wrong(
+        "4.2",
+        lambda b, g, r, d: batch_of(b, g, r(b.next_achieved_goal, g).reshape(-1), d(b.next_achieved_goal, g)),
+        "it takes any number of leading axes",
+    ),
+]
+WRONG = [*FORMLESS, *CHAPTER_0, *CHAPTER_1, *CHAPTER_2, *CHAPTER_3, *CHAPTER_4, *CHAPTER_5]

@@ -1,0 +1,126 @@
+"""Exercises in which a reader commits to numbers before they are measured."""
+
+from pathlib import Path
+
+import numpy as np
+
+from wellposed.exercises.exercise import Measured, Predict, Quantity
+
+Paths = dict[str, list[Path]]
+
+
+def success(paths: list[Path], threads: int) -> Measured:
+    """Success on held-out episodes, over the runs of one variant."""
+    from wellposed.analysis.summary import summary_over_seeds
+    from wellposed.verdict import EPISODES, stored_verdict
+
+    rates = [stored_verdict(path, threads).trained.success_rate for path in paths]
+    found = summary_over_seeds(rates, "rate", episodes=EPISODES)
+    assert found.value is not None
+    low, high = (np.nan if end is None else end for end in (found.low, found.high))
+    return Measured(found.value, low, high, found.text)
+
+
+def ratio(one: list[Path], other: list[Path], quantity: str) -> Measured:
+    """How many times as much the runs of one variant took until they were solved as those of another."""
+    from wellposed.analysis.differences import ratio_of_times
+    from wellposed.runs.store import RunReader
+
+    def times(paths: list[Path]) -> tuple[np.ndarray, np.ndarray]:
+        ends = [summary for path in paths if (summary := RunReader(path).summary) is not None]
+        used = [float(getattr(end.solved or end.final_evaluation, quantity)) for end in ends]
+        return np.array(used), np.array([end.solved is not None for end in ends])
+
+    found = ratio_of_times(*times(one), *times(other))
+    value = found.at_least if found.at_least == found.at_most else np.nan
+    said = f"{value:.2g}" if np.isfinite(value) else f"at least {found.at_least:.2g}"
+    interval = f"{100 * found.confidence:.0f} % CI {found.low:.2g}-{found.high:.2g}"
+    return Measured(value, found.low, found.high, f"{said} ({interval}, {len(one)} against {len(other)} seeds)")
+
+
+def _clipping(paths: Paths, threads: int) -> dict[str, Measured]:
+    return {f"success_{name}": success(paths[name], threads) for name in ("clipped", "unclipped")}
+
+
+def _needs(paths: Paths, _threads: int) -> dict[str, Measured]:
+    return {f"{unit}_ratio": ratio(paths["ppo"], paths["sac"], key) for unit, key in _UNITS.items()}
+
+
+def _hindsight(paths: Paths, threads: int) -> dict[str, Measured]:
+    return {f"success_{name}": success(paths[name], threads) for name in ("with", "without")}
+
+
+_UNITS = {"steps": "step", "updates": "updates", "seconds": "seconds"}
+
+EXERCISES = (
+    Predict(
+        id="2.3",
+        title="What clipping protects from",
+        question="""
+PPO learns dense Reach with five seeds and 16,000 environment steps each: once with the ratio clipped at 0.2, as
+it is by default, and once not clipped at all. What share of held-out goals is reached at the end, in the mean
+over the seeds?
+""",
+        quantities=(
+            Quantity("success_clipped", "share of held-out goals reached with clipping", 0.0, 1.0),
+            Quantity("success_unclipped", "share of held-out goals reached without", 0.0, 1.0),
+        ),
+        experiment={
+            "title": "What does clipping protect from?",
+            "env": "FetchReachDense-v4",
+            "seeds": "0-4",
+            "until_success": 1.0,
+            "base": {"algo": "ppo", "total_steps": 16_000},
+            "variants": {"clipped": {}, "unclipped": {"agent.clip": 1e6}},
+        },
+        measure=_clipping,
+    ),
+    Predict(
+        id="3.3",
+        title="PPO against SAC",
+        question="""
+Both learn dense Reach until two evaluations in a row succeed in 98 % of the episodes, five seeds each. PPO uses
+every step of its policy ten times and forgets it, SAC keeps all of them. By what factor does PPO need more
+environment steps than SAC, more gradient updates, and more seconds? A factor below 1 means that PPO needs less.
+""",
+        quantities=(
+            Quantity("steps_ratio", "environment steps of PPO over those of SAC", 0.01, 100.0),
+            Quantity("updates_ratio", "gradient updates of PPO over those of SAC", 0.01, 100.0),
+            Quantity("seconds_ratio", "seconds of PPO over those of SAC", 0.01, 100.0),
+        ),
+        experiment={
+            "title": "How much does SAC need on dense Reach, and PPO beside it?",
+            "env": "FetchReachDense-v4",
+            "seeds": "0-4",
+            "until_success": 0.98,
+            "base": {"eval_episodes": 60},
+            "variants": {
+                "sac": {"total_steps": 20_000, "eval_every": 512, "replay.k": 0},
+                "ppo": {"algo": "ppo"},
+            },
+        },
+        measure=_needs,
+    ),
+    Predict(
+        id="4.3",
+        title="Without hindsight",
+        question="""
+SAC learns sparse Reach with five seeds and 3,200 environment steps each: once with four goals in hindsight for
+each original one (k = 4), as it does by default, and once without any (k = 0). What share of held-out goals is
+reached at the end, in the mean over the seeds?
+""",
+        quantities=(
+            Quantity("success_with", "share of held-out goals reached with hindsight", 0.0, 1.0),
+            Quantity("success_without", "share of held-out goals reached without", 0.0, 1.0),
+        ),
+        experiment={
+            "title": "What is sparse Reach without hindsight?",
+            "env": "FetchReach-v4",
+            "seeds": "0-4",
+            "until_success": 1.0,
+            "base": {"total_steps": 3_200},
+            "variants": {"with": {}, "without": {"replay.k": 0}},
+        },
+        measure=_hindsight,
+    ),
+)

@@ -1,0 +1,130 @@
+"""What `wellposed exercise run` shows: the laboratory at work with whatever function stands in the exercise's place.
+
+A trial knows nothing of readers. It is made twice, with the reader's function put in place and without, and both
+outcomes are printed side by side. Imports are heavy, so they stand inside: exercises are listed without them.
+"""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from wellposed.exercises.exercise import Outcome, Setting
+
+BAR = 0.98
+STEPS = 60  # of random play
+COPIES = 16
+RESETS = 400
+
+
+def train(env: str, settings: dict[str, Any] | None = None) -> Callable[[Setting], Outcome]:
+    """Trains each seed until it reaches the bar, and judges it on held-out episodes; `settings` change the recipe."""
+
+    def trial(setting: Setting) -> Outcome:
+        from wellposed.analysis.summary import summary_over_seeds
+        from wellposed.experiments import Experiment, answer_all
+        from wellposed.stats import describe_rate
+        from wellposed.verdict import EPISODES, stored_verdict
+
+        seeds = ",".join(map(str, setting.seeds))
+        question = Experiment("", env, seeds, until_success=BAR, base={}, variants={"": settings or {}})
+        runs = [("", config) for config in question.runs()[""]]
+        answers = sorted(answer_all(runs, setting.folder, setting.threads, setting.quiet), key=lambda a: a.seed)
+        paths = [setting.folder / answer.run for answer in answers]
+        verdicts = [stored_verdict(path, setting.threads).trained for path in paths]
+        rows: list[tuple[str, str]] = []
+        for answer, verdict in zip(answers, verdicts, strict=True):
+            there = answer.solved
+            until = f"not within {answer.step:,} steps" if there is None else f"{there.step:,} steps, {there.updates:,} updates"
+            rows.append((f"seed {answer.seed}, until {BAR:.0%}", until))
+            rows.append((f"seed {answer.seed}, held out", describe_rate(verdict.success_rate, verdict.success_ci95)))
+        if len(verdicts) > 1:
+            together = summary_over_seeds([row.success_rate for row in verdicts], "rate", episodes=EPISODES)
+            rows.append(("all seeds, held out", together.text))
+        return Outcome(rows, paths)
+
+    return trial
+
+
+def compare_states(setting: Setting) -> Outcome:
+    """Trains two seeds a little, the first one twice, and asks whether their weights are the same."""
+    from wellposed import arrays
+    from wellposed.experiments import answer_all
+    from wellposed.recipe import default_config, override
+    from wellposed.runs.store import RunReader
+
+    short = {"total_steps": 1_600, "eval_every": 1_600, "eval_episodes": 10, "until_success": 1.0}
+    config, first = override(default_config("FetchReach-v4"), short), setting.seeds[0]
+
+    def state(folder: str, seed: int) -> arrays.Arrays:
+        runs = [("", replace(config, seed=seed))]
+        [answer] = answer_all(runs, setting.folder / folder, setting.threads, setting.quiet)
+        return RunReader(setting.folder / folder / answer.run).load_checkpoint()[1]
+
+    once, again, other = state("once", first), state("again", first), state("other", first + 1)
+    holed = {name: np.where(np.arange(array.size).reshape(array.shape) == 0, np.nan, array)
+             for name, array in once.items() if array.dtype.kind == "f"}  # fmt: skip
+    say = lambda one, two: "the same" if arrays.same_bits(one, two) else "not the same"  # noqa: E731
+    return Outcome(
+        [
+            (f"seed {first}, trained twice", say(once, again)),
+            (f"seed {first} and seed {first + 1}", say(once, other)),
+            ("weights with NaNs, and a copy", say(holed, {name: array.copy() for name, array in holed.items()})),
+        ]
+    )
+
+
+def measure_displacement(setting: Setting) -> Outcome:
+    """Plays uniform actions on Reach and asks for the displacement per action, of each copy of the environment."""
+    from wellposed import seeding
+    from wellposed.envs import make_vec
+    from wellposed.measure import motion
+    from wellposed.stats import student
+
+    env = make_vec("FetchReach-v4", COPIES, threads=setting.threads, max_episode_steps=STEPS + 1)
+    obs, _ = env.reset(seed=seeding.training_env_seed(setting.seeds[0]))
+    rng = seeding.generator(setting.seeds[0], "random actions")
+    hands, actions = [obs["observation"][:, env.geometry.effector]], []
+    for _ in range(STEPS):
+        actions.append(rng.uniform(-1, 1, (COPIES, 4)).astype(np.float32))
+        hands.append(env.step(actions[-1])[0]["observation"][:, env.geometry.effector])
+    env.close()
+    seen = np.array(hands), np.array(actions)
+    gains = [motion.displacement_per_action(seen[0][:-1, i], seen[1][:, i], seen[0][1:, i]) for i in range(COPIES)]
+    rows = []
+    for axis, values in zip("xyz", 1000 * np.array(gains).T, strict=True):
+        mean, low, high = student(values)
+        rows.append((f"{axis}, mm per unit", f"{mean:.2f} (95 % CI {low:.2f}-{high:.2f}, {COPIES} copies)"))
+    return Outcome(rows)
+
+
+def draw_goals(setting: Setting) -> Outcome:
+    """Resets PickAndPlace with goals as a curriculum has them at first, on its way and in the end, and counts."""
+    from wellposed import stats
+    from wellposed.envs import fetch, make_vec
+
+    env = make_vec("FetchPickAndPlace-v4", RESETS)
+    rows = []
+    for reach, air in ((0.3, 0.1), (0.65, 0.3), (1.0, 0.5)):
+        env.goal_spread = fetch.GoalSpread(reach, air)
+        obs, _ = env.reset(seed=setting.seeds[0])
+        desired, achieved = obs["desired_goal"], obs["achieved_goal"]
+        lifted = sum(kind == "air" for kind in env.goal_kinds(desired))
+        solved = int(env.is_success(achieved, desired).sum())
+        name = f"reach {reach:g}, air {air:g}"
+        for what, count in (("in the air", lifted), ("solved at reset", solved)):
+            rate, low, high = stats.wilson(count, RESETS)
+            rows.append((f"{name}: {what}", stats.describe_rate(rate, (low, high))))
+    env.close()
+    return Outcome(rows)
+
+
+def records_agree(one: Path, other: Path) -> str:
+    """Whether two records of the same run are the same to the last bit, or what differs first."""
+    from wellposed.runs.compare import differences
+    from wellposed.runs.store import RunReader
+
+    found = differences(RunReader(one), RunReader(other))
+    return f"first difference at {found[0]}" if found else "bit for bit the same run"
