@@ -9,7 +9,7 @@ PACKAGE = Path(__file__).parent.parent / "wellposed"
 
 # Longest prefix wins. The table stands in CONTRIBUTING.md too.
 LAYERS = {
-    "wellposed": 16,  # the public API
+    "wellposed": 18,  # the public API
     "wellposed.errors": 0,
     "wellposed.types": 1,
     "wellposed.planning.memory": 1,
@@ -45,9 +45,14 @@ LAYERS = {
     "wellposed.experiments": 11,
     "wellposed.study": 12,
     "wellposed.doctor": 12,
+    "wellposed.groups": 13,
     "wellposed.demo": 13,
-    "wellposed.commands": 14,
-    "wellposed.cli": 15,
+    "wellposed.measure": 13,
+    "wellposed.chapters": 14,
+    "wellposed.exercises": 15,
+    "wellposed.book": 15,
+    "wellposed.commands": 16,
+    "wellposed.cli": 17,
 }
 FREE_OF_JAX = {"wellposed.errors", "wellposed.types", "wellposed.seeding", "wellposed.stats", "wellposed.config"}
 FREE_OF_JAX |= {"wellposed.envs", "wellposed.runs", "wellposed.replay", "wellposed.progress", "wellposed.evaluate"}

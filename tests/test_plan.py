@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from wellposed import config as configs
-from wellposed.agents import SACConfig, TD3Config, make_agent
+from wellposed.agents import PPOConfig, SACConfig, TD3Config, make_agent
 from wellposed.cli import main
 from wellposed.errors import UserError
 from wellposed.planning import budget as budgets
@@ -113,12 +113,19 @@ def test_steps_updates_and_evaluations_are_those_of_the_run(tmp_path, change):
     assert planned.evaluations == len(RunReader(path).evaluations)
 
 
-@pytest.mark.parametrize(("algo", "kind"), [("sac", SACConfig), ("td3", TD3Config)])
-def test_weights_and_optimisers_are_about_those_of_the_agent(algo, kind):
+@pytest.mark.parametrize(
+    ("algo", "kind", "networks"),
+    [
+        ("sac", SACConfig, budgets.NETWORKS),
+        ("td3", TD3Config, budgets.NETWORKS),
+        ("ppo", PPOConfig, budgets.NETWORKS_WITHOUT_REPLAY),
+    ],
+)
+def test_weights_and_optimisers_are_about_those_of_the_agent(algo, kind, networks):
     dims = environment_dims("FetchPush-v4")
     shapes = jax.eval_shape(lambda: make_agent(algo, kind(hidden=(64, 32)), dims, 0).learner)  # type: ignore[attr-defined]
     there = sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(shapes))
-    assert budgets.NETWORKS * 4 * budgets._weights((64, 32), dims) == pytest.approx(there, rel=0.25)
+    assert networks * 4 * budgets._weights((64, 32), dims) == pytest.approx(there, rel=0.25)
 
 
 LARGE = replace(TINY, total_steps=10**9, eval_every=100_000, replay=ReplayConfig(20_000_000))  # 1.8 GiB
@@ -295,14 +302,14 @@ def test_the_verdict_names_what_it_does_not_know():
 
 def test_time_and_memory_follow_from_the_rates():
     """By hand: 608 steps of 4 copies to 612, the first 200 without updates, 104 updates late, then side by side."""
-    rates = Rates(start=5.0, collect=0.01, update=0.1, together=0.5, evaluation=2.0, checkpoint=0.25)
+    rates = Rates(start=5.0, collect=0.01, update=0.1, together=0.5, evaluation=2.0, probe=0.5, checkpoint=0.25)
     seen = Calibration(imports=3.0, rates=rates, held=Held(600 * 2**20, 700 * 2**20), replay_in_use=1000)
     config = replace(TINY, eval_episodes=60)
     seconds = expected_seconds(Demand((config, replace(config, seed=1), replace(config, seed=2)), 2), seen)
     training = 200 * 0.01 + 200 * 0.5 * 0.1 + 412 * 0.5
     assert seconds.training == pytest.approx(2 * training), "three runs, two at a time: two waves"
-    assert seconds.evaluation == pytest.approx(2 * 4 * 3 * 2.0), "four evaluations of 60 episodes, 25 at a time"
-    assert seconds.total == pytest.approx(3 + 5 + 2 * (training + 24 + 4 * 0.25))
+    assert seconds.evaluation == pytest.approx(2 * (4 * 3 * 2.0 + 3 * 0.5)), "four of 60 episodes, three probes"
+    assert seconds.total == pytest.approx(3 + 5 + 2 * (training + 25.5 + 4 * 0.25))
     small, large = Demand((TINY,), 1), Demand((LARGE,), 1)
     assert _peak(small, seen) == 700 * 2**20, "what compiling gave back serves the replay"
     each = budget(LARGE)

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from tests.test_training import TINY
-from wellposed import envs, loop
+from wellposed import envs
 from wellposed.envs.scripted import RandomPolicy
+from wellposed.loop import off_policy
 from wellposed.probe import probe_motion, probe_rewards
 from wellposed.replay import ReplayBuffer, ReplayConfig
 from wellposed.runs import checkpoint
@@ -22,7 +23,7 @@ def whole_state(path) -> dict[str, np.ndarray]:
 
 def test_a_run_is_bit_for_bit_the_same_with_and_without_probes(tmp_path, monkeypatch):
     probed, _ = train(TINY, tmp_path / "probed", quiet=True)
-    monkeypatch.setattr(loop, "take_probe", lambda *_: {})
+    monkeypatch.setattr(off_policy, "take_probe", lambda *_: {})
     plain, _ = train(TINY, tmp_path / "plain", quiet=True)
     with_probes, without = whole_state(probed), whole_state(plain)
     assert with_probes.keys() == without.keys()
@@ -38,7 +39,7 @@ def test_a_probe_that_drew_from_the_runs_stream_would_be_noticed(tmp_path, monke
         return {}
 
     plain, _ = train(TINY, tmp_path / "plain", quiet=True)
-    monkeypatch.setattr(loop, "take_probe", greedy)
+    monkeypatch.setattr(off_policy, "take_probe", greedy)
     other, _ = train(TINY, tmp_path / "other", quiet=True)
     one, two = whole_state(plain), whole_state(other)
     assert any(one[name].tobytes() != two[name].tobytes() for name in one)

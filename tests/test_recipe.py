@@ -6,10 +6,12 @@ import pytest
 
 from wellposed import config as configs
 from wellposed.agents import ALGORITHMS, SACConfig, TD3Config
+from wellposed.envs.curriculum import Curriculum
 from wellposed.errors import UserError
 from wellposed.recipe import RunConfig, default_config, override, read_config
 
 every_algorithm = pytest.mark.parametrize("algo", ALGORITHMS)
+every_replay = pytest.mark.parametrize("algo", [algo for algo, entry in ALGORITHMS.items() if not entry.on_policy])
 
 
 @every_algorithm
@@ -20,14 +22,14 @@ def test_a_configuration_of_each_algorithm_survives_json(algo):
     assert read_config(configs.to_dict(config), "here") == config
 
 
-@every_algorithm
+@every_replay
 def test_a_task_may_need_other_settings_and_says_so_in_the_registry(algo):
     kind = ALGORITHMS[algo][0]
     assert default_config("FetchSlide-v4", algo).agent.hidden == (128, 128, 128)
     assert default_config("FetchPush-v4", algo).agent == default_config("FetchReach-v4", algo).agent == kind()
 
 
-@every_algorithm
+@every_replay
 def test_dense_rewards_are_not_bounded_by_those_of_the_sparse_ones(algo):
     assert default_config("FetchReach-v4", algo).agent.bound_targets
     assert not default_config("FetchReachDense-v4", algo).agent.bound_targets
@@ -44,6 +46,22 @@ def test_settings_are_overridden_by_dotted_name():
     assert not config.agent.inputs.relative
     assert config.agent.inputs.distances
     assert (config.replay.k, config.num_envs) == (8, 3)
+
+
+def test_a_curriculum_is_written_only_where_there_is_one():
+    """So the names of runs that were made before there were any stay what they are."""
+    without = default_config("FetchPickAndPlace-v4")
+    with_one = override(without, {"curriculum.kind": "success", "curriculum.air": 0.2})
+    assert "curriculum" not in configs.to_dict(without)
+    assert (with_one.curriculum.kind, with_one.curriculum.air) == ("success", 0.2)
+    assert override(with_one, {"curriculum.kind": "none", "curriculum.air": Curriculum().air}) == without
+    for config in (without, with_one):
+        assert read_config(configs.to_dict(config), "here") == config
+    assert read_config(configs.whole(without), "here") == without
+    incomplete = configs.to_dict(with_one)
+    incomplete["curriculum"].pop("bar")
+    with pytest.raises(ValueError, match="here: curriculum: missing key bar"):
+        read_config(incomplete, "here")
 
 
 def test_the_agents_settings_must_be_those_of_the_algorithm():

@@ -10,11 +10,12 @@ import numpy as np
 import pytest
 
 from tests.records import unequal
-from wellposed.agents import SACConfig, TD3Config
+from wellposed.agents import PPO, PPOConfig, SACConfig, TD3Config
 from wellposed.agents.off_policy import OffPolicyAgent
+from wellposed.envs.curriculum import Curriculum
 from wellposed.envs.fetch_vec import FetchVecEnv
 from wellposed.errors import UserError
-from wellposed.recipe import RunConfig
+from wellposed.recipe import OnPolicyRunConfig, RunConfig
 from wellposed.replay import ReplayConfig
 from wellposed.runs.store import RunReader
 from wellposed.training import resume, train, train_side_by_side
@@ -24,14 +25,20 @@ TINY = RunConfig(
     env="FetchReach-v4", total_steps=840, num_envs=4, random_steps=200, eval_every=300, eval_episodes=4,
     updates_per_call=4, agent=SMALL,
 )  # fmt: skip
+GROWING = Curriculum("success", stages=3, window=2, bar=0.0)
+TINY_PPO = OnPolicyRunConfig(
+    env="FetchReachDense-v4", total_steps=420, num_envs=2, rollout_steps=10, eval_every=150, eval_episodes=4,
+    agent=PPOConfig(hidden=(16, 16), batch_size=16, epochs=2),
+)  # fmt: skip
 CASES = {
     "Reach": TINY,
     "Push, one call a step": replace(TINY, env="FetchPush-v4", num_envs=3, updates_per_step=2.0),
     "a replay that wraps": replace(TINY, replay=ReplayConfig(capacity=330), total_steps=1600),
-    "PickAndPlace, temperature learnt": replace(
-        TINY, env="FetchPickAndPlace-v4", agent=replace(SMALL, learn_temperature=True)
+    "PickAndPlace, temperature learnt, goals that grow": replace(
+        TINY, env="FetchPickAndPlace-v4", agent=replace(SMALL, learn_temperature=True), curriculum=GROWING
     ),
     "TD3": replace(TINY, algo="td3", agent=TD3Config(hidden=(16, 16), batch_size=32)),
+    "PPO": TINY_PPO,
     "until solved": replace(TINY, until_success=0.0, total_steps=10_000),
     "a maze of Gymnasium": replace(TINY, env="PointMaze_UMaze-v3", num_envs=2, total_steps=1000, random_steps=620),
 }
@@ -78,7 +85,7 @@ def undisturbed(tmp_path_factory):
 @pytest.mark.parametrize(("method", "at"), [("update", 17), ("act", 60)])
 def test_a_run_that_is_interrupted_ends_as_if_it_had_not_been(tmp_path, monkeypatch, undisturbed, name, method, at):
     expected = undisturbed(name)  # before the patch, which would count its calls too
-    stop = Stop(monkeypatch, OffPolicyAgent, method, at)
+    stop = Stop(monkeypatch, PPO if CASES[name] is TINY_PPO else OffPolicyAgent, method, at)
     [(path, summary)] = train_side_by_side([CASES[name]], tmp_path, quiet=True)
     if summary is None:  # else the run was over before
         assert RunReader(path).status == "interrupted"
@@ -107,6 +114,17 @@ def test_a_run_that_is_interrupted_at_every_turn_ends_as_if_it_had_not_been(tmp_
     assert unequal(path, expected) == set()
 
 
+def test_a_rollout_that_is_interrupted_goes_on_where_it_was(tmp_path, monkeypatch, undisturbed):
+    """In the middle of the third one: its steps are in the checkpoint."""
+    expected = undisturbed("PPO")
+    Stop(monkeypatch, PPO, "sample", 26)
+    [(path, summary)] = train_side_by_side([TINY_PPO], tmp_path, quiet=True)
+    assert summary is None
+    newest = sorted((path / "checkpoints").glob("*.json"))[-1]
+    assert RunReader(path).load_state(newest)[1]["loop/rollout/filled"] == 6
+    assert unequal(until_done(path), expected) == set()
+
+
 def test_several_seeds_are_taken_up_side_by_side(tmp_path, monkeypatch):
     configs = [replace(TINY, seed=seed) for seed in (0, 1, 2)]
     alone = [train(config, tmp_path / "alone", quiet=True)[0] for config in configs]
@@ -115,6 +133,13 @@ def test_several_seeds_are_taken_up_side_by_side(tmp_path, monkeypatch):
     assert [summary for _, summary in stopped] == [None, None]  # the third was not begun
     paths = [path for path, _ in resume([path for path, _ in stopped], quiet=True)]
     assert [unequal(*pair) for pair in zip(paths, alone, strict=False)] == [set(), set()]
+
+
+def test_goals_did_grow_in_the_run_that_was_taken_up(undisturbed):
+    rows = RunReader(undisturbed("PickAndPlace, temperature learnt, goals that grow")).metrics
+    progress = [row.metrics["curriculum/progress"] for row in rows]
+    assert progress == sorted(progress)
+    assert 0 < progress[-1] <= 1
 
 
 def test_the_comparison_would_see_a_difference(undisturbed, tmp_path):

@@ -17,13 +17,13 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from wellposed.agents import SACConfig, TD3Config
+    from wellposed.agents import PPOConfig, SACConfig, TD3Config
     from wellposed.check import certify
     from wellposed.envs import make_vec, registered
     from wellposed.errors import UserError
     from wellposed.evaluate import play_episodes, summarise
     from wellposed.examine import examine
-    from wellposed.recipe import RunConfig, default_config
+    from wellposed.recipe import OnPolicyRunConfig, RunConfig, default_config
     from wellposed.replay import ReplayBuffer, ReplayConfig
     from wellposed.report.page import write_report
     from wellposed.runs.store import RunReader, list_runs
@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from wellposed.verdict import assess, load_run
 
 _HOME = {
+    "OnPolicyRunConfig": "recipe",
+    "PPOConfig": "agents",
     "ReplayBuffer": "replay",
     "ReplayConfig": "replay",
     "RunConfig": "recipe",
@@ -55,6 +57,8 @@ _HOME = {
 }
 
 __all__ = [
+    "OnPolicyRunConfig",
+    "PPOConfig",
     "ReplayBuffer",
     "ReplayConfig",
     "RunConfig",

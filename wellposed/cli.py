@@ -10,7 +10,7 @@ from typing import Any
 
 import tyro
 
-from wellposed.commands import environments, exercises, records, runs
+from wellposed.commands import book, chapters, environments, exercises, records, runs
 from wellposed.commands.arguments import default_config_of, json_to_stdout
 from wellposed.errors import UserError
 
@@ -24,13 +24,19 @@ COMMANDS: dict[str, Any] = {
     "doctor": environments.doctor,
     "envs": environments.list_envs,
     "runs": records.list_runs,
+    "compare": records.compare,
     "report": records.report,
     "experiment": runs.experiment,
     "study": runs.study,
+    "chapter": chapters.chapter,
     "exercise": exercises.exercise,
+    "book": book.book,
     "demo": runs.demo,
 }
-GROUPS: dict[str, dict[str, Any]] = {"exercise": exercises.COMMANDS}  # of COMMANDS those that have commands of their own
+GROUPS: dict[str, dict[str, Any]] = {  # of COMMANDS those that have commands of their own
+    "chapter": chapters.COMMANDS,
+    "exercise": exercises.COMMANDS,
+}
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -24,6 +24,7 @@ from typing import Any
 
 from wellposed import config as configs
 from wellposed.errors import UserError
+from wellposed.progress import TrainingProgress
 from wellposed.recipe import ALGO, AnyRunConfig, default_config, override
 from wellposed.runs.files import read_json, write_json
 from wellposed.runs.record import Solved, Summary, decode, encode
@@ -41,7 +42,7 @@ class Experiment:
     title: str
     env: str
     seeds: str
-    until_success: float
+    until_success: float | None
     base: dict[str, Any]
     variants: dict[str, dict[str, Any]]
 
@@ -53,7 +54,8 @@ class Experiment:
         """
         found: dict[str, list[AnyRunConfig]] = {}
         for name, variant in self.variants.items():
-            changes = _flat(self.base) | _flat(variant)
+            # Dotted, so that `agent.mirror = false` means the same with and without quotes.
+            changes = configs.flatten(self.base) | configs.flatten(variant)
             if own := sorted(changes.keys() & set(FIXED)):
                 raise UserError(f"{', '.join(own)} is set for the whole experiment, not in [base] or a variant.")
             algo = changes.get("algo", ALGO)
@@ -136,8 +138,16 @@ def run_experiment(path: Path, runs_dir: Path, threads: int, quiet: bool) -> Ite
     write_json(path.with_suffix(".json"), encode(Answers(experiment, command, in_order)))
 
 
-def answer_all(runs: list[tuple[str, AnyRunConfig]], runs_dir: Path, threads: int, quiet: bool) -> Iterator[Answer]:
+def answer_all(
+    runs: list[tuple[str, AnyRunConfig]],
+    runs_dir: Path,
+    threads: int,
+    quiet: bool,
+    progress: TrainingProgress | None = None,
+) -> Iterator[Answer]:
     """Train those of the named configurations that are missing, side by side, and go on with what was cut short.
+
+    `progress` is the display of longer work that this is a part of.
 
     Yields:
         Every run's answer as soon as there is one: first those that are there.
@@ -151,8 +161,8 @@ def answer_all(runs: list[tuple[str, AnyRunConfig]], runs_dir: Path, threads: in
     cut_short = [folder for folder in begun if RunReader(folder).status != "finished"]
     fresh = [config for (_, config), folder in zip(runs, folders, strict=True) if folder not in begun]
     trained = chain(
-        resume(cut_short, threads=threads, quiet=quiet),
-        train_side_by_side(fresh, runs_dir, threads=threads, quiet=quiet),
+        resume(cut_short, threads=threads, quiet=quiet, progress=progress),
+        train_side_by_side(fresh, runs_dir, threads=threads, quiet=quiet, progress=progress),
     )
     for folder in chain((folder for folder in begun if folder not in cut_short), map(_ended, trained)):
         yield _answer(runs[folders.index(folder)][0], RunReader(folder))
@@ -169,14 +179,6 @@ def _ended(result: tuple[Path, Summary | None]) -> Path:
     if result[1] is None:
         raise KeyboardInterrupt
     return result[0]
-
-
-def _flat(settings: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested tables as dotted names, so that `agent.mirror = false` means the same with and without quotes."""
-    flat: dict[str, Any] = {}
-    for name, value in settings.items():
-        flat |= _flat(value, f"{prefix}{name}.") if isinstance(value, dict) else {prefix + name: value}
-    return flat
 
 
 def _answer(variant: str, reader: RunReader) -> Answer:

@@ -48,8 +48,8 @@ def clopper_pearson(successes: float, trials: int, confidence: float = 0.95) -> 
 
     `successes` may be the mean of several runs' counts; between whole numbers the bounds go on smoothly.
 
-    Source: Clopper & Pearson (1934), "The use of confidence or fiducial limits illustrated in the case of the binomial",
-    Biometrika 26, in the form with quantiles of the beta distribution.
+    Source: Clopper & Pearson (1934), "The use of confidence or fiducial limits illustrated in the case of the
+    binomial", Biometrika 26, in the form with quantiles of the beta distribution.
 
     Raises:
         ValueError: if `trials` is not positive or `successes` is outside [0, trials].
@@ -107,12 +107,13 @@ def over_seeds(
 ) -> Interval:
     """THE interval of a mean over seeds; every number that is averaged over runs has this one.
 
-    A success rate has two sources of chance, and each its own interval: seeds differ (t over the seeds), and the episodes
-    are a sample of the task (exact, for as many as there are). At each end the wider one counts. So it stays in [0, 1] and
-    has a width where all seeds are equal; five seeds that play the same 100 episodes do not make 500 of them.
+    A success rate has two sources of chance, and each its own interval: seeds differ (t over the seeds), and the
+    episodes are a sample of the task (exact, for as many as there are). At each end the wider one counts. So it stays
+    in [0, 1] and has a width where all seeds are equal; five seeds that play the same 100 episodes do not make 500 of
+    them.
 
-    Any other quantity has the t interval over seeds. One seed has none, and neither have seeds that are all equal: that no
-    spread was seen does not make it zero. The ends are then NaN.
+    Any other quantity has the t interval over seeds. One seed has none, and neither have seeds that are all equal: that
+    no spread was seen does not make it zero. The ends are then NaN.
 
     Args:
         values: one for each seed, [n].

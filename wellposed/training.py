@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import jax
+from gymnasium.vector import AutoresetMode
 
 from wellposed import config as configs
 from wellposed import envs
+from wellposed.envs.curriculum import with_curriculum
 from wellposed.errors import NotFiniteError, UserError, require
 from wellposed.evaluate import EVALUATION_COPIES
 from wellposed.interrupts import Stopwatch, interruptible
@@ -57,12 +59,18 @@ def train(config: AnyRunConfig, runs_dir: str | Path, *, threads: int = 2, quiet
 
 
 def train_side_by_side(
-    runs: Sequence[AnyRunConfig], runs_dir: str | Path, *, threads: int = 2, quiet: bool = False
+    runs: Sequence[AnyRunConfig],
+    runs_dir: str | Path,
+    *,
+    threads: int = 2,
+    quiet: bool = False,
+    progress: TrainingProgress | None = None,
 ) -> Results:
     """Train several runs in this process, `threads` at a time, each recorded as its own and bit for bit as if alone.
 
-    Arguments and errors are those of `train`. A run that fails does not stop the others: its error is raised when they
-    are done. After Ctrl-C those under way end at their next update, and no other is begun.
+    Arguments and errors are those of `train`; `progress` is the display of longer work that the runs are a part of.
+    A run that fails does not stop the others: its error is raised when they are done. After Ctrl-C those under way end
+    at their next update, and no other is begun.
 
     Yields:
         Each run's directory and how it ended, in the order of `runs`, as soon as it and those before it are done; None
@@ -74,16 +82,23 @@ def train_side_by_side(
     def job(config: AnyRunConfig) -> Job:
         return Job(config, lambda origin: RunWriter(folder, configs.to_dict(config), origin))
 
-    yield from _side_by_side([job(config) for config in runs], {folder}, threads, quiet)
+    yield from _side_by_side([job(config) for config in runs], {folder}, threads, progress or TrainingProgress(quiet))
 
 
-def resume(paths: Sequence[str | Path], *, threads: int = 2, quiet: bool = False) -> Results:
+def resume(
+    paths: Sequence[str | Path],
+    *,
+    threads: int = 2,
+    quiet: bool = False,
+    progress: TrainingProgress | None = None,
+) -> Results:
     """Go on with runs that were cut short, side by side; each ends bit for bit as if nothing had happened.
 
     Args:
         paths: run directories.
         threads: runs at a time, as in `train_side_by_side`.
         quiet: no progress bar and no line per evaluation.
+        progress: the display of longer work that they are a part of.
 
     Yields:
         As `train_side_by_side`.
@@ -98,7 +113,8 @@ def resume(paths: Sequence[str | Path], *, threads: int = 2, quiet: bool = False
     def job(path: Path) -> Job:
         return Job(stored_config(path), lambda origin: RunWriter.reopen(path, origin))
 
-    yield from _side_by_side([job(path) for path in found], {path.parent for path in found}, threads, quiet)
+    folders = {path.parent for path in found}
+    yield from _side_by_side([job(path) for path in found], folders, threads, progress or TrainingProgress(quiet))
 
 
 def overlap_by_threads() -> None:
@@ -110,7 +126,7 @@ def overlap_by_threads() -> None:
     jax.config.update("jax_cpu_enable_async_dispatch", False)
 
 
-def _side_by_side(jobs: list[Job], folders: set[Path], threads: int, quiet: bool) -> Results:
+def _side_by_side(jobs: list[Job], folders: set[Path], threads: int, progress: TrainingProgress) -> Results:
     """Do the jobs, `threads` at a time, if memory holds them beside what is under way below `folders`."""
     require(threads >= 1, "threads", "must be at least 1", threads)
     overlap_by_threads()
@@ -119,7 +135,7 @@ def _side_by_side(jobs: list[Job], folders: set[Path], threads: int, quiet: bool
     errors: list[UserError] = []
     patient = True
     pool = ThreadPoolExecutor(at_once, "run")
-    with TrainingProgress(quiet) as progress, interruptible() as interrupted:
+    with progress, interruptible() as interrupted:
         share = max(1, threads // at_once)
         futures = [pool.submit(_do, job, share, progress, interrupted) for job in jobs]
         try:
@@ -167,17 +183,20 @@ def _do(
         return run.path, summary
 
 
+def here(threads: int, autoreset_mode: AutoresetMode = AutoresetMode.SAME_STEP) -> Provenance:
+    """The provenance of what begins now in this process."""
+    devices = [f"{device} ({device.device_kind})" for device in jax.devices()]
+    return provenance.collect(threads=threads, autoreset_mode=autoreset_mode.value, devices=devices)
+
+
 @contextmanager
 def opened(job: Job, threads: int) -> Iterator[tuple[RunWriter, Training | OnPolicyTraining]]:
     """The record and the training of a run, its environments built; all is closed afterwards."""
     config, clock = job.config, Stopwatch()
     with ExitStack() as stack:
         make = lambda n: stack.enter_context(closing(envs.make_vec(config.env, n, threads=threads)))  # noqa: E731
-        env, eval_env = make(config.num_envs), make(min(EVALUATION_COPIES, config.eval_episodes))
-        origin = provenance.collect(
-            threads=threads,
-            autoreset_mode=env.metadata["autoreset_mode"].value,
-            devices=[f"{device} ({device.device_kind})" for device in jax.devices()],
-        )
+        env = with_curriculum(make(config.num_envs), config.curriculum)
+        eval_env = make(min(EVALUATION_COPIES, config.eval_episodes))
+        origin = here(threads, env.metadata["autoreset_mode"])
         run = stack.enter_context(job.open(origin))
         yield run, LOOPS[type(config)](config, env, eval_env, clock)  # type: ignore[arg-type]

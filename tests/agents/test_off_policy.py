@@ -15,8 +15,8 @@ every_target = pytest.mark.parametrize(("algo", "target_of"), [("sac", soft_targ
 
 
 def agent_of(algo: str, **settings: object) -> OffPolicyAgent:
-    kind, make = ALGORITHMS[algo]
-    agent = make(kind(hidden=(8,), **settings), DIMS, 0)
+    entry = ALGORITHMS[algo]
+    agent = entry.make(entry.config(hidden=(8,), **settings), DIMS, 0)
     assert isinstance(agent, OffPolicyAgent)
     return agent
 

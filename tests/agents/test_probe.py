@@ -3,13 +3,13 @@
 import numpy as np
 import pytest
 
-from tests.agents.data import batches
-from tests.agents.test_contract import every_case, fresh
-from wellposed.agents.probe import dead_share, effective_rank, probe, relative_distance
+from tests.agents.data import batches, rollout
+from tests.agents.test_contract import every_replay_case, fresh
+from wellposed.agents.probe import dead_share, effective_rank, probe, probe_policy, relative_distance
 from wellposed.runs.record import METRICS
 
 
-@every_case
+@every_replay_case
 def test_a_probe_leaves_no_trace_and_tells_what_has_moved(algo, settings):
     agent = fresh(algo, **settings)
     unmoved = probe(agent, batches(4, 32))
@@ -31,6 +31,22 @@ def test_a_probe_leaves_no_trace_and_tells_what_has_moved(algo, settings):
     assert 0 < found["probe/actor_step"] < found["probe/actor_travel"]
     assert 0 < found["probe/target_lag"] < found["probe/critic_travel"]
     assert found["probe/actor_gradient"] > 0
+
+
+def test_a_probe_of_a_policy_leaves_no_trace_either():
+    agent, one = fresh("ppo"), type(batches(1, 1))(*(field[0] for field in batches(1, 32)))
+    unmoved = probe_policy(agent, one)
+    assert unmoved["probe/actor_travel"] == unmoved["probe/critic_travel"] == unmoved["probe/actor_gradient"] == 0
+    # The noise of a fresh policy has standard deviation 1, and what it leaves of [-1, 1] is clipped.
+    assert 0.3 < unmoved["probe/exploration"] < 0.8
+    agent.update(rollout(96))
+    before = {name: array.copy() for name, array in agent.state().items()}
+    found = probe_policy(agent, one)
+    assert all(before[name].tobytes() == array.tobytes() for name, array in agent.state().items())
+    assert found.keys() <= METRICS.keys()
+    assert np.isfinite(list(found.values())).all()
+    assert found["probe/actor_travel"] > 0 < found["probe/critic_travel"]
+    assert found["probe/goal_in_inputs"] == 1
 
 
 def test_targets_at_the_lowest_return_are_counted():

@@ -6,6 +6,9 @@ Euler angles that the observation is made with: positions come from MuJoCo by na
 state that moves on for a millionth of a second, rotations from products of three elementary ones.
 """
 
+# mujoco's compiled half has no stubs:
+# pyright: reportAttributeAccessIssue=false
+
 from dataclasses import replace
 
 import mujoco
@@ -83,10 +86,16 @@ def truths(env, obs: dict[str, np.ndarray], quantities: Quantities) -> dict[str,
     return found
 
 
+def quantities_of(env_id: str) -> Quantities:
+    found = envs.find(env_id).quantities
+    assert found is not None
+    return found
+
+
 def differing(env_id: str, quantities: Quantities | None = None) -> list[str]:
     """The names that do not say what their number is."""
     env, obs = tumbling(env_id)
-    quantities = quantities or envs.find(env_id).quantities
+    quantities = quantities or quantities_of(env_id)
     truth, numbers = truths(env, obs, quantities), obs["observation"][0]
     assert len({round(number, 6) for number in numbers}) == len(numbers), "two numbers are alike and could be confused"
     pairs = zip(quantities.observation, numbers, strict=True)
@@ -96,7 +105,13 @@ def differing(env_id: str, quantities: Quantities | None = None) -> list[str]:
 @pytest.mark.parametrize("env_id", TASKS)
 def test_every_number_is_what_its_name_says(env_id):
     assert differing(env_id) == []
-    assert envs.find(env_id.replace("-", "Dense-")).quantities == envs.find(env_id).quantities
+    assert quantities_of(env_id.replace("-", "Dense-")) == quantities_of(env_id)
+
+
+def test_an_observation_is_not_the_state():
+    """Chapter 1: 43 numbers of position and velocity stand behind the 25 of Push."""
+    model = envs.make_vec("FetchPush-v4").scene.model
+    assert (model.nq, model.nv) == (15 + 7, 15 + 6)
 
 
 def swapped(quantities: Quantities, i: int, j: int) -> Quantities:
@@ -108,20 +123,20 @@ def swapped(quantities: Quantities, i: int, j: int) -> Quantities:
 @pytest.mark.parametrize("i", range(25))
 def test_a_name_on_another_number_is_found_out(i):
     """Each name in the place of its neighbour. The three angles of a rotation only make sense together."""
-    wrong = swapped(envs.find("FetchPush-v4").quantities, i, (i + 1) % 25)
+    wrong = swapped(quantities_of("FetchPush-v4"), i, (i + 1) % 25)
     assert differing("FetchPush-v4", wrong)
 
 
 @pytest.mark.parametrize("env_id", TASKS)
 def test_goals_are_the_places_that_they_are_named_after(env_id):
     env, obs = tumbling(env_id)
-    quantities = envs.find(env_id).quantities
+    quantities = quantities_of(env_id)
     truth = truths(env, obs, quantities)
     assert [truth[q.name] for q in quantities.goal] == pytest.approx(obs["achieved_goal"][0].tolist(), abs=1e-12)
 
 
 def test_places_in_the_world_are_the_points_that_the_geometry_shifts():
-    quantities = envs.find("FetchPush-v4").quantities
+    quantities = quantities_of("FetchPush-v4")
     assert {q.unit for q in quantities.observation} == {"m", "rad", "m per step", "rad per step"}
     shifted = {i for point in envs.make_vec("FetchPush-v4").geometry.points for i in point}
     places = {i for i, q in enumerate(quantities.observation) if (q.frame, q.unit) == (WORLD, "m")}

@@ -12,23 +12,15 @@ from wellposed.study.moves import SETTINGS, Rows, changes, ladders, left_out, ne
 ROWS = Rows(filled=10_200, episode=51)
 
 
-def flat(data: dict, prefix: str = "") -> dict:
-    return {
-        k: v
-        for name, value in data.items()
-        for k, v in (flat(value, f"{prefix}{name}.") if isinstance(value, dict) else {prefix + name: value}).items()
-    }
-
-
 @pytest.mark.parametrize("algo", ["sac", "td3"])
 def test_every_move_is_a_configuration_that_differs_in_its_setting_alone(algo):
     base = default_config("FetchSlide-v4", algo)
-    before = flat(configs.to_dict(base))
+    before = configs.flatten(configs.to_dict(base))
     for (setting, _), factors in ladders(base, ROWS).items():
         for factor in factors:
             change = changes(base, setting, factor, ROWS)
             assert change is not None
-            after = flat(configs.to_dict(override(base, change)))
+            after = configs.flatten(configs.to_dict(override(base, change)))
             assert {name for name in after if after[name] != before[name]} == set(change), (setting, factor)
 
 

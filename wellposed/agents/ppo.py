@@ -50,8 +50,8 @@ class PPOConfig:
     """Gradient updates from where to where the step size falls, linearly, to a tenth of itself; none keeps it."""
     entropy_weight: float = 0.0
     """Weight of the policy's entropy in its objective. Source: the paper, section 6.1."""
-    initial_std: float = 0.5
-    """Standard deviation of a fresh policy on each action component; actions lie in [-1, 1]."""
+    initial_std: float = 1.0
+    """Standard deviation of a fresh policy on each action component, which reaches from -1 to 1. Source: SB3."""
     normalise_advantages: bool = True
     """Shift and scale the advantages of each minibatch to mean 0 and standard deviation 1. Source: SB3."""
     inputs: InputConfig = field(default_factory=InputConfig)
@@ -186,14 +186,17 @@ def minibatches(config: PPOConfig, key: Array, size: int) -> Array:
     return orders[:, : whole * config.batch_size].reshape(-1, config.batch_size)
 
 
+def features(config: PPOConfig, dims: Dims, stats: InputStats, seen: Rollout) -> Array:
+    """What the networks are shown of the steps of a rollout, [b, f]."""
+    return network_inputs(config.inputs, dims, stats, seen.observation, seen.achieved_goal, seen.desired_goal)
+
+
 @partial(jax.jit, static_argnums=(0, 1))
 def update_scan(
     config: PPOConfig, dims: Dims, learner: Learner, stats: InputStats, rollout: Rollout
 ) -> tuple[Learner, dict[str, Array]]:
     """All updates on one rollout in one compiled call; the metrics of losses are means over them."""
-    x = network_inputs(
-        config.inputs, dims, stats, rollout.observation, rollout.achieved_goal, rollout.desired_goal
-    )  # fmt: skip
+    x = features(config, dims, stats, rollout)
     old, critic = learner.nets
     steps = Minibatch(x, rollout.action, rollout.advantage, rollout.value_target, log_density(old, x, rollout.action))
     error = rollout.value_target - value(critic, x)

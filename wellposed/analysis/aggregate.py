@@ -1,9 +1,9 @@
 """Many tasks at once: one number out of scores [runs x tasks], and how sure it is.
 
 The measures are those of Agarwal et al. (2021), "Deep reinforcement learning at the edge of the statistical precipice",
-arXiv 2108.13264, and equal those of their library, rliable 1.2.0, which is not used: its resampling takes NumPy's global
-random state and ignores the one it is given, it can be had as source only where our locks take built files, and it brings
-seaborn and statsmodels along (tests/reference/rliable.json holds its answers).
+arXiv 2108.13264, and equal those of their library, rliable 1.2.0, which is not used: its resampling takes NumPy's
+global random state and ignores the one it is given, it can be had as source only where our locks take built files, and
+it brings seaborn and statsmodels along (tests/reference/rliable.json holds its answers).
 """
 
 from collections.abc import Callable

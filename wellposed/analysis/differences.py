@@ -20,9 +20,9 @@ def difference(one: Interval, other: Interval) -> Interval:
 
     It keeps what is right about theirs: of rates it stays in [-1, 1] and has a width where both are 0 or 1.
 
-    Source: Newcombe (1998), "Interval estimation for the difference between independent proportions: comparison of eleven
-    methods", Statistics in Medicine 17, method 10; for any two intervals: Zou & Donner (2008), "Construction of confidence
-    limits about effect measures: a general approach", Statistics in Medicine 27.
+    Source: Newcombe (1998), "Interval estimation for the difference between independent proportions: comparison of
+    eleven methods", Statistics in Medicine 17, method 10; for any two intervals: Zou & Donner (2008), "Construction of
+    confidence limits about effect measures: a general approach", Statistics in Medicine 27.
     """
     value = one.estimate - other.estimate
     below = sqrt((one.estimate - one.low) ** 2 + (other.high - other.estimate) ** 2)
@@ -52,9 +52,9 @@ def ratio_of_times(
     """The factor between the times of two groups, with an interval that needs no assumption on how they are spread.
 
     The estimate is the median of the ratios of all pairs of runs, and the interval goes from the k-th smallest to the
-    k-th largest of them, k from the exact distribution of Mann and Whitney's U. That two groups are alike is excluded by
-    it exactly when that test does. A pair with a censored run has a ratio that is known from one side only, or not at
-    all; every such pair counts with the least and with the most that it can be, whichever makes the interval wider.
+    k-th largest of them, k from the exact distribution of Mann and Whitney's U. That two groups are alike is excluded
+    by it exactly when that test does. A pair with a censored run has a ratio that is known from one side only, or not
+    at all; every such pair counts with the least and with the most that it can be, whichever makes the interval wider.
 
     Args:
         one: times of one group, above 0; of a run that is not there, what it had used up, infinite if it diverged. [n]
@@ -63,8 +63,8 @@ def ratio_of_times(
         other_reached: whether each got there. [m] bool
         confidence: that is wished for; 3 against 3 runs cannot give more than 90 %, 4 against 4 give 97 %.
 
-    Source: Hodges & Lehmann (1963), "Estimates of location based on rank tests", Annals of Mathematical Statistics 34, of
-    the logarithms; Hollander, Wolfe & Chicken (2014), "Nonparametric Statistical Methods", section 4.3.
+    Source: Hodges & Lehmann (1963), "Estimates of location based on rank tests", Annals of Mathematical Statistics 34,
+    of the logarithms; Hollander, Wolfe & Chicken (2014), "Nonparametric Statistical Methods", section 4.3.
 
     Raises:
         ValueError: if a time is not above 0.
@@ -88,8 +88,9 @@ def better_share(one: np.ndarray, other: np.ndarray) -> Interval:
         one: scores of one group on one task, [n].
         other: scores of the other, [m].
 
-    Source: Newcombe (2006), "Confidence intervals for an effect size measure based on the Mann-Whitney statistic. Part 2",
-    Statistics in Medicine 25, method 5: it stays in [0, 1] and has a width also where every run of one group is better.
+    Source: Newcombe (2006), "Confidence intervals for an effect size measure based on the Mann-Whitney statistic. Part
+    2", Statistics in Medicine 25, method 5: it stays in [0, 1] and has a width also where every run of one group is
+    better.
     """
     pairs = np.sign(np.asarray(one, np.float64)[:, None] - np.asarray(other, np.float64)[None])
     return _share_interval(float((pairs / 2 + 0.5).mean()), *pairs.shape)
@@ -100,8 +101,8 @@ def sooner_share(one: np.ndarray, one_reached: np.ndarray, other: np.ndarray, ot
 
     Arguments and errors as of `ratio_of_times`.
 
-    Source: Gehan (1965), "A generalized Wilcoxon test for comparing arbitrarily singly-censored samples", Biometrika 52,
-    for the pairs; the interval as of `better_share`.
+    Source: Gehan (1965), "A generalized Wilcoxon test for comparing arbitrarily singly-censored samples", Biometrika
+    52, for the pairs; the interval as of `better_share`.
     """
     low, high = _pairwise_ratios(one, one_reached, other, other_reached)
     known = (high < 1).sum() + 0.5 * (len(low) - (high < 1).sum() - (low > 1).sum())
@@ -118,7 +119,7 @@ def _pairwise_ratios(
     most_of_one, most_of_other = np.where(one_reached, one, inf), np.where(other_reached, other, inf)
     with np.errstate(invalid="ignore"):  # infinity over infinity, where neither got there: the ratio is not known
         low, high = one[:, None] / most_of_other[None], most_of_one[:, None] / other[None]
-    return np.sort(np.nan_to_num(low, nan=0.0, posinf=inf), None), np.sort(np.nan_to_num(high, nan=inf, posinf=inf), None)
+    return np.sort(np.where(np.isnan(low), 0.0, low), None), np.sort(np.where(np.isnan(high), inf, high), None)
 
 
 def _rank_sum_tail(n: int, m: int) -> list[float]:

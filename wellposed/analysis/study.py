@@ -104,6 +104,14 @@ class Study:
     stability: Stability | None
 
 
+def trials_of(study: Study) -> dict[str, Trial]:
+    """Every run that a study rests on, by its directory's name."""
+    found = list(study.learnability.trials if study.learnability else [])
+    if study.stability is not None:
+        found += [*study.stability.base, *(trial for move in study.stability.moves for trial in move.trials)]
+    return {trial.run: trial for trial in found}
+
+
 def reached(trials: list[Trial]) -> int:
     """How many trials reached the bar."""
     return sum(trial.solved is not None for trial in trials)

@@ -39,7 +39,7 @@ class Summary:
         how_many = f"{len(self.each)} seeds" if len(self.each) > 1 else "one seed"
         if self.statistic == "median":
             there = sum(isfinite(v) for v in _reached(self.each, self.censored))
-            seeds = f"{there or 'none'} of {how_many} got there"
+            seeds = f"{there or 'none'} of {len(self.each)} seed{'s' if len(self.each) > 1 else ''} got there"
         else:
             seeds = how_many + (f" x {self.episodes} episodes" if self.episodes else "")
         value = self.pick_text("median" if self.statistic == "median" else "mean")
@@ -73,8 +73,8 @@ class Summary:
         if statistic == "n":
             return str(len(self.each))
         if statistic == "each":
-            late = self.censored or [False] * len(self.each)
-            return ", ".join(self._more(v) if c else format_value(v, self.kind) for v, c in zip(self.each, late, strict=True))
+            pairs = zip(self.each, self.censored or [False] * len(self.each), strict=True)
+            return ", ".join(self._more(value) if late else format_value(value, self.kind) for value, late in pairs)
         found = self.pick(statistic)
         if isinstance(found, float):
             return format_value(found, self.kind)
@@ -110,6 +110,7 @@ def summary_over_seeds(
     *,
     episodes: int | None = None,
     censored: Sequence[bool] | np.ndarray | None = None,
+    median: bool = False,
 ) -> Summary:
     """Sum up a metric over seeds.
 
@@ -119,6 +120,7 @@ def summary_over_seeds(
         episodes: how many held-out episodes each seed played, the same ones; for a rate, and for nothing else.
         censored: for times to the bar, whether a seed was not there when its budget ended; its value is then what it
             had used up, or infinite if it diverged. [n]
+        median: take the median of times also where every seed got there, to stand beside one that must be a median.
 
     Raises:
         ValueError: if there is no value, or they do not fit to what they are said to be.
@@ -126,14 +128,12 @@ def summary_over_seeds(
     each = [float(value) for value in values]
     if (kind == "rate") != (episodes is not None):
         raise ValueError("a rate needs the number of episodes, and nothing else has one")
-    if censored is not None and any(censored):
-        late = [bool(one) for one in censored]
-        reached = ~np.array(late)
-        median = survival.median_time(np.array(each), reached)
-        low, high, sure = survival.median_interval(np.array(each), reached)
-        value = None if median.censored else median.value
+    late = None if censored is None else [bool(one) for one in censored]
+    if late is not None and (median or any(late)):
+        found = survival.median_time(np.array(each), ~np.array(late))
+        low, high, sure = survival.median_interval(np.array(each), ~np.array(late))
+        value = None if found.censored else found.value
         return Summary(kind, each, late, "median", value, _end(low) or None, _end(high), sure, episodes)
-    late = None if censored is None else [False] * len(each)
     mean, low, high = stats.over_seeds(np.array(each), episodes)
     low = max(low, 0.0) if kind in ("count", "seconds") and isfinite(low) else low
     return Summary(kind, each, late, "mean", mean, _end(low), _end(high), 0.95, episodes)

@@ -5,6 +5,7 @@ its time is infinite. Neither is left out of anything here, and none is counted 
 """
 
 from dataclasses import dataclass
+from itertools import pairwise
 from math import comb, inf
 from typing import NamedTuple
 
@@ -42,8 +43,7 @@ class SurvivalCurve:
 
 def first_at(evaluations: list[EvaluationRow], bar: float) -> EvaluationRow | None:
     """The moment a run had reached the bar: the second of the first two evaluations in a row that are there."""
-    pairs = zip(evaluations, evaluations[1:], strict=False)
-    return next((b for a, b in pairs if min(a.success_rate, b.success_rate) >= bar), None)
+    return next((b for a, b in pairwise(evaluations) if min(a.success_rate, b.success_rate) >= bar), None)
 
 
 def kaplan_meier(times: np.ndarray, reached: np.ndarray) -> SurvivalCurve:
@@ -57,7 +57,8 @@ def kaplan_meier(times: np.ndarray, reached: np.ndarray) -> SurvivalCurve:
         reached: whether it got there. [n] bool
 
     Source: Kaplan & Meier (1958), "Nonparametric estimation from incomplete observations", JASA 53; the interval: Dorey
-    & Korn (1987), "Effective sample sizes for confidence intervals for survival probabilities", Statistics in Medicine 6.
+    & Korn (1987), "Effective sample sizes for confidence intervals for survival probabilities", Statistics in Medicine
+    6.
 
     Raises:
         ValueError: if there is no run, a time is negative or NaN, or one that got there has no finite time.
@@ -116,8 +117,8 @@ def median_interval(times: np.ndarray, reached: np.ndarray, confidence: float = 
 def restricted_mean(times: np.ndarray, reached: np.ndarray, horizon: float) -> stats.Interval:
     """The mean time to the bar as far as a horizon: of min(time, horizon), which exists whoever got there.
 
-    Where nobody is censored before the horizon it is that mean with its t interval over seeds. Otherwise the mean is the
-    area under the Kaplan-Meier curve, and the interval that of the pseudo-values: what each run adds to that area.
+    Where nobody is censored before the horizon it is that mean with its t interval over seeds. Otherwise the mean is
+    the area under the Kaplan-Meier curve, and the interval that of the pseudo-values: what each run adds to that area.
 
     Source: Royston & Parmar (2013), "Restricted mean survival time", BMC Medical Research Methodology 13; Andersen,
     Hansen & Klein (2004), "Regression analysis of restricted mean survival time based on pseudo-observations",
@@ -127,7 +128,7 @@ def restricted_mean(times: np.ndarray, reached: np.ndarray, horizon: float) -> s
         ValueError: as `kaplan_meier`; or if the horizon is not positive and finite, or beyond what the last run saw.
     """
     times, reached = _checked(times, reached)
-    if not 0 < horizon < inf or horizon > times.max() and not reached[times.argmax()]:
+    if not 0 < horizon < inf or (horizon > times.max() and not reached[times.argmax()]):
         raise ValueError(f"no run tells what happened until {horizon}")
     n, area = times.size, _area(times, reached, horizon)
     others = [_area(np.delete(times, i), np.delete(reached, i), horizon) for i in range(n)] if n > 1 else [area]

@@ -45,7 +45,7 @@ def anatomy(
     quiet: Annotated[bool, tyro.conf.arg(help="no progress bar")] = False,
     json_file: JsonFile = None,
 ) -> int:
-    """Dissect a goal environment: its numbers by name, what an action does, reward and success, what chance achieves."""
+    """Dissect a goal environment: its numbers by name, what actions do, reward and success, what chance comes to."""
     from wellposed.measure import MEASUREMENTS
     from wellposed.measure.anatomy import AnatomySettings
     from wellposed.measure.kinds import Context

@@ -8,7 +8,7 @@ import msgspec
 import tyro
 
 from wellposed.commands.arguments import CORES, RUNS, JsonFile, Positional, RunsDir, Threads, emit
-from wellposed.errors import UserError
+from wellposed.errors import UserError, require
 
 
 def reproduce_run(
@@ -30,15 +30,16 @@ def evaluate(
     run: Annotated[Positional[Path], tyro.conf.arg(metavar="RUN", help="a run's directory")],
     episodes: Annotated[int, tyro.conf.arg(help="held-out episodes to play")] = 100,
     seed: Annotated[int, tyro.conf.arg(help="which held-out episodes; never ones of training")] = 0,
+    noise: Annotated[float, tyro.conf.arg(metavar="METRES", help="error of every position it is shown, 1 sd")] = 0.0,
     threads: Threads = CORES,
     json_file: JsonFile = None,
 ) -> int:
     """Play held-out episodes with a run's newest checkpoint, greedily, beside random actions."""
     from wellposed import verdict
 
-    found = verdict.assess(run, episodes, seed, threads)
+    found = verdict.assess(run, episodes, seed, threads, noise)
     trained = asdict(found.trained)
-    data = {"env": found.env, "run": str(run), "seed": seed, **trained}
+    data = {"env": found.env, "run": str(run), "seed": seed, "noise": noise, **trained}
     data |= {"random": asdict(found.random), "per_episode": [asdict(row) for row in found.per_episode]}
     if not emit(data, json_file):
         print(verdict.sentence(found))
@@ -81,6 +82,37 @@ def list_runs(runs_dir: RunsDir = RUNS, json_file: JsonFile = None) -> int:
             print(f"{row['status']:<12} {row['run']}  {result}")
         if not rows:
             print(f"No runs below {runs_dir}.")
+    return 0
+
+
+GROUP_HELP = (
+    "runs of one configuration, one or several seeds: a directory, a quoted pattern with *, or the beginning of their "
+    "names or of the hash in them; several with commas"
+)
+
+
+def compare(
+    a: Annotated[Positional[str], tyro.conf.arg(metavar="A", help=GROUP_HELP)],
+    b: Annotated[Positional[str], tyro.conf.arg(metavar="B", help="the same for the other group")],
+    bar: Annotated[
+        float | None, tyro.conf.arg(help="success rate to get to; none: the lower of those the runs stop at")
+    ] = None,
+    episodes: Annotated[int, tyro.conf.arg(help="held-out episodes of each run; more make the rates surer")] = 100,
+    runs_dir: RunsDir = RUNS,
+    threads: Threads = CORES,
+    json_file: JsonFile = None,
+) -> int:
+    """Which of two groups of runs is better, by how much and how sure, and what else differs between them."""
+    from wellposed.analysis import comparison
+    from wellposed.groups import find_runs, read_groups
+    from wellposed.report.comparison import lines
+
+    if bar is not None:
+        require(0 < bar <= 1, "bar", "is a share above 0 and at most 1", bar)
+    groups = [find_runs(words, runs_dir) for words in (a, b)]
+    found = comparison.compare(*read_groups(groups[0], groups[1], episodes, threads), bar)
+    if not emit(comparison.as_data(found), json_file):
+        print("\n".join(lines(found)))
     return 0
 
 

@@ -40,7 +40,7 @@ def measure_floor(env_id: str, resets: int, seed: int, threads: int, over: Over)
 
 
 class Watched:
-    """A vector environment whose achieved goals are watched while somebody else plays the first episode of each copy."""
+    """A vector environment whose achieved goals are watched while somebody plays the first episode of each copy."""
 
     def __init__(self, env: Any):
         self._env = env
@@ -71,7 +71,7 @@ class Watched:
 
 def measure_chance(env_id: str, episodes: int, seed: int, threads: int, over: Over) -> Chance:
     """Play held-out episodes with uniform random actions."""
-    env = Watched(envs.make_vec(env_id, EVALUATION_COPIES, threads=threads))
+    env: Any = Watched(envs.make_vec(env_id, EVALUATION_COPIES, threads=threads))
     noise = RandomPolicy(envs.dims(env).action, seeding.generator(seed, "random baseline"))
     seeds, rows, farthest = seeding.evaluation_env_seeds(seed, episodes, "held-out"), [], []
     for start in over(range(0, episodes, EVALUATION_COPIES), f"{env_id}: episodes, {EVALUATION_COPIES} at a time"):
@@ -82,6 +82,7 @@ def measure_chance(env_id: str, episodes: int, seed: int, threads: int, over: Ov
     summary = summarise(rows, step=0, updates=0, seconds=0.0, seed=seed)
     return Chance(
         episodes=episodes,
+        already_solved=exact(np.array([row.already_solved for row in rows])),
         success=exact(np.array([row.success for row in rows])),
         any_success=exact(np.array([row.any_success for row in rows])),
         episode_return=summary.means["episode_return"],

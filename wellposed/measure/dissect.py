@@ -12,7 +12,7 @@ from wellposed.check import observation
 from wellposed.check.evidence import Evidence
 from wellposed.check.subject import find_subject
 from wellposed.envs.quantities import Quantities, Quantity
-from wellposed.measure.anatomy import Anatomy, AnatomySettings, Field, Interface, Space
+from wellposed.measure.anatomy import Anatomy, AnatomySettings, Field, Interface, Rule, Space
 from wellposed.measure.chance import measure_chance, measure_floor
 from wellposed.measure.kinds import Context
 from wellposed.measure.motion import measure_gripper, measure_motion
@@ -34,7 +34,7 @@ def dissect(settings: AnatomySettings, context: Context) -> Anatomy:
         interface, parts = _interface(ev, mode), _fields(ev, quantities)
         rule, formula = find_rule(ev, quantities.goal[0].unit if quantities else "")
         found, markov = agreement(ev, rule, formula), observation.markov(ev).evidence
-    moves = knows_effector and quantities is not None
+    moving = quantities if knows_effector else None
     return Anatomy(
         env=name,
         interface=interface,
@@ -43,12 +43,12 @@ def dissect(settings: AnatomySettings, context: Context) -> Anatomy:
         action_fields=parts[2],
         reward=rule,
         agreement=found,
-        motion=measure_motion(name, quantities, threads, seed) if moves else None,
-        gripper=measure_gripper(name, quantities, threads, seed) if moves else None,
+        motion=measure_motion(name, moving, threads, seed) if moving else None,
+        gripper=measure_gripper(name, moving, threads, seed) if moving else None,
         floor=measure_floor(name, settings.resets, seed, threads, context.over),
         chance=measure_chance(name, settings.episodes, seed, threads, context.over),
         markov=markov,
-        unsaid=_unsaid(name, quantities, knows_effector, rule.threshold is not None, formula is not None),
+        unsaid=_unsaid(name, quantities is not None, moving is not None, rule),
     )
 
 
@@ -94,13 +94,13 @@ def _field(number: int, quantity: Quantity | None, seen: np.ndarray) -> Field:
     return Field(number, quantity.name, quantity.unit, quantity.frame, float(seen.min()), float(seen.max()))
 
 
-def _unsaid(name: str, quantities: Quantities | None, effector: bool, threshold: bool, formula: bool) -> list[str]:
+def _unsaid(name: str, named: bool, moving: bool, rule: Rule) -> list[str]:
     """What nobody says of an environment, and what was not measured therefore."""
-    told = [] if quantities else [f"Nobody says what the numbers of {name} are, so they are called by their places."]
-    if not (quantities and effector):
+    told = [] if named else [f"Nobody says what the numbers of {name} are, so they are called by their places."]
+    if not moving:
         told.append("Nobody says where an observation holds the end effector, so what an action does was not measured.")
-    if not threshold:
+    if rule.threshold is None:
         told.append("Success does not end at one distance from a goal, so no threshold is given.")
-    if not formula:
+    if not rule.formula:
         told.append("The reward is neither minus a distance nor a step at one, so no formula is given.")
     return told

@@ -21,7 +21,7 @@ class Context:
     """What a measurement is handed beside its settings."""
 
     threads: int  # native threads for physics
-    runs: dict[str, list[Path]]  # "experiment.variant" -> its finished runs in the order of the seeds; those of `of` only
+    runs: dict[str, list[Path]]  # "experiment.variant" -> its runs in the order of the seeds; what `of` names
     over: Over
 
 
@@ -29,7 +29,7 @@ class Context:
 class Kind:
     """One kind of measurement, as `[measurements.NAME] kind = ...` of a chapter names it.
 
-    A field `of` of the settings, a string or a list of strings, names the "experiment.variant"s whose runs are measured.
+    A field `of` of the settings, a string or a list of strings, names the "experiment.variant"s that are measured.
     """
 
     settings: type  # a frozen dataclass: the keys of the table but `kind`

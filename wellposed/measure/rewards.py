@@ -1,4 +1,4 @@
-"""Reward and success as functions of two goals: found by measurement, then held against every step and any pair of goals.
+"""Reward and success as functions of two goals: found by measurement, then held against every step and any two goals.
 
 What `wellposed check` explores and asks is read here, and nothing of it is written twice.
 """
@@ -16,6 +16,7 @@ from wellposed.measure.anatomy import Agreement, Rule
 
 EUCLIDEAN = "Euclidean distance"  # as `check.rays.best_norm` calls it
 ROUNDING = 1e-12  # of a unit: what a sum in another order may differ by
+MOSTLY = 0.5  # share of pairs of goals for which a formula has to hold to be taken for the rule
 Formula = Callable[[np.ndarray], np.ndarray]  # distances [n] to rewards [n]
 
 
@@ -37,6 +38,8 @@ def find_rule(ev: Evidence, unit: str) -> tuple[Rule, Formula | None]:
     words, formula = "", None
     if norm == EUCLIDEAN and threshold is not None:
         words, formula = _formula(kind, float(threshold), float(seen.min()), float(seen.max()), unit)
+        fits = np.abs(formula(distances(*ev.pairs)) - ev.pair_rewards) <= ROUNDING
+        words, formula = (words, formula) if fits.mean() > MOSTLY else ("", None)
     rule = Rule(
         kind=kind,
         formula=words,
@@ -72,16 +75,18 @@ def agreement(ev: Evidence, rule: Rule, formula: Formula | None) -> Agreement:
         by_goals = np.abs(formula(pairs) - ev.pair_rewards)
         told = np.concatenate([ev.reached(seen.next_achieved, seen.desired), ev.reached(left, right)])
         of_success = told != (np.concatenate([steps, pairs]) < rule.threshold)
+    recomputed, kinds = int((again != seen.reward).sum()), (_wrong(of_formula), _wrong(by_goals), _wrong(of_success))
     return Agreement(
         transitions=len(seen),
         telling=int((before != again).sum()),
-        recomputed_mismatches=int((again != seen.reward).sum()),
-        formula_mismatches=_wrong(of_formula),
+        recomputed_mismatches=recomputed,
+        formula_mismatches=kinds[0],
         largest_difference=None if formula is None else float(apart.max()),
         goals=len(left),
-        goal_mismatches=_wrong(by_goals),
+        goal_mismatches=kinds[1],
         goal_largest_difference=None if by_goals is None else float(by_goals.max()),
-        success_mismatches=None if of_success is None else int(of_success.sum()),
+        success_mismatches=kinds[2],
+        mismatches=recomputed + sum(kind or 0 for kind in kinds),
     )
 
 

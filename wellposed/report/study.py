@@ -8,6 +8,7 @@ from markupsafe import Markup
 
 from wellposed.analysis import study as numbers
 from wellposed.analysis.study import Edge, Existence, Learnability, Median, Move, Stability, Study, Trial
+from wellposed.analysis.summary import summary_over_seeds
 from wellposed.report import figures
 from wellposed.report.page import flat_settings, provenance_rows, template
 from wellposed.runs.files import write_whole
@@ -27,7 +28,7 @@ def write_page(study: Study, target: Path) -> None:
     if study.stability is not None:
         sections.append(_stability(study.stability, study))
     sources = ["episodes of existence"] if study.existence else []
-    sources += [f"{len(runs)} run record{'s' if len(runs) > 1 else ''}"] if (runs := _trials(study)) else []
+    sources += [f"{len(runs)} run record{'s' if len(runs) > 1 else ''}"] if (runs := numbers.trials_of(study)) else []
     page = template("study.html.j2").render(
         title=f"{study.env}: three questions",
         abstract="Is there a solution? Is it found, by how many seeds and at what cost? How far can settings be moved "
@@ -42,17 +43,9 @@ def write_page(study: Study, target: Path) -> None:
     write_whole(target, page.encode())
 
 
-def _trials(study: Study) -> dict[str, Trial]:
-    """Every run that the study rests on, by its directory's name."""
-    found = list(study.learnability.trials if study.learnability else [])
-    if study.stability is not None:
-        found += [*study.stability.base, *(trial for move in study.stability.moves for trial in move.trials)]
-    return {trial.run: trial for trial in found}
-
-
 def _cost(study: Study) -> list[tuple[str, str]]:
     """What the runs took, and where they were made."""
-    trials = list(_trials(study).values())
+    trials = list(numbers.trials_of(study).values())
     if not trials:
         return [("seconds of this call", f"{study.seconds:.0f}")]
     commits = sorted({f"{trial.commit}{' with uncommitted changes' if trial.dirty else ''}" for trial in trials})
@@ -71,11 +64,19 @@ def _rate(row: EvaluationRow) -> str:
     return describe_rate(row.success_rate, row.success_ci95)
 
 
+def existence_rates(found: Existence) -> list[tuple[str, float, tuple[float, float]]]:
+    """Who succeeds how often: name, rate, interval; what a rate has to be above comes last."""
+    able = [("controller", found.expert)]
+    able += [("network that imitates it", found.clone)] if found.clone is not None else []
+    rates = [(name, row.success_rate, row.success_ci95) for name, row in [*able, ("random actions", found.random)]]
+    return [*rates, ("solved at reset", found.expert.already_solved_rate, found.expert.already_solved_ci95)]
+
+
 def _existence(found: Existence, study: Study) -> Section:
     """What plays, and whether a network can be taught it."""
     bar = study.bar
     rows = [("controller", found.expert), ("random actions", found.random)]
-    rates = [("controller", found.expert.success_rate, found.expert.success_ci95)]
+    rates = existence_rates(found)
     notes = [
         f"{found.expert.episodes} held-out episodes each. Success means nothing until it is above random actions and "
         "above the share of goals that are solved already at reset."
@@ -84,7 +85,6 @@ def _existence(found: Existence, study: Study) -> Section:
         answer = "No controller is known that solves it."
         notes.append("That none is known proves nothing: training may find one.")
     else:
-        rates.append(("network that imitates it", found.clone.success_rate, found.clone.success_ci95))
         rows.insert(1, ("network that imitates it", found.clone))
         one, other = (_can(row, bar) for row in (found.expert, found.clone))
         answer = f"A controller {one} it; a network of width {', '.join(map(str, found.hidden))} {other} it."
@@ -95,8 +95,6 @@ def _existence(found: Existence, study: Study) -> Section:
         )
     if study.learnability is not None:
         notes.append(_trained(study.learnability.trials, bar))
-    rates.append(("random actions", found.random.success_rate, found.random.success_ci95))
-    rates.append(("solved at reset", found.expert.already_solved_rate, found.expert.already_solved_ci95))
     table = [(name, _rate(row), f"{row.means['final_distance'].value:.3f}") for name, row in rows]
     table.append(("already solved at reset", describe_rate(*rates[-1][1:]), ""))
     return {
@@ -155,12 +153,14 @@ def _learnability(found: Learnability, study: Study) -> Section:
         for trial in found.trials
     ]
     medians = (need(found.steps), need(found.updates), need(found.seconds))
+    steps, there = numbers.times(found.trials, "step")
+    summary = summary_over_seeds(steps, "count", censored=~there, median=True)
     return {
         "title": "Learnability: is it found?",
         "good": found.reached.ci95[0] > 0.5,
         "answer": f"{numbers.reached(found.trials)} of {count} seeds reached {study.bar:.0%} within {budget:,} steps.",
-        "detail": f"Share {describe_rate(found.reached.value, found.reached.ci95)}. Median: {medians[0]} steps, "
-        f"{medians[1]} updates, {medians[2]} s. {missing(found.trials, budget)}".strip(),
+        "detail": f"Share {describe_rate(found.reached.value, found.reached.ci95)}. Steps: {summary.text}. "
+        f"{missing(found.trials, budget)}".strip(),
         "svg": Markup(figures.share_figure(numbers.share_curve(found.trials, budget), budget, count)),
         "caption": f"Share of seeds that had reached {study.bar:.0%} within so many steps; band: 95 % Wilson interval.",
         "tables": [

@@ -6,9 +6,6 @@ from dataclasses import dataclass, replace
 from math import ceil
 from pathlib import Path
 
-import jax
-from gymnasium.vector import AutoresetMode
-
 from wellposed import config as configs
 from wellposed import envs
 from wellposed.analysis.study import (
@@ -24,9 +21,9 @@ from wellposed.analysis.study import (
 )
 from wellposed.errors import UserError, require
 from wellposed.experiments import describe
+from wellposed.progress import TrainingProgress, duration
 from wellposed.recipe import AnyRunConfig
 from wellposed.report.study import write_page
-from wellposed.runs import provenance
 from wellposed.runs.files import explained, read_json, write_json
 from wellposed.runs.record import decode, encode
 from wellposed.runs.store import RunReader
@@ -34,6 +31,7 @@ from wellposed.stats import describe_rate
 from wellposed.study import existence, stability
 from wellposed.study.moves import ladders, rows_of
 from wellposed.study.trials import Named, folder_of, is_finished, train_all, trial_of
+from wellposed.training import here
 
 STEPS_PER_SECOND = 1_000  # about what the default recipe does on two cores (docs/fast.md); until a run has been timed
 
@@ -73,11 +71,18 @@ class Question:
         return {name: value for name, value in data.items() if name != "seed"}
 
 
-def run_study(question: Question, out: Path, runs_dir: Path, threads: int, quiet: bool) -> Iterator[str]:
+def run_study(
+    question: Question,
+    out: Path,
+    runs_dir: Path,
+    threads: int,
+    quiet: bool,
+    progress: TrainingProgress | None = None,
+) -> Iterator[str]:
     """Answer the questions, train what is missing, and write `study.html` and `study.json` into the folder `out`.
 
     A part that was not asked for stays as it stands there. Finished runs are not trained again, those that were cut
-    short go on.
+    short go on. `progress` is the display of longer work that the study is a part of.
 
     Yields:
         A line for each thing that was done.
@@ -93,18 +98,16 @@ def run_study(question: Question, out: Path, runs_dir: Path, threads: int, quiet
         yield _existence_line(found)
     trials: dict[int, Trial] = {}
     if question.base:
-        trials = yield from _base_trials(question, runs_dir, threads, quiet)
+        trials = yield from _base_trials(question, runs_dir, threads, quiet, progress)
     if "learnability" in question.parts:
         learnt = learnability([trials[seed] for seed in question.seeds])
         yield f"{reached(learnt.trials)} of {len(learnt.trials)} seeds reached {question.bar:.0%}."
     if "stability" in question.parts:
         base = question.of_seeds(question.stability_seeds)
         of_base = [trials[seed] for seed in question.stability_seeds]
-        stable = yield from stability.examine(base, of_base, runs_dir, threads, quiet)
-    devices = [f"{device} ({device.device_kind})" for device in jax.devices()]
-    origin = provenance.collect(threads=threads, autoreset_mode=AutoresetMode.SAME_STEP.value, devices=devices)
+        stable = yield from stability.examine(base, of_base, runs_dir, threads, quiet, progress)
     seconds = time.perf_counter() - began
-    study = Study(question.recipe.env, question.bar, question.record, seconds, origin, found, learnt, stable)
+    study = Study(question.recipe.env, question.bar, question.record, seconds, here(threads), found, learnt, stable)
     with explained(out, "make"):
         out.mkdir(parents=True, exist_ok=True)
     write_json(out / "study.json", encode(study))
@@ -112,13 +115,13 @@ def run_study(question: Question, out: Path, runs_dir: Path, threads: int, quiet
 
 
 def _base_trials(
-    question: Question, runs_dir: Path, threads: int, quiet: bool
+    question: Question, runs_dir: Path, threads: int, quiet: bool, progress: TrainingProgress | None
 ) -> Generator[str, None, dict[int, Trial]]:
     """Train the recipe itself, saying before what all of it takes, and again when the first run has been timed."""
     yield forecast(question, runs_dir, threads)
     told = _timed(question.base, runs_dir) is not None
     runs: list[Named] = [("the recipe", config) for config in question.base]
-    for answer in train_all(runs, runs_dir, threads, quiet):
+    for answer in train_all(runs, runs_dir, threads, quiet, progress):
         yield describe(answer)
         if not told:
             told = True
@@ -150,17 +153,10 @@ def forecast(question: Question, runs_dir: Path, threads: int) -> str:
     each = timed if timed is not None else question.recipe.total_steps / STEPS_PER_SECOND
     at_once = max(1, min(threads, least))
     how = "as the first one took" if timed is not None else f"the whole budget at {STEPS_PER_SECOND:,} steps a second"
-    times = [_duration(ceil(n / at_once) * each) for n in (least, least + more)]
+    times = [duration(ceil(n / at_once) * each) for n in (least, least + more)]
     wide = "; wider networks take longer" if near else ""
     count, time_ = (f"{least} to {least + more}", " to ".join(times)) if more else (str(least), times[0])
     return f"{count} runs to make, {at_once} side by side, {each:.0f} s each ({how}): about {time_}{wide}."
-
-
-def _duration(seconds: float) -> str:
-    """`40 s`, `12 min`, `3.5 h`."""
-    if seconds < 120:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
 
 
 def _timed(base: list[AnyRunConfig], runs_dir: Path) -> float | None:

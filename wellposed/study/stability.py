@@ -6,6 +6,7 @@ from pathlib import Path
 from wellposed import envs
 from wellposed.analysis.study import Move, Stability, Trial, edges, holds, median_need
 from wellposed.experiments import describe
+from wellposed.progress import TrainingProgress
 from wellposed.recipe import AnyRunConfig, override
 from wellposed.study.moves import DOUBLINGS, Rows, changes, ladders, left_out, next_moves, rows_of
 from wellposed.study.trials import Named, train_all, trial_of
@@ -34,7 +35,12 @@ def rows_until_solved(config: AnyRunConfig, trials: list[Trial]) -> Rows:
 
 
 def examine(
-    base: list[AnyRunConfig], trials: list[Trial], runs_dir: Path, threads: int, quiet: bool
+    base: list[AnyRunConfig],
+    trials: list[Trial],
+    runs_dir: Path,
+    threads: int,
+    quiet: bool,
+    progress: TrainingProgress | None = None,
 ) -> Generator[str, None, Stability]:
     """Move one setting at a time, by a factor of two each way, and double those that hold.
 
@@ -46,6 +52,7 @@ def examine(
         runs_dir: where runs are.
         threads: runs side by side.
         quiet: no progress bars and no line per evaluation.
+        progress: the display of longer work that this is a part of.
 
     Yields:
         A line for each run that ended.
@@ -56,7 +63,8 @@ def examine(
     held: dict[tuple[str, float], bool] = {}
     while todo := next_moves(ladder, held, doublings):
         runs = {move: moved(base, *move, rows) for move in todo}
-        for answer in train_all([run for of_one in runs.values() for run in of_one], runs_dir, threads, quiet):
+        every = [run for of_one in runs.values() for run in of_one]
+        for answer in train_all(every, runs_dir, threads, quiet, progress):
             yield describe(answer)
         for (setting, factor), of_one in runs.items():
             outcome = [trial_of(config, runs_dir, threads) for _, config in of_one]

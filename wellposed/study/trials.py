@@ -8,8 +8,9 @@ from wellposed import verdict
 from wellposed.analysis.study import Trial
 from wellposed.errors import UserError
 from wellposed.experiments import Answer, answer_all
+from wellposed.progress import TrainingProgress
 from wellposed.recipe import AnyRunConfig
-from wellposed.runs.record import Estimate
+from wellposed.runs.record import Estimate, Verdict
 from wellposed.runs.store import RunReader, run_name
 
 Named = tuple[str, AnyRunConfig]  # what the run is called in a line of progress, and the run
@@ -25,8 +26,12 @@ def is_finished(config: AnyRunConfig, runs_dir: Path) -> bool:
     return _status(folder_of(config, runs_dir)) in ("finished", "diverged")
 
 
-def train_all(runs: list[Named], runs_dir: Path, threads: int, quiet: bool) -> Iterator[Answer]:
+def train_all(
+    runs: list[Named], runs_dir: Path, threads: int, quiet: bool, progress: TrainingProgress | None = None
+) -> Iterator[Answer]:
     """Train what is missing. A run that diverges is an outcome here and stops nothing.
+
+    `progress` is the display of longer work that this is a part of.
 
     Yields:
         The answer of each run that ended, once.
@@ -39,7 +44,7 @@ def train_all(runs: list[Named], runs_dir: Path, threads: int, quiet: bool) -> I
     while True:
         left = [(name, config) for name, config in runs if _status(folder_of(config, runs_dir)) != "diverged"]
         try:
-            for answer in answer_all(left, runs_dir, threads, quiet):
+            for answer in answer_all(left, runs_dir, threads, quiet, progress):
                 if answer.run not in told:
                     told.add(answer.run)
                     yield answer
@@ -51,19 +56,30 @@ def train_all(runs: list[Named], runs_dir: Path, threads: int, quiet: bool) -> I
 
 def trial_of(config: AnyRunConfig, runs_dir: Path, threads: int) -> Trial:
     """A run that ended, as a study counts it: judged on held-out episodes, once."""
-    reader = RunReader(folder_of(config, runs_dir))
+    folder = folder_of(config, runs_dir)
+    judged = verdict.stored_verdict(folder, threads) if RunReader(folder).summary is not None else None
+    return read_trial(folder, judged)
+
+
+def read_trial(path: Path, judged: Verdict | None) -> Trial:
+    """The run in a directory, which has ended, and its verdict; None if it diverged.
+
+    Raises:
+        UserError: if its record is damaged.
+    """
+    reader = RunReader(path)
     summary, failure, origin = reader.summary, reader.failure, reader.provenance
     last = summary or failure
     assert last is not None
-    if summary is None:  # what it had learnt before is not what training led to
+    if summary is None or judged is None:  # what it had learnt before is not what training led to
         success, seconds = Estimate(0.0, (0.0, 0.0)), reader.evaluations[-1].seconds
         episodes = verdict.EPISODES
     else:
-        row = verdict.stored_verdict(reader.path, threads).trained
+        row = judged.trained
         success, seconds = Estimate(row.success_rate, row.success_ci95), summary.seconds
         episodes = row.episodes
     return Trial(
-        seed=config.seed,
+        seed=reader.config["seed"],
         run=reader.path.name,
         solved=None if summary is None else summary.solved,
         diverged=summary is None,

@@ -1,0 +1,90 @@
+"""An anatomy from end to end: of a Fetch task, and of an environment of which nobody says what its numbers are."""
+
+import gymnasium as gym
+import pytest
+
+from wellposed import config, envs
+from wellposed.check import evidence
+from wellposed.cli import main
+from wellposed.errors import UserError
+from wellposed.measure import MEASUREMENTS, motion
+from wellposed.measure.anatomy import Anatomy, AnatomySettings
+from wellposed.measure.kinds import Context
+from wellposed.measure.told import lines
+from wellposed.runs.files import read_json
+
+
+@pytest.fixture(autouse=True)
+def _briefly(monkeypatch):
+    monkeypatch.setattr(evidence, "STEPS", 200)
+    monkeypatch.setattr(motion, "STATES", 2)
+    monkeypatch.setattr(motion, "GRIP_STEPS", 2)
+
+
+def dissected(env_id: str) -> Anatomy:
+    settings = AnatomySettings(env_id, resets=30, episodes=2)
+    found = MEASUREMENTS["anatomy"].measure(settings, Context(2, {}, lambda items, _what: iter(items)))
+    assert config.from_dict(Anatomy, config.to_dict(found), "here") == found
+    return found
+
+
+def test_the_anatomy_of_a_fetch_task_leaves_nothing_unsaid(tmp_path):
+    command = ["anatomy", "FetchReachDense-v4", "--resets", "30", "--episodes", "2", "--quiet", "--json"]
+    assert main([*command, str(tmp_path / "reach.json")]) == 0
+    found = config.from_dict(Anatomy, read_json(tmp_path / "reach.json"), "reach.json")
+    size = found.interface
+    assert (size.observation.shape, size.desired_goal.shape, size.action.shape) == ([10], [3], [4])
+    assert (size.action.low, size.action.high, size.observation.low) == (-1.0, 1.0, None)
+    assert (size.max_episode_steps, size.autoreset_mode, size.terminates) == (50, "SameStep", False)
+    assert (found.reward.kind, found.reward.unit) == ("dense", "m")
+    assert found.reward.threshold == pytest.approx(0.05, rel=1e-6)
+    assert [field.name for field in found.fields][:4] == ["hand x", "hand y", "hand z", "right finger opening"]
+    assert all(field.lowest <= field.highest and field.unit and field.frame for field in found.fields)
+    assert found.fields[0].lowest < found.fields[0].highest
+    assert found.motion is not None
+    assert found.gripper is not None
+    assert found.unsaid == []
+    told = "\n".join(lines(found))
+    for part in (
+        "hand velocity z",
+        "minus the distance",
+        "closer than 0.05 m",
+        "Gripper: blocked",
+        "by integration 1.94 %",
+    ):
+        assert part in told
+
+
+def test_what_cannot_be_named_is_said():
+    gym.register("AnatomyPoint-v0", entry_point="tests.check.point:Point", max_episode_steps=50)
+    try:
+        found = dissected("AnatomyPoint-v0")
+    finally:
+        del gym.registry["AnatomyPoint-v0"]
+    assert [field.name for field in found.fields] == ["number 0", "number 1", "number 2", "number 3"]
+    assert (found.motion, found.gripper, found.floor.expected) == (None, None, None)
+    assert found.reward.threshold == pytest.approx(0.1, rel=1e-6)
+    assert len(found.unsaid) == 2
+    assert all(sentence in lines(found) for sentence in found.unsaid)
+
+
+@pytest.mark.parametrize("entry", envs.registered(), ids=lambda entry: entry.id)
+def test_every_registered_environment_has_all_its_numbers_named(entry):
+    size = envs.dims(entry.make(num_envs=1, threads=1))
+    named = entry.quantities
+    assert (len(named.observation), len(named.goal), len(named.action)) == (size.observation, size.goal, size.action)
+    assert len({quantity.name for quantity in named.observation}) == size.observation
+
+
+def test_what_is_no_goal_environment_is_refused_in_a_sentence(capsys):
+    assert main(["anatomy", "CartPole-v1", "--quiet"]) == 1
+    assert main(["anatomy", "FetchPush-v4", "--episodes", "0"]) == 1
+    told = capsys.readouterr().err.splitlines()
+    assert told[0].startswith("wellposed: CartPole-v1")
+    assert told[-1] == "wellposed: episodes must be at least 1, got 0."
+
+
+@pytest.mark.parametrize("wrong", [{"resets": 0}, {"episodes": -1}, {"seed": -1}])
+def test_settings_out_of_range_are_refused(wrong):
+    with pytest.raises(UserError, match=f"{next(iter(wrong))} must be at least"):
+        AnatomySettings("FetchReach-v4", **wrong)

@@ -1,0 +1,121 @@
+"""The floor and chance: what is solved at reset by integration and by counting, and how often random actions move."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from wellposed import envs
+from wellposed.envs import fetch
+from wellposed.evaluate import play_episodes
+from wellposed.measure import chance
+from wellposed.measure.chance import Watched, measure_chance, measure_floor
+from wellposed.stats import clopper_pearson
+
+DRAWS = 20_000
+OVER: Any = lambda items, _what: iter(items)  # noqa: E731
+
+
+def integrated(task: fetch.FetchTask) -> float:
+    share = fetch.solved_at_reset(task)
+    assert share is not None
+    return share
+
+
+def drawn(task: fetch.FetchTask) -> tuple[float, float]:
+    """The exact 99.9 % interval of the share of goals solved, drawn as episodes draw them, without physics."""
+    scene, rng = fetch.load_scene(task), np.random.default_rng(0)
+    solved = 0
+    for _ in range(DRAWS):
+        start = scene.initial_grip
+        if task.has_object:
+            start = np.append(fetch.sample_object(scene, rng), scene.object_height)
+        solved += bool(np.linalg.norm(fetch.sample_goal(scene, rng, start) - start) < fetch.DISTANCE_THRESHOLD)
+    share = clopper_pearson(solved, DRAWS, 0.999)
+    return share.low, share.high
+
+
+@pytest.mark.parametrize("task", [fetch.REACH, fetch.PICK_AND_PLACE], ids=lambda task: task.name)
+def test_the_integral_is_what_episodes_draw(task):
+    low, high = drawn(task)
+    assert low < integrated(task) < high
+
+
+def test_neither_the_edge_of_the_square_nor_the_disc_may_be_forgotten():
+    """Push: without either, or with the five per cent that are often quoted, the share lies outside."""
+    low, high = drawn(fetch.PUSH)
+    assert low < integrated(fetch.PUSH) < high
+    without_edge = np.pi * 0.05**2 / 0.3**2
+    without_disc = without_edge - 8 * 0.05**3 / (3 * 0.3**3) + 0.05**4 / (2 * 0.3**4)
+    for wrong in (without_edge, without_disc, 0.05):
+        assert not low < wrong < high
+
+
+def test_resets_are_counted_by_kind_of_goal():
+    found = measure_floor("FetchPickAndPlace-v4", 130, 0, 2, OVER)
+    again = measure_floor("FetchPickAndPlace-v4", 130, 0, 1, OVER)
+    assert found == again
+    assert found.resets == 130
+    assert found.expected == fetch.solved_at_reset(fetch.PICK_AND_PLACE)
+    assert set(found.kinds) == {"air", "table"}
+    assert found.kinds["table"].value > found.solved.value > found.kinds["air"].value
+
+
+class Scripted:
+    """Two copies whose achieved goals follow given paths; the first ends after two steps and starts anew far away."""
+
+    num_envs, max_episode_steps, geometry = 2, 3, None
+    PATHS = np.array([[[0.0], [0.2], [0.0], [9.0]], [[0.0], [0.0005], [0.0], [0.005]]])
+
+    def reset(self, *, seed):
+        self.t = 0
+        return self._obs(), {}
+
+    def _obs(self):
+        goals = self.PATHS[:, self.t].copy()
+        return {"observation": goals, "achieved_goal": goals, "desired_goal": np.ones((2, 1))}
+
+    def step(self, actions):
+        self.t += 1
+        ended = np.array([self.t == 2, self.t == 3])
+        true = np.ones(2, bool)
+        info: dict[str, Any] = {"is_success": ~true, "applied_action": actions}
+        if ended.any():
+            final = np.full(2, None, object)
+            for i in np.flatnonzero(ended):
+                final[i] = {key: value[i] for key, value in self._obs().items()}
+            info |= {"final_obs": final, "_final_obs": ended}
+        return self._obs(), np.zeros(2), np.array([self.t == 2, False]), np.array([False, self.t == 3]), info
+
+    def is_success(self, achieved, desired):
+        return np.zeros(len(achieved), bool)
+
+    def goal_kinds(self, desired):
+        return [""] * len(desired)
+
+
+class Idle:
+    def act(self, obs, deterministic=True):
+        return np.zeros((2, 1), np.float32)
+
+
+def test_an_achieved_goal_is_watched_to_the_end_of_its_episode_and_no_further():
+    env: Any = Watched(Scripted())
+    play_episodes(Idle(), env, [0, 1])
+    assert env.farthest[0] == pytest.approx([0.2, 0.005])  # not 9, where the next episode of copy 0 is
+    assert np.sort(np.concatenate(env.ways)) == pytest.approx([0.0005, 0.0005, 0.005, 0.2, 0.2])
+
+
+def test_random_actions_hardly_ever_move_the_block_and_always_the_hand(monkeypatch):
+    monkeypatch.setattr(chance, "EVALUATION_COPIES", 5)
+    push, reach = (
+        measure_chance(f"Fetch{task}-v4", episodes, 0, 2, OVER) for task, episodes in (("Push", 8), ("Reach", 3))
+    )
+    assert reach.moved.value == 1
+    assert reach.moved_steps > 0.9
+    assert push.moved.value < 0.5
+    assert push.moved_steps < 0.2
+    assert push.episodes == 8
+    assert -50 <= push.episode_return.value <= 0
+    assert max(push.success.value, push.already_solved.value) <= push.any_success.value
+    assert envs.find("FetchPush-v4").solved_at_reset == fetch.solved_at_reset(fetch.PUSH)

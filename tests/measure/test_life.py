@@ -1,0 +1,134 @@
+"""Proof of life: a training or a checkpoint that is not the same is found out, and so is a machine that is not fit."""
+
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from wellposed import config, doctor, envs
+from wellposed.agents import make_agent
+from wellposed.agents.off_policy import OffPolicyAgent
+from wellposed.measure import MEASUREMENTS, life
+from wellposed.measure.kinds import Context
+from wellposed.measure.proof_of_life import ProofOfLife, ProofOfLifeSettings
+
+
+def agent_of(seed: int) -> OffPolicyAgent:
+    """An agent of the tiny training, untrained."""
+    found = make_agent("sac", doctor.tiny_config().agent, envs.dims(envs.make_vec("FetchReach-v4")), seed)
+    assert isinstance(found, OffPolicyAgent)
+    return found
+
+
+@pytest.fixture(scope="module")
+def agents() -> list[OffPolicyAgent]:
+    return [agent_of(0), agent_of(1)]
+
+
+@pytest.fixture
+def records(agents, monkeypatch) -> None:
+    """Records by name, `"0"` and `"1"` of two seeds: what `life` reads of them, in place of trainings."""
+
+    class Reader:
+        def __init__(self, path):
+            self.seed = int(Path(path).name[0])
+
+        def load_checkpoint(self):
+            return SimpleNamespace(step=400, updates=200), agents[self.seed].state()
+
+    monkeypatch.setattr(life, "RunReader", Reader)
+    monkeypatch.setattr(life, "differences", lambda one, other: ["weights"] * abs(one.seed - other.seed))
+    monkeypatch.setattr(life, "load_run", lambda path: (doctor.tiny_config(), agents[int(path.name[0])], None))
+    monkeypatch.setattr(life, "train", lambda settings, folder, **_: (Path(f"{settings.seed} {folder.name}"), None))
+
+
+@pytest.mark.usefixtures("records")
+def test_the_same_training_twice_is_equal_and_another_one_is_not():
+    same = life._twice([Path("0"), Path("0"), Path("1")])
+    assert same.differences == 0
+    assert same.sha256 == same.sha256_again != same.sha256_other_seed
+    assert life._twice_finding(same).ok
+    other = life._twice([Path("0"), Path("1"), Path("0")])
+    assert other.differences > 0
+    assert not life._twice_finding(other).ok
+    blind = life._twice([Path("0"), Path("0"), Path("0")])  # a seed that changes nothing governs nothing
+    assert not life._twice_finding(blind).ok
+
+
+@pytest.mark.usefixtures("records")
+def test_a_checkpoint_is_read_by_another_agent_bit_for_bit(tmp_path):
+    found = life._round_trip(Path("0"), tmp_path)
+    assert (found.unequal, found.unequal_actions) == (0, 0)
+    assert found.unequal_before > 0
+    assert found.numbers > found.arrays > 50
+    assert life._trip_finding(found).ok
+
+
+@pytest.mark.usefixtures("records")
+def test_a_checkpoint_that_leaves_something_out_is_found_out(tmp_path, monkeypatch, agents):
+    """An agent that does not take over what it knows of its inputs acts otherwise, though every weight is right."""
+    original = OffPolicyAgent.load_state
+    goals = np.random.default_rng(0).normal(1, 0.1, (64, 3))
+    agents[0].observe({"observation": np.ones((64, 10)), "achieved_goal": goals, "desired_goal": goals})
+
+    def forgetful(self, state):
+        scale = self.scaler.state()
+        original(self, state)
+        self.scaler.load_state(scale)
+
+    monkeypatch.setattr(OffPolicyAgent, "load_state", forgetful)
+    found = life._round_trip(Path("0"), tmp_path)
+    assert found.unequal > 0
+    assert found.unequal_actions > 0
+    assert not life._trip_finding(found).ok
+
+
+@pytest.mark.usefixtures("records")
+def test_all_of_it_is_data_and_a_machine_that_is_not_fit_is_told(monkeypatch):
+    findings = [
+        doctor.Finding("devices", False, True, "no device", 0.0),
+        doctor.Finding("OpenGL egl", True, False, "renders", 0.0),
+        doctor.Finding("OpenGL osmesa", False, False, "not here", 0.0),
+        doctor.Finding("OpenGL glfw", False, False, "no display", 0.0),
+    ]
+    monkeypatch.setattr(doctor, "examine", lambda: iter(findings))
+    found = MEASUREMENTS["proof_of_life"].measure(
+        ProofOfLifeSettings(), Context(1, {}, lambda items, _what: iter(items))
+    )
+    assert found.unfit == 1
+    assert found.rendering == {"egl": "renders", "osmesa": "not here", "glfw": "no display"}
+    ok = ["OpenGL egl", "the same training twice", "checkpoint round trip", "container"]
+    assert [f.name for f in found.findings if f.ok] == ok
+    assert config.from_dict(ProofOfLife, config.to_dict(found), "here") == found
+
+
+def test_the_order_of_a_sum_matters_and_the_exact_sum_lies_among_them():
+    found = life.add_up(0)
+    assert found.sums > 10
+    assert found.lowest < found.exact < found.highest
+    whole = [float(np.cumsum(np.arange(k), dtype=np.float32)[-1]) for k in (3, 4)]  # small whole numbers never round
+    assert whole == [3.0, 6.0]
+
+
+def test_a_digest_tells_names_types_shapes_and_bits_apart():
+    zero = np.zeros(4, np.float32)
+    states = [{"a": zero}, {"b": zero}, {"a": -zero}, {"a": zero.reshape(2, 2)}, {"a": zero.view(np.int32)}]
+    assert len({life.digest(state) for state in states}) == len(states)
+    assert life.digest({"a": zero, "b": zero}) == life.digest({"b": zero.copy(), "a": zero.copy()})
+
+
+def test_a_container_is_known_by_what_it_leaves_behind(tmp_path, monkeypatch):
+    monkeypatch.setattr(life, "MARKS", {str(tmp_path / "mark"): "Podman"})
+    monkeypatch.setattr(life, "GROUPS", ())
+    assert life.container() == "none"
+    (tmp_path / "mark").touch()
+    assert life.container() == "Podman"
+
+
+def test_the_list_of_measurements_costs_nothing_to_read():
+    code = "import sys, wellposed.measure; print(sorted({'jax', 'mujoco', 'gymnasium'} & set(sys.modules)))"
+    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert told == "[]\n"

@@ -1,0 +1,268 @@
+"""Which of two groups of runs is better, by how much and how sure, and what else differs between them: the numbers.
+
+A difference is claimed only where its 95 % interval leaves out equality. Each interval is 95 % sure by itself. What was
+wanted decides which is read: success on held-out episodes comes first, then what it takes to the bar.
+"""
+
+import json
+from dataclasses import asdict, dataclass, replace
+from math import isfinite, sqrt
+from typing import Any
+
+import numpy as np
+
+from wellposed import stats
+from wellposed.analysis import differences, survival
+from wellposed.analysis.study import Quantity, Trial, times
+from wellposed.analysis.summary import Kind, Summary, summary_over_seeds
+from wellposed.config import flatten
+from wellposed.errors import UserError
+from wellposed.runs.record import Estimate, EvaluationRow, Provenance, Solved
+
+QUANTITIES: tuple[tuple[Quantity, Kind], ...] = (("step", "count"), ("updates", "count"), ("seconds", "seconds"))
+ABSENT = "no such setting"
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run that ended: finished or diverged."""
+
+    trial: Trial
+    evaluations: list[EvaluationRow]
+    by_kind: dict[str, tuple[int, int]]  # for each kind of goal, held-out episodes with success, and all of them
+    origin: Provenance
+
+
+@dataclass(frozen=True)
+class Group:
+    """Runs of one configuration that differ in their seed."""
+
+    label: str  # what their directories' names have in common
+    config: dict[str, Any]  # without the seed
+    runs: list[Run]
+
+
+@dataclass(frozen=True)
+class Differing:
+    """A setting, or a circumstance, that is not the same in both groups."""
+
+    name: str
+    a: str
+    b: str
+
+
+@dataclass(frozen=True)
+class RateDifference:
+    """A success rate of both groups, and that of A minus that of B."""
+
+    of: str  # a kind of goal; empty for all
+    a: Summary
+    b: Summary
+    difference: Estimate
+    shown: bool  # whether the interval leaves 0 out, with at least two seeds on either side
+
+
+@dataclass(frozen=True)
+class TimeRatio:
+    """What both groups need to the bar, and how many times as much A needs as B; infinite ends are null in JSON."""
+
+    quantity: Quantity
+    a: Summary
+    b: Summary
+    ratio: differences.Ratio
+    sooner: Estimate  # probability that a run of A gets there before one of B
+    horizon: float | None  # as far as it is known of every run whether it got there; null: all diverged
+    restricted: tuple[Estimate, Estimate] | None  # mean of A and of B, as far as the horizon
+
+
+@dataclass(frozen=True)
+class Needed:
+    """What an interval takes that is narrow enough to tell a difference as large as the one that was seen."""
+
+    seeds: int  # in each group
+    episodes: int  # that every run plays
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Two groups of runs side by side."""
+
+    a: str
+    b: str
+    seeds: tuple[list[int], list[int]]
+    settings: list[Differing]
+    circumstances: list[Differing]  # commit, machine, packages
+    success: RateDifference
+    by_kind: list[RateDifference]
+    better: Estimate  # probability that a run of A succeeds more often than one of B
+    needed: Needed | None  # null: the difference is shown, or there is none to look for
+    bar: float | None
+    times: list[TimeRatio]  # empty without a bar
+
+    @property
+    def changes(self) -> int:
+        """How many things were changed; what only one of two algorithms has comes with the algorithm."""
+        algorithms = any(setting.name == "algo" for setting in self.settings)
+        return sum(not algorithms or ABSENT not in (setting.a, setting.b) for setting in self.settings)
+
+    @property
+    def same_machine(self) -> bool:
+        """Whether seconds can be compared."""
+        return not {"processor", "cores", "threads", "devices"} & {found.name for found in self.circumstances}
+
+
+def compare(a: Group, b: Group, bar: float | None = None) -> Comparison:
+    """Hold two groups of runs against each other.
+
+    Args:
+        a: one group.
+        b: the other.
+        bar: success rate that two evaluations in a row have to reach; None: the lower of those at which the runs stop.
+
+    Raises:
+        UserError: if the bar is above what one of the groups stops at.
+    """
+    bar = _common_bar(a, b, bar)
+    success = _rate("", *([(run.trial.success.value, run.trial.episodes) for run in group.runs] for group in (a, b)))
+    kinds = sorted({kind for group in (a, b) for run in group.runs for kind in run.by_kind})
+    better = differences.better_share(np.array(success.a.each), np.array(success.b.each))
+    return Comparison(
+        a=a.label,
+        b=b.label,
+        seeds=([run.trial.seed for run in a.runs], [run.trial.seed for run in b.runs]),
+        settings=_differing(flatten(a.config), flatten(b.config)),
+        circumstances=_differing(*(_circumstances([run.origin for run in group.runs]) for group in (a, b))),
+        success=success,
+        by_kind=[found for kind in kinds if (found := _kind(kind, a, b))],
+        better=_estimate(better),
+        needed=_needed(success),
+        bar=bar,
+        times=[] if bar is None else [_times(quantity, kind, a, b, bar) for quantity, kind in QUANTITIES],
+    )
+
+
+def as_data(found: Comparison) -> dict[str, Any]:
+    """A comparison as JSON data; what is not finite is null."""
+
+    def plain(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {key: plain(item) for key, item in value.items()}
+        if isinstance(value, list | tuple):
+            return [plain(item) for item in value]
+        return None if isinstance(value, float) and not isfinite(value) else value
+
+    return plain(asdict(found) | {"changes": found.changes})
+
+
+def _common_bar(a: Group, b: Group, bar: float | None) -> float | None:
+    stops = [group.config["until_success"] for group in (a, b) if group.config["until_success"] is not None]
+    if bar is None:
+        return min(stops, default=None)
+    if any(bar > stop for stop in stops):
+        raise UserError(
+            f"--bar {bar} is above {min(stops)}, at which runs of one group stop: that they do not get there says "
+            "nothing. Choose a bar that is not above it."
+        )
+    return bar
+
+
+def _differing(a: dict[str, Any], b: dict[str, Any]) -> list[Differing]:
+    """What is not equal, in the order of the first."""
+
+    def text(data: dict[str, Any], name: str) -> str:
+        return _text(data[name]) if name in data else ABSENT
+
+    names = [name for name in {**a, **b} if name not in a or name not in b or a[name] != b[name]]
+    return [Differing(name, text(a, name), text(b, name)) for name in names]
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def _circumstances(origins: list[Provenance]) -> dict[str, str]:
+    """Where runs come from, every value that occurs among them; a resumed run has the values of all its processes."""
+    processes = [process for origin in origins for process in (origin, *origin.resumed)]
+    found = {
+        "commit": [f"{(p.commit or 'unknown')[:9]}{' with changes' if p.dirty else ''}" for p in processes],
+        "processor": [p.cpu for p in processes],
+        "cores": [str(p.cores) for p in origins],
+        "threads": [str(p.threads) for p in origins],
+        "devices": [", ".join(p.devices) for p in origins],
+        "platform": [p.platform for p in origins],
+        "Python": [p.python for p in origins],
+    }
+    for name in sorted({name for p in processes for name in p.packages}):
+        found[name] = [p.packages[name] for p in processes if name in p.packages]
+    return {name: " and ".join(sorted(set(values))) for name, values in found.items()}
+
+
+def _rate(of: str, *groups: list[tuple[float, int]]) -> RateDifference:
+    """A rate of both groups, from each run's rate and number of episodes."""
+    a, b = (
+        summary_over_seeds([rate for rate, _ in of_one], "rate", episodes=min(n for _, n in of_one))
+        for of_one in groups
+    )
+    found = differences.difference(_interval(a), _interval(b))
+    enough = min(len(a.each), len(b.each)) >= 2
+    return RateDifference(of, a, b, _estimate(found), enough and not found.low <= 0 <= found.high)
+
+
+def _kind(kind: str, a: Group, b: Group) -> RateDifference | None:
+    """The rate for one kind of goal; None where a run was not asked for it."""
+    counts = [[run.by_kind[kind] for run in group.runs if kind in run.by_kind] for group in (a, b)]
+    if any(len(of_one) < len(group.runs) for of_one, group in zip(counts, (a, b), strict=True)):
+        return None
+    return _rate(kind, *([(successes / episodes, episodes) for successes, episodes in of_one] for of_one in counts))
+
+
+def _needed(success: RateDifference) -> Needed | None:
+    """Seeds and episodes with which either rate is known well enough for the difference that was seen."""
+    apart = abs(success.difference.value)
+    if success.shown or apart == 0 or min(len(success.a.each), len(success.b.each)) < 2:
+        return None
+    half = apart / sqrt(2)  # the half-widths of both rates add up as squares do
+    spread = max(stats.spread_bound(np.array(one.each)) for one in (success.a, success.b))
+    rates = [one.value for one in (success.a, success.b) if one.value is not None]
+    return Needed(stats.seeds_needed(spread, half), max(stats.episodes_needed(rate, half) for rate in rates))
+
+
+def _times(quantity: Quantity, kind: Kind, a: Group, b: Group, bar: float) -> TimeRatio:
+    (one, there), (other, other_there) = (
+        times([_at_bar(run, bar) for run in group.runs], quantity) for group in (a, b)
+    )
+    horizon = _horizon(np.append(one, other), np.append(there, other_there))
+    means = [survival.restricted_mean(*g, horizon) for g in ((one, there), (other, other_there))] if horizon else []
+    return TimeRatio(
+        quantity=quantity,
+        a=summary_over_seeds(one, kind, censored=~there, median=True),
+        b=summary_over_seeds(other, kind, censored=~other_there, median=True),
+        ratio=differences.ratio_of_times(one, there, other, other_there),
+        sooner=_estimate(differences.sooner_share(one, there, other, other_there)),
+        horizon=horizon,
+        restricted=(_estimate(means[0]), _estimate(means[1])) if means else None,
+    )
+
+
+def _horizon(needed: np.ndarray, reached: np.ndarray) -> float | None:
+    """As far as it is known of every run whether it got there: the least budget that was used up without."""
+    used_up = needed[~reached & np.isfinite(needed)]
+    return float(min(used_up, default=max(needed[reached], default=0.0))) or None
+
+
+def _at_bar(run: Run, bar: float) -> Trial:
+    """The run as it counts for a bar that may not be its own."""
+    row = None if run.trial.diverged else survival.first_at(run.evaluations, bar)
+    solved = None if row is None else Solved(bar, row.step, row.updates, row.seconds)
+    return replace(run.trial, solved=solved)
+
+
+def _interval(rate: Summary) -> stats.Interval:
+    assert rate.value is not None
+    assert rate.low is not None
+    assert rate.high is not None
+    return stats.Interval(rate.value, rate.low, rate.high)
+
+
+def _estimate(found: stats.Interval) -> Estimate:
+    return Estimate(float(found.estimate), (float(found.low), float(found.high)))

@@ -1,0 +1,97 @@
+"""Criteria judged: a metric of the results, held against its bound."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from wellposed.analysis.summary import format_value
+from wellposed.chapters import paths
+from wellposed.chapters.gather import Problem
+from wellposed.chapters.results import Results
+from wellposed.chapters.spec import Chapter, Criterion
+from wellposed.chapters.values import AbsentError, data_of, found_text, interval_of, over_seeds, plain
+from wellposed.errors import UserError
+
+SLACK = 1e-9  # the mean of five times 0.98 may come out a hair below
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """One criterion, and what was found."""
+
+    criterion: Criterion
+    outcome: Literal["pass", "fail", "missing"]
+    measured: str  # the value with all that is known of it; empty where there is none
+    bound: str
+    reason: str  # why it is missing or cannot be judged; empty otherwise
+
+
+@dataclass(frozen=True)
+class _Found:
+    """A value as criteria compare it, and in words."""
+
+    value: Any
+    text: str
+    kind: Any  # of a metric over seeds, which has a unit; None of other data
+
+
+def judge(chapter: Chapter, results: Results, problems: Mapping[str, Problem], criterion: Criterion) -> Judgement:
+    """Hold a criterion against the results; `problems` say why something is not among them."""
+    bound = bound_text(criterion, None)
+    try:
+        found = _found(chapter, results, criterion)
+        bound = bound_text(criterion, found.kind)
+        limits = interval_of(chapter, results, criterion.inside) if criterion.inside is not None else None
+    except AbsentError as error:
+        problem = problems.get(error.name, Problem(True, str(error)))
+        makes = f" `{chapter.made_by(error.name.partition('.')[0])}` makes it." if problem.missing else ""
+        return Judgement(criterion, "missing" if problem.missing else "fail", "", bound, problem.sentence + makes)
+    except UserError as error:
+        return Judgement(criterion, "fail", "", bound, str(error))
+    if limits is not None:
+        ends = " to ".join(_value_text(end, found.kind) for end in limits)
+        bound = f"{bound}, {ends}"
+    outcome = "pass" if _keeps(criterion, found.value, limits) else "fail"
+    return Judgement(criterion, outcome, found.text, bound, "")
+
+
+def _found(chapter: Chapter, results: Results, criterion: Criterion) -> _Found:
+    """What a criterion is about."""
+    if runs := chapter.runs_of(criterion.of):
+        found, statistic = over_seeds(results, *runs[:2], criterion.metric), criterion.statistic
+        assert statistic is not None
+        text = found.text if statistic == "mean" else f"{found.texts[statistic]}; {found.text}"
+        return _Found(found.numbers[statistic], text, found.kind)
+    data = paths.follow(data_of(results, criterion.of), criterion.metric)
+    return _Found(plain(data), found_text(data), None)
+
+
+def _keeps(criterion: Criterion, value: Any, limits: tuple[float, float] | None) -> bool:
+    """Whether a value keeps the criterion's bound."""
+    if criterion.equals is not None and not _is_number(criterion.equals):
+        return type(value) is type(criterion.equals) and value == criterion.equals
+    if not _is_number(value):
+        return False
+    low, high = limits or criterion.within or (float("-inf"), float("inf"))
+    if criterion.equals is not None:
+        low = high = float(criterion.equals)
+    low = low if criterion.at_least is None else criterion.at_least
+    high = high if criterion.at_most is None else criterion.at_most
+    return low - SLACK * max(1.0, abs(low)) <= value <= high + SLACK * max(1.0, abs(high))
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def bound_text(criterion: Criterion, kind: Any) -> str:
+    """`at least 98.0 %`."""
+    (name,) = criterion.bounds
+    bound = getattr(criterion, name)
+    parts = bound if isinstance(bound, tuple) else (bound,)
+    return f"{name.replace('_', ' ')} {' to '.join(_value_text(part, kind) for part in parts)}"
+
+
+def _value_text(value: Any, kind: Any) -> str:
+    """A bound in the unit of what it bounds."""
+    return format_value(float(value), kind) if kind is not None and _is_number(value) else found_text(value)

@@ -1,0 +1,151 @@
+"""The facts of a chapter: what its prose says of its results, each with where it comes from.
+
+EXPERIMENT.VARIANT.METRIC          the mean over seeds with its interval and counts
+EXPERIMENT.VARIANT.METRIC.STAT     one number of it: mean, low, high, min, max, median, each, n
+MEASUREMENT.path.to.value          of a measurement or a study; a last part percent, cm or mm is the unit to print
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+from wellposed.chapters import paths
+from wellposed.chapters.criteria import judge
+from wellposed.chapters.metrics import PICKS
+from wellposed.chapters.origins import Origin, origin_of
+from wellposed.chapters.results import Results
+from wellposed.chapters.spec import Chapter
+from wellposed.chapters.tables import instead
+from wellposed.chapters.values import UNITS, data_of, found_text, over_seeds, plain, variant_of
+from wellposed.errors import UserError
+
+
+@dataclass(frozen=True)
+class Fact:
+    """A fact in words and as data."""
+
+    text: str
+    value: Any
+    origin: Origin
+
+
+@dataclass(frozen=True)
+class Table:
+    """Facts in rows."""
+
+    head: list[str]
+    rows: list[list[str]]
+    numeric: list[bool]  # for each column
+    origin: Origin
+
+
+def fact(chapter: Chapter, results: Results, text: str) -> Fact:
+    """The fact that a path leads to.
+
+    Raises:
+        UserError: if it leads nowhere, naming what there is instead.
+    """
+    if runs := chapter.runs_of(text):
+        experiment, variant, rest = runs
+        metric, _, pick = rest.partition(".")
+        found = over_seeds(results, experiment, variant, metric)
+        if pick and pick not in PICKS:
+            raise UserError(f"{text}: there is no statistic {pick!r}{instead(pick, PICKS)}")
+        origin = origin_of(chapter, results, f"{experiment}.{variant}")
+        if not pick:
+            return Fact(found.text, found.numbers["mean"], origin)
+        return Fact(found.texts[pick], found.numbers[pick], origin)
+    name, path = _data_path(chapter, text)
+    *before, last = paths.split(path)
+    unit = last if last in UNITS else None
+    data = paths.follow(data_of(results, name), path.rpartition(".")[0] if unit and before else path)
+    try:
+        return Fact(found_text(data, unit), plain(data), origin_of(chapter, results, name))
+    except UserError as error:
+        raise UserError(f"{text}: {error}") from error
+
+
+def _data_path(chapter: Chapter, text: str) -> tuple[str, str]:
+    """Measurement or study, and the path into it."""
+    found = chapter.data_of(text)
+    if found is None:
+        name, known = text.partition(".")[0], [*chapter.experiments, *chapter.measurements, *chapter.studies]
+        raise UserError(f"Chapter {chapter.number} has no {name!r}{instead(name, known)}")
+    return found
+
+
+def setting(chapter: Chapter, results: Results, of: str, name: str) -> Fact:
+    """A setting as `EXPERIMENT.VARIANT` was trained with it.
+
+    Raises:
+        UserError: if there is no such variant or setting.
+    """
+    experiment, variant, _ = chapter.variant(of)
+    found = variant_of(results, experiment, variant)
+    value = paths.follow(found.config, name)
+    text = str(value).lower() if isinstance(value, bool) else found_text(value)
+    return Fact(text, value, origin_of(chapter, results, f"{experiment}.{variant}"))
+
+
+def minutes(chapter: Chapter, studies: bool = False) -> Fact:
+    """The time that the chapter's command takes, as the chapter states it: `25 min`, `1 h 30 min`."""
+    stated = chapter.study_minutes if studies else chapter.minutes
+    hours, rest = divmod(round(stated), 60)
+    text = " ".join([*([f"{hours} h"] if hours else []), *([f"{rest} min"] if rest or not hours else [])])
+    return Fact(text, stated, Origin(chapter.command(studies), [], [], 0, 0, [], []))
+
+
+def study_minutes(chapter: Chapter) -> Fact:
+    """The time that --studies takes beyond that."""
+    return minutes(chapter, studies=True)
+
+
+def experiment_table(chapter: Chapter, results: Results, name: str) -> Table:
+    """A row for each variant: how many runs were solved, success on held-out episodes, and what they needed.
+
+    Raises:
+        UserError: if there is no such experiment, or a variant is not among the results.
+    """
+    if name not in chapter.experiments:
+        raise UserError(f"Chapter {chapter.number} has no experiment {name!r}{instead(name, chapter.experiments)}")
+    asked = chapter.experiments[name]
+    end = {"success": "success, held out", "end_steps": "steps", "end_updates": "updates", "end_seconds": "seconds"}
+    bar = {"solved": "solved", "success": "success, held out", "steps": "steps to the bar", "updates": "updates to it"}
+    bar["seconds"] = "seconds to it"
+    columns = end if asked.question.until_success is None else bar
+    rows = [
+        [variant, *(over_seeds(results, name, variant, metric).text for metric in columns)] for variant in asked.runs
+    ]
+    numeric = [False, *([True] * len(columns))]
+    return Table(["variant", *columns.values()], rows, numeric, origin_of(chapter, results, name))
+
+
+def list_table(chapter: Chapter, results: Results, text: str) -> Table:
+    """A list of records of a measurement or a study, or a table of them, whose keys become the first column.
+
+    Raises:
+        UserError: if the path leads to something else.
+    """
+    name, path = _data_path(chapter, text)
+    data = paths.follow(data_of(results, name), path) if path else data_of(results, name)
+    keyed = isinstance(data, dict)
+    records = [{"": key} | value for key, value in data.items() if isinstance(value, dict)] if keyed else data
+    if not isinstance(records, list) or not records or not all(isinstance(record, dict) for record in records):
+        raise UserError(f"{text} is no list of records.")
+    head = list(records[0])
+    if any(list(record) != head for record in records) or (keyed and len(records) != len(data)):
+        raise UserError(f"The records of {text} do not have the same keys.")
+    numeric = [all(isinstance(plain(record[key]), int | float) for record in records) for key in head]
+    rows = [[found_text(record[key]) for key in head] for record in records]
+    return Table([key.replace("_", " ") for key in head], rows, numeric, origin_of(chapter, results, name))
+
+
+def criteria_table(chapter: Chapter, results: Results) -> Table:
+    """The chapter's criteria, each with what was found and whether it holds."""
+    rows, subjects = [], []
+    for criterion in chapter.criteria:
+        found = judge(chapter, results, {}, criterion)
+        rows.append([criterion.says, found.measured or found.reason, found.bound, found.outcome])
+        if found.measured:
+            subjects.append(criterion.of)
+    head = ["criterion", "measured", "bound", "outcome"]
+    return Table(head, rows, [False] * len(head), origin_of(chapter, results, *subjects))

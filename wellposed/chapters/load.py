@@ -1,0 +1,307 @@
+"""Reading `chapter.toml`: strictly, all of it, before anything is trained.
+
+Whatever cannot be meant is refused with a sentence that names file, line and key.
+"""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from wellposed import config as configs
+from wellposed import envs
+from wellposed.analysis.study import Study
+from wellposed.chapters import paths
+from wellposed.chapters.lines import Place
+from wellposed.chapters.metrics import OF_THE_BAR, STATISTICS, find_metric
+from wellposed.chapters.spec import (
+    AskedExperiment,
+    AskedMeasurement,
+    Chapter,
+    Criterion,
+    Deliverable,
+    ExperimentTable,
+    StudyTable,
+)
+from wellposed.chapters.tables import Source, instead, read_source, read_table
+from wellposed.errors import UserError
+from wellposed.experiments import Experiment
+from wellposed.measure import MEASUREMENTS
+from wellposed.recipe import AnyRunConfig, default_config, override
+from wellposed.runs.store import run_name
+from wellposed.seeding import parse_seeds
+from wellposed.study.run import Question
+
+ROOT = Path(__file__).resolve().parents[2]  # of the repository, from where the files of `code` are named
+NAME = re.compile(r"[a-z][a-z0-9_]*")
+FOLDER = re.compile(r"ch(\d\d)_([a-z0-9_]+)")
+
+
+@dataclass(frozen=True)
+class ChapterTable:
+    """The keys of a `chapter.toml`."""
+
+    number: int
+    title: str
+    summary: str
+    minutes: float
+    study_minutes: float = 0.0
+    code: list[str] = field(default_factory=list)
+    experiments: dict[str, Any] = field(default_factory=dict)
+    measurements: dict[str, Any] = field(default_factory=dict)
+    studies: dict[str, Any] = field(default_factory=dict)
+    deliverables: list[Any] = field(default_factory=list)
+    criteria: list[Any] = field(default_factory=list)
+
+
+def find_chapters(folder: Path | None = None) -> Path:
+    """The directory of the chapters: the one that is named, else `chapters` here, else that beside the package.
+
+    Raises:
+        UserError: if it is not there.
+    """
+    candidates = [Path("chapters"), ROOT / "chapters"] if folder is None else [folder]
+    for candidate in candidates:
+        if any(candidate.glob("*/chapter.toml")):
+            return candidate
+    raise UserError(
+        f"There are no chapters in {' or '.join(str(candidate) for candidate in candidates)}. They lie in the "
+        "repository of wellposed: call this from there, or name their directory with --chapters DIR."
+    )
+
+
+def chapter_folders(chapters: Path) -> dict[int, Path]:
+    """The folders of all chapters by number, in order.
+
+    Raises:
+        UserError: if a folder has no number, or two have the same.
+    """
+    found: dict[int, Path] = {}
+    for folder in sorted(path.parent for path in chapters.glob("*/chapter.toml")):
+        if not (named := FOLDER.fullmatch(folder.name)):
+            raise UserError(f"{folder} is no name for a chapter's folder; they are called as ch04_hindsight.")
+        if (number := int(named[1])) in found:
+            raise UserError(f"{found[number]} and {folder} have the same number; renumber one of them.")
+        found[number] = folder
+    return found
+
+
+def chapter_of(chapters: Path, number: int) -> Chapter:
+    """The chapter of a number.
+
+    Raises:
+        UserError: if there is none, or what it holds is not sound.
+    """
+    found = chapter_folders(chapters)
+    if number not in found:
+        raise UserError(f"There is no chapter {number} in {chapters}; there are {', '.join(map(str, found))}.")
+    return load_chapter(found[number])
+
+
+def load_chapter(folder: Path) -> Chapter:
+    """Read and check the data of a chapter.
+
+    Raises:
+        UserError: naming file, line and key of what is wrong.
+    """
+    source = read_source(folder / "chapter.toml")
+    table = read_table(ChapterTable, source.data, (), source)
+    named = FOLDER.fullmatch(folder.resolve().name)
+    if named is None or int(named[1]) != table.number:
+        raise source.error(("number",), f"Chapter {table.number} does not fit the name of its folder, {folder.name}.")
+    _check_names(table, source)
+    chapter = Chapter(
+        folder=folder,
+        number=table.number,
+        title=table.title,
+        summary=table.summary,
+        code=_code(table.code, source),
+        minutes=table.minutes,
+        study_minutes=table.study_minutes,
+        experiments={name: _experiment(name, data, source) for name, data in table.experiments.items()},
+        measurements={},
+        studies={name: _study(name, data, source) for name, data in table.studies.items()},
+        deliverables=[],
+        criteria=[],
+    )
+    measurements = {name: _measurement(name, data, chapter, source) for name, data in table.measurements.items()}
+    chapter = replace(chapter, measurements=measurements)
+    deliverables = [_deliverable(i, data, chapter, source) for i, data in enumerate(table.deliverables)]
+    criteria = [_criterion(i, data, chapter, source) for i, data in enumerate(table.criteria)]
+    return replace(chapter, deliverables=deliverables, criteria=criteria)
+
+
+def _check_names(table: ChapterTable, source: Source) -> None:
+    """Refuse names that a path or a file could not hold, or that stand for two things."""
+    taken: dict[str, str] = {}
+    for group in ("experiments", "measurements", "studies"):
+        for name in getattr(table, group):
+            if not NAME.fullmatch(name):
+                raise source.error((group, name), f"{name!r} is no name: small letters, digits and _ only.")
+            if name in taken:
+                raise source.error((group, name), f"There is {name!r} in [{taken[name]}] already; name one otherwise.")
+            taken[name] = group
+
+
+def _code(files: list[str], source: Source) -> list[str]:
+    """The files that facts depend on, if they are there."""
+    for i, file in enumerate(files):
+        if not (ROOT / file).is_file() or ".." in Path(file).parts or Path(file).is_absolute():
+            raise source.error(("code", i), f"There is no file {file!r} in the repository, {ROOT}.")
+    return files
+
+
+def _experiment(name: str, data: Any, source: Source) -> AskedExperiment:
+    """An experiment, its configurations built, so that every setting has been seen to exist."""
+    place: Place = ("experiments", name)
+    table = read_table(ExperimentTable, data, place, source)
+    if not table.variants:
+        raise source.error(place, f"An experiment needs at least one variant, as [experiments.{name}.variants.NAME].")
+    _check_environment(table.env, (*place, "env"), source)
+    _seeds(table.seeds, (*place, "seeds"), source)
+    question = Experiment(table.title, table.env, table.seeds, table.until_success, table.base, table.variants)
+    runs: dict[str, list[AnyRunConfig]] = {}
+    names: dict[str, str] = {}
+    for variant, settings in table.variants.items():
+        at = (*place, "variants", variant)
+        try:
+            runs |= replace(question, variants={variant: settings}).runs()
+        except UserError as error:
+            named = (_blamed(str(error), table, source) for table in (at, (*place, "base"), place))
+            raise source.error(next(filter(None, named), at), error) from error
+        run = run_name(configs.to_dict(runs[variant][0]))
+        if run in names:
+            raise source.error(at, f"This variant has exactly the configuration of {names[run]!r}.")
+        names[run] = variant
+    return AskedExperiment(question, runs, table.study)
+
+
+def _blamed(message: str, table: Place, source: Source) -> Place | None:
+    """The setting in a table that a message is about: of those it names the one with the longest name."""
+    text = message.replace("-", "_")
+    names = {place: ".".join(map(str, place[len(table) :])) for place in source.lines if place[: len(table)] == table}
+    named = [place for place, name in names.items() if name and name in text]
+    return max(named, key=lambda place: len(names[place]), default=None)
+
+
+def _check_environment(env: str, place: Place, source: Source) -> None:
+    """Refuse an environment that is not known, or whose name would import a module."""
+    try:
+        envs.find(env)
+    except UserError as error:
+        raise source.error(place, error) from error
+    if ":" in env:
+        raise source.error(place, f"{env} names a module, which a record of runs must not.")
+
+
+def _seeds(text: str, place: Place, source: Source) -> list[int]:
+    """A list of seeds."""
+    try:
+        return parse_seeds(text)
+    except UserError as error:
+        raise source.error(place, error) from error
+
+
+def _study(name: str, data: Any, source: Source) -> Question:
+    """A study, as the command of that name would ask it."""
+    place: Place = ("studies", name)
+    table = read_table(StudyTable, data, place, source)
+    _check_environment(table.env, (*place, "env"), source)
+    seeds = _seeds(table.seeds, (*place, "seeds"), source)
+    stability_seeds = _seeds(table.stability_seeds, (*place, "stability_seeds"), source)
+    changes = configs.flatten(table.settings) | ({} if table.budget is None else {"total_steps": table.budget})
+    try:
+        recipe = override(default_config(table.env, table.algo), changes)
+        return Question(recipe, seeds, stability_seeds, table.bar, tuple(table.parts))
+    except (UserError, ValueError) as error:
+        named = (_blamed(str(error), (*place, *more), source) for more in (("settings",), ()))
+        raise source.error(next(filter(None, named), place), error) from error
+
+
+def _measurement(name: str, data: Any, chapter: Chapter, source: Source) -> AskedMeasurement:
+    """A measurement, its settings read as the kind's own type."""
+    place: Place = ("measurements", name)
+    if not isinstance(data, dict) or "kind" not in data:
+        raise source.error(place, f"A measurement needs the key kind{instead('', MEASUREMENTS)}")
+    if data["kind"] not in list(MEASUREMENTS):
+        wrong = data["kind"]
+        raise source.error((*place, "kind"), f"There is no kind {wrong!r}{instead(str(wrong), MEASUREMENTS)}")
+    own = {key: value for key, value in data.items() if key != "kind"}
+    settings = read_table(MEASUREMENTS[data["kind"]].settings, own, place, source)
+    named = getattr(settings, "of", [])
+    of = [named] if isinstance(named, str) else list(named)
+    found = [_runs_of(text, chapter, (*place, "of"), source) for text in of]
+    return AskedMeasurement(data["kind"], settings, of, any(chapter.experiments[name].study for name, _ in found))
+
+
+def _runs_of(text: str, chapter: Chapter, place: Place, source: Source) -> tuple[str, str]:
+    """Experiment and variant of `EXPERIMENT.VARIANT`."""
+    try:
+        experiment, variant, more = chapter.variant(text)
+    except UserError as error:
+        raise source.error(place, error) from error
+    if more:
+        raise source.error(place, f"{text!r} is no EXPERIMENT.VARIANT; {more!r} is too much.")
+    return experiment, variant
+
+
+def _deliverable(i: int, data: Any, chapter: Chapter, source: Source) -> Deliverable:
+    """A deliverable that the chapter's work does leave there."""
+    place: Place = ("deliverables", i)
+    found, files = read_table(Deliverable, data, place, source), chapter.files()
+    if found.file not in files:
+        raise source.error((*place, "file"), f"Nothing makes {found.file!r} here{instead(found.file, files)}")
+    if found.schema != files[found.file]:
+        raise source.error((*place, "schema"), f"{found.file} is of the schema {files[found.file]!r}.")
+    return found
+
+
+def _criterion(i: int, data: Any, chapter: Chapter, source: Source) -> Criterion:
+    """A criterion on something that there is."""
+    place: Place = ("criteria", i)
+    found = read_table(Criterion, data, place, source)
+    subject = found.of.partition(".")[0]
+    if subject in chapter.experiments:
+        experiment, _ = _runs_of(found.of, chapter, (*place, "of"), source)
+        if chapter.experiments[experiment].study:
+            raise source.error((*place, "of"), f"{experiment} is a study; criteria rest on what is always made.")
+        if found.metric in OF_THE_BAR and chapter.experiments[experiment].question.until_success is None:
+            raise source.error((*place, "metric"), f"{experiment} has no until_success: no bar, and no {found.metric}.")
+        if found.statistic is None:
+            raise source.error(place, f"A metric over seeds needs a statistic: {', '.join(STATISTICS)}.")
+        _checked(lambda: find_metric(found.metric), (*place, "metric"), source)
+    elif found.of in {*chapter.measurements, *chapter.studies}:
+        if found.statistic is not None:
+            raise source.error((*place, "statistic"), f"{found.of} is no set of runs, so that there is no statistic.")
+        _checked(lambda: _check_path(found.of, found.metric, chapter), (*place, "metric"), source)
+    else:
+        known = [*chapter.experiments, *chapter.measurements, *chapter.studies]
+        raise source.error((*place, "of"), f"There is no {subject!r} in this chapter{instead(subject, known)}")
+    if found.inside is not None:
+        _checked(lambda: _check_interval(str(found.inside), chapter), (*place, "inside"), source)
+    return found
+
+
+def _checked(check: Callable[[], object], place: Place, source: Source) -> None:
+    """A check whose sentence gets the place."""
+    try:
+        check()
+    except UserError as error:
+        raise source.error(place, error) from error
+
+
+def _check_path(name: str, path: str, chapter: Chapter) -> None:
+    """Refuse a path that cannot lead anywhere in a measurement or a study."""
+    asked = chapter.measurements.get(name)
+    paths.check(Study if asked is None else MEASUREMENTS[asked.kind].result, path)
+
+
+def _check_interval(text: str, chapter: Chapter) -> None:
+    """Refuse what cannot be an interval: `EXPERIMENT.VARIANT.METRIC`, or a path into a measurement or a study."""
+    if runs := chapter.runs_of(text):
+        find_metric(runs[2])
+    elif data := chapter.data_of(text):
+        _check_path(*data, chapter)
+    else:
+        raise UserError(f"{text!r} is neither EXPERIMENT.VARIANT.METRIC nor a path into a measurement or a study.")

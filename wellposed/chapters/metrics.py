@@ -1,0 +1,180 @@
+"""The metrics of a run that criteria and facts may name, and what is said of each over the seeds of a variant."""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from math import inf
+from typing import Any, Literal, get_args
+
+import numpy as np
+
+from wellposed import stats, verdict
+from wellposed.analysis.summary import Kind, Summary, format_value, summary_over_seeds
+from wellposed.chapters.results import RunResult
+from wellposed.chapters.tables import instead
+from wellposed.errors import UserError
+from wellposed.runs.record import MEANS
+
+Statistic = Literal["mean", "low", "high", "min", "max", "median"]
+STATISTICS: tuple[Statistic, ...] = get_args(Statistic)
+OF_THE_BAR = ("solved", "steps", "updates", "seconds")  # where a run is to reach no bar there are none
+PICKS = (*STATISTICS, "each", "n")  # what a fact may ask for
+
+
+@dataclass(frozen=True)
+class OverSeeds:
+    """What is known of a metric over the seeds of a variant."""
+
+    text: str  # the mean with its interval and counts, in the metric's unit
+    numbers: dict[str, Any]  # each of PICKS; None where it is not known
+    texts: dict[str, str]
+    kind: Kind
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A metric, and how it is told over the runs of a variant, which are at least one."""
+
+    meaning: str
+    over: Callable[[list[RunResult]], OverSeeds]
+
+
+def find_metric(name: str) -> Metric:
+    """The metric of a name, such as `success` or `success[air]`.
+
+    Raises:
+        UserError: if there is none, naming those there are.
+    """
+    group = re.fullmatch(r"(\w+)\[(.+)\]", name)
+    if group and group[1] in OF_SOME:
+        meaning, over = OF_SOME[group[1]]
+        return Metric(meaning, partial(over, group[2]))
+    if name not in METRICS:
+        raise UserError(f"There is no metric {name!r}{instead(name, [*METRICS, *(f'{g}[...]' for g in OF_SOME)])}")
+    return METRICS[name]
+
+
+def _told(summary: Summary) -> OverSeeds:
+    """A summary over seeds in numbers and words."""
+    numbers = {pick: summary.pick(pick) for pick in PICKS}
+    return OverSeeds(summary.text, numbers, {pick: summary.pick_text(pick) for pick in PICKS}, summary.kind)
+
+
+def _success(runs: list[RunResult], kind: str | None = None) -> OverSeeds:
+    """Success on held-out episodes, or on those with one kind of goal; a run that diverged has none."""
+    judged = [run.held_out for run in runs if run.held_out is not None]
+    if kind is not None and any(kind not in held_out.kinds for held_out in judged):
+        kinds = {kind for held_out in judged for kind in held_out.kinds}
+        raise UserError(f"These runs have no goals of a kind {kind!r}{instead(kind, sorted(kinds))}")
+
+    def outcomes(run: RunResult) -> list[bool]:
+        held_out = run.held_out
+        if held_out is None:
+            return []
+        among = held_out.kinds[kind] if kind is not None else "1" * len(held_out.success)
+        return [mark == "1" for mark, counts in zip(held_out.success, among, strict=True) if counts == "1"]
+
+    each = [outcomes(run) for run in runs]
+    rates = [float(np.mean(of_one)) if of_one else 0.0 for of_one in each]
+    return _told(summary_over_seeds(rates, "rate", episodes=max(map(len, each)) or verdict.EPISODES))
+
+
+def _of_episodes(successes: Callable[[RunResult], tuple[int, int] | None], runs: list[RunResult]) -> OverSeeds:
+    """A rate that belongs to the held-out episodes, which are the same for every run: no spread over seeds."""
+    counts = next((found for run in runs if (found := successes(run)) is not None), None)
+    if counts is None:
+        raise UserError("All of these runs diverged, so that none was judged on held-out episodes.")
+    rate = stats.wilson(*counts)
+    numbers: dict[str, Any] = dict.fromkeys(("mean", "min", "max", "median"), rate.estimate)
+    numbers |= {"low": rate.low, "high": rate.high, "each": [rate.estimate], "n": counts[1]}
+    text = f"{stats.describe_rate(rate.estimate, (rate.low, rate.high))[:-1]}, {counts[1]} episodes)"
+    return OverSeeds(text, numbers, _texts(numbers, "rate"), "rate")
+
+
+def _already_solved(run: RunResult) -> tuple[int, int] | None:
+    held_out = run.held_out
+    return None if held_out is None else (held_out.already_solved.count("1"), len(held_out.already_solved))
+
+
+def _random(run: RunResult) -> tuple[int, int] | None:
+    held_out = run.held_out
+    return None if held_out is None else (round(held_out.random_success.value * (n := len(held_out.success))), n)
+
+
+def _share(holds: Callable[[RunResult], bool], runs: list[RunResult]) -> OverSeeds:
+    """How many runs something holds of: `4 of 5`."""
+    each = [float(holds(run)) for run in runs]
+    share = stats.wilson(int(sum(each)), len(each))
+    numbers: dict[str, Any] = {"mean": share.estimate, "low": share.low, "high": share.high}
+    numbers |= {"min": min(each), "max": max(each), "median": float(np.median(each)), "each": each, "n": len(each)}
+    return OverSeeds(f"{sum(each):.0f} of {len(each)}", numbers, _texts(numbers, "rate"), "rate")
+
+
+def _texts(numbers: dict[str, Any], kind: Kind) -> dict[str, str]:
+    """Statistics in words, the number of what was counted as a plain one."""
+    shown = {name: value if isinstance(value, list) else [value] for name, value in numbers.items() if name != "n"}
+    return {n: ", ".join(format_value(v, kind) for v in vs) for n, vs in shown.items()} | {"n": str(numbers["n"])}
+
+
+def _need(quantity: str, kind: Kind, runs: list[RunResult]) -> OverSeeds:
+    """What runs needed to the bar; of those that were not there within the budget, what they used up."""
+    values = [inf if run.ended == "diverged" else getattr(run.solved or run, quantity) for run in runs]
+    return _told(summary_over_seeds(values, kind, censored=[run.solved is None for run in runs]))
+
+
+def _plain(value: Callable[[RunResult], float], kind: Kind, runs: list[RunResult]) -> OverSeeds:
+    """A number of each run."""
+    return _told(summary_over_seeds([value(run) for run in runs], kind))
+
+
+def _mean_of(measure: str, run: RunResult) -> float:
+    """A measure's mean over a run's held-out episodes."""
+    if run.held_out is None or measure not in run.held_out.means:
+        raise UserError(f"{run.run} has no {measure}: it diverged, or no episode has one.")
+    return run.held_out.means[measure]
+
+
+def _series(pick: Callable[[list[float]], float], name: str, runs: list[RunResult]) -> OverSeeds:
+    """One number of a logged series of each run."""
+
+    def value(run: RunResult) -> float:
+        known = [v for v in run.series[name] if v is not None] if name in run.series else []
+        if not known:
+            raise UserError(f"{run.run} logged no {name!r}{instead(name, run.series)}")
+        return pick(known)
+
+    return _plain(value, "number", runs)
+
+
+def _peak(run: RunResult) -> float:
+    return max(run.curve.success) / run.curve.episodes
+
+
+OVER: dict[str, tuple[str, Callable[[list[RunResult]], OverSeeds]]] = {
+    "success": ("success at the last step of held-out episodes", _success),
+    "already_solved": (
+        "share of held-out goals that are reached at reset",
+        partial(_of_episodes, _already_solved),
+    ),
+    "random_success": ("success of uniform random actions in the same episodes", partial(_of_episodes, _random)),
+    "solved": ("runs that reached the bar within the budget", partial(_share, lambda run: run.solved is not None)),
+    "diverged": ("runs that met a number that is not finite", partial(_share, lambda run: run.ended == "diverged")),
+    "steps": ("environment steps to the bar", partial(_need, "step", "count")),
+    "updates": ("gradient updates to the bar", partial(_need, "updates", "count")),
+    "seconds": ("seconds of training to the bar", partial(_need, "seconds", "seconds")),
+    "end_steps": ("environment steps at the end", partial(_plain, lambda run: run.step, "count")),
+    "end_updates": ("gradient updates at the end", partial(_plain, lambda run: run.updates, "count")),
+    "end_seconds": ("seconds of training at the end", partial(_plain, lambda run: run.seconds, "seconds")),
+    "peak_success": ("highest success of a monitoring evaluation", partial(_plain, _peak, "number")),
+}
+OVER |= {name: (f"{name} of held-out episodes", partial(_plain, partial(_mean_of, name), "number")) for name in MEANS}
+METRICS = {name: Metric(meaning, over) for name, (meaning, over) in OVER.items()}
+
+# Metrics of a part: of the episodes with one kind of goal, or of one series that was logged.
+OF_SOME: dict[str, tuple[str, Callable[[str, list[RunResult]], OverSeeds]]] = {
+    "success": ("success with goals of this kind", lambda kind, runs: _success(runs, kind)),
+    "last": ("the last value of a logged metric", partial(_series, lambda values: values[-1])),
+    "min": ("the least value of a logged metric, at the evaluations", partial(_series, min)),
+    "max": ("the greatest value of a logged metric, at the evaluations", partial(_series, max)),
+}

@@ -1,0 +1,57 @@
+"""Publishing a chapter: what its text says from then on, with the code that it was measured with."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from wellposed.analysis.study import trials_of
+from wellposed.chapters.digest import digest_at, source_digest
+from wellposed.chapters.gather import Runs, gather
+from wellposed.chapters.load import ROOT
+from wellposed.chapters.records import Records, write_records
+from wellposed.chapters.results import Results
+from wellposed.chapters.spec import Chapter
+from wellposed.chapters.verify import verify
+from wellposed.errors import UserError
+from wellposed.training import here
+
+
+def publish(chapter: Chapter, runs: Runs, anyway: bool) -> tuple[Records, Path]:
+    """Verify a chapter and write its `records.json`; returns what was written, and where.
+
+    Raises:
+        UserError: unless `anyway`, if a deliverable or a criterion fails, or results were made with uncommitted changes
+            or with other code than there is now.
+    """
+    found = gather(chapter, runs)
+    code = {file: source_digest(ROOT / file) for file in chapter.code}
+    failing = [*verify(chapter, runs, found).failing, *_unsound(found.results, code)]
+    if failing and not anyway:
+        raise UserError(
+            "\n".join(failing)
+            + f"\nChapter {chapter.number} is not published. --anyway publishes it all the same, and "
+            "its records then say so."
+        )
+    records = Records(here(threads=1), failing, code, found.results)
+    return records, write_records(chapter.folder, records)
+
+
+def _unsound(results: Results, code: dict[str, str]) -> Iterator[str]:
+    """Why results may not be those of the code that is there, in sentences."""
+    origins = [
+        (run.commit, run.dirty)
+        for variants in results.experiments.values()
+        for variant in variants.values()
+        for run in variant.runs
+    ]
+    origins += [(found.provenance.commit, found.provenance.dirty) for found in results.measurements.values()]
+    for study in results.studies.values():
+        origins.append((study.provenance.commit, study.provenance.dirty))
+        origins += [(trial.commit, trial.dirty) for trial in trials_of(study).values()]
+    if unknown := sum(commit is None for commit, _ in origins):
+        yield f"{unknown} results were made outside a git checkout, so that nobody knows by what code."
+    if dirty := sum(bool(changed) for _, changed in origins):
+        yield f"{dirty} results were made with uncommitted changes, so that nobody knows by what code."
+    for commit in sorted({commit for commit, _ in origins if commit is not None}):
+        for file, digest in code.items():
+            if digest_at(ROOT, commit, file) != digest:
+                yield f"{file} is not what it was at {commit[:7]}, with which results were made."

@@ -1,0 +1,105 @@
+"""The records of a published chapter: `records.json`, small enough to commit, from which the book takes every fact."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from wellposed import config as configs
+from wellposed.chapters.digest import source_digest
+from wellposed.chapters.edited import with_line
+from wellposed.chapters.gather import unanswered
+from wellposed.chapters.load import ROOT
+from wellposed.chapters.results import Results
+from wellposed.chapters.rows import write_rows
+from wellposed.chapters.spec import Chapter
+from wellposed.errors import UserError
+from wellposed.measure import MEASUREMENTS
+from wellposed.recipe import AnyRunConfig
+from wellposed.runs.files import read_json
+from wellposed.runs.record import Provenance, decode, encode
+from wellposed.runs.store import run_name
+
+FILE = "records.json"
+
+
+@dataclass(frozen=True)
+class Records:
+    """What was published of a chapter."""
+
+    published: Provenance  # of the command that wrote this
+    failing: list[str]  # what did not hold of the chapter when it was published all the same, in sentences
+    code: dict[str, str]  # source file -> the digest of it that these results were made with
+    results: Results
+
+
+def load_records(folder: Path) -> Records:
+    """Read the records of the chapter in a folder.
+
+    Raises:
+        UserError: if there are none, or they are damaged or were edited by hand.
+    """
+    file = folder / FILE
+    if not file.exists():
+        raise UserError(f"{file} is not there: the chapter was not published. `wellposed chapter publish` writes it.")
+    try:
+        found = decode(Records, read_json(file), str(file))
+    except UserError as error:
+        raise with_line(error) from error
+    for name, measured in found.results.measurements.items():
+        if configs.content_hash(measured.result) != measured.hash:
+            raise UserError(f"{file}: the result of {name} is not the one that was measured; it was edited by hand.")
+        if measured.kind in MEASUREMENTS:
+            _check_result(file, name, MEASUREMENTS[measured.kind].result, measured.result)
+    return found
+
+
+def _check_result(file: Path, name: str, kind: type, result: object) -> None:
+    try:
+        configs.from_dict(kind, result, f"{file}, {name}")
+    except ValueError as error:
+        raise UserError(
+            f"{error}. It was published with another version of the measurement; publish it anew."
+        ) from error
+
+
+def write_records(folder: Path, records: Records) -> Path:
+    """Write the records of a chapter whole; returns their path."""
+    write_rows(folder / FILE, encode(records))
+    return folder / FILE
+
+
+def stale(chapter: Chapter, records: Records) -> list[str]:
+    """Why the records are not those of today's chapter and code, in sentences; none if they are."""
+    return [*_stale_code(chapter, records), *_stale_questions(chapter, records.results)]
+
+
+def _stale_code(chapter: Chapter, records: Records) -> Iterator[str]:
+    """Source files that changed since."""
+    for file in chapter.code:
+        if file not in records.code:
+            yield f"Chapter {chapter.number} names {file}, whose digest is not in its {FILE}; publish it anew."
+        elif records.code[file] != source_digest(ROOT / file):
+            yield f"{file} has changed since chapter {chapter.number} was published; run it and publish it anew."
+
+
+def _stale_questions(chapter: Chapter, found: Results) -> Iterator[str]:
+    """What is asked otherwise today than when it was answered."""
+    for name, variants in found.experiments.items():
+        asked = chapter.experiments[name].runs if name in chapter.experiments else {}
+        for variant, result in variants.items():
+            wanted = [_run_name(config) for config in asked[variant]] if variant in asked else []
+            if [run.run for run in result.runs] != wanted:
+                yield f"{name}.{variant} was published with other settings or seeds than {chapter.slug} asks."
+    for name, measured in found.measurements.items():
+        asked_ = chapter.measurements.get(name)
+        if asked_ is None or (asked_.kind, configs.to_dict(asked_.settings)) != (measured.kind, measured.settings):
+            yield f"The measurement {name} was published with other settings than {chapter.slug} asks."
+    for name, study in found.studies.items():
+        question = chapter.studies.get(name)
+        other = question is None or (study.bar, study.config) != (question.bar, question.record)
+        if question is None or other or unanswered(question, study):
+            yield f"The study {name} was published with another question than {chapter.slug} asks."
+
+
+def _run_name(config: AnyRunConfig) -> str:
+    return run_name(configs.to_dict(config))

@@ -1,0 +1,91 @@
+"""TOML tables as frozen dataclasses, strictly; whatever is wrong is a sentence that names file, line and key."""
+
+import difflib
+import tomllib
+from collections.abc import Iterable
+from dataclasses import MISSING, dataclass, fields
+from itertools import zip_longest
+from pathlib import Path
+from typing import Any, TypeVar, get_type_hints
+
+import msgspec
+
+from wellposed.chapters.lines import Place, toml_lines
+from wellposed.errors import UserError
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Source:
+    """A TOML file that was read, and where its keys stand."""
+
+    path: Path
+    data: dict[str, Any]
+    lines: dict[Place, int]
+
+    def error(self, place: Place, sentence: object) -> UserError:
+        """A mistake at a place: `chapter.toml, line 12 (criteria 2, metric): There is no ...`."""
+        at = place
+        while at and at not in self.lines:
+            at = at[:-1]
+        line = f", line {self.lines[at]}" if at else ""
+        key = ", ".join(_counted(place))
+        return UserError(f"{self.path}{line}{f' ({key})' if key else ''}: {sentence}")
+
+
+def _counted(place: Place) -> Iterable[str]:
+    """The keys of a place for people, who count from one."""
+    for key, after in zip_longest(place, place[1:]):
+        if isinstance(key, str):
+            yield f"{key} {after + 1}" if isinstance(after, int) else key
+
+
+def read_source(path: Path) -> Source:
+    """Read a TOML file.
+
+    Raises:
+        UserError: if it cannot be read, or is not TOML; Python's own message names line and column.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+        return Source(path, tomllib.loads(text), toml_lines(text))
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"Could not read {path}: {error}.") from error
+    except tomllib.TOMLDecodeError as error:
+        raise UserError(f"{path} is not valid TOML: {error}.") from error
+
+
+def read_table(kind: type[T], data: Any, place: Place, source: Source) -> T:
+    """A dataclass from the table at a place; a field with a default may be left out, and no other key may be there.
+
+    Raises:
+        UserError: naming file, line and key.
+    """
+    if not isinstance(data, dict):
+        raise source.error(place, f"This must be a table, not {data!r}.")
+    names = [field.name for field in fields(kind)]  # type: ignore[arg-type]
+    for key in data:
+        if key not in names:
+            raise source.error((*place, key), f"There is no key {key!r} here{instead(key, names)}")
+    for field in fields(kind):  # type: ignore[arg-type]
+        if field.name not in data and field.default is MISSING and field.default_factory is MISSING:
+            raise source.error(place, f"The key {field.name} is missing.")
+    types, values = get_type_hints(kind), {}
+    for key, value in data.items():
+        try:
+            values[key] = msgspec.convert(value, types[key], strict=True)
+        except msgspec.ValidationError as error:
+            raise source.error((*place, key), f"{value!r} does not fit. {error}.") from error
+    try:
+        return kind(**values)
+    except (ValueError, UserError) as error:
+        raise source.error(place, error) from error
+
+
+def instead(wrong: str, known: Iterable[str]) -> str:
+    """What to write instead of a name that is not known: `; did you mean 'mean'? There are mean, low.`."""
+    names = list(known)
+    near = difflib.get_close_matches(wrong, names, n=1, cutoff=0.6)
+    meant = f"; did you mean {near[0]!r}?" if near else "."
+    return f"{meant} There {'are' if len(names) != 1 else 'is'} {', '.join(names) or 'none'}."

@@ -1,0 +1,233 @@
+"""The work of a chapter: what is finished is skipped, what was cut short goes on, what is missing is made.
+
+One thing that fails stops none of the others; all that went wrong is told at the end.
+"""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from wellposed import config as configs
+from wellposed.analysis.study import Study
+from wellposed.chapters.audit import MissingError
+from wellposed.chapters.edited import with_line
+from wellposed.chapters.gather import Runs, experiment_file, gather, measured, sources, study, together, unanswered
+from wellposed.chapters.results import Measured
+from wellposed.chapters.rows import write_rows
+from wellposed.chapters.spec import Chapter
+from wellposed.errors import UserError
+from wellposed.experiments import describe
+from wellposed.measure import MEASUREMENTS
+from wellposed.measure.kinds import Context
+from wellposed.progress import TrainingProgress, duration
+from wellposed.runs.files import explained, read_json, write_json
+from wellposed.runs.record import decode, encode
+from wellposed.runs.store import RunReader
+from wellposed.study.run import run_study
+from wellposed.study.trials import Named, train_all
+from wellposed.training import here
+from wellposed.verdict import stored_verdict
+
+
+@dataclass(frozen=True)
+class Asked:
+    """The runs of a chapter, each once, by how far they are."""
+
+    fresh: list[Named]
+    begun: list[Named]  # cut short
+    ended: list[Named]  # finished or diverged
+    refused: list[str]  # why others cannot be touched, in sentences
+
+    @property
+    def left(self) -> list[Named]:
+        """The runs that are to be trained."""
+        return [*self.begun, *self.fresh]
+
+
+def asked_runs(chapter: Chapter, runs: Runs, studies: bool) -> Asked:
+    """The runs that a chapter asks for, by how far they are."""
+    found, seen = Asked([], [], [], []), set()
+    for experiment, asked in chapter.experiments.items():
+        for variant, of_one in asked.runs.items() if studies or not asked.study else ():
+            for config in of_one:
+                path = runs.path(config)
+                if path not in seen:
+                    seen.add(path)
+                    _sort_in(found, (f"{experiment} {variant}", config), path)
+    return found
+
+
+def _sort_in(found: Asked, run: Named, path: Path) -> None:
+    """Put a run where it belongs."""
+    if not (path / "config.json").exists():
+        found.fresh.append(run)
+        return
+    try:
+        reader = RunReader(path)
+        assert reader.config == configs.to_dict(run[1])  # the hash in the name is of nothing else
+        status = reader.status
+    except UserError as error:
+        found.refused.append(str(error))
+        return
+    if status == "running":
+        found.refused.append(f"{path} is being written by another process; call this again when that has ended.")
+    else:
+        (found.begun if status == "interrupted" else found.ended).append(run)
+
+
+def run_chapter(chapter: Chapter, runs_dir: Path, threads: int, studies: bool, quiet: bool) -> Iterator[str]:
+    """Make what is missing of a chapter: measurements, training, verdicts on held-out episodes, with `studies` those.
+
+    Yields:
+        A line for each thing that was done, first what is left and how long that takes.
+
+    Raises:
+        UserError: at the end, with all that failed; a run that diverges is an outcome, and no failure.
+        KeyboardInterrupt: after Ctrl-C; the same call goes on from there.
+    """
+    runs, wrong = Runs(runs_dir), list[str]()
+    asked = asked_runs(chapter, runs, studies)
+    wrong += asked.refused
+    yield forecast(chapter, asked, runs_dir, studies)
+    names = [name for name, one in chapter.measurements.items() if studies or not one.study]
+    with TrainingProgress(quiet) as progress:
+        for name in (name for name in names if not chapter.measurements[name].of):
+            yield from _noting(wrong, _measure(name, chapter, runs, threads, progress))
+        if asked.left:
+            yield from _train(asked, runs, threads, progress, wrong)
+        if chapter.experiments:
+            yield from _judge(asked, runs, threads, progress, wrong)
+        for name in (name for name in names if chapter.measurements[name].of):
+            yield from _noting(wrong, _measure(name, chapter, runs, threads, progress))
+        for name in chapter.studies if studies else ():
+            yield from _noting(wrong, _study(name, chapter, runs, threads, progress))
+    yield from _noting(wrong, _write(chapter, runs))
+    if wrong:
+        raise UserError("\n".join(wrong))
+    yield f"All of it is there; `wellposed chapter verify {chapter.number}` says what holds."
+
+
+def _noting(wrong: list[str], work: Iterator[str]) -> Iterator[str]:
+    """A part of the work, whose failure is noted and stops nothing else."""
+    try:
+        yield from work
+    except UserError as error:
+        wrong.append(str(error))
+
+
+def forecast(chapter: Chapter, asked: Asked, runs_dir: Path, studies: bool) -> str:
+    """What is left, and how long that takes by the minutes that the chapter states for all of it."""
+    runs = Runs(runs_dir)
+    wanted = {name: measured for name, one in chapter.measurements.items() if studies or not one.study}
+    wanted |= dict.fromkeys(chapter.studies, study) if studies else {}
+    others = [name for name, read in wanted.items() if not _is_there(read, name, chapter, runs)]
+    steps = sum(config.total_steps for _, config in asked.left)
+    of_all = steps + sum(config.total_steps for _, config in asked.ended)
+    minutes = chapter.minutes + (chapter.study_minutes if studies else 0.0)
+    share = steps / of_all if of_all else len(others) / max(1, len(wanted))
+    count = len(asked.left) + len(asked.ended) + len(asked.refused)
+    left = [f"{len(asked.left)} of {count} runs"] if count else []
+    if wanted:
+        left.append(f"{len(others)} of {len(wanted)} {'measurements and studies' if studies else 'measurements'}")
+    rest = f"about {duration(60 * minutes * share)} of" if asked.left or others else "nothing of"
+    return (
+        f"Chapter {chapter.number}, {chapter.title}: {' and '.join(left)} left to make, {rest} the {minutes:g} min "
+        "that all of it takes on two cores."
+    )
+
+
+def _is_there(read: Callable[[str, Chapter, Runs], object], name: str, chapter: Chapter, runs: Runs) -> bool:
+    """Whether a measurement or a study need not be made."""
+    try:
+        read(name, chapter, runs)
+    except MissingError:
+        return False
+    except UserError:  # it is there, but will be refused
+        return True
+    return True
+
+
+def _train(asked: Asked, runs: Runs, threads: int, progress: TrainingProgress, wrong: list[str]) -> Iterator[str]:
+    """Train what is left, side by side."""
+    with progress.expect(len(asked.left), sum(config.total_steps for _, config in asked.left)) as whole:
+        for group in (asked.begun, asked.fresh):
+            try:
+                for answer in train_all(group, runs.folder, threads, progress.quiet, progress):
+                    yield f"{describe(answer)} ({whole})"
+            except UserError as error:
+                wrong.append(str(error))
+    for name, config in asked.left:
+        path = runs.path(config)
+        if (path / "failure.json").exists():
+            failure = RunReader(path).failure
+            assert failure is not None
+            yield f"{name}, seed {config.seed}: diverged. {failure.detail}"
+
+
+def _judge(asked: Asked, runs: Runs, threads: int, progress: TrainingProgress, wrong: list[str]) -> Iterator[str]:
+    """Judge every finished run on held-out episodes, where its newest checkpoint was not judged before."""
+    paths = [runs.path(config) for _, config in (*asked.ended, *asked.left)]
+    finished = [path for path in paths if (path / "summary.json").exists()]
+    for path in progress.over(finished, "runs judged on held-out episodes"):
+        try:
+            stored_verdict(path, threads)
+        except UserError as error:
+            wrong.append(str(with_line(error)))
+    yield f"{len(finished)} runs are judged on held-out episodes."
+
+
+def _measure(name: str, chapter: Chapter, runs: Runs, threads: int, progress: TrainingProgress) -> Iterator[str]:
+    """Measure what was not measured yet, and store it."""
+    with suppress(MissingError):
+        measured(name, chapter, runs)
+        return
+    asked, began = chapter.measurements[name], time.perf_counter()
+    of = sources(asked, chapter, runs)
+    paths = {text: [runs.folder / run for run in of_one] for text, of_one in of.items()}
+    found = MEASUREMENTS[asked.kind].measure(asked.settings, Context(threads, paths, progress.over))
+    result = configs.to_dict(found)
+    seconds = time.perf_counter() - began
+    stored = Measured(
+        kind=asked.kind,
+        settings=configs.to_dict(asked.settings),
+        sources=together(of),
+        hash=configs.content_hash(result),
+        provenance=here(threads),
+        seconds=seconds,
+        result=result,
+    )
+    write_json(_folder(chapter, runs) / f"{name}.json", encode(stored))
+    yield f"{name}: measured in {seconds:.0f} s."
+
+
+def _study(name: str, chapter: Chapter, runs: Runs, threads: int, progress: TrainingProgress) -> Iterator[str]:
+    """Make what is missing of a study."""
+    with suppress(MissingError):
+        study(name, chapter, runs)
+        return
+    question, out = chapter.studies[name], _folder(chapter, runs) / f"study_{name}"
+    file = out / "study.json"
+    left = unanswered(question, decode(Study, read_json(file), str(file)) if file.exists() else None)
+    if not left:
+        raise UserError(f"{file} holds a study of another question. Move {out} away, and it is made anew.")
+    for line in run_study(replace(question, parts=left), out, runs.folder, threads, progress.quiet, progress):
+        yield f"study {name}: {line}"
+
+
+def _write(chapter: Chapter, runs: Runs) -> Iterator[str]:
+    """Write the results of each experiment whose runs are all there."""
+    for name, variants in gather(chapter, runs).results.experiments.items():
+        if variants.keys() == chapter.experiments[name].runs.keys():
+            file = _folder(chapter, runs) / f"{name}.json"
+            write_rows(file, encode(experiment_file(name, chapter, variants)))
+            yield str(file)
+
+
+def _folder(chapter: Chapter, runs: Runs) -> Path:
+    """The folder of the chapter's results, made if it is not there."""
+    folder = runs.folder / chapter.slug
+    with explained(folder, "make"):
+        folder.mkdir(parents=True, exist_ok=True)
+    return folder

@@ -1,0 +1,139 @@
+"""Commands about the chapters of the course."""
+
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from wellposed.commands.arguments import CORES, JsonFile, Positional, emit
+from wellposed.errors import UserError
+
+RUNS = Path("runs/chapters")
+Number = Annotated[Positional[int], tyro.conf.arg(metavar="N", help="number of the chapter")]
+RunsDir = Annotated[Path, tyro.conf.arg(metavar="DIR", help="directory of all chapters' runs and results")]
+Chapters = Annotated[
+    Path | None,
+    tyro.conf.arg(metavar="DIR", help="directory of the chapters; none: `chapters` here, or that of wellposed"),
+]
+
+
+def list_chapters(chapters: Chapters = None, json_file: JsonFile = None) -> int:
+    """List the chapters: whether they are published, and the time that they take. Exit code 1 if one is broken."""
+    from wellposed.chapters.load import chapter_folders, find_chapters, load_chapter
+    from wellposed.chapters.records import FILE
+
+    data, broken = [], False
+    for number, folder in chapter_folders(find_chapters(chapters)).items():
+        row = {"number": number, "published": (folder / FILE).exists(), "problem": None}
+        try:
+            found = load_chapter(folder)
+            row |= {"title": found.title, "summary": found.summary, "minutes": found.minutes}
+            row |= {"study_minutes": found.study_minutes, "criteria": len(found.criteria)}
+        except UserError as error:
+            row["problem"], broken = str(error), True
+        data.append(row)
+    if not emit(data, json_file):
+        for row in data:
+            print(_listed(row))
+    return 1 if broken else 0
+
+
+def _listed(row: dict) -> str:
+    if row["problem"]:
+        return f"{row['number']:>2}  broken: {row['problem']}"
+    studies = f" + {row['study_minutes']:g} min of studies" if row["study_minutes"] else ""
+    published = "published" if row["published"] else "not published"
+    return f"{row['number']:>2}  {row['title']} ({row['minutes']:g} min{studies}; {published})\n    {row['summary']}"
+
+
+def run(
+    number: Number,
+    studies: Annotated[bool, tyro.conf.arg(help="make the studies around the criteria too")] = False,
+    runs_dir: RunsDir = RUNS,
+    chapters: Chapters = None,
+    threads: Annotated[int, tyro.conf.arg(help="runs side by side; with one run, native threads for physics")] = CORES,
+    quiet: Annotated[bool, tyro.conf.arg(help="no progress bars and no line per evaluation")] = False,
+) -> int:
+    """Do the work of a chapter: measurements, training, verdicts. Finished runs are skipped, those cut short go on.
+
+    Exit code 130 if it was interrupted: the same command goes on.
+    """
+    from wellposed.chapters.load import chapter_of, find_chapters
+    from wellposed.chapters.work import run_chapter
+
+    chapter = chapter_of(find_chapters(chapters), number)
+    try:
+        for line in run_chapter(chapter, runs_dir, threads, studies, quiet):
+            print(line, flush=True)
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt("All that is finished is kept; the same command goes on from there.") from None
+    return 0
+
+
+def verify(number: Number, runs_dir: RunsDir = RUNS, chapters: Chapters = None, json_file: JsonFile = None) -> int:
+    """Is a chapter done? Every deliverable and every criterion, with what was measured. Exit code 1 if one fails."""
+    from wellposed.chapters import verify as verification
+    from wellposed.chapters.gather import Runs
+    from wellposed.chapters.load import chapter_of, find_chapters
+
+    chapter = chapter_of(find_chapters(chapters), number)
+    found = verification.verify(chapter, Runs(runs_dir))
+    if not emit({"number": number, "holds": found.holds, **asdict(found)}, json_file):
+        print(*verification.lines(chapter, found), sep="\n")
+    return 0 if found.holds else 1
+
+
+def status(runs_dir: RunsDir = RUNS, chapters: Chapters = None, json_file: JsonFile = None) -> int:
+    """How far every chapter is: runs, deliverables, criteria. Nothing is trained or evaluated."""
+    from wellposed.chapters.gather import Runs
+    from wellposed.chapters.load import chapter_folders, find_chapters, load_chapter
+    from wellposed.chapters.status import status_of
+
+    runs, data = Runs(runs_dir), []
+    for number, folder in chapter_folders(find_chapters(chapters)).items():
+        try:
+            data.append(asdict(status_of(load_chapter(folder), runs)) | {"problem": None})
+        except UserError as error:
+            data.append({"number": number, "problem": str(error)})
+    if not emit(data, json_file):
+        for row in data:
+            print(f"{row['number']:>2}  broken: {row['problem']}" if row["problem"] else _stands(row))
+    return 1 if any(row["problem"] for row in data) else 0
+
+
+def _stands(row: dict) -> str:
+    studies = f", of the studies {row['study_runs_ended']} of {row['study_runs']}" if row["study_runs"] else ""
+    return (
+        f"{row['number']:>2}  {row['title']}: {'done' if row['done'] else 'not done'}\n"
+        f"    {row['runs_ended']} of {row['runs']} runs{studies}; {row['there']} of {row['deliverables']} "
+        f"deliverables; criteria: {row['passing']} pass, {row['failing']} fail, {row['missing']} missing"
+    )
+
+
+def publish(
+    number: Number,
+    anyway: Annotated[bool, tyro.conf.arg(help="publish what fails or is dirty too; the record then says so")] = False,
+    runs_dir: RunsDir = RUNS,
+    chapters: Chapters = None,
+) -> int:
+    """Verify a chapter and write its `records.json`, from which the book takes every number; prints the path."""
+    from wellposed.chapters.gather import Runs
+    from wellposed.chapters.load import chapter_of, find_chapters
+    from wellposed.chapters.publish import publish as publish_chapter
+
+    chapter = chapter_of(find_chapters(chapters), number)
+    records, path = publish_chapter(chapter, Runs(runs_dir), anyway=anyway)
+    for sentence in records.failing:
+        print(f"wellposed: published all the same: {sentence}", file=sys.stderr)
+    print(path)
+    return 0
+
+
+def chapter() -> int:
+    """The course: list, run, verify, status, publish; `wellposed chapter` explains them."""
+    raise AssertionError("only listed; the command line calls one of COMMANDS")
+
+
+COMMANDS = {"list": list_chapters, "run": run, "verify": verify, "status": status, "publish": publish}
