@@ -41,8 +41,8 @@ def _rollout(
         "next_values": np.array(ends["next_values"])
         if "next_values" in ends
         else np.vstack([v[1:], nothing[:1] + 0.5]),
-        "terminated": np.array(ends["terminated"], float) if "terminated" in ends else nothing,
-        "ended": np.array(ends["ended"], float) if "ended" in ends else nothing,
+        "terminated": np.array(ends["terminated"], bool) if "terminated" in ends else nothing > 0,
+        "ended": np.array(ends["ended"], bool) if "ended" in ends else nothing > 0,
         "gamma": gamma,
         "lam": lam,
     }
@@ -130,12 +130,10 @@ def _time_limit(gae: Function) -> Counterexample | None:
 def _columns(gae: Function) -> Counterexample | None:
     rng = np.random.default_rng(0)
     r, v, after = rng.normal(size=(3, 6, 3))
-    terminated, cut = (rng.random((2, 6, 3)) < 0.2).astype(float)
-    given = dict(
-        zip(_rollout(REWARDS, VALUES, 0, 0), (r, v, after, terminated, np.maximum(terminated, cut)), strict=False)
-    )
+    terminated, cut = rng.random((2, 6, 3)) < 0.2
+    given = {"rewards": r, "values": v, "next_values": after, "terminated": terminated, "ended": terminated | cut}
+    alone = [gae(*(array[:, i : i + 1] for array in given.values()), 0.9, 0.8) for i in range(3)]
     given |= {"gamma": 0.9, "lam": 0.8}
-    alone = [gae(*(x[:, i : i + 1] for x in list(given.values())[:5]), 0.9, 0.8) for i in range(3)]
     return disagreement(gae, given, np.hstack(alone))
 
 
@@ -244,8 +242,8 @@ Generalised advantage estimates of a rollout of t steps in n copies of an enviro
 
 rewards, values, next_values: r, V(s) and V(s') of each transition, arrays [t, n]. V(s') is the value
 of the state that the transition led to, also where the row below belongs to another episode.
-terminated: 1 where s' has no future, else 0, array [t, n].
-ended: 1 where the episode was over after the transition, terminated or cut by a time limit, array [t, n].
+terminated: whether s' has no future, bools [t, n].
+ended: whether the episode was over after the transition, terminated or cut by a time limit, bools [t, n].
 gamma, lam: the discount and the weight lambda, floats in [0, 1].
 Returns the advantages [t, n]:
 
