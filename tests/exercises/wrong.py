@@ -184,6 +184,8 @@ CHAPTER_0 = [
     Wrong("0.1", lambda k, n: score(k, n, 1.644854), "0 of n, and n of n"),
     Wrong("0.1", agresti_coull, "0 of n, and n of n"),
     Wrong("0.1", lambda k, n: score(k, n, Z if k in (0, n) else 2.0), "both ends solve"),
+    Wrong("0.1", lambda k, n: score(k, n, Z), "what is certain"),
+    Wrong("0.1", lambda k, n: tuple(min(max(end, 0.0), 1.0) for end in score(k, n, Z)), "what is certain"),
     Wrong("0.2", in_order, "a state is the same as its copy"),
     Wrong("0.2", one_sided_names, "names that only one state has"),
     Wrong("0.2", close, "the last bit"),

@@ -93,6 +93,23 @@ def _equation(wilson: Function) -> Counterexample | None:
     return None
 
 
+@states(
+    "what is certain is exact",
+    equation="at k = 0 low = 0, at k = n high = 1, to the last bit; and never low < 0 or high > 1",
+    hint="The formula gives these two ends up to rounding, a hair beside 0 or 1 and on either side of it. What is "
+    "known without computing need not be computed.",
+)
+def _exact(wilson: Function) -> Counterexample | None:
+    for n in range(1, 60):
+        for k in (0, n):
+            low, high = wilson(k, n)
+            if (low if k == 0 else high) != k / n or not 0 <= low <= high <= 1:
+                due = "low = 0" if k == 0 else "high = 1"
+                given = {"successes": k, "trials": n}
+                return Counterexample(show_all(given), f"exactly {due}, and both within [0, 1]", repr((low, high)))
+    return None
+
+
 def _own_wilson() -> Function:
     from wellposed import stats
 
@@ -255,7 +272,7 @@ standard errors away from the observed rate k/n,
 
     |k/n - q| = z sqrt(q (1 - q) / n).
 """,
-        properties=(_inside, _doubt, _mirror, _equation),
+        properties=(_inside, _doubt, _mirror, _equation, _exact),
         form=pair_of_numbers,
         own=_own_wilson,
         put=_put_wilson,

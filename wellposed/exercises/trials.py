@@ -59,7 +59,7 @@ def compare_states(setting: Setting) -> Outcome:
     from wellposed.recipe import AnyRunConfig, default_config, override
     from wellposed.runs.store import RunReader
 
-    short = {"total_steps": 1_600, "eval_every": 1_600, "eval_episodes": 10, "until_success": 1.0}
+    short = {"total_steps": 800, "random_steps": 200, "eval_every": 800, "eval_episodes": 5}
     config, first = override(default_config("FetchReach-v4"), short), setting.seeds[0]
 
     def state(folder: str, seed: int) -> arrays.Arrays:
