@@ -11,7 +11,7 @@ from wellposed.book.pages import Answer, Directive, Page, captioned, code
 from wellposed.book.problems import Problems
 from wellposed.chapters import facts
 from wellposed.chapters.facts import Fact, Table
-from wellposed.chapters.load import load_chapter
+from wellposed.chapters.load import FOLDER, load_chapter
 from wellposed.chapters.origins import Origin, origin_of
 from wellposed.chapters.records import load_records, stale
 from wellposed.chapters.results import Results
@@ -61,10 +61,14 @@ class Course:
         """Read every chapter that has a text; what cannot be read, is missing or is stale is noted."""
         course = cls()
         for text in sorted(folder.glob("ch*/chapter.md")):
+            named = FOLDER.fullmatch(text.parent.name)
+            if named is None:
+                problems.note(str(text), 0, "Its folder is no chapter's; they are called as ch04_hindsight.")
+                continue
+            course.numbers[text.resolve()] = int(named[1])
             with problems.noted(str(text.parent / "chapter.toml"), 0):
                 chapter = load_chapter(text.parent)
                 course.chapters[chapter.number] = chapter
-                course.numbers[text.resolve()] = chapter.number
                 with problems.noted(str(text.parent / "records.json"), 0):
                     records = load_records(text.parent)
                     course.published[chapter.number] = Published(chapter, records.results, records.failing)
@@ -112,10 +116,11 @@ class Course:
     def _minutes(self, page: Page, directive: Directive) -> str:
         directive.refuse_options_but()
         number = " ".join(directive.words)
-        chapter = self.chapters.get(int(number)) if number.isdecimal() else None
-        if chapter is None:
+        if not number.isdecimal() or int(number) not in self.numbers.values():
             raise UserError(f"There is no chapter {number!r} whose time could be told.")
-        told = facts.minutes(chapter, studies=directive.name == "study_minutes")
+        if int(number) not in self.chapters:
+            return _absent(page, f"{directive.name} {number}")
+        told = facts.minutes(self.chapters[int(number)], studies=directive.name == "study_minutes")
         return page.slots.put(_span(told.text, told.origin.command))
 
     def _table(self, page: Page, directive: Directive) -> str:
@@ -158,7 +163,7 @@ class Course:
         elsewhere = _ELSEWHERE.fullmatch(text)
         if elsewhere is not None:
             number, text = int(elsewhere[1]), elsewhere[2]
-            if number not in self.chapters:
+            if number not in self.numbers.values():
                 raise UserError(f"There is no chapter {number} in this book.")
         elif page.source.resolve() in self.numbers:
             number = self.numbers[page.source.resolve()]
