@@ -1,12 +1,16 @@
 """A tiny chapter, and results that were made up."""
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
+from wellposed import config as configs
 from wellposed.chapters.load import load_chapter
 from wellposed.chapters.results import Curve, HeldOut, RunResult
 from wellposed.chapters.spec import Chapter
+from wellposed.runs.files import read_json, write_json
 from wellposed.runs.record import Estimate, Solved
+from wellposed.runs.store import run_name
 
 TOML = """
 number = 4
@@ -19,13 +23,13 @@ code = ["wellposed/stats.py"]
 [experiments.width]
 title = "Does a wider network help?"
 env = "FetchReach-v4"
-seeds = "0-1"
+seeds = "0"
 until_success = 0.98
 [experiments.width.base]
-total_steps = 320
+total_steps = 160
 random_steps = 160
 num_envs = 4
-eval_every = 160
+eval_every = 80
 eval_episodes = 4
 "agent.batch_size" = 16
 [experiments.width.variants."narrow 0.5"]
@@ -48,7 +52,7 @@ says = "It used its budget."
 of = "width.narrow 0.5"
 metric = "end_steps"
 statistic = "max"
-equals = 320
+equals = 160
 """
 
 
@@ -63,6 +67,19 @@ def write_chapter(folder: Path, text: str = TOML) -> Path:
 def load(folder: Path, text: str = TOML) -> Chapter:
     """The chapter, read."""
     return load_chapter(write_chapter(folder, text))
+
+
+def as_seed(run: Path, seed: int) -> Path:
+    """A copy of a run that says it is of another seed, hashes and all."""
+    data = read_json(run / "config.json")
+    data["config"]["seed"] = seed
+    data["hash"] = configs.content_hash(data["config"])
+    copy = run.parent / run_name(data["config"])
+    shutil.copytree(run, copy)
+    write_json(copy / "config.json", data)
+    for file in (copy / "checkpoints").glob("*.json"):
+        write_json(file, read_json(file) | {"config_hash": data["hash"]})
+    return copy
 
 
 def made_up(seed: int, success: str = "1111011111", solved_at: int | None = 200, **changes) -> RunResult:

@@ -24,7 +24,7 @@ from wellposed.measure.kinds import Context
 from wellposed.progress import TrainingProgress, duration
 from wellposed.runs.files import explained, read_json, write_json
 from wellposed.runs.record import decode, encode
-from wellposed.runs.store import RunReader, run_name
+from wellposed.runs.store import RunReader
 from wellposed.study.run import run_study
 from wellposed.study.trials import Named, train_all
 from wellposed.training import here
@@ -96,7 +96,7 @@ def run_chapter(chapter: Chapter, runs_dir: Path, threads: int, studies: bool, q
         for name in (name for name in names if not chapter.measurements[name].of):
             yield from _noting(wrong, _measure(name, chapter, runs, threads, progress))
         if asked.left:
-            yield from _train(asked, runs_dir, threads, progress, wrong)
+            yield from _train(asked, runs, threads, progress, wrong)
         if chapter.experiments:
             yield from _judge(asked, runs, threads, progress, wrong)
         for name in (name for name in names if chapter.measurements[name].of):
@@ -149,19 +149,21 @@ def _is_there(read: Callable[[str, Chapter, Runs], object], name: str, chapter: 
     return True
 
 
-def _train(asked: Asked, runs_dir: Path, threads: int, progress: TrainingProgress, wrong: list[str]) -> Iterator[str]:
+def _train(asked: Asked, runs: Runs, threads: int, progress: TrainingProgress, wrong: list[str]) -> Iterator[str]:
     """Train what is left, side by side."""
     with progress.expect(len(asked.left), sum(config.total_steps for _, config in asked.left)) as whole:
         for group in (asked.begun, asked.fresh):
             try:
-                for answer in train_all(group, runs_dir, threads, progress.quiet, progress):
+                for answer in train_all(group, runs.folder, threads, progress.quiet, progress):
                     yield f"{describe(answer)} ({whole})"
             except UserError as error:
                 wrong.append(str(error))
     for name, config in asked.left:
-        reader = RunReader(runs_dir / run_name(configs.to_dict(config)))
-        if reader.failure is not None:
-            yield f"{name}, seed {config.seed}: diverged. {reader.failure.detail}"
+        path = runs.path(config)
+        if (path / "failure.json").exists():
+            failure = RunReader(path).failure
+            assert failure is not None
+            yield f"{name}, seed {config.seed}: diverged. {failure.detail}"
 
 
 def _judge(asked: Asked, runs: Runs, threads: int, progress: TrainingProgress, wrong: list[str]) -> Iterator[str]:

@@ -1,0 +1,208 @@
+"""The work of a chapter: done once, taken up where it stopped, and what fails hinders nothing else."""
+
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import pytest
+
+from tests.chapters.tiny import TOML, as_seed, load, write_chapter
+from wellposed import verdict
+from wellposed.analysis.study import Study
+from wellposed.chapters import work
+from wellposed.chapters.gather import Runs, gather
+from wellposed.chapters.work import run_chapter
+from wellposed.cli import main
+from wellposed.errors import UserError
+from wellposed.measure import MEASUREMENTS
+from wellposed.measure.kinds import Context, Kind
+from wellposed.runs.files import read_json, write_json
+from wellposed.runs.record import Failure, encode
+from wellposed.study.run import Question, learnability
+from wellposed.study.trials import trial_of
+from wellposed.training import here
+
+MEASURED = """
+[measurements.counted]
+kind = "counting"
+of = "width.narrow 0.5"
+times = 3
+"""
+STUDIED = """
+[studies.reach]
+env = "FetchReach-v4"
+parts = ["existence"]
+"""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What is counted."""
+
+    of: str
+    times: int
+
+
+@dataclass(frozen=True)
+class Counted:
+    """What was counted."""
+
+    runs: list[str]
+    total: int
+
+
+@pytest.fixture
+def counting(monkeypatch) -> list[int]:
+    """A kind of measurement, and how often it was measured."""
+    calls: list[int] = []
+
+    def measure(settings, context: Context) -> Counted:
+        calls.append(settings.times)
+        (runs,) = context.runs.values()
+        return Counted([run.name for run in context.over(runs, "counted")], settings.times * len(runs))
+
+    monkeypatch.setitem(MEASUREMENTS, "counting", Kind(Settings, Counted, measure))
+    return calls
+
+
+def finish(chapter, runs, studies=False) -> list[str]:
+    return list(run_chapter(chapter, runs, threads=2, studies=studies, quiet=True))
+
+
+def test_it_says_what_is_left_and_what_was_done(trained):
+    runs, lines = trained
+    assert lines[0].startswith(
+        "Chapter 4, Hindsight: 1 of 1 runs left to make, about 3 min of the 3 min that all of it"
+    )
+    assert lines[1].startswith("width narrow 0.5, seed 0: not solved, 160 steps, success")
+    assert "(1 of 1 runs" in lines[1]
+    assert lines[2:] == [
+        "1 runs are judged on held-out episodes.",
+        f"{runs}/ch04_hindsight/width.json",
+        "All of it is there; `wellposed chapter verify 4` says what holds.",
+    ]
+
+
+@pytest.mark.usefixtures("run")
+def test_what_is_there_is_not_made_again(chapter, runs, monkeypatch):
+    monkeypatch.setattr(work, "train_all", None)
+    monkeypatch.setattr(verdict, "assess", None)
+    lines = finish(chapter, runs)
+    assert lines[0].startswith("Chapter 4, Hindsight: 0 of 1 runs left to make, nothing of the 3 min")
+    assert lines[-1].startswith("All of it is there")
+
+
+def test_what_was_cut_short_goes_on_and_what_is_missing_is_made(tmp_path, runs, run, monkeypatch):
+    """One of three seeds is there, one was cut short, one is new; and one group that fails hinders not the other."""
+    chapter = load(tmp_path, TOML.replace('seeds = "0"', 'seeds = "0-2"'))
+    (as_seed(run, 1) / "summary.json").unlink()
+    asked: list[list[int]] = []
+
+    def train_all(group, *_) -> Iterator:
+        asked.append([config.seed for _, config in group])
+        raise UserError(f"seed {group[0][1].seed} failed")
+
+    monkeypatch.setattr(work, "train_all", train_all)
+    with pytest.raises(UserError, match="seed 1 failed\nseed 2 failed"):
+        finish(chapter, runs)
+    assert asked == [[1], [2]]
+    assert next(iter(run_chapter(chapter, runs, 2, False, True))).startswith("Chapter 4, Hindsight: 2 of 3 runs left")
+
+
+def test_a_record_edited_by_hand_stops_no_other_run(tmp_path, runs, run, monkeypatch):
+    """The configuration of one run was edited, the other one has lost its verdict."""
+    other = as_seed(run, 1)
+    (run / "config.json").write_text((run / "config.json").read_text().replace("0.98", "0.5"))
+    (other / "verdict.json").unlink()
+    monkeypatch.setattr(work, "train_all", None)
+    with pytest.raises(UserError, match=r"_s0/config.json does not match its own hash"):
+        finish(load(tmp_path, TOML.replace('seeds = "0"', 'seeds = "0-1"')), runs)
+    assert (other / "verdict.json").exists()
+
+
+def test_a_run_that_diverges_is_an_outcome(chapter, runs, run, monkeypatch):
+    (run / "summary.json").unlink()
+
+    def train_all(*_) -> Iterator:
+        failure = Failure(160, 80, "loss", "The loss is not finite.")
+        write_json(run / "failure.json", encode(failure))
+        return iter(())
+
+    monkeypatch.setattr(work, "train_all", train_all)
+    assert "width narrow 0.5, seed 0: diverged. The loss is not finite." in finish(chapter, runs)
+    (found,) = gather(chapter, Runs(runs)).results.experiments["width"]["narrow 0.5"].runs
+    assert (found.ended, found.step, found.held_out, found.solved) == ("diverged", 160, None, None)
+
+
+def test_a_measurement_is_made_once_and_again_when_it_is_another(tmp_path, runs, run, counting):
+    chapter = load(tmp_path, TOML + MEASURED)
+    assert "0 of 1 runs and 1 of 1 measurements left to make" in finish(chapter, runs)[0]
+    file = runs / "ch04_hindsight" / "counted.json"
+    assert read_json(file)["result"] == {"runs": [run.name], "total": 3}
+    finish(chapter, runs)
+    assert counting == [3]
+    chapter = load(tmp_path, TOML + MEASURED.replace("3", "5"))
+    finish(chapter, runs)
+    assert counting == [3, 5]
+    file.write_text(file.read_text().replace('"total": 5', '"total": 50'))
+    with pytest.raises(UserError, match=r"counted.json, line \d+: the result is not the one that was measured"):
+        finish(chapter, runs)
+    assert counting == [3, 5]
+
+
+def test_a_measurement_whose_runs_are_missing_stops_nothing_else(tmp_path, runs, run, counting, monkeypatch):
+    (run / "verdict.json").unlink()
+    monkeypatch.setattr(work, "stored_verdict", lambda *_: None)
+    (runs / "ch04_hindsight" / "width.json").unlink()
+    with pytest.raises(UserError, match=r"1 of 1 runs are not trained and judged yet \(seeds 0\)"):
+        finish(load(tmp_path, TOML + MEASURED), runs)
+    assert counting == []
+
+
+@pytest.mark.usefixtures("run")
+def test_a_study_is_made_with_studies_only(tmp_path, runs, monkeypatch):
+    chapter, asked = load(tmp_path, TOML + STUDIED), []
+
+    def run_study(question, out, *_) -> Iterator[str]:
+        asked.append((question.parts, out.name))
+        yield "it was studied"
+
+    monkeypatch.setattr(work, "run_study", run_study)
+    finish(chapter, runs)
+    assert asked == []
+    lines = finish(chapter, runs, studies=True)
+    assert asked == [(("existence",), "study_reach")]
+    assert "study reach: it was studied" in lines
+    assert "0 of 1 runs and 1 of 1 measurements and studies left to make" in lines[0]
+
+
+def test_a_study_must_agree_with_the_records_of_its_runs(chapter, runs):
+    """One is put together from the run that is there, then its number of steps is edited."""
+    (configs,) = chapter.experiments["width"].runs.values()
+    question = Question(configs[0], [0], [0], 0.98, ("learnability",))
+    chapter = replace(chapter, studies={"reach": question})
+    learnt = learnability([trial_of(config, runs, 1) for config in configs])
+    study = Study("FetchReach-v4", 0.98, question.record, 1.0, here(1), None, learnt, None)
+    file = runs / "ch04_hindsight" / "study_reach" / "study.json"
+    file.parent.mkdir()
+    write_json(file, encode(study))
+    assert gather(chapter, Runs(runs)).results.studies == {"reach": study}
+    file.write_text(file.read_text().replace('"step": 160', '"step": 100', 1))
+    problem = gather(chapter, Runs(runs)).problems["reach"]
+    line = next(i for i, text in enumerate(file.read_text().splitlines(), 1) if '"step": 100' in text)
+    assert f"study.json, line {line}: learnability.trials.0.step is not what" in problem.sentence
+    assert not problem.missing
+    chapter.studies["reach"] = replace(question, seeds=[0, 1])
+    assert gather(chapter, Runs(runs)).problems["reach"].missing
+
+
+def test_ctrl_c_says_how_to_go_on(tmp_path, monkeypatch, capsys):
+    def stopped(*_) -> Iterator[str]:
+        yield "a line"
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(work, "run_chapter", stopped)
+    monkeypatch.setattr(threading, "active_count", lambda: 1)  # with more, an interrupt ends the process at once
+    chapters = write_chapter(tmp_path).parent
+    assert main(["chapter", "run", "4", "--chapters", str(chapters), "--runs-dir", str(tmp_path)]) == 130
+    assert "the same command goes on from there" in capsys.readouterr().err
