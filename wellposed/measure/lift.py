@@ -12,7 +12,7 @@ class LiftSettings:
 
     env: str  # a Fetch task with an object
     episodes: int = 5_000
-    heights: list[float] = field(default_factory=lambda: [0.02, 0.05])  # metres; tipped on a corner its centre rises by 1.8 cm
+    heights: list[float] = field(default_factory=lambda: [0.02, 0.05])  # metres; tipped on a corner it rises by 1.8 cm
     seed: int = 0
 
     def __post_init__(self) -> None:
