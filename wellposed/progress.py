@@ -46,9 +46,11 @@ class Whole:
         return (time.perf_counter() - self._began) * (self.steps - done) / done if self.taken else None
 
     def __str__(self) -> str:
-        rate, left = self.taken / (time.perf_counter() - self._began), self.seconds_left
-        rest = "" if left is None else f" · {rate:,.0f} steps/s · about {duration(left)} left"
-        return f"{self.ended} of {self.runs} runs{rest}"
+        left = self.seconds_left
+        if left is None:
+            return f"{self.ended} of {self.runs} runs"
+        rate = self.taken / (time.perf_counter() - self._began)
+        return f"{self.ended} of {self.runs} runs · {rate:,.0f} steps/s · about {duration(left)} left"
 
 
 class TrainingProgress:
