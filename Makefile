@@ -10,7 +10,7 @@ RAISE ?=
 BIN := $(VENV)/bin
 RUN := PYTHON=$(PYTHON) VENV=$(VENV) scripts/setup.sh
 
-.PHONY: demo test setup lint peers test-peers torture bench faults lock offline help
+.PHONY: demo test book setup lint peers test-peers torture bench faults lock offline help
 .DEFAULT_GOAL := help
 
 help:           ## list the targets
@@ -21,6 +21,9 @@ demo: setup     ## set up; proof of life, train Fetch Reach from sparse rewards,
 
 test: setup     ## set up; run the tests
 	$(BIN)/pytest -n 2
+
+book: setup     ## set up; build the course as a site that needs no network, in site/
+	@$(BIN)/wellposed book
 
 lint: setup     ## style and types
 	$(BIN)/ruff check .

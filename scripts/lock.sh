@@ -47,7 +47,7 @@ torch=$(names "$work/all.txt" | grep -E '^(torch$|cuda|nvidia|triton)')
 # shellcheck disable=SC2046  (lists of options)
 {
     lock tool "What \`make lock\` runs" --group lock
-    lock dev "What wellposed, its tests and its build need" "$@" --extra dev "$work/build.txt"
+    lock dev "What wellposed, its tests, its book and its build need" "$@" --extra dev --extra book "$work/build.txt"
     lock cuda "What the extra cuda adds to dev" "$@" --extra cuda $(names lock/dev.txt | without)
     lock peers "What the extra peers adds to dev" "$@" --extra peers $({ names lock/dev.txt; echo "$torch"; } | without)
     lock torch-cuda "PyTorch as the registry has it, with what only this build needs" "$@" \

@@ -1,4 +1,4 @@
-"""Store what Stable-Baselines3's SAC and TD3 compute on stated weights, batches and noise, for tests without PyTorch.
+"""Store what Stable-Baselines3's algorithms compute on stated weights, batches and noise, for tests without PyTorch.
 
 make peers && .venv-peers/bin/python scripts/make_sb3_reference.py
 """
@@ -12,6 +12,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from tests.agents.sb3_oracle import sac_case, td3_case  # noqa: E402
+from tests.agents.sb3_ppo_oracle import gae_case, ppo_case  # noqa: E402
 
 
 def main() -> None:
@@ -20,6 +21,7 @@ def main() -> None:
     for learn in (False, True):
         name = "learnt" if learn else "fixed"
         cases[f"sac_{name}_temperature"] = sac_case(seed=int(learn), learn_temperature=learn)
+    cases |= {"ppo_3_updates": ppo_case(seed=0, updates=3), "gae": gae_case(seed=0)}
     for name, case in cases.items():
         path = ROOT / "tests" / "reference" / f"sb3_{name}.safetensors"
         save_file(case, path)

@@ -89,6 +89,22 @@ def test_evaluation_writes_the_promised_keys(run, tmp_path, capsys):
     assert json.loads(capsys.readouterr().out) == data, "the same seed must give the same episodes"
 
 
+def test_evaluation_under_noise_says_so_and_repeats(run, capsys):
+    found = []
+    for noise in ("0", "0.03", "0.03"):
+        assert main(["eval", str(run), "--episodes", "3", "--noise", noise, "--json"]) == 0
+        found.append(json.loads(capsys.readouterr().out))
+    clean, noisy, again = found
+    assert (clean["noise"], noisy["noise"]) == (0.0, 0.03)
+    assert noisy == again
+    assert noisy["per_episode"] != clean["per_episode"]
+    assert noisy["random"] == clean["random"]
+    assert main(["eval", str(run), "--episodes", "3", "--noise", "0.03"]) == 0
+    assert "FetchReach-v4, positions off by 30 mm: " in capsys.readouterr().out
+    assert main(["eval", str(run), "--noise", "-1"]) == 1
+    assert "--noise is a length in metres, 0 or more, got -1.0" in says(capsys)
+
+
 def test_lists_are_data_where_asked(run, capsys):
     assert main(["envs", "--json"]) == 0
     listed = json.loads(capsys.readouterr().out)

@@ -295,14 +295,14 @@ def test_the_verdict_names_what_it_does_not_know():
 
 def test_time_and_memory_follow_from_the_rates():
     """By hand: 608 steps of 4 copies to 612, the first 200 without updates, 104 updates late, then side by side."""
-    rates = Rates(start=5.0, collect=0.01, update=0.1, together=0.5, evaluation=2.0, checkpoint=0.25)
+    rates = Rates(start=5.0, collect=0.01, update=0.1, together=0.5, evaluation=2.0, probe=0.5, checkpoint=0.25)
     seen = Calibration(imports=3.0, rates=rates, held=Held(600 * 2**20, 700 * 2**20), replay_in_use=1000)
     config = replace(TINY, eval_episodes=60)
     seconds = expected_seconds(Demand((config, replace(config, seed=1), replace(config, seed=2)), 2), seen)
     training = 200 * 0.01 + 200 * 0.5 * 0.1 + 412 * 0.5
     assert seconds.training == pytest.approx(2 * training), "three runs, two at a time: two waves"
-    assert seconds.evaluation == pytest.approx(2 * 4 * 3 * 2.0), "four evaluations of 60 episodes, 25 at a time"
-    assert seconds.total == pytest.approx(3 + 5 + 2 * (training + 24 + 4 * 0.25))
+    assert seconds.evaluation == pytest.approx(2 * (4 * 3 * 2.0 + 3 * 0.5)), "four of 60 episodes, three probes"
+    assert seconds.total == pytest.approx(3 + 5 + 2 * (training + 25.5 + 4 * 0.25))
     small, large = Demand((TINY,), 1), Demand((LARGE,), 1)
     assert _peak(small, seen) == 700 * 2**20, "what compiling gave back serves the replay"
     each = budget(LARGE)

@@ -6,6 +6,7 @@ import pytest
 
 from wellposed import config as configs
 from wellposed.agents import ALGORITHMS, SACConfig, TD3Config
+from wellposed.envs.curriculum import Curriculum
 from wellposed.errors import UserError
 from wellposed.recipe import RunConfig, default_config, override, read_config
 
@@ -45,6 +46,22 @@ def test_settings_are_overridden_by_dotted_name():
     assert not config.agent.inputs.relative
     assert config.agent.inputs.distances
     assert (config.replay.k, config.num_envs) == (8, 3)
+
+
+def test_a_curriculum_is_written_only_where_there_is_one():
+    """So the names of runs that were made before there were any stay what they are."""
+    without = default_config("FetchPickAndPlace-v4")
+    with_one = override(without, {"curriculum.kind": "success", "curriculum.air": 0.2})
+    assert "curriculum" not in configs.to_dict(without)
+    assert (with_one.curriculum.kind, with_one.curriculum.air) == ("success", 0.2)
+    assert override(with_one, {"curriculum.kind": "none", "curriculum.air": Curriculum().air}) == without
+    for config in (without, with_one):
+        assert read_config(configs.to_dict(config), "here") == config
+    assert read_config(configs.whole(without), "here") == without
+    incomplete = configs.to_dict(with_one)
+    incomplete["curriculum"].pop("bar")
+    with pytest.raises(ValueError, match="here: curriculum: missing key bar"):
+        read_config(incomplete, "here")
 
 
 def test_the_agents_settings_must_be_those_of_the_algorithm():

@@ -12,6 +12,7 @@ import pytest
 from tests.records import unequal
 from wellposed.agents import SACConfig, TD3Config
 from wellposed.agents.off_policy import OffPolicyAgent
+from wellposed.envs.curriculum import Curriculum
 from wellposed.envs.fetch_vec import FetchVecEnv
 from wellposed.errors import UserError
 from wellposed.recipe import RunConfig
@@ -24,12 +25,13 @@ TINY = RunConfig(
     env="FetchReach-v4", total_steps=840, num_envs=4, random_steps=200, eval_every=300, eval_episodes=4,
     updates_per_call=4, agent=SMALL,
 )  # fmt: skip
+GROWING = Curriculum("success", stages=3, window=2, bar=0.0)
 CASES = {
     "Reach": TINY,
     "Push, one call a step": replace(TINY, env="FetchPush-v4", num_envs=3, updates_per_step=2.0),
     "a replay that wraps": replace(TINY, replay=ReplayConfig(capacity=330), total_steps=1600),
-    "PickAndPlace, temperature learnt": replace(
-        TINY, env="FetchPickAndPlace-v4", agent=replace(SMALL, learn_temperature=True)
+    "PickAndPlace, temperature learnt, goals that grow": replace(
+        TINY, env="FetchPickAndPlace-v4", agent=replace(SMALL, learn_temperature=True), curriculum=GROWING
     ),
     "TD3": replace(TINY, algo="td3", agent=TD3Config(hidden=(16, 16), batch_size=32)),
     "until solved": replace(TINY, until_success=0.0, total_steps=10_000),
@@ -115,6 +117,13 @@ def test_several_seeds_are_taken_up_side_by_side(tmp_path, monkeypatch):
     assert [summary for _, summary in stopped] == [None, None]  # the third was not begun
     paths = [path for path, _ in resume([path for path, _ in stopped], quiet=True)]
     assert [unequal(*pair) for pair in zip(paths, alone, strict=False)] == [set(), set()]
+
+
+def test_goals_did_grow_in_the_run_that_was_taken_up(undisturbed):
+    rows = RunReader(undisturbed("PickAndPlace, temperature learnt, goals that grow")).metrics
+    progress = [row.metrics["curriculum/progress"] for row in rows]
+    assert progress == sorted(progress)
+    assert 0 < progress[-1] <= 1
 
 
 def test_the_comparison_would_see_a_difference(undisturbed, tmp_path):

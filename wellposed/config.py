@@ -15,6 +15,9 @@ import msgspec
 import msgspec.inspect
 
 T = TypeVar("T")
+# Metadata of a field that came later: left out while it is its default, so that what was written before, and the names
+# of runs made before, stay what they are. Its default must mean what its absence meant.
+LATER = {"later": True}
 _CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=False)
 
 
@@ -24,6 +27,16 @@ def to_dict(value: Any) -> dict[str, Any]:
     Raises:
         ValueError: if it holds a NaN or an infinity, which JSON cannot.
     """
+    data, absent = whole(value), {}
+    for field in dataclasses.fields(value):
+        if field.metadata == LATER:
+            made = field.default_factory
+            absent[field.name] = field.default if made is dataclasses.MISSING else made()
+    return {name: data[name] for name in data if name not in absent or getattr(value, name) != absent[name]}
+
+
+def whole(value: Any) -> dict[str, Any]:
+    """As `to_dict`, with every field."""
     return json.loads(json.dumps(dataclasses.asdict(value), allow_nan=False))
 
 
@@ -38,7 +51,8 @@ def from_dict(kind: type[T], data: Any, where: str) -> T:
     except msgspec.ValidationError as error:
         raise ValueError(f"{where}: {error}") from error
     if not (_gives_all(kind) and _writes(value, data)):
-        _same_keys(to_dict(value), data, where)
+        given = {name: part for name, part in whole(value).items() if name in data}
+        _same_keys(to_dict(value) | given, data, where)
     return value
 
 

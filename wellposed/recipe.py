@@ -10,6 +10,7 @@ import tyro
 from wellposed import agents, envs
 from wellposed import config as configs
 from wellposed.agents import PPOConfig, SACConfig
+from wellposed.envs.curriculum import Curriculum
 from wellposed.errors import UserError, require
 from wellposed.replay import ReplayConfig
 from wellposed.runs.store import RunReader
@@ -43,6 +44,8 @@ class AnyRunConfig(Generic[A]):
     """Episodes of each evaluation."""
     agent: A = field(default_factory=cast(Any, SACConfig))
     """The algorithm's settings."""
+    curriculum: Curriculum = field(default_factory=Curriculum, metadata=configs.LATER)
+    """Goals of training that grow into the task's own; evaluation always plays the task's own."""
 
     def __post_init__(self) -> None:
         for name in ("total_steps", "num_envs", "eval_every", "eval_episodes"):
@@ -166,7 +169,7 @@ def override(config: C, changes: dict[str, Any]) -> C:
         UserError: if a setting is out of its range.
         ValueError: naming a setting that does not exist or does not take the value.
     """
-    return cast(C, read_config(configs.override(configs.to_dict(config), changes), "settings"))
+    return cast(C, read_config(configs.override(configs.whole(config), changes), "settings"))
 
 
 def against_divergence(config: AnyRunConfig) -> str:

@@ -11,6 +11,7 @@ from gymnasium.vector import AutoresetMode
 
 from wellposed import config as configs
 from wellposed import envs
+from wellposed.envs.curriculum import with_curriculum
 from wellposed.errors import NotFiniteError, UserError, require
 from wellposed.evaluate import EVALUATION_COPIES
 from wellposed.interrupts import Stopwatch, interruptible
@@ -194,7 +195,8 @@ def opened(job: Job, threads: int) -> Iterator[tuple[RunWriter, Training | OnPol
     config, clock = job.config, Stopwatch()
     with ExitStack() as stack:
         make = lambda n: stack.enter_context(closing(envs.make_vec(config.env, n, threads=threads)))  # noqa: E731
-        env, eval_env = make(config.num_envs), make(min(EVALUATION_COPIES, config.eval_episodes))
+        env = with_curriculum(make(config.num_envs), config.curriculum)
+        eval_env = make(min(EVALUATION_COPIES, config.eval_episodes))
         origin = here(threads, env.metadata["autoreset_mode"])
         run = stack.enter_context(job.open(origin))
         yield run, LOOPS[type(config)](config, env, eval_env, clock)  # type: ignore[arg-type]

@@ -6,6 +6,7 @@ from typing import Any
 from wellposed import envs, seeding
 from wellposed.agents import make_agent
 from wellposed.envs.scripted import RandomPolicy
+from wellposed.envs.sensors import NoisySensors
 from wellposed.errors import UserError
 from wellposed.evaluate import EVALUATION_COPIES, play_episodes, summarise
 from wellposed.recipe import AnyRunConfig, stored_config
@@ -34,7 +35,9 @@ def load_run(path: Path) -> tuple[AnyRunConfig, Agent, Any]:
     return config, agent, manifest
 
 
-def assess(path: str | Path, episodes: int = EPISODES, seed: int = SEED, threads: int = 2) -> Verdict:
+def assess(
+    path: str | Path, episodes: int = EPISODES, seed: int = SEED, threads: int = 2, noise: float = 0.0
+) -> Verdict:
     """Play held-out episodes greedily with a run's agent, and the same ones with random actions.
 
     Args:
@@ -42,9 +45,11 @@ def assess(path: str | Path, episodes: int = EPISODES, seed: int = SEED, threads
         episodes: how many, at least 1.
         seed: which held-out episodes; the same seed gives the same episodes to every run.
         threads: native threads for physics.
+        noise: standard deviation, in metres, of the error of every position that the agent is shown
+            (`sensors.NoisySensors`). Success is judged on the true state, as ever.
 
     Raises:
-        UserError: if there is nothing sound to load, or `episodes` or `seed` is out of range.
+        UserError: if there is nothing sound to load, or `episodes`, `seed` or `noise` is out of range.
     """
     if episodes < 1 or seed < 0:
         raise UserError(f"--episodes must be at least 1 and --seed not negative, got {episodes} and {seed}.")
@@ -56,11 +61,12 @@ def assess(path: str | Path, episodes: int = EPISODES, seed: int = SEED, threads
         rows = play_episodes(policy, env, seeds)
         return rows, summarise(rows, step=step, updates=updates, seconds=seconds, seed=seed)
 
-    rows, trained = play(agent, manifest.step, manifest.updates, manifest.seconds)
-    noise = RandomPolicy(envs.dims(env).action, seeding.generator(seed, "random baseline"))
-    _, random = play(noise, step=0, updates=0, seconds=0.0)
+    shown = NoisySensors(agent, env, noise, seed)
+    rows, trained = play(shown, manifest.step, manifest.updates, manifest.seconds)
+    chance = RandomPolicy(envs.dims(env).action, seeding.generator(seed, "random baseline"))
+    _, random = play(chance, step=0, updates=0, seconds=0.0)
     env.close()
-    return Verdict(config.env, seed, manifest.state.sha256, trained, random, rows)
+    return Verdict(config.env, seed, manifest.state.sha256, trained, random, rows, noise)
 
 
 def stored_verdict(path: Path, threads: int = 2) -> Verdict:
@@ -80,7 +86,8 @@ def sentence(verdict: Verdict) -> str:
     row = verdict.trained
     reached = round(row.success_rate * row.episodes)
     kinds = [f"; {kind} {describe_rate(e.value, e.ci95)}" for kind, e in row.success_by_kind.items()]
-    return f"{verdict.env}: {reached}/{row.episodes}, {describe_interval(row.success_ci95)}" + "".join(kinds)
+    stress = f", positions off by {1000 * verdict.noise:g} mm" if verdict.noise else ""
+    return f"{verdict.env}{stress}: {reached}/{row.episodes}, {describe_interval(row.success_ci95)}" + "".join(kinds)
 
 
 def baselines(verdict: Verdict) -> str:

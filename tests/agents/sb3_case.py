@@ -7,11 +7,13 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from wellposed.agents import sac, td3
+from wellposed.agents import ppo, sac, td3
 from wellposed.agents.off_policy import Transition
+from wellposed.agents.ppo import Minibatch, PPOConfig
 from wellposed.agents.sac import SACConfig
 from wellposed.agents.td3 import TD3Config
 from wellposed.nn.networks import MLP
+from wellposed.replay.rollout import gae
 
 Case = dict[str, np.ndarray]
 TEMPERATURE = 0.05
@@ -54,6 +56,36 @@ def compare_td3(case: Case, **changes: Any) -> dict[str, float]:
             losses["critic"] = td3.critic_loss(before.critics, batch, target)[0]
             losses["actor"] = td3.actor_loss(before.actor, learner.nets.critics, batch)[0]
         return _loss_errors(losses, case) | _weight_errors(learner.nets, case)
+
+
+def compare_ppo(case: Case, updates: int, **changes: Any) -> dict[str, float]:
+    """As `compare_sac`, after that many updates of PPO on the whole rollout; the losses are those of the last."""
+    config = PPOConfig(**({"learning_rate": 1e-3, "clip": 0.2, "entropy_weight": 0.01} | changes))
+    step = jax.jit(ppo.update_step, static_argnums=0)
+    with jax.enable_x64(True):
+        batch = Minibatch(*(jnp.asarray(case[f"batch/{field}"]) for field in Minibatch._fields))
+        actor = ppo.Actor(_mlp(case, "actor"), jnp.asarray(case["before/log_std"]))
+        critic, opt = _mlp(case, "critic"), optax.adam(config.learning_rate)
+        state: Any = opt.init
+        learner = ppo.Learner(ppo.Networks(actor, critic), state(actor), state(critic), jax.random.key(0))
+        before = learner.nets
+        for _ in range(updates):
+            before = learner.nets
+            learner, _ = step(config, learner, batch)
+        entropy = ppo.entropy(before.actor)
+        loss, told = ppo.actor_loss(config, before.actor, batch)
+        losses = {"policy": loss + config.entropy_weight * entropy, "entropy": -entropy}
+        losses |= {"value": ppo.value_loss(before.critic, batch)[0], "clip_fraction": told["train/clip_fraction"]}
+        after = {"actor": learner.nets.actor.mean, "critic": learner.nets.critic}
+        errors = _loss_errors(losses, case) | _network_errors(after, case)
+        return errors | {"log_std": relative_error(learner.nets.actor.log_std, case["after/log_std"])}
+
+
+def gae_error(case: Case, **changes: Any) -> float:
+    """Relative error of our advantages; `changes`: other data than the reference had."""
+    data = {name: case[name] for name in ("rewards", "values", "next_values", "terminated", "ended")}
+    settings = {name: float(case[name]) for name in ("gamma", "lam")}
+    return relative_error(gae(**(data | settings | changes)), case["advantages"])
 
 
 def _sac_losses(
@@ -113,6 +145,10 @@ def _weight_errors(nets: sac.Networks | td3.Networks, case: Case) -> dict[str, f
     named |= {"target0": nets.target_critics[0], "target1": nets.target_critics[1]}
     if isinstance(nets, td3.Networks):
         named["target_actor"] = nets.target_actor
+    return _network_errors(named, case)
+
+
+def _network_errors(named: dict[str, MLP], case: Case) -> dict[str, float]:
     errors = {}
     for name, network in named.items():
         for i, (weight, bias) in enumerate(zip(network.weights, network.biases, strict=True)):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
-from tests.agents.sb3_case import Case, compare_sac, compare_td3
+from tests.agents.sb3_case import Case, compare_ppo, compare_sac, compare_td3, gae_error
 
 REFERENCE = Path(__file__).parent.parent / "reference"
 TOLERANCE = 1e-5  # relative
@@ -61,3 +61,33 @@ def test_the_comparison_notices_other_settings(compare, name, changed, quantity)
 )
 def test_the_comparison_notices_other_settings_of_td3(changed, quantity):
     assert compare_td3(case_of("td3_2_updates"), **changed)[quantity] > TOLERANCE
+
+
+def test_losses_and_weights_after_updates_of_ppo_are_those_of_stable_baselines3():
+    case = case_of("ppo_3_updates")
+    errors = compare_ppo(case, updates=3)
+    # Four losses; two networks of three layers; the spread.
+    assert len(errors) == 4 + 2 * 3 * 2 + 1
+    assert max(errors.values()) < TOLERANCE, errors
+    assert 0.2 < case["loss/clip_fraction"] < 0.8, "the reference must have ratios on both sides of the clipping"
+
+
+@pytest.mark.parametrize(
+    ("changed", "quantity"),
+    [
+        ({"clip": 0.21}, "policy loss"),
+        ({"normalise_advantages": False}, "policy loss"),
+        ({"entropy_weight": 0.011}, "log_std"),
+        ({"learning_rate": 1.1e-3}, "critic/weight0"),
+    ],
+)
+def test_the_comparison_notices_other_settings_of_ppo(changed, quantity):
+    assert compare_ppo(case_of("ppo_3_updates"), updates=3, **changed)[quantity] > TOLERANCE
+
+
+def test_advantages_are_those_of_stable_baselines3_and_wrong_ones_would_be_noticed():
+    case = case_of("gae")
+    assert gae_error(case) < TOLERANCE
+    truncated_is_terminated = gae_error(case, terminated=case["ended"])
+    episodes_run_together = gae_error(case, ended=np.zeros_like(case["ended"]))
+    assert min(truncated_is_terminated, episodes_run_together, gae_error(case, lam=0.81)) > 1e-3

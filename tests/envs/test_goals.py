@@ -35,7 +35,7 @@ def test_objects_start_away_from_the_hand_and_goals_where_the_task_says():
     rng = np.random.default_rng(0)
     for task in fetch.TASKS:
         scene = fetch.load_scene(task)
-        drawn = np.array([fetch.sample_goal(scene, rng) for _ in range(400)])
+        drawn = np.array([fetch.sample_goal(scene, rng, scene.initial_grip) for _ in range(400)])
         centre = scene.initial_grip + task.target_offset
         assert (np.abs(drawn[:, :2] - centre[:2]) <= task.target_range).all()
         lifted = (drawn[:, 2] > scene.object_height + 1e-9).mean()

@@ -108,6 +108,12 @@ def test_every_number_is_what_its_name_says(env_id):
     assert quantities_of(env_id.replace("-", "Dense-")) == quantities_of(env_id)
 
 
+def test_an_observation_is_not_the_state():
+    """Chapter 1: 43 numbers of position and velocity stand behind the 25 of Push."""
+    model = envs.make_vec("FetchPush-v4").scene.model
+    assert (model.nq, model.nv) == (15 + 7, 15 + 6)
+
+
 def swapped(quantities: Quantities, i: int, j: int) -> Quantities:
     names = list(quantities.observation)
     names[i], names[j] = names[j], names[i]

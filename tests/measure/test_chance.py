@@ -30,7 +30,7 @@ def drawn(task: fetch.FetchTask) -> tuple[float, float]:
         start = scene.initial_grip
         if task.has_object:
             start = np.append(fetch.sample_object(scene, rng), scene.object_height)
-        solved += bool(np.linalg.norm(fetch.sample_goal(scene, rng) - start) < fetch.DISTANCE_THRESHOLD)
+        solved += bool(np.linalg.norm(fetch.sample_goal(scene, rng, start) - start) < fetch.DISTANCE_THRESHOLD)
     share = clopper_pearson(solved, DRAWS, 0.999)
     return share.low, share.high
 
@@ -117,5 +117,5 @@ def test_random_actions_hardly_ever_move_the_block_and_always_the_hand(monkeypat
     assert push.moved_steps < 0.2
     assert push.episodes == 8
     assert -50 <= push.episode_return.value <= 0
-    assert push.success.value <= push.any_success.value
+    assert max(push.success.value, push.already_solved.value) <= push.any_success.value
     assert envs.find("FetchPush-v4").solved_at_reset == fetch.solved_at_reset(fetch.PUSH)

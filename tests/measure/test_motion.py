@@ -47,20 +47,43 @@ def test_the_hand_goes_where_it_is_asked_to_but_not_as_far():
     found = moved()
     assert [one.axis for one in found.responses] == ["x", "y", "z"]
     for one in found.responses:
-        assert 0.02 < one.first_step.mean < 0.04
-        assert one.first_step.lowest <= one.first_step.mean <= one.first_step.highest
+        assert 0.02 < one.first_step < one.settled < 0.04
+        assert one.first_step_spread < 0.1 * one.first_step
         assert one.half == pytest.approx(1, abs=0.01)
         assert one.cross_talk < 0.02
     assert found.others == 0  # Reach blocks its gripper
-    assert found.drift < 0.001
-    assert found.random_play == pytest.approx([one.first_step.mean for one in found.responses], rel=0.1)
+    sinking = 0.05 * 9.81 * 0.02**2 * weld(20) / 0.05  # a twentieth of its weight is not carried; chapter 1
+    assert found.drift[2] == pytest.approx(-sinking, rel=0.2)
+    assert np.abs(found.drift[:2]).max() < sinking / 2
+    assert found.random_play == pytest.approx([one.first_step for one in found.responses], rel=0.1)
+
+
+def weld(substeps: int) -> float:
+    """Metres that MuJoCo's weld drags a free body in a number of substeps, towards a target 5 cm away.
+
+    Its `solref` of 0.02 s and damping ratio 1 is a critically damped spring whatever it drags; the integrator takes
+    velocities first. Chapter 1 derives it.
+    """
+    eta = 0.002 / 0.02
+    middle, half = 1 - eta - eta**2 / 2, eta * np.sqrt(eta + eta**2 / 4)
+    slow, fast = middle + half, middle - half
+    share = (1 - eta**2 - fast) / (slow - fast)
+    return 0.05 * (1 - share * slow**substeps - (1 - share) * fast**substeps)
+
+
+def test_the_displacement_is_that_of_a_critically_damped_weld():
+    """Sidewards, where the arm is in nobody's way; PickAndPlace reads its positions a substep early."""
+    assert moved().responses[1].first_step == pytest.approx(weld(20), rel=1e-3)
+    assert moved("FetchPickAndPlace-v4").responses[1].first_step == pytest.approx(weld(19), rel=2e-3)
+    assert weld(20) == pytest.approx(0.030796, abs=1e-6)
+    assert 0.05 * (1 - 3 * np.exp(-2)) == pytest.approx(0.0297, abs=1e-5)  # in continuous time: 4 % less
 
 
 def test_axes_in_another_order_and_another_sign_are_seen(monkeypatch):
     other_actions(monkeypatch, lambda actions: actions[:, [1, 0, 2, 3]] * np.array([1, -1, 1, 1], np.float32))
     found = moved()
     assert [one.axis for one in found.responses] == ["y", "x", "z"]
-    assert found.responses[0].first_step.mean < -0.02 < 0.02 < found.responses[1].first_step.mean
+    assert found.responses[0].first_step < -0.02 < 0.02 < found.responses[1].first_step
 
 
 def test_an_action_that_saturates_and_one_that_leaks_are_seen(monkeypatch):

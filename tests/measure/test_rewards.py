@@ -58,6 +58,7 @@ def test_a_sparse_rule_is_found_with_its_threshold_and_holds_everywhere():
     assert found.telling > 0
     assert (found.recomputed_mismatches, found.formula_mismatches, found.goal_mismatches) == (0, 0, 0)
     assert (found.success_mismatches, found.largest_difference, found.goal_largest_difference) == (0, 0.0, 0.0)
+    assert found.mismatches == 0
 
 
 def test_a_dense_rule_is_minus_the_distance_to_the_last_bits():
@@ -85,6 +86,8 @@ def test_a_threshold_that_is_not_the_same_everywhere_is_found_out():
     assert found.recomputed_mismatches == 0
     assert found.formula_mismatches
     assert found.goal_mismatches
+    assert found.success_mismatches == 0  # it tells of success by the smaller one everywhere
+    assert found.mismatches == found.formula_mismatches + found.goal_mismatches
 
 
 def test_a_reward_of_another_shape_gets_no_formula():

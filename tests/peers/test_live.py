@@ -5,8 +5,9 @@ import pytest
 pytest.importorskip("torch")
 pytest.importorskip("stable_baselines3")
 
-from tests.agents.sb3_case import compare_sac, compare_td3
+from tests.agents.sb3_case import compare_ppo, compare_sac, compare_td3, gae_error
 from tests.agents.sb3_oracle import sac_case, td3_case
+from tests.agents.sb3_ppo_oracle import gae_case, ppo_case
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -30,3 +31,16 @@ def test_as_shipped_its_guard_is_the_only_difference(seed):
 def test_updates_of_td3_equal_stable_baselines3(seed, updates):
     errors = compare_td3(td3_case(seed, updates))
     assert max(errors.values()) < 1e-5, errors
+
+
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("updates", [1, 2, 5])
+def test_updates_of_ppo_equal_stable_baselines3(seed, updates):
+    errors = compare_ppo(ppo_case(seed, updates), updates)
+    assert max(errors.values()) < 1e-5, errors
+
+
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize(("gamma", "lam"), [(0.9, 0.8), (0.99, 0.0), (0.95, 1.0)])
+def test_advantages_equal_stable_baselines3(seed, gamma, lam):
+    assert gae_error(gae_case(seed, gamma, lam)) < 1e-5

@@ -76,7 +76,7 @@ def another(value: Any) -> Any:
 @pytest.mark.parametrize("algo", ["sac", "td3"])
 def test_a_configuration_that_differs_in_any_one_setting_has_another_name(algo):
     config = default_config("FetchReach-v4", algo)
-    data, settings = configs.to_dict(config), dict(leaves(config))
-    assert {"seed", "agent.gamma", "agent.inputs.clip", "replay.k"} <= settings.keys()
+    data, settings = configs.whole(config), dict(leaves(config))
+    assert {"seed", "agent.gamma", "agent.inputs.clip", "replay.k", "curriculum.kind"} <= settings.keys()
     names = [run_name(configs.override(data, {name: another(value)})) for name, value in settings.items()]
     assert len({run_name(data), *names}) == len(settings) + 1

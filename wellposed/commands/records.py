@@ -30,15 +30,16 @@ def evaluate(
     run: Annotated[Positional[Path], tyro.conf.arg(metavar="RUN", help="a run's directory")],
     episodes: Annotated[int, tyro.conf.arg(help="held-out episodes to play")] = 100,
     seed: Annotated[int, tyro.conf.arg(help="which held-out episodes; never ones of training")] = 0,
+    noise: Annotated[float, tyro.conf.arg(metavar="METRES", help="error of every position it is shown, 1 sd")] = 0.0,
     threads: Threads = CORES,
     json_file: JsonFile = None,
 ) -> int:
     """Play held-out episodes with a run's newest checkpoint, greedily, beside random actions."""
     from wellposed import verdict
 
-    found = verdict.assess(run, episodes, seed, threads)
+    found = verdict.assess(run, episodes, seed, threads, noise)
     trained = asdict(found.trained)
-    data = {"env": found.env, "run": str(run), "seed": seed, **trained}
+    data = {"env": found.env, "run": str(run), "seed": seed, "noise": noise, **trained}
     data |= {"random": asdict(found.random), "per_episode": [asdict(row) for row in found.per_episode]}
     if not emit(data, json_file):
         print(verdict.sentence(found))

@@ -1,14 +1,29 @@
 """Where a run stands: failure, take-off or convergence, read off the success curve against the already-solved floor."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Literal
+from typing import Literal, Protocol
 
-from wellposed.runs.record import EvaluationRow
 from wellposed.stats import describe_rate
 
 Name = Literal["unknown", "failure", "take-off", "convergence"]
 CONVERGED = 0.9  # success from which a run counts as converged, two evaluations in a row
+
+
+class Judged(Protocol):
+    """What of an evaluation a phase is read off; an `EvaluationRow` has it."""
+
+    @property
+    def step(self) -> int: ...
+    @property
+    def success_rate(self) -> float: ...
+    @property
+    def success_ci95(self) -> tuple[float, float]: ...
+    @property
+    def already_solved_rate(self) -> float: ...
+    @property
+    def already_solved_ci95(self) -> tuple[float, float]: ...
 
 
 @dataclass(frozen=True)
@@ -21,12 +36,12 @@ class Phase:
     sentence: str
 
 
-def above_floor(row: EvaluationRow) -> bool:
+def above_floor(row: Judged) -> bool:
     """Whether success lies above the goals that were solved at reset, interval against interval."""
     return row.success_ci95[0] > row.already_solved_ci95[1]
 
 
-def find_phase(evaluations: list[EvaluationRow]) -> Phase:
+def find_phase(evaluations: Sequence[Judged]) -> Phase:
     """The phase, from evaluations in order. A phase begins at the first of two in a row that show it."""
     learnt = [row for row in evaluations if row.step > 0]
     if not learnt:

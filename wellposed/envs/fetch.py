@@ -68,6 +68,17 @@ def model_path(task: FetchTask) -> Path:
 
 
 @dataclass(frozen=True)
+class GoalSpread:
+    """How far goals lie from where the object starts, and how many of them in the air."""
+
+    reach: float  # share of the way to the task's own goals, 0 to 1
+    air: float  # share of goals that are lifted, 0 to 1, in a task that lifts any
+
+
+OWN_SPREAD = GoalSpread(1.0, _AIR_SHARE)  # what the tasks themselves do
+
+
+@dataclass(frozen=True)
 class FetchScene:
     """A compiled task: the model, the state every episode starts from, and the ids that stepping needs."""
 
@@ -161,16 +172,23 @@ def geometry(scene: FetchScene) -> Geometry:
     return Geometry(effector=points[0], points=points, shift_axes=shift_axes, mirror=mirror)
 
 
-def sample_goal(scene: FetchScene, rng: np.random.Generator) -> np.ndarray:
-    """A goal [3] in metres, drawn in the order gymnasium-robotics draws it."""
+def sample_goal(
+    scene: FetchScene, rng: np.random.Generator, start: np.ndarray, spread: GoalSpread = OWN_SPREAD
+) -> np.ndarray:
+    """A goal [3] in metres, drawn in the order gymnasium-robotics draws it.
+
+    Where `spread.reach` is less than 1 it lies on the way from `start` [3], where the object rests (the hand, without
+    one), to the goal that the task itself would have drawn: start + reach * (goal - start).
+    """
     task = scene.task
     goal = scene.initial_grip + rng.uniform(-task.target_range, task.target_range, size=3)
     if task.has_object:
         goal += task.target_offset
         goal[2] = scene.object_height
-        if task.target_in_the_air and rng.uniform() < _AIR_SHARE:
+        if task.target_in_the_air and rng.uniform() < spread.air:
             goal[2] += rng.uniform(0, _AIR_HEIGHT)
-    return goal
+    # At 1 the task's own goal to the last bit, which the sum would round.
+    return goal if spread.reach == 1 else start + spread.reach * (goal - start)
 
 
 def sample_object(scene: FetchScene, rng: np.random.Generator) -> np.ndarray:

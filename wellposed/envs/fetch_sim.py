@@ -85,12 +85,28 @@ def readings_width(task: fetch.FetchTask) -> int:
 
 def observation(task: fetch.FetchTask, readings: np.ndarray, dt: float) -> np.ndarray:
     """The tasks' observation [n, 10 or 25] from readings [n, width]; `dt` turns velocities into motion per step."""
-    grip, fingers = readings[:, GRIP], readings[:, FINGERS]
-    hand_velocity, finger_velocity = readings[:, HAND_VELOCITY] * dt, readings[:, FINGER_VELOCITY] * dt
-    if not task.has_object:
-        return np.concatenate([grip, fingers, hand_velocity, finger_velocity], axis=1)
-    position = readings[:, OBJECT]
-    rotation = fetch.euler_from_matrix(readings[:, OBJECT_ROTATION].reshape(-1, 3, 3))
-    linear, angular = readings[:, OBJECT_LINEAR] * dt - hand_velocity, readings[:, OBJECT_ANGULAR] * dt
-    parts = [grip, position, position - grip, fingers, rotation, linear, angular, hand_velocity, finger_velocity]
-    return np.concatenate(parts, axis=1)
+    measured = [readings[:, GRIP], readings[:, FINGERS]]
+    measured += [readings[:, HAND_VELOCITY] * dt, readings[:, FINGER_VELOCITY] * dt]
+    if task.has_object:
+        rotation = fetch.euler_from_matrix(readings[:, OBJECT_ROTATION].reshape(-1, 3, 3))
+        measured += [readings[:, OBJECT], rotation, readings[:, OBJECT_LINEAR] * dt, readings[:, OBJECT_ANGULAR] * dt]
+    return assemble(*measured)
+
+
+def assemble(
+    hand: np.ndarray,
+    fingers: np.ndarray,
+    hand_velocity: np.ndarray,
+    finger_velocity: np.ndarray,
+    *of_object: np.ndarray,
+) -> np.ndarray:
+    """The observation [n, 10 or 25] made of what is measured, each [n, 2 or 3].
+
+    `of_object`: its position, angles, linear and angular velocity, where there is one. The map is linear, so errors of
+    measurement are assembled by it too.
+    """
+    if not of_object:
+        return np.concatenate([hand, fingers, hand_velocity, finger_velocity], axis=1)
+    position, rotation, linear, angular = of_object
+    parts = [hand, position, position - hand, fingers, rotation, linear - hand_velocity, angular]
+    return np.concatenate([*parts, hand_velocity, finger_velocity], axis=1)

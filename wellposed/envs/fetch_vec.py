@@ -56,6 +56,7 @@ class FetchVecEnv(gym.vector.VectorEnv):
         self._readings = np.zeros((num_envs, fetch_sim.readings_width(task)))
         pairs = zip(self.physics.data, self._readings, strict=True)
         self._copies = [fetch_sim.FetchSimulation(self.scene, data, row) for data, row in pairs]
+        self.goal_spread = fetch.OWN_SPREAD  # of the episodes that begin from now on, in every copy
         self._goals = np.zeros((num_envs, 3))
         self._elapsed = np.zeros(num_envs, np.int64)
         self._rngs = [seeding.np_random(None)[0] for _ in range(num_envs)]
@@ -175,9 +176,12 @@ class FetchVecEnv(gym.vector.VectorEnv):
         scene = self.scene
 
         def restart(i: int) -> None:
-            has_object = scene.task.has_object
-            self._copies[i].restart(fetch.sample_object(scene, self._rngs[i]) if has_object else None)
-            self._goals[i] = fetch.sample_goal(scene, self._rngs[i])
+            start, position = scene.initial_grip, None
+            if scene.task.has_object:
+                position = fetch.sample_object(scene, self._rngs[i])
+                start = np.array([*position, scene.object_height])
+            self._copies[i].restart(position)
+            self._goals[i] = fetch.sample_goal(scene, self._rngs[i], start, self.goal_spread)
             self._elapsed[i] = 0
 
         self.physics.for_each(restart, indices)

@@ -11,7 +11,9 @@ import numpy as np
 from wellposed.types import GoalObs, Policy
 
 _STEP = 0.05  # metres an action of 1 asks the hand to move
-_FINGER = 0.03  # metres above the object at which the hand clears it
+_CLEAR = 0.06  # metres above the object at which the hand passes over it
+_GLIDE = 2  # steps that an object which is pushed slides on
+_GENTLY = 0.1  # metres a step for each metre to the goal
 
 
 class RandomPolicy:
@@ -38,25 +40,35 @@ class ProportionalReach:
 
 
 class ScriptedPush:
-    """Goes behind the object, seen from the goal, comes down and pushes; for Push and Slide."""
+    """Goes round the object, comes down behind it, seen from the goal, and pushes more gently the nearer the goal is.
+
+    It looks ahead: once let go of, the object slides on, and the goal that counts is seen from where it will be. An
+    object that slipped aside is approached anew, from above. For Push and, as far as the arm reaches, for Slide.
+    """
 
     def act(self, obs: GoalObs, deterministic: bool = True) -> np.ndarray:
-        """Actions [n, 4] of three phases: above the point behind the object, down, through the object."""
-        hand, obj, goal = obs["observation"][:, :3], obs["observation"][:, 3:6], obs["desired_goal"]
-        to_goal = goal[:, :2] - obj[:, :2]
+        """Actions [n, 4] of four phases: up, across to above the point behind the object, down, through the object."""
+        seen, goal = obs["observation"], obs["desired_goal"][:, :2]
+        hand, obj = seen[:, :3], seen[:, 3:6]
+        glide = _GLIDE * (seen[:, 14:16] + seen[:, 20:22])  # its velocity is given relative to the hand's
+        to_goal = goal - obj[:, :2] - glide
         left = np.linalg.norm(to_goal, axis=1, keepdims=True)
         direction = to_goal / np.maximum(left, 1e-9)
-        behind = np.concatenate([obj[:, :2] - 0.07 * direction, obj[:, 2:]], axis=1)
-        off = np.linalg.norm(hand[:, :2] - behind[:, :2], axis=1)
-        ahead = np.einsum("nd,nd->n", obj[:, :2] - hand[:, :2], direction)
-        aside = np.linalg.norm(obj[:, :2] - hand[:, :2] - ahead[:, None] * direction, axis=1)
-        low = hand[:, 2] < obj[:, 2] + _FINGER
-        pushing = low & (ahead > 0) & (aside < 0.02)
-        target = behind + np.where(off < 0.015, 0.0, 1.0)[:, None] * np.array([0.0, 0.0, 0.08])
-        through = np.concatenate([obj[:, :2] + np.minimum(left, 0.03) * direction, obj[:, 2:]], axis=1)
-        target = np.where(pushing[:, None], through, target)
-        done = left[:, 0] < 0.02
-        return _towards(np.where(done[:, None], 0.0, target - hand), 1.0)
+        to_object = obj[:, :2] - hand[:, :2]
+        ahead = np.einsum("nd,nd->n", to_object, direction)
+        aside = to_object - ahead[:, None] * direction
+        height = hand[:, 2] - obj[:, 2]
+        pushing = (height < 0.03) & (ahead > 0.03) & (np.linalg.norm(aside, axis=1) < 0.02)
+
+        behind = obj[:, :2] - 0.07 * direction
+        above = np.linalg.norm(hand[:, :2] - behind, axis=1) < 0.015
+        up = np.concatenate([hand[:, :2], obj[:, 2:] + _CLEAR + 0.02], axis=1)
+        across, down = (np.concatenate([behind, obj[:, 2:] + rise], axis=1) for rise in (_CLEAR, 0.0))
+        target = np.where(above[:, None], down, np.where((height < _CLEAR - 0.02)[:, None], up, across))
+        through = np.concatenate([np.minimum(_STEP, _GENTLY * left) * direction + aside, -height[:, None]], axis=1)
+        move = np.where(pushing[:, None], through, target - hand)
+        done = np.linalg.norm(goal - obj[:, :2], axis=1) < 0.015
+        return _towards(np.where(done[:, None], 0.0, move), 1.0)
 
 
 class ScriptedPickAndPlace:

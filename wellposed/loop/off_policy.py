@@ -22,7 +22,7 @@ from wellposed.recipe import RunConfig
 from wellposed.replay import ReplayBuffer
 from wellposed.runs.record import Summary
 from wellposed.runs.writer import ReplayRows, Restored, RunWriter
-from wellposed.types import Batch, GoalVecEnv, OffPolicyLearner
+from wellposed.types import Batch, GoalVecEnv, Metrics, OffPolicyLearner
 
 
 class Training:
@@ -108,8 +108,11 @@ class Training:
 
     def evaluate(self, record: RunWriter, progress: RunProgress, interrupted: list[int]) -> None:
         """Evaluate and append the rows of this moment, a probe of the replay among them."""
-        probe = lambda: take_probe(self.config, self.dims, self.agent, self.replay, self.env, self.now.step)  # noqa: E731
-        self.now.evaluate(record, progress, interrupted, probe)
+        self.now.evaluate(record, progress, interrupted, self.probe)
+
+    def probe(self) -> Metrics:
+        """What the learner is handed at this moment, and what it has become."""
+        return take_probe(self.config, self.dims, self.agent, self.replay, self.env, self.now.step)
 
     def save(self, record: RunWriter) -> None:
         """Write everything down, unless a weight is not finite: then the checkpoint before is kept."""

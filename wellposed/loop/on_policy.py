@@ -16,7 +16,7 @@ from wellposed.recipe import OnPolicyRunConfig
 from wellposed.replay.rollout import RolloutBuffer
 from wellposed.runs.record import Summary
 from wellposed.runs.writer import ReplayRows, Restored, RunWriter
-from wellposed.types import GoalVecEnv, OnPolicyLearner
+from wellposed.types import GoalVecEnv, Metrics, OnPolicyLearner
 
 NO_REPLAY = ReplayRows(0, 0, 0, {})
 
@@ -79,8 +79,11 @@ class OnPolicyTraining:
 
     def evaluate(self, record: RunWriter, progress: RunProgress, interrupted: list[int]) -> None:
         """Evaluate and append the rows of this moment, a probe of the newest rollout among them."""
-        probe = lambda: probe_rollout(self.dims, self.agent, self.rollout, self.env)  # noqa: E731
-        self.now.evaluate(record, progress, interrupted, probe)
+        self.now.evaluate(record, progress, interrupted, self.probe)
+
+    def probe(self) -> Metrics:
+        """What the newest rollout shows of the problem and of what the learner has become."""
+        return probe_rollout(self.dims, self.agent, self.rollout, self.env)
 
     def save(self, record: RunWriter) -> None:
         """Write everything down, unless a weight is not finite: then the checkpoint before is kept."""

@@ -12,6 +12,7 @@ from wellposed import seeding
 from wellposed.arrays import Arrays, check_arrays, merged, part_of, require_finite
 from wellposed.collect import Rollouts, Step, numbers
 from wellposed.diagnose import Evidence, diagnose, tell
+from wellposed.envs.curriculum import stage_metrics
 from wellposed.errors import UserError
 from wellposed.evaluate import play_episodes, summarise
 from wellposed.interrupts import Stopwatch
@@ -117,6 +118,7 @@ class Standing:
             "time/updates_per_second": self.agent.updates / seconds,
             "time/updates_per_step": self.agent.updates / self.step,
         }
+        rates |= stage_metrics(self.env)
         return MetricsRow(self.step, self.agent.updates, seconds, self.learnt | self.rollouts.drain() | rates | probe)
 
     def snapshot(self, own: Arrays, replay: ReplayRows) -> Snapshot:

@@ -5,6 +5,7 @@ from typing import Any
 from wellposed.measure.anatomy import Anatomy, AnatomySettings
 from wellposed.measure.kinds import Context, Kind
 from wellposed.measure.proof_of_life import ProofOfLife, ProofOfLifeSettings
+from wellposed.measure.stress import Stress, StressSettings
 
 
 def _proof_of_life(settings: ProofOfLifeSettings, context: Context) -> Any:
@@ -19,7 +20,14 @@ def _anatomy(settings: AnatomySettings, context: Context) -> Any:
     return dissect(settings, context)
 
 
+def _stress(settings: StressSettings, context: Context) -> Any:
+    from wellposed.measure.under_noise import measure_stress
+
+    return measure_stress(settings, context)
+
+
 MEASUREMENTS: dict[str, Kind] = {
     "proof_of_life": Kind(ProofOfLifeSettings, ProofOfLife, _proof_of_life),
     "anatomy": Kind(AnatomySettings, Anatomy, _anatomy),
+    "stress": Kind(StressSettings, Stress, _stress),
 }

@@ -84,16 +84,7 @@ class Agreement:
     goal_mismatches: int | None  # compute_reward of such a pair against the formula
     goal_largest_difference: float | None
     success_mismatches: int | None  # success against the threshold, over the steps and the pairs
-
-
-@dataclass(frozen=True)
-class Spread:
-    """A quantity over the states it was measured in."""
-
-    mean: float
-    std: float
-    lowest: float
-    highest: float
+    mismatches: int  # of all these kinds together
 
 
 @dataclass(frozen=True)
@@ -102,9 +93,12 @@ class Response:
 
     component: str
     axis: str
-    first_step: Spread  # displacement in the step of the action
-    settled: Spread  # after that step and a rest
-    held: Spread  # in each further step, where the action is held
+    first_step: float  # displacement in the step of the action, mean over the states and both signs
+    first_step_spread: float  # standard deviation of that
+    settled: float  # after that step and a rest
+    settled_spread: float
+    held: float  # in each further step, where the action is held
+    held_spread: float
     half: float  # displacement per unit of half the action, relative to that of the whole one; 1: linear
     cross_talk: float  # largest mean displacement along another axis, relative
 
@@ -116,7 +110,7 @@ class Motion:
     states: int
     responses: list[Response]
     others: float  # largest displacement by a component that moves no axis, per unit
-    drift: float  # mean displacement in a step of no action
+    drift: list[float]  # mean displacement along each axis in a step of no action
     random_play: list[float]  # displacement per unit of action along each axis, fitted to steps of random actions
 
 
@@ -156,6 +150,7 @@ class Chance:
     """What random actions come to. Rates have exact intervals, the return a bootstrap interval."""
 
     episodes: int
+    already_solved: Estimate  # at reset, of these episodes
     success: Estimate  # at the last step
     any_success: Estimate  # at some step, or at reset
     episode_return: Estimate  # undiscounted

@@ -82,6 +82,7 @@ def measure_chance(env_id: str, episodes: int, seed: int, threads: int, over: Ov
     summary = summarise(rows, step=0, updates=0, seconds=0.0, seed=seed)
     return Chance(
         episodes=episodes,
+        already_solved=exact(np.array([row.already_solved for row in rows])),
         success=exact(np.array([row.success for row in rows])),
         any_success=exact(np.array([row.any_success for row in rows])),
         episode_return=summary.means["episode_return"],

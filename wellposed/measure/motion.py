@@ -9,7 +9,7 @@ import numpy as np
 
 from wellposed import envs, seeding
 from wellposed.envs.quantities import AXES, Quantities
-from wellposed.measure.anatomy import Gripper, GripWidth, Motion, Response, Spread
+from wellposed.measure.anatomy import Gripper, GripWidth, Motion, Response
 
 STATES = 16
 LIFT = 4  # steps upwards: the hand comes clear of table and object
@@ -88,7 +88,7 @@ def measure_motion(env_id: str, quantities: Quantities, threads: int, seed: int)
         states=STATES,
         responses=[_response(quantities.action[i].name, pulses[i, 1], pulses[i, -1], pulses[i, 0.5]) for i in places],
         others=float(max(np.abs(p).max() for (i, _), p in pulses.items() if i not in places)),
-        drift=float(np.linalg.norm(still[0] - begin[:, hand], axis=1).mean()),
+        drift=[float(way) for way in (still[0] - begin[:, hand]).mean(axis=0)],
         random_play=_random_play(bench, hand, rng),
     )
     bench.env.close()
@@ -109,21 +109,20 @@ def _response(component: str, up: np.ndarray, down: np.ndarray, half: np.ndarray
     each = np.concatenate([up, -down], axis=1)  # both signs, per unit of action
     first, settled, held = each
     along = int(np.abs(first.mean(axis=0)).argmax())
+    further = (held - first)[:, along] / (HELD - 1)
     across = np.delete(np.abs(first.mean(axis=0)), along)
     return Response(
         component=component,
         axis=AXES[along],
-        first_step=_spread(first[:, along]),
-        settled=_spread(settled[:, along]),
-        held=_spread((held - first)[:, along] / (HELD - 1)),
+        first_step=float(first[:, along].mean()),
+        first_step_spread=float(first[:, along].std(ddof=1)),
+        settled=float(settled[:, along].mean()),
+        settled_spread=float(settled[:, along].std(ddof=1)),
+        held=float(further.mean()),
+        held_spread=float(further.std(ddof=1)),
         half=float(half[0, :, along].mean() / 0.5 / up[0, :, along].mean()),
         cross_talk=float(across.max() / np.abs(first[:, along].mean())),
     )
-
-
-def _spread(values: np.ndarray) -> Spread:
-    """Mean and spread of values [n]."""
-    return Spread(float(values.mean()), float(values.std(ddof=1)), float(values.min()), float(values.max()))
 
 
 def _random_play(bench: Bench, hand: list[int], rng: np.random.Generator) -> list[float]:
@@ -160,4 +159,9 @@ def measure_gripper(env_id: str, quantities: Quantities, threads: int, seed: int
     closed, opened = widths(to_close), widths(-to_close)
     bench.env.close()
     rows = zip(GRIP_ACTIONS, closed[0], closed[-1], opened[0], opened[-1], strict=True)
-    return Gripper(opens, float(ends.max()), float(ends.min()), [GripWidth(*map(float, row)) for row in rows])
+    return Gripper(opens, _metres(ends.max()), _metres(ends.min()), [GripWidth(*map(_metres, row)) for row in rows])
+
+
+def _metres(width: float) -> float:
+    """A width to a micrometre, below which contact trembles."""
+    return round(float(width), 6) + 0.0

@@ -75,16 +75,18 @@ def agreement(ev: Evidence, rule: Rule, formula: Formula | None) -> Agreement:
         by_goals = np.abs(formula(pairs) - ev.pair_rewards)
         told = np.concatenate([ev.reached(seen.next_achieved, seen.desired), ev.reached(left, right)])
         of_success = told != (np.concatenate([steps, pairs]) < rule.threshold)
+    recomputed, kinds = int((again != seen.reward).sum()), (_wrong(of_formula), _wrong(by_goals), _wrong(of_success))
     return Agreement(
         transitions=len(seen),
         telling=int((before != again).sum()),
-        recomputed_mismatches=int((again != seen.reward).sum()),
-        formula_mismatches=_wrong(of_formula),
+        recomputed_mismatches=recomputed,
+        formula_mismatches=kinds[0],
         largest_difference=None if formula is None else float(apart.max()),
         goals=len(left),
-        goal_mismatches=_wrong(by_goals),
+        goal_mismatches=kinds[1],
         goal_largest_difference=None if by_goals is None else float(by_goals.max()),
-        success_mismatches=None if of_success is None else int(of_success.sum()),
+        success_mismatches=kinds[2],
+        mismatches=recomputed + sum(kind or 0 for kind in kinds),
     )
 
 

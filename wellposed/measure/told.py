@@ -30,8 +30,8 @@ def lines(found: Anatomy) -> list[str]:
     told += [
         f"Already solved at reset: {_rate(floor.solved)} of {floor.resets:,}{expected}.",
         *(f"  {kind}: {_rate(share)}" for kind, share in floor.kinds.items()),
-        f"Random actions, {chance.episodes:,} episodes: success {_rate(chance.success)}, at any step "
-        f"{_rate(chance.any_success)}, return {chance.episode_return.value:.4g}.",
+        f"Random actions, {chance.episodes:,} episodes, {_rate(chance.already_solved)} solved at reset: success "
+        f"{_rate(chance.success)}, at any step {_rate(chance.any_success)}, return {chance.episode_return.value:.4g}.",
         f"They move the achieved goal in {_rate(chance.moved)} of episodes and {chance.moved_steps:.1%} of steps.",
         f"Markov: {found.markov}.",
         *found.unsaid,
@@ -56,11 +56,13 @@ def _motion(motion: Motion) -> list[str]:
     """What an action does, axis by axis."""
     told = [f"Displacement per unit of action, in {motion.states} states (one step; after a rest; each step if held):"]
     for one in motion.responses:
-        means = "; ".join(f"{s.mean:.4f} +- {s.std:.4f}" for s in (one.first_step, one.settled, one.held))
+        pairs = (one.first_step, one.first_step_spread), (one.settled, one.settled_spread), (one.held, one.held_spread)
+        means = "; ".join(f"{mean:.4f} +- {std:.4f}" for mean, std in pairs)
         told.append(
             f"  {one.component}: {one.axis} {means}; half an action does {one.half:.3f} of that; "
             f"cross-talk {one.cross_talk:.1%}"
         )
+    told.append(f"No action moves it by {', '.join(f'{way:.1e}' for way in motion.drift)} in a step.")
     return told
 
 

@@ -46,6 +46,7 @@ class Rates:
     update: float  # one gradient update, no step beside it; 0 where the run takes none
     together: float  # one environment step and the updates that are due with it
     evaluation: float  # as many episodes as are played at a time
+    probe: float  # the row of metrics of an evaluation
     checkpoint: float
 
 
@@ -114,10 +115,11 @@ def measure(config: AnyRunConfig, threads: int, folder: Path, seconds: float) ->
         else:
             compiling, collect, update, together = _with_rollouts(training, seconds, end)
             in_use = 0
-        probing = _seconds(evaluate)  # the first that finds something to probe compiles that
-        evaluation, checkpoint = _seconds(evaluate), _seconds(save)
-    start = opening + max(0.0, first - evaluation - checkpoint) + compiling + max(0.0, probing - evaluation)
-    return Rates(start, collect, update, together, evaluation, checkpoint), in_use
+        compiling += _seconds(training.probe)  # the first that finds something to probe
+        probe, both, checkpoint = _seconds(training.probe), _seconds(evaluate), _seconds(save)
+        evaluation = max(0.0, both - probe)
+    start = opening + max(0.0, first - evaluation - checkpoint) + compiling
+    return Rates(start, collect, update, together, evaluation, probe, checkpoint), in_use
 
 
 def _with_replay(training: Training, seconds: float, end: float) -> tuple[float, float, float, float]:

@@ -123,7 +123,8 @@ def expected_seconds(asked: Demand, seen: Calibration) -> Seconds:
     at_a_time = -(-config.eval_episodes // EVALUATION_COPIES)
     parts = {
         "training": training,
-        "evaluation": each.evaluations * at_a_time * rates.evaluation,
+        # The first one has nothing to probe.
+        "evaluation": each.evaluations * at_a_time * rates.evaluation + (each.evaluations - 1) * rates.probe,
         "checkpoints": each.evaluations * rates.checkpoint,
     }
     start = seen.imports + rates.start

@@ -17,7 +17,7 @@ from wellposed.analysis.study import Sensitivity, ShareCurve
 from wellposed.analysis.tables import Curve
 
 INK, FAINT, ACCENT, WARN = "#1d2733", "#8a97a6", "#1667a8", "#c8553d"
-_STYLE: Any = {
+STYLE: Any = {
     "font.family": "sans-serif",
     "font.size": 10,
     "svg.fonttype": "none",  # text stays text: sharp, selectable, in the page's own font
@@ -37,7 +37,7 @@ def learning_curve(curve: Curve, random_rate: float, solved_rate: float) -> str:
     `random_rate`: success of random actions; `solved_rate`: share of goals already reached at reset. The curve
     means nothing below either.
     """
-    with plt.rc_context(_STYLE):
+    with plt.rc_context(STYLE):
         fig, ax = plt.subplots(figsize=(8.6, 4.9))
         several = len(curve.per_run) > 1
         if several:
@@ -58,7 +58,7 @@ def learning_curve(curve: Curve, random_rate: float, solved_rate: float) -> str:
         ax.legend(frameon=False, loc="lower left", bbox_to_anchor=(-0.01, 1.0), ncol=3)
         _axis_below(ax, curve.step, curve.updates, 42, "gradient updates", lambda x: f"{x:,.0f}")
         _axis_below(ax, curve.step, curve.seconds, 82, "seconds of training", lambda x: f"{x:,.1f}")
-        return _as_svg(fig)
+        return as_svg(fig)
 
 
 def needs_figure(needs: list[Need], bar: str) -> str:
@@ -66,7 +66,7 @@ def needs_figure(needs: list[Need], bar: str) -> str:
 
     A run that did not get there within its budget is an open triangle at the right edge.
     """
-    with plt.rc_context(_STYLE):
+    with plt.rc_context(STYLE):
         fig, axes = plt.subplots(1, 2, figsize=(8.6, 0.36 * len(needs) + 1.1), sharey=True)
         for ax, quantity in zip(axes, ("steps", "seconds"), strict=True):
             finite = np.concatenate([getattr(need, quantity)[np.isfinite(getattr(need, quantity))] for need in needs])
@@ -90,12 +90,12 @@ def needs_figure(needs: list[Need], bar: str) -> str:
         axes[0].set_yticks(range(len(needs)), [need.variant for need in needs])
         axes[0].invert_yaxis()
         fig.tight_layout()
-        return _as_svg(fig)
+        return as_svg(fig)
 
 
 def share_figure(curve: ShareCurve, budget: int, seeds: int) -> str:
     """The share of seeds that have reached the bar against environment steps, with its interval."""
-    with plt.rc_context(_STYLE):
+    with plt.rc_context(STYLE):
         fig, ax = plt.subplots(figsize=(8.6, 3.6))
         ax.fill_between(curve.step, curve.low, curve.high, step="post", color=ACCENT, alpha=0.16, linewidth=0)
         ax.step(curve.step, curve.share, where="post", color=ACCENT, linewidth=2.2, label=f"of {seeds} seeds")
@@ -108,12 +108,12 @@ def share_figure(curve: ShareCurve, budget: int, seeds: int) -> str:
         ax.set_xlabel("environment steps, all copies together")
         ax.grid(axis="y", color=FAINT, alpha=0.25, linewidth=0.7)
         ax.legend(frameon=False, loc="lower left", bbox_to_anchor=(-0.01, 1.0), ncol=2)
-        return _as_svg(fig)
+        return as_svg(fig)
 
 
 def rates_figure(rates: list[tuple[str, float, tuple[float, float]]]) -> str:
     """Rates with their intervals, one below the other: name, rate, interval."""
-    with plt.rc_context(_STYLE):
+    with plt.rc_context(STYLE):
         fig, ax = plt.subplots(figsize=(8.6, 0.42 * len(rates) + 0.8))
         for y, (_, rate, (low, high)) in enumerate(rates):
             ax.plot([low, high], [y, y], color=ACCENT, linewidth=6, alpha=0.25, solid_capstyle="butt")
@@ -124,7 +124,7 @@ def rates_figure(rates: list[tuple[str, float, tuple[float, float]]]) -> str:
         ax.xaxis.set_major_formatter(PercentFormatter(1.0))
         ax.set_xlabel("success at the last step")
         ax.grid(axis="x", color=FAINT, alpha=0.25, linewidth=0.7)
-        return _as_svg(fig)
+        return as_svg(fig)
 
 
 def sensitivity_figure(settings: list[Sensitivity], bar: float) -> str:
@@ -133,7 +133,7 @@ def sensitivity_figure(settings: list[Sensitivity], bar: float) -> str:
     A dot is a seed. Where fewer than half of the seeds got there the steps are more than could be seen: an open
     triangle.
     """
-    with plt.rc_context(_STYLE):
+    with plt.rc_context(STYLE):
         shape = {"figsize": (1.0 + 1.9 * len(settings), 4.4), "sharex": True, "sharey": "row", "squeeze": False}
         fig, axes = plt.subplots(2, len(settings), **shape)
         for (top, bottom), one in zip(axes.T, settings, strict=True):
@@ -157,10 +157,10 @@ def sensitivity_figure(settings: list[Sensitivity], bar: float) -> str:
         axes[1, 0].set_ylabel("steps to the bar\nover the recipe's")
         fig.supxlabel("factor by which the setting was moved", fontsize=10, color=INK)
         fig.tight_layout()
-        return _as_svg(fig)
+        return as_svg(fig)
 
 
-def _as_svg(fig: Any) -> str:
+def as_svg(fig: Any) -> str:
     """A figure as an SVG element; the figure is closed."""
     text = io.StringIO()
     fig.savefig(text, format="svg", bbox_inches="tight", metadata={"Date": None})

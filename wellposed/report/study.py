@@ -63,11 +63,19 @@ def _rate(row: EvaluationRow) -> str:
     return describe_rate(row.success_rate, row.success_ci95)
 
 
+def existence_rates(found: Existence) -> list[tuple[str, float, tuple[float, float]]]:
+    """Who succeeds how often: name, rate, interval; what a rate has to be above comes last."""
+    able = [("controller", found.expert)]
+    able += [("network that imitates it", found.clone)] if found.clone is not None else []
+    rates = [(name, row.success_rate, row.success_ci95) for name, row in [*able, ("random actions", found.random)]]
+    return [*rates, ("solved at reset", found.expert.already_solved_rate, found.expert.already_solved_ci95)]
+
+
 def _existence(found: Existence, study: Study) -> Section:
     """What plays, and whether a network can be taught it."""
     bar = study.bar
     rows = [("controller", found.expert), ("random actions", found.random)]
-    rates = [("controller", found.expert.success_rate, found.expert.success_ci95)]
+    rates = existence_rates(found)
     notes = [
         f"{found.expert.episodes} held-out episodes each. Success means nothing until it is above random actions and "
         "above the share of goals that are solved already at reset."
@@ -76,7 +84,6 @@ def _existence(found: Existence, study: Study) -> Section:
         answer = "No controller is known that solves it."
         notes.append("That none is known proves nothing: training may find one.")
     else:
-        rates.append(("network that imitates it", found.clone.success_rate, found.clone.success_ci95))
         rows.insert(1, ("network that imitates it", found.clone))
         one, other = (_can(row, bar) for row in (found.expert, found.clone))
         answer = f"A controller {one} it; a network of width {', '.join(map(str, found.hidden))} {other} it."
@@ -87,8 +94,6 @@ def _existence(found: Existence, study: Study) -> Section:
         )
     if study.learnability is not None:
         notes.append(_trained(study.learnability.trials, bar))
-    rates.append(("random actions", found.random.success_rate, found.random.success_ci95))
-    rates.append(("solved at reset", found.expert.already_solved_rate, found.expert.already_solved_ci95))
     table = [(name, _rate(row), f"{row.means['final_distance'].value:.3f}") for name, row in rows]
     table.append(("already solved at reset", describe_rate(*rates[-1][1:]), ""))
     return {

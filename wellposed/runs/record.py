@@ -76,6 +76,9 @@ METRICS: dict[str, str] = {
     "probe/actor_gradient": "typical norm of the actor's gradient",
     "probe/critic_gradient": "typical norm of the critics' gradient",
     "probe/normaliser_count": "observations that the input statistics have taken in",
+    "curriculum/progress": "how far the goals of training have grown: 0 as at first, 1 the task's own",
+    "curriculum/reach": "how far training goals lie from where the object starts, as a share of the task's own way",
+    "curriculum/air": "share of training goals in the air, in a task that lifts any",
     "time/steps_per_second": "environment steps per second of training",
     "time/updates_per_second": "gradient updates per second of training",
     "time/updates_per_step": "gradient updates per environment step so far",
@@ -197,6 +200,7 @@ class Verdict:
     trained: EvaluationRow
     random: EvaluationRow
     per_episode: list[EpisodeRow]  # of the trained policy
+    noise: float = field(default=0.0, metadata=config.LATER)  # metres: error of what the trained policy was shown
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,216 @@
+"""The goal curriculum: every copy gets it, goals lie where it says, and a state that is taken up goes on with it."""
+
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+import pytest
+
+from wellposed import envs
+from wellposed.envs import fetch
+from wellposed.envs.curriculum import Curriculum, CurriculumVecEnv, schedule, stage_metrics, with_curriculum
+from wellposed.errors import UserError
+from wellposed.types import GoalObs
+
+COPIES = 8
+SCENE = fetch.load_scene(fetch.PICK_AND_PLACE)
+
+
+def grown(
+    curriculum: Curriculum, env_id: str = "FetchPickAndPlace-v4", copies: int = COPIES, **kwargs
+) -> CurriculumVecEnv:
+    return with_curriculum(envs.make_vec(env_id, copies, **kwargs), curriculum)
+
+
+def way(obs: GoalObs) -> np.ndarray:
+    """The way from object to goal, [n, 3]."""
+    return obs["desired_goal"] - obs["achieved_goal"]
+
+
+def copies_left_out(env: CurriculumVecEnv) -> list[int]:
+    """The copies in which some of 30 goals is farther than the curriculum lets any be, from its start or upwards."""
+    first = env.curriculum
+    drawn = np.array([np.abs(way(env.reset(seed=None if i else 0)[0])) for i in range(30)])  # [30, n, 3]
+    limit = first.reach * np.array([0.3, 0.3, 0.45])  # object and goal are each within 0.15 m of the hand
+    return np.flatnonzero((drawn > limit + 1e-3).any(axis=(0, 2))).tolist()  # an object comes to rest within 1 mm
+
+
+def test_every_copy_gets_the_curriculum():
+    assert copies_left_out(grown(Curriculum("linear", reach=0.2, air=0.5))) == []
+
+
+def test_a_curriculum_that_reaches_one_copy_of_eight_is_noticed(monkeypatch):
+    original = fetch.sample_goal
+
+    def first_copy_only(scene, rng, start, spread=fetch.OWN_SPREAD):
+        return original(scene, rng, start, spread if rng is env.env._rngs[0] else fetch.OWN_SPREAD)
+
+    env = grown(Curriculum("linear", reach=0.2, air=0.5))
+    monkeypatch.setattr(fetch, "sample_goal", first_copy_only)
+    assert copies_left_out(env) == [1, 2, 3, 4, 5, 6, 7]
+
+
+@pytest.mark.parametrize("air", [0.0, 0.2, 1.0])
+def test_the_share_in_the_air_is_the_one_asked_for(air):
+    env, n = grown(Curriculum("linear", air=air), copies=40), 400
+    goals = [env.reset(seed=None if i else 0)[0]["desired_goal"] for i in range(n // 40)]
+    kinds = env.goal_kinds(np.concatenate(goals))
+    assert abs(kinds.count("air") - n * air) <= 4 * np.sqrt(n * air * (1 - air))
+
+
+def test_nearer_goals_lie_on_the_way_to_the_tasks_own():
+    start = np.array([1.2, 0.8, SCENE.object_height])
+    for seed in range(50):
+        own, near = (
+            fetch.sample_goal(SCENE, np.random.default_rng(seed), start, fetch.GoalSpread(reach, 0.5))
+            for reach in (1.0, 0.25)
+        )
+        assert np.allclose(near, start + 0.25 * (own - start), atol=1e-15)
+        assert (near[2] == SCENE.object_height) == (own[2] == SCENE.object_height)
+
+
+@pytest.mark.parametrize("env_id", ["FetchPickAndPlace-v4", "FetchSlide-v4", "FetchReach-v4"])
+def test_a_finished_curriculum_is_the_task_itself_to_the_last_bit(env_id):
+    env, plain = grown(Curriculum("linear", finish=0), env_id), envs.make_vec(env_id, COPIES)
+    pairs = [(env.reset(seed=3)[0], plain.reset(seed=3)[0]), (env.reset()[0], plain.reset()[0])]
+    assert all(np.array_equal(a[key], b[key]) for a, b in pairs for key in a)
+
+
+def test_no_curriculum_leaves_the_environment_alone_and_others_are_refused():
+    env = envs.make_vec("FetchPush-v4", 2)
+    assert with_curriculum(env, Curriculum()) is env
+    assert stage_metrics(env) == {}
+    with pytest.raises(UserError, match=r"--curriculum.kind is for the Fetch tasks"):
+        with_curriculum(envs.make_vec("PointMaze_UMaze-v3"), Curriculum("linear"))
+
+
+def test_the_schedule_is_flat_straight_flat():
+    values = [schedule(x, 0.2, 1.0, 10, 30) for x in (-5, 0, 10, 15, 20, 30, 99)]
+    assert values == pytest.approx([0.2, 0.2, 0.2, 0.4, 0.6, 1.0, 1.0])
+    assert schedule(30, 0.1, 0.3, 10, 30) == 0.3  # exactly: the task's own goals are drawn from then on
+    assert [schedule(x, 0.2, 1.0, 7, 7) for x in (6, 7)] == [0.2, 1.0]  # a jump
+    assert schedule(15, 1.0, 0.0, 10, 30) == 0.75  # downwards
+
+
+class OneStepEpisodes(gym.vector.VectorEnv):
+    """Episodes of one step that end as they are told to."""
+
+    num_envs = COPIES
+    at_goal, ends_well = np.zeros(COPIES, bool), np.zeros(COPIES, bool)  # where the next begin, how these end
+
+    def observe(self) -> GoalObs:
+        return {"achieved_goal": self.at_goal.astype(float), "desired_goal": np.ones(COPIES)}
+
+    def reset(self, *, seed=None, options=None):
+        return self.observe(), {}
+
+    def step(self, actions):
+        none = np.zeros(COPIES)
+        return self.observe(), none, none.astype(bool), ~none.astype(bool), {"is_success": self.ends_well}
+
+    def is_success(self, achieved, desired):
+        return achieved == desired
+
+
+def test_goals_grow_with_the_steps_of_all_copies_together():
+    inner: Any = OneStepEpisodes()
+    env = CurriculumVecEnv(inner, Curriculum("linear", reach=0.25, air=0.1, begin=400, finish=1200))
+    seen = {}
+    for step in range(COPIES, 1208, COPIES):
+        env.step(np.zeros(COPIES))
+        assert inner.goal_spread == env.spread
+        seen[step] = stage_metrics(env)
+    assert seen[400] == {"curriculum/progress": 0.0, "curriculum/reach": 0.25, "curriculum/air": 0.1}
+    assert seen[800] == pytest.approx({"curriculum/progress": 0.5, "curriculum/reach": 0.625, "curriculum/air": 0.3})
+    assert seen[1200] == {"curriculum/progress": 1.0, "curriculum/reach": 1.0, "curriculum/air": 0.5}
+
+
+def gated(at_goal: int = 0, **settings) -> tuple[OneStepEpisodes, CurriculumVecEnv]:
+    inner: Any = OneStepEpisodes()
+    inner.at_goal = np.arange(COPIES) < at_goal
+    env = CurriculumVecEnv(inner, Curriculum("success", **settings))
+    env.reset()
+    return inner, env
+
+
+def rounds(inner: OneStepEpisodes, env: CurriculumVecEnv, successes: list[int]) -> list[float]:
+    """The progress after rounds of an episode in each copy, so many of which succeed."""
+    found = []
+    for number in successes:
+        inner.ends_well = np.arange(COPIES) >= COPIES - number
+        env.step(np.zeros(COPIES))
+        found.append(env.grown(0.0, 1.0))
+    return found
+
+
+def test_success_opens_the_gate_once_a_window_of_episodes_of_the_stage_is_there():
+    inner, env = gated(stages=2, window=16, bar=0.5)
+    # The third round began before the stage did. The next two have 7 successes of 16, the fifth and sixth 10 of 16.
+    assert rounds(inner, env, [4, 4, 8, 3, 4, 6]) == [0, 0.5, 0.5, 0.5, 0.5, 1.0]
+    assert rounds(inner, env, [0] * 4) == [1.0] * 4
+    assert env.spread == fetch.OWN_SPREAD
+
+
+def test_too_few_successes_never_open_it():
+    inner, env = gated(stages=2, window=16, bar=0.5)
+    assert set(rounds(inner, env, [3] * 20)) == {0.0}
+
+
+def test_episodes_that_begin_at_their_goal_do_not_count():
+    """Six of eight copies begin at their goal and stay there; the two that do not fail."""
+    inner, env = gated(at_goal=6, stages=2, window=4, bar=0.5)
+    for _ in range(20):
+        inner.ends_well = np.arange(COPIES) < 6
+        env.step(np.zeros(COPIES))
+    assert env.grown(0.0, 1.0) == 0.0
+
+
+@pytest.mark.parametrize("kind", ["linear", "success"])
+def test_a_state_that_is_taken_up_goes_on_bit_for_bit(kind):
+    settings = Curriculum(kind, begin=20, finish=120, stages=3, window=2, bar=0.0)
+
+    def short() -> CurriculumVecEnv:
+        return grown(settings, copies=2, max_episode_steps=5)
+
+    def goals(env: CurriculumVecEnv, steps: int) -> np.ndarray:
+        moves = np.random.default_rng(0).uniform(-1, 1, (steps, 2, 4)).astype(np.float32)
+        return np.array([[*env.step(move)[0]["desired_goal"].ravel(), *stage_metrics(env).values()] for move in moves])
+
+    env, fresh, unaware = short(), short(), short()
+    env.reset(seed=0)
+    goals(env, 18)
+    state = env.get_state()
+    expected = goals(env, 40)
+    fresh.set_state(state)
+    assert np.array_equal(goals(fresh, 40), expected)
+    assert len(np.unique(expected[:, -3])) > 2, "no stage was passed, so none was taken up"
+    unaware.set_state(state | {"curriculum": np.zeros(2, int)})
+    assert not np.array_equal(goals(unaware, 40), expected)
+
+
+def test_a_state_without_a_stage_or_of_another_curriculum_is_refused():
+    env = grown(Curriculum("success", stages=3, window=4), copies=2)
+    env.reset(seed=0)
+    for change in ({"curriculum": np.array([0, 4])}, {"curriculum": np.array([-1, 0])}):
+        with pytest.raises(ValueError, match="no stage of the curriculum"):
+            env.set_state(env.get_state() | change)
+    with pytest.raises(ValueError, match="another curriculum or another number"):
+        env.set_state(grown(Curriculum("success", window=5), copies=2).get_state())
+    with pytest.raises(KeyError):
+        env.set_state(env.env.get_state())
+    with pytest.raises(ValueError, match="another task"):
+        env.env.set_state(env.get_state())
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"reach": 1.5}, "--curriculum.reach is a share"),
+        ({"air": -0.1}, "--curriculum.air is a share"),
+        ({"window": 0}, "--curriculum.window must be at least 1"),
+        ({"begin": 5, "finish": 4}, "--curriculum.finish must not be below begin"),
+    ],
+)
+def test_settings_out_of_range_are_refused_by_name(change, message):
+    with pytest.raises(UserError, match=message):
+        Curriculum(**change)

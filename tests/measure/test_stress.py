@@ -1,0 +1,68 @@
+"""The stress split: the same episodes at every level, the truth as judge, kinds of goals apart."""
+
+from pathlib import Path
+
+import pytest
+
+from wellposed import config as configs
+from wellposed import envs, seeding
+from wellposed.envs.scripted import ScriptedPickAndPlace
+from wellposed.errors import UserError
+from wellposed.evaluate import play_episodes
+from wellposed.measure import MEASUREMENTS, under_noise
+from wellposed.measure.kinds import Context
+from wellposed.measure.stress import StressSettings
+from wellposed.recipe import RunConfig
+from wellposed.stats import over_seeds
+
+EPISODES = 6
+RUNS = {"sparse.recipe": [Path("one"), Path("two")]}
+
+
+@pytest.fixture(scope="module")
+def stressed():
+    """The scripted controller in the place of two trained agents."""
+    settings = StressSettings("sparse.recipe", [0.0, 0.05], episodes=EPISODES)
+    with pytest.MonkeyPatch.context() as patch:
+        agent = ScriptedPickAndPlace()
+        patch.setattr(under_noise, "load_run", lambda _: (RunConfig("FetchPickAndPlace-v4"), agent, None))
+        context = Context(2, RUNS, lambda items, _: iter(items))
+        return MEASUREMENTS["stress"].measure(settings, context)
+
+
+def test_without_noise_success_is_that_of_held_out_episodes(stressed):
+    env = envs.make_vec("FetchPickAndPlace-v4", EPISODES)
+    rows = play_episodes(ScriptedPickAndPlace(), env, seeding.evaluation_env_seeds(0, EPISODES, "held-out"))
+    assert (stressed.runs, stressed.episodes) == (2, EPISODES)
+    clean, noisy = stressed.levels
+    assert (clean["noise"], noisy["noise"]) == (0.0, 0.05)
+    assert clean["success"].value == sum(row.success for row in rows) / EPISODES
+    for kind in ("air", "table"):
+        of_kind = [row.success for row in rows if row.goal_kind == kind]
+        assert clean[kind].value == sum(of_kind) / len(of_kind)
+    assert noisy["success"].value < clean["success"].value
+
+
+def test_intervals_are_those_over_runs_that_play_the_same_episodes(stressed):
+    found = stressed.levels[0]["success"]
+    expected = over_seeds([found.value] * 2, episodes=EPISODES)
+    assert (found.value, *found.ci95) == expected
+
+
+def test_it_is_data(stressed):
+    kind = MEASUREMENTS["stress"]
+    assert configs.from_dict(kind.result, configs.to_dict(stressed), "here") == stressed
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"noise": []}, "lengths in metres"),
+        ({"noise": [0.01, 0.0]}, "rising"),
+        ({"noise": [0.0, 5.0]}, "from 0 up to 1"),
+        ({"noise": [0.0], "episodes": 0}, "episodes must be at least 1"),
+    ],
+)
+def test_senseless_settings_are_refused(settings, message):
+    with pytest.raises(UserError, match=message):
+        StressSettings("sparse.recipe", **settings)

@@ -1,0 +1,138 @@
+"""Building the book: every page, every check, then the site as a whole or not at all."""
+
+import re
+import shutil
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import wellposed
+from wellposed.book import answers
+from wellposed.book.links import Links, dead_links
+from wellposed.book.pages import Page
+from wellposed.book.problems import Problems
+from wellposed.book.site import build_site, require_extra
+from wellposed.book.slots import Slots
+from wellposed.errors import UserError
+from wellposed.runs.files import explained
+
+ROOT = Path(wellposed.__file__).parent.parent  # of the repository
+START = Path(__file__).parent / "start.md"
+MARK = ".wellposed-book"  # a folder that holds it is a book, and may be replaced by one
+
+
+@dataclass(frozen=True)
+class Sources:
+    """What the book is made of: source -> address in the site, in the order of the contents."""
+
+    chapters: dict[Path, str]
+    reference: dict[Path, str]
+
+    @property
+    def pages(self) -> dict[Path, str]:
+        """All of them, the start page first; sources are resolved."""
+        found = {START: "index.md"} | self.chapters | self.reference
+        return {source.resolve(): target for source, target in found.items()}
+
+
+def build_book(out: Path, chapters: Path, *, draft: bool = False, external: bool = False) -> list[str]:
+    """Build the site into the folder `out`, replacing a book that lies there.
+
+    Args:
+        out: the folder of the site.
+        chapters: the folder of the chapters.
+        draft: build in spite of problems; where something is missing a red box says so.
+        external: ask whether links to other machines are alive.
+
+    Returns:
+        The problems of a draft, a line each.
+
+    Raises:
+        UserError: with all problems, unless it is a draft; if there is no chapter, if `out` is something else than a
+            book, or if what builds the site is not installed. What lay in `out` is left as it is.
+    """
+    require_extra()
+    _refuse_foreign(out)
+    sources = find_sources(chapters)
+    with explained(out, "write"):
+        out.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=f".{out.name}-", dir=out.parent) as folder:
+            site = Path(folder) / "site"
+            problems = _build(sources, chapters, Path(folder) / "docs", site, external)
+            if problems and not draft:
+                count = "One problem" if len(problems) == 1 else f"{len(problems)} problems"
+                raise UserError(f"The book was not built. {count}:\n" + "\n".join(problems))
+            _swap(site, out, Path(folder) / "before")
+    return problems
+
+
+def find_sources(chapters: Path) -> Sources:
+    """The pages there are.
+
+    Raises:
+        UserError: if there is no chapter.
+    """
+    found = {path: f"{path.parent.name}.md" for path in sorted(chapters.glob("ch*/chapter.md"))}
+    if not found:
+        raise UserError(f"There is no chapter in {chapters}: a chapter is a folder as ch04_hindsight with a chapter.md.")
+    reference = {ROOT / "README.md": "reference/readme.md"}
+    reference |= {path: f"reference/{path.name}" for path in sorted((ROOT / "docs").glob("*.md"))}
+    return Sources(found, {path: target for path, target in reference.items() if path.is_file()})
+
+
+def _build(sources: Sources, chapters: Path, docs: Path, site: Path, external: bool) -> list[str]:
+    """Make every page and the site, and look for whatever is wrong; returns the problems."""
+    problems, slots = Problems(), Slots()
+    links = Links(ROOT, sources.pages)
+    course = answers.Course.load(chapters, problems)
+    for source, target in sources.pages.items():
+        page = Page(ROOT, source, target, slots, problems, links, course.answers())
+        text = page.markdown(source.read_text()) + course.origins(page)
+        (docs / target).parent.mkdir(parents=True, exist_ok=True)
+        (docs / target).write_text(text)
+    for path, target in links.files.items():
+        (docs / target).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(path, docs / target)
+    identifiers, warnings = build_site(docs, site, _contents(sources), slots)
+    links.check_anchors(identifiers, problems)
+    if external:
+        links.check_external(problems)
+    for warning in warnings:
+        problems.note("mkdocs", 0, warning)
+    if not problems.found:  # what was found before would be found here again, with less to say about it
+        for page, target in dead_links(site):
+            problems.note(page, 0, f"The built page asks for {target}, which is not there or lies on another machine.")
+    (site / MARK).write_text("")
+    return problems.lines()
+
+
+def _contents(sources: Sources) -> list[Any]:
+    """The table of contents, as in mkdocs.yml."""
+    return [
+        {"Start": "index.md"},
+        {"The course": [{_title(path): target} for path, target in sources.chapters.items()]},
+        {"The laboratory": [{_title(path): target} for path, target in sources.reference.items()]},
+    ]
+
+
+def _title(source: Path) -> str:
+    """The first heading of a page; a chapter's has its number before it."""
+    heading = re.search(r"^# +(.+)$", source.read_text(), re.MULTILINE)
+    title = heading[1].strip() if heading else source.stem
+    number = re.match(r"ch(\d+)_", source.parent.name)
+    return f"{int(number[1])}. {title}" if number and not title[:1].isdigit() else title
+
+
+def _refuse_foreign(out: Path) -> None:
+    """Raises UserError if there is something in `out` that is no book: it would be deleted."""
+    if out.exists() and (not out.is_dir() or (any(out.iterdir()) and not (out / MARK).exists())):
+        raise UserError(f"{out} is there already and is no book of wellposed. Name another folder with --out.")
+
+
+def _swap(new: Path, out: Path, before: Path) -> None:
+    """Put a finished site in the place of an older one."""
+    if out.exists():
+        out.rename(before)
+    new.rename(out)

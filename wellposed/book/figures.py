@@ -1,0 +1,266 @@
+"""Figures of the course as SVG elements. They take arrays, never records.
+
+They are drawn for a column that a phone can show, without a background, and with colours that are variables of the page:
+one figure serves light, dark and paper.
+"""
+
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from html import escape
+from typing import Any, Literal
+
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator, PercentFormatter
+
+from wellposed.report.figures import ACCENT, FAINT, INK, STYLE, WARN, as_svg
+
+Axis = Literal["steps", "updates", "seconds"]
+LABELS: dict[Axis, str] = {
+    "steps": "environment steps, all copies together",
+    "updates": "gradient updates",
+    "seconds": "seconds of training",
+}
+WIDTH = 5.6  # inches, 72 points each: a phone shows letters of 10 points at about 9 pixels
+SERIES = ("#1667a8", "#c8553d", "#3a7d44", "#7b4ea3", "#a87a16", "#1f8a8a", "#5c6773", "#a8407c")
+DASHES: tuple[Any, ...] = ("-", (0, (5, 2)), (0, (1.5, 1.5)), (0, (6, 2, 1.5, 2)))
+VARIABLES = {INK: "--wp-ink", FAINT: "--wp-faint", WARN: "--wp-warn", ACCENT: "--wp-series-0"}
+VARIABLES |= {colour: f"--wp-series-{i}" for i, colour in enumerate(SERIES) if colour not in VARIABLES}
+_COURSE: Any = {"savefig.transparent": True, "legend.labelcolor": INK, "text.color": INK, "axes.titlesize": 10}
+
+
+@dataclass(frozen=True)
+class Band:
+    """Success of one variant: its mean over seeds with an interval, and each seed."""
+
+    name: str
+    x: np.ndarray  # [m]
+    mean: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+    seeds: list[tuple[np.ndarray, np.ndarray]]  # (x, success) of each run, as far as it went
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One quantity of a run while it trains."""
+
+    label: str
+    x: np.ndarray  # environment steps [m]
+    y: np.ndarray
+    low: np.ndarray | None = None  # with `high`, a range around it
+    high: np.ndarray | None = None
+    logarithmic: bool = False
+
+
+@dataclass(frozen=True)
+class Span:
+    """A stretch of a run."""
+
+    name: str
+    begin: float
+    end: float
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One combination of two settings."""
+
+    success: tuple[float, float, float]  # mean over seeds, and its interval
+    steps: float | None  # median to the bar; None where fewer than half of the seeds got there
+    budget: float  # steps; what `steps` is more than where it is None
+    solved: str  # as in "5 of 5"
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Every combination of two settings."""
+
+    across: str  # name of the setting that varies from column to column
+    down: str
+    columns: list[str]  # its values
+    rows: list[str]
+    cells: list[list[Cell | None]]  # [rows][columns]; None where there is no such variant
+
+
+def learning(bands: Sequence[Band], axis: Axis, floor: float | None) -> str:
+    """Success of several variants; `floor`: the share of goals that were reached before the first action."""
+    with _style():
+        fig, ax = plt.subplots(figsize=(WIDTH, 3.5))
+        for i, band in enumerate(bands):
+            colour, dash = SERIES[i % len(SERIES)], DASHES[(i // 2) % len(DASHES)]
+            for x, y in band.seeds:
+                ax.plot(x, y, color=colour, alpha=0.28, linewidth=0.8)
+            ax.fill_between(band.x, band.low, band.high, color=colour, alpha=0.15, linewidth=0)
+            ax.plot(band.x, band.mean, color=colour, linewidth=2, linestyle=dash, label=band.name)
+        if floor is not None:
+            ax.axhline(floor, color=FAINT, linewidth=1.2, linestyle=":", label="already solved at reset")
+        _success_axis(ax)
+        _counts(ax)
+        ax.set_xlim(0, max(float(band.x[-1]) for band in bands) * 1.01 or 1)
+        ax.set_xlabel(LABELS[axis])
+        _legend(ax, len(bands) + (floor is not None))
+        return themed(as_svg(fig))
+
+
+def losses(panels: Sequence[Panel], phases: Sequence[Span], floor: float) -> str:
+    """Success on top, other quantities of the same run below, over the phases of the run."""
+    with _style():
+        heights = [1.5, *[1.0] * (len(panels) - 1)]
+        size = (WIDTH, 0.9 + 1.15 * sum(heights))
+        fig, axes = plt.subplots(len(panels), 1, figsize=size, sharex=True, height_ratios=heights, squeeze=False)
+        for i, (ax, panel) in enumerate(zip(axes[:, 0], panels, strict=True)):
+            for span, shade in zip(phases, (0.0, 0.16, 0.07), strict=False):
+                ax.axvspan(span.begin, span.end, color=FAINT, alpha=shade, linewidth=0)
+            if panel.low is not None and panel.high is not None:
+                ax.fill_between(panel.x, panel.low, panel.high, color=SERIES[i % 8], alpha=0.15, linewidth=0)
+            ax.plot(panel.x, panel.y, color=SERIES[i % 8], linewidth=1.8)
+            if panel.logarithmic:
+                _decades(ax, panel.y)
+            else:
+                ax.yaxis.set_major_locator(MaxNLocator(4))
+            ax.set_ylabel(panel.label)
+            ax.grid(axis="y", color=FAINT, alpha=0.25, linewidth=0.7)
+        top, bottom = axes[0, 0], axes[-1, 0]
+        _success_axis(top)
+        top.set_ylabel(panels[0].label)
+        top.axhline(floor, color=FAINT, linewidth=1.2, linestyle=":")
+        _phase_names(top, phases, end=max(float(panel.x[-1]) for panel in panels))
+        _counts(bottom)
+        bottom.set_xlim(0, max(float(panel.x[-1]) for panel in panels))
+        bottom.set_xlabel(LABELS["steps"])
+        fig.align_ylabels()
+        fig.tight_layout(h_pad=0.6)
+        return themed(as_svg(fig))
+
+
+def grid(found: Grid) -> str:
+    """Every cell in numbers, and below them lines that run parallel where the two settings do not interact."""
+    with _style():
+        rows = len(found.rows)
+        size = (WIDTH, 0.62 * rows + 3.9)
+        fig = plt.figure(figsize=size, layout="constrained")
+        top, bottom = fig.subfigures(2, 1, height_ratios=[0.62 * rows + 1.0, 2.9])
+        _cells(top.subplots(), found)
+        left, right = bottom.subplots(1, 2)
+        x = np.arange(len(found.columns))
+        for i, (name, cells) in enumerate(zip(found.rows, found.cells, strict=True)):
+            known = [(at, cell) for at, cell in zip(x, cells, strict=True) if cell is not None]
+            at = np.array([place for place, _ in known]) + 0.05 * (i - (rows - 1) / 2)
+            colour, dash = SERIES[i % len(SERIES)], DASHES[(i // 2) % len(DASHES)]
+            mean, low, high = np.array([cell.success for _, cell in known]).T
+            left.errorbar(at, mean, [mean - low, high - mean], color=colour, linestyle=dash, marker="o", ms=4, lw=1.6,
+                          label=f"{found.down} {name}")  # fmt: skip
+            steps = np.array([np.nan if cell.steps is None else cell.steps for _, cell in known])
+            right.plot(at, steps, color=colour, linestyle=dash, marker="o", markersize=4, linewidth=1.6)
+            missed = np.isnan(steps)
+            budget = np.array([cell.budget for _, cell in known])
+            right.plot(at[missed], budget[missed], "^", color=colour, fillstyle="none", markersize=6)
+        for ax in (left, right):
+            ax.set_xticks(x, found.columns)
+            ax.set_xlim(-0.35, len(x) - 0.65)
+            ax.set_xlabel(found.across)
+            ax.grid(axis="y", color=FAINT, alpha=0.25, linewidth=0.7)
+        _success_axis(left)
+        left.set_ylabel("success, held out")
+        right.set_ylim(bottom=0)
+        right.set_ylabel("median steps to the bar")
+        right.yaxis.set_major_formatter(FuncFormatter(lambda y, _: f"{y:,.0f}"))
+        bottom.legend(*left.get_legend_handles_labels(), frameon=False, loc="outside upper center", ncols=min(rows, 3))
+        return themed(as_svg(fig))
+
+
+def themed(svg: str, alt: str = "") -> str:
+    """An SVG element whose colours are the page's variables, as wide as its column, with a text for who cannot see it."""
+    for colour, name in VARIABLES.items():
+        svg = svg.replace(colour, f"var({name})")
+    svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
+    svg = re.sub(r' width="([\d.]+)pt" height="[\d.]+pt"', r' style="max-width: \1pt"', svg, count=1)
+    return svg.replace("<svg ", f'<svg role="img" aria-label="{escape(alt)}" ', 1) if alt else svg
+
+
+@contextmanager
+def _style() -> Iterator[None]:
+    with plt.rc_context(STYLE | _COURSE):
+        yield
+
+
+def _cells(ax: Axes, found: Grid) -> None:
+    """The table of a grid: mean success with its interval, solved runs and steps; the more success the darker."""
+    for y, cells in enumerate(found.cells):
+        for x, cell in enumerate(cells):
+            if cell is None:
+                continue
+            mean, low, high = cell.success
+            patch = plt.Rectangle((x - 0.49, y - 0.47), 0.98, 0.94, color=ACCENT, alpha=0.04 + 0.26 * mean, linewidth=0)
+            ax.add_patch(patch)
+            ax.text(x, y - 0.2, f"{mean:.1%} ({100 * low:.1f}-{100 * high:.1f})", ha="center", va="center", fontsize=9)
+            needed = f"> {cell.budget:,.0f}" if cell.steps is None else f"{cell.steps:,.0f}"
+            ax.text(x, y + 0.2, f"{cell.solved}, {needed} steps", ha="center", va="center", fontsize=8)
+    ax.set_xlim(-0.5, len(found.columns) - 0.5)
+    ax.set_ylim(len(found.rows) - 0.5, -0.5)
+    ax.set_xticks(range(len(found.columns)), found.columns)
+    ax.set_yticks(range(len(found.rows)), found.rows)
+    ax.set_xlabel(found.across)
+    ax.set_ylabel(found.down)
+    ax.xaxis.set_label_position("top")
+    ax.xaxis.tick_top()
+    ax.tick_params(length=0)
+    for spine in ax.spines.values():
+        spine.set_visible(False)
+
+
+def _success_axis(ax: Axes) -> None:
+    ax.set_ylim(-0.03, 1.03)
+    ax.set_yticks(np.linspace(0, 1, 5))
+    ax.yaxis.set_major_formatter(PercentFormatter(1.0))
+    ax.set_ylabel("success at the last step")
+    ax.grid(axis="y", color=FAINT, alpha=0.25, linewidth=0.7)
+
+
+def _phase_names(ax: Axes, phases: Sequence[Span], end: float) -> None:
+    """Where each phase begins, above the axes; one that would run into the one before stands a line higher."""
+    free, row = 0.0, 0
+    for span in phases:
+        width = 0.018 * len(span.name) * end  # about: letters of 9 points
+        begin = min(span.begin, end - width)
+        row = 1 - row if begin < free else 0
+        free = begin + width
+        ax.annotate(
+            span.name, (begin, 1.0), xycoords=("data", "axes fraction"), xytext=(0, 3 + 11 * row),
+            textcoords="offset points", fontsize=9, color=INK,
+        )  # fmt: skip
+
+
+def _decades(ax: Axes, values: np.ndarray) -> None:
+    """A logarithmic axis with few marks, in plain numbers."""
+    positive = values[np.isfinite(values) & (values > 0)]
+    if not positive.size:
+        return
+    ax.set_yscale("log")
+    wide = positive.max() / positive.min() > 30
+    ax.yaxis.set_major_locator(LogLocator(subs=(1.0,) if wide else (1.0, 2.0, 5.0), numticks=6))
+    ax.yaxis.set_minor_locator(NullLocator())
+    ax.yaxis.set_major_formatter(FuncFormatter(lambda y, _: f"{y:g}"))
+    if positive.max() < 1.5 * positive.min():  # one that hardly varies is not blown up
+        ax.set_ylim(positive.min() / 2, positive.max() * 2)
+
+
+def _counts(ax: Axes) -> None:
+    ax.xaxis.set_major_locator(MaxNLocator(5))
+    ax.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:,.0f}"))
+
+
+def _legend(ax: Axes, entries: int) -> None:
+    """Above the axes, so that it covers nothing."""
+    ax.legend(
+        frameon=False,
+        loc="lower left",
+        bbox_to_anchor=(-0.02, 1.0),
+        ncols=min(entries, 3),
+        columnspacing=1.2,
+        handlelength=1.8,
+    )

@@ -1,0 +1,126 @@
+"""Markdown to a site that needs no network: MkDocs with the theme Material, its fonts and scripts from here."""
+
+import json
+import logging
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from wellposed.book.links import Seen
+from wellposed.book.slots import Slots
+from wellposed.errors import UserError
+
+THEME = Path(__file__).parent / "theme"
+NEEDED = ("mkdocs", "material", "math_core")
+
+
+def require_extra() -> None:
+    """Raises UserError if what only the book needs is not installed."""
+    if missing := [name for name in NEEDED if find_spec(name) is None]:
+        raise UserError(
+            f"The book needs {', '.join(missing)}, which is not installed here. In the repository run `make book`; "
+            "elsewhere run: pip install 'wellposed[book]'"
+        )
+
+
+def build_site(docs: Path, site: Path, nav: list[Any], slots: Slots) -> tuple[dict[str, set[str]], list[str]]:
+    """Build the site.
+
+    Args:
+        docs: folder of Markdown pages, and of files that are copied.
+        site: folder to write into; it must not exist.
+        nav: as in mkdocs.yml.
+        slots: what the marks in the pages stand for.
+
+    Returns:
+        The identifiers of each page by its name among the documents, and what MkDocs warned of.
+    """
+    os.environ.setdefault("NO_MKDOCS_2_WARNING", "true")
+    from mkdocs.commands.build import build
+    from mkdocs.config import load_config
+
+    shutil.copytree(THEME, docs / "assets" / "book", ignore=shutil.ignore_patterns("*.html", "*.md", "*.txt"))
+    file = docs.parent / "mkdocs.yml"
+    file.write_text(json.dumps(_settings(docs, site, nav)))  # YAML contains JSON
+    identifiers: dict[str, set[str]] = {}
+    with _warnings() as warnings:
+        config = load_config(str(file))
+        config.plugins["wellposed"] = _filler(slots, identifiers)
+        build(config)
+    for name in ("404.html", "sitemap.xml", "sitemap.xml.gz"):  # of use only where the site's address is known
+        (site / name).unlink(missing_ok=True)
+    return identifiers, warnings
+
+
+def _settings(docs: Path, site: Path, nav: list[Any]) -> dict[str, Any]:
+    """What would stand in mkdocs.yml."""
+    scheme = {"primary": "custom", "accent": "custom"}
+    light = {"media": "(prefers-color-scheme: light)", "scheme": "default", **scheme}
+    dark = {"media": "(prefers-color-scheme: dark)", "scheme": "slate", **scheme}
+    light["toggle"] = {"icon": "material/weather-night", "name": "Switch to dark"}
+    dark["toggle"] = {"icon": "material/weather-sunny", "name": "Switch to light"}
+    return {
+        "site_name": "wellposed",
+        "docs_dir": str(docs),
+        "site_dir": str(site),
+        "nav": nav,
+        "use_directory_urls": False,
+        "theme": {
+            "name": "material",
+            "font": False,
+            "palette": [light, dark],
+            "features": ["content.code.copy", "navigation.footer", "navigation.sections", "navigation.top", "toc.follow"],
+        },
+        "extra_css": ["assets/book/book.css"],
+        "extra": {"polyfills": ["assets/book/js/iframe-worker.js"], "generator": False},
+        "plugins": {"material/search": {}, "material/offline": {}},
+        "markdown_extensions": {
+            "attr_list": {}, "footnotes": {}, "md_in_html": {}, "sane_lists": {}, "tables": {},
+            "toc": {"permalink": "#", "permalink_title": "Link to this section", "toc_depth": 3},
+            "pymdownx.highlight": {"anchor_linenums": False, "linenums_style": "pymdownx-inline"},
+            "pymdownx.superfences": {},
+        },
+    }  # fmt: skip
+
+
+def _filler(slots: Slots, identifiers: dict[str, set[str]]) -> Any:
+    """A plugin of MkDocs that puts formulas, figures and facts in place, and notes what links can lead to."""
+    from mkdocs.plugins import BasePlugin
+
+    class Filler(BasePlugin):
+        def on_page_content(self, html: str, page: Any, **_: Any) -> str:
+            for item in page.toc:
+                _name(item, slots)
+            html = slots.fill(html)
+            identifiers[page.file.src_uri] = Seen(html).identifiers
+            return html
+
+    return Filler()
+
+
+def _name(item: Any, slots: Slots) -> None:
+    """Fill the slots in an entry of the table of contents and in those below it."""
+    item.title = slots.fill(item.title)
+    for child in item.children:
+        _name(child, slots)
+
+
+@contextmanager
+def _warnings() -> Iterator[list[str]]:
+    """What MkDocs warns of meanwhile, which would otherwise go to standard error."""
+    found: list[str] = []
+    handler = logging.Handler(logging.WARNING)
+    handler.emit = lambda record: found.append(record.getMessage())
+    logger = logging.getLogger("mkdocs")
+    before = logger.propagate
+    logger.addHandler(handler)
+    logger.propagate = False
+    try:
+        yield found
+    finally:
+        logger.removeHandler(handler)
+        logger.propagate = before

@@ -1,0 +1,29 @@
+"""The command of the book."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+
+def book(
+    out: Annotated[Path, tyro.conf.arg(metavar="DIR", help="folder of the site; a book that lies there is replaced")] = Path("site"),
+    chapters: Annotated[
+        Path | None, tyro.conf.arg(metavar="DIR", help="folder of the chapters; none: chapters, here or beside the package")
+    ] = None,
+    draft: Annotated[bool, tyro.conf.arg(help="show in red what is missing, and build all the same")] = False,
+    external: Annotated[bool, tyro.conf.arg(help="ask other machines whether links to them are alive")] = False,
+) -> int:
+    """Build the course as a site that needs no network; the last line printed is its first page.
+
+    Exit code 1, with every problem, if something that the text names is missing or older than the code it speaks of.
+    """
+    from wellposed.book.build import build_book
+    from wellposed.chapters.load import find_chapters
+
+    problems = build_book(out, find_chapters(chapters), draft=draft, external=external)
+    if problems:
+        print(f"wellposed: this is a draft; {len(problems)} problems:", *problems, sep="\n", file=sys.stderr)
+    print(out / "index.html")
+    return 0

@@ -1,0 +1,170 @@
+"""A goal curriculum: training goals that begin near the object and on the table, and grow into the task's own.
+
+The goal distributions form a path from an easy problem to the task, and `schedule` says where on it training is. One
+`GoalSpread` belongs to the whole vector environment, so no copy can be left behind. Evaluation never sees any of it.
+"""
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import gymnasium as gym
+import numpy as np
+
+from wellposed.arrays import Arrays
+from wellposed.envs.fetch import OWN_SPREAD, GoalSpread
+from wellposed.envs.fetch_vec import FetchVecEnv
+from wellposed.errors import UserError, require
+from wellposed.types import GoalObs, Metrics
+
+
+@dataclass(frozen=True)
+class Curriculum:
+    """How the goals of training grow."""
+
+    kind: Literal["none", "linear", "success"] = "none"
+    """What makes them grow: nothing (the task's own goals all along), environment steps, or success in training."""
+    reach: float = 0.3
+    """At first, how far goals lie from where the object starts, as a share of the way to the task's own."""
+    air: float = 0.1
+    """At first, the share of goals in the air, in a task that lifts any."""
+    begin: int = 0
+    """linear: environment step until which goals stay as they are at first."""
+    finish: int = 60_000
+    """linear: environment step from which on they are the task's own."""
+    stages: int = 10
+    """success: steps of growth from the first goals to the task's own."""
+    bar: float = 0.5
+    """success: share of episodes that must end at their goal before the next stage (0 to 1)."""
+    window: int = 64
+    """success: episodes of the stage over which that share is taken; those solved at reset do not count."""
+
+    def __post_init__(self) -> None:
+        for name in ("reach", "air", "bar"):
+            value = getattr(self, name)
+            require(0 <= value <= 1, f"curriculum.{name}", "is a share between 0 and 1", value)
+        for name in ("stages", "window"):
+            require(getattr(self, name) >= 1, f"curriculum.{name}", "must be at least 1", getattr(self, name))
+        require(self.begin >= 0, "curriculum.begin", "must not be negative", self.begin)
+        require(self.finish >= self.begin, "curriculum.finish", f"must not be below begin, {self.begin}", self.finish)
+
+
+def schedule(progress: float, start: float, end: float, begin: float, finish: float) -> float:
+    """The value at `progress`: `start` up to `begin`, exactly `end` from `finish` on, a straight line between."""
+    if progress >= finish:
+        return end
+    if progress <= begin:
+        return start
+    return start + (end - start) * (progress - begin) / (finish - begin)
+
+
+class CurriculumVecEnv(gym.vector.VectorWrapper):
+    """A Fetch task whose goals grow while it is stepped. Its state holds the stage: a resumed run goes on with it."""
+
+    env: Any
+
+    def __init__(self, env: FetchVecEnv, curriculum: Curriculum):
+        super().__init__(env)
+        self.curriculum = curriculum
+        self._steps, self._stage = 0, 0
+        self._counts = np.zeros(env.num_envs, bool)  # the episode began at this stage, and not at its goal
+        self._recent = np.full(curriculum.window, -1, np.int8)  # how the stage's newest episodes ended; -1: none yet
+
+    def __getattr__(self, name: str) -> Any:
+        """All else is the environment's own."""
+        return getattr(self.env, name)
+
+    @property
+    def spread(self) -> GoalSpread:
+        """How goals are drawn now."""
+        first, own = self.curriculum, OWN_SPREAD
+        return GoalSpread(self.grown(first.reach, own.reach), self.grown(first.air, own.air))
+
+    def grown(self, start: float, end: float) -> float:
+        """A value that goes from `start` to `end` with the curriculum, as it is now."""
+        settings = self.curriculum
+        if settings.kind == "linear":
+            return schedule(self._steps, start, end, settings.begin, settings.finish)
+        return schedule(self._stage, start, end, 0, settings.stages)
+
+    def reset(self, *, seed: Any = None, options: dict | None = None) -> tuple[GoalObs, dict]:
+        """As the environment's own, with goals of this moment."""
+        self.env.goal_spread = self.spread
+        obs, info = self.env.reset(seed=seed, options=options)
+        self._begin(obs, np.asarray((options or {}).get("reset_mask", np.ones(self.num_envs, bool))))
+        return obs, info
+
+    def step(self, actions: np.ndarray) -> tuple[GoalObs, np.ndarray, np.ndarray, np.ndarray, dict]:
+        """As the environment's own; an episode that begins in this step has a goal of this moment."""
+        self._steps += self.num_envs
+        self.env.goal_spread = self.spread
+        obs, reward, terminated, truncated, info = self.env.step(actions)
+        ended = terminated | truncated
+        if ended.any():
+            outcomes = info["is_success"][ended & self._counts]
+            self._begin(obs, ended)
+            if self.curriculum.kind == "success":
+                self._judge(outcomes)
+        return obs, reward, terminated, truncated, info
+
+    def get_state(self) -> Arrays:
+        """That of the environment, and where the curriculum stands."""
+        place = np.array([self._steps, self._stage])
+        own = {"curriculum": place, "curriculum_counts": self._counts, "curriculum_recent": self._recent}
+        return self.env.get_state() | {name: array.copy() for name, array in own.items()}
+
+    def set_state(self, state: Arrays) -> GoalObs:
+        """Go on from a `get_state`, bit for bit.
+
+        Raises:
+            ValueError: if the state is of another task, curriculum or number of copies.
+        """
+        place, counts, recent = (state[f"curriculum{name}"] for name in ("", "_counts", "_recent"))
+        shapes = place.shape, counts.shape, recent.shape
+        if shapes != ((2,), self._counts.shape, self._recent.shape) or counts.dtype != bool:
+            raise ValueError("this state belongs to another curriculum or another number of copies")
+        if min(place) < 0 or place[1] > self.curriculum.stages or not np.isin(recent, (-1, 0, 1)).all():
+            raise ValueError("this state is of no stage of the curriculum")
+        obs = self.env.set_state({name: array for name, array in state.items() if not name.startswith("curriculum")})
+        self._steps, self._stage = (int(number) for number in place)
+        self._counts, self._recent = counts.copy(), recent.astype(np.int8)
+        return obs
+
+    def _begin(self, obs: GoalObs, chosen: np.ndarray) -> None:
+        """Episodes begin in the chosen copies [n]. Those already at their goal would say nothing of what was learnt."""
+        away = ~self.env.is_success(obs["achieved_goal"], obs["desired_goal"])
+        self._counts = np.where(chosen, away, self._counts)
+
+    def _judge(self, outcomes: np.ndarray) -> None:
+        """Take in how episodes of this stage ended, and go on to the next stage once enough of them were successes.
+
+        Episodes under way at that moment have goals of the stage before and count for neither.
+        """
+        self._recent = np.concatenate([self._recent, outcomes.astype(np.int8)])[-len(self._recent) :]
+        full = self._recent[0] >= 0
+        if full and self._stage < self.curriculum.stages and self._recent.mean() >= self.curriculum.bar:
+            self._stage += 1
+            self._recent[:] = -1
+            self._counts[:] = False
+
+
+def with_curriculum(env: Any, curriculum: Curriculum) -> Any:
+    """The environment with the curriculum, if it is one.
+
+    Raises:
+        UserError: if the environment's goals cannot be drawn otherwise than its own.
+    """
+    if curriculum.kind == "none":
+        return env
+    if not isinstance(env, FetchVecEnv):
+        raise UserError("--curriculum.kind is for the Fetch tasks: how another environment draws its goals is its own.")
+    return CurriculumVecEnv(env, curriculum)
+
+
+def stage_metrics(env: Any) -> Metrics:
+    """Where a curriculum stands; nothing without one."""
+    if not isinstance(env, CurriculumVecEnv):
+        return {}
+    spread = env.spread
+    return {
+        "curriculum/progress": env.grown(0.0, 1.0), "curriculum/reach": spread.reach, "curriculum/air": spread.air
+    }  # fmt: skip
