@@ -11,8 +11,10 @@ from tests.test_browser import BROWSER, opened
 from wellposed.book import build, origins, site
 from wellposed.book.answers import Course
 from wellposed.book.build import MARK, build_book
-from wellposed.book.links import Seen, dead_links
+from wellposed.book.links import Links, Seen, dead_links
+from wellposed.book.pages import Page
 from wellposed.book.problems import Problems
+from wellposed.book.slots import Slots
 from wellposed.chapters.load import load_chapter
 from wellposed.chapters.records import write_records
 from wellposed.cli import main
@@ -153,6 +155,8 @@ WRONG = {
     "{{ figure: losses relabelling.future seed=7 caption=\"Seven.\" }}": "has no seed 7",
     "{{ figure: learning relabelling colour=red caption=\"Red.\" }}": "no option colour",
     "{{ table: nothing }}": "has no 'nothing'",
+    "{{ minutes: 7 }}": "There is no chapter 7",
+    "{{ minutes: four }}": "not by 'four'",
     "{{ chart: relabelling }}": "no directive 'chart'",
     "a {{ table: relabelling }}": "on a line of its own",
     "a formula $x_1 that is not closed": "is not closed in its paragraph",
@@ -217,6 +221,19 @@ def test_facts_older_than_the_code_they_speak_of_are_refused(tmp_path):
     (folder / "records.json").unlink()
     (told,) = noted(tmp_path)
     assert "records.json is not there: the chapter was not published" in told
+
+
+def test_what_no_record_could_answer_is_named_before_there_are_any(tmp_path):
+    folder = write_chapter(tmp_path)
+    (folder / "records.json").unlink()
+    problems = Problems()
+    course, slots, source = Course.load(tmp_path, problems), Slots(), folder / "chapter.md"
+    page = Page(build.ROOT, source, "ch04_hindsight.md", slots, problems, Links(build.ROOT, {}), course.answers())
+    asked = ["relabelling.future.success", "relabelling.past.success", "relabelling.future.sucess"]
+    asked += ["figure: learning relabelling", "table: relabelling", "setting: relabelling.future agent.gamma"]
+    html = slots.fill(page.markdown("\n".join(f"{{{{ {one} }}}}" for one in asked)))
+    assert html.count("wp-problem") == len(asked)
+    assert [problem.line for problem in problems.found] == [0, 2, 3, 4]
 
 
 def test_what_did_not_hold_when_a_chapter_was_published_stands_above_its_origins():

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from types import SimpleNamespace
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -12,8 +13,10 @@ from wellposed.chapters.results import Curve, HeldOut, RunResult, VariantResult
 from wellposed.errors import UserError
 from wellposed.runs.record import Estimate, Solved
 
+Ended = Literal["solved", "budget", "diverged"]
 
-def run(success: list[int], ended: str = "budget", seed: int = 0, series: dict | None = None) -> RunResult:
+
+def run(success: list[int], ended: Ended = "budget", seed: int = 0, series: dict | None = None) -> RunResult:
     """A run evaluated on 10 episodes every 100 steps."""
     step = [100 * i for i in range(len(success))]
     held_out = HeldOut(0, "", "1" * 9 + "0", "1" + "0" * 9, {}, Estimate(0.1, (0.0, 0.4)), {})

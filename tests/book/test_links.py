@@ -19,7 +19,7 @@ class Answers(BaseHTTPRequestHandler):
         self.send_response(STATUS[self.path])
         self.end_headers()
 
-    def log_message(self, *_):
+    def log_message(self, format, *args):
         """Nothing is printed."""
 
 
