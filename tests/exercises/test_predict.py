@@ -5,16 +5,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from wellposed.chapters import load
 from wellposed.cli import main
 from wellposed.errors import UserError
-from wellposed.exercises import EXERCISES, Predict, predict, predictions
+from wellposed.exercises import PREDICT, predict, predictions
 from wellposed.exercises.exercise import Measured, Setting
 from wellposed.experiments import Experiment
 
 COMPLETE = 'PREDICTION = {"success_with": (0.5, 0.7, 0.9), "success_without": [0, 0.125, 1e-1 * 2]}\n'
 REASON = 'REASON = "Without it nothing is ever reached."\n'
-EXERCISE = EXERCISES["4.3"]
-assert isinstance(EXERCISE, Predict)
+CHAPTERS = Path(__file__).parent.parent.parent / "chapters"
+EXERCISE = PREDICT["4.3"]
 
 
 def written(tmp_path: Path, text: str) -> Path:
@@ -24,7 +25,8 @@ def written(tmp_path: Path, text: str) -> Path:
 
 
 def text(success_without: str = "(0, 0.1, 0.2)", reason: str = REASON) -> str:
-    return f'"""Mine."""\n\nPREDICTION = {{"success_with": (0.5, 0.7, 0.9), "success_without": {success_without}}}\n{reason}'
+    table = f'{{"success_with": (0.5, 0.7, 0.9), "success_without": {success_without}}}'
+    return f'"""Mine."""\n\nPREDICTION = {table}\n{reason}'
 
 
 def test_a_complete_prediction_is_read(tmp_path):
@@ -68,10 +70,9 @@ def test_nothing_of_a_prediction_is_executed(tmp_path):
     assert not (tmp_path / "made").exists()
 
 
-@pytest.mark.parametrize("number", [number for number, one in EXERCISES.items() if isinstance(one, Predict)])
+@pytest.mark.parametrize("number", PREDICT)
 def test_a_stub_is_incomplete_and_its_experiment_exists(tmp_path, number):
-    exercise = EXERCISES[number]
-    assert isinstance(exercise, Predict)
+    exercise = PREDICT[number]
     with pytest.raises(UserError, match="still to be predicted"):
         predict.read_prediction(exercise, written(tmp_path, exercise.stub))
     runs = Experiment(**exercise.experiment).runs()
@@ -99,7 +100,7 @@ def test_a_check_never_says_whether_a_prediction_is_right(tmp_path, capsys):
     ],
 )
 def test_the_verdict_knows_how_sure_the_measurement_is(measured, said):
-    assert said in predict.verdict((0.5, 0.6, 0.7), Measured(*measured, "measured"))
+    assert said in predict.verdict((0.5, 0.6, 0.7), Measured(measured[0], measured[1], measured[2], "measured"))
 
 
 def test_a_prediction_is_set_beside_what_its_own_variant_measured(tmp_path, monkeypatch):
@@ -118,9 +119,20 @@ def test_a_prediction_is_set_beside_what_its_own_variant_measured(tmp_path, monk
     monkeypatch.setattr(predictions, "success", success)
     file = written(tmp_path, text("(0.3, 0.4, 0.5)"))
     found = predict.run(EXERCISE, file, Setting(tmp_path, [0], 1, True))
-    assert [(one.quantity.name, one.measured.value) for one in found] == [("success_with", 0.9), ("success_without", 0.1)]
+    assert [(one.quantity.name, one.measured.value) for one in found] == [
+        ("success_with", 0.9),
+        ("success_without", 0.1),
+    ]
     assert "inside" in found[0].verdict
     assert "outside" in found[1].verdict
+
+
+@pytest.mark.parametrize(("number", "chapter", "name"), [("2.3", 2, "clipping"), ("3.3", 3, "dense")])
+def test_what_is_predicted_is_measured_on_the_runs_of_its_chapter(number, chapter, name):
+    """They are not trained twice, as long as exercise and chapter ask for the same."""
+    there = load.chapter_of(CHAPTERS, chapter).experiments[name].runs
+    asked = Experiment(**PREDICT[number].experiment).runs()
+    assert asked.items() <= there.items()
 
 
 class SimpleAnswer:

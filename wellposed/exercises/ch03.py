@@ -21,7 +21,9 @@ SOFT = (
     "y = r + gamma (1 - terminated) (min_i Q'_i(s', a') - temperature log pi(a'|s')) "
     "(Haarnoja et al. 2018, arXiv 1812.05905, equations 2 and 3)"
 )
-SLOPE = "dJ / d log(temperature) = -(mean log pi(a|s) + target entropy) (arXiv 1812.05905, equation 18, in the logarithm)"
+SLOPE = (
+    "dJ / d log(temperature) = -(mean log pi(a|s) + target entropy) (arXiv 1812.05905, equation 18, in the logarithm)"
+)
 
 
 def one_target_each(args: tuple[Any, ...], result: Any) -> str | None:
@@ -42,8 +44,8 @@ def _transitions(
 @states(
     "it can be compiled",
     equation="y is a function of its arguments alone",
-    hint="The trainer compiles the function. Write it with jax.numpy, without `if` on values, without NumPy and without "
-    "float().",
+    hint="The trainer compiles the function. Write it with jax.numpy, without `if` on values, without NumPy and "
+    "without float().",
 )
 def _compiles(soft_target: Function) -> Counterexample | None:
     import jax
@@ -60,7 +62,12 @@ def _compiles(soft_target: Function) -> Counterexample | None:
     "entropy too, for a policy that does not act any more has none.",
 )
 def _terminal(soft_target: Function) -> Counterexample | None:
-    return disagreement(soft_target, _transitions([-1.0, 2.0], [1.0, 1.0], [[4.0, 4.0], [6.0, 2.0]], [-2.0, 1.0], 0.5), [-1.0, 2.0], 1e-5)
+    return disagreement(
+        soft_target,
+        _transitions([-1.0, 2.0], [1.0, 1.0], [[4.0, 4.0], [6.0, 2.0]], [-2.0, 1.0], 0.5),
+        [-1.0, 2.0],
+        1e-5,
+    )
 
 
 @states(
@@ -77,8 +84,8 @@ def _minimum(soft_target: Function) -> Counterexample | None:
 @states(
     "an improbable action is worth more, and from the next step on",
     equation="y = r + gamma (min_i Q'_i - temperature log pi): entropy is -log pi in the mean",
-    hint="The soft value adds what the policy leaves open. log pi is negative where an action is improbable: which sign "
-    "makes that a bonus? And the bonus belongs to the next state, so it is discounted like its value.",
+    hint="The soft value adds what the policy leaves open. log pi is negative where an action is improbable: which "
+    "sign makes that a bonus? And the bonus belongs to the next state, so it is discounted like its value.",
 )
 def _bonus(soft_target: Function) -> Counterexample | None:
     given = _transitions([1.0, 1.0], [0.0, 0.0], [[4.0, 4.0], [4.0, 4.0]], [-2.0, 2.0], 0.5)
@@ -134,8 +141,8 @@ def _wrong_slope(loss: Function, given: dict[str, Any], due: float) -> Counterex
 @states(
     "it can be compiled and differentiated",
     equation="dJ / d log(temperature) is a finite number",
-    hint="The trainer takes the gradient by log_temperature, compiled. Write the function with jax.numpy, without `if` on "
-    "values, without NumPy and without float().",
+    hint="The trainer takes the gradient by log_temperature, compiled. Write the function with jax.numpy, without `if` "
+    "on values, without NumPy and without float().",
 )
 def _differentiable(temperature_loss: Function) -> Counterexample | None:
     import jax
@@ -165,7 +172,9 @@ def _direction(temperature_loss: Function) -> Counterexample | None:
         given = _case(-1.0, log_prob, -4.0)
         if np.sign(slope := _slope(temperature_loss, given)) != sign:
             entropy = -float(np.mean(log_prob))
-            due = f"{'a negative' if sign < 0 else 'a positive'} slope, for the entropy is {entropy:g} and its target -4"
+            due = (
+                f"{'a negative' if sign < 0 else 'a positive'} slope, for the entropy is {entropy:g} and its target -4"
+            )
             return Counterexample(show_all(given), due, f"a slope of {slope:g}")
     return None
 
@@ -173,8 +182,8 @@ def _direction(temperature_loss: Function) -> Counterexample | None:
 @states(
     "the slope is the mean shortfall, whatever the temperature is",
     equation=SLOPE,
-    hint="The loss is linear in log_temperature: exponentiating it would all but stop learning where the temperature is "
-    "small. And it is a mean: twice the minibatch is not twice the slope.",
+    hint="The loss is linear in log_temperature: exponentiating it would all but stop learning where the temperature "
+    "is small. And it is a mean: twice the minibatch is not twice the slope.",
 )
 def _proportion(temperature_loss: Function) -> Counterexample | None:
     for log_temperature in (-1.0, 0.0, -5.0):
