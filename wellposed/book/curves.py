@@ -17,11 +17,11 @@ POINTS = 120  # of a mean over runs that were not evaluated at the same moments
 # What is shown of a run beside its success: metrics of which the first that it logged is taken, and the scale.
 QUANTITIES: tuple[tuple[str, tuple[str, ...], bool], ...] = (
     ("critic loss", ("train/critic_loss", "train/value_loss"), True),
-    ("mean Q", ("probe/q_mean", "train/q_mean"), False),
-    ("mean value", ("train/value_mean",), False),
+    ("mean value", ("probe/q_mean", "train/q_mean"), False),
     ("temperature", ("train/temperature",), True),
     ("entropy, nats", ("train/entropy",), False),
-    ("clipped share", ("train/clip_fraction", "train/clipped"), False),
+    ("KL of a rollout, nats", ("train/kl",), True),
+    ("clipped share", ("train/clip_fraction",), False),
 )
 
 
