@@ -29,6 +29,7 @@ COMMANDS: dict[str, Any] = {
     "experiment": runs.experiment,
     "study": runs.study,
     "chapter": chapters.chapter,
+    "exercise": exercises.exercise,
     "book": book.book,
     "demo": runs.demo,
 }

@@ -1,14 +1,12 @@
-"""The properties of the exercises: the laboratory has all of them, and each typical mistake lacks the one that names it."""
+"""The laboratory has all properties of the exercises, and each typical mistake lacks first the one that names it."""
 
 from collections import Counter
 
 import pytest
 
 from tests.exercises.wrong import WRONG
-from wellposed.exercises import EXERCISES, Write
+from wellposed.exercises import EXERCISES, WRITE, Write
 from wellposed.exercises.guard import Guarded, Listener, ReaderError
-
-WRITE = {number: exercise for number, exercise in EXERCISES.items() if isinstance(exercise, Write)}
 
 
 def first_lacking(exercise: Write, function) -> str | None:

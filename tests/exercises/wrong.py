@@ -1,5 +1,7 @@
 """Wrong solutions as people write them, and the property that each of them lacks first."""
 
+# ruff: noqa: ARG001, ARG005  (not to use an argument is often the mistake)
+
 import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -210,8 +212,8 @@ CHAPTER_2 = [
     Wrong("2.1", lambda r, v, n, d, e, g, lam: advantages(r, v, n, 1 - d, 1 - e, g, lam), "with lam = 1"),
     Wrong("2.1", gae_forwards, "with lam = 1"),
     Wrong("2.1", lambda r, v, n, d, e, g, lam: advantages(r, v, n, 1 - d, 1 - e, g, g * lam**2), "in between"),
-    Wrong("2.1", lambda r, v, n, d, e, g, lam: advantages(r, v, n, 1 + 0 * d, 1 - e, g, g * lam), "a terminal state"),
-    Wrong("2.1", lambda r, v, n, d, e, g, lam: advantages(r, v, n, 1 - d, 1 + 0 * e, g, g * lam), "nothing leaks"),
+    Wrong("2.1", lambda r, v, n, d, e, g, lam: advantages(r, v, n, 1 | d, 1 - e, g, g * lam), "a terminal state"),
+    Wrong("2.1", lambda r, v, n, d, e, g, lam: advantages(r, v, n, 1 - d, 1 | e, g, g * lam), "nothing leaks"),
     Wrong("2.1", lambda r, v, n, d, e, g, lam: advantages(r, v, n, 1 - d, 1 - d, g, g * lam), "nothing leaks"),
     Wrong("2.1", lambda r, v, n, d, e, g, lam: advantages(r, v, n, 1 - e, 1 - e, g, g * lam), "at a time limit"),
     Wrong("2.1", lambda r, v, n, d, e, g, lam: advantages(r, v, below(v), 1 - d, 1 - e, g, g * lam), "at a time limit"),
@@ -227,7 +229,9 @@ CHAPTER_2 = [
 ]
 CHAPTER_3 = [
     Wrong("3.1", lambda r, d, q, p, g, t: r + g * (q.min(axis=0) - t * p), "where the next state has no future"),
-    Wrong("3.1", lambda r, d, q, p, g, t: r + g * (1 - d) * q.min(axis=0) - t * p, "where the next state has no future"),
+    Wrong(
+        "3.1", lambda r, d, q, p, g, t: r + g * (1 - d) * q.min(axis=0) - t * p, "where the next state has no future"
+    ),
     Wrong("3.1", lambda r, d, q, p, g, t: r + g * (1 - d) * (q.mean(axis=0) - t * p), "of the two critics"),
     Wrong("3.1", lambda r, d, q, p, g, t: r + g * (1 - d) * (q.max(axis=0) - t * p), "of the two critics"),
     Wrong("3.1", lambda r, d, q, p, g, t: r + g * (1 - d) * (q[q.sum(axis=1).argmin()] - t * p), "of the two critics"),
@@ -253,7 +257,9 @@ CHAPTER_4 = [
     Wrong("4.1", lambda t, n, rng: t + 1 + (rng.random() * (n - t)).astype(int), "each transition draws for itself"),
     Wrong("4.1", lambda t, n, rng: random_between(t, t + 1, np.maximum(n, t + 2), rng), "the last state"),
     Wrong("4.1", lambda t, n, rng: n, "the state that the transition led to"),
-    Wrong("4.1", lambda t, n, rng: random_between(t, np.minimum(t + 2, n), n + 1, rng), "the state that the transition"),
+    Wrong(
+        "4.1", lambda t, n, rng: random_between(t, np.minimum(t + 2, n), n + 1, rng), "the state that the transition"
+    ),
     Wrong("4.1", lambda t, n, rng: t + 1 + np.rint(rng.random(t.shape) * (n - t - 1)).astype(int), "all later moments"),
     Wrong("4.1", lambda t, n, rng: np.where(t == n - 1, t, random_between(t, t + 1, n + 1, rng)), "before the end"),
     Wrong("4.1", lambda t, n, rng: random_between(t, t + 1, n + 1, np.random.default_rng(0)), "all randomness"),
@@ -276,7 +282,9 @@ CHAPTER_4 = [
         lambda b, g, r, d: batch_of(b, g, r(g, b.next_achieved_goal), d(b.next_achieved_goal, g)),
         "achieved comes first",
     ),
-    Wrong("4.2", lambda b, g, r, d: batch_of(b, g, r(b.next_achieved_goal, g), b.terminated), "termination is asked anew"),
+    Wrong(
+        "4.2", lambda b, g, r, d: batch_of(b, g, r(b.next_achieved_goal, g), b.terminated), "termination is asked anew"
+    ),
     Wrong(
         "4.2",
         lambda b, g, r, d: batch_of(b, g, r(b.next_achieved_goal, g), r(b.next_achieved_goal, g) == 0),
@@ -296,16 +304,22 @@ CHAPTER_5 = [
     Wrong("5.1", lambda x, s, e, b, f: s + (e - s) * min(max((x - b) / (f - b), 0), 1) ** 2, "in between"),
     Wrong("5.1", lambda x, s, e, b, f: s + (e - s) * max((x - b) / (f - b), 0), "from `finish` on"),
     Wrong("5.1", lambda x, s, e, b, f: min(max(s + (e - s) * (x - b) / (f - b), s), e), "it goes downwards"),
-    Wrong("5.1", lambda x, s, e, b, f: s if x <= b else e if x >= f else s + (e - s) * (x - b) / (f - b), "where begin"),
+    Wrong(
+        "5.1", lambda x, s, e, b, f: s if x <= b else e if x >= f else s + (e - s) * (x - b) / (f - b), "where begin"
+    ),
     Wrong("5.1", lambda x, s, e, b, f: s + (e - s) * min(max((x - b) / (f - b), 0), 1), "where begin"),
     Wrong("5.1", lambda x, s, e, b, f: s + (e - s) * share(x, b, f), "in the end it is exactly"),
-    Wrong("5.2", lambda c, rng, s, d: c.initial_grip + d.reach * (own(c, rng, d.air) - c.initial_grip), "with no reach"),
+    Wrong(
+        "5.2", lambda c, rng, s, d: c.initial_grip + d.reach * (own(c, rng, d.air) - c.initial_grip), "with no reach"
+    ),
     Wrong("5.2", lambda c, rng, s, d: s + d.reach * (own(c, rng, d.air) - c.initial_grip), "with full reach"),
     Wrong("5.2", lambda c, rng, s, d: s + d.reach * (own(c, rng, d.air, size=0.1) - s), "with full reach"),
     Wrong("5.2", lambda c, rng, s, d: s + d.reach * (own(c, rng, 1.0, highest=0.45 * d.air) - s), "so many goals"),
     Wrong("5.2", lambda c, rng, s, d: s + d.reach * (own(c, rng, float(d.air >= 0.5)) - s), "so many goals"),
     Wrong("5.2", lambda c, rng, s, d: (1 - d.reach) * s + d.reach * own(c, rng, d.air), "a goal on the table"),
-    Wrong("5.2", lambda c, rng, s, d: s + d.reach * (own(c, rng, d.air, highest=0.2) - s), "goals in the air are lifted"),
+    Wrong(
+        "5.2", lambda c, rng, s, d: s + d.reach * (own(c, rng, d.air, highest=0.2) - s), "goals in the air are lifted"
+    ),
     Wrong("5.2", lambda c, rng, s, d: s + d.reach**2 * (own(c, rng, d.air) - s), "reach draws goals towards"),
     Wrong("5.2", lambda c, rng, s, d: s + (own(c, rng, d.air) - s) * flat(d.reach), "reach draws goals down"),
     Wrong("5.2", lambda c, rng, s, d: s + d.reach * (own(c, GLOBAL, d.air) - s), "all randomness"),

@@ -109,6 +109,7 @@ def test_the_order_of_a_sum_matters_and_the_exact_sum_lies_among_them():
     found = life.add_up(0)
     assert found.sums > 10
     assert found.lowest < found.exact < found.highest
+    assert 100 * found.spacing < found.span == found.highest - found.lowest
     whole = [float(np.cumsum(np.arange(k), dtype=np.float32)[-1]) for k in (3, 4)]  # small whole numbers never round
     assert whole == [3.0, 6.0]
 

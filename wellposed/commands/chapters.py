@@ -104,12 +104,11 @@ def status(runs_dir: RunsDir = RUNS, chapters: Chapters = None, json_file: JsonF
 
 
 def _stands(row: dict) -> str:
-    studies = f", of the studies {row['study_runs_ended']} of {row['study_runs']}" if row["study_runs"] else ""
-    return (
-        f"{row['number']:>2}  {row['title']}: {'done' if row['done'] else 'not done'}\n"
-        f"    {row['runs_ended']} of {row['runs']} runs{studies}; {row['there']} of {row['deliverables']} "
-        f"deliverables; criteria: {row['passing']} pass, {row['failing']} fail, {row['missing']} missing"
-    )
+    parts = [f"{row['runs_ended']} of {row['runs']} runs"] if row["runs"] else []
+    parts += [f"{row['study_runs_ended']} of {row['study_runs']} of the studies"] if row["study_runs"] else []
+    parts.append(f"{row['there']} of {row['deliverables']} deliverables")
+    parts.append(f"criteria: {row['passing']} pass, {row['failing']} fail, {row['missing']} missing")
+    return f"{row['number']:>2}  {row['title']}: {'done' if row['done'] else 'not done'}\n    {'; '.join(parts)}"
 
 
 def publish(

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import tyro
 
 from wellposed.commands.arguments import CORES, RUNS, JsonFile, Positional, Threads, emit
-from wellposed.errors import UserError
+from wellposed.errors import UserError, require
 from wellposed.seeding import parse_seeds
 
 Id = Annotated[Positional[str], tyro.conf.arg(metavar="ID", help="number of the exercise, as 4.1")]
@@ -38,7 +38,9 @@ def list_exercises(json_file: JsonFile = None) -> int:
             "id": exercise.id,
             "title": exercise.title,
             "kind": "write" if isinstance(exercise, Write) else "predict, then measure",
-            "function": f"{exercise.function}({', '.join(exercise.parameters)})" if isinstance(exercise, Write) else None,
+            "function": f"{exercise.function}({', '.join(exercise.parameters)})"
+            if isinstance(exercise, Write)
+            else None,
         }
         for exercise in EXERCISES.values()
     ]
@@ -65,6 +67,7 @@ def check(number: Id, file: File, limit: Limit = LIMIT, json_file: JsonFile = No
     from wellposed.exercises import Write, predict, told, work
 
     exercise = find(number)
+    require(limit > 0, "limit", "must be greater than 0", limit)
     if not isinstance(exercise, Write):
         found = predict.read_prediction(exercise, file)
         if not emit(asdict(found), json_file):
@@ -80,7 +83,9 @@ def run(
     number: Id,
     file: File,
     seeds: Annotated[str, tyro.conf.arg(help="seeds of the runs with your function, as 0-2 or 0,3")] = "0-1",
-    runs_dir: Annotated[Path, tyro.conf.arg(metavar="DIR", help="records lie below its folder exercises or chapters")] = RUNS,
+    runs_dir: Annotated[
+        Path, tyro.conf.arg(metavar="DIR", help="records lie below its folder exercises or chapters")
+    ] = RUNS,
     threads: Threads = CORES,
     limit: Limit = LIMIT,
     quiet: Annotated[bool, tyro.conf.arg(help="no progress bars and no line per evaluation")] = False,
@@ -94,8 +99,9 @@ def run(
     from wellposed.exercises.exercise import Setting
 
     exercise, setting = find(number), Setting(runs_dir / "exercises", parse_seeds(seeds), threads, quiet)
+    require(limit > 0, "limit", "must be greater than 0", limit)
     if not isinstance(exercise, Write):
-        # What is predicted is measured on ordinary runs: they lie with those of the chapters, and none is trained twice.
+        # What is predicted is measured on ordinary runs: they lie with those of the chapters, none is trained twice.
         judged = predict.run(exercise, file, replace(setting, folder=runs_dir / "chapters"))
         if not emit(told.judged_data(judged), json_file):
             print("\n".join(told.judged_lines(judged)))
@@ -108,10 +114,17 @@ def run(
     try:
         compared = work.run(exercise, file, setting, limit)
     except KeyboardInterrupt:
-        raise KeyboardInterrupt("Of a trial with your function nothing is kept; the same command begins it anew.") from None
+        raise KeyboardInterrupt(
+            "Of a trial with your function nothing is kept; the same command begins it anew."
+        ) from None
     if not emit(told.compared_data(compared), json_file):
         print("\n".join(told.compared_lines(compared)))
     return 0
+
+
+def exercise() -> int:
+    """Exercises that check themselves: list, start, check, run; `wellposed exercise` explains them."""
+    raise AssertionError("only listed; the command line calls one of COMMANDS")
 
 
 COMMANDS: dict[str, Any] = {"list": list_exercises, "start": start, "check": check, "run": run}

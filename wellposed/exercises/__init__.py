@@ -1,20 +1,16 @@
 """Exercises that check themselves: the reader writes the one function a chapter is about, in a file of their own.
 
-`EXERCISES` is all of them, by their numbers: the chapter's, a dot, and the exercise's within it.
+`EXERCISES` is all of them, by their numbers: the chapter's, a dot, and the exercise's within it. `WRITE` are those in
+which a function is written, `PREDICT` those in which a measurement is predicted.
 """
 
 from wellposed.exercises import ch00, ch01, ch02, ch03, ch04, ch05, predictions
 from wellposed.exercises.exercise import Predict, Write
 
-_ALL: tuple[Write | Predict, ...] = (
-    *ch00.EXERCISES,
-    *ch01.EXERCISES,
-    *ch02.EXERCISES,
-    *ch03.EXERCISES,
-    *ch04.EXERCISES,
-    *ch05.EXERCISES,
-    *predictions.EXERCISES,
-)
-EXERCISES: dict[str, Write | Predict] = {exercise.id: exercise for exercise in sorted(_ALL, key=lambda e: e.id)}
+WRITE: dict[str, Write] = {
+    exercise.id: exercise for chapter in (ch00, ch01, ch02, ch03, ch04, ch05) for exercise in chapter.EXERCISES
+}
+PREDICT: dict[str, Predict] = {exercise.id: exercise for exercise in predictions.EXERCISES}
+EXERCISES: dict[str, Write | Predict] = dict(sorted([*WRITE.items(), *PREDICT.items()]))
 
-__all__ = ["EXERCISES", "Predict", "Write"]
+__all__ = ["EXERCISES", "PREDICT", "WRITE", "Predict", "Write"]

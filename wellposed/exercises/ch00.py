@@ -214,7 +214,11 @@ def _shape(same_bits: Function) -> Counterexample | None:
     weights = _state()["weights"]
     ones, row = {"w": np.ones((2, 3))}, {"w": np.ones(3)}
     return _judged(
-        same_bits, _state(), _changed("weights", weights.reshape(3, 2)), False, "the same six numbers as [2, 3] and [3, 2]"
+        same_bits,
+        _state(),
+        _changed("weights", weights.reshape(3, 2)),
+        False,
+        "the same six numbers as [2, 3] and [3, 2]",
     ) or _judged(same_bits, ones, row, False, "ones of shape [2, 3] in one, [3] in the other")
 
 

@@ -15,7 +15,9 @@ from wellposed.exercises.exercise import (
     wrong_array,
 )
 
-REWARD = "r = 0 where ||achieved - desired|| <= threshold, else -1 (Plappert et al. 2018, arXiv 1802.09464, section 1.4)"
+REWARD = (
+    "r = 0 where ||achieved - desired|| <= threshold, else -1 (Plappert et al. 2018, arXiv 1802.09464, section 1.4)"
+)
 SLOPE = "G_j = sum_i a_ij d_ij / sum_i a_ij^2, with d = next_hand - hand: it minimises sum_i (d_ij - G_j a_ij)^2"
 
 
@@ -108,7 +110,7 @@ def _one_axis_at_a_time(sizes: list[float]) -> np.ndarray:
     """Actions [3 * len(sizes), 4] that move along one axis each, so that no axis explains another's displacement."""
     action = np.zeros((3 * len(sizes), 4))
     for axis in range(3):
-        action[axis :: 3, axis] = sizes
+        action[axis::3, axis] = sizes
     return action
 
 

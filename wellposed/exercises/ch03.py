@@ -21,7 +21,9 @@ SOFT = (
     "y = r + gamma (1 - terminated) (min_i Q'_i(s', a') - temperature log pi(a'|s')) "
     "(Haarnoja et al. 2018, arXiv 1812.05905, equations 2 and 3)"
 )
-SLOPE = "dJ / d log(temperature) = -(mean log pi(a|s) + target entropy) (arXiv 1812.05905, equation 18, in the logarithm)"
+SLOPE = (
+    "dJ / d log(temperature) = -(mean log pi(a|s) + target entropy) (arXiv 1812.05905, equation 18, in the logarithm)"
+)
 
 
 def one_target_each(args: tuple[Any, ...], result: Any) -> str | None:
@@ -32,7 +34,7 @@ def one_target_each(args: tuple[Any, ...], result: Any) -> str | None:
 def _transitions(
     reward: list[float], terminated: list[float], next_q: list[list[float]], log_prob: list[float], temperature: float
 ) -> dict[str, Any]:
-    """Arguments of the soft target, at gamma = 0.5."""
+    """Arguments of the soft target, at gamma = 0.5, for two transitions: JAX compiles for each number of them anew."""
     import jax.numpy as jnp
 
     arrays = {"reward": reward, "terminated": terminated, "next_q": next_q, "next_log_prob": log_prob}
@@ -41,15 +43,16 @@ def _transitions(
 
 @states(
     "it can be compiled",
-    equation="the same numbers, compiled and not",
-    hint="The trainer compiles the function. Write it with jax.numpy, without `if` on values, without NumPy and without "
-    "float().",
+    equation="y is a function of its arguments alone",
+    hint="The trainer compiles the function. Write it with jax.numpy, without `if` on values, without NumPy and "
+    "without float().",
 )
 def _compiles(soft_target: Function) -> Counterexample | None:
     import jax
 
     given = _transitions([1.0, 2.0], [0.0, 1.0], [[4.0, 3.0], [2.0, 5.0]], [-1.0, 1.0], 0.5)
-    return disagreement(soft_target, given, np.asarray(jax.jit(soft_target)(*given.values())), 1e-5)
+    jax.eval_shape(soft_target, *given.values())
+    return None  # what cannot be traced has raised
 
 
 @states(
@@ -59,7 +62,12 @@ def _compiles(soft_target: Function) -> Counterexample | None:
     "entropy too, for a policy that does not act any more has none.",
 )
 def _terminal(soft_target: Function) -> Counterexample | None:
-    return disagreement(soft_target, _transitions([-1.0], [1.0], [[4.0], [6.0]], [-2.0], 0.5), [-1.0], 1e-5)
+    return disagreement(
+        soft_target,
+        _transitions([-1.0, 2.0], [1.0, 1.0], [[4.0, 4.0], [6.0, 2.0]], [-2.0, 1.0], 0.5),
+        [-1.0, 2.0],
+        1e-5,
+    )
 
 
 @states(
@@ -76,8 +84,8 @@ def _minimum(soft_target: Function) -> Counterexample | None:
 @states(
     "an improbable action is worth more, and from the next step on",
     equation="y = r + gamma (min_i Q'_i - temperature log pi): entropy is -log pi in the mean",
-    hint="The soft value adds what the policy leaves open. log pi is negative where an action is improbable: which sign "
-    "makes that a bonus? And the bonus belongs to the next state, so it is discounted like its value.",
+    hint="The soft value adds what the policy leaves open. log pi is negative where an action is improbable: which "
+    "sign makes that a bonus? And the bonus belongs to the next state, so it is discounted like its value.",
 )
 def _bonus(soft_target: Function) -> Counterexample | None:
     given = _transitions([1.0, 1.0], [0.0, 0.0], [[4.0, 4.0], [4.0, 4.0]], [-2.0, 2.0], 0.5)
@@ -91,10 +99,8 @@ def _bonus(soft_target: Function) -> Counterexample | None:
     "(a bound, a scale) has crept in.",
 )
 def _together(soft_target: Function) -> Counterexample | None:
-    given = _transitions(
-        [1.0, -1.0, 40.0, 0.0], [0.0, 0.0, 0.0, 1.0], [[4, 2, 90, 7], [6, 1, 80, 9]], [-2.0, 3.0, 0.5, 1.0], 0.2
-    )
-    return disagreement(soft_target, given, [1 + 0.5 * 4.4, -1 + 0.5 * 0.4, 40 + 0.5 * 79.9, 0.0], 1e-5)
+    given = _transitions([1.0, 40.0], [0.0, 0.0], [[4.0, 90.0], [6.0, 80.0]], [-2.0, 0.5], 0.2)
+    return disagreement(soft_target, given, [1 + 0.5 * 4.4, 40 + 0.5 * 79.9], 1e-5)
 
 
 def _own_soft_target() -> Function:
@@ -135,15 +141,14 @@ def _wrong_slope(loss: Function, given: dict[str, Any], due: float) -> Counterex
 @states(
     "it can be compiled and differentiated",
     equation="dJ / d log(temperature) is a finite number",
-    hint="The trainer takes the gradient by log_temperature, compiled. Write the function with jax.numpy, without `if` on "
-    "values, without NumPy and without float().",
+    hint="The trainer takes the gradient by log_temperature, compiled. Write the function with jax.numpy, without `if` "
+    "on values, without NumPy and without float().",
 )
 def _differentiable(temperature_loss: Function) -> Counterexample | None:
     import jax
 
-    given = _case(-1.0, [1.0, 2.0], -4.0)
-    slope = jax.jit(jax.grad(temperature_loss))(*given.values())
-    return None if np.isfinite(slope) else Counterexample(show_all(given), "a finite slope", show(slope))
+    jax.eval_shape(jax.grad(temperature_loss), *_case(-1.0, [1.0, 2.0], -4.0).values())
+    return None  # what cannot be traced has raised
 
 
 @states(
@@ -167,7 +172,9 @@ def _direction(temperature_loss: Function) -> Counterexample | None:
         given = _case(-1.0, log_prob, -4.0)
         if np.sign(slope := _slope(temperature_loss, given)) != sign:
             entropy = -float(np.mean(log_prob))
-            due = f"{'a negative' if sign < 0 else 'a positive'} slope, for the entropy is {entropy:g} and its target -4"
+            due = (
+                f"{'a negative' if sign < 0 else 'a positive'} slope, for the entropy is {entropy:g} and its target -4"
+            )
             return Counterexample(show_all(given), due, f"a slope of {slope:g}")
     return None
 
@@ -175,12 +182,12 @@ def _direction(temperature_loss: Function) -> Counterexample | None:
 @states(
     "the slope is the mean shortfall, whatever the temperature is",
     equation=SLOPE,
-    hint="The loss is linear in log_temperature: exponentiating it would all but stop learning where the temperature is "
-    "small. And it is a mean: twice the minibatch is not twice the slope.",
+    hint="The loss is linear in log_temperature: exponentiating it would all but stop learning where the temperature "
+    "is small. And it is a mean: twice the minibatch is not twice the slope.",
 )
 def _proportion(temperature_loss: Function) -> Counterexample | None:
     for log_temperature in (-1.0, 0.0, -5.0):
-        if found := _wrong_slope(temperature_loss, _case(log_temperature, [5.0, 6.0, 7.0], -4.0), -2.0):
+        if found := _wrong_slope(temperature_loss, _case(log_temperature, [5.0, 7.0], -4.0), -2.0):
             return found
     return None
 

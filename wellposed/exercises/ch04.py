@@ -49,7 +49,7 @@ def _first(wrong: np.ndarray, t: np.ndarray, length: np.ndarray, due: str, drawn
 
 @states(
     "a goal comes strictly later than its transition",
-    equation="moment > t: transition t leads from state t to state t + 1, and may claim only what was achieved after it",
+    equation="moment > t: transition t leads from state t to state t + 1, and may claim only what came after it",
     hint="What the arm achieved before it acted says nothing about the action. Which is the first state that the "
     "transition has a part in?",
 )
@@ -74,8 +74,8 @@ def _inside(future_goals: Function) -> Counterexample | None:
 @states(
     "each transition draws for itself",
     equation="the moments of different transitions are independent",
-    hint="One random number for all of them gives every transition of a minibatch the same share of its future. How many "
-    "numbers does the generator have to give?",
+    hint="One random number for all of them gives every transition of a minibatch the same share of its future. How "
+    "many numbers does the generator have to give?",
 )
 def _independent(future_goals: Function) -> Counterexample | None:
     t, length = np.full(64, 3), np.full(64, 40)
@@ -99,8 +99,8 @@ def _never_drawn(future_goals: Function, moment: int) -> Counterexample | None:
 @states(
     "the last state of the episode can be drawn",
     equation="moment = L has the probability 1 / (L - t)",
-    hint="The states are 0 .. L: with the last one there are L - t later than t. A generator that excludes the upper end "
-    "of its range, or an index that counts transitions, misses it.",
+    hint="The states are 0 .. L: with the last one there are L - t later than t. A generator that excludes the upper "
+    "end of its range, or an index that counts transitions, misses it.",
 )
 def _last(future_goals: Function) -> Counterexample | None:
     return _never_drawn(future_goals, -1)
@@ -146,8 +146,8 @@ def _uniform(future_goals: Function) -> Counterexample | None:
 @states(
     "all randomness comes from the generator that is handed in",
     equation="equal generators give equal moments, and others give others",
-    hint="A run repeats bit for bit because every random stream is its own. A generator made inside, or the global one, "
-    "breaks that, or draws the same moments at every call.",
+    hint="A run repeats bit for bit because every random stream is its own. A generator made inside, or the global "
+    "one, breaks that, or draws the same moments at every call.",
 )
 def _generator(future_goals: Function) -> Counterexample | None:
     t, length = np.full(20, 1), np.full(20, 50)
@@ -171,7 +171,9 @@ def transitions_back(args: tuple[Any, ...], result: Any) -> str | None:
     if not isinstance(result, Batch):
         return f"returns {show(result):.60}, where a Batch is due, as batch._replace gives one"
     for name, before, after in zip(Batch._fields, batch, result, strict=True):
-        if complaint := wrong_array(after, before.shape, "fbiu", f"the field `{name}` with numbers for every transition"):
+        if complaint := wrong_array(
+            after, before.shape, "fbiu", f"the field `{name}` with numbers for every transition"
+        ):
             return complaint
     return None
 
@@ -197,7 +199,7 @@ def _sparse(achieved: np.ndarray, desired: np.ndarray) -> np.ndarray:
     return -(np.linalg.norm(achieved - desired, axis=-1) > 0.1).astype(float)
 
 
-def _never(achieved: np.ndarray, desired: np.ndarray) -> np.ndarray:
+def _never(achieved: np.ndarray, _desired: np.ndarray) -> np.ndarray:
     """An environment that does not end by itself."""
     return np.zeros(achieved.shape[:-1], bool)
 
@@ -242,8 +244,8 @@ def _reward(relabel: Function) -> Counterexample | None:
 @states(
     "it is judged by the state that the transition led to",
     equation="r(s', g'): of the next achieved goal",
-    hint="The reward of a transition belongs to its end. An achieved goal before the action and one after it are both in "
-    "the batch: they differ by exactly what the action did.",
+    hint="The reward of a transition belongs to its end. An achieved goal before the action and one after it are both "
+    "in the batch: they differ by exactly what the action did.",
 )
 def _successor(relabel: Function) -> Counterexample | None:
     batch = _batch([[0.5], [0.75]], [[0.0], [0.0]], [-1, -1], [0, 0], achieved=[[0.25], [0.5]])
@@ -267,8 +269,8 @@ def _order(relabel: Function) -> Counterexample | None:
 @states(
     "termination is asked anew",
     equation="terminated := terminated(s', g')",
-    hint="If reaching the goal ends the episode, a transition that had ended it for the old goal may not for the new one, "
-    "and the other way round. If nothing ends it, reaching the goal does not either: the reward is no answer.",
+    hint="If reaching the goal ends the episode, a transition that had ended it for the old goal may not for the new "
+    "one, and the other way round. If nothing ends it, reaching the goal does not either: the reward is no answer.",
 )
 def _termination(relabel: Function) -> Counterexample | None:
     batch = _batch([[0.5], [0.5]], [[0.5], [0.0]], [0, -1], [1, 0])
@@ -294,8 +296,8 @@ def _rest(relabel: Function) -> Counterexample | None:
 @states(
     "it takes any number of leading axes",
     equation="reward[u, b] depends on the transition [u, b] and its goal alone",
-    hint="The trainer relabels several minibatches at once: goals are [u, b, g]. Hand the environment's functions whole "
-    "arrays, and let them keep the leading axes.",
+    hint="The trainer relabels several minibatches at once: goals are [u, b, g]. Hand the environment's functions "
+    "whole arrays, and let them keep the leading axes.",
 )
 def _axes(relabel: Function) -> Counterexample | None:
     batch = _batch([[[0.5], [0.5]], [[0.0], [1.0]]], np.zeros((2, 2, 1)), [[-1, -1], [0, -1]], np.zeros((2, 2)))

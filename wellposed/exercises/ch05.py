@@ -20,7 +20,7 @@ from wellposed.exercises.exercise import (
 
 LINE = "v = start + (end - start) (progress - begin) / (finish - begin), for begin <= progress <= finish"
 LIFT = 0.45  # metres above the table up to which goals lie
-DRAWS = 1_000
+DRAWS = 500
 
 
 def one_value(_args: tuple[Any, ...], result: Any) -> str | None:
@@ -54,14 +54,16 @@ def _before(schedule: Function) -> Counterexample | None:
     hint="The share of the way is counted from begin, not from 0, and over the way from begin to finish.",
 )
 def _line(schedule: Function) -> Counterexample | None:
-    return _scheduled(schedule, [(200, 0, 1, 100, 300, 0.5), (150, 0.25, 1.25, 100, 300, 0.5), (250, 2, 6, 100, 300, 5)])
+    return _scheduled(
+        schedule, [(200, 0, 1, 100, 300, 0.5), (150, 0.25, 1.25, 100, 300, 0.5), (250, 2, 6, 100, 300, 5)]
+    )
 
 
 @states(
     "from `finish` on it stays where it ends",
     equation="progress >= finish: v = end",
-    hint="Training goes on after the curriculum is over. A value that goes on growing draws goals that the task does not "
-    "have.",
+    hint="Training goes on after the curriculum is over. A value that goes on growing draws goals that the task does "
+    "not have.",
 )
 def _after(schedule: Function) -> Counterexample | None:
     return _scheduled(schedule, [(300, 0.25, 1, 100, 300, 1), (301, 0.25, 1, 100, 300, 1), (10**6, 0, 0.5, 0, 10, 0.5)])
@@ -89,8 +91,8 @@ def _jump(schedule: Function) -> Counterexample | None:
 @states(
     "in the end it is exactly `end`",
     equation="progress >= finish: v = end, to the last bit",
-    hint="start + (end - start) need not be end: each operation rounds. Goals of a curriculum that is over should be the "
-    "task's own, bit for bit.",
+    hint="start + (end - start) need not be end: each operation rounds. Goals of a curriculum that is over should be "
+    "the task's own, bit for bit.",
 )
 def _exactly(schedule: Function) -> Counterexample | None:
     for start, end in ((1.0, 0.1), (1.0, 0.3), (0.9, 0.2)):
@@ -167,14 +169,16 @@ def _no_reach(sample_goal: Function) -> Counterexample | None:
 @states(
     "with full reach goals lie around the hand, and everywhere in their range",
     equation="reach = 1: x and y uniform within target_range of the hand",
-    hint="The task's own goals do not know where the object is. Their range is a square around the hand, as long and wide "
-    "as twice target_range.",
+    hint="The task's own goals do not know where the object is. Their range is a square around the hand, as long and "
+    "wide as twice target_range.",
 )
 def _full_reach(sample_goal: Function) -> Counterexample | None:
     away = (_goals(sample_goal, 1.0, 0.0) - SCENE.initial_grip)[:, :2]
     span = SCENE.task.target_range
     if np.abs(away).max() > span + 1e-9:
-        return _off("reach = 1, air = 0", f"|goal - hand| <= {span} in x and in y", away[np.abs(away).max(axis=1).argmax()])
+        return _off(
+            "reach = 1, air = 0", f"|goal - hand| <= {span} in x and in y", away[np.abs(away).max(axis=1).argmax()]
+        )
     shares = np.array([np.mean(away[:, i] * sign > span / 2) for i in range(2) for sign in (1, -1)])
     if np.abs(shares - 0.25).max() > 5 * np.sqrt(0.25 * 0.75 / DRAWS):  # five standard errors
         return _off(f"reach = 1, air = 0, {DRAWS} goals", "a quarter of them in the outer quarter of each side", shares)
@@ -197,8 +201,8 @@ def _on_the_table(sample_goal: Function) -> Counterexample | None:
 @states(
     "so many goals are in the air as `air` says",
     equation="each goal is lifted with the probability `air`, by a coin of its own",
-    hint="`air` is a share of the goals, not of the height: lifting all of them a little is another problem. And each goal "
-    "throws the coin anew.",
+    hint="`air` is a share of the goals, not of the height: lifting all of them a little is another problem. And each "
+    "goal throws the coin anew.",
 )
 def _share(sample_goal: Function) -> Counterexample | None:
     for air in (0.0, 0.2, 0.5, 1.0):
@@ -229,8 +233,8 @@ def _uniform_heights(sample_goal: Function, reach: float) -> Counterexample | No
 @states(
     "reach draws goals towards the object, along the table",
     equation="goal = start + reach (g - start), g a goal with full reach",
-    hint="Every goal lies on the way from the object to the goal that the task would have drawn: towards the object, not "
-    "towards the hand.",
+    hint="Every goal lies on the way from the object to the goal that the task would have drawn: towards the object, "
+    "not towards the hand.",
 )
 def _towards_object(sample_goal: Function) -> Counterexample | None:
     reach, span = 0.25, SCENE.task.target_range
@@ -240,7 +244,9 @@ def _towards_object(sample_goal: Function) -> Counterexample | None:
         worst = away[np.abs(away).max(axis=1).argmax()] + centre[:2]
         return _off(f"reach = {reach}", f"x and y within {reach * span:g} m of {show(centre[:2])}", worst)
     if np.abs(away).max() < 0.9 * reach * span:
-        return _off(f"reach = {reach}, {DRAWS} goals", f"goals up to {reach * span:g} m from {show(centre[:2])}", away.max())
+        return _off(
+            f"reach = {reach}, {DRAWS} goals", f"goals up to {reach * span:g} m from {show(centre[:2])}", away.max()
+        )
     return None
 
 
@@ -283,13 +289,14 @@ EXERCISES = (
         task="""
 A value that goes from `start` to `end` while training goes on.
 
-progress: where training is, in environment steps or stages.   start, end: the values, floats; end may be below start.
+progress: where training is, in environment steps or stages.
+start, end: the values, floats; end may be below start.
 begin, finish: from where to where the value moves, in the units of progress; begin <= finish.
 Returns a float:
 
-    start                                                      until begin,
-    start + (end - start) (progress - begin) / (finish - begin)  between,
-    end, to the last bit                                       from finish on.
+    until begin     start
+    in between      start + (end - start) (progress - begin) / (finish - begin)
+    from finish on  end, to the last bit
 
 Where begin = finish it jumps there.
 """,

@@ -1,7 +1,7 @@
 """The process of its own in which a reader's file is executed: `python -m wellposed.exercises.child`.
 
-It writes what it found as JSON. If the reader's code takes too long the process ends itself, and the stacks that it wrote
-before say where that was.
+It writes what it found as JSON. If the reader's code takes too long the process ends itself, and the stacks that it
+wrote before say where that was.
 """
 
 import ctypes
@@ -20,7 +20,7 @@ import msgspec
 import numpy as np
 
 from wellposed.errors import UserError
-from wellposed.exercises import EXERCISES
+from wellposed.exercises import WRITE
 from wellposed.exercises.exercise import Setting, Write
 from wellposed.exercises.guard import Guarded, Listener, ReaderError, TimeLimit, load
 from wellposed.runs.files import write_json
@@ -41,8 +41,7 @@ def main(folder: Path) -> None:
     """Do the task in `folder`, write found.json there, and end without waiting for threads of the reader's."""
     ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG: it dies with whoever asked for it
     task = msgspec.json.decode((folder / "task.json").read_bytes(), type=Task)
-    exercise = EXERCISES[task.exercise]
-    assert isinstance(exercise, Write)
+    exercise = WRITE[task.exercise]
     listener = Listener()
     sys.stdout = listener  # type: ignore[assignment]
     warnings.simplefilter("ignore")
@@ -92,7 +91,7 @@ def train(function: Guarded, run: dict[str, Any], shown: str) -> dict[str, Any]:
     exercise = function.exercise
     sys.argv = ["wellposed", "exercise", "run", exercise.id, shown]  # so its records say where they come from
     with exercise.put(function):
-        outcome = exercise.trial(Setting(**run | {"folder": Path(run["folder"])}))
+        outcome = exercise.trial(Setting(Path(run["folder"]), run["seeds"], run["threads"], run["quiet"]))
     return {"rows": outcome.rows, "runs": [str(path) for path in outcome.runs]}
 
 

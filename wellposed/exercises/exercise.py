@@ -129,8 +129,8 @@ class Predict:
         entries = "".join(f'    "{q.name}": None,  # {q.says}: {q.low:g} to {q.high:g}\n' for q in self.quantities)
         return (
             f'"""Exercise {self.id}: {self.title}.\n\n{self.question.strip()}\n\n'
-            "Instead of each None write three numbers, as (0.2, 0.5, 0.8): the lower end of an interval that you would\n"
-            "bet on, your best guess, and its upper end. Then say why, in a sentence. Nothing is measured before.\n"
+            "Instead of each None write three numbers, as (0.2, 0.5, 0.8): the lower end of an interval that you\n"
+            "would bet on, your best guess, and its upper end. Then say why, in a sentence.\n"
             f'"""\n\nPREDICTION = {{\n{entries}}}\nREASON = ""\n'
         )
 

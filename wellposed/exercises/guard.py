@@ -53,7 +53,9 @@ class Listener:
         """Raises ReaderError if anything was printed."""
         if self.heard is not None:
             line, text = self.heard
-            raise ReaderError(line, f"prints {text!r}: the function's only output is what it returns, so take that line out")
+            raise ReaderError(
+                line, f"prints {text!r}: the function's only output is what it returns, so take that line out"
+            )
 
 
 class TimeLimit:

@@ -51,7 +51,9 @@ def read_prediction(exercise: Predict, path: Path) -> Prediction:
     if not isinstance(table, dict) or set(table) != {quantity.name for quantity in exercise.quantities}:
         names = ", ".join(quantity.name for quantity in exercise.quantities)
         raise UserError(f"{path}, line {line}: PREDICTION is to be a dictionary of exactly these: {names}.")
-    ends = {quantity.name: _ends(quantity, table[quantity.name], f"{path}, line {line}") for quantity in exercise.quantities}
+    ends = {
+        quantity.name: _ends(quantity, table[quantity.name], f"{path}, line {line}") for quantity in exercise.quantities
+    }
     reason, line = _literal(tree, "REASON", path)
     if not isinstance(reason, str) or len(reason.split()) < WORDS:
         raise UserError(f"{path}, line {line}: REASON is to be a sentence that says why, of at least {WORDS} words.")
@@ -94,13 +96,16 @@ def verdict(predicted: tuple[float, float, float], measured: Measured) -> str:
 def _literal(tree: ast.Module, name: str, path: Path) -> tuple[Any, int]:
     """The value that is assigned to a name at the file's top, and its line."""
     for node in reversed(tree.body):
-        targets = node.targets if isinstance(node, ast.Assign) else [node.target] if isinstance(node, ast.AnnAssign) else []
+        targets = (
+            node.targets if isinstance(node, ast.Assign) else [node.target] if isinstance(node, ast.AnnAssign) else []
+        )
         if any(isinstance(target, ast.Name) and target.id == name for target in targets):
             try:
                 return ast.literal_eval(node.value), node.lineno  # type: ignore[union-attr]
             except (ValueError, TypeError, SyntaxError, RecursionError, MemoryError) as error:
-                said = f"{path}, line {node.lineno}: {name} is to be written with numbers and text alone, nothing to compute."
-                raise UserError(said) from error
+                raise UserError(
+                    f"{path}, line {node.lineno}: {name} takes numbers and text as they are, with nothing to compute."
+                ) from error
     last = max((node.end_lineno or 1 for node in tree.body), default=1)
     raise UserError(f"{path}, line {last}, is the last, and nothing before it assigns {name}.")
 

@@ -39,7 +39,7 @@ def ratio(one: list[Path], other: list[Path], quantity: str) -> Measured:
 
 
 def _clipping(paths: Paths, threads: int) -> dict[str, Measured]:
-    return {f"success_{name}": success(paths[name], threads) for name in ("clipped", "unclipped")}
+    return {f"success_{name}": success(paths[name], threads) for name in ("free", "free_30")}
 
 
 def _needs(paths: Paths, _threads: int) -> dict[str, Measured]:
@@ -50,28 +50,41 @@ def _hindsight(paths: Paths, threads: int) -> dict[str, Measured]:
     return {f"success_{name}": success(paths[name], threads) for name in ("with", "without")}
 
 
+def _noise(paths: Paths, threads: int) -> dict[str, Measured]:
+    from wellposed.stats import describe_rate
+    from wellposed.verdict import assess
+
+    found = {}
+    for mm in (5, 10, 20):
+        by_kind = assess(paths["recipe"][0], threads=threads, noise=mm / 1000).trained.success_by_kind
+        for kind in ("air", "table"):
+            rate = by_kind[kind]
+            found[f"{kind}_{mm}mm"] = Measured(rate.value, *rate.ci95, describe_rate(rate.value, rate.ci95))
+    return found
+
+
 _UNITS = {"steps": "step", "updates": "updates", "seconds": "seconds"}
 
 EXERCISES = (
     Predict(
         id="2.3",
-        title="What clipping protects from",
+        title="Without clipping",
         question="""
-PPO learns dense Reach with five seeds and 16,000 environment steps each: once with the ratio clipped at 0.2, as
-it is by default, and once not clipped at all. What share of held-out goals is reached at the end, in the mean
-over the seeds?
+PPO learns dense Reach with five seeds, within the 20,000 environment steps of its recipe, and its ratio is not
+clipped at all. What share of held-out goals is reached at the end, in the mean over the seeds: with the ten passes
+over each rollout that the recipe has, and with thirty?
 """,
         quantities=(
-            Quantity("success_clipped", "share of held-out goals reached with clipping", 0.0, 1.0),
-            Quantity("success_unclipped", "share of held-out goals reached without", 0.0, 1.0),
+            Quantity("success_free", "share of held-out goals reached, ten passes", 0.0, 1.0),
+            Quantity("success_free_30", "share of held-out goals reached, thirty passes", 0.0, 1.0),
         ),
         experiment={
             "title": "What does clipping protect from?",
             "env": "FetchReachDense-v4",
             "seeds": "0-4",
-            "until_success": 1.0,
-            "base": {"algo": "ppo", "total_steps": 16_000},
-            "variants": {"clipped": {}, "unclipped": {"agent.clip": 1e6}},
+            "until_success": 0.98,
+            "base": {"algo": "ppo", "eval_every": 1_600, "eval_episodes": 25, "agent.clip": 1e6},
+            "variants": {"free": {}, "free_30": {"agent.epochs": 30}},
         },
         measure=_clipping,
     ),
@@ -122,5 +135,29 @@ reached at the end, in the mean over the seeds?
             "variants": {"with": {}, "without": {"replay.k": 0}},
         },
         measure=_hindsight,
+    ),
+    Predict(
+        id="5.3",
+        title="Sensors that err",
+        question="""
+A policy has learnt sparse PickAndPlace with exact sensors. Now every position that a sensor gives is off by a normal
+error, drawn anew at each step: that of the hand, of the object, and with it of what counts as achieved; velocities
+and angles are off accordingly. With which success rate does it still reach held-out goals in the air and on the
+table, at standard deviations of 5, 10 and 20 mm? Success is judged by the true positions; the threshold is 50 mm.
+""",
+        quantities=tuple(
+            Quantity(f"{kind}_{mm}mm", f"success {where}, sensors off by {mm} mm", 0.0, 1.0)
+            for mm in (5, 10, 20)
+            for kind, where in (("air", "in the air"), ("table", "on the table"))
+        ),
+        experiment={
+            "title": "What do sensors that err cost?",
+            "env": "FetchPickAndPlace-v4",
+            "seeds": "0",
+            "until_success": 0.95,
+            "base": {},
+            "variants": {"recipe": {}},
+        },
+        measure=_noise,
     ),
 )

@@ -76,7 +76,12 @@ def judged_lines(judged: list[Judged]) -> list[str]:
 def judged_data(judged: list[Judged]) -> list[dict[str, Any]]:
     """The same as JSON data."""
     return [
-        {"quantity": one.quantity.name, "predicted": one.predicted, "measured": one.measured.text, "verdict": one.verdict}
+        {
+            "quantity": one.quantity.name,
+            "predicted": one.predicted,
+            "measured": one.measured.text,
+            "verdict": one.verdict,
+        }
         for one in judged
     ]
 

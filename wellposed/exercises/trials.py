@@ -37,7 +37,11 @@ def train(env: str, settings: dict[str, Any] | None = None) -> Callable[[Setting
         rows: list[tuple[str, str]] = []
         for answer, verdict in zip(answers, verdicts, strict=True):
             there = answer.solved
-            until = f"not within {answer.step:,} steps" if there is None else f"{there.step:,} steps, {there.updates:,} updates"
+            until = (
+                f"not within {answer.step:,} steps"
+                if there is None
+                else f"{there.step:,} steps, {there.updates:,} updates"
+            )
             rows.append((f"seed {answer.seed}, until {BAR:.0%}", until))
             rows.append((f"seed {answer.seed}, held out", describe_rate(verdict.success_rate, verdict.success_ci95)))
         if len(verdicts) > 1:
@@ -52,14 +56,14 @@ def compare_states(setting: Setting) -> Outcome:
     """Trains two seeds a little, the first one twice, and asks whether their weights are the same."""
     from wellposed import arrays
     from wellposed.experiments import answer_all
-    from wellposed.recipe import default_config, override
+    from wellposed.recipe import AnyRunConfig, default_config, override
     from wellposed.runs.store import RunReader
 
     short = {"total_steps": 1_600, "eval_every": 1_600, "eval_episodes": 10, "until_success": 1.0}
     config, first = override(default_config("FetchReach-v4"), short), setting.seeds[0]
 
     def state(folder: str, seed: int) -> arrays.Arrays:
-        runs = [("", replace(config, seed=seed))]
+        runs: list[tuple[str, AnyRunConfig]] = [("", replace(config, seed=seed))]
         [answer] = answer_all(runs, setting.folder / folder, setting.threads, setting.quiet)
         return RunReader(setting.folder / folder / answer.run).load_checkpoint()[1]
 

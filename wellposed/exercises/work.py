@@ -61,7 +61,9 @@ def read_source(exercise: Write | Predict, path: Path) -> bytes:
     """
     with suppress(OSError, ValueError):
         if not path.exists():
-            raise UserError(f"There is no {path}. `wellposed exercise start {exercise.id} {path}` writes what to begin with.")
+            raise UserError(
+                f"There is no {path}. `wellposed exercise start {exercise.id} {path}` writes what to begin with."
+            )
     return read_bytes(path, LARGEST)
 
 
@@ -79,8 +81,9 @@ def check(exercise: Write, path: Path, limit: float) -> Checked:
 def run(exercise: Write, path: Path, setting: Setting, limit: float) -> Compared:
     """Make the exercise's trial with the function in a reader's file, and with the laboratory's own.
 
-    Records lie below `setting.folder`: the reader's in a directory named by the exercise and by the content of the file,
-    a copy of which lies beside them; the laboratory's in `laboratory`. What is there and finished is not made again.
+    Records lie below `setting.folder`: the reader's in a directory named by the exercise and by the content of the
+    file, a copy of which lies beside them; the laboratory's in `laboratory`. What is finished is
+    not made again.
 
     Raises:
         UserError: naming file and line, if the function fails while it is used; of that trial nothing is kept, except
@@ -107,5 +110,5 @@ def run(exercise: Write, path: Path, setting: Setting, limit: float) -> Compared
 
 
 def _is_whole(folder: Path) -> bool:
-    """Whether every run below is finished, and none was taken up by a process that had another function in its place."""
+    """Whether every run below is finished, and none taken up by a process that had another function in its place."""
     return all(one.status == "finished" and not one.provenance.resumed for one in list_runs(folder))

@@ -1,0 +1,133 @@
+"""A reader's function in the laboratory's place: it is called there, its records lie apart, and its faults are told."""
+
+from types import SimpleNamespace
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from tests.agents.data import DIMS
+from wellposed import arrays, stats
+from wellposed.agents import ppo, sac
+from wellposed.agents.off_policy import Transition
+from wellposed.cli import main
+from wellposed.envs import curriculum, make_vec
+from wellposed.errors import UserError
+from wellposed.exercises import WRITE, work
+from wellposed.exercises.exercise import Setting
+from wellposed.nn.inputs import input_width
+from wellposed.replay import ReplayBuffer, ReplayConfig
+from wellposed.replay.rollout import RolloutBuffer
+from wellposed.types import Dims
+
+TOY = Dims(observation=2, goal=1, action=1, max_episode_steps=8)
+
+
+def replayed() -> None:
+    """A minibatch of a replay that holds one episode."""
+    none = lambda achieved, _desired: np.zeros(len(achieved))  # noqa: E731
+    replay = ReplayBuffer(ReplayConfig(60), TOY, 1, none, none)
+    obs = {"observation": np.zeros((1, 2)), "achieved_goal": np.zeros((1, 1)), "desired_goal": np.zeros((1, 1))}
+    for t in range(4):
+        replay.add(obs, np.zeros((1, 1)), np.zeros(1), obs, np.zeros(1, bool), np.array([t == 3]))
+    replay.sample(1, 8, np.random.default_rng(0))
+
+
+def updated() -> None:
+    """One update of SAC, its temperature learnt; traced, not computed."""
+    config = sac.SACConfig(hidden=(2,), learn_temperature=True)
+    width = input_width(config.inputs, DIMS)
+    fields = Transition(*(jnp.zeros(shape) for shape in ((3, width), (3, 2), (3,), (3, width), (3,))))
+    jax.eval_shape(lambda: sac.update_step(config, sac.init_learner(config, DIMS, 0), fields, jnp.zeros((2, 3, 2))))
+
+
+def clipped() -> None:
+    """The loss of PPO's actor; traced, not computed."""
+    config = ppo.PPOConfig(hidden=(2,), batch_size=3)
+    shapes = (3, input_width(config.inputs, DIMS)), (3, 2), (3,), (3,), (3,)
+    batch = ppo.Minibatch(*(jnp.zeros(shape) for shape in shapes))
+    jax.eval_shape(lambda: ppo.actor_loss(config, ppo.init_learner(config, DIMS, 0).nets.actor, batch))
+
+
+def regrown() -> None:
+    """How goals are drawn half-way through a curriculum."""
+    halfway = SimpleNamespace(curriculum=curriculum.Curriculum(kind="linear", finish=10), _steps=5)
+    curriculum.CurriculumVecEnv.grown(halfway, 0.0, 1.0)  # type: ignore[arg-type]
+
+
+CALLS = {
+    "0.1": lambda: stats.wilson(1, 2),
+    "0.2": lambda: arrays.same_bits({}, {}),
+    "1.1": lambda: make_vec("FetchReach-v4").compute_reward(np.zeros((1, 3)), np.zeros((1, 3))),
+    "2.1": lambda: RolloutBuffer(2, DIMS, 1).with_advantages(np.zeros(2), np.zeros(2), 0.9, 0.9),
+    "2.2": clipped,
+    "3.1": updated,
+    "3.2": updated,
+    "4.1": replayed,
+    "4.2": replayed,
+    "5.1": regrown,
+    "5.2": lambda: make_vec("FetchReach-v4").reset(seed=0),
+}
+
+
+class CalledError(Exception):
+    """The function that was put in place was called."""
+
+
+def test_every_exercise_is_called():
+    assert WRITE.keys() - CALLS.keys() == {"1.2"}  # below, by a fault that only its trial finds
+
+
+@pytest.mark.parametrize("number", CALLS)
+def test_the_laboratory_calls_what_is_put_in_its_place(number):
+    def function(*_args):
+        raise CalledError
+
+    with WRITE[number].put(function), pytest.raises(CalledError):
+        CALLS[number]()
+    CALLS[number]()
+
+
+def test_a_wilson_interval_keeps_its_rate_and_its_other_confidences():
+    with WRITE["0.1"].put(lambda *_: (0.25, 0.75)):
+        assert stats.wilson(1, 2) == (0.5, 0.25, 0.75)
+        assert stats.wilson(1, 2, confidence=0.9).low != 0.25
+        with pytest.raises(ValueError, match="a rate needs"):
+            stats.wilson(3, 2)
+
+
+GAIN = "import numpy as np\n\n\ndef displacement_per_action(hand, action, next_hand):\n"
+RIGHT = GAIN + "    a = action[:, :3]\n    return (a * (next_hand - hand)).sum(axis=0) / (a * a).sum(axis=0)\n"
+IN_THE_TRIAL = GAIN + "    if len(action) > 20:\n        raise ValueError('too many')\n    return np.zeros(3)\n"
+
+
+def test_a_trial_is_made_with_both_functions_and_kept_apart(tmp_path, capsys):
+    file = tmp_path / "mine.py"
+    file.write_text(RIGHT)
+    assert main(["exercise", "run", "1.2", str(file), "--runs-dir", str(tmp_path / "runs"), "--threads", "1"]) == 0
+    *_, head, x, y, z = capsys.readouterr().out.splitlines()
+    assert head.split() == ["yours", "the", "laboratory's"]
+    for row in (x, y, z):
+        _, yours, own = row.split("   ", 2)
+        assert yours.strip() == own.strip()
+        assert "95 % CI" in own
+    (folder,) = (tmp_path / "runs" / "exercises" / "1.2").iterdir()
+    assert (folder / "function.py").read_text() == RIGHT
+
+
+def test_a_fault_that_only_the_trial_finds_is_told_and_leaves_nothing(tmp_path):
+    file = tmp_path / "mine.py"
+    file.write_text(IN_THE_TRIAL)
+    setting = Setting(tmp_path / "runs", seeds=[0], threads=1, quiet=True)
+    with pytest.raises(UserError, match=r"mine\.py, line 6, raises ValueError: too many, given hand = "):
+        work.run(WRITE["1.2"], file, setting, limit=20)
+    assert not list((tmp_path / "runs" / "1.2").iterdir())
+
+
+def test_nothing_is_tried_with_a_function_that_lacks_a_property(tmp_path, capsys):
+    file = tmp_path / "mine.py"
+    file.write_text(RIGHT.replace("next_hand - hand", "hand - next_hand"))
+    assert main(["exercise", "run", "1.2", str(file), "--runs-dir", str(tmp_path / "runs")]) == 1
+    assert "FAIL a hand that follows exactly" in capsys.readouterr().out
+    assert not (tmp_path / "runs").exists()
