@@ -19,9 +19,10 @@ POINTS = 120  # of a mean over runs that were not evaluated at the same moments
 QUANTITIES: tuple[tuple[str, tuple[str, ...], bool], ...] = (
     ("critic loss", ("train/critic_loss",), True),
     ("value loss", ("train/value_loss",), True),
-    ("mean Q", ("probe/q_mean", "train/q_mean"), False),
+    ("mean value", ("probe/q_mean", "train/q_mean"), False),
     ("temperature", ("train/temperature",), True),
     ("entropy, nats", ("train/entropy",), False),
+    ("KL of a rollout, nats", ("train/kl",), True),
     ("clipped share", ("train/clip_fraction",), False),
 )
 
