@@ -46,6 +46,16 @@ class Published:
         there |= {*self.results.measurements, *self.results.studies}
         return list(dict.fromkeys(s for c in self.chapter.criteria if (s := self.subject(c.of)) in there))
 
+    def require_whole(self, experiment: str) -> None:
+        """Refuse to show a part of an experiment as if it were the whole.
+
+        Raises:
+            UserError: naming the variants of which nothing was published.
+        """
+        there = self.results.experiments.get(experiment, {})
+        if missing := [name for name in self.chapter.experiments[experiment].runs if name not in there]:
+            raise UserError(f"Nothing was published of {experiment}: {'; '.join(missing)}.")
+
     def subject(self, text: str) -> str:
         """The `EXPERIMENT.VARIANT`, measurement or study that a path begins with."""
         if runs := self.chapter.runs_of(text):
@@ -139,6 +149,7 @@ class Course:
         if name == "criteria":
             table, subjects = facts.criteria_table(of.chapter, of.results), of.criteria
         elif name in of.chapter.experiments:
+            of.require_whole(name)
             table, subjects = facts.experiment_table(of.chapter, of.results, name), [name]
         else:
             table, subjects = facts.list_table(of.chapter, of.results, name), [of.subject(name)]
@@ -152,6 +163,8 @@ class Course:
         check(directive)
         if not of.there:
             raise NothingError
+        if (named := directive.words[1]) in of.chapter.experiments:
+            of.require_whole(named)
         drawn = draw(of.results, directive)
         for subject in drawn.sources:
             self._note(page, of, subject)
