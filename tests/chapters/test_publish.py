@@ -1,6 +1,7 @@
 """A published chapter says the same as the runs it was made of, and knows the code that made them."""
 
 import json
+import re
 import subprocess
 from dataclasses import replace
 
@@ -87,6 +88,22 @@ def test_facts_older_than_code_or_question_are_noticed(chapter, runs, tmp_path):
     for old, new in (('seeds = "0"', 'seeds = "0-1"'), ("total_steps = 160", "total_steps = 320")):
         (sentence,) = records.stale(load(tmp_path, TOML.replace(old, new)), found)
         assert "width.narrow 0.5 was published with other settings or seeds" in sentence
+
+
+@pytest.mark.usefixtures("clean")
+def test_the_list_says_what_is_published(tmp_path, runs, capsys):
+    where = ["chapter", "list", "--chapters", str(write_chapter(tmp_path).parent)]
+    assert records.edition(load(tmp_path)) == "not published"
+    publish.publish(load(tmp_path, TOML.replace("at_least = 0.0", "at_least = 1.0")), Runs(runs), anyway=True)
+    write_chapter(tmp_path)
+    assert main(where) == 0
+    assert re.search(r"; published at \w{7} although 1 things did not hold\)\n", capsys.readouterr().out)
+    write_chapter(tmp_path, TOML.replace('seeds = "0"', 'seeds = "0-1"'))
+    assert main(where) == 0
+    assert ", older than its code or its questions)\n" in capsys.readouterr().out
+    (tmp_path / "chapters" / "ch04_hindsight" / "records.json").write_text("{}")
+    assert main(where) == 1
+    assert " 4  broken: " in capsys.readouterr().out
 
 
 @pytest.mark.usefixtures("clean")

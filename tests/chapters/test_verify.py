@@ -34,8 +34,9 @@ def test_what_is_missing_fails_and_names_the_command(chapter, tmp_path):
     found = verify(chapter, Runs(tmp_path / "nothing"))
     assert outcomes(found) == ["missing", "missing"]
     assert not found.deliverables[0].there
-    for reason in (found.criteria[0].reason, found.deliverables[0].reason):
-        assert reason == "1 of 1 runs are not trained and judged yet (seeds 0). `wellposed chapter run 4` makes it."
+    reason = "1 of 1 runs are not trained and judged yet (seeds 0). `wellposed chapter run 4` makes it."
+    assert found.criteria[0].reason == reason
+    assert found.deliverables[0].reason == f"width.narrow 0.5: {reason}"
 
 
 def test_the_exit_code_says_whether_it_holds(tmp_path, runs, capsys):

@@ -90,8 +90,9 @@ def _places(data: Any, parts: list[str | int]) -> Iterator[Place]:
     if not parts:
         yield ()
         return
-    there = data.keys() if isinstance(data, dict) else range(len(data)) if isinstance(data, list) else ()
-    for key in there if parts[0] == "..." else [parts[0]] if parts[0] in there else []:
+    there = list(data) if isinstance(data, dict) else list(range(len(data))) if isinstance(data, list) else []
+    keys: list[Any] = there if parts[0] == "..." else [key for key in there if key == parts[0]]
+    for key in keys:
         for inner in _places(data[key], parts[1:]):
             yield (key, *inner)
 
