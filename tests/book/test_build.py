@@ -223,15 +223,32 @@ def test_facts_older_than_the_code_they_speak_of_are_refused(tmp_path):
     assert "records.json is not there: the chapter was not published" in told
 
 
+def answered(folder, lines: list[str]) -> tuple[str, Problems]:
+    """Lines of directives as HTML, and what is wrong with them."""
+    problems = Problems()
+    course, slots, source = Course.load(folder.parent, problems), Slots(), folder / "chapter.md"
+    page = Page(build.ROOT, source, "ch04_hindsight.md", slots, problems, Links(build.ROOT, {}), course.answers())
+    return slots.fill(page.markdown("\n".join(f"{{{{ {one} }}}}" for one in lines))), problems
+
+
+def test_a_part_of_an_experiment_is_not_shown_as_the_whole(tmp_path):
+    folder = write_chapter(tmp_path)
+    found = records(load_chapter(folder))
+    asked = ["table: relabelling", 'figure: learning relabelling caption="All."', "relabelling.future.success"]
+    assert answered(folder, asked)[1].found == []
+    del found.results.experiments["relabelling"]["no hindsight"]
+    write_records(folder, found)
+    problems = answered(folder, asked)[1].found
+    assert [problem.line for problem in problems] == [1, 2], "a fact of what is there still stands"
+    assert all("Nothing was published of relabelling: no hindsight." in problem.text for problem in problems)
+
+
 def test_what_no_record_could_answer_is_named_before_there_are_any(tmp_path):
     folder = write_chapter(tmp_path)
     (folder / "records.json").unlink()
-    problems = Problems()
-    course, slots, source = Course.load(tmp_path, problems), Slots(), folder / "chapter.md"
-    page = Page(build.ROOT, source, "ch04_hindsight.md", slots, problems, Links(build.ROOT, {}), course.answers())
     asked = ["relabelling.future.success", "relabelling.past.success", "relabelling.future.sucess"]
     asked += ["figure: learning relabelling", "table: relabelling", "setting: relabelling.future agent.gamma"]
-    html = slots.fill(page.markdown("\n".join(f"{{{{ {one} }}}}" for one in asked)))
+    html, problems = answered(folder, asked)
     assert html.count("wp-problem") == len(asked)
     assert [problem.line for problem in problems.found] == [0, 2, 3, 4]
 

@@ -53,7 +53,8 @@ class Published:
             UserError: naming the variants of which nothing was published.
         """
         there = self.results.experiments.get(experiment, {})
-        if missing := [name for name in self.chapter.experiments[experiment].runs if name not in there]:
+        missing = [name for name in self.chapter.experiments[experiment].runs if name not in there]
+        if self.there and missing:
             raise UserError(f"Nothing was published of {experiment}: {'; '.join(missing)}.")
 
     def subject(self, text: str) -> str:
