@@ -9,10 +9,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from tests.chapters.tiny import TOML, write_chapter
 from tests.fuzz import either, mutate_bytes, mutate_json, mutate_tensors
 from tests.test_resume import TINY
 from wellposed import config as configs
 from wellposed import envs
+from wellposed.chapters.load import load_chapter
 from wellposed.experiments import load_answers, load_experiment
 from wellposed.interrupts import Stopwatch
 from wellposed.loop import Training
@@ -194,4 +196,15 @@ def _questions(folder: Path) -> list[Target]:
     return [
         Target("experiment", ask, lambda: load_experiment(question).runs()),
         Target("answers", answer, lambda: load_answers(answers)),
+        _chapter(folder),
     ]
+
+
+def _chapter(folder: Path) -> Target:
+    """The data of a chapter."""
+    place = write_chapter(folder)
+
+    def prepare(rng: random.Random) -> int:
+        return (place / "chapter.toml").write_bytes(mutate_bytes(TOML.encode(), rng))
+
+    return Target("chapter", prepare, lambda: load_chapter(place))

@@ -69,13 +69,13 @@ def run_that_says(texts: list[str], folder: Path) -> Path:
     return run.path
 
 
-def opened(file: Path, folder: Path) -> tuple[Seen, list[str]]:
+def opened(file: Path, folder: Path, query: str = "") -> tuple[Seen, list[str]]:
     """What Chromium makes of a page, scripts allowed, and the addresses that the page asked for."""
     log = folder / "log.json"
     command = [
         str(BROWSER), "--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={folder / 'profile'}",
         "--host-resolver-rules=MAP * ~NOTFOUND",  # nothing leaves this machine, but what would have is logged
-        f"--log-net-log={log}", "--virtual-time-budget=3000", "--dump-dom", file.as_uri(),
+        f"--log-net-log={log}", "--virtual-time-budget=3000", "--dump-dom", file.as_uri() + query,
     ]  # fmt: skip
     dom = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120).stdout
     asked = [event.get("params", {}) for event in json.loads(log.read_text())["events"]]

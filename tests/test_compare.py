@@ -112,8 +112,12 @@ def test_what_comes_with_another_algorithm_is_one_change_and_shown():
     found = compare(group(GOOD, SOON), group(GOOD, SOON, other))
     assert found.changes == 1
     assert f"  agent.policy_delay: {ABSENT} in A, 2 in B" in lines(found)
-    same_algo = CONFIG | {"agent": {"gamma": 0.95, "hidden": [64, 64], "policy_delay": 2}}
-    assert compare(group(GOOD, SOON), group(GOOD, SOON, same_algo)).changes == 1
+
+
+def test_a_mechanism_that_only_one_group_has_is_one_change():
+    with_it = CONFIG | {"curriculum": {"kind": "linear", "finish": 100}}
+    assert compare(group(GOOD, SOON), group(GOOD, SOON, with_it)).changes == 1
+    assert compare(group(GOOD, SOON, OTHER), group(GOOD, SOON, with_it)).changes == 2
 
 
 def test_another_commit_machine_or_environment_is_said():

@@ -147,7 +147,7 @@ def test_a_study_moves_what_there_is_and_says_what_there_is_not():
 
 
 def test_a_plan_speaks_of_a_rollout_and_of_no_replay(monkeypatch, tmp_path, capsys):
-    rates = Rates(start=5.0, collect=0.01, update=0.1, together=0.05, evaluation=2.0, checkpoint=0.25)
+    rates = Rates(start=5.0, collect=0.01, update=0.1, together=0.05, evaluation=2.0, probe=0.1, checkpoint=0.25)
     monkeypatch.setattr(plans, "calibrate", lambda *_: Calibration(3.0, rates, None, 0))
     argv = ["FetchReachDense-v4", "--algo", "ppo", "--total-steps", "850", "--runs-dir", str(tmp_path)]
     assert main(["plan", *argv]) == 0

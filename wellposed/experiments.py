@@ -16,7 +16,7 @@ were cut short go on. The answers are stored beside the question, as JSON, with 
 """
 
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
@@ -139,7 +139,7 @@ def run_experiment(path: Path, runs_dir: Path, threads: int, quiet: bool) -> Ite
 
 
 def answer_all(
-    runs: list[tuple[str, AnyRunConfig]],
+    runs: Sequence[tuple[str, AnyRunConfig]],
     runs_dir: Path,
     threads: int,
     quiet: bool,

@@ -11,6 +11,8 @@ from typing import TypeVar
 from rich.console import Console, Group
 from rich.live import Live
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.progress_bar import ProgressBar
+from rich.table import Table
 
 from wellposed.runs.record import EvaluationRow
 from wellposed.stats import describe_rate
@@ -46,9 +48,16 @@ class Whole:
         return (time.perf_counter() - self._began) * (self.steps - done) / done if self.taken else None
 
     def __str__(self) -> str:
-        rate, left = self.taken / (time.perf_counter() - self._began), self.seconds_left
-        rest = "" if left is None else f" · {rate:,.0f} steps/s · about {duration(left)} left"
-        return f"{self.ended} of {self.runs} runs{rest}"
+        left = self.seconds_left
+        if left is None:
+            return f"{self.ended} of {self.runs} runs"
+        rate = self.taken / (time.perf_counter() - self._began)
+        return f"{self.ended} of {self.runs} runs · {rate:,.0f} steps/s · about {duration(left)} left"
+
+    def __rich__(self) -> Table:
+        line = Table.grid(padding=(0, 1))
+        line.add_row(ProgressBar(self.steps, self.taken + self.spared, width=8), str(self))
+        return line
 
 
 class TrainingProgress:
@@ -81,10 +90,7 @@ class TrainingProgress:
 
     def _render(self) -> Group:
         whole = self.whole
-        if whole is not None:
-            done = whole.taken + whole.spared
-            self._loops.update(self._whole_task, completed=done, description=str(whole))
-        return Group(self._loops, self._bars)
+        return Group(*([] if whole is None else [whole]), self._loops, self._bars)
 
     def __enter__(self) -> "TrainingProgress":
         self._entered += 1
@@ -100,13 +106,11 @@ class TrainingProgress:
     @contextmanager
     def expect(self, runs: int, steps: int) -> Iterator[Whole]:
         """Inside, one more bar shows how far so many runs are that have so many steps to take."""
-        self._whole_task = self._loops.add_task("", total=steps)
         self.whole = Whole(runs, steps)
         try:
             yield self.whole
         finally:
             self.whole = None
-            self._loops.remove_task(self._whole_task)
 
     def follow(self, name: str, total_steps: int) -> "RunProgress":
         """A bar for one more run."""

@@ -60,7 +60,8 @@ def compare_td3(case: Case, **changes: Any) -> dict[str, float]:
 
 def compare_ppo(case: Case, updates: int, **changes: Any) -> dict[str, float]:
     """As `compare_sac`, after that many updates of PPO on the whole rollout; the losses are those of the last."""
-    config = PPOConfig(**({"learning_rate": 1e-3, "clip": 0.2, "entropy_weight": 0.01} | changes))
+    settings: dict[str, Any] = {"learning_rate": 1e-3, "clip": 0.2, "entropy_weight": 0.01}
+    config = PPOConfig(**(settings | changes))
     step = jax.jit(ppo.update_step, static_argnums=0)
     with jax.enable_x64(True):
         batch = Minibatch(*(jnp.asarray(case[f"batch/{field}"]) for field in Minibatch._fields))
@@ -83,9 +84,8 @@ def compare_ppo(case: Case, updates: int, **changes: Any) -> dict[str, float]:
 
 def gae_error(case: Case, **changes: Any) -> float:
     """Relative error of our advantages; `changes`: other data than the reference had."""
-    data = {name: case[name] for name in ("rewards", "values", "next_values", "terminated", "ended")}
-    settings = {name: float(case[name]) for name in ("gamma", "lam")}
-    return relative_error(gae(**(data | settings | changes)), case["advantages"])
+    data: dict[str, Any] = {name: array for name, array in case.items() if name != "advantages"}
+    return relative_error(gae(**(data | changes)), case["advantages"])
 
 
 def _sac_losses(

@@ -1,13 +1,23 @@
 """The book as a whole: what is sound becomes a site that asks for nothing; what is not is named and not built."""
 
 import re
+from dataclasses import replace
 from html import unescape
 
 import pytest
 
-from tests.book.made_up import TEXT, registered, write_chapter
+from tests.book.made_up import CODE, TEXT, records, registered, write_chapter
+from tests.test_browser import BROWSER, opened
+from wellposed.book import build, origins, site
+from wellposed.book.answers import Course
 from wellposed.book.build import MARK, build_book
-from wellposed.book.links import Seen, dead_links
+from wellposed.book.links import Links, Seen, dead_links
+from wellposed.book.pages import Page
+from wellposed.book.problems import Problems
+from wellposed.book.slots import Slots
+from wellposed.chapters.load import load_chapter
+from wellposed.chapters.records import write_records
+from wellposed.cli import main
 from wellposed.errors import UserError
 
 
@@ -121,6 +131,15 @@ def test_search_and_both_colour_schemes_are_there(book, page):
     assert {"__search", "__drawer"} <= Seen(page).identifiers
 
 
+@pytest.mark.skipif(BROWSER is None, reason="no Chromium is installed here")
+def test_a_browser_finds_words_in_it_and_asks_no_other_machine(book, tmp_path):
+    """Opened as a file, with the network cut off: the search runs in a frame that the page makes by itself."""
+    found, asked = opened(book / "ch04_hindsight.html", tmp_path, "?q=certificate")
+    assert "documents" in found.text
+    assert "The certificate: can hindsight learn this environment?" in found.text[found.text.index("documents") :]
+    assert [address for address in asked if not address.startswith("file:")] == []
+
+
 WRONG = {
     "{{ code: wellposed/agents/sac.py#nothing }}": "There is no nothing in wellposed/agents/sac.py",
     "{{ code: wellposed/nothing.py }}": "There is no source file wellposed/nothing.py",
@@ -136,6 +155,8 @@ WRONG = {
     "{{ figure: losses relabelling.future seed=7 caption=\"Seven.\" }}": "has no seed 7",
     "{{ figure: learning relabelling colour=red caption=\"Red.\" }}": "no option colour",
     "{{ table: nothing }}": "has no 'nothing'",
+    "{{ minutes: 7 }}": "There is no chapter 7",
+    "{{ minutes: four }}": "not by 'four'",
     "{{ chart: relabelling }}": "no directive 'chart'",
     "a {{ table: relabelling }}": "on a line of its own",
     "a formula $x_1 that is not closed": "is not closed in its paragraph",
@@ -146,21 +167,112 @@ WRONG = {
 }  # fmt: skip
 
 
-def test_every_mistake_is_named_with_its_line_and_the_old_site_stays(tmp_path):
-    text = TEXT + "\n" + "\n\n".join(WRONG) + "\n"
+def test_every_mistake_is_named_with_its_line_and_the_old_site_stays(tmp_path, capsys):
+    sound = "\n".join(line for line in TEXT.splitlines() if "{{ figure" not in line)
+    text = sound + "\n\n" + "\n\n".join(WRONG) + "\n"
     folder = write_chapter(tmp_path / "chapters", text)
-    site = tmp_path / "site"
-    site.mkdir()
-    (site / MARK).touch()
-    (site / "index.html").write_text("the old one")
-    with pytest.raises(UserError) as caught:
-        build_book(site, tmp_path / "chapters")
-    head, *told = str(caught.value).splitlines()
-    assert head == f"The book was not built. {len(told)} problems:"
+    old = tmp_path / "site"
+    old.mkdir()
+    (old / MARK).touch()
+    (old / "index.html").write_text("the old one")
+    assert main(["book", "--out", str(old), "--chapters", str(tmp_path / "chapters")]) == 1
+    head, *told = capsys.readouterr().err.splitlines()
+    assert head == f"wellposed: The book was not built. {len(told)} problems:"
     lines = text.splitlines()
     assert len(told) == len(WRONG), told
     for wrong, says in WRONG.items():
         place = f"{folder / 'chapter.md'}:{lines.index(wrong) + 1}: "
         assert any(one.startswith(place) and says in one for one in told), (wrong, told)
-    assert (site / "index.html").read_text() == "the old one"
+    assert (old / "index.html").read_text() == "the old one"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["chapters", "site"]
+
+
+def test_a_draft_is_built_all_the_same_and_shows_in_red_what_is_missing(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(build, "ROOT", tmp_path)  # without the pages about the laboratory
+    write_chapter(
+        tmp_path / "chapters", "# Draft\n\nIt is {{ relabelling.future.sucess }}, with $\\foo$ and {{ floor.share }}.\n"
+    )
+    out = tmp_path / "site"
+    assert main(["book", "--out", str(out), "--chapters", str(tmp_path / "chapters"), "--draft"]) == 0
+    told = capsys.readouterr()
+    assert told.out.strip() == str(out / "index.html")
+    assert len(told.err.splitlines()) == 3
+    page = (out / "ch04_hindsight.html").read_text()
+    boxes = re.findall(r'<span class="wp-problem">(.*?)</span>', page)
+    assert len(boxes) == 2
+    assert "no metric" in boxes[0]
+    assert 'class="wp-fact"' in page
+
+
+def noted(chapters) -> list[str]:
+    """What is wrong with the records of all chapters."""
+    problems = Problems()
+    Course.load(chapters, problems)
+    return problems.lines()
+
+
+def test_facts_older_than_the_code_they_speak_of_are_refused(tmp_path):
+    folder = write_chapter(tmp_path)
+    assert noted(tmp_path) == []
+    found = records(load_chapter(folder))
+    write_records(folder, replace(found, code={CODE: "0" * 16}))
+    (told,) = noted(tmp_path)
+    assert told.startswith(f"{folder / 'records.json'}: {CODE} has changed since chapter 4 was published")
+    (folder / "records.json").unlink()
+    (told,) = noted(tmp_path)
+    assert "records.json is not there: the chapter was not published" in told
+
+
+def answered(folder, lines: list[str]) -> tuple[str, Problems]:
+    """Lines of directives as HTML, and what is wrong with them."""
+    problems = Problems()
+    course, slots, source = Course.load(folder.parent, problems), Slots(), folder / "chapter.md"
+    page = Page(build.ROOT, source, "ch04_hindsight.md", slots, problems, Links(build.ROOT, {}), course.answers())
+    return slots.fill(page.markdown("\n".join(f"{{{{ {one} }}}}" for one in lines))), problems
+
+
+def test_a_part_of_an_experiment_is_not_shown_as_the_whole(tmp_path):
+    folder = write_chapter(tmp_path)
+    found = records(load_chapter(folder))
+    asked = ["table: relabelling", 'figure: learning relabelling caption="All."', "relabelling.future.success"]
+    assert answered(folder, asked)[1].found == []
+    del found.results.experiments["relabelling"]["no hindsight"]
+    write_records(folder, found)
+    problems = answered(folder, asked)[1].found
+    assert [problem.line for problem in problems] == [1, 2], "a fact of what is there still stands"
+    assert all("Nothing was published of relabelling: no hindsight." in problem.text for problem in problems)
+
+
+def test_what_no_record_could_answer_is_named_before_there_are_any(tmp_path):
+    folder = write_chapter(tmp_path)
+    (folder / "records.json").unlink()
+    asked = ["relabelling.future.success", "relabelling.past.success", "relabelling.future.sucess"]
+    asked += ["figure: learning relabelling", "table: relabelling", "setting: relabelling.future agent.gamma"]
+    html, problems = answered(folder, asked)
+    assert html.count("wp-problem") == len(asked)
+    assert [problem.line for problem in problems.found] == [0, 2, 3, 4]
+
+
+def test_what_did_not_hold_when_a_chapter_was_published_stands_above_its_origins():
+    assert "not all of it held" not in origins.section([])
+    assert "- It was too slow." in origins.section(["It was too slow."])
+
+
+def test_without_the_extra_it_says_what_to_run(tmp_path, monkeypatch):
+    monkeypatch.setattr(site, "NEEDED", ("math_core", "a_package_that_is_not_there"))
+    with pytest.raises(UserError, match=r"needs a_package_that_is_not_there, .* run `make book`"):
+        build_book(tmp_path / "site", tmp_path)
+
+
+def test_a_folder_that_is_no_book_is_not_replaced(tmp_path):
+    (tmp_path / "mine.txt").write_text("mine")
+    for out in (tmp_path, tmp_path / "mine.txt"):
+        with pytest.raises(UserError, match="is no book of wellposed"):
+            build_book(out, tmp_path)
+    assert (tmp_path / "mine.txt").read_text() == "mine"
+
+
+def test_without_a_chapter_there_is_no_book(tmp_path):
+    with pytest.raises(UserError, match="There is no chapter in"):
+        build_book(tmp_path / "site", tmp_path)
+    assert list(tmp_path.iterdir()) == []

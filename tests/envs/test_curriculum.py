@@ -58,6 +58,32 @@ def test_the_share_in_the_air_is_the_one_asked_for(air):
     assert abs(kinds.count("air") - n * air) <= 4 * np.sqrt(n * air * (1 - air))
 
 
+def drawn(spread: fetch.GoalSpread, draws: int = 5000) -> tuple[np.ndarray, np.ndarray]:
+    """Where blocks begin and goals lie, both [draws, 3], as episodes draw them, without physics."""
+    rng = np.random.default_rng(0)
+    starts = [np.append(fetch.sample_object(SCENE, rng), SCENE.object_height) for _ in range(draws)]
+    return np.array(starts), np.array([fetch.sample_goal(SCENE, rng, start, spread) for start in starts])
+
+
+def test_nearly_half_of_the_first_goals_are_reached_at_reset():
+    """Chapter 5 says 44 % at the first stage and 4 % at the task itself: why the gate must not count them."""
+    for spread, share in ((fetch.GoalSpread(Curriculum().reach, Curriculum().air), 0.44), (fetch.OWN_SPREAD, 0.037)):
+        starts, goals = drawn(spread)
+        near = np.linalg.norm(goals - starts, axis=1) < fetch.DISTANCE_THRESHOLD
+        assert abs(near.mean() - share) < 4 * np.sqrt(share * (1 - share) / len(near))
+
+
+@pytest.mark.parametrize(("air", "power"), [(0.0, 2), (1.0, 3)])
+def test_goals_are_only_added_and_in_the_share_that_theorem_4_says(air, power):
+    """At the reach 1, goals that belong to the reach 0.6 as well: those whose stretched way ends where goals lie."""
+    reach = 0.6
+    starts, goals = drawn(fetch.GoalSpread(1.0, air))
+    own = starts + (goals - starts) / reach - np.append(SCENE.initial_grip[:2], SCENE.object_height)
+    belongs = (np.abs(own[:, :2]) <= 0.15).all(axis=1) & (own[:, 2] <= 0.45)
+    share = reach**power
+    assert abs(belongs.mean() - share) < 4 * np.sqrt(share * (1 - share) / len(belongs))
+
+
 def test_nearer_goals_lie_on_the_way_to_the_tasks_own():
     start = np.array([1.2, 0.8, SCENE.object_height])
     for seed in range(50):

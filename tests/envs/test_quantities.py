@@ -137,7 +137,7 @@ def test_goals_are_the_places_that_they_are_named_after(env_id):
 
 def test_places_in_the_world_are_the_points_that_the_geometry_shifts():
     quantities = quantities_of("FetchPush-v4")
-    assert {q.unit for q in quantities.observation} == {"m", "rad", "m per step", "rad per step"}
+    assert {q.unit for q in quantities.observation} == {"m", "rad", "m/step", "rad/step"}
     shifted = {i for point in envs.make_vec("FetchPush-v4").geometry.points for i in point}
     places = {i for i, q in enumerate(quantities.observation) if (q.frame, q.unit) == (WORLD, "m")}
     assert places == shifted

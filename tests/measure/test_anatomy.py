@@ -1,5 +1,7 @@
 """An anatomy from end to end: of a Fetch task, and of an environment of which nobody says what its numbers are."""
 
+from typing import Any
+
 import gymnasium as gym
 import pytest
 
@@ -13,6 +15,8 @@ from wellposed.measure.kinds import Context
 from wellposed.measure.told import lines
 from wellposed.runs.files import read_json
 
+OVER: Any = lambda items, _what: iter(items)  # noqa: E731
+
 
 @pytest.fixture(autouse=True)
 def _briefly(monkeypatch):
@@ -23,7 +27,7 @@ def _briefly(monkeypatch):
 
 def dissected(env_id: str) -> Anatomy:
     settings = AnatomySettings(env_id, resets=30, episodes=2)
-    found = MEASUREMENTS["anatomy"].measure(settings, Context(2, {}, lambda items, _what: iter(items)))
+    found = MEASUREMENTS["anatomy"].measure(settings, Context(2, {}, OVER))
     assert config.from_dict(Anatomy, config.to_dict(found), "here") == found
     return found
 

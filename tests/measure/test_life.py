@@ -4,6 +4,7 @@ import subprocess
 import sys
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -21,6 +22,9 @@ def agent_of(seed: int) -> OffPolicyAgent:
     found = make_agent("sac", doctor.tiny_config().agent, envs.dims(envs.make_vec("FetchReach-v4")), seed)
     assert isinstance(found, OffPolicyAgent)
     return found
+
+
+OVER: Any = lambda items, _what: iter(items)  # noqa: E731
 
 
 @pytest.fixture(scope="module")
@@ -95,9 +99,7 @@ def test_all_of_it_is_data_and_a_machine_that_is_not_fit_is_told(monkeypatch):
         doctor.Finding("OpenGL glfw", False, False, "no display", 0.0),
     ]
     monkeypatch.setattr(doctor, "examine", lambda: iter(findings))
-    found = MEASUREMENTS["proof_of_life"].measure(
-        ProofOfLifeSettings(), Context(1, {}, lambda items, _what: iter(items))
-    )
+    found = MEASUREMENTS["proof_of_life"].measure(ProofOfLifeSettings(), Context(1, {}, OVER))
     assert found.unfit == 1
     assert found.rendering == {"egl": "renders", "osmesa": "not here", "glfw": "no display"}
     ok = ["OpenGL egl", "the same training twice", "checkpoint round trip", "container"]
@@ -109,6 +111,7 @@ def test_the_order_of_a_sum_matters_and_the_exact_sum_lies_among_them():
     found = life.add_up(0)
     assert found.sums > 10
     assert found.lowest < found.exact < found.highest
+    assert 100 * found.spacing < found.span == found.highest - found.lowest
     whole = [float(np.cumsum(np.arange(k), dtype=np.float32)[-1]) for k in (3, 4)]  # small whole numbers never round
     assert whole == [3.0, 6.0]
 

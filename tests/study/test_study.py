@@ -107,6 +107,7 @@ def test_a_run_that_diverges_is_an_outcome(tmp_path, monkeypatch):
     monkeypatch.setattr(trials, "answer_all", answer_all)
     assert list(trials.train_all([("the recipe", config)], tmp_path, 1, True)) == []
     assert trials.is_finished(config, tmp_path)
+    monkeypatch.setattr(RunReader, "config", {"seed": config.seed})
     monkeypatch.setattr(RunReader, "summary", None)
     monkeypatch.setattr(RunReader, "failure", Failure(200, 100, "a loss", "a loss is not finite"))
     row = type("Row", (), {"seconds": 1.5})

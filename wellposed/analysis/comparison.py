@@ -101,9 +101,12 @@ class Comparison:
 
     @property
     def changes(self) -> int:
-        """How many things were changed; what only one of two algorithms has comes with the algorithm."""
-        algorithms = any(setting.name == "algo" for setting in self.settings)
-        return sum(not algorithms or ABSENT not in (setting.a, setting.b) for setting in self.settings)
+        """How many things were changed. Settings that only one group has count as one for each kind, as a curriculum;
+        those that only one of two algorithms has come with the algorithm.
+        """
+        alone = {setting.name for setting in self.settings if ABSENT in (setting.a, setting.b)}
+        shared = {setting.name for setting in self.settings} - alone
+        return len(shared) + (0 if "algo" in shared else len({name.partition(".")[0] for name in alone}))
 
     @property
     def same_machine(self) -> bool:

@@ -152,4 +152,9 @@ def _swap(new: Path, out: Path, before: Path) -> None:
     """Put a finished site in the place of an older one."""
     if out.exists():
         out.rename(before)
-    new.rename(out)
+    try:
+        new.rename(out)
+    except OSError:
+        if before.exists():
+            before.rename(out)
+        raise

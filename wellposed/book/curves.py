@@ -14,14 +14,16 @@ from wellposed.diagnose.phases import find_phase
 from wellposed.errors import UserError
 
 POINTS = 120  # of a mean over runs that were not evaluated at the same moments
-# What is shown of a run beside its success: metrics of which the first that it logged is taken, and the scale.
+# What is shown of a run beside its success: metrics of which the first that it logged is taken, and whether on a
+# logarithmic scale.
 QUANTITIES: tuple[tuple[str, tuple[str, ...], bool], ...] = (
-    ("critic loss", ("train/critic_loss", "train/value_loss"), True),
-    ("mean Q", ("probe/q_mean", "train/q_mean"), False),
-    ("mean value", ("train/value_mean",), False),
+    ("critic loss", ("train/critic_loss",), True),
+    ("value loss", ("train/value_loss",), True),
+    ("mean value", ("probe/q_mean", "train/q_mean"), False),
     ("temperature", ("train/temperature",), True),
     ("entropy, nats", ("train/entropy",), False),
-    ("clipped share", ("train/clip_fraction", "train/clipped"), False),
+    ("KL of a rollout, nats", ("train/kl",), True),
+    ("clipped share", ("train/clip_fraction",), False),
 )
 
 
@@ -55,7 +57,8 @@ def bands(variants: Mapping[str, VariantResult], axis: Axis) -> list[Band]:
         if len(moments) > POINTS:
             moments = np.linspace(0.0, moments[-1], POINTS)
         rows = np.array([_extended(x, y, run, moments) for (x, y), run in zip(seeds, variant.runs, strict=True)])
-        mean, low, high = np.array([stats.bootstrap_mean(column) for column in rows.T]).T
+        episodes = variant.runs[0].curve.episodes
+        mean, low, high = np.array([stats.over_seeds(column, episodes, shared=False) for column in rows.T]).T
         found.append(Band(name, moments, mean, low, high, seeds))
     return found
 
@@ -79,7 +82,7 @@ def panels(run: RunResult) -> list[Panel]:
     step = np.array(run.curve.step, float)
     found = [Panel("success", step, _success(run))]
     for label, names, logarithmic in QUANTITIES:
-        name = next((name for name in names if name in run.series), None)
+        name = next((name for name in names if any(value is not None for value in run.series.get(name, []))), None)
         if name is not None:
             y = _numbers(run, name)
             low, high = (

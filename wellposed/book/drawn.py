@@ -24,18 +24,27 @@ class Drawn:
 
 
 def draw(results: Results, directive: Directive) -> Drawn:
-    """The figure that a directive asks for.
+    """The figure that a directive asks for, which was checked.
 
     Raises:
-        UserError: if there is no such kind of figure, no such runs, or an option means nothing to it.
+        UserError: if there are no such runs, or an option means nothing to it.
+    """
+    kind, *words = directive.words
+    return FIGURES[kind][1](results, directive, *words)
+
+
+def check(directive: Directive) -> None:
+    """Refuse what no records could answer.
+
+    Raises:
+        UserError: if there is no such kind of figure, or words are missing.
     """
     kind, *words = directive.words or [""]
     if kind not in FIGURES:
         raise UserError(f"There is no figure {kind!r}; there are {', '.join(FIGURES)}.")
-    takes, drawing = FIGURES[kind]
+    takes, _ = FIGURES[kind]
     if len(words) != len(takes.split()):
         raise UserError(f"A figure {kind} is written as: figure: {kind} {takes}; got {' '.join(words) or 'nothing'}.")
-    return drawing(results, directive, *words)
 
 
 def _learning(results: Results, directive: Directive, experiment: str) -> Drawn:

@@ -134,18 +134,19 @@ def code(page: Page, directive: Directive) -> str:
     return f'{fence} {{.python title="{place}" linenums="{found.first}"}}\n{found.code}{fence}\n'
 
 
-def captioned(page: Page, directive: Directive, html: str, *, needed: bool) -> str:
-    """An element with its caption, as a figure.
-
-    Raises:
-        UserError: if there is none and one is needed.
-    """
+def caption_of(directive: Directive) -> str:
+    """The caption of a figure or a table; raises UserError if there is none."""
     caption = directive.options.get("caption", "").strip()
     if not caption:
-        if needed:
-            raise UserError(f'The {directive.name} {" ".join(directive.words)} has no caption="...".')
+        raise UserError(f'The {directive.name} {" ".join(directive.words)} has no caption="...".')
+    return caption
+
+
+def captioned(page: Page, directive: Directive, html: str) -> str:
+    """An element with its caption, as a figure; a table that was given none stands for itself."""
+    if directive.name == "table" and "caption" not in directive.options:
         return page.slots.put(html, block=True)
-    words = page.markdown(caption, directive.line)
+    words = page.markdown(caption_of(directive), directive.line)
     inside = page.slots.put(html)
     return (
         f'<figure markdown="1" class="wp-{directive.name}-figure">\n{inside}\n'

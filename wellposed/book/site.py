@@ -43,7 +43,7 @@ def build_site(docs: Path, site: Path, nav: list[Any], slots: Slots) -> tuple[di
     from mkdocs.commands.build import build
     from mkdocs.config import load_config
 
-    shutil.copytree(THEME, docs / "assets" / "book", ignore=shutil.ignore_patterns("*.html", "*.md", "*.txt"))
+    shutil.copytree(THEME, docs / "assets" / "book", ignore=shutil.ignore_patterns("*.md"))
     file = docs.parent / "mkdocs.yml"
     file.write_text(json.dumps(_settings(docs, site, nav)))  # YAML contains JSON
     identifiers: dict[str, set[str]] = {}
@@ -86,6 +86,7 @@ def _settings(docs: Path, site: Path, nav: list[Any]) -> dict[str, Any]:
         "plugins": {"material/search": {}, "material/offline": {}},
         "markdown_extensions": {
             "attr_list": {}, "footnotes": {}, "md_in_html": {}, "sane_lists": {}, "tables": {},
+            "smarty": {"smart_dashes": False, "smart_ellipses": False},
             "toc": {"permalink": "#", "permalink_title": "Link to this section", "toc_depth": 3},
             "pymdownx.highlight": {"anchor_linenums": False, "linenums_style": "pymdownx-inline"},
             "pymdownx.superfences": {},

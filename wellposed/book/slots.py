@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass, field
 
 _MARK = re.compile(r"wpslot(\d+)x")
-_GLUED = re.compile(r"([(\[“]*)(wpslot(\d+)x)([,.;:!?)\]”’]+|-\w+)?")
+_GLUED = re.compile(r"((?:[(\[]|&l[sd]quo;)*)(wpslot(\d+)x)((?:[,.;:!?)\]]|&r[sd]quo;)+|-\w+)?")
 _ALONE = re.compile(r"<p>\s*(wpslot(\d+)x)\s*</p>")
 
 

@@ -2,7 +2,7 @@
 
 import math
 import re
-from contextlib import suppress
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -63,17 +63,50 @@ def with_line(error: UserError) -> UserError:
     named = re.match(r"(.+?\.json)(?=: )", message)
     if named is None:
         return error
-    file, place = Path(named[1]), re.search(r"at `\$([^`]*)`", message)
-    with suppress(UserError, OSError, ValueError, IndexError):  # a file that cannot be read has no lines
+    file = Path(named[1])
+    try:
         text = read_bytes(file, MAX_JSON_BYTES).decode()
-        if place is not None:
-            return UserError(message.replace(named[1], f"{file}, line {json_line(text, _place(place[1]))}", 1))
-        if key := re.search(r"(?:unknown|missing) key (\w+)", message):
-            line = text[: text.index(f'"{key[1]}"')].count("\n") + 1
-            return UserError(message.replace(named[1], f"{file}, line {line}", 1))
-    return error
+        line = _told_line(message, text, read_json(file))
+    except (UserError, UnicodeDecodeError):  # a file that cannot be read has no lines
+        return error
+    return error if line is None else UserError(message.replace(named[1], f"{file}, line {line}", 1))
 
 
-def _place(path: str) -> Place:
-    """`.per_episode[3].success` as keys and indices."""
-    return tuple(int(index) if index else key for key, index in re.findall(r"\.([^.\[]+)|\[(\d+)\]", path))
+def _told_line(message: str, text: str, data: Any) -> int | None:
+    """The line of a JSON text that a decoder's message is about, if it says so."""
+    if re.search(r"Expected `|missing required", message):
+        told = re.search(r"at `\$([^`]*)`", message)  # of the whole file it says no place
+        path = re.findall(r"[^.\[\]]+|\.\.\.", told[1] if told else "")
+        parts = [int(part) if part.isdecimal() else part for part in path]
+        found = [one for one in _places(data, parts) if _is_meant(_at(data, one), message)]
+        return json_line(text, found[0]) if found else None
+    if key := re.search(r"(?:unknown|missing) key (\w+)", message):
+        return text[: text.index(f'"{key[1]}"')].count("\n") + 1 if f'"{key[1]}"' in text else None
+    return None
+
+
+def _places(data: Any, parts: list[str | int]) -> Iterator[Place]:
+    """The places that a decoder's path may mean, which says `...` for any key of a table."""
+    if not parts:
+        yield ()
+        return
+    there = list(data) if isinstance(data, dict) else list(range(len(data))) if isinstance(data, list) else []
+    keys: list[Any] = there if parts[0] == "..." else [key for key in there if key == parts[0]]
+    for key in keys:
+        for inner in _places(data[key], parts[1:]):
+            yield (key, *inner)
+
+
+def _at(data: Any, place: Place) -> Any:
+    """The value at a place."""
+    for key in place:
+        data = data[key]
+    return data
+
+
+def _is_meant(value: Any, message: str) -> bool:
+    """Whether a value can be the one that a decoder refused: it is of the type it got, or lacks the field it missed."""
+    if got := re.search(r"got `(\w+)`", message):
+        return {dict: "object", list: "array", type(None): "null"}.get(type(value), type(value).__name__) == got[1]
+    lacks = re.search(r"missing required field `(\w+)`", message)
+    return lacks is None or (isinstance(value, dict) and lacks[1] not in value)

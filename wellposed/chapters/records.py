@@ -62,6 +62,21 @@ def _check_result(file: Path, name: str, kind: type, result: object) -> None:
         ) from error
 
 
+def edition(chapter: Chapter) -> str:
+    """What is published of a chapter, in words: `published at 8555243`.
+
+    Raises:
+        UserError: if its records are damaged.
+    """
+    if not (chapter.folder / FILE).exists():
+        return "not published"
+    found = load_records(chapter.folder)
+    words = f"published at {(found.published.commit or 'no commit')[:7]}"
+    if found.failing:
+        words += f" although {len(found.failing)} things did not hold"
+    return f"{words}, older than its code or its questions" if stale(chapter, found) else words
+
+
 def write_records(folder: Path, records: Records) -> Path:
     """Write the records of a chapter whole; returns their path."""
     write_rows(folder / FILE, encode(records))

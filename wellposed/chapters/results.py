@@ -7,7 +7,10 @@ from wellposed.analysis.study import Study
 from wellposed.runs.record import Estimate, Provenance, Solved
 from wellposed.stats import wilson
 
-EVALUATION_SERIES = ("probe/q_min", "probe/q_mean", "probe/q_max")  # kept beside everything that a run logs of training
+EVALUATION_SERIES = (  # kept beside everything that a run logs of training
+    "probe/q_min", "probe/q_mean", "probe/q_max", "probe/success_gained", "probe/goals_past", "probe/goals_foreign",
+    "probe/reward_wrong", "rollout/success_rate", "rollout/moved_rate",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -64,7 +64,7 @@ def _deliver(chapter: Chapter, runs: Runs, found: Gathered, asked: Deliverable) 
         if part in found.problems:
             problem = found.problems[part]
             makes = f" `{chapter.made_by(name)}` makes it." if problem.missing else ""
-            return Delivery(asked, False, problem.sentence + makes)
+            return Delivery(asked, False, f"{part}: {problem.sentence}{makes}")
     if asked.schema == "experiment":
         file = runs.folder / chapter.slug / asked.file
         try:

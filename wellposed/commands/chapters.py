@@ -22,30 +22,31 @@ Chapters = Annotated[
 def list_chapters(chapters: Chapters = None, json_file: JsonFile = None) -> int:
     """List the chapters: whether they are published, and the time that they take. Exit code 1 if one is broken."""
     from wellposed.chapters.load import chapter_folders, find_chapters, load_chapter
-    from wellposed.chapters.records import FILE
+    from wellposed.chapters.records import edition
 
-    data, broken = [], False
+    data = []
     for number, folder in chapter_folders(find_chapters(chapters)).items():
-        row = {"number": number, "published": (folder / FILE).exists(), "problem": None}
         try:
             found = load_chapter(folder)
-            row |= {"title": found.title, "summary": found.summary, "minutes": found.minutes}
-            row |= {"study_minutes": found.study_minutes, "criteria": len(found.criteria)}
+            about = {"title": found.title, "summary": found.summary, "minutes": found.minutes}
+            about |= {"study_minutes": found.study_minutes, "published": edition(found), "problem": None}
         except UserError as error:
-            row["problem"], broken = str(error), True
-        data.append(row)
+            about = {"problem": str(error)}
+        data.append({"number": number, **about})
     if not emit(data, json_file):
         for row in data:
-            print(_listed(row))
-    return 1 if broken else 0
+            print(_broken(row) if row["problem"] else _listed(row))
+    return 1 if any(row["problem"] for row in data) else 0
+
+
+def _broken(row: dict) -> str:
+    return f"{row['number']:>2}  broken: {row['problem']}"
 
 
 def _listed(row: dict) -> str:
-    if row["problem"]:
-        return f"{row['number']:>2}  broken: {row['problem']}"
     studies = f" + {row['study_minutes']:g} min of studies" if row["study_minutes"] else ""
-    published = "published" if row["published"] else "not published"
-    return f"{row['number']:>2}  {row['title']} ({row['minutes']:g} min{studies}; {published})\n    {row['summary']}"
+    told = f"{row['minutes']:g} min{studies}; {row['published']}"
+    return f"{row['number']:>2}  {row['title']} ({told})\n    {row['summary']}"
 
 
 def run(
@@ -99,17 +100,16 @@ def status(runs_dir: RunsDir = RUNS, chapters: Chapters = None, json_file: JsonF
             data.append({"number": number, "problem": str(error)})
     if not emit(data, json_file):
         for row in data:
-            print(f"{row['number']:>2}  broken: {row['problem']}" if row["problem"] else _stands(row))
+            print(_broken(row) if row["problem"] else _stands(row))
     return 1 if any(row["problem"] for row in data) else 0
 
 
 def _stands(row: dict) -> str:
-    studies = f", of the studies {row['study_runs_ended']} of {row['study_runs']}" if row["study_runs"] else ""
-    return (
-        f"{row['number']:>2}  {row['title']}: {'done' if row['done'] else 'not done'}\n"
-        f"    {row['runs_ended']} of {row['runs']} runs{studies}; {row['there']} of {row['deliverables']} "
-        f"deliverables; criteria: {row['passing']} pass, {row['failing']} fail, {row['missing']} missing"
-    )
+    parts = [f"{row['runs_ended']} of {row['runs']} runs"] if row["runs"] else []
+    parts += [f"{row['study_runs_ended']} of {row['study_runs']} of the studies"] if row["study_runs"] else []
+    parts.append(f"{row['there']} of {row['deliverables']} deliverables")
+    parts.append(f"criteria: {row['passing']} pass, {row['failing']} fail, {row['missing']} missing")
+    return f"{row['number']:>2}  {row['title']}: {'done' if row['done'] else 'not done'}\n    {'; '.join(parts)}"
 
 
 def publish(

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 AXES = ("x", "y", "z")
 WORLD = "world"  # x away from the robot, y to its left, z up; the origin on the floor
-PER_STEP = "environment step of 40 ms"
 
 
 @dataclass(frozen=True)
@@ -45,16 +44,16 @@ def _pair(name: str, unit: str) -> tuple[Quantity, ...]:
 
 HAND = _vector("hand", "m", WORLD)
 FINGERS = _pair("opening", "m")
-HAND_VELOCITY = _vector("hand velocity", "m per step", WORLD)
-FINGER_VELOCITY = _pair("velocity", "m per step")
+HAND_VELOCITY = _vector("hand velocity", "m/step", WORLD)
+FINGER_VELOCITY = _pair("velocity", "m/step")
 OBJECT = (
     *_vector("object", "m", WORLD),
     *_vector("object from hand", "m", "world axes, origin in the hand"),
 )
 OBJECT_MOTION = (
-    *_vector("object angle", "rad", "Euler angles of object in world, R = Rx Ry Rz"),
-    *_vector("object velocity from hand", "m per step", "world axes, relative to the hand's velocity"),
-    *_vector("object turning", "rad per step", "world axes"),
+    *_vector("object angle", "rad", "world, Euler angles, R = Rx Ry Rz"),
+    *_vector("object velocity from hand", "m/step", "world axes, less the hand's"),
+    *_vector("object turning", "rad/step", "world axes"),
 )
 ACTION = (
     *_vector("hand target", "0.05 m", "world axes, origin in the hand"),

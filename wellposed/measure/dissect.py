@@ -18,6 +18,8 @@ from wellposed.measure.kinds import Context
 from wellposed.measure.motion import measure_gripper, measure_motion
 from wellposed.measure.rewards import agreement, find_rule
 
+DIGITS = 5  # of a range that was seen: to a hundredth of a millimetre
+
 
 def dissect(settings: AnatomySettings, context: Context) -> Anatomy:
     """Measure an environment.
@@ -91,7 +93,8 @@ def _fields(ev: Evidence, quantities: Quantities | None) -> tuple[list[Field], l
 def _field(number: int, quantity: Quantity | None, seen: np.ndarray) -> Field:
     """One number; without a name it is called by its place."""
     quantity = quantity or Quantity(f"number {number}", "", "")
-    return Field(number, quantity.name, quantity.unit, quantity.frame, float(seen.min()), float(seen.max()))
+    lowest, highest = (round(float(end), DIGITS) + 0.0 for end in (seen.min(), seen.max()))
+    return Field(number, quantity.name, quantity.unit, quantity.frame, lowest, highest)
 
 
 def _unsaid(name: str, named: bool, moving: bool, rule: Rule) -> list[str]:

@@ -130,4 +130,14 @@ def add_up(seed: int) -> Rounding:
     rng = seeding.generator(seed, "rounding")
     numbers = rng.standard_normal(NUMBERS).astype(np.float32)
     sums = [float(np.cumsum(rng.permutation(numbers), dtype=np.float32)[-1]) for _ in range(ORDERS)]
-    return Rounding(NUMBERS, ORDERS, len(set(sums)), min(sums), max(sums), math.fsum(map(float, numbers)))
+    exact = math.fsum(map(float, numbers))
+    return Rounding(
+        numbers=NUMBERS,
+        orders=ORDERS,
+        sums=len(set(sums)),
+        lowest=min(sums),
+        highest=max(sums),
+        span=max(sums) - min(sums),
+        spacing=float(np.spacing(np.float32(exact))),
+        exact=exact,
+    )

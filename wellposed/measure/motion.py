@@ -163,5 +163,5 @@ def measure_gripper(env_id: str, quantities: Quantities, threads: int, seed: int
 
 
 def _metres(width: float) -> float:
-    """A width to a micrometre, below which contact trembles."""
-    return round(float(width), 6) + 0.0
+    """A width to a hundredth of a millimetre, below which contact trembles."""
+    return round(float(width), 5) + 0.0

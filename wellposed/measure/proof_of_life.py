@@ -53,6 +53,8 @@ class Rounding:
     sums: int  # different results among them
     lowest: float
     highest: float
+    span: float  # between the lowest and the highest
+    spacing: float  # between neighbouring float32 numbers there
     exact: float  # the sum without rounding
 
 

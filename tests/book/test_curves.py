@@ -1,0 +1,104 @@
+"""From runs to figures: what is averaged where a run had stopped, where phases begin, and which cell a variant is."""
+
+from dataclasses import replace
+from types import SimpleNamespace
+from typing import Literal
+
+import numpy as np
+import pytest
+
+from wellposed import stats
+from wellposed.book import curves, figures
+from wellposed.chapters.results import Curve, HeldOut, RunResult, VariantResult
+from wellposed.errors import UserError
+from wellposed.runs.record import Estimate, Solved
+
+Ended = Literal["solved", "budget", "diverged"]
+
+
+def run(success: list[int], ended: Ended = "budget", seed: int = 0, series: dict | None = None) -> RunResult:
+    """A run evaluated on 10 episodes every 100 steps."""
+    step = [100 * i for i in range(len(success))]
+    held_out = HeldOut(0, "", "1" * 9 + "0", "1" + "0" * 9, {}, Estimate(0.1, (0.0, 0.4)), {})
+    solved = Solved(0.9, step[-1], step[-1], 1.0) if ended == "solved" else None
+    curve = Curve(10, step, [s // 2 for s in step], [s / 50 for s in step], success)
+    origin = SimpleNamespace(command="", commit=None, dirty=None, cpu="", cores=2, started="")
+    return RunResult(
+        f"run_s{seed}", seed, ended, step[-1], step[-1] // 2, step[-1] / 50, solved, held_out, curve, series or {},
+        **vars(origin),
+    )  # fmt: skip
+
+
+def variant(*runs: RunResult, **agent: float) -> VariantResult:
+    return VariantResult({"total_steps": 400, "agent": agent}, list(runs))
+
+
+def test_a_run_that_stopped_counts_on_with_its_last_success_and_one_that_diverged_with_none():
+    runs = [run([0, 10], "solved"), run([0, 2, 4, 6, 8]), run([0, 10], "diverged")]
+    (band,) = curves.bands({"one": variant(*runs)}, "steps")
+    assert band.x.tolist() == [0, 100, 200, 300, 400]
+    expected = np.array([[0, 1, 1, 1, 1], [0, 0.2, 0.4, 0.6, 0.8], [0, 1, 0, 0, 0]])
+    np.testing.assert_allclose(band.mean, expected.mean(axis=0))
+    assert [len(x) for x, _ in band.seeds] == [2, 5, 2]  # each seed is drawn as far as it went
+    low, high = np.array([stats.over_seeds(column, 10, shared=False)[1:] for column in expected.T]).T
+    np.testing.assert_allclose((band.low, band.high), (low, high))
+
+
+def test_each_clock_has_its_own_moments():
+    one = {"one": variant(run([0, 5, 10]))}
+    assert curves.bands(one, "updates")[0].x.tolist() == [0, 50, 100]
+    assert curves.bands(one, "seconds")[0].x.tolist() == [0, 2, 4]
+
+
+def test_phases_are_shaded_from_where_they_begin_to_the_end_of_the_run():
+    spans = curves.phases(run([1, 0, 8, 8, 10, 10]))
+    assert spans == [
+        figures.Span("failure", 0, 200),
+        figures.Span("take-off", 200, 400),
+        figures.Span("convergence", 400, 500),
+    ]
+    assert curves.phases(run([1, 0, 1])) == [figures.Span("failure", 0, 200)]
+
+
+def test_panels_are_of_what_a_run_logged():
+    series = {"train/value_loss": [None, 1.0, 0.5], "train/entropy": [2.0, 1.0, 0.0]}
+    found = curves.panels(run([0, 5, 10], series=series))
+    assert [panel.label for panel in found] == ["success", "value loss", "entropy, nats"]
+    np.testing.assert_equal(found[1].y, [np.nan, 1.0, 0.5])
+    with pytest.raises(UserError, match="logged nothing"):
+        curves.panels(run([0, 5, 10]))
+
+
+def test_a_grid_puts_each_variant_in_its_cell():
+    there, not_there = run([0, 10, 10], "solved"), run([0, 1, 1, 1, 1])
+    found = curves.grid(
+        {
+            "a": variant(there, there, not_there, gamma=0.98, temperature=0.1),
+            "b": variant(there, not_there, not_there, gamma=0.95, temperature=0.1),
+            "c": variant(there, gamma=0.95, temperature=0.2),
+        },
+        "agent.gamma",
+        "agent.temperature",
+    )
+    assert (found.across, found.columns, found.down, found.rows) == (
+        "gamma",
+        ["0.95", "0.98"],
+        "temperature",
+        ["0.1", "0.2"],
+    )
+    (b, a), (c, none) = found.cells
+    assert none is None
+    assert a and b and c  # noqa: PT018
+    assert (a.solved, a.steps) == ("2 of 3", 200)
+    assert (b.solved, b.steps, b.budget) == ("1 of 3", None, 400)  # most of its runs needed more
+    assert c.success[0] == pytest.approx(0.9)
+
+
+def test_a_grid_without_an_interaction_to_show_is_refused():
+    one = variant(run([0, 1]), gamma=0.95, temperature=0.1)
+    with pytest.raises(UserError, match=r"the same agent\.gamma and agent\.temperature"):
+        curves.grid({"a": one, "b": one}, "agent.gamma", "agent.temperature")
+    with pytest.raises(UserError, match="no interaction"):
+        curves.grid({"a": one}, "agent.gamma", "agent.temperature")
+    with pytest.raises(UserError, match=r"no setting 'agent\.horizon'"):
+        curves.grid({"a": replace(one, config={"agent": {}})}, "agent.horizon", "agent.gamma")

@@ -1,0 +1,167 @@
+"""A fact is what its path leads to, in the unit of its metric, with all that a published number must carry."""
+
+from dataclasses import replace
+
+import pytest
+
+from tests.chapters.tiny import TOML, load, made_up
+from wellposed.chapters import facts
+from wellposed.chapters.metrics import METRICS, PICKS
+from wellposed.chapters.results import Measured, Results, VariantResult
+from wellposed.chapters.spec import AskedMeasurement, Chapter
+from wellposed.chapters.values import AbsentError
+from wellposed.errors import UserError
+from wellposed.runs import provenance
+
+DATA = {
+    "floor": {"value": 0.054, "ci95": [0.041, 0.07]},
+    "fields": [{"name": "gripper x", "unit": "m"}, {"name": "gripper y", "unit": "m"}],
+    "rates": {"0.02": {"success": 0.5}, "0.05": {"success": 0.25}},
+    "motion": 0.0412,
+    "expert": {"success_rate": 0.9, "success_ci95": [0.8, 0.95], "more": 1},
+    "need": {"value": 31000.0, "censored": False},
+    "more": {"value": 31000.0, "censored": True},
+    "fits": True,
+    "ends": [1.0, 2.5],
+    "unknown": None,
+}
+CONFIG = {"agent": {"gamma": 0.95, "hidden": [64, 64], "mirror": True, "anneal": None}, "num_envs": 1}
+
+
+@pytest.fixture
+def chapter(tmp_path) -> Chapter:
+    """The tiny chapter with a measurement."""
+    return replace(
+        load(tmp_path), measurements={"counted": AskedMeasurement("counting", None, ["width.narrow 0.5"], False)}
+    )
+
+
+@pytest.fixture
+def results() -> Results:
+    origin = provenance.collect(threads=1, autoreset_mode="SameStep", devices=["cpu"])
+    measured = Measured("counting", {}, {}, "0", replace(origin, commit="def", dirty=True, cpu="another"), 1.0, DATA)
+    variant = VariantResult(CONFIG, [made_up(0), made_up(1)])
+    return Results({"width": {"narrow 0.5": variant}}, {"counted": measured}, {})
+
+
+@pytest.mark.parametrize(
+    ("path", "text"),
+    [
+        ("counted.floor", "0.054 (95 % CI 0.041-0.07)"),
+        ("counted.floor.percent", "5.4 % (95 % CI 4.1-7.0)"),
+        ("counted.floor.value", "0.054"),
+        ("counted.floor.ci95.percent", "4.1 %, 7.0 %"),
+        ("counted.fields.1.unit", "m"),
+        ('counted.rates."0.02".success.percent', "50.0 %"),
+        ("counted.motion.mm", "41.2 mm"),
+        ("counted.motion.cm", "4.1 cm"),
+        ("counted.expert", "90.0 % (95 % CI 80.0-95.0)"),
+        ("counted.need", "31,000"),
+        ("counted.more", "more than 31,000"),
+        ("counted.unknown", "none"),
+        ("counted.fits", "yes"),
+        ("counted.ends", "1, 2.5"),
+        ("width.narrow 0.5.success.mean", "90.0 %"),
+        ('width."narrow 0.5".success.each', "90.0 %, 90.0 %"),
+        ("width.narrow 0.5.success.n", "2"),
+        ("width.narrow 0.5.solved", "2 of 2"),
+        ("width.narrow 0.5.already_solved", "10.0 % (95 % CI 1.8-40.4, 10 episodes)"),
+        ("width.narrow 0.5.random_success.mean", "20.0 %"),
+        ("width.narrow 0.5.steps.median", "200"),
+        ("width.narrow 0.5.success[table].mean", "80.0 %"),
+        ("width.narrow 0.5.min[train/temperature].max", "0.05"),
+        ("width.narrow 0.5.max[train/temperature].max", "0.2"),
+        ("width.narrow 0.5.final_distance.each", "0, 0.01"),
+    ],
+)
+def test_a_fact_is_what_its_path_leads_to(chapter, results, path, text):
+    assert facts.fact(chapter, results, path).text == text
+
+
+def test_every_metric_can_be_told_with_every_statistic(chapter, results):
+    for metric in METRICS:
+        if metric in ("episode_return", "time_to_success", "action_change", "peak_action", "path_length"):
+            continue  # the runs that were made up have none
+        for pick in PICKS:
+            assert facts.fact(chapter, results, f"width.narrow 0.5.{metric}.{pick}").text
+
+
+def test_a_fact_carries_where_it_comes_from(chapter, results):
+    own = facts.fact(chapter, results, "width.narrow 0.5.success").origin
+    assert (own.command, own.runs, own.seeds) == ("wellposed chapter run 4", ["run0", "run1"], [0, 1])
+    assert (own.steps, own.updates, own.commits, own.machines) == (400, 200, ["abc"], ["a processor, 2 cores"])
+    measured = facts.fact(chapter, results, "counted.motion").origin
+    assert (measured.runs, measured.steps) == (own.runs, 400)
+    assert measured.commits == ["abc", "def with uncommitted changes"]
+    assert facts.criteria_table(chapter, results).origin == own, "two criteria on the same runs count them once"
+
+
+@pytest.mark.parametrize(
+    ("path", "message"),
+    [
+        ("width.narrow 0.5.sucess", "no metric 'sucess'; did you mean 'success'"),
+        ("width.narrow 0.5.success.average", "no statistic 'average'"),
+        ("width.wide.success", "no variant 'wide"),
+        ("with.wide.success", "Chapter 4 has no 'with'; did you mean 'width'"),
+        ("counted.flor", "no 'flor'; did you mean 'floor'"),
+        ("counted.fields.2.unit", "no '2'. There are 0, 1"),
+        ("counted.rates", "counted.rates: This is a table, with 0.02, 0.05"),
+        ("width.narrow 0.5.path_length", "has no path_length"),
+        ("width.narrow 0.5.success[floor]", "no goals of a kind 'floor'. There are air, table"),
+    ],
+)
+def test_a_fact_that_is_not_there_is_named(chapter, results, path, message):
+    with pytest.raises(UserError, match=message):
+        facts.fact(chapter, results, path)
+
+
+def test_what_was_not_made_is_absent(chapter):
+    empty = Results({}, {}, {})
+    for path, name in (("width.narrow 0.5.success", "width.narrow 0.5"), ("counted.floor", "counted")):
+        with pytest.raises(AbsentError) as said:
+            facts.fact(chapter, empty, path)
+        assert said.value.name == name
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("agent.gamma", "0.95"),
+        ("agent.hidden", "64, 64"),
+        ("agent.mirror", "true"),
+        ("agent.anneal", "none"),
+        ("num_envs", "1"),
+    ],
+)
+def test_a_setting_is_the_recorded_one(chapter, results, name, text):
+    assert facts.setting(chapter, results, "width.narrow 0.5", name).text == text
+
+
+def test_tables(chapter, results):
+    table = facts.experiment_table(chapter, results, "width")
+    assert table.head == [
+        "variant",
+        "solved",
+        "success, held out",
+        "steps to the bar",
+        "updates to it",
+        "seconds to it",
+    ]
+    assert table.rows[0][:2] == ["narrow 0.5", "2 of 2"]
+    table = facts.list_table(chapter, results, "counted.fields")
+    assert (table.head, table.rows) == (["name", "unit"], [["gripper x", "m"], ["gripper y", "m"]])
+    table = facts.list_table(chapter, results, "counted.rates")
+    assert (table.rows, table.numeric) == ([["0.02", "0.5"], ["0.05", "0.25"]], [False, True])
+    assert [row[3] for row in facts.criteria_table(chapter, results).rows] == ["pass", "fail"]
+    assert [row[3] for row in facts.criteria_table(chapter, Results({}, {}, {})).rows] == ["missing", "missing"]
+    with pytest.raises(UserError, match=r"counted.ends is no list of records"):
+        facts.list_table(chapter, results, "counted.ends")
+
+
+def test_the_time_is_the_stated_one(tmp_path):
+    assert facts.minutes(load(tmp_path)).text == "3 min"
+    assert facts.study_minutes(load(tmp_path)).text == "1 h"
+    assert (
+        facts.study_minutes(load(tmp_path, TOML.replace("study_minutes = 60", "study_minutes = 90"))).text
+        == "1 h 30 min"
+    )

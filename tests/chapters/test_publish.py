@@ -1,0 +1,171 @@
+"""A published chapter says the same as the runs it was made of, and knows the code that made them."""
+
+import json
+import re
+import subprocess
+from dataclasses import replace
+
+import pytest
+
+from tests.chapters.tiny import TOML, load, made_up, write_chapter
+from wellposed.chapters import digest, facts, publish, records
+from wellposed.chapters.gather import Runs, gather
+from wellposed.chapters.results import Results, VariantResult
+from wellposed.chapters.rows import format_rows
+from wellposed.cli import main
+from wellposed.errors import UserError
+
+SOURCE = '''
+"""Module."""
+import math
+
+LIMIT = 3  # metres
+
+
+class Point:
+    """A point."""
+
+    def norm(self, x: float = 0.5) -> float:
+        """Its length."""
+        return math.sqrt(x) if x > LIMIT else f"{x!r:>3}"
+'''
+
+
+@pytest.fixture
+def clean(monkeypatch):
+    """As if the run had been made at a commit at which all code was what it is."""
+    monkeypatch.setattr(publish, "_unsound", lambda *_: iter(()))
+
+
+@pytest.mark.usefixtures("clean")
+def test_records_hold_what_was_gathered_and_give_the_same_facts(chapter, runs):
+    found, path = publish.publish(chapter, Runs(runs), anyway=False)
+    again = records.load_records(chapter.folder)
+    gathered = gather(chapter, Runs(runs)).results
+    assert again == found
+    assert again.results == gathered
+    assert path.stat().st_size < 10_000
+    for text in ("width.narrow 0.5.success", 'width."narrow 0.5".end_steps.max', "width.narrow 0.5.seconds"):
+        assert facts.fact(chapter, again.results, text) == facts.fact(chapter, gathered, text)
+    assert records.stale(chapter, again) == []
+
+
+@pytest.mark.usefixtures("clean")
+def test_what_fails_is_not_published_unless_it_is_said(tmp_path, runs, capsys):
+    where = ["--chapters", str(write_chapter(tmp_path, TOML.replace("at_least = 0.0", "at_least = 1.0")).parent)]
+    where += ["--runs-dir", str(runs)]
+    assert main(["chapter", "publish", "4", *where]) == 1
+    assert "Chapter 4 is not published." in capsys.readouterr().err
+    assert not (tmp_path / "chapters" / "ch04_hindsight" / "records.json").exists()
+    assert main(["chapter", "publish", "4", *where, "--anyway"]) == 0
+    (failing,) = records.load_records(tmp_path / "chapters" / "ch04_hindsight").failing
+    assert failing.startswith("Something is known. ")
+    assert failing.endswith("not at least 100.0 %.")
+
+
+def test_results_of_unknown_code_are_not_published(monkeypatch):
+    run = made_up(0)
+    variants = {"narrow 0.5": VariantResult({}, [replace(run, dirty=True), replace(run, commit=None), run])}
+    code = {"wellposed/stats.py": "0" * 16}
+    monkeypatch.setattr(publish, "digest_at", lambda *_: "1" * 16)
+    assert list(publish._unsound(Results({"width": variants}, {}, {}), code)) == [
+        "1 results were made outside a git checkout, so that nobody knows by what code.",
+        "1 results were made with uncommitted changes, so that nobody knows by what code.",
+        "wellposed/stats.py is not what it was at abc, with which results were made.",
+    ]
+    monkeypatch.setattr(publish, "digest_at", lambda *_: "0" * 16)
+    variants["narrow 0.5"].runs[:2] = []
+    assert list(publish._unsound(Results({"width": variants}, {}, {}), code)) == []
+
+
+@pytest.mark.usefixtures("clean")
+def test_facts_older_than_code_or_question_are_noticed(chapter, runs, tmp_path):
+    found, _ = publish.publish(chapter, Runs(runs), anyway=False)
+    (sentence,) = records.stale(chapter, replace(found, code={"wellposed/stats.py": "0" * 16}))
+    assert "wellposed/stats.py has changed since chapter 4 was published" in sentence
+    (sentence,) = records.stale(chapter, replace(found, code={}))
+    assert "whose digest is not in its records.json" in sentence
+    for old, new in (('seeds = "0"', 'seeds = "0-1"'), ("total_steps = 160", "total_steps = 320")):
+        (sentence,) = records.stale(load(tmp_path, TOML.replace(old, new)), found)
+        assert "width.narrow 0.5 was published with other settings or seeds" in sentence
+
+
+@pytest.mark.usefixtures("clean")
+def test_the_list_says_what_is_published(tmp_path, runs, capsys):
+    where = ["chapter", "list", "--chapters", str(write_chapter(tmp_path).parent)]
+    assert records.edition(load(tmp_path)) == "not published"
+    publish.publish(load(tmp_path, TOML.replace("at_least = 0.0", "at_least = 1.0")), Runs(runs), anyway=True)
+    write_chapter(tmp_path)
+    assert main(where) == 0
+    assert re.search(r"; published at \w{7} although 1 things did not hold\)\n", capsys.readouterr().out)
+    write_chapter(tmp_path, TOML.replace('seeds = "0"', 'seeds = "0-1"'))
+    assert main(where) == 0
+    assert ", older than its code or its questions)\n" in capsys.readouterr().out
+    (tmp_path / "chapters" / "ch04_hindsight" / "records.json").write_text("{}")
+    assert main(where) == 1
+    assert " 4  broken: " in capsys.readouterr().out
+
+
+@pytest.mark.usefixtures("clean")
+def test_records_edited_by_hand_are_refused(chapter, runs):
+    with pytest.raises(UserError, match="was not published"):
+        records.load_records(chapter.folder)
+    _, path = publish.publish(chapter, Runs(runs), anyway=False)
+    text = path.read_text()
+    head, found, tail = text.partition('"seed": 0')
+    path.write_text(f'{head}"seed": "no"{tail}')
+    line = head.count("\n") + 1
+    with pytest.raises(UserError, match=f"records.json, line {line}: Expected `int`, got `str`"):
+        records.load_records(chapter.folder)
+    path.write_text(text.replace('"failing"', '"failling"', 1))
+    with pytest.raises(UserError, match=r"records.json, line \d+: .*failing"):
+        records.load_records(chapter.folder)
+
+
+def test_a_digest_knows_code_from_words(tmp_path):
+    """Comments, docstrings and layout are words; a name, a number and an annotation are code."""
+    file = tmp_path / "point.py"
+
+    def of(source: str) -> str:
+        file.write_text(source)
+        return digest.source_digest(file)
+
+    first = of(SOURCE)
+    assert first == "f6e8b59cc0c464bb", "the digest of the same code must be the same for every version of Python"
+    words = SOURCE.replace("# metres", "# another").replace('"""A point."""', '"""Another."""').replace("x if", "x  if")
+    assert words != SOURCE
+    assert of(words) == first
+    assert of(SOURCE.replace('        """Its length."""\n', "")) == first
+    for old, new in (("LIMIT = 3", "LIMIT = 4"), ("0.5", "0.6"), (": float", ": int"), ("x > ", "x >= "), ("!r", "!s")):
+        assert of(SOURCE.replace(old, new)) != first
+    assert of("x = 1") != of("x = True") != of("x = None")
+    assert of("x = ''") != of("x = 0") != of("x = []")
+
+
+def test_a_digest_of_an_earlier_commit(tmp_path):
+    def git(*args: str) -> str:
+        identity = ("-c", "user.name=a", "-c", "user.email=a@b")
+        return subprocess.run(
+            ["git", *identity, *args], cwd=tmp_path, check=True, capture_output=True, text=True
+        ).stdout
+
+    git("init", "-q")
+    (tmp_path / "point.py").write_text(SOURCE)
+    git("add", "point.py")
+    git("commit", "-qm", "one")
+    commit = git("rev-parse", "HEAD").strip()
+    (tmp_path / "point.py").write_text("x = 1")
+    content = digest.content_digest(SOURCE.encode(), python=True)
+    assert digest.digest_at(tmp_path, commit, "point.py") == content
+    assert digest.digest_at(tmp_path, commit, "line.py") is None
+    assert digest.digest_at(tmp_path, "0" * 40, "point.py") is None
+
+
+def test_rows_are_json_with_a_line_for_each_part():
+    data = {"a": [1, 2.5, None], "b": {"c": "ü", "d": {}}, "e": [[1], [2]], "f": [{"g": 1}]}
+    text = format_rows(data)
+    assert json.loads(text) == data
+    assert '"a": [1, 2.5, null]' in text
+    assert len(text.splitlines()) == 16
+    with pytest.raises(ValueError):
+        format_rows({"a": float("nan")})

@@ -1,0 +1,44 @@
+"""What chance comes to, and that who lifts is seen to lift."""
+
+from types import SimpleNamespace
+
+import pytest
+
+from wellposed.envs.scripted import ScriptedPickAndPlace
+from wellposed.errors import UserError
+from wellposed.measure import MEASUREMENTS, lifting
+from wellposed.measure.kinds import Context
+from wellposed.measure.lift import LiftSettings
+
+CONTEXT = Context(2, {}, lambda items, _: iter(items))
+
+
+def shares(monkeypatch, policy) -> list[float]:
+    """Moved, between the fingers, held, lifted by 2 cm and by 5 cm."""
+    monkeypatch.setattr(lifting, "RandomPolicy", lambda *_: policy)
+    found = MEASUREMENTS["lift"].measure(LiftSettings("FetchPickAndPlace-v4", episodes=7), CONTEXT)
+    assert found.episodes == 7
+    assert [event.event for event in found.events][-1] == "it was lifted by more than 5 cm"
+    return [event.share.value for event in found.events]
+
+
+def test_who_rests_does_nothing_and_who_lifts_is_seen_to(monkeypatch):
+    script = ScriptedPickAndPlace()
+
+    def lifts(obs, deterministic=True):
+        return script.act(obs | {"desired_goal": obs["desired_goal"] * [1, 1, 0] + [0, 0, 0.6]}, deterministic)
+
+    assert shares(monkeypatch, SimpleNamespace(act=lambda obs, _: 0 * script.act(obs))) == [0.0] * 5
+    assert shares(monkeypatch, SimpleNamespace(act=lifts)) == [1.0] * 5
+
+
+@pytest.mark.parametrize("env", ["FetchReach-v4", "PointMaze_UMaze-v3"])
+def test_a_task_without_an_object_is_refused(env):
+    with pytest.raises(UserError, match="has no object that could be lifted"):
+        MEASUREMENTS["lift"].measure(LiftSettings(env, episodes=1), CONTEXT)
+
+
+@pytest.mark.parametrize("change", [{"episodes": 0}, {"seed": -1}, {"heights": []}, {"heights": [0.0]}])
+def test_senseless_settings_are_refused(change):
+    with pytest.raises(UserError, match="heights above 0"):
+        LiftSettings("FetchPickAndPlace-v4", **change)
