@@ -3,6 +3,7 @@
 import pytest
 
 from wellposed import envs, seeding
+from wellposed.envs.scripted import ORACLES
 from wellposed.evaluate import play_episodes
 
 EPISODES = 25
@@ -22,7 +23,7 @@ def test_an_object_that_slipped_aside_is_approached_anew():
     """Pushed past the goal's line at the start, by a blow from the side, the object still gets there."""
     env = envs.make_vec("FetchPush-v4", 5, max_episode_steps=80)
     obs, _ = env.reset(seed=list(range(5)))
-    policy = envs.find("FetchPush-v4").oracle()
+    policy = ORACLES["Push"]()
     for _ in range(15):
         obs, *_ = env.step(policy.act(obs))
     for i in range(5):

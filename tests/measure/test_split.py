@@ -31,7 +31,7 @@ def split(monkeypatch):
         return SimpleNamespace(evaluations=rows)
 
     monkeypatch.setattr(splitting, "RunReader", reader)
-    context = Context(1, {"sparse.recipe": list(RUNS)}, lambda items, _: iter(items))
+    context = Context(1, {"sparse.recipe": list(RUNS)}, lambda items, what: iter(items))
     return lambda **settings: MEASUREMENTS["split"].measure(SplitSettings("sparse.recipe", **settings), context)
 
 
@@ -54,6 +54,7 @@ def test_goals_of_one_kind_and_senseless_settings_are_refused(split, monkeypatch
     monkeypatch.setattr(splitting, "RunReader", lambda _: SimpleNamespace(evaluations=rows))
     with pytest.raises(UserError, match="nothing to split"):
         split(steps=[0])
-    for change in ({"steps": []}, {"steps": [2, 1]}, {"steps": [0], "bar": 0.0}):
+    changes: list[dict] = [{"steps": []}, {"steps": [2, 1]}, {"steps": [0], "bar": 0.0}]
+    for change in changes:
         with pytest.raises(UserError, match=r"steps must be rising|bar is a share"):
             SplitSettings("sparse.recipe", **change)

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from wellposed import config as configs
@@ -26,7 +27,7 @@ def stressed():
     with pytest.MonkeyPatch.context() as patch:
         agent = ScriptedPickAndPlace()
         patch.setattr(under_noise, "load_run", lambda _: (RunConfig("FetchPickAndPlace-v4"), agent, None))
-        context = Context(2, RUNS, lambda items, _: iter(items))
+        context = Context(2, RUNS, lambda items, what: iter(items))
         return MEASUREMENTS["stress"].measure(settings, context)
 
 
@@ -45,7 +46,7 @@ def test_without_noise_success_is_that_of_held_out_episodes(stressed):
 
 def test_intervals_are_those_over_runs_that_play_the_same_episodes(stressed):
     found = stressed.levels[0]["success"]
-    expected = over_seeds([found.value] * 2, episodes=EPISODES)
+    expected = over_seeds(np.array([found.value] * 2), episodes=EPISODES)
     assert (found.value, *found.ci95) == expected
 
 
