@@ -10,7 +10,7 @@ from wellposed.measure import MEASUREMENTS, lifting
 from wellposed.measure.kinds import Context
 from wellposed.measure.lift import LiftSettings
 
-CONTEXT = Context(2, {}, lambda items, what: iter(items))
+CONTEXT = Context(2, {}, lambda items, _: iter(items))
 
 
 def shares(monkeypatch, policy) -> list[float]:

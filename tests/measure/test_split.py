@@ -31,7 +31,7 @@ def split(monkeypatch):
         return SimpleNamespace(evaluations=rows)
 
     monkeypatch.setattr(splitting, "RunReader", reader)
-    context = Context(1, {"sparse.recipe": list(RUNS)}, lambda items, what: iter(items))
+    context = Context(1, {"sparse.recipe": list(RUNS)}, lambda items, _: iter(items))
     return lambda **settings: MEASUREMENTS["split"].measure(SplitSettings("sparse.recipe", **settings), context)
 
 

@@ -27,7 +27,7 @@ def stressed():
     with pytest.MonkeyPatch.context() as patch:
         agent = ScriptedPickAndPlace()
         patch.setattr(under_noise, "load_run", lambda _: (RunConfig("FetchPickAndPlace-v4"), agent, None))
-        context = Context(2, RUNS, lambda items, what: iter(items))
+        context = Context(2, RUNS, lambda items, _: iter(items))
         return MEASUREMENTS["stress"].measure(settings, context)
 
 

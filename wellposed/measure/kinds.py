@@ -11,7 +11,7 @@ T = TypeVar("T")
 class Over(Protocol):
     """Progress of a measurement: a loop that is seen."""
 
-    def __call__(self, items: Sequence[T], what: str) -> Iterator[T]:
+    def __call__(self, items: Sequence[T], what: str, /) -> Iterator[T]:
         """The items one by one, with a bar that says what is done with them, the rate and the time left."""
         ...
 
