@@ -114,9 +114,8 @@ def run(
     try:
         compared = work.run(exercise, file, setting, limit)
     except KeyboardInterrupt:
-        raise KeyboardInterrupt(
-            "Of a trial with your function nothing is kept; the same command begins it anew."
-        ) from None
+        said = "The same command goes on; of a training with your function that was under way nothing is kept."
+        raise KeyboardInterrupt(said) from None
     if not emit(told.compared_data(compared), json_file):
         print("\n".join(told.compared_lines(compared)))
     return 0
