@@ -5,6 +5,7 @@ import gymnasium_robotics
 import numpy as np
 import pytest
 
+from tests.check.point import Point
 from wellposed import envs
 from wellposed.errors import UserError
 from wellposed.types import successor
@@ -52,6 +53,51 @@ def test_a_termination_test_that_mixes_a_batch_is_asked_row_by_row():
     desired = np.zeros((2, 2))
     achieved = np.array([[0.0, 0.0], [9.0, 9.0]])
     assert env.compute_terminated(achieved, desired).tolist() == [True, False]
+
+
+class Ends(Point):
+    """Ends its episodes at the goal; no method tells of it."""
+
+    def ends(self, obs):
+        return bool(self.at(self.distance(obs["achieved_goal"], obs["desired_goal"])))
+
+    def at(self, distance):
+        return distance < 0.1
+
+
+class EndsElsewhereToo(Ends):
+    def at(self, distance):
+        return distance < 0.1 or distance > 0.8
+
+
+class EndsOnceItHasStayed(Ends):
+    def at(self, distance):
+        return distance < 0.1 and self.steps > 3
+
+
+class HidesItsGoal(Ends):
+    """Its goal cannot be moved from outside, but now and then an episode begins at it."""
+
+    def start(self):
+        super().start()
+        self._goal = self.position if self.np_random.random() < 0.2 else self.goal
+
+    def observe(self):
+        return super().observe() | {"desired_goal": self._goal.copy()}
+
+
+@pytest.mark.parametrize(
+    ("kind", "ends"),
+    [(Ends, True), (HidesItsGoal, True), (Point, False), (EndsElsewhereToo, False), (EndsOnceItHasStayed, False)],
+)
+def test_episodes_that_end_at_their_goal_without_saying_so_end_there_for_goals_in_hindsight_too(kind, ends):
+    gym.register("EndsOfItsOwn-v0", kind, max_episode_steps=50)
+    try:
+        env = envs.make_vec("EndsOfItsOwn-v0", 2)
+    finally:
+        gym.registry.pop("EndsOfItsOwn-v0")
+    achieved, desired = np.zeros((2, 2)), np.array([[0.05, 0.0], [0.5, 0.0]])
+    assert env.compute_terminated(achieved, desired).tolist() == [ends, False]
 
 
 def test_a_termination_at_the_goal_is_not_a_truncation():

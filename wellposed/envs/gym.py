@@ -16,6 +16,7 @@ import mujoco
 import numpy as np
 
 from wellposed.arrays import Arrays, check_arrays
+from wellposed.envs.endings import ends_at_goals
 from wellposed.envs.episodes import EpisodeRecorder, recorded
 from wellposed.envs.physics import WarningCounters, sum_warnings
 from wellposed.errors import UserError
@@ -65,8 +66,10 @@ class GymGoalVecEnv(gym.vector.VectorEnv):
         probe = {key: np.stack([sample[key] for sample in samples]) for key in GOAL_KEYS}
         self._reward = _rowwise(goal_rule(self._rules, "compute_reward"), probe)
         terminated = goal_rule(self._rules, "compute_terminated")
-        self._terminated = None if terminated is None else _rowwise(terminated, probe)
         self._success = _success_test(env_id, goal_rule(self._rules, *SUCCESS_RULES), self._reward, probe)
+        self._terminated = None if terminated is None else _rowwise(terminated, probe)
+        if terminated is None and ends_at_goals(self._rules, self._success):
+            self._terminated = lambda achieved, desired, _: self._success(achieved, desired)
 
     def reset(self, *, seed: int | list[int] | None = None, options: dict | None = None) -> tuple[GoalObs, dict]:
         """Start a new episode in every copy; copy i takes seed + i, or its own of a list."""
@@ -95,7 +98,7 @@ class GymGoalVecEnv(gym.vector.VectorEnv):
         return np.asarray(self._reward(achieved_goal, desired_goal, info))
 
     def compute_terminated(self, achieved_goal: np.ndarray, desired_goal: np.ndarray, info: Any = None) -> np.ndarray:
-        """The environment's own termination test [n]; never, where it has none."""
+        """The environment's own termination test [n]; without one, at the goal if episodes end there, else never."""
         if self._terminated is None:
             return np.zeros(achieved_goal.shape[:-1], bool)
         return np.asarray(self._terminated(achieved_goal, desired_goal, info), bool)
