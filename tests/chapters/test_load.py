@@ -141,6 +141,7 @@ OTHER_MISTAKES = [
     ("[studies.reach]", "[studies.width] #!", "There is 'width' in .experiments. already"),
     ("budget = 320", "budget = 0", "studies, reach.*greater than 0"),
     ('stability_seeds = "0"', 'stability_seeds = "x" #!', "distinct seeds"),
+    ('stability_seeds = "0"', "doublings = 4 #!", "doublings is between 1 and 3"),
     ('[studies.reach.settings]\n"agent.hidden"', '[studies.reach.settings]\n"agent.hiden"', "no setting 'agent.hiden'"),
     ("budget = 320", "bar = 1.5 #!", "bar is a share above 0"),
     ("budget = 320", 'parts = ["all"] #!', "Invalid enum value"),

@@ -64,12 +64,12 @@ def test_what_cannot_be_moved_is_said():
     assert "The width cannot be moved down by a factor of two." in left_out(short, ROWS)
 
 
-def walk(breaks: dict[tuple[str, bool], float], doublings: float = 3) -> dict[tuple[str, float], bool]:
+def walk(breaks: dict[tuple[str, bool], float]) -> dict[tuple[str, float], bool]:
     """All moves that are tried where a setting breaks at a factor, farther out as well."""
     there = {(setting, up): [2.0 ** (n if up else -n) for n in (1, 2, 3)] for setting in SETTINGS for up in (0, 1)}
     ladder = {(setting, bool(up)): factors for (setting, up), factors in there.items()}
     held: dict[tuple[str, float], bool] = {}
-    while todo := next_moves(ladder, held, doublings):
+    while todo := next_moves(ladder, held):
         assert not held.keys() & set(todo), "tried twice"
         for setting, factor in todo:
             at = breaks.get((setting, factor > 1))
@@ -88,5 +88,7 @@ def test_doubling_stops_where_it_breaks_and_after_the_third():
     assert all(ok for (setting, _), ok in held.items() if setting != "width")
 
 
-def test_where_there_is_nothing_to_break_each_setting_is_moved_once():
-    assert {factor for _, factor in walk({}, doublings=1)} == {0.5, 2.0}
+@pytest.mark.parametrize("doublings", [1, 2, 3])
+def test_a_setting_is_doubled_as_often_as_was_asked_and_no_further(doublings):
+    factors = {factor for found in ladders(tiny(), ROWS, doublings).values() for factor in found}
+    assert factors == {2.0**n for n in range(-doublings, doublings + 1) if n}

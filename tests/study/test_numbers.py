@@ -85,7 +85,7 @@ def test_time_to_the_bar_is_relative_to_the_recipes():
 
 def test_sensitivity_holds_the_recipe_in_the_middle():
     base, worse = [trial(seed, 200) for seed in range(3)], [trial(seed, None, 0.5) for seed in range(3)]
-    (one,) = sensitivity(Stability(base, [Move("width", 2.0, {}, base), Move("width", 0.5, {}, worse)], [], []))
+    (one,) = sensitivity(Stability(base, [Move("width", 2.0, {}, base), Move("width", 0.5, {}, worse)], [], [], 3))
     assert one.factor.tolist() == [0.5, 1.0, 2.0]
     assert one.success.tolist() == [0.5, 1.0, 1.0]
     assert one.need.tolist() == [5.0, 1.0, 1.0]

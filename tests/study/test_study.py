@@ -157,7 +157,9 @@ def made_up_study(env: str = "FetchReach-v4") -> Study:
     """A study of trials that were not run."""
     base = [trial(seed, 200 + seed) for seed in range(3)]
     lost = [trial(seed, None, 0.2) for seed in range(3)]
-    stable = Stability(base, [Move("width", 0.5, {"agent.hidden": [8, 8]}, lost), Move("width", 2.0, {}, base)], [], [])
+    stable = Stability(
+        base, [Move("width", 0.5, {"agent.hidden": [8, 8]}, lost), Move("width", 2.0, {}, base)], [], [], 3
+    )
     origin = provenance.collect(threads=1, autoreset_mode="SameStep", devices=["cpu"])
     record = question().record | {"env": env, "total_steps": BUDGET}
     return Study(env, 0.95, record, 1.0, origin, None, run.learnability([*base, trial(3, None, 0.1)]), stable)

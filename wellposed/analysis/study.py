@@ -15,6 +15,7 @@ from wellposed.runs.record import Estimate, EvaluationRow, Provenance, Solved
 
 Part = Literal["existence", "learnability", "stability"]
 PARTS: tuple[Part, ...] = get_args(Part)
+DOUBLINGS = 3  # how often a setting that holds is moved by two, each way, where nothing else is asked
 Quantity = Literal["step", "updates", "seconds"]
 
 
@@ -88,6 +89,7 @@ class Stability:
     moves: list[Move]
     edges: list[Edge]
     left_out: list[str]  # sentences
+    doublings: int  # how far settings that hold were moved at most, as a power of two
 
 
 @dataclass(frozen=True)

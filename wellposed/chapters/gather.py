@@ -200,7 +200,9 @@ def unanswered(question: Question, found: Study | None) -> tuple[Part, ...]:
     there = {
         "existence": found.existence is not None,
         "learnability": learnt is not None and [trial.seed for trial in learnt.trials] == question.seeds,
-        "stability": stable is not None and [trial.seed for trial in stable.base] == question.stability_seeds,
+        "stability": stable is not None
+        and [trial.seed for trial in stable.base] == question.stability_seeds
+        and stable.doublings == question.doublings,
     }
     return tuple(part for part in question.parts if not there[part])
 

@@ -213,7 +213,7 @@ def _study(name: str, data: Any, source: Source) -> Question:
     changes = configs.flatten(table.settings) | ({} if table.budget is None else {"total_steps": table.budget})
     try:
         recipe = override(default_config(table.env, table.algo), changes)
-        return Question(recipe, seeds, stability_seeds, table.bar, tuple(table.parts))
+        return Question(recipe, seeds, stability_seeds, table.bar, tuple(table.parts), table.doublings)
     except (UserError, ValueError) as error:
         named = (_blamed(str(error), (*place, *more), source) for more in (("settings",), ()))
         raise source.error(next(filter(None, named), place), error) from error

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from wellposed.analysis.study import PARTS, Part
+from wellposed.analysis.study import DOUBLINGS, PARTS, Part
 from wellposed.chapters.metrics import Statistic
 from wellposed.chapters.tables import instead
 from wellposed.errors import UserError
@@ -40,6 +40,7 @@ class StudyTable:
     bar: float = 0.95
     seeds: str = "0-4"
     stability_seeds: str = "0-2"
+    doublings: int = DOUBLINGS
     budget: int | None = None
     parts: list[Part] = field(default_factory=lambda: list(PARTS))
     settings: dict[str, Any] = field(default_factory=dict)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
-from wellposed.analysis.study import PARTS, Part
+from wellposed.analysis.study import DOUBLINGS, PARTS, Part
 from wellposed.commands.arguments import CORES, RUNS, THREADS_HELP, JsonFile, Positional, RunsDir, Threads, emit
 from wellposed.errors import UserError
 from wellposed.seeding import parse_seeds
@@ -136,6 +136,7 @@ def study(
     algo: Annotated[str, tyro.conf.arg(help="algorithm whose default recipe is studied, sac, td3 or ppo")] = "sac",
     seeds: Annotated[str, tyro.conf.arg(help="seeds of learnability, as 0-4 or 0,2,5")] = "0-4",
     stability_seeds: Annotated[str, tyro.conf.arg(help="seeds of each move of a setting")] = "0-2",
+    doublings: Annotated[int, tyro.conf.arg(help="1 to 3: settings that hold go up to 2, 4 or 8 times")] = DOUBLINGS,
     bar: Annotated[float, tyro.conf.arg(help="success rate that two evaluations in a row have to reach")] = 0.95,
     budget: Annotated[int | None, tyro.conf.arg(help="environment steps of a run; none: the recipe's")] = None,
     only: Annotated[
@@ -155,7 +156,7 @@ def study(
 
     recipe = default_config(env, algo)
     recipe = recipe if budget is None else replace(recipe, total_steps=budget)
-    question = Question(recipe, parse_seeds(seeds), parse_seeds(stability_seeds), bar, only)
+    question = Question(recipe, parse_seeds(seeds), parse_seeds(stability_seeds), bar, only, doublings)
     try:
         for line in run_study(question, out, runs_dir, threads, quiet):
             print(line, flush=True)

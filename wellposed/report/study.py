@@ -229,8 +229,8 @@ def _stability(found: Stability, study: Study) -> Section:
         "median steps to the bar over the recipe's; an open triangle where it is more than could be seen.",
         "tables": [*([{"head": head, "rows": reach}] if sound else []), _moves(found)],
         "notes": [
-            "A setting breaks where fewer than half of the seeds reach the bar within the budget; steps are doubled "
-            "outwards until it does, three times at most. Three seeds tell large effects from none; they do not rank "
+            "A setting breaks where fewer than half of the seeds reach the bar within the budget. Those that hold are "
+            f"doubled, up to {_factor(2**found.doublings)}. Few seeds tell large effects from none; they do not rank "
             "what is close.",
             *found.left_out,
         ],

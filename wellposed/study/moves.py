@@ -2,13 +2,12 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from math import inf
 from typing import Any
 
+from wellposed.analysis.study import DOUBLINGS
 from wellposed.errors import UserError
 from wellposed.recipe import AnyRunConfig, RunConfig, override
 
-DOUBLINGS = 3
 Ladders = dict[tuple[str, bool], list[float]]  # (setting, whether up) -> factors that can be tried, nearest first
 
 
@@ -72,12 +71,12 @@ def changes(config: AnyRunConfig, setting: str, factor: float, rows: Rows) -> di
         return None
 
 
-def ladders(config: AnyRunConfig, rows: Rows) -> Ladders:
+def ladders(config: AnyRunConfig, rows: Rows, doublings: int = DOUBLINGS) -> Ladders:
     """The factors that each setting can be moved by, each way, up to the first that is impossible."""
     found: Ladders = {}
     for setting in SETTINGS:
         for up in (False, True):
-            factors = [2.0 ** (n if up else -n) for n in range(1, DOUBLINGS + 1)]
+            factors = [2.0 ** (n if up else -n) for n in range(1, doublings + 1)]
             possible = [changes(config, setting, factor, rows) is not None for factor in factors]
             end = possible.index(False) if False in possible else len(factors)
             if end:
@@ -99,22 +98,18 @@ def left_out(config: AnyRunConfig, rows: Rows) -> list[str]:
     return sentences
 
 
-def next_moves(
-    ladders: Ladders, held: dict[tuple[str, float], bool], doublings: float = inf
-) -> list[tuple[str, float]]:
+def next_moves(ladders: Ladders, held: dict[tuple[str, float], bool]) -> list[tuple[str, float]]:
     """The moves to try next: on each ladder the nearest factor that is untried, unless a nearer one broke.
 
     Args:
         ladders: what can be tried.
         held: for each move that was tried whether at least half of the seeds reached the bar.
-        doublings: how far to go at most.
     """
     found = []
     for (setting, _), factors in ladders.items():
-        for number, factor in enumerate(factors):
+        for factor in factors:
             if (setting, factor) not in held:
-                if number < doublings:
-                    found.append((setting, factor))
+                found.append((setting, factor))
                 break
             if not held[setting, factor]:
                 break

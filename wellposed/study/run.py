@@ -9,6 +9,7 @@ from pathlib import Path
 from wellposed import config as configs
 from wellposed import envs
 from wellposed.analysis.study import (
+    DOUBLINGS,
     PARTS,
     Existence,
     Learnability,
@@ -45,9 +46,11 @@ class Question:
     stability_seeds: list[int]  # of each move
     bar: float  # two evaluations in a row at or above it, and a run stops
     parts: tuple[Part, ...] = PARTS
+    doublings: int = DOUBLINGS  # of each setting that holds, in both directions
 
     def __post_init__(self) -> None:
         require(0 < self.bar <= 1, "bar", "is a share above 0 and at most 1", self.bar)
+        require(1 <= self.doublings <= DOUBLINGS, "doublings", f"is between 1 and {DOUBLINGS}", self.doublings)
         if ":" in self.recipe.env and self.base:
             raise UserError(
                 f"{self.recipe.env} names a module, which a record of runs must not. Ask for --only existence, or give "
@@ -105,7 +108,7 @@ def run_study(
     if "stability" in question.parts:
         base = question.of_seeds(question.stability_seeds)
         of_base = [trials[seed] for seed in question.stability_seeds]
-        stable = yield from stability.examine(base, of_base, runs_dir, threads, quiet, progress)
+        stable = yield from stability.examine(base, of_base, runs_dir, threads, quiet, progress, question.doublings)
     seconds = time.perf_counter() - began
     study = Study(question.recipe.env, question.bar, question.record, seconds, here(threads), found, learnt, stable)
     with explained(out, "make"):
@@ -144,7 +147,7 @@ def forecast(question: Question, runs_dir: Path, threads: int) -> str:
         env = envs.make_vec(question.recipe.env)
         env.close()
         rows = rows_of(question.recipe.total_steps, env.max_episode_steps)
-        for (setting, _), factors in ladders(question.recipe, rows).items():
+        for (setting, _), factors in ladders(question.recipe, rows, question.doublings).items():
             for factor in factors:
                 runs = [config for _, config in stability.moved(question.of_seeds(seeds), setting, factor, rows)]
                 near, far = (near + runs, far) if factor in (0.5, 2.0) else (near, far + runs)

@@ -4,11 +4,11 @@ from collections.abc import Generator
 from pathlib import Path
 
 from wellposed import envs
-from wellposed.analysis.study import Move, Stability, Trial, edges, holds, median_need
+from wellposed.analysis.study import DOUBLINGS, Move, Stability, Trial, edges, holds, median_need
 from wellposed.experiments import describe
 from wellposed.progress import TrainingProgress
 from wellposed.recipe import AnyRunConfig, override
-from wellposed.study.moves import DOUBLINGS, Rows, changes, ladders, left_out, next_moves, rows_of
+from wellposed.study.moves import Rows, changes, ladders, left_out, next_moves, rows_of
 from wellposed.study.trials import Named, train_all, trial_of
 
 
@@ -41,6 +41,7 @@ def examine(
     threads: int,
     quiet: bool,
     progress: TrainingProgress | None = None,
+    doublings: int = DOUBLINGS,
 ) -> Generator[str, None, Stability]:
     """Move one setting at a time, by a factor of two each way, and double those that hold.
 
@@ -53,15 +54,16 @@ def examine(
         threads: runs side by side.
         quiet: no progress bars and no line per evaluation.
         progress: the display of longer work that this is a part of.
+        doublings: how often at most a setting is moved by two, each way.
 
     Yields:
         A line for each run that ended.
     """
     rows = rows_until_solved(base[0], trials)
-    ladder, doublings = ladders(base[0], rows), DOUBLINGS if holds(trials) else 1
+    ladder = ladders(base[0], rows, doublings if holds(trials) else 1)
     found: list[Move] = []
     held: dict[tuple[str, float], bool] = {}
-    while todo := next_moves(ladder, held, doublings):
+    while todo := next_moves(ladder, held):
         runs = {move: moved(base, *move, rows) for move in todo}
         every = [run for of_one in runs.values() for run in of_one]
         for answer in train_all(every, runs_dir, threads, quiet, progress):
@@ -71,4 +73,4 @@ def examine(
             held[setting, factor] = holds(outcome)
             found.append(Move(setting, factor, changes(base[0], setting, factor, rows) or {}, outcome))
     reach = edges(ladder, held) if holds(trials) else []
-    return Stability(trials, found, reach, left_out(base[0], rows))
+    return Stability(trials, found, reach, left_out(base[0], rows), doublings)
