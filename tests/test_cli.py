@@ -348,3 +348,12 @@ def test_a_disk_that_fills_ends_training_with_a_sentence_and_keeps_the_record(tm
     assert len(reader.evaluations) > 5
     assert reader.status == "interrupted"
     assert main(["eval", str(path), "--episodes", "2", "--json", str(tmp_path / "e.json")]) == 0
+
+
+@pytest.mark.parametrize(("wished", "code"), [("nonsense", 1), ("off", 0)])
+def test_an_opengl_that_mujoco_does_not_know_is_a_sentence(wished, code):
+    asked = os.environ | {"MUJOCO_GL": wished}
+    done = subprocess.run([*WELLPOSED, "envs"], capture_output=True, text=True, env=asked, check=False)
+    assert done.returncode == code
+    assert "Traceback" not in done.stderr
+    assert ("MUJOCO_GL=nonsense" in done.stderr) == bool(code)

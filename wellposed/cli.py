@@ -3,6 +3,7 @@
 The commands stand in `wellposed.commands`, their heavy imports inside them, so that `wellposed --help` answers at once.
 """
 
+import importlib
 import os
 import sys
 import threading
@@ -43,6 +44,7 @@ def main(argv: list[str] | None = None) -> int:
     """Run a command; a person's mistake gets a sentence on standard error and exit code 1, Ctrl-C gets 130."""
     argv = json_to_stdout(sys.argv[1:] if argv is None else argv)
     try:
+        _import_mujoco_as_wished()
         # Only `train` and `plan` need the learner's defaults; asking for them imports JAX.
         commands = {"train": _named_train, "plan": _named_plan} | COMMANDS
         if build := {"train": runs.train_command, "plan": runs.plan_command}.get(argv[0] if argv else ""):
@@ -65,6 +67,21 @@ def main(argv: list[str] | None = None) -> int:
     except BrokenPipeError:  # whoever read our output has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+
+
+def _import_mujoco_as_wished() -> None:
+    """Import MuJoCo where MUJOCO_GL is set, since a value that it does not like makes that fail, whatever is asked.
+
+    Raises:
+        UserError: saying so.
+    """
+    if wished := os.environ.get("MUJOCO_GL"):
+        try:
+            importlib.import_module("mujoco")
+        except Exception as error:  # which one depends on the value, and on what of OpenGL is installed
+            raise UserError(
+                f"MuJoCo refuses to start with MUJOCO_GL={wished}: {error}. Unset it, and wellposed takes what works."
+            ) from error
 
 
 def _run_one(commands: dict[str, Any], prog: str, about: str, argv: list[str]) -> int:
