@@ -27,7 +27,7 @@ def callable_reward(ev: Evidence) -> Outcome:
         value = ev.rules.reward(first.next_achieved[0], first.desired[0], first.infos[0])
     except Exception as error:  # whatever a stranger's code raises is the finding
         return fails(f"compute_reward raised {type(error).__name__}: {error}")
-    return holds(f"compute_reward answers with one number, {value:.4g} for the first transition")
+    return holds(f"compute_reward answers with one number, {value + 0.0:.4g} for the first transition")
 
 
 def without_info(ev: Evidence) -> Outcome:
