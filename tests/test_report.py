@@ -92,6 +92,19 @@ def test_a_run_named_twice_does_not_count_twice(runs, tmp_path):
         write_report([runs[0], runs[0]], tmp_path / "r.html", video=False)
 
 
+def test_the_verdict_over_several_seeds_comes_first_with_an_interval_that_counts_them(runs, tmp_path):
+    page = write_report(runs, tmp_path / "r.html", video=False).read_text()
+    (sentence,) = re.findall(r'class="verdict[^>]*><strong>(.*?)</strong>', page)
+    rates = [stored_verdict(path).trained for path in runs]
+    mean = sum(row.success_rate for row in rates) / 2
+    found = re.fullmatch(r"FetchReach-v4: ([\d.]+) % \(95 % CI ([\d.]+)-([\d.]+), 2 seeds x 100 episodes\)", sentence)
+    assert found is not None
+    value, low, high = map(float, found.groups())
+    assert value == pytest.approx(100 * mean, abs=0.05)
+    alone = [100 * end for row in rates for end in row.success_ci95]
+    assert low < min(alone) + 0.1 or high > max(alone) - 0.1, "two seeds are surer than one"
+
+
 def test_a_curve_of_several_runs_is_taken_where_all_of_them_were_evaluated(runs):
     first, second = (RunReader(path).evaluations for path in runs)
     curve = learning_curve([first, second[:-1]])

@@ -10,6 +10,7 @@ import jinja2
 from markupsafe import Markup
 
 from wellposed import verdict as verdicts
+from wellposed.analysis.summary import summary_over_seeds
 from wellposed.analysis.tables import learning_curve
 from wellposed.diagnose import diagnose, lines, read_evidence
 from wellposed.errors import UserError
@@ -124,12 +125,25 @@ def _head(readers: list[RunReader], summaries: list[Summary], found: list[Verdic
             (first.trained.already_solved_rate, first.trained.already_solved_ci95, "goals already solved at reset"),
         )
     ]
+    whole = _over_seeds(found) if len(found) > 1 else lines[0]
     abstract = (
         f"{method} on {config['env']}. Success means: at the last step of the episode, the greedy policy is at its "
         f"goal. The verdict is over {first.trained.episodes} held-out episodes that neither trained the policy nor "
         "decided when to stop."
     )
-    return {"title": f"{config['env']}: {method}", "abstract": abstract, "verdicts": lines, "cards": cards}
+    title = f"{config['env']}: {method}"
+    return {"title": title, "abstract": abstract, "verdict": whole, "verdicts": lines, "cards": cards}
+
+
+def _over_seeds(found: list[Verdict]) -> dict[str, Any]:
+    """The verdict over all seeds: the mean, with an interval that knows how few they are."""
+    rates = [verdict.trained.success_rate for verdict in found]
+    whole = summary_over_seeds(rates, "rate", episodes=found[0].trained.episodes)
+    return {
+        "sentence": f"{found[0].env}: {whole.text}",
+        "solved": whole.low is not None and whole.low > SOLVED,
+        "detail": f"mean over the seeds; the least {min(rates):.0%}, the most {max(rates):.0%}",
+    }
 
 
 def _ended(summary: Summary) -> str:
