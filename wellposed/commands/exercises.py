@@ -30,14 +30,15 @@ def find(number: str) -> Any:
 
 
 def list_exercises(json_file: JsonFile = None) -> int:
-    """List the exercises: what is to be written, or predicted."""
-    from wellposed.exercises import EXERCISES, Write
+    """List the exercises: what is to be written, or predicted, and how long `run` takes on two cores."""
+    from wellposed.exercises import EXERCISES, MINUTES, Write
 
     rows = [
         {
             "id": exercise.id,
             "title": exercise.title,
             "kind": "write" if isinstance(exercise, Write) else "predict, then measure",
+            "minutes": MINUTES[exercise.id],
             "function": f"{exercise.function}({', '.join(exercise.parameters)})"
             if isinstance(exercise, Write)
             else None,
@@ -46,7 +47,7 @@ def list_exercises(json_file: JsonFile = None) -> int:
     ]
     if not emit(rows, json_file):
         for row in rows:
-            print(f"{row['id']}  {row['title']:<40} {row['function'] or row['kind']}")
+            print(f"{row['id']}  {row['title']:<40} {row['minutes']:3g} min  {row['function'] or row['kind']}")
     return 0
 
 
