@@ -3,6 +3,8 @@
 from collections.abc import Generator
 from pathlib import Path
 
+import jax
+
 from wellposed import envs
 from wellposed.analysis.study import DOUBLINGS, Move, Stability, Trial, edges, holds, median_need
 from wellposed.experiments import describe
@@ -72,5 +74,6 @@ def examine(
             outcome = [trial_of(config, runs_dir, threads) for _, config in of_one]
             held[setting, factor] = holds(outcome)
             found.append(Move(setting, factor, changes(base[0], setting, factor, rows) or {}, outcome))
+        jax.clear_caches()  # each move compiles programs of its own, some 40 MB of them, that no other one can use
     reach = edges(ladder, held) if holds(trials) else []
     return Stability(trials, found, reach, left_out(base[0], rows), doublings)
