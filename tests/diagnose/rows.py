@@ -1,5 +1,6 @@
 """Evidence made up by hand: a sound run, and the same with something else in its rows or settings."""
 
+from dataclasses import replace
 from typing import Any
 
 from wellposed.diagnose import Evidence
@@ -39,10 +40,11 @@ def evidence(
     settings: dict[str, Any] | None = None,
     successes: list[int] | None = None,
     failure: Failure | None = None,
+    kinds: dict[str, list[float]] | None = None,
 ) -> Evidence:
     """A sound run with some metrics replaced: by a number, by a list of one for each row, or by None, which is none.
 
-    `successes`: of 25 episodes at step 0 and at each row.
+    `successes`: of 25 episodes at step 0 and at each row; `kinds`: success rates of each kind of goal there.
     """
     config = override(default_config("FetchReach-v4"), settings or {})
     steps = [EVERY * (i + 1) for i in range(ROWS)]
@@ -57,4 +59,10 @@ def evidence(
             metrics[name] = value[i] if isinstance(value, list) else value
         kept = {name: value for name, value in metrics.items() if value is not None}
         found.append(MetricsRow(step, step // 2, 1.0 + i, kept))
-    return Evidence(config, found, [evaluation(EVERY * i, n) for i, n in enumerate(counts)], failure)
+    judged = [evaluation(EVERY * i, n) for i, n in enumerate(counts)]
+    for name, rates in (kinds or {}).items():
+        judged = [
+            replace(row, success_by_kind=row.success_by_kind | {name: Estimate(rate, (0.0, 1.0))})
+            for row, rate in zip(judged, rates, strict=True)
+        ]
+    return Evidence(config, found, judged, failure)

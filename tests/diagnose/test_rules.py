@@ -12,6 +12,7 @@ from wellposed.diagnose.judge import RULES
 from wellposed.runs.record import Failure
 
 FLAT, DROPPED = [1] * 9, [1, 5, 20, 25, 25, 24, 25, 3, 2]
+HALF = [1, 6] + [13] * 11
 BROKEN = Failure(900, 450, "loss", "train/q_mean at update 450 is not finite.")
 FALLING = [1.0, 0.8, 0.5, 0.2, 0.1, 0.05, 0.05, 0.05]
 # rule: (rows, settings, successes) of its fault, and the same of what looks like it and is none
@@ -76,6 +77,10 @@ CASES: dict[str, tuple[tuple, tuple]] = {
     ),
     "evaluation_gap": (({"rollout/success_rate": 0.9}, {}, FLAT), ({"rollout/success_rate": 0.3}, {}, FLAT)),
     "forgetting": (({}, {}, DROPPED), ({}, {}, [1, 5, 20, 25, 25, 24, 25, 3, 25])),
+    "half_learnt": (
+        ({}, {}, HALF, None, {"table": [0.0, 0.4] + [0.95] * 11, "air": [0.1] * 13}),
+        ({}, {}, HALF, None, {"table": [0.0, 0.4] + [0.95] * 11, "air": [0.05 * i for i in range(13)]}),  # on its way
+    ),
 }
 
 
@@ -98,6 +103,14 @@ def test_a_rule_is_silent_on_what_only_looks_like_its_fault(rule):
     assert rule not in named(*CASES[rule][1])
 
 
+@pytest.mark.parametrize(("value", "found"), [(24.0, []), (60.0, ["critic_divergence"])])
+def test_soft_values_hold_what_is_paid_for_entropy(value, found):
+    """Chapter 3, corollary: at a price of 0.5 and 2.7 nats a step the values of a sound run reach 27."""
+    rows = {"train/temperature": 0.5, "train/entropy": 2.7, "probe/q_max": value, "probe/q_min": value - 5}
+    assert named(rows, {"agent.bound_targets": False}) == found
+    assert named(rows, {"agent.bound_targets": True}) == ["critic_divergence"], "a bounded target holds no entropy"
+
+
 def test_every_rule_is_tried():
     assert len(CASES) == len(RULES)
 
@@ -111,7 +124,7 @@ def test_a_sound_run_has_no_finding():
 def test_what_was_not_logged_proves_nothing(rule):
     """Settings alone, without a row that shows their effect, are no evidence either."""
     blank = replace(evidence(*CASES[rule][0]), rows=[])
-    assert rule in ("forgetting", "not_finite") or named_in(blank) == []
+    assert rule in ("forgetting", "half_learnt", "not_finite") or named_in(blank) == []
 
 
 def named_in(found: Evidence) -> list[str]:

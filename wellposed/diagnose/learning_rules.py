@@ -174,23 +174,36 @@ def temperature_collapse(e: Evidence) -> Finding | None:
 
 
 def critic_divergence(e: Evidence) -> Finding | None:
-    """Values far outside what any sequence of rewards can return."""
+    """Values far outside what any sequence of rewards, and of the entropy that is paid for, can return."""
     readings = [e.recent(f"probe/{name}", learning=True) for name in ("q_min", "q_max", "reward_min", "reward_max")]
     q_low, q_high, low, high = readings
     if q_low is None or q_high is None or low is None or high is None:
         return None
-    horizon = 1 / (1 - e.config.agent.gamma)
-    floor, ceiling = min(low.value, 0.0) * horizon, max(high.value, 0.0) * horizon
+    horizon, paid = 1 / (1 - e.config.agent.gamma), _entropy_paid(e)
+    floor, ceiling = (min(low.value + min(paid), 0.0) * horizon, max(high.value + max(paid), 0.0) * horizon)
     slack = 0.6 * max(ceiling - floor, 1e-9)
     if q_low.value > floor - slack and q_high.value < ceiling + slack:
         return None
     return Finding(
         "critic_divergence", "symptom", 0.8, q_low.step,
         f"The critics give values between {q_low.value:.3g} and {q_high.value:.3g} (step {q_low.step:,}); rewards "
-        f"between {low.value:.3g} and {high.value:.3g} return between {floor:.3g} and {ceiling:.3g}.",
+        f"between {low.value:.3g} and {high.value:.3g}{_and_paid(max(paid))} return between {floor:.3g} and "
+        f"{ceiling:.3g}.",
         "Bootstrapped errors can feed on themselves (van Hasselt et al. 2018, arXiv 1812.02648).",
         against_divergence(e.config),
     )  # fmt: skip
+
+
+def _entropy_paid(e: Evidence) -> list[float]:
+    """Temperature times entropy at each row, 0 among them: soft values hold what is paid for noise from then on."""
+    if getattr(e.config.agent, "bound_targets", True):  # PPO's values hold no entropy; a bounded target has none left
+        return [0.0]
+    rows = [row.metrics for row in e.rows if {"train/temperature", "train/entropy"} <= row.metrics.keys()]
+    return [0.0, *(row["train/temperature"] * row["train/entropy"] for row in rows)]
+
+
+def _and_paid(most: float) -> str:
+    return f", with up to {most:.2g} a step for entropy," if most else ""
 
 
 def values_at_bound(e: Evidence) -> Finding | None:

@@ -16,7 +16,7 @@ from wellposed.diagnose.learning_rules import (
     frozen_normaliser,
     last_success,
 )
-from wellposed.diagnose.outcome_rules import evaluation_gap, forgetting, not_finite
+from wellposed.diagnose.outcome_rules import evaluation_gap, forgetting, half_learnt, not_finite
 from wellposed.diagnose.phases import CONVERGED
 
 BEGUN = 500  # updates before which a critic is not expected to know anything
@@ -70,5 +70,5 @@ def lost_noise(e: Evidence) -> Finding | None:
 ON_POLICY_RULES = (
     wrong_terminations, goal_blind, unanswered_actions, unobserved_motion, frozen_actor, frozen_critics,
     frozen_normaliser, dead_units, large_policy_steps, critic_divergence, ignorant_critic, lost_noise, clipped_inputs,
-    not_finite, evaluation_gap, forgetting,
+    not_finite, evaluation_gap, forgetting, half_learnt,
 )  # fmt: skip
