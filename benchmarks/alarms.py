@@ -35,20 +35,21 @@ def main() -> None:
     parser.add_argument("runs", type=Path, metavar="DIR", help="the chapters' runs")
     runs = Runs(parser.parse_args().runs)
     print_header("Findings in the chapters' own runs", "jax", "mujoco")
+    seen = set[Path]()
     for number, folder in chapter_folders(find_chapters()).items():
         for experiment, asked in load_chapter(folder).experiments.items():
             for variant, configs in asked.runs.items():
                 ended = [path for path in map(runs.path, configs) if (path / "summary.json").exists()]
-                if not ended:
+                if seen.issuperset(ended):  # none, or those of an experiment before
                     continue
+                seen.update(ended)
                 end, ever = Counter[str](), Counter[str]()
                 for path in ended:
                     now, before = found_in(path)
                     end.update(now)
                     ever.update(before | now)
-                print(
-                    f"{number} {experiment:<14} {variant:<16} {len(ended)} runs; end: {told(end)}; ever: {told(ever)}"
-                )
+                line = f"{len(ended)} runs; end: {told(end)}; ever: {told(ever)}"
+                print(f"{number} {experiment:<18} {variant:<16} {line}")
 
 
 if __name__ == "__main__":
