@@ -222,6 +222,16 @@ class FaintTrace(Point):
         super().move(np.asarray(action) * (1 + 1e-7 * self.taken))
 
 
+@breaks("clean resets")
+class FaintUntilContact(FaintTrace):
+    """A faint trace that the end of an episode makes large, as contacts do."""
+
+    def move(self, action):
+        super().move(action)
+        if self.steps == 30:
+            self.velocity = self.velocity + 1e-4 * min(self.taken, 100)
+
+
 @breaks("instances apart")
 class StateOfTheClass(Point):
     shared = np.zeros(2)
@@ -412,6 +422,15 @@ class WrongSign(Point):
 
     def _is_success(self, achieved, desired):
         return self.distance(achieved, desired) < self.radius
+
+
+@breaks("best at the goal")
+class CornerIsWorthLess(WrongSign):
+    """A dense reward that is wrong at few goals, as where a rotation by 360 degrees is taken for a long way."""
+
+    def compute_reward(self, achieved, desired, info):
+        distance = self.distance(achieved, desired)
+        return -distance - 1.0 * ((np.asarray(desired)[..., 0] > 0.46) & (distance < 0.02))
 
 
 @breaks("termination recomputable")

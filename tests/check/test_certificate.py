@@ -33,6 +33,18 @@ def test_a_broken_environment_fails_for_its_own_reason_and_no_other(condition, e
     assert found.keys() == {condition}, found
 
 
+@pytest.mark.parametrize(
+    ("env", "status"),
+    [
+        ("FaintTrace", "warns"), ("FaintUntilContact", "warns"), ("WearsOut", "fails"), ("KeepsItsSpeed", "fails"),
+        ("CornerIsWorthLess", "warns"), ("WrongSign", "fails"),
+    ],
+)  # fmt: skip
+def test_what_training_survives_is_warned_of_and_refused_is_what_it_does_not(env, status):
+    (told,) = complaints(f"tests.check.broken:{env}").values()
+    assert told.startswith(status), told
+
+
 def test_every_condition_is_broken_by_some_environment():
     assert BROKEN.keys() == {condition.name for condition in CONDITIONS}
     assert sum(map(len, BROKEN.values())) >= 30

@@ -16,6 +16,7 @@ SURE = "reward without chance"
 SAME = "reward recomputable"
 FINITE = "finite numbers"
 LARGE = 1_000.0
+SOME = 0.1  # share of goals, or of pairs of them, above which a rule that fails for them is no quirk
 
 
 def callable_reward(ev: Evidence) -> Outcome:
@@ -164,9 +165,8 @@ def best_at_goal(ev: Evidence) -> Outcome:
     at_goal = rewards(ev.rules, right, right)
     better = ev.pair_rewards > at_goal + 1e-5 * np.maximum(1, np.abs(at_goal))
     if better.any():
-        return fails(
-            f"{better.sum()} of {len(left)} places are rewarded more than the goal itself", better=int(better.sum())
-        )
+        told = f"{better.sum()} of {len(left)} places are rewarded more than the goal itself"
+        return (fails if better.mean() > SOME else warns)(told, better=int(better.sum()))
     return holds(f"none of {len(left)} places is rewarded more than the goal itself")
 
 

@@ -6,11 +6,10 @@ from wellposed.check.evidence import Evidence
 from wellposed.check.findings import Condition, Outcome, fails, holds, unseen, warns
 from wellposed.check.interface import POSED
 from wellposed.check.rays import CENTRES, DIRECTIONS, FAR, FITS, best_norm, cast_rays
-from wellposed.check.reward import CALLABLE, FINITE, SURE
+from wellposed.check.reward import CALLABLE, FINITE, SOME, SURE
 from wellposed.check.rules import rewards
 
 STATED = "success stated"
-SOME = 0.1  # share of goals above which it is no quirk that they are no success when achieved
 SAME = 1.1  # ratio of two goals' thresholds up to which they are taken for one
 UNKNOWN = unseen("nothing says of any pair of goals whether one is success for the other")
 
