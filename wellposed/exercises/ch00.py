@@ -111,9 +111,9 @@ def _exact(wilson: Function) -> Counterexample | None:
 
 
 def _own_wilson() -> Function:
-    from wellposed import stats
+    from wellposed.stats import wilson
 
-    return lambda successes, trials: tuple(stats.wilson(successes, trials)[1:])
+    return lambda successes, trials: tuple(wilson(successes, trials)[1:])
 
 
 def _put_wilson(function: Function) -> AbstractContextManager[Any]:
