@@ -5,7 +5,7 @@ from collections import Counter
 import pytest
 
 from tests.exercises.wrong import WRONG
-from wellposed.exercises import EXERCISES, WRITE, Write
+from wellposed.exercises import EXERCISES, MINUTES, WRITE, Write
 from wellposed.exercises.guard import Guarded, Listener, ReaderError
 
 
@@ -44,6 +44,7 @@ def test_each_property_is_the_first_that_some_mistake_lacks():
 @pytest.mark.parametrize("number", EXERCISES)
 def test_an_exercise_is_complete(number):
     exercise = EXERCISES[number]
+    assert MINUTES[number] > 0
     compile(exercise.stub, number, "exec")
     assert max(map(len, exercise.stub.splitlines())) <= 120
     if isinstance(exercise, Write):
