@@ -142,7 +142,7 @@ def grid(found: Grid) -> str:
     """Every cell in numbers, and below them lines that run parallel where the two settings do not interact."""
     with style():
         rows = len(found.rows)
-        heights = [0.62 * rows + 0.8, 0.25 * -(-rows // 3), 2.8]
+        heights = [0.85 * rows + 0.8, 0.25 * -(-rows // 3) + 0.25, 2.8]
         shape = {"figsize": (WIDTH, sum(heights)), "height_ratios": heights, "layout": "constrained"}
         fig, axes = plt.subplot_mosaic([["cells"] * 2, ["names"] * 2, ["success", "steps"]], **shape)
         left, right = axes["success"], axes["steps"]
@@ -154,7 +154,7 @@ def grid(found: Grid) -> str:
             colour, dash = SERIES[i % len(SERIES)], DASHES[(i // 2) % len(DASHES)]
             mean, low, high = np.array([cell.success for _, cell in known]).T
             left.errorbar(at, mean, [mean - low, high - mean], color=colour, linestyle=dash, marker="o", ms=4, lw=1.6,
-                          label=f"{found.down} {name}")  # fmt: skip
+                          label=name)  # fmt: skip
             steps = np.array([np.nan if cell.steps is None else cell.steps for _, cell in known])
             right.plot(at, steps, color=colour, linestyle=dash, marker="o", markersize=4, linewidth=1.6)
             missed = np.isnan(steps)
@@ -172,7 +172,8 @@ def grid(found: Grid) -> str:
         right.yaxis.set_major_formatter(FuncFormatter(lambda y, _: f"{y:,.0f}"))
         names = left.get_legend_handles_labels()
         axes["names"].axis("off")
-        axes["names"].legend(*names, frameon=False, loc="center left", borderpad=0, ncols=min(rows, 3))
+        look = {"frameon": False, "loc": "center left", "borderpad": 0, "alignment": "left"}
+        axes["names"].legend(*names, title=found.down, ncols=min(rows, 3), **look)
         return themed(as_svg(fig))
 
 
@@ -201,9 +202,10 @@ def _cells(ax: Axes, found: Grid) -> None:
             mean, low, high = cell.success
             patch = Rectangle((x - 0.49, y - 0.47), 0.98, 0.94, color=ACCENT, alpha=0.04 + 0.26 * mean, linewidth=0)
             ax.add_patch(patch)
-            ax.text(x, y - 0.2, f"{mean:.1%} ({100 * low:.1f}-{100 * high:.1f})", ha="center", va="center", fontsize=9)
             needed = f"> {cell.budget:,.0f}" if cell.steps is None else f"{cell.steps:,.0f}"
-            ax.text(x, y + 0.2, f"{cell.solved}, {needed} steps", ha="center", va="center", fontsize=8)
+            lines = [f"{mean:.1%}", f"({100 * low:.1f}-{100 * high:.1f})", cell.solved, f"{needed} steps"]
+            for i, line in enumerate(lines):  # one below the other: four columns have to fit on a page
+                ax.text(x, y - 0.33 + 0.22 * i, line, ha="center", va="center", fontsize=8 if i else 9)
     ax.set_xlim(-0.5, len(found.columns) - 0.5)
     ax.set_ylim(len(found.rows) - 0.5, -0.5)
     ax.set_xticks(range(len(found.columns)), found.columns)
