@@ -155,6 +155,8 @@ WRONG = {
     "{{ figure: losses relabelling.future seed=7 caption=\"Seven.\" }}": "has no seed 7",
     "{{ figure: learning relabelling colour=red caption=\"Red.\" }}": "no option colour",
     "{{ table: nothing }}": "has no 'nothing'",
+    "{{ table: criteria also=updates }}": 'also="updates" adds columns to the table of an experiment',
+    "{{ table: relabelling also=update }}": "no metric 'update'",
     "{{ minutes: 7 }}": "There is no chapter 7",
     "{{ minutes: four }}": "not by 'four'",
     "{{ chart: relabelling }}": "no directive 'chart'",

@@ -7,7 +7,7 @@ import pytest
 from tests.chapters.tiny import TOML, load, made_up
 from wellposed.chapters import facts
 from wellposed.chapters.metrics import METRICS, PICKS
-from wellposed.chapters.results import Measured, Results, VariantResult
+from wellposed.chapters.results import Curve, Measured, Results, VariantResult
 from wellposed.chapters.spec import AskedMeasurement, Chapter
 from wellposed.chapters.values import AbsentError
 from wellposed.errors import UserError
@@ -69,6 +69,8 @@ def results() -> Results:
         ("width.narrow 0.5.random_success.mean", "20.0 %"),
         ("width.narrow 0.5.steps.median", "200"),
         ("width.narrow 0.5.success[table].mean", "80.0 %"),
+        ("width.narrow 0.5.steps_to[50%].median", "200"),
+        ("width.narrow 0.5.steps_to[51%].median", "more than 200"),
         ("width.narrow 0.5.min[train/temperature].max", "0.05"),
         ("width.narrow 0.5.max[train/temperature].max", "0.2"),
         ("width.narrow 0.5.final_distance.each", "0, 0.01"),
@@ -84,6 +86,24 @@ def test_every_metric_can_be_told_with_every_statistic(chapter, results):
             continue  # the runs that were made up have none
         for pick in PICKS:
             assert facts.fact(chapter, results, f"width.narrow 0.5.{metric}.{pick}").text
+
+
+def test_steps_to_a_rate_end_at_the_second_of_two_evaluations_in_a_row(chapter, results):
+    """One evaluation at 90 % is luck; a run that never has two needs more than it used, as one that diverges does."""
+
+    def median(*curves: list[int], ended: str = "budget") -> str:
+        runs = [
+            made_up(seed, solved_at=None, ended=ended, curve=Curve(10, [10, 20, 30, 40], [0] * 4, [0.0] * 4, curve))
+            for seed, curve in enumerate(curves)
+        ]
+        one = replace(results, experiments={"width": {"narrow 0.5": VariantResult(CONFIG, runs)}})
+        return facts.fact(chapter, one, "width.narrow 0.5.steps_to[90%].median").text
+
+    assert median([9, 5, 9, 9]) == "40"
+    assert median([0, 9, 10, 0]) == "30", "what comes later does not undo it"
+    assert median([9, 0, 9, 0]) == "more than 1,000"
+    assert median([9, 9, 0, 0], ended="diverged") == "20"
+    assert median([9, 9, 0, 0], [0, 9, 9, 0], [0, 0, 0, 9]) == "30"
 
 
 def test_a_fact_carries_where_it_comes_from(chapter, results):
@@ -107,6 +127,8 @@ def test_a_fact_carries_where_it_comes_from(chapter, results):
         ("counted.fields.2.unit", "no '2'. There are 0, 1"),
         ("counted.rates", "counted.rates: This is a table, with 0.02, 0.05"),
         ("width.narrow 0.5.path_length", "has no path_length"),
+        ("width.narrow 0.5.steps_to[0]", r"steps_to\[0\] is no success rate in percent"),
+        ("width.narrow 0.5.steps_to[101%]", r"steps_to\[101%\] is no success rate"),
         ("width.narrow 0.5.success[floor]", "no goals of a kind 'floor'. There are air, table"),
     ],
 )
@@ -148,6 +170,9 @@ def test_tables(chapter, results):
         "seconds to it",
     ]
     assert table.rows[0][:2] == ["narrow 0.5", "2 of 2"]
+    wider = facts.experiment_table(chapter, results, "width", also=["steps_to[50%]"])
+    assert (wider.head, [row[:-1] for row in wider.rows]) == ([*table.head, "steps to 50%"], table.rows)
+    assert wider.rows[0][-1] == facts.fact(chapter, results, "width.narrow 0.5.steps_to[50%]").text
     table = facts.list_table(chapter, results, "counted.fields")
     assert (table.head, table.rows) == (["name", "unit"], [["gripper x", "m"], ["gripper y", "m"]])
     table = facts.list_table(chapter, results, "counted.rates")

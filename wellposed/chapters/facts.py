@@ -5,6 +5,7 @@ EXPERIMENT.VARIANT.METRIC.STAT     one number of it: mean, low, high, min, max, 
 MEASUREMENT.path.to.value          of a measurement or a study; a last part percent, cm or mm is the unit to print
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -99,11 +100,14 @@ def study_minutes(chapter: Chapter) -> Fact:
     return minutes(chapter, studies=True)
 
 
-def experiment_table(chapter: Chapter, results: Results, name: str) -> Table:
+def experiment_table(chapter: Chapter, results: Results, name: str, also: Sequence[str] = ()) -> Table:
     """A row for each variant: how many runs were solved, success on held-out episodes, and what they needed.
 
+    Args:
+        also: further metrics, a column for each, such as `steps_to[90%]`.
+
     Raises:
-        UserError: if there is no such experiment, or a variant is not among the results.
+        UserError: if there is no such experiment or metric, or a variant is not among the results.
     """
     if name not in chapter.experiments:
         raise UserError(f"Chapter {chapter.number} has no experiment {name!r}{instead(name, chapter.experiments)}")
@@ -112,6 +116,7 @@ def experiment_table(chapter: Chapter, results: Results, name: str) -> Table:
     bar = {"solved": "solved", "success": "success, held out", "steps": "steps to the bar", "updates": "updates to it"}
     bar["seconds"] = "seconds to it"
     columns = end if asked.question.until_success is None else bar
+    columns |= {metric: metric.replace("_", " ").replace("[", " ").rstrip("]") for metric in also}
     rows = [
         [variant, *(over_seeds(results, name, variant, metric).text for metric in columns)] for variant in asked.runs
     ]

@@ -11,7 +11,7 @@ import numpy as np
 
 from wellposed import stats, verdict
 from wellposed.analysis.summary import Kind, Summary, format_value, summary_over_seeds
-from wellposed.chapters.results import RunResult
+from wellposed.chapters.results import Curve, RunResult
 from wellposed.chapters.tables import instead
 from wellposed.errors import UserError
 from wellposed.runs.record import MEANS
@@ -123,6 +123,22 @@ def _need(quantity: str, kind: Kind, runs: list[RunResult]) -> OverSeeds:
     return _told(summary_over_seeds(values, kind, censored=[run.solved is None for run in runs]))
 
 
+def _steps_to(rate: str, runs: list[RunResult]) -> OverSeeds:
+    """Steps to the second of two evaluations in a row at a rate or above, whatever the bar at which runs stop."""
+    percent = re.fullmatch(r"(\d+(?:\.\d+)?)%", rate)
+    if not percent or not 0 < float(percent[1]) <= 100:
+        raise UserError(f"steps_to[{rate}] is no success rate in percent, as in steps_to[90%].")
+
+    def moment(curve: Curve) -> int | None:
+        there = np.array(curve.success) / curve.episodes >= float(percent[1]) / 100
+        return next((curve.step[i] for i in np.flatnonzero(there[1:] & there[:-1]) + 1), None)
+
+    moments = [moment(run.curve) for run in runs]
+    used_up = [inf if run.ended == "diverged" else run.step for run in runs]
+    values = [used if found is None else found for found, used in zip(moments, used_up, strict=True)]
+    return _told(summary_over_seeds(values, "count", censored=[found is None for found in moments]))
+
+
 def _plain(value: Callable[[RunResult], float], kind: Kind, runs: list[RunResult]) -> OverSeeds:
     """A number of each run."""
     return _told(summary_over_seeds([value(run) for run in runs], kind))
@@ -171,9 +187,10 @@ OVER: dict[str, tuple[str, Callable[[list[RunResult]], OverSeeds]]] = {
 OVER |= {name: (f"{name} of held-out episodes", partial(_plain, partial(_mean_of, name), "number")) for name in MEANS}
 METRICS = {name: Metric(meaning, over) for name, (meaning, over) in OVER.items()}
 
-# Metrics of a part: of the episodes with one kind of goal, or of one series that was logged.
+# Metrics of a part: of the episodes with one kind of goal, up to one rate, or of one series that was logged.
 OF_SOME: dict[str, tuple[str, Callable[[str, list[RunResult]], OverSeeds]]] = {
     "success": ("success with goals of this kind", lambda kind, runs: _success(runs, kind)),
+    "steps_to": ("environment steps to this success, in monitoring evaluations", _steps_to),
     "last": ("the last value of a logged metric", partial(_series, lambda values: values[-1])),
     "min": ("the least value of a logged metric, at the evaluations", partial(_series, min)),
     "max": ("the greatest value of a logged metric, at the evaluations", partial(_series, max)),
