@@ -21,6 +21,8 @@ NEVER = float("inf")
         (summary_over_seeds([30_000, 32_000, 40_000], "count"), "34,000 (95 % CI 20,855-47,145, 3 seeds)"),
         (summary_over_seeds([12.1, 15.0], "seconds"), "13.6 s (95 % CI 0.0-32.0, 2 seeds)"),
         (summary_over_seeds([0.1, -0.1], "number"), "0 (95 % CI -1.271 to 1.271, 2 seeds)"),
+        (summary_over_seeds([0.0005, 0.0], "share"), "0.025 % (95 % CI 0-0.343, 2 seeds)"),
+        (summary_over_seeds([0.99, 0.95], "share"), "97 % (95 % CI 71.6-100, 2 seeds)"),
         (summary_over_seeds([1600] * 5, "count"), "1,600 (each of 5 seeds)"),
         (summary_over_seeds([1600], "count"), "1,600 (one seed)"),
         (

@@ -73,6 +73,8 @@ def results() -> Results:
         ("width.narrow 0.5.steps_to[51%].median", "more than 200"),
         ("width.narrow 0.5.min[train/temperature].max", "0.05"),
         ("width.narrow 0.5.max[train/temperature].max", "0.2"),
+        ("width.narrow 0.5.max[rollout/moved_rate].max", "12.5 %"),
+        ("width.narrow 0.5.peak_success.max", "90 %"),
         ("width.narrow 0.5.final_distance.each", "0, 0.01"),
     ],
 )

@@ -92,6 +92,7 @@ def made_up(seed: int, success: str = "1111011111", solved_at: int | None = 200,
     held_out = HeldOut(0, "abc", success, floor, kinds, Estimate(0.2, (0.1, 0.3)), {"final_distance": 0.01 * seed})
     curve = Curve(10, [0, 100, end], [0, 50, end // 2], [0.0, 1.0, end / 100], [0, 5, 9])
     series: dict[str, list[float | None]] = {"train/temperature": [None, 0.2, 0.05]}
+    series["rollout/moved_rate"] = [None, 0.125, 0.0625]
     run = RunResult(
         run=f"run{seed}",
         seed=seed,

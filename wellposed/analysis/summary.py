@@ -10,7 +10,7 @@ import numpy as np
 from wellposed import stats
 from wellposed.analysis import survival
 
-Kind = Literal["rate", "count", "seconds", "number"]
+Kind = Literal["rate", "share", "count", "seconds", "number"]
 Statistic = Literal["mean", "low", "high", "min", "max", "median", "each", "n"]
 STATISTICS: tuple[Statistic, ...] = get_args(Statistic)
 
@@ -116,7 +116,8 @@ def summary_over_seeds(
 
     Args:
         values: one for each seed, [n].
-        kind: "rate" (in [0, 1]), "count" (of steps or updates), "seconds", or "number" of anything else.
+        kind: "rate" (of held-out episodes), "share" (of anything else; both in [0, 1]), "count" (of steps or updates),
+            "seconds", or "number" of anything else.
         episodes: how many held-out episodes each seed played, the same ones; for a rate, and for nothing else.
         censored: for times to the bar, whether a seed was not there when its budget ended; its value is then what it
             had used up, or infinite if it diverged. [n]
@@ -135,19 +136,22 @@ def summary_over_seeds(
         value = None if found.censored else found.value
         return Summary(kind, each, late, "median", value, _end(low) or None, _end(high), sure, episodes)
     mean, low, high = stats.over_seeds(np.array(each), episodes)
-    low = max(low, 0.0) if kind in ("count", "seconds") and isfinite(low) else low
+    low = max(low, 0.0) if kind in ("share", "count", "seconds") and isfinite(low) else low
+    high = min(high, 1.0) if kind == "share" and isfinite(high) else high
     return Summary(kind, each, late, "mean", mean, _end(low), _end(high), 0.95, episodes)
 
 
 def format_value(value: float, kind: Kind) -> str:
-    """A value with its unit: `98.6 %`, `31,000`, `12.3 s`, `0.0123`."""
-    unit = {"rate": " %", "count": "", "seconds": " s", "number": ""}[kind]
+    """A value with its unit: `98.6 %`, `0.0293 %` of a share, `31,000`, `12.3 s`, `0.0123`."""
+    unit = {"rate": " %", "share": " %", "count": "", "seconds": " s", "number": ""}[kind]
     return _number(value, kind) + unit
 
 
 def _number(value: float, kind: Kind) -> str:
     if kind == "rate":
         return f"{100 * value:.1f}"
+    if kind == "share":
+        return f"{100 * value:.3g}"
     if kind == "seconds":
         return f"{value:.1f}" if value < 100 else f"{value:,.0f}"
     return f"{value:,.0f}" if kind == "count" else f"{value:.4g}"

@@ -14,7 +14,7 @@ from wellposed.analysis.summary import Kind, Summary, format_value, summary_over
 from wellposed.chapters.results import Curve, RunResult
 from wellposed.chapters.tables import instead
 from wellposed.errors import UserError
-from wellposed.runs.record import MEANS
+from wellposed.runs.record import MEANS, SHARES
 
 Statistic = Literal["mean", "low", "high", "min", "max", "median"]
 STATISTICS: tuple[Statistic, ...] = get_args(Statistic)
@@ -160,7 +160,7 @@ def _series(pick: Callable[[list[float]], float], name: str, runs: list[RunResul
             raise UserError(f"{run.run} logged no {name!r}{instead(name, run.series)}")
         return pick(known)
 
-    return _plain(value, "number", runs)
+    return _plain(value, "share" if name in SHARES else "number", runs)
 
 
 def _peak(run: RunResult) -> float:
@@ -182,7 +182,7 @@ OVER: dict[str, tuple[str, Callable[[list[RunResult]], OverSeeds]]] = {
     "end_steps": ("environment steps at the end", partial(_plain, lambda run: run.step, "count")),
     "end_updates": ("gradient updates at the end", partial(_plain, lambda run: run.updates, "count")),
     "end_seconds": ("seconds of training at the end", partial(_plain, lambda run: run.seconds, "seconds")),
-    "peak_success": ("highest success of a monitoring evaluation", partial(_plain, _peak, "number")),
+    "peak_success": ("highest success of a monitoring evaluation", partial(_plain, _peak, "share")),
 }
 OVER |= {name: (f"{name} of held-out episodes", partial(_plain, partial(_mean_of, name), "number")) for name in MEANS}
 METRICS = {name: Metric(meaning, over) for name, (meaning, over) in OVER.items()}

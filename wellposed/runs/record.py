@@ -83,6 +83,7 @@ METRICS: dict[str, str] = {
     "time/updates_per_second": "gradient updates per second of training",
     "time/updates_per_step": "gradient updates per environment step so far",
 }
+SHARES = frozenset(name for name, meaning in METRICS.items() if meaning.startswith("share of "))  # these lie in [0, 1]
 
 
 @dataclass(frozen=True)
