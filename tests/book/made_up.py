@@ -106,7 +106,7 @@ It takes {{ minutes: 4 }}, and {{ study_minutes: 4 }} more. With hindsight {{ re
 {{ relabelling.future.steps.median }} steps, with a discount of {{ setting: relabelling.future agent.gamma }}; without,
 {{ relabelling."no hindsight".solved }}. The floor is {{ floor.share }}; {{ ch04:push.learnability.reached }}.
 
-{{ table: relabelling also="steps_to[90%] peak_success" }}
+{{ table: relabelling columns="solved success steps_to[90%] peak_success" }}
 
 {{ table: floor.fields caption="Fields, and $n$ of each." }}
 
@@ -116,7 +116,7 @@ It takes {{ minutes: 4 }}, and {{ study_minutes: 4 }} more. With hindsight {{ re
 
 {{ figure: losses relabelling.future seed=0 caption="One run." }}
 
-{{ figure: grid warmth agent.gamma agent.temperature caption="Two settings." }}
+{{ figure: grid warmth agent.gamma agent.temperature need=steps_to[90%] caption="Two settings." }}
 
 {{ figure: study push caption="The three questions." }}
 """

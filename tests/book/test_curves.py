@@ -92,6 +92,14 @@ def test_a_grid_puts_each_variant_in_its_cell():
     assert (a.solved, a.steps) == ("2 of 3", 200)
     assert (b.solved, b.steps, b.budget) == ("1 of 3", None, 400)  # most of its runs needed more
     assert c.success[0] == pytest.approx(0.9)
+    assert (a.steps, found.needed) == (200, "steps to the bar")
+    half = {
+        "a": variant(run([0, 0, 5, 5, 5]), gamma=0.98, temperature=0.1),
+        "b": variant(run([0, 5, 4, 5, 4]), gamma=0.95, temperature=0.2),
+    }
+    found = curves.grid(half, "agent.gamma", "agent.temperature", need="steps_to[50%]")
+    assert found.needed == "steps to 50%"
+    assert [cell.steps for cells in found.cells for cell in cells if cell] == [300, None]
 
 
 def test_a_grid_without_an_interaction_to_show_is_refused():

@@ -172,9 +172,9 @@ def test_tables(chapter, results):
         "seconds to it",
     ]
     assert table.rows[0][:2] == ["narrow 0.5", "2 of 2"]
-    wider = facts.experiment_table(chapter, results, "width", also=["steps_to[50%]"])
-    assert (wider.head, [row[:-1] for row in wider.rows]) == ([*table.head, "steps to 50%"], table.rows)
-    assert wider.rows[0][-1] == facts.fact(chapter, results, "width.narrow 0.5.steps_to[50%]").text
+    wider = facts.experiment_table(chapter, results, "width", columns=["solved", "steps_to[50%]"])
+    assert (wider.head, wider.rows[0][:2]) == (["variant", "solved", "steps to 50%"], table.rows[0][:2])
+    assert wider.rows[0][2] == facts.fact(chapter, results, "width.narrow 0.5.steps_to[50%]").text
     table = facts.list_table(chapter, results, "counted.fields")
     assert (table.head, table.rows) == (["name", "unit"], [["gripper x", "m"], ["gripper y", "m"]])
     table = facts.list_table(chapter, results, "counted.rates")

@@ -145,16 +145,16 @@ class Course:
         return page.slots.put(_span(told.text, told.origin.command))
 
     def _table(self, page: Page, directive: Directive) -> str:
-        directive.refuse_options_but("caption", "also")
+        directive.refuse_options_but("caption", "columns")
         of, name = self._of(page, " ".join(directive.words))
-        also = directive.options.get("also", "").split()
-        if also and name not in of.chapter.experiments:
-            raise UserError(f'also="{" ".join(also)}" adds columns to the table of an experiment, which {name} is not.')
+        columns = directive.options.get("columns", "").split()
+        if columns and name not in of.chapter.experiments:
+            raise UserError(f"Columns are chosen for the table of an experiment, which {name} is not.")
         if name == "criteria":
             table, subjects = facts.criteria_table(of.chapter, of.results), of.criteria
         elif name in of.chapter.experiments:
             of.require_whole(name)
-            table, subjects = facts.experiment_table(of.chapter, of.results, name, also), [name]
+            table, subjects = facts.experiment_table(of.chapter, of.results, name, columns), [name]
         else:
             table, subjects = facts.list_table(of.chapter, of.results, name), [of.subject(name)]
         for subject in subjects:

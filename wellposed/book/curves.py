@@ -8,7 +8,7 @@ import numpy as np
 
 from wellposed import stats
 from wellposed.book.figures import Axis, Band, Cell, Grid, Panel, Span
-from wellposed.chapters.metrics import find_metric
+from wellposed.chapters.metrics import find_metric, heading
 from wellposed.chapters.results import RunResult, VariantResult
 from wellposed.diagnose.phases import find_phase
 from wellposed.errors import UserError
@@ -113,8 +113,8 @@ def phases(run: RunResult) -> list[Span]:
     return [Span(name, begin, stop) for (name, begin), stop in zip(known, ends, strict=True) if stop > begin]
 
 
-def grid(variants: Mapping[str, VariantResult], across: str, down: str) -> Grid:
-    """The variants by the values of two settings.
+def grid(variants: Mapping[str, VariantResult], across: str, down: str, need: str = "steps") -> Grid:
+    """The variants by the values of two settings; `need` is the metric that counts steps, to the bar or to a rate.
 
     Raises:
         UserError: if a setting is in no configuration or has one value only, or two variants have the same values.
@@ -133,7 +133,8 @@ def grid(variants: Mapping[str, VariantResult], across: str, down: str) -> Grid:
         down=down.rpartition(".")[2],
         columns=[f"{value}" for value in columns],
         rows=[f"{value}" for value in rows],
-        cells=[[_cell(at[x, y]) if (x, y) in at else None for x in columns] for y in rows],
+        cells=[[_cell(at[x, y], need) if (x, y) in at else None for x in columns] for y in rows],
+        needed=heading(need),
     )
 
 
@@ -151,13 +152,11 @@ def setting(variant: VariantResult, name: str) -> Any:
     return value
 
 
-def _cell(variant: VariantResult) -> Cell:
-    success = find_metric("success").over(variant.runs).numbers
-    needs = sorted(run.solved.step for run in variant.runs if run.solved is not None)
-    half = (len(variant.runs) + 1) // 2
+def _cell(variant: VariantResult, need: str) -> Cell:
+    success, solved = (find_metric(name).over(variant.runs) for name in ("success", "solved"))
     return Cell(
-        success=(success["mean"], success["low"], success["high"]),
-        steps=float(needs[half - 1]) if len(needs) >= half else None,
+        success=(success.numbers["mean"], success.numbers["low"], success.numbers["high"]),
+        steps=find_metric(need).over(variant.runs).numbers["median"],
         budget=float(variant.config["total_steps"]),
-        solved=f"{len(needs)} of {len(variant.runs)}",
+        solved=solved.text,
     )

@@ -75,9 +75,12 @@ def _losses(results: Results, directive: Directive, of: str) -> Drawn:
 
 
 def _grid(results: Results, directive: Directive, experiment: str, across: str, down: str) -> Drawn:
-    directive.refuse_options_but("caption")
+    directive.refuse_options_but("need", "caption")
     variants = variants_of(results, experiment)
-    found = curves.grid(variants, across, down)
+    need = directive.options.get("need", "steps")
+    if need != "steps" and not need.startswith("steps_to["):
+        raise UserError(f"need counts steps, as steps or steps_to[90%] do, and not {need!r}.")
+    found = curves.grid(variants, across, down, need)
     told = [
         f"{found.down} {row} with {found.across} {column}: {cell.success[0]:.1%}"
         for row, cells in zip(found.rows, found.cells, strict=True)

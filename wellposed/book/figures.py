@@ -71,7 +71,7 @@ class Cell:
     """One combination of two settings."""
 
     success: tuple[float, float, float]  # mean over seeds, and its interval
-    steps: float | None  # median to the bar; None where fewer than half of the seeds got there
+    steps: float | None  # median of what was needed; None where fewer than half of the seeds got there
     budget: float  # steps; what `steps` is more than where it is None
     solved: str  # as in "5 of 5"
 
@@ -85,6 +85,7 @@ class Grid:
     columns: list[str]  # its values
     rows: list[str]
     cells: list[list[Cell | None]]  # [rows][columns]; None where there is no such variant
+    needed: str  # what steps are counted to, as in "steps to the bar"
 
 
 def learning(bands: Sequence[Band], axis: Axis, floor: float | None) -> str:
@@ -168,7 +169,7 @@ def grid(found: Grid) -> str:
         _success_axis(left)
         left.set_ylabel("success, held out")
         right.set_ylim(bottom=0)
-        right.set_ylabel("median steps to the bar")
+        right.set_ylabel(f"median {found.needed}")
         right.yaxis.set_major_formatter(FuncFormatter(lambda y, _: f"{y:,.0f}"))
         names = left.get_legend_handles_labels()
         axes["names"].axis("off")
@@ -194,7 +195,7 @@ def style() -> Iterator[None]:
 
 
 def _cells(ax: Axes, found: Grid) -> None:
-    """The table of a grid: mean success with its interval, solved runs and steps; the more success the darker."""
+    """The table of a grid: mean success with its interval, solved runs, steps needed; the more success the darker."""
     for y, cells in enumerate(found.cells):
         for x, cell in enumerate(cells):
             if cell is None:

@@ -11,7 +11,7 @@ from typing import Any
 
 from wellposed.chapters import paths
 from wellposed.chapters.criteria import judge
-from wellposed.chapters.metrics import PICKS
+from wellposed.chapters.metrics import OF_THE_BAR, PICKS, heading
 from wellposed.chapters.origins import Origin, origin_of
 from wellposed.chapters.results import Results
 from wellposed.chapters.spec import Chapter
@@ -100,11 +100,11 @@ def study_minutes(chapter: Chapter) -> Fact:
     return minutes(chapter, studies=True)
 
 
-def experiment_table(chapter: Chapter, results: Results, name: str, also: Sequence[str] = ()) -> Table:
-    """A row for each variant: how many runs were solved, success on held-out episodes, and what they needed.
+def experiment_table(chapter: Chapter, results: Results, name: str, columns: Sequence[str] = ()) -> Table:
+    """A row for each variant with a column for each metric.
 
-    Args:
-        also: further metrics, a column for each, such as `steps_to[90%]`.
+    Without columns these are how many runs were solved, success on held-out episodes, and what they needed; where there
+    was no bar, success and what they used.
 
     Raises:
         UserError: if there is no such experiment or metric, or a variant is not among the results.
@@ -112,16 +112,14 @@ def experiment_table(chapter: Chapter, results: Results, name: str, also: Sequen
     if name not in chapter.experiments:
         raise UserError(f"Chapter {chapter.number} has no experiment {name!r}{instead(name, chapter.experiments)}")
     asked = chapter.experiments[name]
-    end = {"success": "success, held out", "end_steps": "steps", "end_updates": "updates", "end_seconds": "seconds"}
-    bar = {"solved": "solved", "success": "success, held out", "steps": "steps to the bar", "updates": "updates to it"}
-    bar["seconds"] = "seconds to it"
-    columns = end if asked.question.until_success is None else bar
-    columns |= {metric: metric.replace("_", " ").replace("[", " ").rstrip("]") for metric in also}
+    if not columns:
+        end, bar = ("success", "end_steps", "end_updates", "end_seconds"), ("solved", "success", *OF_THE_BAR[1:])
+        columns = end if asked.question.until_success is None else bar
     rows = [
         [variant, *(over_seeds(results, name, variant, metric).text for metric in columns)] for variant in asked.runs
     ]
     numeric = [False, *([True] * len(columns))]
-    return Table(["variant", *columns.values()], rows, numeric, origin_of(chapter, results, name))
+    return Table(["variant", *map(heading, columns)], rows, numeric, origin_of(chapter, results, name))
 
 
 def list_table(chapter: Chapter, results: Results, text: str) -> Table:

@@ -19,6 +19,10 @@ from wellposed.runs.record import MEANS, SHARES
 Statistic = Literal["mean", "low", "high", "min", "max", "median"]
 STATISTICS: tuple[Statistic, ...] = get_args(Statistic)
 OF_THE_BAR = ("solved", "steps", "updates", "seconds")  # where a run is to reach no bar there are none
+HEADINGS = {
+    "success": "success, held out", "end_steps": "steps", "end_updates": "updates", "end_seconds": "seconds",
+    "steps": "steps to the bar", "updates": "updates to it", "seconds": "seconds to it",
+}  # fmt: skip
 PICKS = (*STATISTICS, "each", "n")  # what a fact may ask for
 
 
@@ -53,6 +57,11 @@ def find_metric(name: str) -> Metric:
     if name not in METRICS:
         raise UserError(f"There is no metric {name!r}{instead(name, [*METRICS, *(f'{g}[...]' for g in OF_SOME)])}")
     return METRICS[name]
+
+
+def heading(metric: str) -> str:
+    """A metric's name above a column or beside an axis, such as `steps to 90%`."""
+    return HEADINGS.get(metric) or metric.replace("_", " ").replace("[", " ").rstrip("]")
 
 
 def _told(summary: Summary) -> OverSeeds:
