@@ -175,6 +175,12 @@ def test_tables(chapter, results):
     wider = facts.experiment_table(chapter, results, "width", columns=["solved", "steps_to[50%]"])
     assert (wider.head, wider.rows[0][:2]) == (["variant", "solved", "steps to 50%"], table.rows[0][:2])
     assert wider.rows[0][2] == facts.fact(chapter, results, "width.narrow 0.5.steps_to[50%]").text
+    asked = chapter.experiments["width"]
+    endless = replace(asked, question=replace(asked.question, until_success=None))
+    with pytest.raises(UserError, match="width has no bar, so there is no solved of it"):
+        facts.experiment_table(
+            replace(chapter, experiments={"width": endless}), results, "width", ["solved", "success"]
+        )
     table = facts.list_table(chapter, results, "counted.fields")
     assert (table.head, table.rows) == (["name", "unit"], [["gripper x", "m"], ["gripper y", "m"]])
     table = facts.list_table(chapter, results, "counted.rates")

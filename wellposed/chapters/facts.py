@@ -115,6 +115,8 @@ def experiment_table(chapter: Chapter, results: Results, name: str, columns: Seq
     if not columns:
         end, bar = ("success", "end_steps", "end_updates", "end_seconds"), ("solved", "success", *OF_THE_BAR[1:])
         columns = end if asked.question.until_success is None else bar
+    if asked.question.until_success is None and (of_bar := set(columns) & set(OF_THE_BAR)):
+        raise UserError(f"{name} has no bar, so there is no {min(of_bar)} of it.")
     rows = [
         [variant, *(over_seeds(results, name, variant, metric).text for metric in columns)] for variant in asked.runs
     ]
