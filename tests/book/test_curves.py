@@ -6,11 +6,13 @@ from typing import Literal
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 
 from wellposed import stats
 from wellposed.book import curves, figures
 from wellposed.chapters.results import Curve, HeldOut, RunResult, VariantResult
 from wellposed.errors import UserError
+from wellposed.report.figures import as_svg
 from wellposed.runs.record import Estimate, Solved
 
 Ended = Literal["solved", "budget", "diverged"]
@@ -67,6 +69,23 @@ def test_panels_are_of_what_a_run_logged():
     np.testing.assert_equal(found[1].y, [np.nan, 1.0, 0.5])
     with pytest.raises(UserError, match="logged nothing"):
         curves.panels(run([0, 5, 10]))
+
+
+def test_the_name_beside_a_panel_is_no_longer_than_the_panel_is_high(monkeypatch):
+    """Else it runs into that of the panel above or below."""
+    heights = []
+
+    def look(fig: Figure) -> str:
+        fig.canvas.draw()
+        heights.extend((ax.yaxis.label.get_window_extent().height, ax.bbox.height) for ax in fig.axes)
+        return as_svg(fig)
+
+    monkeypatch.setattr(figures, "as_svg", look)
+    logged = {names[0]: [None, 1.0, 0.5] for _, names, _ in curves.QUANTITIES} | {"probe/q_min": [0.0] * 3}
+    one = run([0, 5, 10], series=logged | {"probe/q_max": [1.0] * 3})
+    figures.losses(curves.panels(one), curves.phases(one), floor=0.1)
+    assert len(heights) == 1 + len(curves.QUANTITIES)
+    assert all(name < panel for name, panel in heights)
 
 
 def test_a_grid_puts_each_variant_in_its_cell():

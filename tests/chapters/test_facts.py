@@ -74,6 +74,7 @@ def results() -> Results:
         ("width.narrow 0.5.min[train/temperature].max", "0.05"),
         ("width.narrow 0.5.max[train/temperature].max", "0.2"),
         ("width.narrow 0.5.max[rollout/moved_rate].max", "12.5 %"),
+        ("width.narrow 0.5.steps_to_max[train/temperature].median", "100"),
         ("width.narrow 0.5.peak_success.max", "90 %"),
         ("width.narrow 0.5.final_distance.each", "0, 0.01"),
     ],
@@ -185,6 +186,12 @@ def test_tables(chapter, results):
     assert (table.head, table.rows) == (["name", "unit"], [["gripper x", "m"], ["gripper y", "m"]])
     table = facts.list_table(chapter, results, "counted.rates")
     assert (table.rows, table.numeric) == ([["0.02", "0.5"], ["0.05", "0.25"]], [False, True])
+    table = facts.list_table(chapter, results, "counted.rates", columns=["success.percent"])
+    assert (table.head, table.rows) == (["", "success"], [["0.02", "50.0 %"], ["0.05", "25.0 %"]])
+    table = facts.list_table(chapter, results, "counted.fields", columns=["unit"])
+    assert (table.head, table.rows) == (["unit"], [["m"], ["m"]])
+    with pytest.raises(UserError, match=r"The records of counted.fields have no 'units'"):
+        facts.list_table(chapter, results, "counted.fields", columns=["units"])
     assert [row[3] for row in facts.criteria_table(chapter, results).rows] == ["pass", "fail"]
     assert [row[3] for row in facts.criteria_table(chapter, Results({}, {}, {})).rows] == ["missing", "missing"]
     with pytest.raises(UserError, match=r"counted.ends is no list of records"):

@@ -148,15 +148,15 @@ class Course:
         directive.refuse_options_but("caption", "columns")
         of, name = self._of(page, " ".join(directive.words))
         columns = directive.options.get("columns", "").split()
-        if columns and name not in of.chapter.experiments:
-            raise UserError(f"Columns are chosen for the table of an experiment, which {name} is not.")
         if name == "criteria":
+            if columns:
+                raise UserError("The table of the criteria has columns of its own.")
             table, subjects = facts.criteria_table(of.chapter, of.results), of.criteria
         elif name in of.chapter.experiments:
             of.require_whole(name)
             table, subjects = facts.experiment_table(of.chapter, of.results, name, columns), [name]
         else:
-            table, subjects = facts.list_table(of.chapter, of.results, name), [of.subject(name)]
+            table, subjects = facts.list_table(of.chapter, of.results, name, columns), [of.subject(name)]
         for subject in subjects:
             self._note(page, of, subject)
         return captioned(page, directive, table_html(table))

@@ -22,7 +22,7 @@ QUANTITIES: tuple[tuple[str, tuple[str, ...], bool], ...] = (
     ("mean value", ("probe/q_mean", "train/q_mean"), False),
     ("temperature", ("train/temperature",), True),
     ("entropy, nats", ("train/entropy",), False),
-    ("KL of a rollout, nats", ("train/kl",), True),
+    ("KL, nats", ("train/kl",), True),
     ("clipped share", ("train/clip_fraction",), False),
 )
 

@@ -124,11 +124,13 @@ def experiment_table(chapter: Chapter, results: Results, name: str, columns: Seq
     return Table(["variant", *map(heading, columns)], rows, numeric, origin_of(chapter, results, name))
 
 
-def list_table(chapter: Chapter, results: Results, text: str) -> Table:
+def list_table(chapter: Chapter, results: Results, text: str, columns: Sequence[str] = ()) -> Table:
     """A list of records of a measurement or a study, or a table of them, whose keys become the first column.
 
+    Without columns it has all there are. One is a key of the records, followed by the unit to print: `air.percent`.
+
     Raises:
-        UserError: if the path leads to something else.
+        UserError: if the path leads to something else, or the records have no such column.
     """
     name, path = _data_path(chapter, text)
     data = paths.follow(data_of(results, name), path) if path else data_of(results, name)
@@ -139,9 +141,20 @@ def list_table(chapter: Chapter, results: Results, text: str) -> Table:
     head = list(records[0])
     if any(list(record) != head for record in records) or (keyed and len(records) != len(data)):
         raise UserError(f"The records of {text} do not have the same keys.")
-    numeric = [all(isinstance(plain(record[key]), int | float) for record in records) for key in head]
-    rows = [[found_text(record[key]) for key in head] for record in records]
-    return Table([key.replace("_", " ") for key in head], rows, numeric, origin_of(chapter, results, name))
+    own = head[keyed:]
+    chosen = [("", None)] * keyed + [_column(text, column, own) for column in columns or own]
+    numeric = [all(isinstance(plain(record[key]), int | float) for record in records) for key, _ in chosen]
+    rows = [[found_text(record[key], unit) for key, unit in chosen] for record in records]
+    return Table([key.replace("_", " ") for key, _ in chosen], rows, numeric, origin_of(chapter, results, name))
+
+
+def _column(text: str, column: str, head: list[str]) -> tuple[str, str | None]:
+    """A column's key and the unit to print it in; raises UserError if the records have no such key."""
+    key, _, last = column.rpartition(".")
+    key, unit = (key, last) if key and last in UNITS else (column, None)
+    if key not in head:
+        raise UserError(f"The records of {text} have no {key!r}{instead(key, head)}")
+    return key, unit
 
 
 def criteria_table(chapter: Chapter, results: Results) -> Table:

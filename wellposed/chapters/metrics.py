@@ -160,16 +160,24 @@ def _mean_of(measure: str, run: RunResult) -> float:
     return run.held_out.means[measure]
 
 
+def _logged(name: str, run: RunResult) -> list[tuple[int, float]]:
+    """The environment steps at which a run logged a metric, and its values."""
+    values = run.series.get(name, [])
+    known = [(step, value) for step, value in zip(run.curve.step, values, strict=False) if value is not None]
+    if not known:
+        raise UserError(f"{run.run} logged no {name!r}{instead(name, run.series)}")
+    return known
+
+
 def _series(pick: Callable[[list[float]], float], name: str, runs: list[RunResult]) -> OverSeeds:
     """One number of a logged series of each run."""
+    kind: Kind = "share" if name in SHARES else "number"
+    return _plain(lambda run: pick([value for _, value in _logged(name, run)]), kind, runs)
 
-    def value(run: RunResult) -> float:
-        known = [v for v in run.series[name] if v is not None] if name in run.series else []
-        if not known:
-            raise UserError(f"{run.run} logged no {name!r}{instead(name, run.series)}")
-        return pick(known)
 
-    return _plain(value, "share" if name in SHARES else "number", runs)
+def _steps_to_max(name: str, runs: list[RunResult]) -> OverSeeds:
+    """Steps until a logged metric first had its greatest value."""
+    return _plain(lambda run: max(_logged(name, run), key=lambda at: at[1])[0], "count", runs)
 
 
 def _peak(run: RunResult) -> float:
@@ -203,4 +211,5 @@ OF_SOME: dict[str, tuple[str, Callable[[str, list[RunResult]], OverSeeds]]] = {
     "last": ("the last value of a logged metric", partial(_series, lambda values: values[-1])),
     "min": ("the least value of a logged metric, at the evaluations", partial(_series, min)),
     "max": ("the greatest value of a logged metric, at the evaluations", partial(_series, max)),
+    "steps_to_max": ("environment steps until a logged metric first had it, at the evaluations", _steps_to_max),
 }

@@ -9,7 +9,7 @@ from wellposed.stats import wilson
 
 EVALUATION_SERIES = (  # kept beside everything that a run logs of training
     "probe/q_min", "probe/q_mean", "probe/q_max", "probe/success_gained", "probe/goals_past", "probe/goals_foreign",
-    "probe/reward_wrong", "rollout/success_rate", "rollout/moved_rate",
+    "probe/reward_wrong", "rollout/success_rate", "rollout/moved_rate", "curriculum/progress",
 )  # fmt: skip
 
 
