@@ -73,7 +73,8 @@ def _settings(found: Comparison) -> list[str]:
     if not found.settings:
         said = ["They are of the same configuration: what differs is their seeds, and what stands below."]
     elif found.changes == 1:
-        said = ["They differ in one setting:"]
+        one = len(found.settings) == 1
+        said = [f"They differ in {'one setting' if one else 'one thing, which has several settings'}:"]
     else:
         said = [
             f"WARNING: they differ in {found.changes} settings, so that no difference can be put down to one of them. "
@@ -144,6 +145,8 @@ def _times(ratio: Ratio) -> str:
 def _ends(ratio: Ratio) -> str:
     if isinf(ratio.high):
         return f"{ratio.low:.2f} or more"
+    if ratio.low == 0:
+        return f"up to {ratio.high:.2f}"
     return f"{ratio.low:.2f} to {ratio.high:.2f}"
 
 
