@@ -1,51 +1,37 @@
 """The types that cross module borders. One arrow of the data flow, one type.
 
-    env -> GoalObs -> replay -> Batch -> agent -> Metrics -> run record
+    env -> Step -> replay -> Batch -> agent -> Metrics -> run record
 
 Shapes: `n` environment copies, `b` transitions of a minibatch, `u` minibatches of one compiled call.
 """
 
-from typing import Any, NamedTuple, Protocol, runtime_checkable
+from typing import Any, Literal, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 
 from wellposed.errors import NotFiniteError
 
-# A batch of goal observations: keys "observation" [n, obs_dim], "achieved_goal" [n, goal_dim] and
-# "desired_goal" [n, goal_dim], float64, in the environment's own units (metres for Fetch).
-GoalObs = dict[str, np.ndarray]
+# Arrays by key, each with leading axis [n]: what is observed, or what is true. Every environment has the truth of
+# "achieved_goal" and "desired_goal" [n, goal_dim]. Vectors and goals are float64 in the environment's own units
+# (metres for Fetch), images uint8 [n, height, width, channels].
+Obs = dict[str, np.ndarray]
 GOAL_KEYS = ("observation", "achieved_goal", "desired_goal")
 
-# One number per named metric; `wellposed.runs.record.METRICS` says what each name means.
+# One number per named metric; `wellposed.runs.schema.METRICS` says what each name means.
 Metrics = dict[str, float]
 
-
-class Batch(NamedTuple):
-    """Transitions (s, a, r, s', g), float32, leading axes [u, b] from replay and [b] inside a loss.
-
-    `terminated` is 1 where s' has no future. An episode cut by a time limit (`truncated`) has one,
-    so truncation never reaches an agent.
-    """
-
-    observation: Any  # [..., obs_dim]
-    achieved_goal: Any  # [..., goal_dim]
-    action: Any  # [..., action_dim], in [-1, 1]
-    reward: Any  # [...]
-    next_observation: Any  # [..., obs_dim]
-    next_achieved_goal: Any  # [..., goal_dim]
-    desired_goal: Any  # [..., goal_dim]
-    terminated: Any  # [...], 0 or 1
+# What a policy remembers of an episode: a tree of arrays with leading axis [n], or () for a memoryless policy.
+Carry = Any
 
 
-class Rollout(NamedTuple):
-    """Steps of one policy as an on-policy agent learns from them, float32, leading axis [b] = steps x copies."""
+class Field(NamedTuple):
+    """One key of an observation: how it looks, and how it is stored and learnt from."""
 
-    observation: Any  # [b, obs_dim]
-    achieved_goal: Any  # [b, goal_dim]
-    desired_goal: Any  # [b, goal_dim]
-    action: Any  # [b, action_dim], as the policy drew it; environments clip it to [-1, 1]
-    advantage: Any  # [b], how much better than the value function expected
-    value_target: Any  # [b], what the value function should have expected
+    name: str
+    shape: tuple[int, ...]
+    kind: Literal["vector", "image", "goal"] = "vector"
+    dtype: str = "float32"  # in which replay stores it and networks get it; uint8 for images
+    floor: tuple[float, ...] = ()  # smallest standard deviation that counts as varying, for each number or one for all
 
 
 class Mirror(NamedTuple):
@@ -73,35 +59,120 @@ class Geometry(NamedTuple):
     mirror: Mirror | None
 
 
-class Dims(NamedTuple):
-    """Sizes, and the geometry if there is one, that an agent and a replay buffer need to know of an environment."""
+class Spec(NamedTuple):
+    """All that an agent and a replay buffer need to know of an environment. It can be hashed."""
 
-    observation: int
-    goal: int
-    action: int
+    obs: tuple[Field, ...]  # what the policy sees
+    action_dim: int  # actions are vectors in [-1, 1]
     max_episode_steps: int
-    geometry: Geometry | None = None
+    truth: tuple[Field, ...] = ()  # what is true where `obs` shows something else; () where `obs` is the truth
+    geometry: Geometry | None = None  # None where goals are not known to be points in space
+    radius: float | None = None  # distance in goal units at which a goal counts as reached; None where nobody knows
+    reward_range: tuple[float, float] | None = None  # least and greatest reward of a step; None where nobody knows
+
+    @property
+    def goals(self) -> tuple[Field, ...]:
+        """The fields that are true: of the truth where it differs from what is seen."""
+        return self.truth or self.obs
+
+    def field(self, name: str) -> Field:
+        """The field of that name among what is seen, else among what is true; KeyError if there is none."""
+        return {field.name: field for field in (*self.truth, *self.obs)}[name]
+
+    def size(self, name: str) -> int:
+        """How many numbers the field of that name holds."""
+        return int(np.prod(self.field(name).shape))
+
+
+class Moment(NamedTuple):
+    """All copies at one moment: what the policy is shown, and what is true. Where nothing stands between, one dict."""
+
+    obs: Obs
+    truth: Obs
+
+
+class Step(NamedTuple):
+    """One step of all copies [n, ...].
+
+    `next_obs` and `next_truth` are the true successors, also where an episode ended and the copy has moved on to the
+    next one (`VecEnv.now` has that).
+    """
+
+    obs: Obs
+    truth: Obs
+    action: np.ndarray  # [n, action_dim], what the policy chose; what replay stores
+    applied_action: np.ndarray  # [n, action_dim], what reached the simulator, in [-1, 1]; what metrics tell of
+    reward: np.ndarray  # [n], float64
+    terminated: np.ndarray  # [n], bool: the successor has no future
+    truncated: np.ndarray  # [n], bool: a time limit cut the episode
+    success: np.ndarray  # [n], bool: the goal counts as reached in the successor
+    next_obs: Obs
+    next_truth: Obs
+    warnings: dict[str, int]  # what the simulator complained of, by name
+
+    @property
+    def ended(self) -> np.ndarray:
+        """Whether the episode ended, for whatever reason, [n]."""
+        return self.terminated | self.truncated
+
+    @property
+    def after(self) -> Moment:
+        """The true successors."""
+        return Moment(self.next_obs, self.next_truth)
+
+
+class Batch(NamedTuple):
+    """Transitions (s, a, r, s', g), each key in its field's dtype, leading axes [u, b] from replay, [b] inside a loss.
+
+    A batch of windows of L transitions (`sample(length=L)`) has one axis more in the arrays of `obs`, `next_obs`, `truth`
+    and `next_truth`, [u, b, L, ...]: the last entry is the transition itself, those before led to it; their key
+    "valid" [u, b, L] is False before the episode began. `terminated` is 1 where s' has no future. An
+    episode cut by a time limit has one, so truncation never reaches an agent.
+    """
+
+    obs: dict[str, Any]
+    action: Any  # [..., action_dim], what the policy chose
+    reward: Any  # [...]
+    next_obs: dict[str, Any]
+    terminated: Any  # [...], 0 or 1
+    truth: dict[str, Any]  # {} where `obs` is the truth
+    next_truth: dict[str, Any]
+
+
+class Rollout(NamedTuple):
+    """Steps of one policy as an on-policy agent learns from them, float32, leading axis [b] = steps x copies."""
+
+    obs: dict[str, Any]
+    truth: dict[str, Any]  # {} where `obs` is the truth
+    action: Any  # [b, action_dim], as the policy drew it; environments clip it to [-1, 1]
+    advantage: Any  # [b], how much better than the value function expected
+    value_target: Any  # [b], what the value function should have expected
 
 
 @runtime_checkable
 class Policy(Protocol):
     """Anything that acts: a trained agent, a scripted oracle, uniform noise."""
 
-    def act(self, obs: GoalObs, deterministic: bool = True) -> np.ndarray:
-        """Actions [n, action_dim] in [-1, 1] for goal observations of n copies."""
+    def initial_carry(self, n: int) -> Carry:
+        """What the policy remembers at the start of an episode, for n copies; () if it has no memory."""
+        ...
+
+    def act(self, obs: Obs, carry: Carry = (), rng: np.random.Generator | None = None) -> tuple[np.ndarray, Carry]:
+        """Actions [n, action_dim] for observations of n copies, and what the policy remembers from then on.
+
+        Without `rng` they are the greedy ones; with it the policy explores.
+        """
         ...
 
 
 @runtime_checkable
 class Agent(Policy, Protocol):
-    """A policy that learns. It owns no environment, no buffer, no file and no loop."""
+    """A policy that learns. It owns no environment, no buffer, no file, no loop and no source of exploration noise."""
 
-    @property
-    def updates(self) -> int:
-        """Gradient updates taken so far."""
-        ...
+    spec: Spec
+    updates: int  # gradient updates taken so far
 
-    def observe(self, obs: GoalObs) -> None:
+    def observe(self, moment: Moment) -> None:
         """Take newly collected observations into the input statistics."""
         ...
 
@@ -114,23 +185,21 @@ class Agent(Policy, Protocol):
         ...
 
 
-class OffPolicyLearner(Agent, Protocol):
+class OffPolicyAgent(Agent, Protocol):
     """An agent that learns from transitions, whoever took them."""
+
+    window: int  # transitions of one entry of a batch: 1, or how far a policy with memory looks back
 
     def update(self, batches: Batch) -> Metrics:
         """Take u gradient updates on minibatches with leading axes [u, b]; returns their mean metrics."""
         ...
 
 
-class OnPolicyLearner(Agent, Protocol):
+class OnPolicyAgent(Agent, Protocol):
     """An agent that learns from the steps it has just taken itself, once."""
 
-    def sample(self, obs: GoalObs) -> np.ndarray:
-        """Actions [n, action_dim] as the policy draws them; they may lie outside [-1, 1]."""
-        ...
-
-    def values(self, obs: GoalObs) -> np.ndarray:
-        """The value function at goal observations of n moments, [n]."""
+    def values(self, moment: Moment) -> np.ndarray:
+        """The value function at n moments, [n]."""
         ...
 
     def update(self, rollout: Rollout) -> Metrics:
@@ -138,46 +207,48 @@ class OnPolicyLearner(Agent, Protocol):
         ...
 
 
-class GoalVecEnv(Protocol):
-    """A `gymnasium.vector.VectorEnv` of n copies of a goal environment, with its reward function exposed.
-
-    Autoreset is same-step: when copy i ends, `step` returns the first observation of its next episode and
-    hands the true last one over in `info["final_obs"][i]`. `info["is_success"]` [n] and
-    `info["applied_action"]` [n, action_dim] always speak of the transition just taken, and
-    `info["physics_warnings"]` counts by name what the simulator complained of in it.
-    """
+class VecEnv(Protocol):
+    """n copies of a goal environment that step together; a copy whose episode ends begins the next one by itself."""
 
     num_envs: int
-    single_action_space: Any
-    max_episode_steps: int
-    geometry: Geometry | None  # None where goals are not known to be points in space
+    spec: Spec
+    capabilities: frozenset[str]  # of "state", "deterministic", "render", "oracle", "quantities", "goal spread"
+    now: Moment  # where the copies stand: after a reset, after a step, after `set_state`
 
-    def reset(self, *, seed: int | list[int] | None = None, options: dict | None = None) -> tuple[GoalObs, dict]:
-        """Start a new episode in every copy: copy i from seed + i, or from its own seed of a list."""
+    def reset(self, seed: int | list[int] | None = None, mask: np.ndarray | None = None) -> Moment:
+        """Begin an episode in every copy: copy i from seed + i, or its own of a list; None goes on with the streams.
+
+        `mask` [n] restricts it to the copies where it is true.
+        """
         ...
 
-    def step(self, actions: np.ndarray) -> tuple[GoalObs, np.ndarray, np.ndarray, np.ndarray, dict]:
-        """Observations, rewards [n], terminated [n], truncated [n] and info after actions [n, action_dim]."""
+    def step(self, action: np.ndarray) -> Step:
+        """Step every copy with actions [n, action_dim], clipped to [-1, 1].
+
+        Raises:
+            ValueError: if the actions have another shape.
+            NotFiniteError: if one of them is a NaN or an infinity, or the simulation broke.
+        """
         ...
 
     def get_state(self) -> dict[str, np.ndarray]:
         """Everything the next step and the next reset depend on."""
         ...
 
-    def set_state(self, state: dict[str, np.ndarray]) -> GoalObs:
-        """Go on from a `get_state` of another instance, bit for bit; returns the observations of that moment.
+    def set_state(self, state: dict[str, np.ndarray]) -> Moment:
+        """Go on from a `get_state` of another instance, bit for bit.
 
         Raises ValueError if the state is of another environment or another number of copies, UserError if the
         environment does not lead there again.
         """
         ...
 
-    def compute_reward(self, achieved_goal: np.ndarray, desired_goal: np.ndarray, info: Any = None) -> np.ndarray:
+    def compute_reward(self, achieved_goal: np.ndarray, desired_goal: np.ndarray) -> np.ndarray:
         """The reward [n] of any pairs of goals [n, goal_dim]."""
         ...
 
-    def compute_terminated(self, achieved_goal: np.ndarray, desired_goal: np.ndarray, info: Any = None) -> np.ndarray:
-        """Whether an episode would end there, [n]."""
+    def compute_terminated(self, achieved_goal: np.ndarray, desired_goal: np.ndarray) -> np.ndarray:
+        """Whether reaching that goal would end the episode, bool [n]. Other endings, by failure, are not asked here."""
         ...
 
     def is_success(self, achieved_goal: np.ndarray, desired_goal: np.ndarray) -> np.ndarray:
@@ -188,20 +259,9 @@ class GoalVecEnv(Protocol):
         """Which kind of goal each [n, goal_dim] is, for success by kind; "" where there is but one kind."""
         ...
 
-
-def successor(obs: GoalObs, info: dict) -> GoalObs:
-    """The observations that followed the actions, where same-step autoreset has already moved on.
-
-    For a copy whose episode just ended, `obs` is the start of the next one; its true successor is in
-    `info["final_obs"]`. Returns `obs` itself when no episode ended.
-    """
-    if "final_obs" not in info:
-        return obs
-    result = {key: value.copy() for key, value in obs.items()}
-    for i in np.flatnonzero(info["_final_obs"]):
-        for key in result:
-            result[key][i] = info["final_obs"][i][key]
-    return result
+    def close(self) -> None:
+        """Let go of threads, files and windows."""
+        ...
 
 
 def clipped_actions(actions: np.ndarray, shape: tuple[int, ...] | None) -> np.ndarray:
