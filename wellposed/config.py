@@ -1,117 +1,160 @@
-"""Frozen dataclasses to and from JSON, strictly, and the hash that names a configuration.
+"""A run's configuration in full: the environment, the agent, the data and the training."""
 
-A configuration that is read must hold every field and no other: a missing key never becomes a default,
-because a default may have changed since the file was written.
-"""
+import math
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Generic, TypeVar, cast
 
-import copy
-import dataclasses
-import hashlib
-import json
-from functools import cache
-from typing import Any, TypeVar
+from wellposed import agents, serialise
+from wellposed.agents import PPOConfig, SACConfig
+from wellposed.data.episodes import ReplayConfig
+from wellposed.envs.make import EnvConfig
+from wellposed.errors import UserError, require
+from wellposed.runs.store import RunReader
 
-import msgspec
-import msgspec.inspect
-
-T = TypeVar("T")
-# Metadata of a field that came later: left out while it is its default, so that what was written before, and the names
-# of runs made before, stay what they are. Its default must mean what its absence meant.
-LATER = {"later": True}
-_CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=False)
+A = TypeVar("A")
+C = TypeVar("C", bound="AnyRunConfig")
+ALGO = "sac"  # where none is named
 
 
-def to_dict(value: Any) -> dict[str, Any]:
-    """A dataclass as plain JSON data: dicts, lists, strings, numbers, booleans and null.
-
-    Raises:
-        ValueError: if it holds a NaN or an infinity, which JSON cannot.
+@dataclass(frozen=True)
+class AnyRunConfig(Generic[A]):
+    """What every training run has, whatever its algorithm. Everything that can change a run's result is in its
+    configuration; threads cannot. An environment may be given by its id alone: `RunConfig("FetchReach-v4")`.
     """
-    data, absent = whole(value), {}
-    for field in dataclasses.fields(value):
-        if field.metadata == LATER:
-            made = field.default_factory
-            absent[field.name] = field.default if made is dataclasses.MISSING else made()
-    return {name: data[name] for name in data if name not in absent or getattr(value, name) != absent[name]}
+
+    env: EnvConfig
+    """The environment, and what stands between it and the policy."""
+    algo: str = ALGO
+    """Algorithm, sac, td3 or ppo; --help shows the settings of the one that is named."""
+    seed: int = 0
+    """Seed of every random stream of the run."""
+    total_steps: int = 20_000
+    """Budget in environment steps, summed over all copies."""
+    until_success: float | None = None
+    """Stop early once two evaluations in a row reach this success rate (0 to 1)."""
+    num_envs: int = 16
+    """Environment copies."""
+    eval_every: int = 800
+    """Environment steps between evaluations."""
+    eval_episodes: int = 50
+    """Episodes of each evaluation."""
+    eval_first: int | None = field(default=None, metadata=serialise.LATER)
+    """Environment steps to the first evaluation after the start; the steps to the next one double until they are
+    `eval_every`. None: `eval_every` from the start."""
+    agent: A = field(default_factory=cast(Any, SACConfig))
+    """The algorithm's settings."""
+
+    def __post_init__(self) -> None:
+        if isinstance(self.env, str):
+            object.__setattr__(self, "env", EnvConfig(self.env))
+        first = self.eval_first
+        require(first is None or first > 0, "eval_first", "must be greater than 0", first)
+        for name in ("total_steps", "num_envs", "eval_every", "eval_episodes"):
+            require_positive(self, name)
+        require(self.seed >= 0, "seed", "must not be negative", self.seed)
+        until = self.until_success
+        require(until is None or 0 <= until <= 1, "until_success", "is a share between 0 and 1", until)
+        kind = agents.find(self.algo).config
+        rule = f"of --algo {self.algo} must be a {kind.__name__}"
+        require(isinstance(self.agent, kind), "agent", rule, type(self.agent).__name__)
 
 
-def whole(value: Any) -> dict[str, Any]:
-    """As `to_dict`, with every field."""
-    return json.loads(json.dumps(dataclasses.asdict(value), allow_nan=False))
+@dataclass(frozen=True)
+class RunConfig(AnyRunConfig[A]):
+    """A run of an algorithm that learns from a replay, in full."""
+
+    updates_per_step: float = 0.5
+    """Gradient updates per environment step, counted from the first step: what random steps skip is caught up."""
+    updates_per_call: int = 8
+    """Gradient updates scanned in one compiled call, which runs beside the next step of the environments."""
+    random_steps: int = 800
+    """Environment steps of uniform actions before the policy takes over."""
+    random_share: float = 0.2
+    """Share of uniform actions afterwards. Source: HER, appendix A (0.3 there)."""
+    replay: ReplayConfig = field(default_factory=ReplayConfig)
+    """Replay and hindsight."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name in ("updates_per_step", "updates_per_call"):
+            require_positive(self, name)
+        require(self.random_steps >= 0, "random_steps", "must not be negative", self.random_steps)
+        require(0 <= self.random_share <= 1, "random_share", "is a share between 0 and 1", self.random_share)
+        require(not agents.find(self.algo).on_policy, "algo", "of a run with a replay learns from one", self.algo)
 
 
-def from_dict(kind: type[T], data: Any, where: str) -> T:
-    """Read a dataclass of type `kind` from JSON data, strictly.
+@dataclass(frozen=True)
+class OnPolicyRunConfig(AnyRunConfig[A]):
+    """A run of an algorithm that learns from the steps of its own policy alone, in full."""
+
+    algo: str = "ppo"
+    rollout_steps: int = 50
+    """Steps of each copy from one round of updates to the next."""
+    agent: A = field(default_factory=cast(Any, PPOConfig))
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require_positive(self, "rollout_steps")
+        require(agents.find(self.algo).on_policy, "algo", "of a run without a replay learns without one", self.algo)
+        size, batch = self.num_envs * self.rollout_steps, cast(Any, self.agent).batch_size
+        require(batch <= size, "agent.batch_size", f"must not exceed the {size} steps of a rollout", batch)
+
+
+def require_positive(config: Any, name: str) -> None:
+    """Raises UserError if a setting is not finite and greater than 0."""
+    require(0 < getattr(config, name) < math.inf, name, "must be greater than 0", getattr(config, name))
+
+
+def config_type(algo: str) -> type[AnyRunConfig]:
+    """The type of a run's configuration whose `agent` holds the settings of the algorithm.
 
     Raises:
+        UserError: if there is no such algorithm.
+    """
+    entry = agents.find(algo)
+    settings: Any = entry.config
+    return OnPolicyRunConfig[settings] if entry.on_policy else RunConfig[settings]
+
+
+def read_config(data: Any, where: str) -> AnyRunConfig:
+    """Read a run's configuration from JSON data, strictly; its `algo` says what else it must hold.
+
+    Raises:
+        UserError: if there is no such algorithm, or a setting is out of its range.
         ValueError: naming `where` and the field, if one is missing, unknown or of the wrong type.
     """
-    try:
-        value = msgspec.convert(data, kind, strict=True)
-    except msgspec.ValidationError as error:
-        raise ValueError(f"{where}: {error}") from error
-    if not (_gives_all(kind) and _writes(value, data)):
-        given = {name: part for name, part in whole(value).items() if name in data}
-        _same_keys(to_dict(value) | given, data, where)
-    return value
+    if not isinstance(data, dict) or "algo" not in data:
+        raise ValueError(f"{where}: missing key algo")
+    return serialise.from_dict(config_type(data["algo"]), data, where)
 
 
-def override(data: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
-    """JSON data of a dataclass with fields replaced by dotted name, as `{"agent.inputs.relative": False}`.
+def stored_config(path: Path) -> AnyRunConfig:
+    """The configuration of a recorded run.
 
     Raises:
-        ValueError: naming a field that does not exist.
-    """
-    data = copy.deepcopy(data)
-    for name, new in changes.items():
-        *groups, last = name.split(".")
-        place: Any = data
-        for group in groups:
-            place = place.get(group) if isinstance(place, dict) else None
-        if not isinstance(place, dict) or last not in place:
-            raise ValueError(f"there is no setting {name!r}")
-        place[last] = new
-    return data
-
-
-def flatten(data: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested settings by dotted name, as `override` takes them; lists stay as they are."""
-    flat: dict[str, Any] = {}
-    for name, value in data.items():
-        flat |= flatten(value, f"{prefix}{name}.") if isinstance(value, dict) else {prefix + name: value}
-    return flat
-
-
-def content_hash(data: dict[str, Any]) -> str:
-    """Twelve hexadecimal digits that any change of the data changes."""
-    return hashlib.sha256(_CANONICAL.encode(data).encode()).hexdigest()[:12]
-
-
-@cache
-def _gives_all(kind: Any) -> bool:
-    """Whether no field of a dataclass, or of one within it, has a default: reading then finds missing keys itself."""
-    return "required=False" not in repr(msgspec.inspect.type_info(kind))
-
-
-def _writes(value: Any, data: Any) -> bool:
-    """Whether what was read is written as exactly these data: then no key is unknown, and every number finite.
-
-    With `_gives_all` it spares a record the slow comparison, which alone can say what is wrong.
+        UserError: if the record is damaged, another version's, or names something to import.
     """
     try:
-        return msgspec.json.decode(msgspec.json.encode(value)) == data  # NaN and infinity are written as null
-    except UnicodeEncodeError:  # half a surrogate pair, as of an argument that is not UTF-8
-        return False
+        config = read_config(RunReader(path).config, str(path / "config.json"))
+    except ValueError as error:
+        raise UserError(f"{error}. The run was made by another version of wellposed.") from error
+    if ":" in config.env.id:  # "module:Id" imports the module, and a record must not decide what is executed
+        raise UserError(f"{path} names the environment {config.env.id!r}, which would import a module. It is refused.")
+    return config
 
 
-def _same_keys(expected: Any, found: Any, where: str) -> None:
-    if isinstance(expected, dict) and isinstance(found, dict):
-        if missing := expected.keys() - found.keys():
-            raise ValueError(f"{where}: missing key {', '.join(sorted(missing))}")
-        if unknown := found.keys() - expected.keys():
-            raise ValueError(f"{where}: unknown key {', '.join(sorted(unknown))}")
-        for key, value in expected.items():
-            _same_keys(value, found[key], f"{where}: {key}")
-    elif isinstance(expected, list) and isinstance(found, list):
-        for one, other in zip(expected, found, strict=True):
-            _same_keys(one, other, where)
+def override(config: C, changes: dict[str, Any]) -> C:
+    """A run's configuration with settings replaced by dotted name, as `{"agent.inputs.relative": False}`.
+
+    Raises:
+        UserError: if a setting is out of its range.
+        ValueError: naming a setting that does not exist or does not take the value.
+    """
+    return cast(C, read_config(serialise.override(serialise.whole(config), changes), "settings"))
+
+
+def against_divergence(config: AnyRunConfig) -> str:
+    """What to change where numbers grew without bound, as a sentence."""
+    bound = "; keep --agent.bound-targets on" if hasattr(config.agent, "bound_targets") else ""
+    return f"Lower --agent.learning-rate (it is {config.agent.learning_rate:g}){bound}."

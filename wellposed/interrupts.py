@@ -12,7 +12,11 @@ from typing import Any
 class Stopwatch:
     """Seconds of training, and of evaluation apart; a resumed run's go on from those before."""
 
-    def __init__(self, seconds: float = 0.0, paused: float = 0.0):
+    def __init__(self) -> None:
+        self.set(0.0, 0.0)
+
+    def set(self, seconds: float, paused: float) -> None:
+        """Go on from so many seconds of training and of evaluation."""
         self.paused = paused  # seconds spent inside `pause`
         self._start = time.perf_counter() - seconds - paused
 

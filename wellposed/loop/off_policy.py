@@ -1,133 +1,83 @@
-"""The off-policy loop, visible: collect, store, update, evaluate, record. No base class, no callbacks.
+"""The off-policy loop, written out: act, learn while physics runs, store, evaluate, record.
 
-Between two updates everything the loop depends on can be written down (`Training.save`) and taken up again
-(`Training.restore`), and the run that goes on from there is bit for bit the one that was never stopped.
+Between two updates all that the run depends on can be written down (`save`) and taken up again (`restore`), and the run
+that goes on from there ends bit for bit as the one that was never stopped.
 """
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import chain, islice
 
-import numpy as np
-
-from wellposed import envs, seeding
-from wellposed.agents import make_agent
+from wellposed import agents, seeding
 from wellposed.arrays import check_arrays, merged, part_of
-from wellposed.collect import Explorer, Step, take_step
+from wellposed.config import RunConfig
+from wellposed.data.episodes import ReplayBuffer
 from wellposed.interrupts import Stopwatch
-from wellposed.loop.standing import Standing
+from wellposed.loop.monitor import Monitor, restore, snapshot
 from wellposed.probe import take_probe
 from wellposed.progress import RunProgress
-from wellposed.recipe import RunConfig
-from wellposed.replay import ReplayBuffer
+from wellposed.rollout.collector import Collector, pack_step, unpack_step
 from wellposed.runs.record import Summary
 from wellposed.runs.writer import ReplayRows, Restored, RunWriter
-from wellposed.types import Batch, GoalVecEnv, Metrics, OffPolicyLearner
+from wellposed.types import Batch, Metrics, OffPolicyAgent, Step, VecEnv
 
 
-class Training:
-    """One run of an algorithm with a replay under way."""
+class OffPolicy:
+    """All that a run with a replay depends on."""
 
-    def __init__(self, config: RunConfig, env: GoalVecEnv, eval_env: GoalVecEnv, clock: Stopwatch):
-        self.dims = dims = envs.dims(env)
-        self.config, self.env = config, env
-        self.agent: OffPolicyLearner = make_agent(config.algo, config.agent, dims, config.seed)
-        self.replay = ReplayBuffer(config.replay, dims, config.num_envs, env.compute_reward, env.compute_terminated)
-        self.explorer = Explorer(config, self.agent, dims.action)
+    def __init__(self, config: RunConfig, env: VecEnv, eval_env: VecEnv, clock: Stopwatch):
+        self.config, self.env, self.clock = config, env, clock
+        self.agent: OffPolicyAgent = agents.make_agent(config.algo, config.agent, env.spec, config.seed)
+        self.replay = ReplayBuffer(config.replay, env.spec, config.num_envs, env.compute_reward, env.compute_terminated)
+        env.reset(seed=seeding.training_env_seed(config.seed))
+        self.collector = Collector(config, self.agent, env.spec)
         self.sampling = seeding.generator(config.seed, "replay")
-        self.now = Standing(config, self.agent, env, eval_env, clock)  # its step counts that of `pending`
-        self.pending: Step | None = None  # taken by the environments, but not yet by replay, statistics and `now`
+        self.monitor = Monitor(config, self.agent, env, eval_env, clock)
+        self.step = 0  # environment steps, that of `pending` included
+        self.pending: Step | None = None  # taken by the environments, but not yet by replay, statistics and agent
 
-    def run(self, record: RunWriter, progress: RunProgress, interrupted: list[int]) -> Summary | None:
-        """Act, learn while physics runs, store, evaluate, record; until there is a reason to stop.
-
-        Returns:
-            How the run ended; None if it was interrupted, and saved.
-
-        Raises:
-            NotFiniteError: at the first number that is not finite. The checkpoint before it is kept.
-            UserError: if the disk refuses.
-        """
-        now = self.now
-        with ThreadPoolExecutor(1, "collect") as collector:
-            while True:
-                if self.pending is None and now.evaluation_is_due() and not interrupted:
-                    self.evaluate(record, progress, interrupted)
-                    self.save(record)
-                if interrupted:
-                    self.save(record)
-                    return None
-                if self.pending is None and (stop := now.reason_to_stop()) is not None:
-                    return now.summary(stop)
-                self.advance(collector, interrupted)
-                progress.advance(now.step, self.agent.updates, now.clock.seconds)
-
-    def advance(self, collector: ThreadPoolExecutor, interrupted: list[int]) -> None:
-        """One step of all copies, and the updates that are due with it.
-
-        A step of the environments runs in a thread of its own beside the updates (physics and XLA both let go of the
-        GIL). Its actions are older than they are, and they sample a replay that does not hold it yet: who finishes
-        first changes nothing, so the same seed gives the same weights. Interrupted between two updates, the step stays
-        `pending`; what is due then follows when the run is taken up again.
-        """
-        now = self.now
-        if self.pending is not None:
-            self.learn(self.due_batches(now.step), interrupted)
-        else:
-            batches = self.due_batches(now.step + self.config.num_envs)
-            first = list(islice(batches, 1))  # drawn now: beside the step the two would wait for Python's lock
-            stepping = collector.submit(take_step, self.env, self.explorer.act(now.obs, now.step))
-            now.step += self.config.num_envs
-            self.learn(chain(first, batches), interrupted)
-            self.pending = stepping.result()
-        if not interrupted:
-            self.take_in(self.pending)
-            self.pending = None
-
-    def due_batches(self, step: int) -> Iterator[Batch]:
-        """The batches of all whole calls of `update` that are due at environment step `step`, drawn one at a time."""
+    def due_batches(self, at: int) -> Iterator[Batch]:
+        """The batches of all whole calls of `update` that are due at environment step `at`, drawn one at a time."""
         config = self.config
-        if step <= config.random_steps or not self.replay.transitions:
+        if at <= config.random_steps or not self.replay.transitions:
             return
-        due = step * config.updates_per_step - self.agent.updates
+        due = at * config.updates_per_step - self.agent.updates
         for _ in range(int(due // config.updates_per_call)):
-            yield self.replay.sample(config.updates_per_call, config.agent.batch_size, self.sampling)
+            yield self.draw()
 
-    def learn(self, batches: Iterator[Batch], interrupted: list[int]) -> None:
-        """Update on all batches, or until interrupted."""
+    def draw(self) -> Batch:
+        """The minibatches of one call of `update`."""
+        calls, size = self.config.updates_per_call, self.config.agent.batch_size
+        return self.replay.sample(calls, size, self.sampling, self.agent.window)
+
+    def learn(self, batches: Iterator[Batch], stop: list[int]) -> None:
+        """Update on all batches, or until stopped."""
         for batch in batches:
-            self.now.learn(self.agent.update(batch))
-            if interrupted:
+            self.monitor.learn(self.agent.update(batch))
+            if stop:
                 break
 
     def take_in(self, step: Step) -> None:
-        """Hand one step of all copies to statistics, replay and normaliser."""
-        before = self.now.take_in(step)
-        self.replay.add(before, step.action, step.reward, step.after, step.terminated, step.truncated)
+        """Hand one step of all copies to statistics, replay, memory and input statistics."""
+        self.monitor.take_in(step, self.step)
+        self.replay.add(step)
+        self.collector.take_in(step)
         self.agent.observe(step.after)
-
-    def evaluate(self, record: RunWriter, progress: RunProgress, interrupted: list[int]) -> None:
-        """Evaluate and append the rows of this moment, a probe of the replay among them."""
-        self.now.evaluate(record, progress, interrupted, self.probe)
 
     def probe(self) -> Metrics:
         """What the learner is handed at this moment, and what it has become."""
-        return take_probe(self.config, self.dims, self.agent, self.replay, self.env, self.now.step)
+        return take_probe(self.config, self.agent, self.replay, self.env, self.step)
 
     def save(self, record: RunWriter) -> None:
-        """Write everything down, unless a weight is not finite: then the checkpoint before is kept."""
+        """Write everything down."""
         first, rows = self.replay.part(record.replay_end)
         own = merged(
-            pending={} if self.pending is None else self.pending.arrays(),
+            pending={} if self.pending is None else pack_step(self.pending),
             replay=self.replay.state(),
-            streams={name: seeding.pack_generator(rng) for name, rng in self.streams.items()},
+            collector=self.collector.state(),
+            sampling={"replay": seeding.pack_generator(self.sampling)},
         )
-        record.save(self.now.snapshot(own, ReplayRows(first, self.replay.end, self.replay.oldest, rows)))
-
-    @property
-    def streams(self) -> dict[str, np.random.Generator]:
-        """The loop's own random streams; the agent and the environments have theirs."""
-        return {"random actions": self.explorer.rng, "replay": self.sampling}
+        record.save(snapshot(self, own, ReplayRows(first, self.replay.end, self.replay.oldest, rows)))
 
     def restore(self, saved: Restored) -> None:
         """Take over a checkpoint.
@@ -135,11 +85,58 @@ class Training:
         Raises:
             UserError: if it does not fit this configuration, or the environments do not lead there again.
         """
-        self.now.restore(saved)
+        restore(self, saved)
         self.replay.load_state(part_of(saved.loop, "replay"), saved.replay)
-        packed = part_of(saved.loop, "streams")
-        check_arrays({name: seeding.pack_generator(rng) for name, rng in self.streams.items()}, packed)
-        for name, rng in self.streams.items():
-            seeding.unpack_generator(rng, packed[name])
+        self.collector.load_state(part_of(saved.loop, "collector"))
+        packed = part_of(saved.loop, "sampling")
+        check_arrays({"replay": seeding.pack_generator(self.sampling)}, packed)
+        seeding.unpack_generator(self.sampling, packed["replay"])
         if pending := part_of(saved.loop, "pending"):
-            self.pending = Step.from_arrays(pending, self.now.obs, self.env.single_action_space.shape[0])
+            self.pending = unpack_step(pending, self.env)
+
+
+def train_off_policy(run: OffPolicy, record: RunWriter, progress: RunProgress, stop: list[int]) -> Summary | None:
+    """Act, learn while physics runs, store, evaluate, record; until there is a reason to stop.
+
+    Returns:
+        How the run ended; None if it was stopped from outside, and saved.
+
+    Raises:
+        NotFiniteError: at the first number that is not finite. The checkpoint before it is kept.
+        UserError: if the disk refuses.
+    """
+    monitor = run.monitor
+    with ThreadPoolExecutor(1, "collect") as beside:
+        while True:
+            if run.pending is None and monitor.evaluation_due(run.step) and not stop:
+                monitor.evaluate(run.step, record, progress, stop, run.probe)
+                run.save(record)
+            if stop:
+                run.save(record)
+                return None
+            if run.pending is None and (reason := monitor.reason_to_stop(run.step)) is not None:
+                return monitor.summary(reason)
+            advance(run, beside, stop)
+            progress.advance(run.step, run.agent.updates, run.clock.seconds)
+
+
+def advance(run: OffPolicy, beside: ThreadPoolExecutor, stop: list[int]) -> None:
+    """One step of all copies, and the updates that are due with it.
+
+    A step of the environments runs in a thread of its own beside the updates (physics and XLA both let go of the GIL).
+    Its actions are older than they are, and they sample a replay that does not hold it yet: who finishes first changes
+    nothing, so the same seed gives the same weights. Stopped between two updates, the step stays `pending`; what is due
+    then follows when the run is taken up again.
+    """
+    if run.pending is not None:
+        run.learn(run.due_batches(run.step), stop)
+    else:
+        batches = run.due_batches(run.step + run.config.num_envs)
+        first = list(islice(batches, 1))  # drawn now: beside the step the two would wait for Python's lock
+        stepping = beside.submit(run.env.step, run.collector.act(run.env.now.obs, run.step))
+        run.step += run.config.num_envs
+        run.learn(chain(first, batches), stop)
+        run.pending = stepping.result()
+    if not stop:
+        run.take_in(run.pending)
+        run.pending = None

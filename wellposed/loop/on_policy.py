@@ -1,70 +1,40 @@
-"""The on-policy loop, visible: collect, store, update, evaluate, record. No base class, no callbacks.
+"""The on-policy loop, written out: act, store, learn from whole rollouts, evaluate, record."""
 
-Between two steps of the environments everything the loop depends on can be written down (`OnPolicyTraining.save`) and
-taken up again (`restore`), and the run that goes on from there is bit for bit the one that was never stopped.
-"""
-
-from wellposed import envs
-from wellposed.agents import make_agent
+from wellposed import agents, seeding
 from wellposed.arrays import merged, part_of
-from wellposed.collect import take_step
+from wellposed.config import OnPolicyRunConfig
+from wellposed.data.rollout import RolloutBuffer
 from wellposed.interrupts import Stopwatch
-from wellposed.loop.standing import Standing
+from wellposed.loop.monitor import Monitor, restore, snapshot
 from wellposed.probe import probe_rollout
 from wellposed.progress import RunProgress
-from wellposed.recipe import OnPolicyRunConfig
-from wellposed.replay.rollout import RolloutBuffer
+from wellposed.rollout.collector import Collector
 from wellposed.runs.record import Summary
 from wellposed.runs.writer import ReplayRows, Restored, RunWriter
-from wellposed.types import GoalVecEnv, Metrics, OnPolicyLearner
+from wellposed.types import Metrics, OnPolicyAgent, VecEnv
 
 NO_REPLAY = ReplayRows(0, 0, 0, {})
 
 
-class OnPolicyTraining:
-    """One run of an algorithm without a replay under way."""
+class OnPolicy:
+    """All that a run without a replay depends on."""
 
-    def __init__(self, config: OnPolicyRunConfig, env: GoalVecEnv, eval_env: GoalVecEnv, clock: Stopwatch):
-        self.dims = dims = envs.dims(env)
-        self.config, self.env = config, env
-        self.agent: OnPolicyLearner = make_agent(config.algo, config.agent, dims, config.seed)
-        self.rollout = RolloutBuffer(config.rollout_steps, dims, config.num_envs)
-        self.now = Standing(config, self.agent, env, eval_env, clock)
-
-    def run(self, record: RunWriter, progress: RunProgress, interrupted: list[int]) -> Summary | None:
-        """Act, store, learn from whole rollouts, evaluate, record; until there is a reason to stop.
-
-        Evaluated and stopped is only between rollouts: the last one is finished and learnt from.
-
-        Returns:
-            How the run ended; None if it was interrupted, and saved.
-
-        Raises:
-            NotFiniteError: at the first number that is not finite. The checkpoint before it is kept.
-            UserError: if the disk refuses.
-        """
-        now = self.now
-        while True:
-            if not self.rollout.under_way and now.evaluation_is_due() and not interrupted:
-                self.evaluate(record, progress, interrupted)
-                self.save(record)
-            if interrupted:
-                self.save(record)
-                return None
-            if not self.rollout.under_way and (stop := now.reason_to_stop()) is not None:
-                return now.summary(stop)
-            self.collect()
-            if self.rollout.full:
-                self.learn()
-            progress.advance(now.step, self.agent.updates, now.clock.seconds)
+    def __init__(self, config: OnPolicyRunConfig, env: VecEnv, eval_env: VecEnv, clock: Stopwatch):
+        self.config, self.env, self.clock = config, env, clock
+        self.agent: OnPolicyAgent = agents.make_agent(config.algo, config.agent, env.spec, config.seed)
+        self.rollout = RolloutBuffer(config.rollout_steps, env.spec, config.num_envs)
+        env.reset(seed=seeding.training_env_seed(config.seed))
+        self.collector = Collector(config, self.agent, env.spec)
+        self.monitor = Monitor(config, self.agent, env, eval_env, clock)
+        self.step = 0  # environment steps
 
     def collect(self) -> None:
         """One step of all copies, by the policy as it is."""
-        action = self.agent.sample(self.now.obs)
-        step = take_step(self.env, action)
-        self.now.step += self.config.num_envs
-        before = self.now.take_in(step)
-        self.rollout.add(before, action, step.reward, step.after, step.terminated, step.truncated)
+        step = self.env.step(self.collector.act(self.env.now.obs, self.step))
+        self.step += self.config.num_envs
+        self.monitor.take_in(step, self.step)
+        self.collector.take_in(step)
+        self.rollout.add(step)
 
     def learn(self) -> None:
         """All updates on the rollout. Input statistics stay as they were while it was collected, then take it in.
@@ -72,22 +42,19 @@ class OnPolicyTraining:
         So the probability of its actions, which the updates compute anew, is the one that they were drawn with.
         """
         rollout, settings = self.rollout, self.config.agent
-        values, next_values = self.agent.values(rollout.obs), self.agent.values(rollout.after)
+        values, next_values = self.agent.values(rollout.before), self.agent.values(rollout.after)
         steps = rollout.with_advantages(values, next_values, settings.gamma, settings.gae_lambda)
-        self.now.learn(self.agent.update(steps))
+        self.monitor.learn(self.agent.update(steps))
         self.agent.observe(rollout.after)
-
-    def evaluate(self, record: RunWriter, progress: RunProgress, interrupted: list[int]) -> None:
-        """Evaluate and append the rows of this moment, a probe of the newest rollout among them."""
-        self.now.evaluate(record, progress, interrupted, self.probe)
 
     def probe(self) -> Metrics:
         """What the newest rollout shows of the problem and of what the learner has become."""
-        return probe_rollout(self.dims, self.agent, self.rollout, self.env)
+        return probe_rollout(self.agent, self.rollout, self.env)
 
     def save(self, record: RunWriter) -> None:
-        """Write everything down, unless a weight is not finite: then the checkpoint before is kept."""
-        record.save(self.now.snapshot(merged(rollout=self.rollout.state()), NO_REPLAY))
+        """Write everything down."""
+        own = merged(rollout=self.rollout.state(), collector=self.collector.state())
+        record.save(snapshot(self, own, NO_REPLAY))
 
     def restore(self, saved: Restored) -> None:
         """Take over a checkpoint.
@@ -95,5 +62,28 @@ class OnPolicyTraining:
         Raises:
             UserError: if it does not fit this configuration, or the environments do not lead there again.
         """
-        self.now.restore(saved)
+        restore(self, saved)
         self.rollout.load_state(part_of(saved.loop, "rollout"))
+        self.collector.load_state(part_of(saved.loop, "collector"))
+
+
+def train_on_policy(run: OnPolicy, record: RunWriter, progress: RunProgress, stop: list[int]) -> Summary | None:
+    """Act, store, learn from whole rollouts, evaluate, record; until there is a reason to stop.
+
+    Evaluated and ended is only between rollouts: the last one is finished and learnt from. Returns and raises as
+    `train_off_policy`.
+    """
+    monitor = run.monitor
+    while True:
+        if not run.rollout.under_way and monitor.evaluation_due(run.step) and not stop:
+            monitor.evaluate(run.step, record, progress, stop, run.probe)
+            run.save(record)
+        if stop:
+            run.save(record)
+            return None
+        if not run.rollout.under_way and (reason := monitor.reason_to_stop(run.step)) is not None:
+            return monitor.summary(reason)
+        run.collect()
+        if run.rollout.full:
+            run.learn()
+        progress.advance(run.step, run.agent.updates, run.clock.seconds)

@@ -1,0 +1,134 @@
+"""Frozen dataclasses to and from JSON, strictly, and the hash that names a configuration.
+
+What is read must hold every field and no other: a missing key never becomes a default, because a default may have
+changed since the file was written. The exception are fields that came later than the first records (`LATER`), at any
+depth: absent means the default, which must mean what its absence meant.
+"""
+
+import copy
+import dataclasses
+import hashlib
+import json
+from functools import cache
+from typing import Any, TypeVar
+
+import msgspec
+import msgspec.inspect
+
+T = TypeVar("T")
+# Metadata of a field that came later: left out while it has its default, so that what was written before, and the names
+# of runs made before, stay what they are.
+LATER = {"later": True}
+_CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+
+def to_dict(value: Any) -> dict[str, Any]:
+    """A dataclass as plain JSON data: dicts, lists, strings, numbers, booleans and null.
+
+    Raises:
+        ValueError: if it holds a NaN or an infinity, which JSON cannot.
+    """
+    return json.loads(json.dumps(_plain(value), allow_nan=False))
+
+
+def whole(value: Any) -> dict[str, Any]:
+    """As `to_dict`, with every field."""
+    return json.loads(json.dumps(dataclasses.asdict(value), allow_nan=False))
+
+
+def _plain(value: Any) -> Any:
+    """Dataclasses as dicts, at every depth, without the later fields that have their default."""
+    if dataclasses.is_dataclass(value):
+        pairs = [(field, getattr(value, field.name)) for field in dataclasses.fields(value)]
+        return {f.name: _plain(v) for f, v in pairs if f.metadata != LATER or v != _default(f)}
+    if isinstance(value, dict):
+        return {name: _plain(part) for name, part in value.items()}
+    return [_plain(part) for part in value] if isinstance(value, (list, tuple)) else value
+
+
+def _default(field: dataclasses.Field) -> Any:
+    """The default of a field that has one."""
+    return field.default if field.default_factory is dataclasses.MISSING else field.default_factory()
+
+
+def from_dict(kind: type[T], data: Any, where: str) -> T:
+    """Read a dataclass of type `kind` from JSON data, strictly.
+
+    Raises:
+        ValueError: naming `where` and the field, if one is missing, unknown or of the wrong type.
+    """
+    try:
+        value = msgspec.convert(data, kind, strict=True)
+    except msgspec.ValidationError as error:
+        raise ValueError(f"{where}: {error}") from error
+    if not (_gives_all(kind) and _writes(value, data)):
+        _check_keys(value, data, where)
+        to_dict(value)
+    return value
+
+
+def override(data: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+    """JSON data of a dataclass with fields replaced by dotted name, as `{"agent.inputs.relative": False}`.
+
+    Raises:
+        ValueError: naming a field that does not exist.
+    """
+    data = copy.deepcopy(data)
+    for name, new in changes.items():
+        *groups, last = name.split(".")
+        place: Any = data
+        for group in groups:
+            place = place.get(group) if isinstance(place, dict) else None
+        if not isinstance(place, dict) or last not in place:
+            raise ValueError(f"there is no setting {name!r}")
+        place[last] = new
+    return data
+
+
+def flatten(data: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested settings by dotted name, as `override` takes them; lists stay as they are."""
+    flat: dict[str, Any] = {}
+    for name, value in data.items():
+        flat |= flatten(value, f"{prefix}{name}.") if isinstance(value, dict) else {prefix + name: value}
+    return flat
+
+
+def content_hash(data: dict[str, Any]) -> str:
+    """Twelve hexadecimal digits that any change of the data changes."""
+    return hashlib.sha256(_CANONICAL.encode(data).encode()).hexdigest()[:12]
+
+
+@cache
+def _gives_all(kind: Any) -> bool:
+    """Whether no field of a dataclass, or of one within it, has a default: reading then finds missing keys itself."""
+    return "required=False" not in repr(msgspec.inspect.type_info(kind))
+
+
+def _writes(value: Any, data: Any) -> bool:
+    """Whether what was read is written as exactly these data: then no key is unknown, and every number finite.
+
+    With `_gives_all` it spares a record the slow comparison, which alone can say what is wrong.
+    """
+    try:
+        return msgspec.json.decode(msgspec.json.encode(value)) == data  # NaN and infinity are written as null
+    except UnicodeEncodeError:  # half a surrogate pair, as of an argument that is not UTF-8
+        return False
+
+
+def _check_keys(value: Any, data: Any, where: str) -> None:
+    """Refuse data that lack a field of the dataclass they were read as, or hold another, at any depth."""
+    if dataclasses.is_dataclass(value):
+        fields = {field.name: field for field in dataclasses.fields(value)}
+        needed = {name for name, field in fields.items() if field.metadata != LATER}
+        if missing := needed - data.keys():
+            raise ValueError(f"{where}: missing key {', '.join(sorted(missing))}")
+        if unknown := data.keys() - fields.keys():
+            raise ValueError(f"{where}: unknown key {', '.join(sorted(unknown))}")
+        for name in fields.keys() & data.keys():
+            _check_keys(getattr(value, name), data[name], f"{where}: {name}")
+    elif isinstance(value, dict):
+        for name, part in value.items():
+            _check_keys(part, data[name], f"{where}: {name}")
+    elif isinstance(value, (list, tuple)):
+        for one, other in zip(value, data, strict=True):
+            _check_keys(one, other, where)

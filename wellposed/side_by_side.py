@@ -1,0 +1,110 @@
+"""Several runs in one process: begun anew or taken up where they were stopped, each recorded as its own."""
+
+from collections.abc import Generator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from wellposed import serialise
+from wellposed.config import AnyRunConfig, stored_config
+from wellposed.errors import UserError, require
+from wellposed.interrupts import interruptible
+from wellposed.planning.budget import runs_at_once
+from wellposed.planning.room import require_fit
+from wellposed.progress import TrainingProgress
+from wellposed.runs.record import Summary
+from wellposed.runs.store import require_free
+from wellposed.runs.writer import RunWriter
+from wellposed.training import Job, new_run, overlap_by_threads, train_recorded
+
+Results = Generator[tuple[Path, Summary | None]]
+
+
+def train_side_by_side(
+    runs: Sequence[AnyRunConfig],
+    runs_dir: str | Path,
+    *,
+    threads: int = 2,
+    quiet: bool = False,
+    progress: TrainingProgress | None = None,
+) -> Results:
+    """Train several runs in this process, `threads` at a time, each recorded as its own and bit for bit as if alone.
+
+    Arguments and errors are those of `train`; `progress` is the display of longer work that the runs are a part of.
+    A run that fails does not stop the others: its error is raised when they are done. After Ctrl-C those under way end
+    at their next update, and no other is begun.
+
+    Yields:
+        Each run's directory and how it ended, in the order of `runs`, as soon as it and those before it are done; None
+        instead of a summary where a run was interrupted: it is saved, and `resume` goes on with it.
+    """
+    folder = Path(runs_dir)
+    require_free(folder, [serialise.to_dict(config) for config in runs])
+    jobs = [new_run(config, folder) for config in runs]
+    yield from _side_by_side(jobs, {folder}, threads, progress or TrainingProgress(quiet))
+
+
+def resume(
+    paths: Sequence[str | Path],
+    *,
+    threads: int = 2,
+    quiet: bool = False,
+    progress: TrainingProgress | None = None,
+) -> Results:
+    """Go on with runs that were cut short, side by side; each ends bit for bit as if nothing had happened.
+
+    Args:
+        paths: run directories.
+        threads: runs at a time, as in `train_side_by_side`.
+        quiet: no progress bar and no line per evaluation.
+        progress: the display of longer work that they are a part of.
+
+    Yields:
+        As `train_side_by_side`.
+
+    Raises:
+        UserError: if one is finished, diverged, being written by another process, or damaged beyond its checkpoints.
+    """
+    found = [Path(path) for path in paths]
+    if len({path.resolve() for path in found}) != len(found):
+        raise UserError("The same run was named twice.")
+
+    def job(path: Path) -> Job:
+        return Job(stored_config(path), lambda origin: RunWriter.reopen(path, origin))
+
+    folders = {path.parent for path in found}
+    yield from _side_by_side([job(path) for path in found], folders, threads, progress or TrainingProgress(quiet))
+
+
+def _side_by_side(jobs: list[Job], folders: set[Path], threads: int, progress: TrainingProgress) -> Results:
+    """Do the jobs, `threads` at a time, if memory holds them beside what is under way below `folders`."""
+    require(threads >= 1, "threads", "must be at least 1", threads)
+    overlap_by_threads()
+    require_fit([job.config for job in jobs], threads, folders)
+    at_once = runs_at_once(len(jobs), threads)
+    errors: list[UserError] = []
+    patient = True
+    pool = ThreadPoolExecutor(at_once, "run")
+    with progress, interruptible() as interrupted:
+        share = max(1, threads // at_once)
+
+        def do(job: Job) -> tuple[Path, Summary | None] | None:
+            return None if interrupted else train_recorded(job, share, progress, interrupted)
+
+        futures = [pool.submit(do, job) for job in jobs]
+        try:
+            for future in futures:
+                try:
+                    result = future.result()
+                except UserError as error:
+                    errors.append(error)
+                    continue
+                if result is not None:
+                    yield result
+        except KeyboardInterrupt:  # the second one: whoever wants to wait no longer does not
+            patient = False
+            raise
+        finally:
+            interrupted.append(0)  # whatever ends this early, the threads hear of it
+            pool.shutdown(wait=patient, cancel_futures=True)
+    if errors:
+        raise UserError("\n".join(str(error) for error in errors))
