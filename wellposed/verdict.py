@@ -1,17 +1,20 @@
 """The verdict on a run: its newest checkpoint on held-out episodes, beside a policy that knows nothing."""
 
+from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from wellposed import envs, seeding
+from wellposed import seeding
 from wellposed.agents import make_agent
-from wellposed.envs.scripted import RandomPolicy
-from wellposed.envs.sensors import NoisySensors
+from wellposed.config import AnyRunConfig, stored_config
+from wellposed.envs.make import EnvConfig, make_env
+from wellposed.envs.policies import RandomPolicy
+from wellposed.envs.wrappers.sensors import Sensors
 from wellposed.errors import UserError
-from wellposed.evaluate import EVALUATION_COPIES, play_episodes, summarise
-from wellposed.recipe import AnyRunConfig, stored_config
+from wellposed.rollout.evaluate import EVALUATION_COPIES, play_episodes, summarise
 from wellposed.runs.files import read_json, write_json
-from wellposed.runs.record import EpisodeRow, EvaluationRow, Verdict, decode, encode
+from wellposed.runs.record import EpisodeRow, Verdict, decode, encode
 from wellposed.runs.store import RunReader
 from wellposed.stats import describe_interval, describe_rate
 from wellposed.types import Agent, Policy
@@ -20,17 +23,17 @@ EPISODES = 100
 SEED = 0
 
 
-def load_run(path: Path) -> tuple[AnyRunConfig, Agent, Any]:
+def load_run(path: str | Path) -> tuple[AnyRunConfig, Agent, Any]:
     """The configuration, the trained agent, and the manifest of a run's newest checkpoint.
 
     Raises:
         UserError: if the record or the checkpoint is not what a run of this version wrote.
     """
+    path = Path(path)
     config = stored_config(path)
     manifest, arrays = RunReader(path).load_checkpoint()
-    env = envs.make_vec(config.env)
-    agent = make_agent(config.algo, config.agent, envs.dims(env), config.seed)
-    env.close()
+    with closing(make_env(config.env, 1, "evaluation")) as env:
+        agent = make_agent(config.algo, config.agent, env.spec, config.seed)
     agent.load_state(arrays)
     return config, agent, manifest
 
@@ -45,28 +48,32 @@ def assess(
         episodes: how many, at least 1.
         seed: which held-out episodes; the same seed gives the same episodes to every run.
         threads: native threads for physics.
-        noise: standard deviation, in metres, of the error of every position that the agent is shown
-            (`sensors.NoisySensors`). Success is judged on the true state, as ever.
+        noise: standard deviation, in goal units, of the error of every position that the agent is shown beside what
+            it was trained with (`wrappers.sensors`). Success is judged on the true state, as ever.
 
     Raises:
         UserError: if there is nothing sound to load, or `episodes`, `seed` or `noise` is out of range.
     """
     if episodes < 1 or seed < 0:
         raise UserError(f"--episodes must be at least 1 and --seed not negative, got {episodes} and {seed}.")
-    config, agent, manifest = load_run(Path(path))
-    env = envs.make_vec(config.env, min(EVALUATION_COPIES, episodes), threads=threads)
+    config, agent, manifest = load_run(path)
     seeds = seeding.evaluation_env_seeds(seed, episodes, "held-out")
 
-    def play(policy: Policy, step: int, updates: int, seconds: float) -> tuple[list[EpisodeRow], EvaluationRow]:
-        rows = play_episodes(policy, env, seeds)
-        return rows, summarise(rows, step=step, updates=updates, seconds=seconds, seed=seed)
+    def play(policy: Policy, where: EnvConfig) -> list[EpisodeRow]:
+        copies = min(EVALUATION_COPIES, episodes)
+        with closing(make_env(where, copies, "evaluation", threads=threads, seed=seed)) as env:
+            return play_episodes(policy, env, seeds)
 
-    shown = NoisySensors(agent, env, noise, seed)
-    rows, trained = play(shown, manifest.step, manifest.updates, manifest.seconds)
-    chance = RandomPolicy(envs.dims(env).action, seeding.generator(seed, "random baseline"))
-    _, random = play(chance, step=0, updates=0, seconds=0.0)
-    env.close()
-    return Verdict(config.env, seed, manifest.state.sha256, trained, random, rows, noise)
+    rows = play(agent, with_noise(config.env, noise))
+    trained = summarise(rows, step=manifest.step, updates=manifest.updates, seconds=manifest.seconds, seed=seed)
+    chance = RandomPolicy(agent.spec.action_dim, seeding.generator(seed, "random baseline"))
+    random = summarise(play(chance, config.env), step=0, updates=0, seconds=0.0, seed=seed)
+    return Verdict(config.env.id, seed, manifest.state.sha256, trained, random, rows, noise)
+
+
+def with_noise(env: EnvConfig, noise: float) -> EnvConfig:
+    """The environment with so much noise on what the policy is shown, if it is any."""
+    return replace(env, sensors=Sensors(noise=noise)) if noise else env
 
 
 def stored_verdict(path: Path, threads: int = 2) -> Verdict:

@@ -7,10 +7,11 @@ refused, and a value never falls back to a default.
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeVar
 
-from wellposed import config
+from wellposed import serialise
 from wellposed.errors import UserError
+from wellposed.runs.migrations import OLDEST, migrated
 
-SCHEMA = 3  # 2: the kind of an episode's goal, and success by kind; 3: runs that go on after a death, warnings
+SCHEMA = 4  # 3: runs that go on after a death, warnings; 4: an environment is a configuration, replay is kept by key
 
 T = TypeVar("T")
 StopReason = Literal["solved", "budget"]
@@ -201,7 +202,7 @@ class Verdict:
     trained: EvaluationRow
     random: EvaluationRow
     per_episode: list[EpisodeRow]  # of the trained policy
-    noise: float = field(default=0.0, metadata=config.LATER)  # metres: error of what the trained policy was shown
+    noise: float = field(default=0.0, metadata=serialise.LATER)  # metres: error of what the trained policy was shown
 
 
 @dataclass(frozen=True)
@@ -242,25 +243,25 @@ class Provenance:
 
 def encode(value: Any) -> dict[str, Any]:
     """A record as JSON data with its schema version."""
-    return {"schema": SCHEMA} | config.to_dict(value)
+    return {"schema": SCHEMA} | serialise.to_dict(value)
 
 
-def check_schema(data: dict[str, Any], where: str) -> None:
-    """Refuse a record of another schema version.
+def check_schema(data: dict[str, Any], where: str) -> int:
+    """The schema version of a record that can be read.
 
     Raises:
-        UserError: saying which it is and what to do.
+        UserError: if it cannot, saying which it is and what to do.
     """
     found = data["schema"]
-    if found == SCHEMA:
-        return
+    if type(found) is int and OLDEST <= found <= SCHEMA:
+        return found
     newer = isinstance(found, int) and found > SCHEMA
     advice = (
         "It was written by a newer wellposed; update to read it."
         if newer
         else "It was written by another version; train again, or read it with the version it names in its provenance."
     )
-    raise UserError(f"{where} has schema {found!r}, this version reads {SCHEMA}. {advice}")
+    raise UserError(f"{where} has schema {found!r}, this version reads {OLDEST} to {SCHEMA}. {advice}")
 
 
 def decode(kind: type[T], data: Any, where: str) -> T:
@@ -271,8 +272,8 @@ def decode(kind: type[T], data: Any, where: str) -> T:
     """
     if not isinstance(data, dict) or "schema" not in data:
         raise UserError(f"{where} has no schema version, so it is not a record of wellposed.")
-    check_schema(data, where)
+    data = migrated(data, check_schema(data, where))
     try:
-        return config.from_dict(kind, {k: v for k, v in data.items() if k != "schema"}, where)
+        return serialise.from_dict(kind, {k: v for k, v in data.items() if k != "schema"}, where)
     except ValueError as error:
         raise UserError(f"{error}. The file was edited by hand or is damaged.") from error

@@ -24,12 +24,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from wellposed import config as configs
+from wellposed import serialise
 from wellposed.arrays import Arrays, part_of
 from wellposed.errors import UserError
 from wellposed.runs import checkpoint, lock
 from wellposed.runs.checkpoint import Manifest
 from wellposed.runs.files import read_json, read_last_line, read_lines
+from wellposed.runs.migrations import migrated, migrated_agent
 from wellposed.runs.record import (
     EvaluationRow,
     Failure,
@@ -49,10 +50,16 @@ def run_name(config: dict[str, Any]) -> str:
     short stay distinct by the hash; a seed too long to be a name is told by a hash of its own.
     """
     shared = {key: value for key, value in config.items() if key != "seed"}
-    env, algo = (re.sub(r"[^A-Za-z0-9.-]+", "-", config[key]).strip(".-")[:100] for key in ("env", "algo"))
+    names = env_id(config), config["algo"]
+    env, algo = (re.sub(r"[^A-Za-z0-9.-]+", "-", name).strip(".-")[:100] for name in names)
     seed = config["seed"]
-    told = str(seed) if abs(seed) < 10**30 else f"x{configs.content_hash({'seed': hex(seed)})}"
-    return f"{env}_{algo}_{configs.content_hash(shared)}_s{told}"
+    told = str(seed) if abs(seed) < 10**30 else f"x{serialise.content_hash({'seed': hex(seed)})}"
+    return f"{env}_{algo}_{serialise.content_hash(shared)}_s{told}"
+
+
+def env_id(config: dict[str, Any]) -> str:
+    """The id of the environment of a configuration, of any schema version."""
+    return config["env"]["id"] if isinstance(config["env"], dict) else config["env"]
 
 
 def require_free(runs_dir: Path, configs_: list[dict[str, Any]]) -> None:
@@ -95,22 +102,32 @@ class RunReader:
 
     @property
     def config(self) -> dict[str, Any]:
-        """The configuration as JSON data, checked against its own hash and the directory's name."""
+        """The configuration as JSON data of this version, checked against its own hash and the directory's name."""
+        data = self._config_file
+        return migrated(data["config"], data["schema"])
+
+    @property
+    def schema(self) -> int:
+        """The schema version that the run was written with."""
+        return self._config_file["schema"]
+
+    @property
+    def _config_file(self) -> dict[str, Any]:
+        """The content of config.json, as it stands there, checked."""
         where = self.path / "config.json"
         data = read_json(where)
         if not isinstance(data, dict) or data.keys() != {"schema", "hash", "config"}:
             raise UserError(f"{where} does not have the keys schema, hash and config. It was edited by hand.")
         check_schema(data, str(where))
         config = data["config"]
-        kinds = {"env": str, "algo": str, "seed": int}
-        if not isinstance(config, dict) or any(type(config.get(name)) is not kind for name, kind in kinds.items()):
+        if not isinstance(config, dict) or not _named(config):
             raise UserError(f"{where} lacks env, algo or seed. It was edited by hand.")
         if _hash(config) != data["hash"] or run_name(config) != self._own_name:
             raise UserError(
                 f"{where} does not match its own hash or the name of its directory: it was edited by hand or moved. "
                 "Nothing read from it could be trusted."
             )
-        return config
+        return data
 
     @property
     def provenance(self) -> Provenance:
@@ -170,12 +187,12 @@ class RunReader:
                 f"{self.path} holds no checkpoint; the run ended before the first. `wellposed resume` begins it anew."
             )
         manifest, state = self.load_state(found[0])
-        return manifest, part_of(state, "agent")
+        return manifest, migrated_agent(part_of(state, "agent"), self.schema)
 
     def load_state(self, path: Path) -> tuple[Manifest, Arrays]:
         """A manifest and all arrays of its state, checked to be of this run's configuration."""
         manifest = checkpoint.read_manifest(path)
-        if manifest.config_hash != configs.content_hash(self.config):
+        if manifest.config_hash != self._config_file["hash"]:
             raise UserError(f"{path} belongs to another configuration than {self.path}; it is refused.")
         return manifest, checkpoint.load(self.path, manifest.state)
 
@@ -193,10 +210,17 @@ class RunReader:
         return [decode(kind, row, f"{path}, line {i}") for i, row in enumerate(read_lines(path), 1)]
 
 
+def _named(config: dict[str, Any]) -> bool:
+    """Whether a configuration holds what names a run, each of the right type."""
+    env = config.get("env")
+    found = env.get("id") if isinstance(env, dict) else env, config.get("algo"), config.get("seed")
+    return tuple(map(type, found)) == (str, str, int)
+
+
 def _hash(config: dict[str, Any]) -> str | None:
     """The hash of a configuration; None if it holds what JSON has not, for Python's reader lets NaN through."""
     try:
-        return configs.content_hash(config)
+        return serialise.content_hash(config)
     except ValueError:
         return None
 

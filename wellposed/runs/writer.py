@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from wellposed import config as configs
+from wellposed import serialise
 from wellposed.arrays import Arrays, merged, part_of
 from wellposed.errors import UserError
 from wellposed.runs import checkpoint, disk, lock
@@ -29,7 +29,7 @@ from wellposed.runs.record import (
     WarningRow,
     encode,
 )
-from wellposed.runs.store import RunReader, refuse_existing, run_name
+from wellposed.runs.store import RunReader, env_id, refuse_existing, run_name
 from wellposed.runs.tensorboard import ScalarWriter
 
 
@@ -110,6 +110,11 @@ class RunWriter:
             if (status := reader.status) in ("finished", "diverged"):
                 why = reader.failure.detail if reader.failure else "There is nothing left to train."
                 raise UserError(f"{path} is {status}. {why}")
+            if reader.schema != SCHEMA:
+                raise UserError(
+                    f"{path} was cut short in an older version of wellposed. This version evaluates its checkpoint but "
+                    "cannot train on from it. Train it anew, or resume it with the version that its provenance names."
+                )
             _refuse_links(path)
             there, restored = reader.provenance, run._newest_whole(reader)
             run._begin(restored)
@@ -127,7 +132,7 @@ class RunWriter:
 
     def _take(self, path: Path, config: dict[str, Any]) -> None:
         """Lock the directory; nothing is written yet."""
-        self.path, self.config, self._hash = path, config, configs.content_hash(config)
+        self.path, self.config, self._hash = path, config, serialise.content_hash(config)
         self.restored: Restored | None = None
         self.resumed = ""  # where a run that was taken up goes on, and what is made again
         self._damaged: list[str] = []
@@ -228,7 +233,7 @@ class RunWriter:
         file = f"{checkpoint.CHECKPOINTS}/{number:06d}_step_{moment.step:010d}.safetensors"
         manifest = Manifest(
             number=number,
-            env=self.config["env"],
+            env=env_id(self.config),
             algo=self.config["algo"],
             config_hash=self._hash,
             step=moment.step,
