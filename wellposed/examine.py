@@ -1,17 +1,18 @@
 """A recorded run, diagnosed: its rows, and a probe of its newest checkpoint where the rows have none of that moment."""
 
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
-from wellposed import envs
+from wellposed import agents
 from wellposed.arrays import part_of
+from wellposed.data.episodes import ReplayBuffer
+from wellposed.data.rollout import RolloutBuffer
 from wellposed.diagnose import Diagnosis, Evidence, diagnose, read_evidence
+from wellposed.envs.make import make_env
 from wellposed.probe import probe_rollout, take_probe
-from wellposed.recipe import OnPolicyRunConfig, RunConfig
-from wellposed.replay import ReplayBuffer
-from wellposed.replay.rollout import RolloutBuffer
 from wellposed.runs import checkpoint
-from wellposed.runs.record import MetricsRow
+from wellposed.runs.record import SCHEMA, MetricsRow
 from wellposed.runs.store import RunReader
 from wellposed.verdict import load_run
 
@@ -34,24 +35,27 @@ def examine(path: str | Path) -> Diagnosis:
 def with_checkpoint(path: Path, evidence: Evidence) -> Evidence:
     """The evidence with a row that is probed from the newest checkpoint, by the environment as it is registered here.
 
+    A checkpoint of an older version is left out: what its replay holds has another form.
+
     Raises:
         UserError: if the checkpoint is damaged.
     """
+    reader = RunReader(path)
+    if reader.schema != SCHEMA:
+        return evidence
     config, agent, manifest = load_run(path)
-    _, state = RunReader(path).load_state(checkpoint.manifests(path)[0])
-    env, loop = envs.make_vec(config.env), part_of(state, "loop")
-    dims = envs.dims(env)
-    if isinstance(config, RunConfig):
-        replay = ReplayBuffer(config.replay, dims, config.num_envs, env.compute_reward, env.compute_terminated)
-        parts = [(part.first, checkpoint.load(path, part.stored)) for part in manifest.replay]
-        replay.load_state(part_of(loop, "replay"), parts)
-        metrics = take_probe(config, dims, agent, replay, env, manifest.step)
-    else:
-        assert isinstance(config, OnPolicyRunConfig)
-        rollout = RolloutBuffer(config.rollout_steps, dims, config.num_envs)
-        rollout.load_state(part_of(loop, "rollout"))
-        metrics = probe_rollout(dims, agent, rollout, env)
-    env.close()
+    _, state = reader.load_state(checkpoint.manifests(path)[0])
+    loop = part_of(state, "loop")
+    with closing(make_env(config.env, 1, "training")) as env:
+        if agents.find(config.algo).on_policy:
+            rollout = RolloutBuffer(config.rollout_steps, env.spec, config.num_envs)
+            rollout.load_state(part_of(loop, "rollout"))
+            metrics = probe_rollout(agent, rollout, env)
+        else:
+            replay = ReplayBuffer(config.replay, env.spec, config.num_envs, env.compute_reward, env.compute_terminated)
+            parts = [(part.first, checkpoint.load(path, part.stored)) for part in manifest.replay]
+            replay.load_state(part_of(loop, "replay"), parts)
+            metrics = take_probe(config, agent, replay, env, manifest.step)
     row = MetricsRow(manifest.step, manifest.updates, manifest.seconds, metrics)
     rows = sorted([*evidence.rows, row], key=lambda row: row.step)
     return replace(evidence, rows=rows)

@@ -17,7 +17,7 @@ from wellposed.errors import NotFiniteError
 Obs = dict[str, np.ndarray]
 GOAL_KEYS = ("observation", "achieved_goal", "desired_goal")
 
-# One number per named metric; `wellposed.runs.schema.METRICS` says what each name means.
+# One number per named metric; `wellposed.runs.record.METRICS` says what each name means.
 Metrics = dict[str, float]
 
 # What a policy remembers of an episode: a tree of arrays with leading axis [n], or () for a memoryless policy.
