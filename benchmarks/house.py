@@ -4,7 +4,8 @@
 
 The way from `wellposed.train` to the SAC update on a relabelled batch is found by running it: one short training is
 profiled, and every file counts, whole, that has a function on the stack between the entry of `train` and the place
-where a batch is relabelled, or where the loss of that batch is computed. The laboratory is the package without the course.
+where a batch is relabelled, or where the loss of that batch is computed. The laboratory is the package without the
+course.
 """
 
 import sys
