@@ -47,6 +47,18 @@ def check_arrays(expected: Arrays, found: Arrays) -> None:
             )
 
 
+def scalars_of(arrays: Arrays, kind: type) -> dict[str, Any]:
+    """Numbers that were put down as arrays [], by name.
+
+    Raises:
+        UserError: if one is not a number of that kind.
+    """
+    for name, array in arrays.items():
+        if array.shape != () or array.dtype != np.dtype(kind):
+            raise UserError(f"What was saved as {name!r} is not one number.")
+    return {name: kind(array) for name, array in arrays.items()}
+
+
 def require_finite(quantity: str, arrays: Arrays, when: str) -> None:
     """Refuse a NaN or an infinity.
 

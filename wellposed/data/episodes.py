@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from wellposed.arrays import Arrays, check_arrays, map_leaves, merged, part_of
+from wellposed.arrays import Arrays, check_arrays, merged, part_of
 from wellposed.data.hindsight import STRATEGIES, GoalFunction, Strategy, relabel, relabelled_share
 from wellposed.errors import UserError, require
 from wellposed.types import Batch, Field, Obs, Spec, Step
@@ -186,14 +186,14 @@ class ReplayBuffer:
 
     def _relabel(self, batch: Batch, goals: np.ndarray, failed: np.ndarray) -> None:
         """Give the first transitions of each minibatch the goals [u, relabelled, g]; some of them have `failed`."""
-        chosen = map_leaves(lambda array: array[:, : goals.shape[1]], batch)
-        ends = lambda achieved, desired: np.maximum(self._terminated(achieved, desired), failed)  # noqa: E731
-
-        def put(old: np.ndarray, new: np.ndarray) -> None:
-            if new is not old:
-                old[...] = new  # it is a view, so the batch has it too
-
-        map_leaves(put, chosen, relabel(chosen, goals, self._reward, ends))
+        first = np.s_[:, : goals.shape[1]]
+        cut = lambda arrays: {key: array[first] for key, array in arrays.items()}  # noqa: E731
+        parts = [cut(part) if isinstance(part, dict) else part[first] for part in batch]
+        found = relabel(Batch(*parts), goals, self._reward, self._terminated)
+        batch.reward[first], batch.terminated[first] = found.reward, np.maximum(found.terminated, failed)
+        for arrays, relabelled in ((batch.obs, found.obs), (batch.truth, found.truth)):
+            if "desired_goal" in arrays:  # and in the successor, where it is the same array
+                arrays["desired_goal"][first] = relabelled["desired_goal"]
 
     def _windows(self, batch: Batch, rows: np.ndarray, length: int) -> Batch:
         """The batch of transitions at `rows` [u, b], each with what led to it since `length` - 1 steps before."""
@@ -349,8 +349,8 @@ class ReplayBuffer:
 
 
 def _goal_of(arrays: Arrays) -> Arrays:
-    """The desired goal among the arrays, if it is: every state of a transition has the same."""
-    return {key: array for key, array in arrays.items() if key == "desired_goal"}
+    """The desired goal among the arrays, if there is one: all states of a transition have the same."""
+    return {"desired_goal": arrays["desired_goal"]} if "desired_goal" in arrays else {}
 
 
 def _nbytes(rows: Arrays) -> int:

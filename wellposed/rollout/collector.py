@@ -1,127 +1,102 @@
-"""Experience on its way from the environments to the learner: behaviour, one step of all copies, episode statistics."""
-
-from typing import Any, NamedTuple
+"""Behaviour while training, and a step of all copies as a checkpoint holds it."""
 
 import numpy as np
 
 from wellposed import seeding
-from wellposed.arrays import Arrays, check_arrays, merged, part_of
-from wellposed.envs.scripted import RandomPolicy
-from wellposed.errors import UserError
-from wellposed.recipe import RunConfig
-from wellposed.types import Agent, GoalObs, GoalVecEnv, Metrics, successor
-
-MOVED = 0.01  # metres (goal units) from its start at which an achieved goal counts as moved
+from wellposed.arrays import Arrays, check_arrays, leaves, merged, part_of, reset_carry, scalars_of, with_leaves
+from wellposed.types import Moment, Obs, Policy, Step
 
 
 class Explorer:
-    """Behaviour while training: uniform actions at first, then the policy's own noise with uniform actions mixed in."""
+    """Uniform actions at first, then the policy's own exploration with uniform actions mixed in.
 
-    def __init__(self, config: RunConfig, agent: Agent, action_dim: int):
-        self.config, self.agent = config, agent
-        self.rng = seeding.generator(config.seed, "random actions")
-        self._uniform = RandomPolicy(action_dim, self.rng)
+    It holds all that is random in behaviour, and what the policy remembers of the episodes under way. While actions are
+    uniform the policy is not asked, so it remembers nothing of them.
 
-    def act(self, obs: GoalObs, step: int) -> np.ndarray:
-        """Actions [n, action_dim] at environment step `step` of the run."""
-        actions = self._uniform.act(obs)
-        if step < self.config.random_steps:
-            return actions
-        keep = self.rng.random((len(actions), 1)) >= self.config.random_share
-        return np.where(keep, self.agent.act(obs, deterministic=False), actions)
-
-
-class Step(NamedTuple):
-    """One step of all copies, [n, ...]: `after` holds the true successors, `obs` what the next step goes on from."""
-
-    action: np.ndarray
-    reward: np.ndarray
-    terminated: np.ndarray
-    truncated: np.ndarray
-    success: np.ndarray
-    after: GoalObs
-    obs: GoalObs
-    warnings: dict[str, int]  # what the simulator complained of, by name
-
-    def arrays(self) -> Arrays:
-        """The step as named arrays."""
-        flat = {name: getattr(self, name) for name in self._fields[:5]}
-        warnings = {name: np.array(count) for name, count in self.warnings.items()}
-        return flat | merged(after=self.after, obs=self.obs, warnings=warnings)
-
-    @classmethod
-    def from_arrays(cls, arrays: Arrays, obs: GoalObs, action_dim: int) -> "Step":
-        """Read what `arrays` returned, of copies that observe `obs` and take actions [n, action_dim].
-
-        Raises:
-            UserError: if it is not a step of theirs.
-        """
-        n = len(obs["observation"])
-        flags = (np.zeros(n, bool), np.zeros(n, bool), np.zeros(n, bool))
-        counts = part_of(arrays, "warnings")
-        template = cls(np.zeros((n, action_dim), np.float32), np.zeros(n), *flags, obs, obs, numbers(counts, int))
-        check_arrays(template.arrays(), arrays)
-        flat = {name: arrays[name] for name in cls._fields[:5]}
-        return cls(**flat, after=part_of(arrays, "after"), obs=part_of(arrays, "obs"), warnings=template.warnings)
-
-
-def numbers(arrays: Arrays, kind: type) -> dict[str, Any]:
-    """Scalars that were put down as arrays [], by name.
-
-    Raises:
-        UserError: if one is not a number of that kind.
+    Args:
+        policy: what explores.
+        num_envs: copies that it acts in.
+        action_dim: numbers in an action.
+        seed: of the run.
+        random_steps: environment steps at the start of the run whose actions are uniform.
+        random_share: share of all later actions that are uniform.
     """
-    for name, array in arrays.items():
-        if array.shape != () or array.dtype != np.dtype(kind):
-            raise UserError(f"What was saved as {name!r} is not one number.")
-    return {name: kind(array) for name, array in arrays.items()}
 
+    def __init__(
+        self,
+        policy: Policy,
+        num_envs: int,
+        action_dim: int,
+        *,
+        seed: int,
+        random_steps: int = 0,
+        random_share: float = 0.0,
+    ):
+        self.policy, self.shape = policy, (num_envs, action_dim)
+        self.random_steps, self.random_share = random_steps, random_share
+        self.streams = {name: seeding.generator(seed, name) for name in ("random actions", "exploration")}
+        self.fresh = self.carry = policy.initial_carry(num_envs)
 
-def take_step(env: GoalVecEnv, actions: np.ndarray) -> Step:
-    """Step all copies with actions [n, action_dim]."""
-    obs, reward, terminated, truncated, info = env.step(actions)
-    after, success = successor(obs, info), np.asarray(info["is_success"])
-    applied, warnings = info["applied_action"], info["physics_warnings"]
-    return Step(applied, reward, terminated, truncated, success, after, obs, warnings)
+    def act(self, obs: Obs, step: int) -> np.ndarray:
+        """Actions [n, action_dim] at environment step `step` of the run."""
+        rng = self.streams["random actions"]
+        uniform = rng.uniform(-1.0, 1.0, self.shape).astype(np.float32)
+        if step < self.random_steps:
+            return uniform
+        keep = rng.random((len(uniform), 1)) >= self.random_share
+        own, self.carry = self.policy.act(obs, self.carry, self.streams["exploration"])
+        return np.where(keep, own, uniform)
 
-
-class Rollouts:
-    """Statistics of the training episodes that ended since the last row; exploration noise included."""
-
-    def __init__(self, obs: GoalObs):
-        self._start, self._returns = obs["achieved_goal"].copy(), np.zeros(len(obs["achieved_goal"]))
-        self._moved = np.zeros(len(self._returns), bool)
-        self._ended: list[tuple[float, float, float]] = []
-
-    def add(self, step: Step) -> None:
-        """Take in one step."""
-        self._returns += step.reward
-        self._moved |= np.linalg.norm(step.after["achieved_goal"] - self._start, axis=1) > MOVED
-        for i in np.flatnonzero(step.terminated | step.truncated):
-            self._ended.append((float(step.success[i]), self._returns[i], float(self._moved[i])))
-            self._start[i], self._returns[i], self._moved[i] = step.obs["achieved_goal"][i], 0.0, False
-
-    def drain(self) -> Metrics:
-        """Means over the ended episodes; empty if none ended."""
-        if not self._ended:
-            return {}
-        means = np.mean(self._ended, axis=0)
-        self._ended.clear()
-        names = ("rollout/success_rate", "rollout/return", "rollout/moved_rate")
-        return dict(zip(names, means.tolist(), strict=True))
+    def forget(self, ended: np.ndarray) -> None:
+        """Begin anew to remember in the copies whose episode `ended` [n]."""
+        self.carry = reset_carry(self.carry, self.fresh, ended)
 
     def state(self) -> Arrays:
-        """Everything as named arrays; `ended` is [episodes, 3]."""
-        ended = np.array(self._ended).reshape(-1, 3)
-        return {"start": self._start, "returns": self._returns, "moved": self._moved, "ended": ended}
+        """Random streams and carry, as named arrays."""
+        streams = {name: seeding.pack_generator(rng) for name, rng in self.streams.items()}
+        return merged(streams=streams, carry=leaves(self.carry))
 
     def load_state(self, state: Arrays) -> None:
         """Take over what `state` returned.
 
         Raises:
-            UserError: if it is of another number of copies or another goal.
+            UserError: if it is of another number of copies or another policy.
         """
-        ended = state.get("ended", np.zeros((0, 3)))
-        check_arrays(self.state() | {"ended": ended.reshape(-1, 3)}, state)
-        self._start, self._returns, self._moved = (state[name].copy() for name in ("start", "returns", "moved"))
-        self._ended = [(row[0], row[1], row[2]) for row in ended.tolist()]
+        check_arrays(self.state(), state)
+        for name, rng in self.streams.items():
+            seeding.unpack_generator(rng, state[f"streams/{name}"])
+        self.carry = with_leaves(self.carry, part_of(state, "carry"))
+
+
+_FLAT = ("action", "applied_action", "reward", "terminated", "truncated", "success")
+
+
+def pack_step(step: Step) -> Arrays:
+    """A step as named arrays; what is true only where it is not what is seen."""
+    flat = {name: getattr(step, name) for name in _FLAT}
+    truth = {} if step.truth is step.obs else step.truth
+    next_truth = {} if step.next_truth is step.next_obs else step.next_truth
+    warnings = {name: np.array(count) for name, count in step.warnings.items()}
+    parts = merged(obs=step.obs, truth=truth, next_obs=step.next_obs, next_truth=next_truth, warnings=warnings)
+    return flat | parts
+
+
+def unpack_step(arrays: Arrays, now: Moment, action_dim: int) -> Step:
+    """What `pack_step` returned of copies that see `now` and take actions [n, action_dim].
+
+    Raises:
+        UserError: if it is not a step of theirs.
+    """
+    n = len(now.truth["achieved_goal"])
+    action, flag, warnings = np.zeros((n, action_dim), np.float32), np.zeros(n, bool), part_of(arrays, "warnings")
+    counts = scalars_of(warnings, int)
+    check_arrays(pack_step(Step(*now, action, action, np.zeros(n), flag, flag, flag, *now, counts)), arrays)
+    obs, next_obs = part_of(arrays, "obs"), part_of(arrays, "next_obs")
+    return Step(
+        obs=obs,
+        truth=part_of(arrays, "truth") or obs,
+        **{name: arrays[name] for name in _FLAT},
+        next_obs=next_obs,
+        next_truth=part_of(arrays, "next_truth") or next_obs,
+        warnings=counts,
+    )
