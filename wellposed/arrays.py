@@ -1,4 +1,7 @@
-"""Dictionaries of named NumPy arrays: the one form in which a state leaves memory and comes back."""
+"""Named NumPy arrays, the one form in which a state leaves memory and comes back, and trees of arrays."""
+
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -44,6 +47,18 @@ def check_arrays(expected: Arrays, found: Arrays) -> None:
             )
 
 
+def scalars_of(arrays: Arrays, kind: type) -> dict[str, Any]:
+    """Numbers that were put down as arrays [], by name.
+
+    Raises:
+        UserError: if one is not a number of that kind.
+    """
+    for name, array in arrays.items():
+        if array.shape != () or array.dtype != np.dtype(kind):
+            raise UserError(f"What was saved as {name!r} is not one number.")
+    return {name: kind(array) for name, array in arrays.items()}
+
+
 def require_finite(quantity: str, arrays: Arrays, when: str) -> None:
     """Refuse a NaN or an infinity.
 
@@ -53,3 +68,36 @@ def require_finite(quantity: str, arrays: Arrays, when: str) -> None:
     for name, array in arrays.items():
         if array.dtype.kind == "f" and not np.isfinite(array).all():
             raise NotFiniteError(quantity, f"{name} {when} is not finite.")
+
+
+def map_leaves(function: Callable[..., Any], tree: Any, *others: Any) -> Any:
+    """The tree of dictionaries, tuples and lists with `function` of each leaf, given the same leaf of `others` too."""
+    if isinstance(tree, dict):
+        return {name: map_leaves(function, part, *(other[name] for other in others)) for name, part in tree.items()}
+    if isinstance(tree, tuple | list):
+        parts = [map_leaves(function, *same) for same in zip(tree, *others, strict=True)]
+        return type(tree)(*parts) if hasattr(tree, "_fields") else type(tree)(parts)
+    return function(tree, *others)
+
+
+def leaves(tree: Any, path: str = "") -> Arrays:
+    """The arrays of such a tree, each under its path in it, as in "layers/0/hidden"."""
+    if not isinstance(tree, dict | tuple | list):
+        return {path: np.asarray(tree)}
+    below = tree.items() if isinstance(tree, dict) else enumerate(tree)
+    return {at: leaf for name, part in below for at, leaf in leaves(part, f"{path}/{name}".lstrip("/")).items()}
+
+
+def with_leaves(tree: Any, arrays: Arrays) -> Any:
+    """The tree with the arrays that `leaves` returned of one of the same form."""
+    found = iter([arrays[path] for path in leaves(tree)])
+    return map_leaves(lambda _: next(found), tree)
+
+
+def reset_carry(carry: Any, fresh: Any, ended: np.ndarray) -> Any:
+    """What a policy remembers, a tree of arrays [n, ...], begun afresh in the copies whose episode `ended` [n]."""
+
+    def reset(now: Any, first: Any) -> np.ndarray:
+        return np.where(ended.reshape(-1, *[1] * (np.ndim(now) - 1)), first, now)
+
+    return map_leaves(reset, carry, fresh)

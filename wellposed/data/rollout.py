@@ -7,7 +7,7 @@ import numpy as np
 
 from wellposed.arrays import Arrays, check_arrays, merged, part_of
 from wellposed.errors import UserError
-from wellposed.types import Batch, Dims, GoalObs, Rollout
+from wellposed.types import Batch, Field, Moment, Rollout, Spec, Step
 
 
 def gae(
@@ -45,15 +45,28 @@ def gae(
     return advantages
 
 
+def rollout_arrays(spec: Spec, steps: int, num_envs: int) -> Arrays:
+    """Empty arrays [steps, num_envs, ...] of all that is kept of a step, by key."""
+    seen, true = ("obs", "next_obs"), ("truth", "next_truth")
+    fields = {f"{part}/{field.name}": field for part in seen for field in spec.obs}
+    fields |= {f"{part}/{field.name}": field for part in true for field in spec.truth}
+    fields["action"] = Field("action", (spec.action_dim,))
+    fields["reward"] = Field("reward", (), dtype="float64")
+    fields |= {name: Field(name, (), dtype="bool") for name in ("terminated", "ended")}
+    return {key: np.zeros((steps, num_envs, *field.shape), field.dtype) for key, field in fields.items()}
+
+
+def rollout_bytes(steps: int, spec: Spec, num_envs: int) -> int:
+    """A rollout, as `RolloutBuffer.nbytes` has it."""
+    return steps * num_envs * sum(array.nbytes for array in rollout_arrays(spec, 1, 1).values())
+
+
 class RolloutBuffer:
     """`steps` steps of `num_envs` copies in the order they were taken; when it is full the next step begins it anew."""
 
-    def __init__(self, steps: int, dims: Dims, num_envs: int):
-        self.steps, self.dims, self.filled = steps, dims, 0
-        obs = (("observation", dims.observation), ("achieved_goal", dims.goal), ("desired_goal", dims.goal))
-        widths = {f"{when}/{key}": width for when in ("obs", "after") for key, width in obs} | {"action": dims.action}
-        self._arrays = {name: np.zeros((steps, num_envs, width), np.float32) for name, width in widths.items()}
-        self._arrays |= {name: np.zeros((steps, num_envs), kind) for name, kind in _FLAT.items()}
+    def __init__(self, steps: int, spec: Spec, num_envs: int):
+        self.steps, self.spec, self.filled = steps, spec, 0
+        self._arrays = rollout_arrays(spec, steps, num_envs)
 
     @property
     def nbytes(self) -> int:
@@ -71,34 +84,30 @@ class RolloutBuffer:
         return 0 < self.filled < self.steps
 
     @property
-    def obs(self) -> GoalObs:
-        """The observations before each step, [t * n, ...]."""
-        return part_of(self._rows(), "obs")
+    def before(self) -> Moment:
+        """The moments before each step, [t * n, ...]."""
+        rows = self._rows()
+        obs = part_of(rows, "obs")
+        return Moment(obs, part_of(rows, "truth") or obs)
 
     @property
-    def after(self) -> GoalObs:
+    def after(self) -> Moment:
         """The true successors, [t * n, ...]."""
-        return part_of(self._rows(), "after")
+        rows = self._rows()
+        obs = part_of(rows, "next_obs")
+        return Moment(obs, part_of(rows, "next_truth") or obs)
 
-    def add(
-        self,
-        obs: GoalObs,
-        action: np.ndarray,
-        reward: np.ndarray,
-        after: GoalObs,
-        terminated: np.ndarray,
-        truncated: np.ndarray,
-    ) -> None:
-        """Take in one step of all copies; `action` is what the policy drew, `after` holds the true successors."""
+    def add(self, step: Step) -> None:
+        """Take in one step of all copies; its `action` is what the policy drew."""
         t = self.filled % self.steps
-        step = merged(obs=obs, after=after) | {"action": action, "reward": reward}
-        step |= {"terminated": terminated, "ended": terminated | truncated}
-        for name, values in step.items():
-            self._arrays[name][t] = values
+        parts = {name: getattr(step, name) for name in ("obs", "truth", "next_obs", "next_truth")}
+        given = merged(**parts) | step._asdict() | {"ended": step.ended}
+        for key, array in self._arrays.items():
+            array[t] = given[key]
         self.filled = t + 1
 
     def with_advantages(self, values: np.ndarray, next_values: np.ndarray, gamma: float, lam: float) -> Rollout:
-        """What the policy learns from, given the values [t * n] of `obs` and of `after`.
+        """What the policy learns from, given the values [t * n] of `before` and of `after`.
 
         The value function is drawn to advantage + value, the lambda-return. Source: Schulman et al. (2016), section 5.
         """
@@ -107,18 +116,25 @@ class RolloutBuffer:
         advantage = gae(there["reward"], here, ahead, there["terminated"], there["ended"], gamma, lam)
         as32 = lambda array: array.reshape(-1).astype(np.float32)  # noqa: E731
         return Rollout(
-            rows["obs/observation"], rows["obs/achieved_goal"], rows["obs/desired_goal"], rows["action"],
-            as32(advantage), as32(advantage + here),
-        )  # fmt: skip
+            obs=part_of(rows, "obs"),
+            truth=part_of(rows, "truth"),
+            action=rows["action"],
+            advantage=as32(advantage),
+            value_target=as32(advantage + here),
+        )
 
     def transitions(self) -> Batch:
         """All steps that it holds as transitions [t * n, ...], with the actions as they were applied."""
         rows = self._rows()
         return Batch(
-            rows["obs/observation"], rows["obs/achieved_goal"], np.clip(rows["action"], -1, 1),
-            rows["reward"].astype(np.float32), rows["after/observation"], rows["after/achieved_goal"],
-            rows["obs/desired_goal"], rows["terminated"].astype(np.float32),
-        )  # fmt: skip
+            obs=part_of(rows, "obs"),
+            action=np.clip(rows["action"], -1, 1),
+            reward=rows["reward"].astype(np.float32),
+            next_obs=part_of(rows, "next_obs"),
+            terminated=rows["terminated"].astype(np.float32),
+            truth=part_of(rows, "truth"),
+            next_truth=part_of(rows, "next_truth"),
+        )
 
     def state(self) -> Arrays:
         """Everything as named arrays; rows that are about to be written over are still told of by probes."""
@@ -139,6 +155,3 @@ class RolloutBuffer:
     def _rows(self) -> Arrays:
         """All arrays with the axes of steps and copies made one."""
         return {name: array.reshape(-1, *array.shape[2:]) for name, array in self._arrays.items()}
-
-
-_FLAT = {"reward": np.float64, "terminated": bool, "ended": bool}

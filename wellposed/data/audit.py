@@ -6,7 +6,7 @@ the index arithmetic that relabelled them.
 
 import numpy as np
 
-from wellposed.replay.buffer import ReplayBuffer
+from wellposed.data.episodes import ReplayBuffer
 from wellposed.types import Batch, Metrics
 
 ROWS = 1024  # transitions whose episodes are searched
@@ -22,7 +22,7 @@ def audit(replay: ReplayBuffer, updates: int, batch_size: int, seed: np.random.S
     age, held = replay.end - 1 - replay.number(rows), replay.end - replay.oldest
     chosen = np.random.default_rng(seed).permutation(len(rows))[:ROWS]
     time, length, achieved, stored = replay.episodes_of(rows[chosen])
-    goals = batch.desired_goal.reshape(len(rows), -1)[chosen]
+    goals = (batch.truth or batch.obs)["desired_goal"].reshape(len(rows), -1)[chosen]
     return batch, goal_origins(goals, time, length, achieved, stored) | {
         "probe/replay_transitions": float(replay.transitions),
         "probe/replay_age": float(np.mean(age) / max(1, held - 1)),

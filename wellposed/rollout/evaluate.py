@@ -1,65 +1,74 @@
 """THE rollout loop of evaluation: the one definition of success and of every episode metric.
 
-A greedy policy plays one episode per seed. It is the same whether a person asks for it, a training run
+A policy plays one episode per seed, greedily as a rule. It is the same whether a person asks for it, a training run
 evaluates itself, or a baseline is measured.
 """
 
 from collections.abc import Callable
 
+import gymnasium as gym
 import numpy as np
 
 from wellposed import stats
 from wellposed.runs.record import MEANS, EpisodeRow, Estimate, EvaluationRow
-from wellposed.types import GoalVecEnv, Policy, successor
+from wellposed.types import Obs, Policy, Step, VecEnv
 
 EVALUATION_COPIES = 25  # episodes at a time
 
 
 def play_episodes(
     policy: Policy,
-    env: GoalVecEnv,
+    env: VecEnv | gym.vector.VectorEnv,
     seeds: list[int],
-    deterministic: bool = True,
     on_step: Callable[[], None] = lambda: None,
+    rng: np.random.Generator | None = None,
 ) -> list[EpisodeRow]:
     """One episode per seed, as many at a time as `env` has copies; rows in the order of the seeds.
 
-    `on_step` is called after every step of the copies (to record frames, to show progress).
+    The policy sees observations; everything that is measured is read from the truth.
+
+    Args:
+        policy: what plays.
+        env: copies of the environment, or the Gymnasium adapter of them that `make_vec` returns.
+        seeds: one of each episode.
+        on_step: called after every step of the copies (to record frames, to show progress).
+        rng: with it the policy explores; without it plays greedily.
     """
+    inner: VecEnv = env.inner if isinstance(env, gym.vector.VectorEnv) else env  # type: ignore[attr-defined]
     rows: list[EpisodeRow] = []
-    for start in range(0, len(seeds), env.num_envs):
-        chunk = seeds[start : start + env.num_envs]
-        padded = chunk + [chunk[-1]] * (env.num_envs - len(chunk))
-        rows += _play_chunk(policy, env, padded, deterministic, on_step)[: len(chunk)]
+    for start in range(0, len(seeds), inner.num_envs):
+        chunk = seeds[start : start + inner.num_envs]
+        padded = chunk + [chunk[-1]] * (inner.num_envs - len(chunk))
+        rows += _play_chunk(policy, inner, padded, on_step, rng)[: len(chunk)]
     return rows
 
 
 class _Tally:
     """What is summed up over the first episode of each copy; all arrays [n]."""
 
-    def __init__(self, env: GoalVecEnv, obs: dict[str, np.ndarray]):
+    def __init__(self, env: VecEnv, truth: Obs):
         n = env.num_envs
-        self.env, self.alive = env, np.ones(n, bool)
-        self.already_solved = env.is_success(obs["achieved_goal"], obs["desired_goal"])
-        self.kinds = env.goal_kinds(obs["desired_goal"])
+        self.geometry, self.alive = env.spec.geometry, np.ones(n, bool)
+        self.already_solved = env.is_success(truth["achieved_goal"], truth["desired_goal"])
+        self.kinds = env.goal_kinds(truth["desired_goal"])
         self.success, self.ever = np.zeros(n, bool), np.zeros(n, bool)
         self.length, self.first_success = np.zeros(n, int), np.full(n, -1)
         self.total_reward, self.distance, self.path = np.zeros(n), np.zeros(n), np.zeros(n)
         self.change, self.peak = np.zeros(n), np.zeros(n)
         self._last_action: np.ndarray | None = None
-        self._position = self._effector(obs)
+        self._position = self._effector(truth)
 
-    def _effector(self, obs: dict[str, np.ndarray]) -> np.ndarray:
-        geometry = self.env.geometry
-        return obs["achieved_goal"] if geometry is None else obs["observation"][:, geometry.effector]
+    def _effector(self, truth: Obs) -> np.ndarray:
+        return truth["achieved_goal"] if self.geometry is None else truth["observation"][:, self.geometry.effector]
 
-    def add(self, reward: np.ndarray, after: dict[str, np.ndarray], ended: np.ndarray, info: dict) -> None:
-        """Take in one step; `after` is the true successor. Copies whose episode is over do not count."""
-        alive, action, position = self.alive, info["applied_action"], self._effector(after)
+    def add(self, step: Step) -> None:
+        """Take in one step. Copies whose episode is over do not count."""
+        alive, action, after = self.alive, step.applied_action, step.next_truth
+        position = self._effector(after)
         self.length += alive
-        self.total_reward += np.where(alive, reward, 0.0)
-        self.success = np.where(alive, info["is_success"], self.success)
-        newly = alive & info["is_success"] & ~self.ever
+        self.total_reward += np.where(alive, step.reward, 0.0)
+        self.success = np.where(alive, step.success, self.success)
+        newly = alive & step.success & ~self.ever
         self.first_success[newly] = self.length[newly]
         self.ever |= newly
         away = np.linalg.norm(after["achieved_goal"] - after["desired_goal"], axis=1)
@@ -69,7 +78,7 @@ class _Tally:
         if self._last_action is not None:
             self.change += np.where(alive, ((action - self._last_action) ** 2).mean(axis=1), 0.0)
         self._last_action, self._position = action, position
-        self.alive = alive & ~ended
+        self.alive = alive & ~step.ended
 
     def row(self, i: int, seed: int) -> EpisodeRow:
         """The finished episode of copy i."""
@@ -91,14 +100,15 @@ class _Tally:
 
 
 def _play_chunk(
-    policy: Policy, env: GoalVecEnv, seeds: list[int], deterministic: bool, on_step: Callable[[], None]
+    policy: Policy, env: VecEnv, seeds: list[int], on_step: Callable[[], None], rng: np.random.Generator | None
 ) -> list[EpisodeRow]:
     """One episode of every copy, each with its seed."""
-    obs, _ = env.reset(seed=seeds)
-    tally = _Tally(env, obs)
-    for _ in range(env.max_episode_steps):
-        obs, reward, terminated, truncated, info = env.step(policy.act(obs, deterministic))
-        tally.add(reward, successor(obs, info), terminated | truncated, info)
+    now, carry = env.reset(seed=seeds), policy.initial_carry(env.num_envs)
+    tally = _Tally(env, now.truth)
+    for _ in range(env.spec.max_episode_steps):
+        action, carry = policy.act(now.obs, carry, rng)
+        tally.add(env.step(action))
+        now = env.now
         on_step()
         if not tally.alive.any():
             break

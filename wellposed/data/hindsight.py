@@ -11,6 +11,7 @@ from typing import Literal
 
 import numpy as np
 
+from wellposed.arrays import Arrays
 from wellposed.types import Batch
 
 Strategy = Literal["future", "final", "episode"]
@@ -48,8 +49,20 @@ def relabelled_share(k: int) -> float:
 def relabel(batch: Batch, goal: np.ndarray, compute_reward: GoalFunction, compute_terminated: GoalFunction) -> Batch:
     """Transitions [...] as they are for other goals [..., g].
 
-    What the goal decides is asked of the environment anew, for the state that each transition led to: reward and
+    What the goal decides is asked of the environment anew, for the state that each transition truly led to: reward and
     termination. All else is as it was.
     """
-    pair = batch.next_achieved_goal, goal
-    return batch._replace(desired_goal=goal, reward=compute_reward(*pair), terminated=compute_terminated(*pair))
+    pair = (batch.next_truth or batch.next_obs)["achieved_goal"], goal
+    return batch._replace(
+        obs=with_goal(batch.obs, goal),
+        next_obs=with_goal(batch.next_obs, goal),
+        truth=with_goal(batch.truth, goal),
+        next_truth=with_goal(batch.next_truth, goal),
+        reward=compute_reward(*pair),
+        terminated=compute_terminated(*pair),
+    )
+
+
+def with_goal(arrays: Arrays, goal: np.ndarray) -> Arrays:
+    """The arrays with another desired goal, if one is among them."""
+    return arrays | {"desired_goal": goal} if "desired_goal" in arrays else arrays

@@ -1,0 +1,367 @@
+"""A store of episodes in preallocated arrays, each key in its own dtype, sampled in O(batch), relabelled in hindsight.
+
+Whole episodes lie one after another on a ring of rows. An episode of L transitions takes L + 1 rows: row t
+holds state t, and the action, goal, reward and termination of transition t; the last row holds the final
+state alone. So the successor of a row is the next row, and no observation is stored twice. Windows of states,
+for frame stacks and policies with memory, are index arithmetic over the same rows.
+
+Reward and termination for a new goal are computed by the environment's own functions, which are handed in, from
+what is true where that differs from what is seen. A relabelled transition never keeps an old `terminated` that it
+owed to its goal; one that failed, for whatever other reason, has failed for every goal.
+"""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from wellposed.arrays import Arrays, check_arrays, merged, part_of
+from wellposed.data.hindsight import STRATEGIES, GoalFunction, Strategy, relabel, relabelled_share
+from wellposed.errors import UserError, require
+from wellposed.types import Batch, Field, Obs, Spec, Step
+
+
+@dataclass(frozen=True)
+class ReplayConfig:
+    """How transitions are kept and relabelled."""
+
+    capacity: int = 1_000_000
+    """Rows of the ring: transitions, plus one for each episode's final state."""
+    strategy: Strategy = "future"
+    """Where a hindsight goal comes from: future (strictly later in the episode), final, or episode."""
+    k: int = 4
+    """Hindsight goals for each original one: k/(k+1) of a batch is relabelled, 0 is off. Source: HER, section 4.5."""
+
+    def __post_init__(self) -> None:
+        require(self.capacity > 0, "replay.capacity", "must be greater than 0", self.capacity)
+        require(self.k >= 0, "replay.k", "must not be negative", self.k)
+
+
+class Column(NamedTuple):
+    """Where a row holds the numbers of one key: rows are matrices, one for each dtype."""
+
+    dtype: str
+    place: slice | int  # of its columns
+    shape: tuple[int, ...]
+
+    def of(self, rows: Arrays) -> np.ndarray:
+        """The numbers of this key in rows [..., width] by dtype: a view [..., *shape]."""
+        values = rows[self.dtype][..., self.place]
+        return values if len(self.shape) < 2 else values.reshape(*values.shape[:-1], *self.shape)
+
+
+def columns(spec: Spec) -> dict[str, Column]:
+    """The columns of a transition, "truth/..." among them only where the truth differs from what is seen."""
+    parts = {"obs": spec.obs, "truth": spec.truth}
+    fields = {f"{part}/{field.name}": field for part, fields in parts.items() for field in fields}
+    fields["action"] = Field("action", (spec.action_dim,))
+    fields |= {name: Field(name, ()) for name in ("reward", "terminated", "failed")}
+    found: dict[str, Column] = {}
+    widths: dict[str, int] = {}
+    for key, field in fields.items():
+        begin, size = widths.get(field.dtype, 0), int(np.prod(field.shape))
+        found[key] = Column(field.dtype, slice(begin, begin + size) if field.shape else begin, field.shape)
+        widths[field.dtype] = begin + size
+    return found
+
+
+def make_rows(spec: Spec, *leading: int) -> Arrays:
+    """Empty rows [*leading, width] by dtype."""
+    widths: dict[str, int] = {}
+    for column in columns(spec).values():
+        widths[column.dtype] = widths.get(column.dtype, 0) + int(np.prod(column.shape))
+    return {dtype: np.zeros((*leading, width), dtype) for dtype, width in widths.items()}
+
+
+def require_capacity(capacity: int, spec: Spec) -> None:
+    """Raises UserError if a ring of that many rows does not hold an episode."""
+    rows = spec.max_episode_steps + 1
+    require(capacity >= rows, "replay.capacity", f"must hold an episode, {rows} rows", capacity)
+
+
+def row_bytes(spec: Spec) -> int:
+    """A row of the ring: all columns, and two int32 for its place in the episode."""
+    return _nbytes(make_rows(spec)) + 8
+
+
+def open_bytes(spec: Spec, num_envs: int) -> int:
+    """The episodes under way of all copies: the same columns, and an int64 for each copy's length."""
+    return num_envs * ((spec.max_episode_steps + 1) * _nbytes(make_rows(spec)) + 8)
+
+
+def replay_bytes(capacity: int, spec: Spec, num_envs: int) -> int:
+    """All of it, as `ReplayBuffer.nbytes` has it."""
+    return capacity * row_bytes(spec) + open_bytes(spec, num_envs)
+
+
+class ReplayBuffer:
+    """The ring, and the episodes under way of `num_envs` copies, which enter it when they end.
+
+    Args:
+        config: capacity, strategy and k.
+        spec: keys, shapes and dtypes; `max_episode_steps` bounds an episode.
+        num_envs: environment copies that feed the buffer.
+        reward: the environment's reward [n] for any goals [n, g].
+        terminated: the environment's termination test [n] for any goals [n, g].
+
+    Raises:
+        UserError: if the capacity does not hold one episode, or there is no memory for it.
+    """
+
+    def __init__(self, config: ReplayConfig, spec: Spec, num_envs: int, reward: GoalFunction, terminated: GoalFunction):
+        require_capacity(config.capacity, spec)
+        self.config, self.spec = config, spec
+        self._reward, self._terminated = _of_any_shape(reward), _of_any_shape(terminated)
+        self._goal_time = STRATEGIES[config.strategy]
+        self._share = relabelled_share(config.k)
+        self._columns = columns(spec)
+        self._seen = {part: part_of(self._columns, part) for part in ("obs", "truth")}
+        self._goals = "truth" if spec.truth else "obs"  # where goals are true
+        try:
+            self._rows = make_rows(spec, config.capacity)
+            self._time = np.zeros(config.capacity, np.int32)  # t of the transition in this row
+            self._length = np.zeros(config.capacity, np.int32)  # L of its episode; t == L marks a final state
+        except (MemoryError, ValueError) as error:
+            raise UserError(
+                f"There is no memory for a replay of {config.capacity:,} rows. Lower --replay.capacity."
+            ) from error
+        self._ring = self._keys(self._rows) | {"time": self._time, "length": self._length}
+        # Counted in all rows that ever entered: the ring holds those from `oldest` up to `end`, row i at i % capacity.
+        self.oldest, self.end = 0, 0
+        self.transitions = 0
+        self._open_rows = make_rows(spec, num_envs, spec.max_episode_steps + 1)
+        self._open = self._keys(self._open_rows)
+        self._open_length = np.zeros(num_envs, np.int64)
+
+    def add(self, step: Step) -> None:
+        """Record one transition of every copy. An episode enters the ring when it has ended."""
+        if (self._open_length >= self.spec.max_episode_steps).any():
+            limit = self.spec.max_episode_steps
+            raise UserError(f"An episode went on beyond the environment's own limit of {limit} steps.")
+        at_goal = self._terminated(step.next_truth["achieved_goal"], step.truth["desired_goal"])
+        copies = np.arange(len(step.action))
+        self._write_state(copies, step.obs, step.truth)
+        now = copies, self._open_length
+        self._open["action"][now], self._open["reward"][now] = step.action, step.reward
+        self._open["terminated"][now] = step.terminated
+        self._open["failed"][now] = step.terminated & np.logical_not(at_goal)
+        self._open_length += 1
+        ended = np.flatnonzero(step.ended)
+        self._write_state(ended, step.next_obs, step.next_truth)
+        for i in ended:
+            self._append(i, int(self._open_length[i]) + 1)
+            self._open_length[i] = 0
+
+    @property
+    def nbytes(self) -> int:
+        """Memory of the ring and of the episodes under way, in bytes; the system grants it as rows come into use."""
+        flat = self._time.nbytes + self._length.nbytes + self._open_length.nbytes
+        return _nbytes(self._rows) + _nbytes(self._open_rows) + flat
+
+    def sample(self, updates: int, batch_size: int, rng: np.random.Generator, length: int = 1) -> Batch:
+        """`updates` minibatches of transitions drawn uniformly with replacement, leading axes [u, b].
+
+        The first round(b k / (k + 1)) transitions of each minibatch carry a hindsight goal. `length` > 1 makes them
+        windows of so many transitions that end at the ones drawn (see `Batch`), each with one goal.
+
+        Raises:
+            ValueError: if no episode has ended yet.
+        """
+        rows, after, hindsight = (found.reshape(updates, batch_size) for found in self.draw(updates * batch_size, rng))
+        here, there = ({dtype: array.take(at, axis=0) for dtype, array in self._rows.items()} for at in (rows, after))
+        obs, truth = self._part(here, "obs"), self._part(here, "truth")
+        batch = Batch(
+            obs=obs,
+            action=self._columns["action"].of(here),
+            reward=self._columns["reward"].of(here),
+            next_obs=self._part(there, "obs") | _goal_of(obs),
+            terminated=self._columns["terminated"].of(here),
+            truth=truth,
+            next_truth=self._part(there, "truth") | _goal_of(truth),
+        )
+        if relabelled := round(self._share * batch_size):
+            failed = self._columns["failed"].of(here)[:, :relabelled]
+            self._relabel(batch, self._ring[f"{self._goals}/achieved_goal"][hindsight[:, :relabelled]], failed)
+        return batch if length == 1 else self._windows(batch, rows, length)
+
+    def _relabel(self, batch: Batch, goals: np.ndarray, failed: np.ndarray) -> None:
+        """Give the first transitions of each minibatch the goals [u, relabelled, g]; some of them have `failed`."""
+        first = np.s_[:, : goals.shape[1]]
+        cut = lambda arrays: {key: array[first] for key, array in arrays.items()}  # noqa: E731
+        parts = [cut(part) if isinstance(part, dict) else part[first] for part in batch]
+        found = relabel(Batch(*parts), goals, self._reward, self._terminated)
+        batch.reward[first], batch.terminated[first] = found.reward, np.maximum(found.terminated, failed)
+        for arrays, relabelled in ((batch.obs, found.obs), (batch.truth, found.truth)):
+            if "desired_goal" in arrays:  # and in the successor, where it is the same array
+                arrays["desired_goal"][first] = relabelled["desired_goal"]
+
+    def _windows(self, batch: Batch, rows: np.ndarray, length: int) -> Batch:
+        """The batch of transitions at `rows` [u, b], each with what led to it since `length` - 1 steps before."""
+        now = self._time[rows][..., None]
+        moments = now + np.arange(1 - length, 2)  # [u, b, length + 1], the successor's last
+        at = self._wrap(rows[..., None] - now + np.maximum(moments, 0))
+        states = {dtype: array.take(at, axis=0) for dtype, array in self._rows.items()}
+
+        def window(part: str, arrays: Arrays, moment: slice) -> Arrays:
+            if not arrays:
+                return {}
+            found = {key: array[:, :, moment] for key, array in self._part(states, part).items()}
+            for key, goal in _goal_of(arrays).items():
+                found[key] = np.broadcast_to(goal[:, :, None], (*found[key].shape[:3], *goal.shape[2:]))
+            return found | {"valid": moments[:, :, moment] >= 0}
+
+        here, there = slice(None, -1), slice(1, None)
+        return batch._replace(
+            obs=window("obs", batch.obs, here),
+            next_obs=window("obs", batch.next_obs, there),
+            truth=window("truth", batch.truth, here),
+            next_truth=window("truth", batch.next_truth, there),
+        )
+
+    def draw(self, n: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Rows of n transitions, of their successors, and of the states whose achieved goal would relabel them."""
+        if not self.transitions:
+            raise ValueError("the replay holds no finished episode yet")
+        rows = self._any_rows(n, rng)
+        t, length = self._time.take(rows), self._length.take(rows)
+        # A final state starts no transition. One row in L + 1 is one, so a few redraws settle it.
+        while (bad := (t == length).nonzero()[0]).size:
+            rows[bad] = again = self._any_rows(bad.size, rng)
+            t[bad], length[bad] = self._time[again], self._length[again]
+        goal_time = self._goal_time(t, length, rng)
+        return rows, self._wrap(rows + 1), self._wrap(rows + goal_time - t)
+
+    def number(self, rows: np.ndarray) -> np.ndarray:
+        """Which of all rows that ever entered the ring those at places `rows` [n] are."""
+        return self.oldest + (rows - self._tail) % len(self._time)
+
+    def episodes_of(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        """Of transitions at rows [n]: t [n], episode length L [n], achieved goals of its episode, pursued goal [n, g].
+
+        The achieved goals are [n, longest + 1, g]; what comes after moment L belongs to other episodes.
+        """
+        time, length = self._time[rows], self._length[rows]
+        moments = np.arange(self.spec.max_episode_steps + 1)
+        whole = ((rows - time)[:, None] + moments) % len(self._time)
+        return (
+            time,
+            length,
+            self._ring[f"{self._goals}/achieved_goal"][whole],
+            self._ring[f"{self._goals}/desired_goal"][rows],
+        )
+
+    def part(self, since: int) -> tuple[int, Arrays]:
+        """The rows that entered at `since` or later and are still held: number of the first, and arrays by key."""
+        first = max(since, self.oldest)
+        rows = np.arange(first, self.end) % len(self._time)
+        return first, {key: array[rows] for key, array in self._ring.items()}
+
+    def state(self) -> Arrays:
+        """Which rows the ring holds, and the episodes under way; the rows themselves are handed out by `part`."""
+        held = {"held": np.array([self.oldest, self.end]), "open_length": self._open_length}
+        return held | merged(open=self._open)
+
+    def load_state(self, state: Arrays, parts: list[tuple[int, Arrays]]) -> None:
+        """Take over what `state` returned, with the ring made up of `parts`, each with the number of its first row.
+
+        Raises:
+            UserError: if they are not what a buffer of this configuration holds.
+        """
+        check_arrays(self.state(), state)
+        self.oldest, self.end = (int(bound) for bound in state["held"])
+        self._open_length[:] = state["open_length"]
+        for key, array in part_of(state, "open").items():
+            self._open[key][:] = array
+        sound = 0 <= self.oldest <= self.end <= self.oldest + len(self._time)
+        sound &= bool(((self._open_length >= 0) & (self._open_length < self.spec.max_episode_steps)).all())
+        next_row = self.oldest
+        for first, arrays in parts:
+            n = min(len(array) if array.ndim else 0 for array in arrays.values()) if arrays else 0
+            check_arrays({key: array[:n] for key, array in self._ring.items()}, arrays)
+            sound &= first <= next_row
+            new = np.arange(max(first, self.oldest), first + n)
+            rows, kept = new % len(self._time), slice(n - len(new), None)
+            for key, array in self._ring.items():
+                array[rows] = arrays[key][kept]
+            next_row = first + n
+        held = np.arange(self.oldest, self.end) % len(self._time) if sound and next_row == self.end else None
+        if held is None or not self._are_episodes(self._time[held], self._length[held]):
+            raise UserError("The parts of the saved replay do not fit together; it was edited by hand or is damaged.")
+        self.transitions = int((self._time[held] != self._length[held]).sum())
+
+    def _are_episodes(self, time: np.ndarray, length: np.ndarray) -> bool:
+        """Whether rows [n] are whole episodes, one after another: 0 .. L with the same L from 1 to the longest."""
+        if not len(time):
+            return True
+        begins, ends = np.append(True, time[:-1] == length[:-1]), np.append(time[1:] == 0, True)
+        follows = np.append(False, (time[1:] == time[:-1] + 1) & (length[1:] == length[:-1]))
+        return bool(
+            np.where(begins, time == 0, follows).all()
+            and np.where(time == length, ends, True).all()
+            and time[-1] == length[-1]
+            and (length > 0).all()
+            and (length <= self.spec.max_episode_steps).all()
+        )
+
+    def _any_rows(self, n: int, rng: np.random.Generator) -> np.ndarray:
+        """n rows in use, uniformly."""
+        return self._wrap(self._tail + (rng.random(n) * (self.end - self.oldest)).astype(np.int64))
+
+    @property
+    def _tail(self) -> int:
+        """Where on the ring its oldest row lies."""
+        return self.oldest % len(self._time)
+
+    def _wrap(self, rows: np.ndarray) -> np.ndarray:
+        """Row numbers taken around the ring."""
+        if self.end <= len(self._time):
+            return rows  # not wrapped yet
+        return rows % len(self._time)
+
+    def _keys(self, rows: Arrays) -> Arrays:
+        """Rows by dtype as views by key."""
+        return {key: column.of(rows) for key, column in self._columns.items()}
+
+    def _part(self, rows: Arrays, part: str) -> Arrays:
+        """What is seen in rows by dtype, or what is true there, by its own keys."""
+        return {key: column.of(rows) for key, column in self._seen[part].items()}
+
+    def _write_state(self, copies: np.ndarray, obs: Obs, truth: Obs) -> None:
+        """Put the state of the given copies into their current open row."""
+        for part, arrays in (("obs", obs), ("truth", truth)):
+            for key in self._seen[part]:
+                self._open[f"{part}/{key}"][copies, self._open_length[copies]] = arrays[key][copies]
+
+    def _append(self, copy: int, size: int) -> None:
+        """Put a copy's finished episode of `size` rows on the ring, dropping whole episodes that are in its way."""
+        capacity = len(self._time)
+        while self.end + size - self.oldest > capacity:
+            length = int(self._length[self._tail])
+            self.oldest += length + 1
+            self.transitions -= length
+        rows = (self.end + np.arange(size)) % capacity
+        for dtype, array in self._rows.items():
+            array[rows] = self._open_rows[dtype][copy, :size]
+        self._time[rows] = np.arange(size)
+        self._length[rows] = size - 1
+        self.end += size
+        self.transitions += size - 1
+
+
+def _goal_of(arrays: Arrays) -> Arrays:
+    """The desired goal among the arrays, if there is one: all states of a transition have the same."""
+    return {"desired_goal": arrays["desired_goal"]} if "desired_goal" in arrays else {}
+
+
+def _nbytes(rows: Arrays) -> int:
+    return sum(array.nbytes for array in rows.values())
+
+
+def _of_any_shape(function: GoalFunction) -> GoalFunction:
+    """A function of goals [n, g] as one of goals [..., g]: not every environment takes more than one axis of them."""
+
+    def of_any_shape(achieved: np.ndarray, desired: np.ndarray) -> np.ndarray:
+        width = achieved.shape[-1]
+        return function(achieved.reshape(-1, width), desired.reshape(-1, width)).reshape(achieved.shape[:-1])
+
+    return of_any_shape

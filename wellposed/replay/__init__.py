@@ -1,5 +1,0 @@
-"""Experience replay with hindsight."""
-
-from wellposed.replay.buffer import ReplayBuffer, ReplayConfig
-
-__all__ = ["ReplayBuffer", "ReplayConfig"]

@@ -1,0 +1,102 @@
+"""Behaviour while training, and a step of all copies as a checkpoint holds it."""
+
+import numpy as np
+
+from wellposed import seeding
+from wellposed.arrays import Arrays, check_arrays, leaves, merged, part_of, reset_carry, scalars_of, with_leaves
+from wellposed.types import Moment, Obs, Policy, Step
+
+
+class Explorer:
+    """Uniform actions at first, then the policy's own exploration with uniform actions mixed in.
+
+    It holds all that is random in behaviour, and what the policy remembers of the episodes under way. While actions are
+    uniform the policy is not asked, so it remembers nothing of them.
+
+    Args:
+        policy: what explores.
+        num_envs: copies that it acts in.
+        action_dim: numbers in an action.
+        seed: of the run.
+        random_steps: environment steps at the start of the run whose actions are uniform.
+        random_share: share of all later actions that are uniform.
+    """
+
+    def __init__(
+        self,
+        policy: Policy,
+        num_envs: int,
+        action_dim: int,
+        *,
+        seed: int,
+        random_steps: int = 0,
+        random_share: float = 0.0,
+    ):
+        self.policy, self.shape = policy, (num_envs, action_dim)
+        self.random_steps, self.random_share = random_steps, random_share
+        self.streams = {name: seeding.generator(seed, name) for name in ("random actions", "exploration")}
+        self.fresh = self.carry = policy.initial_carry(num_envs)
+
+    def act(self, obs: Obs, step: int) -> np.ndarray:
+        """Actions [n, action_dim] at environment step `step` of the run."""
+        rng = self.streams["random actions"]
+        uniform = rng.uniform(-1.0, 1.0, self.shape).astype(np.float32)
+        if step < self.random_steps:
+            return uniform
+        keep = rng.random((len(uniform), 1)) >= self.random_share
+        own, self.carry = self.policy.act(obs, self.carry, self.streams["exploration"])
+        return np.where(keep, own, uniform)
+
+    def forget(self, ended: np.ndarray) -> None:
+        """Begin anew to remember in the copies whose episode `ended` [n]."""
+        self.carry = reset_carry(self.carry, self.fresh, ended)
+
+    def state(self) -> Arrays:
+        """Random streams and carry, as named arrays."""
+        streams = {name: seeding.pack_generator(rng) for name, rng in self.streams.items()}
+        return merged(streams=streams, carry=leaves(self.carry))
+
+    def load_state(self, state: Arrays) -> None:
+        """Take over what `state` returned.
+
+        Raises:
+            UserError: if it is of another number of copies or another policy.
+        """
+        check_arrays(self.state(), state)
+        for name, rng in self.streams.items():
+            seeding.unpack_generator(rng, state[f"streams/{name}"])
+        self.carry = with_leaves(self.carry, part_of(state, "carry"))
+
+
+_FLAT = ("action", "applied_action", "reward", "terminated", "truncated", "success")
+
+
+def pack_step(step: Step) -> Arrays:
+    """A step as named arrays; what is true only where it is not what is seen."""
+    flat = {name: getattr(step, name) for name in _FLAT}
+    truth = {} if step.truth is step.obs else step.truth
+    next_truth = {} if step.next_truth is step.next_obs else step.next_truth
+    warnings = {name: np.array(count) for name, count in step.warnings.items()}
+    parts = merged(obs=step.obs, truth=truth, next_obs=step.next_obs, next_truth=next_truth, warnings=warnings)
+    return flat | parts
+
+
+def unpack_step(arrays: Arrays, now: Moment, action_dim: int) -> Step:
+    """What `pack_step` returned of copies that see `now` and take actions [n, action_dim].
+
+    Raises:
+        UserError: if it is not a step of theirs.
+    """
+    n = len(now.truth["achieved_goal"])
+    action, flag, warnings = np.zeros((n, action_dim), np.float32), np.zeros(n, bool), part_of(arrays, "warnings")
+    counts = scalars_of(warnings, int)
+    check_arrays(pack_step(Step(*now, action, action, np.zeros(n), flag, flag, flag, *now, counts)), arrays)
+    obs, next_obs = part_of(arrays, "obs"), part_of(arrays, "next_obs")
+    return Step(
+        obs=obs,
+        truth=part_of(arrays, "truth") or obs,
+        **{name: arrays[name] for name in _FLAT},
+        next_obs=next_obs,
+        next_truth=part_of(arrays, "next_truth") or next_obs,
+        warnings=counts,
+    )
