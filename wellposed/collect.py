@@ -6,7 +6,7 @@ import numpy as np
 
 from wellposed import seeding
 from wellposed.arrays import Arrays, check_arrays, merged, part_of
-from wellposed.envs.scripted import RandomPolicy
+from wellposed.envs.policies import RandomPolicy
 from wellposed.errors import UserError
 from wellposed.recipe import RunConfig
 from wellposed.types import Agent, GoalObs, GoalVecEnv, Metrics, successor

@@ -56,7 +56,7 @@ class Curriculum:
             return env
         if "goal spread" not in env.capabilities:
             raise UserError(
-                "--env.curriculum.kind needs an environment whose goals can be drawn nearer (capability 'goal spread'); "
+                "--env.curriculum.kind needs an environment whose goals can lie nearer (capability 'goal spread'); "
                 "`wellposed envs` lists them."
             )
         return env if role == "evaluation" else cast(VecEnv, CurriculumVecEnv(env, self))

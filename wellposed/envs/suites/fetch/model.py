@@ -42,9 +42,7 @@ class Variant:
 
 REACH = Variant("Reach", "reach.xml", (0.4049, 0.48, 0.0), False, True, 0.2, None, 0.15, 0.15)
 PUSH = Variant("Push", "push.xml", (0.405, 0.48, 0.0), True, True, 0.0, (1.25, 0.53, 0.4), 0.15, 0.15)
-SLIDE = Variant(
-    "Slide", "slide.xml", (0.05, 0.48, 0.0), True, True, -0.02, (1.7, 1.1, 0.41), 0.1, 0.3, (0.4, 0.0, 0.0)
-)
+SLIDE = Variant("Slide", "slide.xml", (0.05, 0.48, 0.0), True, True, -0.02, (1.7, 1.1, 0.41), 0.1, 0.3, (0.4, 0.0, 0.0))
 PICK_AND_PLACE = Variant(
     "PickAndPlace", "pick_and_place.xml", (0.405, 0.48, 0.0), True, False, 0.2, (1.25, 0.53, 0.4), 0.15, 0.15,
     target_in_the_air=True,
