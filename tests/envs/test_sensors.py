@@ -5,10 +5,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from wellposed.envs.sensors import NoisySensors
 
 from wellposed import envs
-from wellposed.envs.scripted import ScriptedPickAndPlace
-from wellposed.envs.sensors import NoisySensors
+from wellposed.envs.suites.fetch.oracle import ScriptedPickAndPlace
 from wellposed.errors import UserError
 from wellposed.evaluate import play_episodes
 from wellposed.types import GoalObs

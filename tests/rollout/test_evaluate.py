@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from wellposed import envs, stats
-from wellposed.envs.scripted import ProportionalReach
+from wellposed.envs.suites.fetch.oracle import ProportionalReach
 from wellposed.evaluate import play_episodes, summarise
 
 
