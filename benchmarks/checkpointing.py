@@ -27,7 +27,7 @@ LONG = 200_000
 def share(steps: int) -> dict[str, float]:
     """Train Push for some steps; seconds of training, and how many of them went into checkpoints."""
     from wellposed.loop import Training
-    from wellposed.recipe import default_config
+    from wellposed.recipes import default_config
     from wellposed.training import train
 
     spent: list[float] = []
@@ -47,7 +47,7 @@ def share(steps: int) -> dict[str, float]:
 
 def long_config():
     """Push with a replay that fills fast: few updates, all else as by default."""
-    from wellposed.recipe import default_config
+    from wellposed.recipes import default_config
 
     config = default_config("FetchPush-v4")
     return replace(config, total_steps=4 * LONG, updates_per_step=0.02, eval_every=20_000, eval_episodes=25)
@@ -63,7 +63,7 @@ def train_long(folder: Path) -> None:
 def take_up(folder: Path) -> dict[str, float]:
     """Seconds from the start of this process until the run in `folder` has taken its next step."""
     from wellposed.loop import Training
-    from wellposed.training import resume
+    from wellposed.side_by_side import resume
 
     [path] = folder.iterdir()
     advance, told = Training.advance, dict[str, float]()

@@ -52,9 +52,10 @@ def train_case(root: Path, case: Case, task: str, purpose: str) -> None:
     """Train the seeds of a case in this process, patched; those recorded already are left alone."""
     from dataclasses import replace
 
-    from wellposed import config as configs
+    from wellposed import serialise
+    from wellposed.config import override
     from wellposed.errors import UserError
-    from wellposed.recipe import default_config, override
+    from wellposed.recipes import default_config
     from wellposed.runs.store import run_name
     from wellposed.training import train
 
@@ -66,7 +67,7 @@ def train_case(root: Path, case: Case, task: str, purpose: str) -> None:
     with case.patch():
         for name, seed in seeds_of(case).items():
             one = replace(config, seed=seed)
-            if purpose not in (name, "all") or ended(folder / run_name(configs.to_dict(one))):
+            if purpose not in (name, "all") or ended(folder / run_name(serialise.to_dict(one))):
                 continue
             try:
                 train(one, folder, threads=1, quiet=True)

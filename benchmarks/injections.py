@@ -13,11 +13,11 @@ import jax
 import numpy as np
 
 from wellposed.agents import off_policy, sac
+from wellposed.data import ReplayBuffer
 from wellposed.envs import goals, vector
 from wellposed.envs.suites.fetch.task import FetchTask
 from wellposed.nn.inputs import InputScaler
 from wellposed.nn.networks import MLP
-from wellposed.replay import ReplayBuffer
 
 Patch = Callable[[], AbstractContextManager[Any]]
 TASKS = ("FetchReach-v4", "FetchPush-v4")

@@ -21,9 +21,9 @@ from typing import Any
 
 import msgspec
 
-from wellposed.config import content_hash
 from wellposed.runs import store
 from wellposed.runs.files import format_json
+from wellposed.serialise import content_hash
 
 EVALUATIONS, ASKED = 25, 1.0  # evaluations of each run; seconds
 OWN = {"config.json", "evaluations.jsonl", "summary.json", "lock"}  # a run's own copy; the rest is linked
@@ -32,7 +32,7 @@ OWN = {"config.json", "evaluations.jsonl", "summary.json", "lock"}  # a run's ow
 def small_record(folder: Path) -> Path:
     """One real run, trained here: tiny networks, and 25 evaluations."""
     from wellposed.agents import SACConfig
-    from wellposed.recipe import RunConfig
+    from wellposed.config import RunConfig
     from wellposed.training import train
 
     agent = SACConfig(hidden=(8, 8), batch_size=16)

@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.machine import print_header
-from wellposed.recipe import default_config
-from wellposed.training import train_side_by_side
+from wellposed.recipes import default_config
+from wellposed.side_by_side import train_side_by_side
 
 ENV, STEPS, SEEDS, ROUNDS = "FetchPush-v4", 12_000, 4, 3
 

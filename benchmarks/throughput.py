@@ -57,7 +57,7 @@ SETTINGS = {
 def ours(setting: Setting) -> float:
     """Steps per second between two evaluations of one run; evaluating does not count."""
     from wellposed.agents.sac import SACConfig
-    from wellposed.recipe import RunConfig
+    from wellposed.config import RunConfig
     from wellposed.runs.store import RunReader
     from wellposed.training import train
 

@@ -57,7 +57,7 @@ def first_time(rows: list, bar: float):
 
 def ours(env: str, seed: int) -> dict:
     """The default recipe, evaluated by this benchmark's rule; the trained agent then plays 200 held-out episodes."""
-    from wellposed.recipe import default_config
+    from wellposed.recipes import default_config
     from wellposed.runs.store import RunReader
     from wellposed.training import train
     from wellposed.verdict import assess
@@ -123,7 +123,7 @@ def _watcher(env: str, seed: int, give_up: float):
     from stable_baselines3.common.callbacks import BaseCallback
 
     from wellposed.envs import make_vec
-    from wellposed.evaluate import play_episodes
+    from wellposed.rollout.evaluate import play_episodes
 
     task = TASKS[env]
 

@@ -12,13 +12,12 @@ from typing import Any
 from tests.chapters.tiny import TOML, write_chapter
 from tests.fuzz import either, mutate_bytes, mutate_json, mutate_tensors
 from tests.test_resume import TINY
-from wellposed import config as configs
-from wellposed import envs
+from wellposed import envs, serialise
 from wellposed.chapters.load import load_chapter
+from wellposed.config import stored_config
 from wellposed.experiments import load_answers, load_experiment
 from wellposed.interrupts import Stopwatch
 from wellposed.loop import Training
-from wellposed.recipe import stored_config
 from wellposed.runs import checkpoint
 from wellposed.runs.files import read_json, read_lines
 from wellposed.runs.record import EpisodeRow, Failure, Verdict, WarningRow, decode, encode
@@ -101,7 +100,7 @@ def _config(folder: Path, path: Path) -> Target:
         data = mutate_json(original, rng)
         place = strange / "x"
         try:
-            data["hash"] = configs.content_hash(data["config"])
+            data["hash"] = serialise.content_hash(data["config"])
             place = strange / run_name(data["config"])
             assert place.resolve().parent == strange.resolve(), "a name escapes the directory"
             place.mkdir(parents=True)

@@ -4,7 +4,7 @@ import pytest
 
 from wellposed import config
 from wellposed.agents import SACConfig
-from wellposed.recipe import RunConfig
+from wellposed.config import RunConfig
 
 DEFAULT = RunConfig("FetchReach-v4")
 

@@ -9,16 +9,17 @@ import equinox as eqx
 import mujoco
 import numpy as np
 import pytest
+from wellposed.agents.off_policy import OffPolicyAgent
 
 from tests.test_resume import TINY
 from wellposed import envs
-from wellposed.agents.off_policy import OffPolicyAgent
+from wellposed.config import RunConfig
 from wellposed.envs.vector import MujocoVecEnv
 from wellposed.errors import NotFiniteError, UserError
-from wellposed.recipe import RunConfig
 from wellposed.runs.record import Failure
 from wellposed.runs.store import RunReader
-from wellposed.training import resume, train
+from wellposed.side_by_side import resume
+from wellposed.training import train
 
 PUSH = replace(TINY, env="FetchPush-v4")
 

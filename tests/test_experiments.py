@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from wellposed import config as configs
+from wellposed import serialise
 from wellposed.agents import SACConfig, TD3Config
 from wellposed.cli import main
 from wellposed.errors import UserError
@@ -121,7 +121,7 @@ def test_the_experiments_of_the_repository_can_be_run_and_their_answers_fit(file
         return  # asked, not answered yet
     answers = load_answers(file.with_suffix(".json"))
     assert answers.experiment == experiment, "the question changed after it was answered"
-    asked = [(name, run_name(configs.to_dict(config))) for name, of_one in runs.items() for config in of_one]
+    asked = [(name, run_name(serialise.to_dict(config))) for name, of_one in runs.items() for config in of_one]
     assert [(answer.variant, answer.run) for answer in answers.answers] == asked, "the default recipe has changed since"
 
 

@@ -26,7 +26,7 @@ LAYERS = {
     "wellposed.check": 4,
     "wellposed.replay": 4,
     "wellposed.agents": 5,
-    "wellposed.evaluate": 6,
+    "wellposed.rollout.evaluate": 6,
     "wellposed.recipe": 6,
     "wellposed.planning.budget": 7,
     "wellposed.collect": 7,
@@ -55,7 +55,7 @@ LAYERS = {
     "wellposed.cli": 17,
 }
 FREE_OF_JAX = {"wellposed.errors", "wellposed.types", "wellposed.seeding", "wellposed.stats", "wellposed.config"}
-FREE_OF_JAX |= {"wellposed.envs", "wellposed.runs", "wellposed.replay", "wellposed.progress", "wellposed.evaluate"}
+FREE_OF_JAX |= {"wellposed.envs", "wellposed.runs", "wellposed.replay", "wellposed.progress", "wellposed.rollout.evaluate"}
 FREE_OF_JAX |= {"wellposed.check", "wellposed.analysis", "wellposed.arrays", "wellposed.interrupts"}
 FREE_OF_JAX |= {"wellposed.planning.memory"}
 JAX = {"jax", "equinox", "optax", "torch"}
@@ -65,7 +65,7 @@ FORBIDDEN = {  # within a row or against its sense
     "wellposed.runs": {"wellposed.envs", "wellposed.nn"},
     "wellposed.replay": {"wellposed.envs"},
     "wellposed.agents": {"wellposed.envs", "wellposed.replay", "wellposed.runs"},
-    "wellposed.evaluate": {"wellposed.agents", "wellposed.envs"},
+    "wellposed.rollout.evaluate": {"wellposed.agents", "wellposed.envs"},
     "wellposed.diagnose": {"wellposed.envs", "wellposed.nn", "wellposed.replay"},
     "wellposed.analysis": {"wellposed.envs", "wellposed.agents", "wellposed.verdict"},
 }
@@ -129,10 +129,10 @@ def test_modules_keep_to_their_layer(module, source):
     [
         ("wellposed.runs.store", "import jax"),
         ("wellposed.envs.fetch", "from wellposed.nn import networks"),
-        ("wellposed.agents.sac", "from wellposed.replay import ReplayBuffer"),
-        ("wellposed.replay.buffer", "from wellposed.training import train"),
+        ("wellposed.agents.sac", "from wellposed.data import ReplayBuffer"),
+        ("wellposed.data.episodes", "from wellposed.training import train"),
         ("wellposed.seeding", "from wellposed import stats"),
-        ("wellposed.replay.buffer", "from ..training import train"),
+        ("wellposed.data.episodes", "from ..training import train"),
         ("wellposed.analysis.tables", "def f():\n    from wellposed.envs import make_vec"),
     ],
 )

@@ -12,10 +12,11 @@ import pytest
 from tests.records import unequal
 from tests.test_divergence import after
 from tests.test_resume import TINY_PPO
-from wellposed import config as configs
-from wellposed import verdict
+from wellposed import serialise, verdict
 from wellposed.agents import PPO, SACConfig
 from wellposed.cli import main
+from wellposed.config import OnPolicyRunConfig, RunConfig, override, read_config
+from wellposed.data import rollout
 from wellposed.diagnose import read_evidence
 from wellposed.errors import UserError
 from wellposed.examine import with_checkpoint
@@ -23,8 +24,7 @@ from wellposed.loop import on_policy
 from wellposed.planning import plan as plans
 from wellposed.planning.budget import Demand, budget
 from wellposed.planning.calibrate import Calibration, Rates
-from wellposed.recipe import OnPolicyRunConfig, RunConfig, default_config, override, read_config
-from wellposed.replay import rollout
+from wellposed.recipes import default_config
 from wellposed.runs.record import METRICS
 from wellposed.runs.store import RunReader, run_name
 from wellposed.study.moves import Rows, ladders, left_out
@@ -108,7 +108,7 @@ def test_a_record_without_probes_is_probed_from_its_checkpoint(run, tmp_path):
 def test_its_settings_are_its_own_and_survive_json():
     config = override(default_config("FetchReachDense-v4", "ppo"), {"agent.clip": 0.1, "rollout_steps": 25})
     assert isinstance(config, OnPolicyRunConfig)
-    data = configs.to_dict(config)
+    data = serialise.to_dict(config)
     assert not {"replay", "updates_per_step", "updates_per_call", "random_steps", "random_share"} & data.keys()
     assert not {"tau", "bound_targets", "mirror", "temperature"} & data["agent"].keys()
     assert read_config(data, "here") == config
@@ -120,7 +120,7 @@ def test_its_settings_are_its_own_and_survive_json():
 
 def test_names_of_runs_with_a_replay_are_what_they_were():
     """A run's directory is named by its settings; older records are found again."""
-    names = {algo: run_name(configs.to_dict(default_config("FetchReach-v4", algo))) for algo in ("sac", "td3")}
+    names = {algo: run_name(serialise.to_dict(default_config("FetchReach-v4", algo))) for algo in ("sac", "td3")}
     assert names == {"sac": "FetchReach-v4_sac_1d3996e3627c_s0", "td3": "FetchReach-v4_td3_b7c100558c46_s0"}
 
 

@@ -10,10 +10,13 @@ from pathlib import Path
 import jax
 import numpy as np
 import pytest
+from wellposed.replay.size import Pixels, frame_bytes, replay_bytes
 
-from wellposed import config as configs
+from wellposed import serialise
 from wellposed.agents import PPOConfig, SACConfig, TD3Config, make_agent
 from wellposed.cli import main
+from wellposed.config import RunConfig
+from wellposed.data import ReplayBuffer, ReplayConfig
 from wellposed.errors import UserError
 from wellposed.planning import budget as budgets
 from wellposed.planning import memory, room
@@ -23,13 +26,12 @@ from wellposed.planning.calibrate import Calibration, Rates
 from wellposed.planning.memory import Free, Held
 from wellposed.planning.plan import _peak, expected_seconds, lines, make_plan
 from wellposed.planning.room import Room, UnderWay, refusal
-from wellposed.recipe import RunConfig, default_config
-from wellposed.replay import ReplayBuffer, ReplayConfig
-from wellposed.replay.size import Pixels, frame_bytes, replay_bytes
+from wellposed.recipes import default_config
 from wellposed.runs import lock, provenance
 from wellposed.runs.store import RunReader
 from wellposed.runs.writer import RunWriter
-from wellposed.training import resume, train, train_side_by_side
+from wellposed.side_by_side import resume, train_side_by_side
+from wellposed.training import train
 from wellposed.types import Dims
 
 GIB = 2**30
@@ -181,7 +183,7 @@ def test_what_would_not_fit_is_refused_before_anything_is_written(tmp_path, monk
 def begin(folder: Path, config: RunConfig) -> Path:
     """A run that was begun and cut short before its first checkpoint."""
     origin = provenance.collect(threads=1, autoreset_mode="SameStep", devices=[])
-    with RunWriter(folder, configs.to_dict(config), origin) as run:
+    with RunWriter(folder, serialise.to_dict(config), origin) as run:
         return run.path
 
 

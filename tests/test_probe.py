@@ -5,10 +5,10 @@ import pytest
 
 from tests.test_training import TINY
 from wellposed import envs
+from wellposed.data import ReplayBuffer, ReplayConfig
 from wellposed.envs.policies import RandomPolicy
 from wellposed.loop import off_policy
 from wellposed.probe import probe_motion, probe_rewards
-from wellposed.replay import ReplayBuffer, ReplayConfig
 from wellposed.runs import checkpoint
 from wellposed.runs.record import METRICS
 from wellposed.runs.store import RunReader

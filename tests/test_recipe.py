@@ -4,11 +4,12 @@ from dataclasses import replace
 
 import pytest
 
-from wellposed import config as configs
+from wellposed import serialise
 from wellposed.agents import ALGORITHMS, SACConfig, TD3Config
+from wellposed.config import RunConfig, override, read_config
 from wellposed.envs.wrappers.curriculum import Curriculum
 from wellposed.errors import UserError
-from wellposed.recipe import RunConfig, default_config, override, read_config
+from wellposed.recipes import default_config
 
 every_algorithm = pytest.mark.parametrize("algo", ALGORITHMS)
 every_replay = pytest.mark.parametrize("algo", [algo for algo, entry in ALGORITHMS.items() if not entry.on_policy])
@@ -19,7 +20,7 @@ def test_a_configuration_of_each_algorithm_survives_json(algo):
     config = override(default_config("FetchPush-v4", algo), {"seed": 3, "agent.hidden": [7, 8], "until_success": 0.9})
     assert type(config.agent) is ALGORITHMS[algo][0]
     assert config.agent.hidden == (7, 8)
-    assert read_config(configs.to_dict(config), "here") == config
+    assert read_config(serialise.to_dict(config), "here") == config
 
 
 @every_replay
@@ -52,13 +53,13 @@ def test_a_curriculum_is_written_only_where_there_is_one():
     """So the names of runs that were made before there were any stay what they are."""
     without = default_config("FetchPickAndPlace-v4")
     with_one = override(without, {"curriculum.kind": "success", "curriculum.air": 0.2})
-    assert "curriculum" not in configs.to_dict(without)
+    assert "curriculum" not in serialise.to_dict(without)
     assert (with_one.curriculum.kind, with_one.curriculum.air) == ("success", 0.2)
     assert override(with_one, {"curriculum.kind": "none", "curriculum.air": Curriculum().air}) == without
     for config in (without, with_one):
-        assert read_config(configs.to_dict(config), "here") == config
-    assert read_config(configs.whole(without), "here") == without
-    incomplete = configs.to_dict(with_one)
+        assert read_config(serialise.to_dict(config), "here") == config
+    assert read_config(serialise.whole(without), "here") == without
+    incomplete = serialise.to_dict(with_one)
     incomplete["curriculum"].pop("bar")
     with pytest.raises(ValueError, match="here: curriculum: missing key bar"):
         read_config(incomplete, "here")
@@ -85,7 +86,7 @@ def test_the_agents_settings_must_be_those_of_the_algorithm():
     ],
 )
 def test_what_does_not_fit_the_algorithm_is_an_error(edit, error, message):
-    data = configs.to_dict(default_config("FetchReach-v4", "td3"))
+    data = serialise.to_dict(default_config("FetchReach-v4", "td3"))
     edit(data)
     with pytest.raises(error, match=message):
         read_config(data, "here")

@@ -4,15 +4,16 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from wellposed.agents.off_policy import OffPolicyAgent
 
 from tests.test_resume import TINY, Stop
-from wellposed.agents.off_policy import OffPolicyAgent
 from wellposed.cli import main
 from wellposed.errors import UserError
 from wellposed.reproduce import changes, judge, reproduce
 from wellposed.runs.files import read_json, write_json
 from wellposed.runs.store import RunReader
-from wellposed.training import train, train_side_by_side
+from wellposed.side_by_side import train_side_by_side
+from wellposed.training import train
 
 
 @pytest.fixture(scope="module")

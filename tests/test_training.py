@@ -11,16 +11,17 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from wellposed import config as configs
+from wellposed import serialise
 from wellposed.agents import SACConfig, TD3Config
+from wellposed.config import RunConfig
+from wellposed.data import ReplayConfig
 from wellposed.demo import demo_config
 from wellposed.errors import UserError
 from wellposed.loop import reached
-from wellposed.recipe import RunConfig
-from wellposed.replay import ReplayConfig
 from wellposed.runs.store import RunReader
 from wellposed.runs.writer import RunWriter
-from wellposed.training import train, train_side_by_side
+from wellposed.side_by_side import train_side_by_side
+from wellposed.training import train
 from wellposed.verdict import assess, load_run
 
 TINY = RunConfig(
@@ -212,7 +213,7 @@ def test_a_setting_outside_its_range_is_refused_by_name(kind, change, message):
 
 def test_a_record_cannot_make_us_import_a_module(tmp_path):
     """Gymnasium imports what stands before a colon; a stranger's record must not choose it."""
-    config = configs.to_dict(replace(TINY, env="antigravity:X-v0"))
+    config = serialise.to_dict(replace(TINY, env="antigravity:X-v0"))
     with RunWriter(tmp_path, config, RunReader(train(TINY, tmp_path / "real", quiet=True)[0]).provenance) as run:
         pass
     with pytest.raises(UserError, match="would import a module"):

@@ -22,7 +22,7 @@ from pathlib import Path
 
 from tests.records import unequal
 from tests.test_resume import CASES
-from wellposed import config as configs
+from wellposed import serialise
 from wellposed.runs.store import RunReader, run_name
 
 LONG = {name: [replace(case, total_steps=4 * case.total_steps)] for name, case in CASES.items()}
@@ -40,10 +40,10 @@ class Score:
 
 def begin(case: str, folder: Path) -> None:
     """Train those of a case's runs that are not there yet, after taking up those that are, in this process."""
-    from wellposed.training import resume, train_side_by_side
+    from wellposed.side_by_side import resume, train_side_by_side
 
     there = [path for path in paths_of(case, folder) if (path / "config.json").exists()]
-    fresh = [config for config in LONG[case] if folder / run_name(configs.to_dict(config)) not in there]
+    fresh = [config for config in LONG[case] if folder / run_name(serialise.to_dict(config)) not in there]
     for _ in resume([path for path in there if RunReader(path).status != "finished"], quiet=True):
         pass
     for _ in train_side_by_side(fresh, folder, quiet=True):
@@ -52,7 +52,7 @@ def begin(case: str, folder: Path) -> None:
 
 def paths_of(case: str, folder: Path) -> list[Path]:
     """The run directories of a case."""
-    return [folder / run_name(configs.to_dict(config)) for config in LONG[case]]
+    return [folder / run_name(serialise.to_dict(config)) for config in LONG[case]]
 
 
 def command(case: str, folder: Path) -> list[str]:

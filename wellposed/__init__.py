@@ -19,15 +19,17 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from wellposed.agents import PPOConfig, SACConfig, TD3Config
     from wellposed.check import certify
+    from wellposed.config import OnPolicyRunConfig, RunConfig
+    from wellposed.data import ReplayBuffer, ReplayConfig
     from wellposed.envs import make_vec, registered
     from wellposed.errors import UserError
-    from wellposed.evaluate import play_episodes, summarise
     from wellposed.examine import examine
-    from wellposed.recipe import OnPolicyRunConfig, RunConfig, default_config
-    from wellposed.replay import ReplayBuffer, ReplayConfig
+    from wellposed.recipes import default_config
     from wellposed.report.page import write_report
+    from wellposed.rollout.evaluate import play_episodes, summarise
     from wellposed.runs.store import RunReader, list_runs
-    from wellposed.training import resume, train, train_side_by_side
+    from wellposed.side_by_side import resume, train_side_by_side
+    from wellposed.training import train
     from wellposed.verdict import assess, load_run
 
 _HOME = {

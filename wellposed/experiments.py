@@ -22,15 +22,16 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from wellposed import config as configs
+from wellposed import serialise
+from wellposed.config import ALGO, AnyRunConfig, override
 from wellposed.errors import UserError
 from wellposed.progress import TrainingProgress
-from wellposed.recipe import ALGO, AnyRunConfig, default_config, override
+from wellposed.recipes import default_config
 from wellposed.runs.files import read_json, write_json
 from wellposed.runs.record import Solved, Summary, decode, encode
 from wellposed.runs.store import RunReader, run_name
 from wellposed.seeding import parse_seeds
-from wellposed.training import resume, train_side_by_side
+from wellposed.side_by_side import resume, train_side_by_side
 
 FIXED = ("env", "seed", "until_success")  # the same for all variants, by the question's own fields
 
@@ -55,7 +56,7 @@ class Experiment:
         found: dict[str, list[AnyRunConfig]] = {}
         for name, variant in self.variants.items():
             # Dotted, so that `agent.mirror = false` means the same with and without quotes.
-            changes = configs.flatten(self.base) | configs.flatten(variant)
+            changes = serialise.flatten(self.base) | serialise.flatten(variant)
             if own := sorted(changes.keys() & set(FIXED)):
                 raise UserError(f"{', '.join(own)} is set for the whole experiment, not in [base] or a variant.")
             algo = changes.get("algo", ALGO)
@@ -107,7 +108,7 @@ def load_experiment(path: Path) -> Experiment:
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"Could not read {path}: {error}.") from error
     try:
-        return configs.from_dict(Experiment, tomllib.loads(text), str(path))
+        return serialise.from_dict(Experiment, tomllib.loads(text), str(path))
     except ValueError as error:  # of TOML, and of ours
         raise UserError(f"{path} is not an experiment: {error}.") from error
 
@@ -134,7 +135,7 @@ def run_experiment(path: Path, runs_dir: Path, threads: int, quiet: bool) -> Ite
         answers[answer.run] = answer
         yield answer
     command = f"wellposed experiment {path} --threads {threads}"
-    in_order = [answers[run_name(configs.to_dict(config))] for _, config in runs]
+    in_order = [answers[run_name(serialise.to_dict(config))] for _, config in runs]
     write_json(path.with_suffix(".json"), encode(Answers(experiment, command, in_order)))
 
 
@@ -156,7 +157,7 @@ def answer_all(
         UserError: if a run fails, after the others are done.
         KeyboardInterrupt: after Ctrl-C; the same call goes on from there.
     """
-    folders = [runs_dir / run_name(configs.to_dict(config)) for _, config in runs]
+    folders = [runs_dir / run_name(serialise.to_dict(config)) for _, config in runs]
     begun = [folder for folder in folders if (folder / "config.json").exists()]
     cut_short = [folder for folder in begun if RunReader(folder).status != "finished"]
     fresh = [config for (_, config), folder in zip(runs, folders, strict=True) if folder not in begun]

@@ -11,9 +11,9 @@ from rich.progress import track
 
 from wellposed import verdict
 from wellposed.analysis.comparison import Group, Run
-from wellposed.config import content_hash
 from wellposed.errors import UserError
 from wellposed.runs.store import RunReader, list_runs
+from wellposed.serialise import content_hash
 from wellposed.study.trials import read_trial
 
 ENDED = ("finished", "diverged")

@@ -11,10 +11,10 @@ import numpy as np
 from wellposed import seeding
 from wellposed.agents.probe import probe as probe_agent
 from wellposed.agents.probe import probe_policy
-from wellposed.recipe import RunConfig
-from wellposed.replay import ReplayBuffer
-from wellposed.replay.audit import audit
-from wellposed.replay.rollout import RolloutBuffer
+from wellposed.config import RunConfig
+from wellposed.data import ReplayBuffer
+from wellposed.data.audit import audit
+from wellposed.data.rollout import RolloutBuffer
 from wellposed.types import Agent, Batch, Dims, GoalVecEnv, Metrics
 
 ROWS = 2048  # transitions that are held against the environment at most

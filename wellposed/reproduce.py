@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from wellposed.config import stored_config
 from wellposed.errors import UserError
-from wellposed.recipe import stored_config
 from wellposed.runs.compare import differences
 from wellposed.runs.record import EvaluationRow, Provenance
 from wellposed.runs.store import RunReader

@@ -5,10 +5,10 @@ from typing import Any
 import jax
 import numpy as np
 import pytest
+from wellposed.agents.imitation import imitate
 
 from tests.agents.data import DIMS
 from wellposed.agents import ALGORITHMS, make_agent
-from wellposed.agents.imitation import imitate
 
 every_algorithm = pytest.mark.parametrize("algo", ALGORITHMS)
 

@@ -4,10 +4,10 @@ from dataclasses import replace
 
 import jax.numpy as jnp
 import pytest
+from wellposed.agents.off_policy import OffPolicyAgent, Transition
 
 from tests.agents.data import DIMS
 from wellposed.agents import ALGORITHMS
-from wellposed.agents.off_policy import OffPolicyAgent, Transition
 from wellposed.agents.sac import soft_target
 from wellposed.agents.td3 import smoothed_target
 

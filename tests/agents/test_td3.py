@@ -7,9 +7,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from wellposed.agents.off_policy import Transition, values
 
 from tests.agents.data import DIMS, batches
-from wellposed.agents.off_policy import Transition, values
 from wellposed.agents.td3 import TD3, Networks, TD3Config, actor_loss, critic_loss, explore, policy, smoothed_target
 from wellposed.errors import UserError
 from wellposed.nn.networks import MLP

@@ -9,16 +9,16 @@ import numpy as np
 
 from tests.runs.test_store import PROVENANCE
 from tests.study.made_up import trial
-from wellposed import config as configs
+from wellposed import serialise
 from wellposed.analysis.study import Edge, Move, Stability, Study
 from wellposed.chapters.digest import source_digest
 from wellposed.chapters.load import ROOT, load_chapter
 from wellposed.chapters.records import Records, write_records
 from wellposed.chapters.results import Curve, HeldOut, Measured, Results, RunResult, VariantResult
 from wellposed.chapters.spec import Chapter
+from wellposed.config import AnyRunConfig
 from wellposed.measure import MEASUREMENTS
 from wellposed.measure.kinds import Kind
-from wellposed.recipe import AnyRunConfig
 from wellposed.runs.record import MEANS, Estimate, Solved
 from wellposed.runs.store import run_name
 from wellposed.study.run import Question, learnability
@@ -168,15 +168,15 @@ def records(chapter: Chapter) -> Records:
     }
     without = chapter.experiments["relabelling"].runs["no hindsight"]
     experiments["relabelling"]["no hindsight"] = _variant(without, None)
-    floor = configs.to_dict(Floor(Estimate(0.05, (0.03, 0.08)), [Field("x", 1.25), Field("y", 0.5)]))
-    settings = configs.to_dict(FloorSettings("FetchPush-v4"))
-    measured = Measured(KIND, settings, {}, configs.content_hash(floor), PROVENANCE, 1.0, floor)
+    floor = serialise.to_dict(Floor(Estimate(0.05, (0.03, 0.08)), [Field("x", 1.25), Field("y", 0.5)]))
+    settings = serialise.to_dict(FloorSettings("FetchPush-v4"))
+    measured = Measured(KIND, settings, {}, serialise.content_hash(floor), PROVENANCE, 1.0, floor)
     results = Results(experiments, {"floor": measured}, {"push": _study(chapter.studies["push"])})
     return Records(PROVENANCE, [], {CODE: source_digest(ROOT / CODE)}, results)
 
 
 def _variant(configurations: Sequence[AnyRunConfig], middle: float | None) -> VariantResult:
-    config = {name: value for name, value in configs.to_dict(configurations[0]).items() if name != "seed"}
+    config = {name: value for name, value in serialise.to_dict(configurations[0]).items() if name != "seed"}
     return VariantResult(config, [_run(one, middle) for one in configurations])
 
 
@@ -209,7 +209,7 @@ def _run(config: AnyRunConfig, middle: float | None) -> RunResult:
         "train/temperature": [0.1] * end,
     }
     return RunResult(
-        run=run_name(configs.to_dict(config)), seed=config.seed, ended="solved" if solved else "budget", step=steps[-1],
+        run=run_name(serialise.to_dict(config)), seed=config.seed, ended="solved" if solved else "budget", step=steps[-1],
         updates=updates[-1], seconds=steps[-1] / 1000, solved=solved, held_out=held_out,
         curve=Curve(50, steps, updates, [s / 1000 for s in steps], success[:end].tolist()), series=series,
         command="wellposed chapter run 4", commit="0123456789abcdef0123456789abcdef01234567", dirty=False,

@@ -4,7 +4,7 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
-from wellposed import config as configs
+from wellposed import serialise
 from wellposed.chapters.load import load_chapter
 from wellposed.chapters.results import Curve, HeldOut, RunResult
 from wellposed.chapters.spec import Chapter
@@ -73,7 +73,7 @@ def as_seed(run: Path, seed: int) -> Path:
     """A copy of a run that says it is of another seed, hashes and all."""
     data = read_json(run / "config.json")
     data["config"]["seed"] = seed
-    data["hash"] = configs.content_hash(data["config"])
+    data["hash"] = serialise.content_hash(data["config"])
     copy = run.parent / run_name(data["config"])
     shutil.copytree(run, copy)
     write_json(copy / "config.json", data)

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from tests.replay.test_buffer import make, play
-from wellposed.replay import ReplayBuffer
-from wellposed.replay.audit import audit, goal_origins
+from wellposed.data import ReplayBuffer
+from wellposed.data.audit import audit, goal_origins
 from wellposed.runs.record import METRICS
 from wellposed.seeding import seed_sequence
 

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from wellposed.data import ReplayBuffer, ReplayConfig
 from wellposed.envs import goals
 from wellposed.errors import UserError
-from wellposed.replay import ReplayBuffer, ReplayConfig
 from wellposed.types import Dims
 
 THRESHOLD = 0.5

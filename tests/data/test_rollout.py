@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
-
-from wellposed.errors import UserError
-from wellposed.replay.rollout import RolloutBuffer, gae
 from wellposed.replay.size import rollout_bytes
+
+from wellposed.data.rollout import RolloutBuffer, gae
+from wellposed.errors import UserError
 from wellposed.types import Dims
 
 GAMMA, LAM = 0.9, 0.7

@@ -3,8 +3,9 @@
 from dataclasses import replace
 from typing import Any
 
+from wellposed.config import override
 from wellposed.diagnose import Evidence
-from wellposed.recipe import default_config, override
+from wellposed.recipes import default_config
 from wellposed.runs.record import Estimate, EvaluationRow, Failure, MetricsRow
 from wellposed.stats import wilson
 

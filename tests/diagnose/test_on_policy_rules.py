@@ -9,7 +9,7 @@ from tests.diagnose.rows import evidence
 from wellposed.diagnose import Evidence, diagnose
 from wellposed.diagnose.judge import RULES
 from wellposed.diagnose.on_policy_rules import ON_POLICY_RULES
-from wellposed.recipe import default_config
+from wellposed.recipes import default_config
 from wellposed.runs.record import MetricsRow
 
 FLAT = [1] * 9

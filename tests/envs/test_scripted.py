@@ -4,7 +4,7 @@ import pytest
 
 from wellposed import envs, seeding
 from wellposed.envs.suites.fetch.oracle import ORACLES
-from wellposed.evaluate import play_episodes
+from wellposed.rollout.evaluate import play_episodes
 
 EPISODES = 25
 

@@ -10,7 +10,7 @@ from wellposed.envs.sensors import NoisySensors
 from wellposed import envs
 from wellposed.envs.suites.fetch.oracle import ScriptedPickAndPlace
 from wellposed.errors import UserError
-from wellposed.evaluate import play_episodes
+from wellposed.rollout.evaluate import play_episodes
 from wellposed.types import GoalObs
 
 NOISE = 0.01

@@ -6,19 +6,19 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from wellposed.agents.off_policy import Transition
 
 from tests.agents.data import DIMS
 from wellposed import arrays, stats
 from wellposed.agents import ppo, sac
-from wellposed.agents.off_policy import Transition
 from wellposed.cli import main
+from wellposed.data import ReplayBuffer, ReplayConfig
+from wellposed.data.rollout import RolloutBuffer
 from wellposed.envs import curriculum, make_vec
 from wellposed.errors import UserError
 from wellposed.exercises import WRITE, work
 from wellposed.exercises.exercise import Setting
 from wellposed.nn.inputs import input_width
-from wellposed.replay import ReplayBuffer, ReplayConfig
-from wellposed.replay.rollout import RolloutBuffer
 from wellposed.types import Dims
 
 TOY = Dims(observation=2, goal=1, action=1, max_episode_steps=8)

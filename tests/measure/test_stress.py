@@ -5,15 +5,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from wellposed import config as configs
-from wellposed import envs, seeding
+from wellposed import envs, seeding, serialise
+from wellposed.config import RunConfig
 from wellposed.envs.suites.fetch.oracle import ScriptedPickAndPlace
 from wellposed.errors import UserError
-from wellposed.evaluate import play_episodes
 from wellposed.measure import MEASUREMENTS, under_noise
 from wellposed.measure.kinds import Context
 from wellposed.measure.stress import StressSettings
-from wellposed.recipe import RunConfig
+from wellposed.rollout.evaluate import play_episodes
 from wellposed.stats import over_seeds
 
 EPISODES = 6
@@ -52,7 +51,7 @@ def test_intervals_are_those_over_runs_that_play_the_same_episodes(stressed):
 
 def test_it_is_data(stressed):
     kind = MEASUREMENTS["stress"]
-    assert configs.from_dict(kind.result, configs.to_dict(stressed), "here") == stressed
+    assert serialise.from_dict(kind.result, serialise.to_dict(stressed), "here") == stressed
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import pytest
 
 from wellposed import envs, stats
 from wellposed.envs.suites.fetch.oracle import ProportionalReach
-from wellposed.evaluate import play_episodes, summarise
+from wellposed.rollout.evaluate import play_episodes, summarise
 
 
 class Corridor:

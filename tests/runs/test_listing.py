@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from benchmarks.listing import make_runs
 from tests.fuzz import mutate_bytes, mutate_json
 from tests.runs.test_store import CONFIG, EPISODE, EVALUATION, PROVENANCE, SUMMARY, write_run
-from wellposed import config as configs
+from wellposed import serialise
 from wellposed.cli import main
 from wellposed.errors import UserError
 from wellposed.runs import files
@@ -48,7 +48,7 @@ def test_many_runs_are_listed_each_with_its_status_and_its_last_evaluation(tmp_p
     rows = listed(tmp_path / "runs", capsys)
     assert sorted(row["config_seed"] for row in rows.values()) == list(range(40))
     assert {row["status"] for row in rows.values()} == {"finished"}
-    assert all(row["last"] == configs.to_dict(EVALUATION) and row["problem"] is None for row in rows.values())
+    assert all(row["last"] == serialise.to_dict(EVALUATION) and row["problem"] is None for row in rows.values())
     assert main(["runs", "--runs-dir", str(tmp_path / "runs")]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert [line.split()[1] for line in lines] == sorted(str(tmp_path / "runs" / name) for name in rows)
@@ -156,12 +156,12 @@ def test_a_plain_file_is_the_only_thing_that_is_read(tmp_path):
 
 
 def test_the_short_way_of_the_strict_check_accepts_what_the_long_way_does(monkeypatch):
-    row = configs.to_dict(EVALUATION)
+    row = serialise.to_dict(EVALUATION)
     rng = random.Random(0)
     odd = [mutate_json(row, rng) for _ in range(3000)]
     odd += [row | {"seconds": 1}, row | {"seconds": float("nan")}, row | {"seconds": float("-inf")}]
     odd += [row | {"success_by_kind": {"\ud800": row["any_success"]}}, row | {"success_by_kind": {"": {"value": 1.0}}}]
-    read = lambda data: configs.from_dict(EvaluationRow, data, "x")  # noqa: E731
+    read = lambda data: serialise.from_dict(EvaluationRow, data, "x")  # noqa: E731
     short = [outcome(lambda data=data: read(data)) for data in odd]
     monkeypatch.setattr(configs, "_writes", lambda *_: False)
     assert short == [outcome(lambda data=data: read(data)) for data in odd]
@@ -172,7 +172,7 @@ def test_the_short_way_of_the_strict_check_accepts_what_the_long_way_does(monkey
 def test_the_short_way_is_the_one_that_records_take(monkeypatch):
     monkeypatch.setattr(configs, "_same_keys", lambda *_: pytest.fail("the long way"))
     for record in (EVALUATION, EPISODE, SUMMARY, Failure(1, 2, "loss", "é")):
-        assert configs.from_dict(type(record), configs.to_dict(record), "x") == record
+        assert serialise.from_dict(type(record), serialise.to_dict(record), "x") == record
 
 
 def test_the_short_way_is_closed_where_a_default_could_stand_in_for_a_missing_key():
@@ -188,4 +188,4 @@ def test_the_short_way_is_closed_where_a_default_could_stand_in_for_a_missing_ke
 
     for data in ({"inner": {"a": [{}]}}, {"inner": {"a": [None, {"number": 3}], "b": [{}]}}):
         with pytest.raises(ValueError, match="missing key number"):
-            configs.from_dict(Outer, data, "x")
+            serialise.from_dict(Outer, data, "x")

@@ -9,8 +9,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tests.runs.test_store import CONFIG, write_run
-from wellposed import config as configs
-from wellposed.recipe import default_config
+from wellposed import serialise
+from wellposed.recipes import default_config
 from wellposed.runs.store import RunReader, run_name
 
 TEXT = st.text(st.characters()) | st.text("./\\:~-_\0\n ", max_size=9)  # surrogates too
@@ -76,7 +76,7 @@ def another(value: Any) -> Any:
 @pytest.mark.parametrize("algo", ["sac", "td3"])
 def test_a_configuration_that_differs_in_any_one_setting_has_another_name(algo):
     config = default_config("FetchReach-v4", algo)
-    data, settings = configs.whole(config), dict(leaves(config))
+    data, settings = serialise.whole(config), dict(leaves(config))
     assert {"seed", "agent.gamma", "agent.inputs.clip", "replay.k", "curriculum.kind"} <= settings.keys()
-    names = [run_name(configs.override(data, {name: another(value)})) for name, value in settings.items()]
+    names = [run_name(serialise.override(data, {name: another(value)})) for name, value in settings.items()]
     assert len({run_name(data), *names}) == len(settings) + 1

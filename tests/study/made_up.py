@@ -3,7 +3,8 @@
 from dataclasses import replace
 
 from wellposed.analysis.study import Trial
-from wellposed.recipe import RunConfig, default_config, override
+from wellposed.config import RunConfig, override
+from wellposed.recipes import default_config
 from wellposed.runs.record import Estimate, Solved
 
 BUDGET = 1000

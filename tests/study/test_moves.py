@@ -5,8 +5,9 @@ from dataclasses import replace
 import pytest
 
 from tests.study.made_up import tiny
-from wellposed import config as configs
-from wellposed.recipe import default_config, override
+from wellposed import serialise
+from wellposed.config import override
+from wellposed.recipes import default_config
 from wellposed.study.moves import SETTINGS, Rows, changes, ladders, left_out, next_moves, rows_of
 
 ROWS = Rows(filled=10_200, episode=51)
@@ -15,12 +16,12 @@ ROWS = Rows(filled=10_200, episode=51)
 @pytest.mark.parametrize("algo", ["sac", "td3"])
 def test_every_move_is_a_configuration_that_differs_in_its_setting_alone(algo):
     base = default_config("FetchSlide-v4", algo)
-    before = configs.flatten(configs.to_dict(base))
+    before = serialise.flatten(serialise.to_dict(base))
     for (setting, _), factors in ladders(base, ROWS).items():
         for factor in factors:
             change = changes(base, setting, factor, ROWS)
             assert change is not None
-            after = configs.flatten(configs.to_dict(override(base, change)))
+            after = serialise.flatten(serialise.to_dict(override(base, change)))
             assert {name for name in after if after[name] != before[name]} == set(change), (setting, factor)
 
 

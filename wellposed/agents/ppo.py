@@ -21,13 +21,13 @@ from jax import Array
 from wellposed.agents import shared
 from wellposed.agents.probe import Seen, with_other_goals
 from wellposed.agents.shared import optimiser, seen_by_critic
-from wellposed.config import LATER
 from wellposed.errors import require
 from wellposed.nn.encoders import ENCODERS
 from wellposed.nn.inputs import Encoder, InputConfig, InputStats, Scales, stored
 from wellposed.nn.networks import MLP, Network, descend
 from wellposed.nn.normaliser import InputScaler
 from wellposed.seeding import key_data
+from wellposed.serialise import LATER
 from wellposed.types import Batch, Carry, Metrics, Moment, Obs, Rollout, Spec
 
 METRICS = {name: shared.METRICS[name] for name in ("train/actor_loss", "train/entropy")} | {

@@ -21,13 +21,13 @@ from jax import Array
 from wellposed.agents import shared
 from wellposed.agents.probe import Seen, with_other_goals
 from wellposed.agents.shared import bellman, bounded, optimiser, seen_by_critic
-from wellposed.config import LATER
 from wellposed.errors import require
 from wellposed.nn.augment import augment, augmentations
 from wellposed.nn.inputs import InputConfig, InputStats, Scales, stored
 from wellposed.nn.networks import Critics, Network, descend, polyak
 from wellposed.nn.normaliser import InputScaler
 from wellposed.seeding import key_data
+from wellposed.serialise import LATER
 from wellposed.types import Batch, Carry, Metrics, Moment, Obs, Spec
 
 OWN = ("train/critic_loss", "train/actor_loss", "train/q_mean", "train/target_mean", "train/action_saturation")

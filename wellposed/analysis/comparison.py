@@ -15,9 +15,9 @@ from wellposed import stats
 from wellposed.analysis import differences, survival
 from wellposed.analysis.study import Quantity, Trial, times
 from wellposed.analysis.summary import Kind, Summary, summary_over_seeds
-from wellposed.config import flatten
 from wellposed.errors import UserError
 from wellposed.runs.record import Estimate, EvaluationRow, Provenance, Solved
+from wellposed.serialise import flatten
 
 QUANTITIES: tuple[tuple[Quantity, Kind], ...] = (("step", "count"), ("updates", "count"), ("seconds", "seconds"))
 ABSENT = "no such setting"

@@ -6,13 +6,12 @@ from pathlib import Path
 
 import numpy as np
 
-from wellposed import config as configs
-from wellposed import seeding, stats, verdict
+from wellposed import seeding, serialise, stats, verdict
 from wellposed.chapters.edited import refuse_difference, with_line
 from wellposed.chapters.results import EVALUATION_SERIES, Curve, HeldOut, RunResult
+from wellposed.config import AnyRunConfig
 from wellposed.errors import UserError
 from wellposed.loop import reached
-from wellposed.recipe import AnyRunConfig
 from wellposed.runs.files import read_json, read_lines
 from wellposed.runs.record import (
     MEANS,
@@ -55,7 +54,7 @@ def run_result(config: AnyRunConfig, folder: Path) -> RunResult:
 def _result(config: AnyRunConfig, reader: RunReader) -> RunResult:
     """A run whose every file is there and says the same."""
     refuse_difference(
-        reader.path / "config.json", {"config": configs.to_dict(config)}, "what this run was started with"
+        reader.path / "config.json", {"config": serialise.to_dict(config)}, "what this run was started with"
     )
     if reader.status not in ("finished", "diverged"):
         raise MissingError(f"{reader.path} is {reader.status}: its training has not ended.")
@@ -120,7 +119,7 @@ def _check_summary(config: AnyRunConfig, file: Path, rows: list[EvaluationRow]) 
         "step": last.step,
         "updates": last.updates,
         "solved": solved,
-        "final_evaluation": configs.to_dict(last),
+        "final_evaluation": serialise.to_dict(last),
     }
     refuse_difference(file, expected, "what evaluations.jsonl says")
 

@@ -5,15 +5,15 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
-from wellposed import config as configs
+from wellposed import serialise
 from wellposed.analysis.study import Part, Study, Trial
 from wellposed.chapters.audit import MissingError, run_result
 from wellposed.chapters.edited import line_of, refuse_difference, with_line
 from wellposed.chapters.results import ExperimentFile, Measured, Results, RunResult, VariantResult
 from wellposed.chapters.spec import AskedMeasurement, Chapter
+from wellposed.config import AnyRunConfig, stored_config
 from wellposed.errors import UserError
 from wellposed.measure import MEASUREMENTS
-from wellposed.recipe import AnyRunConfig, stored_config
 from wellposed.runs.files import read_json
 from wellposed.runs.record import Estimate, decode
 from wellposed.runs.store import run_name
@@ -47,7 +47,7 @@ class Runs:
 
     def path(self, config: AnyRunConfig) -> Path:
         """The directory of a run."""
-        return self.folder / run_name(configs.to_dict(config))
+        return self.folder / run_name(serialise.to_dict(config))
 
     def result(self, config: AnyRunConfig) -> RunResult:
         """A run that ended; raises MissingError or UserError as `run_result` does."""
@@ -107,7 +107,7 @@ def variant_result(configs_: list[AnyRunConfig], runs: Runs) -> VariantResult:
     if missing:
         seeds = ", ".join(map(str, missing))
         raise MissingError(f"{len(missing)} of {len(found)} runs are not trained and judged yet (seeds {seeds}).")
-    config = {name: value for name, value in configs.to_dict(configs_[0]).items() if name != "seed"}
+    config = {name: value for name, value in serialise.to_dict(configs_[0]).items() if name != "seed"}
     return VariantResult(config, [one for one in found if isinstance(one, RunResult)])
 
 
@@ -145,14 +145,14 @@ def measured(name: str, chapter: Chapter, runs: Runs) -> Measured:
         raise MissingError(f"{file} is not there.")
     try:
         found = decode(Measured, read_json(file), str(file))
-        if (found.kind, found.settings) != (asked.kind, configs.to_dict(asked.settings)):
+        if (found.kind, found.settings) != (asked.kind, serialise.to_dict(asked.settings)):
             raise MissingError(f"{file} was measured with other settings.")
-        configs.from_dict(MEASUREMENTS[asked.kind].result, found.result, str(file))
+        serialise.from_dict(MEASUREMENTS[asked.kind].result, found.result, str(file))
     except ValueError as error:
         raise with_line(UserError(f"{error}. The file was edited by hand.".replace("`$", "`$.result"))) from error
     except UserError as error:
         raise with_line(error) from error
-    if configs.content_hash(found.result) != found.hash:
+    if serialise.content_hash(found.result) != found.hash:
         raise UserError(
             f"{line_of(file, ('result',))}: the result is not the one that was measured; it was edited by hand. Delete "
             "the file, and it is measured anew."
@@ -181,7 +181,7 @@ def study(name: str, chapter: Chapter, runs: Runs) -> Study:
     expected: dict[str, Any] = {}
     if found.learnability is not None:
         trials = [_trial(one, runs) for one in found.learnability.trials]
-        expected["learnability"] = configs.to_dict(learnability(trials))
+        expected["learnability"] = serialise.to_dict(learnability(trials))
     if found.stability is not None:
         base = [asdict(_trial(one, runs)) for one in found.stability.base]
         moves = [{"trials": [asdict(_trial(one, runs)) for one in move.trials]} for move in found.stability.moves]

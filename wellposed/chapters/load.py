@@ -9,8 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from wellposed import config as configs
-from wellposed import envs
+from wellposed import envs, serialise
 from wellposed.analysis.study import Study
 from wellposed.chapters import paths
 from wellposed.chapters.lines import Place
@@ -25,10 +24,11 @@ from wellposed.chapters.spec import (
     StudyTable,
 )
 from wellposed.chapters.tables import Source, instead, read_source, read_table
+from wellposed.config import AnyRunConfig, override
 from wellposed.errors import UserError
 from wellposed.experiments import Experiment
 from wellposed.measure import MEASUREMENTS
-from wellposed.recipe import AnyRunConfig, default_config, override
+from wellposed.recipes import default_config
 from wellposed.runs.store import run_name
 from wellposed.seeding import parse_seeds
 from wellposed.study.run import Question
@@ -170,7 +170,7 @@ def _experiment(name: str, data: Any, source: Source) -> AskedExperiment:
         except UserError as error:
             named = (_blamed(str(error), table, source) for table in (at, (*place, "base"), place))
             raise source.error(next(filter(None, named), at), error) from error
-        run = run_name(configs.to_dict(runs[variant][0]))
+        run = run_name(serialise.to_dict(runs[variant][0]))
         if run in names:
             raise source.error(at, f"This variant has exactly the configuration of {names[run]!r}.")
         names[run] = variant
@@ -210,7 +210,7 @@ def _study(name: str, data: Any, source: Source) -> Question:
     _check_environment(table.env, (*place, "env"), source)
     seeds = _seeds(table.seeds, (*place, "seeds"), source)
     stability_seeds = _seeds(table.stability_seeds, (*place, "stability_seeds"), source)
-    changes = configs.flatten(table.settings) | ({} if table.budget is None else {"total_steps": table.budget})
+    changes = serialise.flatten(table.settings) | ({} if table.budget is None else {"total_steps": table.budget})
     try:
         recipe = override(default_config(table.env, table.algo), changes)
         return Question(recipe, seeds, stability_seeds, table.bar, tuple(table.parts), table.doublings)

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from wellposed import config as configs
+from wellposed import serialise
 from wellposed.chapters.digest import source_digest
 from wellposed.chapters.edited import with_line
 from wellposed.chapters.gather import unanswered
@@ -12,9 +12,9 @@ from wellposed.chapters.load import ROOT
 from wellposed.chapters.results import Results
 from wellposed.chapters.rows import write_rows
 from wellposed.chapters.spec import Chapter
+from wellposed.config import AnyRunConfig
 from wellposed.errors import UserError
 from wellposed.measure import MEASUREMENTS
-from wellposed.recipe import AnyRunConfig
 from wellposed.runs.files import read_json
 from wellposed.runs.record import Provenance, decode, encode
 from wellposed.runs.store import run_name
@@ -46,7 +46,7 @@ def load_records(folder: Path) -> Records:
     except UserError as error:
         raise with_line(error) from error
     for name, measured in found.results.measurements.items():
-        if configs.content_hash(measured.result) != measured.hash:
+        if serialise.content_hash(measured.result) != measured.hash:
             raise UserError(f"{file}: the result of {name} is not the one that was measured; it was edited by hand.")
         if measured.kind in MEASUREMENTS:
             _check_result(file, name, MEASUREMENTS[measured.kind].result, measured.result)
@@ -55,7 +55,7 @@ def load_records(folder: Path) -> Records:
 
 def _check_result(file: Path, name: str, kind: type, result: object) -> None:
     try:
-        configs.from_dict(kind, result, f"{file}, {name}")
+        serialise.from_dict(kind, result, f"{file}, {name}")
     except ValueError as error:
         raise UserError(
             f"{error}. It was published with another version of the measurement; publish it anew."
@@ -107,7 +107,7 @@ def _stale_questions(chapter: Chapter, found: Results) -> Iterator[str]:
                 yield f"{name}.{variant} was published with other settings or seeds than {chapter.slug} asks."
     for name, measured in found.measurements.items():
         asked_ = chapter.measurements.get(name)
-        if asked_ is None or (asked_.kind, configs.to_dict(asked_.settings)) != (measured.kind, measured.settings):
+        if asked_ is None or (asked_.kind, serialise.to_dict(asked_.settings)) != (measured.kind, measured.settings):
             yield f"The measurement {name} was published with other settings than {chapter.slug} asks."
     for name, study in found.studies.items():
         question = chapter.studies.get(name)
@@ -117,4 +117,4 @@ def _stale_questions(chapter: Chapter, found: Results) -> Iterator[str]:
 
 
 def _run_name(config: AnyRunConfig) -> str:
-    return run_name(configs.to_dict(config))
+    return run_name(serialise.to_dict(config))

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from wellposed import config as configs
+from wellposed import serialise
 from wellposed.chapters import paths
 from wellposed.chapters.metrics import OverSeeds, find_metric
 from wellposed.chapters.results import Results, VariantResult
@@ -43,7 +43,7 @@ def data_of(results: Results, name: str) -> dict[str, Any]:
     if name in results.measurements:
         return results.measurements[name].result
     if name in results.studies:
-        return configs.to_dict(results.studies[name])
+        return serialise.to_dict(results.studies[name])
     raise AbsentError(name)
 
 

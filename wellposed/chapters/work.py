@@ -9,7 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from wellposed import config as configs
+from wellposed import serialise
 from wellposed.analysis.study import Study
 from wellposed.chapters.audit import MissingError
 from wellposed.chapters.edited import with_line
@@ -66,7 +66,7 @@ def _sort_in(found: Asked, run: Named, path: Path) -> None:
         return
     try:
         reader = RunReader(path)
-        assert reader.config == configs.to_dict(run[1])  # the hash in the name is of nothing else
+        assert reader.config == serialise.to_dict(run[1])  # the hash in the name is of nothing else
         status = reader.status
     except UserError as error:
         found.refused.append(str(error))
@@ -187,13 +187,13 @@ def _measure(name: str, chapter: Chapter, runs: Runs, threads: int, progress: Tr
     of = sources(asked, chapter, runs)
     paths = {text: [runs.folder / run for run in of_one] for text, of_one in of.items()}
     found = MEASUREMENTS[asked.kind].measure(asked.settings, Context(threads, paths, progress.over))
-    result = configs.to_dict(found)
+    result = serialise.to_dict(found)
     seconds = time.perf_counter() - began
     stored = Measured(
         kind=asked.kind,
-        settings=configs.to_dict(asked.settings),
+        settings=serialise.to_dict(asked.settings),
         sources=together(of),
-        hash=configs.content_hash(result),
+        hash=serialise.content_hash(result),
         provenance=here(threads),
         seconds=seconds,
         result=result,

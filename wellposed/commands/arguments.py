@@ -11,7 +11,7 @@ import tyro
 from wellposed.errors import UserError
 
 if TYPE_CHECKING:
-    from wellposed.recipe import AnyRunConfig
+    from wellposed.config import AnyRunConfig
 
 RUNS = Path("runs")
 CORES = len(os.sched_getaffinity(0))
@@ -44,7 +44,8 @@ def default_config_of(argv: list[str]) -> "AnyRunConfig":
     Raises:
         UserError: if the line names no environment, or what it names is unknown.
     """
-    from wellposed.recipe import ALGO, default_config
+    from wellposed.config import ALGO
+    from wellposed.recipes import default_config
 
     algo = [ALGO, *re.findall(r"(?<!\S)--algo[ =](\w\S*)", " ".join(argv))][-1]
     free = [word for before, word in pairwise(argv) if not before.startswith("--") or before.endswith("quiet")]

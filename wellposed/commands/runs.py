@@ -13,13 +13,13 @@ from wellposed.errors import UserError
 from wellposed.seeding import parse_seeds
 
 if TYPE_CHECKING:
-    from wellposed.recipe import AnyRunConfig
-    from wellposed.training import Results
+    from wellposed.config import AnyRunConfig
+    from wellposed.side_by_side import Results
 
 
 def train_command(default: "AnyRunConfig") -> Any:
     """The train command, its defaults those of the environment and the algorithm that were named."""
-    from wellposed.recipe import AnyRunConfig, config_type
+    from wellposed.config import AnyRunConfig, config_type
 
     def train(
         config: Annotated[AnyRunConfig, tyro.conf.arg(name="", constructor=config_type(default.algo))] = default,
@@ -35,7 +35,7 @@ def train_command(default: "AnyRunConfig") -> Any:
 
         Exit code 130 if it was interrupted: it is saved, and `wellposed resume` goes on with it.
         """
-        from wellposed.training import train_side_by_side
+        from wellposed.side_by_side import train_side_by_side
 
         return tell(train_side_by_side(_runs(config, seeds), runs_dir, threads=threads, quiet=quiet), json_file)
 
@@ -44,7 +44,7 @@ def train_command(default: "AnyRunConfig") -> Any:
 
 def plan_command(default: "AnyRunConfig") -> Any:
     """The plan command; its options are those of the train command, and a few of its own."""
-    from wellposed.recipe import AnyRunConfig, RunConfig, config_type
+    from wellposed.config import AnyRunConfig, RunConfig, config_type
 
     def plan(
         config: Annotated[AnyRunConfig, tyro.conf.arg(name="", constructor=config_type(default.algo))] = default,
@@ -109,7 +109,7 @@ def resume_runs(
 
     Exit code 130 if one was interrupted again.
     """
-    from wellposed.training import resume
+    from wellposed.side_by_side import resume
 
     if not runs:
         raise UserError("Name at least one run directory; `wellposed runs` lists them.")
@@ -151,7 +151,7 @@ def study(
 
     Finished runs are skipped, those cut short go on. Exit code 130 if it was interrupted: the same command goes on.
     """
-    from wellposed.recipe import default_config
+    from wellposed.recipes import default_config
     from wellposed.study.run import Question, run_study
 
     recipe = default_config(env, algo)

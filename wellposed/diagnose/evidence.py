@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from wellposed.recipe import stored_config
+from wellposed.config import stored_config
 from wellposed.runs.record import EvaluationRow, Failure, MetricsRow
 from wellposed.runs.store import RunReader
 

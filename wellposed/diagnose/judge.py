@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from wellposed.config import OnPolicyRunConfig
 from wellposed.diagnose.data_rules import DATA_RULES
 from wellposed.diagnose.evidence import Evidence
 from wellposed.diagnose.finding import KINDS, Finding, percent
@@ -9,7 +10,6 @@ from wellposed.diagnose.learning_rules import LEARNING_RULES
 from wellposed.diagnose.on_policy_rules import ON_POLICY_RULES
 from wellposed.diagnose.outcome_rules import OUTCOME_RULES
 from wellposed.diagnose.phases import Phase, find_phase
-from wellposed.recipe import OnPolicyRunConfig
 
 RULES = (*DATA_RULES, *LEARNING_RULES, *OUTCOME_RULES)  # of runs with a replay; those without have `ON_POLICY_RULES`
 

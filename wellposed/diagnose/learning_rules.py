@@ -7,10 +7,10 @@ most of them look at rows after the first update only.
 import numpy as np
 
 from wellposed.agents import find
+from wellposed.config import against_divergence
 from wellposed.diagnose.evidence import Evidence
 from wellposed.diagnose.finding import Finding, percent
 from wellposed.diagnose.phases import CONVERGED
-from wellposed.recipe import against_divergence
 
 BEGUN = 50  # updates from which on weights must have moved
 

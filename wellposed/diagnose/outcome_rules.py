@@ -2,9 +2,9 @@
 
 import numpy as np
 
+from wellposed.config import against_divergence
 from wellposed.diagnose.evidence import Evidence
 from wellposed.diagnose.finding import Finding, percent
-from wellposed.recipe import against_divergence
 from wellposed.runs.record import EvaluationRow
 from wellposed.stats import describe_rate
 

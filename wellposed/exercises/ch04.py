@@ -160,7 +160,7 @@ def _generator(future_goals: Function) -> Counterexample | None:
 
 
 def _own_future_goals() -> Function:
-    from wellposed.replay.hindsight import future
+    from wellposed.data.hindsight import future
 
     return future
 
@@ -305,7 +305,7 @@ def _axes(relabel: Function) -> Counterexample | None:
 
 
 def _own_relabel() -> Function:
-    from wellposed.replay.hindsight import relabel
+    from wellposed.data.hindsight import relabel
 
     return relabel
 
@@ -329,7 +329,7 @@ Returns moments, integers [n], each drawn for itself and
         properties=(_later, _inside, _independent, _last, _next, _only, _uniform, _generator),
         form=one_moment_each,
         own=_own_future_goals,
-        put=lambda function: patch.dict("wellposed.replay.hindsight.STRATEGIES", future=function),
+        put=lambda function: patch.dict("wellposed.data.hindsight.STRATEGIES", future=function),
         trial=trials.train("FetchReach-v4"),
     ),
     Write(
@@ -353,7 +353,7 @@ and all else as it was. The arrays that were handed in are not written to.
         properties=(_goal, _reward, _successor, _order, _termination, _rest, _axes),
         form=transitions_back,
         own=_own_relabel,
-        put=in_place_of("wellposed.replay.buffer.relabel"),
+        put=in_place_of("wellposed.data.episodes.relabel"),
         trial=trials.train("FetchReach-v4"),
     ),
 )

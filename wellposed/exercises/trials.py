@@ -55,8 +55,9 @@ def train(env: str, settings: dict[str, Any] | None = None) -> Callable[[Setting
 def compare_states(setting: Setting) -> Outcome:
     """Trains two seeds a little, the first one twice, and asks whether their weights are the same."""
     from wellposed import arrays
+    from wellposed.config import AnyRunConfig, override
     from wellposed.experiments import answer_all
-    from wellposed.recipe import AnyRunConfig, default_config, override
+    from wellposed.recipes import default_config
     from wellposed.runs.store import RunReader
 
     short = {"total_steps": 800, "random_steps": 200, "eval_every": 800, "eval_episodes": 5}

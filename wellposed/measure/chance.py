@@ -8,9 +8,9 @@ from wellposed import envs, seeding
 from wellposed.collect import MOVED
 from wellposed.envs.gymnasium_edge import successor
 from wellposed.envs.policies import RandomPolicy
-from wellposed.evaluate import EVALUATION_COPIES, play_episodes, summarise
 from wellposed.measure.anatomy import Chance, Floor
 from wellposed.measure.kinds import Over
+from wellposed.rollout.evaluate import EVALUATION_COPIES, play_episodes, summarise
 from wellposed.runs.record import Estimate
 from wellposed.stats import clopper_pearson
 

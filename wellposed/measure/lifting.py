@@ -11,10 +11,10 @@ from wellposed.envs.gymnasium_edge import successor
 from wellposed.envs.policies import RandomPolicy
 from wellposed.envs.quantities import Quantities
 from wellposed.errors import UserError
-from wellposed.evaluate import EVALUATION_COPIES, play_episodes
 from wellposed.measure.chance import exact
 from wellposed.measure.kinds import Context
 from wellposed.measure.lift import Event, Lift, LiftSettings
+from wellposed.rollout.evaluate import EVALUATION_COPIES, play_episodes
 from wellposed.types import Obs
 
 BETWEEN = 0.015  # metres, on each axis, from the hand to an object that is between the fingers

@@ -14,8 +14,7 @@ from itertools import pairwise
 import numpy as np
 
 from wellposed import envs
-from wellposed.evaluate import EVALUATION_COPIES
-from wellposed.recipe import AnyRunConfig, OnPolicyRunConfig, RunConfig
+from wellposed.config import AnyRunConfig, OnPolicyRunConfig, RunConfig
 from wellposed.replay.size import (
     FrameBytes,
     Pixels,
@@ -27,6 +26,7 @@ from wellposed.replay.size import (
     row_bytes,
     rows_entered,
 )
+from wellposed.rollout.evaluate import EVALUATION_COPIES
 from wellposed.types import Dims
 
 PROCESS = 575 * 2**20  # one that trains the smallest agent on one copy: Python, JAX, MuJoCo, compiled code

@@ -18,16 +18,16 @@ from pathlib import Path
 
 import numpy as np
 
-from wellposed import config as configs
+from wellposed import serialise
 from wellposed.collect import take_step
+from wellposed.config import AnyRunConfig, RunConfig, read_config
 from wellposed.errors import UserError
-from wellposed.evaluate import EVALUATION_COPIES
 from wellposed.loop import OnPolicyTraining, Training
 from wellposed.planning import memory
 from wellposed.planning.budget import budget, runs_at_once
 from wellposed.progress import TrainingProgress
-from wellposed.recipe import AnyRunConfig, RunConfig, read_config
 from wellposed.replay.size import row_bytes
+from wellposed.rollout.evaluate import EVALUATION_COPIES
 from wellposed.runs.writer import RunWriter
 from wellposed.training import Job, opened, overlap_by_threads
 
@@ -66,7 +66,7 @@ def calibrate(runs: Sequence[AnyRunConfig], threads: int, seconds: float = SECON
     Raises:
         UserError: saying why they could not be measured; it would have stopped the runs too.
     """
-    first = [configs.to_dict(config) for config in runs[: runs_at_once(len(runs), threads)]]
+    first = [serialise.to_dict(config) for config in runs[: runs_at_once(len(runs), threads)]]
     asked = json.dumps({"runs": first, "threads": threads, "seconds": seconds, "began": time.time()})
     there = os.environ | {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
     command = [sys.executable, "-m", "wellposed.planning.calibrate"]
@@ -74,7 +74,7 @@ def calibrate(runs: Sequence[AnyRunConfig], threads: int, seconds: float = SECON
     if ran.returncode:
         said = ran.stderr.strip().splitlines()[-1:] or [f"exit code {ran.returncode}"]
         raise UserError(f"The run could not be measured: {said[0]}")
-    return configs.from_dict(Calibration, json.loads(ran.stdout.splitlines()[-1]), "the calibration")
+    return serialise.from_dict(Calibration, json.loads(ran.stdout.splitlines()[-1]), "the calibration")
 
 
 def main() -> int:
@@ -101,7 +101,7 @@ def measure(config: AnyRunConfig, threads: int, folder: Path, seconds: float) ->
     began, short = time.perf_counter(), replace(config, eval_episodes=min(EVALUATION_COPIES, config.eval_episodes))
     if isinstance(short, RunConfig):
         short = replace(short, random_steps=0 if budget(config).updates else sys.maxsize)
-    job = Job(short, lambda origin: RunWriter(folder, configs.to_dict(short), origin))
+    job = Job(short, lambda origin: RunWriter(folder, serialise.to_dict(short), origin))
     with opened(job, threads) as (record, training), TrainingProgress(True) as bars:
         progress = bars.follow("", 1)
         opening = time.perf_counter() - began

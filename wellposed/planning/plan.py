@@ -4,15 +4,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from wellposed.config import AnyRunConfig, RunConfig
 from wellposed.errors import require
-from wellposed.evaluate import EVALUATION_COPIES
 from wellposed.planning import memory
 from wellposed.planning.budget import Budget, Demand, environment_dims
 from wellposed.planning.calibrate import Calibration, calibrate
 from wellposed.planning.memory import readable
 from wellposed.planning.room import Room, UnderWay, find_room, refusal
-from wellposed.recipe import AnyRunConfig, RunConfig
 from wellposed.replay.size import Pixels
+from wellposed.rollout.evaluate import EVALUATION_COPIES
 
 NO_PIXELS = (
     "Training from pixels is not built yet: frames are counted, stored once, but not the memory of rendering or of an "

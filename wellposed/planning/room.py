@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from os import getpid
 from pathlib import Path
 
+from wellposed.config import AnyRunConfig, RunConfig, stored_config
 from wellposed.errors import UserError
 from wellposed.planning import memory
 from wellposed.planning.budget import PROCESS, Demand
 from wellposed.planning.memory import readable
-from wellposed.recipe import AnyRunConfig, RunConfig, stored_config
 from wellposed.runs import lock
 from wellposed.runs.store import list_runs
 

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from wellposed.analysis.study import DOUBLINGS
+from wellposed.config import AnyRunConfig, RunConfig, override
 from wellposed.errors import UserError
-from wellposed.recipe import AnyRunConfig, RunConfig, override
 
 Ladders = dict[tuple[str, bool], list[float]]  # (setting, whether up) -> factors that can be tried, nearest first
 

@@ -7,9 +7,9 @@ import jax
 
 from wellposed import envs
 from wellposed.analysis.study import DOUBLINGS, Move, Stability, Trial, edges, holds, median_need
+from wellposed.config import AnyRunConfig, override
 from wellposed.experiments import describe
 from wellposed.progress import TrainingProgress
-from wellposed.recipe import AnyRunConfig, override
 from wellposed.study.moves import Rows, changes, ladders, left_out, next_moves, rows_of
 from wellposed.study.trials import Named, train_all, trial_of
 

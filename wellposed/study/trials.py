@@ -3,13 +3,12 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from wellposed import config as configs
-from wellposed import verdict
+from wellposed import serialise, verdict
 from wellposed.analysis.study import Trial
+from wellposed.config import AnyRunConfig
 from wellposed.errors import UserError
 from wellposed.experiments import Answer, answer_all
 from wellposed.progress import TrainingProgress
-from wellposed.recipe import AnyRunConfig
 from wellposed.runs.record import Estimate, Verdict
 from wellposed.runs.store import RunReader, run_name
 
@@ -18,7 +17,7 @@ Named = tuple[str, AnyRunConfig]  # what the run is called in a line of progress
 
 def folder_of(config: AnyRunConfig, runs_dir: Path) -> Path:
     """The directory of a run."""
-    return runs_dir / run_name(configs.to_dict(config))
+    return runs_dir / run_name(serialise.to_dict(config))
 
 
 def is_finished(config: AnyRunConfig, runs_dir: Path) -> bool:
