@@ -29,7 +29,7 @@ CHANGES: dict[str, list[dict[str, Any]]] = {
 
 def measure(changes: dict[str, Any]) -> dict[str, float]:
     """One short training in this process."""
-    from wellposed.config import override
+    from wellposed.serialise import override
     from wellposed.data import ReplayBuffer
     from wellposed.envs import dims, make_vec
     from wellposed.recipes import default_config

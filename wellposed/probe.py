@@ -4,25 +4,22 @@ Taken at each evaluation, off the training clock, from transitions drawn by a ge
 step decide. No stream of the run is touched, so its weights are bit for bit those of a run that was never probed.
 """
 
-from typing import Any
-
 import numpy as np
 
 from wellposed import seeding
 from wellposed.agents.probe import probe as probe_agent
 from wellposed.agents.probe import probe_policy
-from wellposed.config import RunConfig
-from wellposed.data import ReplayBuffer
+from wellposed.arrays import map_leaves
+from wellposed.data import ReplayBuffer, RolloutBuffer
 from wellposed.data.audit import audit
-from wellposed.data.rollout import RolloutBuffer
-from wellposed.types import Agent, Batch, Dims, GoalVecEnv, Metrics
+from wellposed.config import RunConfig
+from wellposed.types import Agent, Batch, Metrics, OffPolicyAgent, Spec, VecEnv
 
 ROWS = 2048  # transitions that are held against the environment at most
-STILL = 1e-3  # goal units below which an achieved goal stood still in one step
 
 
 def take_probe(
-    config: RunConfig, dims: Dims, agent: Agent, replay: ReplayBuffer, env: GoalVecEnv, step: int
+    config: RunConfig, spec: Spec, agent: OffPolicyAgent, replay: ReplayBuffer, env: VecEnv, step: int
 ) -> Metrics:
     """All `probe/` metrics of this moment; none before an episode has ended.
 
@@ -31,18 +28,21 @@ def take_probe(
     if not replay.transitions:
         return {}
     seed = seeding.seed_sequence(config.seed, f"probe {step}")
-    batches, found = audit(replay, config.updates_per_call, config.agent.batch_size, seed)
-    rows = Batch(*(np.reshape(field, (-1, *np.shape(field)[2:]))[:ROWS] for field in batches))
-    found |= probe_rewards(rows, env) | probe_motion(rows, dims)
+    size = config.updates_per_call, config.agent.batch_size
+    batches, failed, found = audit(replay, *size, seed)
+    rows = map_leaves(lambda array: array.reshape(-1, *array.shape[2:])[:ROWS], batches)
+    found |= probe_rewards(rows, failed[:ROWS], env) | probe_motion(rows, spec)
+    if agent.window > 1:
+        batches = replay.sample(*size, np.random.default_rng(seed), agent.window)
     with np.errstate(all="ignore"):
         found |= probe_agent(agent, batches)
     return _finite(found)
 
 
-def probe_rollout(dims: Dims, agent: Any, rollout: RolloutBuffer, env: GoalVecEnv) -> Metrics:
+def probe_rollout(spec: Spec, agent: Agent, rollout: RolloutBuffer, env: VecEnv) -> Metrics:
     """The same of an agent without a replay, from the newest rollout: what is asked of goals and ages is left out."""
-    rows = Batch(*(field[:ROWS] for field in rollout.transitions()))
-    found = probe_rewards(rows, env) | probe_motion(rows, dims)
+    rows = map_leaves(lambda array: array[:ROWS], rollout.transitions())
+    found = probe_rewards(rows, rollout.ended_in_time[:ROWS], env) | probe_motion(rows, spec)
     with np.errstate(all="ignore"):
         found |= probe_policy(agent, rows)
     return _finite(found)
@@ -52,33 +52,37 @@ def _finite(found: Metrics) -> Metrics:
     return {name: value for name, value in found.items() if np.isfinite(value)}
 
 
-def probe_rewards(rows: Batch, env: GoalVecEnv) -> Metrics:
-    """Rewards, terminations and successes of transitions [n], held against what the environment says of their goals."""
-    reached = np.asarray(env.compute_reward(rows.next_achieved_goal, rows.desired_goal))
-    ends = np.asarray(env.compute_terminated(rows.next_achieved_goal, rows.desired_goal))
-    before = np.asarray(env.is_success(rows.achieved_goal, rows.desired_goal))
-    after = np.asarray(env.is_success(rows.next_achieved_goal, rows.desired_goal))
-    moved = np.linalg.norm(rows.next_achieved_goal - rows.achieved_goal, axis=1) > STILL
-    return {
+def probe_rewards(rows: Batch, failed: np.ndarray, env: VecEnv) -> Metrics:
+    """Rewards, terminations and successes of transitions [n], held against what the environment says of their goals.
+
+    Those that `failed` [n] end their episode whatever their goal.
+    """
+    here, there = rows.truth or rows.obs, rows.next_truth or rows.next_obs
+    start, end, goal = here["achieved_goal"], there["achieved_goal"], here["desired_goal"]
+    reached, ends = env.compute_reward(end, goal), env.compute_terminated(end, goal)
+    before, after = env.is_success(start, goal), env.is_success(end, goal)
+    found = {
         "probe/reward_min": float(rows.reward.min()),
         "probe/reward_mean": float(rows.reward.mean()),
         "probe/reward_max": float(rows.reward.max()),
         "probe/reward_wrong": float(np.mean(~np.isclose(rows.reward, reached, rtol=1e-3, atol=1e-5))),
-        "probe/terminated_wrong": float(np.mean((rows.terminated > 0) != (ends > 0))),
+        "probe/terminated_wrong": float(np.mean((rows.terminated > 0) != ((ends > 0) | failed))),
         "probe/success_before": float(np.mean(before)),
         "probe/success_gained": float(np.mean(after & ~before)),
-        "probe/goal_moved": float(np.mean(moved)),
     }
+    if env.spec.radius is None:
+        return found
+    return found | {"probe/goal_moved": float(np.mean(np.linalg.norm(end - start, axis=1) > env.spec.radius / 50))}
 
 
-def probe_motion(rows: Batch, dims: Dims) -> Metrics:
+def probe_motion(rows: Batch, spec: Spec) -> Metrics:
     """What actions do, and what the observation knows of motion.
 
     Both are asked of the end effector where a geometry names it. Else any number of the observation may answer to the
     actions, and whether it knows of motion is not asked: which of its numbers are places, nobody has said.
     """
-    here, there = (np.asarray(obs, np.float64) for obs in (rows.observation, rows.next_observation))
-    watched = list(dims.geometry.effector) if dims.geometry else list(range(dims.observation))
+    here, there = (np.asarray(obs["observation"], np.float64) for obs in (rows.obs, rows.next_obs))
+    watched = list(spec.geometry.effector) if spec.geometry else list(range(spec.size("observation")))
     motion = (there - here)[:, watched]
     motion = motion[:, motion.std(axis=0) > 0]
     without, given = unexplained(motion, here), unexplained(motion, np.hstack([here, rows.action]))
@@ -88,7 +92,7 @@ def probe_motion(rows: Batch, dims: Dims) -> Metrics:
         "probe/action_answered": float(np.max(share(given, without), initial=0.0)),
         "probe/observation_constant": float(np.sum(here.std(axis=0) < 1e-9)),
     }
-    if dims.geometry is None:
+    if spec.geometry is None:
         return found
     known = share(unexplained(motion, there), motion.var(axis=0))
     return found | {"probe/motion_observed": float(np.mean(known)) if motion.size else 0.0}

@@ -259,6 +259,10 @@ class VecEnv(Protocol):
         """Which kind of goal each [n, goal_dim] is, for success by kind; "" where there is but one kind."""
         ...
 
+    def metrics(self) -> Metrics:
+        """What the environment tells of itself for a row of metrics, as where a curriculum stands; {} as a rule."""
+        ...
+
     def close(self) -> None:
         """Let go of threads, files and windows."""
         ...

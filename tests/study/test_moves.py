@@ -6,7 +6,7 @@ import pytest
 
 from tests.study.made_up import tiny
 from wellposed import serialise
-from wellposed.config import override
+from wellposed.serialise import override
 from wellposed.recipes import default_config
 from wellposed.study.moves import SETTINGS, Rows, changes, ladders, left_out, next_moves, rows_of
 

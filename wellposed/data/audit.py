@@ -12,10 +12,12 @@ from wellposed.types import Batch, Metrics
 ROWS = 1024  # transitions whose episodes are searched
 
 
-def audit(replay: ReplayBuffer, updates: int, batch_size: int, seed: np.random.SeedSequence) -> tuple[Batch, Metrics]:
+def audit(
+    replay: ReplayBuffer, updates: int, batch_size: int, seed: np.random.SeedSequence
+) -> tuple[Batch, np.ndarray, Metrics]:
     """Minibatches [updates, batch_size, ...] as training gets them, and what they are made of (names in `METRICS`).
 
-    Drawn twice from the same fresh generator: once as training samples, once to learn which rows these are.
+    Beside them, which of all these transitions ended their episode by failure [updates * batch_size]. Drawn twice from the same fresh generator: once as training samples, once to learn which rows these are.
     """
     batch = replay.sample(updates, batch_size, np.random.default_rng(seed))
     rows, _, _ = replay.draw(updates * batch_size, np.random.default_rng(seed))
@@ -23,11 +25,16 @@ def audit(replay: ReplayBuffer, updates: int, batch_size: int, seed: np.random.S
     chosen = np.random.default_rng(seed).permutation(len(rows))[:ROWS]
     time, length, achieved, stored = replay.episodes_of(rows[chosen])
     goals = (batch.truth or batch.obs)["desired_goal"].reshape(len(rows), -1)[chosen]
-    return batch, goal_origins(goals, time, length, achieved, stored) | {
-        "probe/replay_transitions": float(replay.transitions),
-        "probe/replay_age": float(np.mean(age) / max(1, held - 1)),
-        "probe/episode_length": float(np.mean(length)),
-    }
+    return (
+        batch,
+        replay.failed(rows),
+        goal_origins(goals, time, length, achieved, stored)
+        | {
+            "probe/replay_transitions": float(replay.transitions),
+            "probe/replay_age": float(np.mean(age) / max(1, held - 1)),
+            "probe/episode_length": float(np.mean(length)),
+        },
+    )
 
 
 def goal_origins(

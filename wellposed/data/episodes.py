@@ -115,7 +115,8 @@ class ReplayBuffer:
         self._goal_time = STRATEGIES[config.strategy]
         self._share = relabelled_share(config.k)
         self._columns = columns(spec)
-        self._seen = {part: part_of(self._columns, part) for part in ("obs", "truth")}
+        parts = {"obs": spec.obs, "truth": spec.truth}
+        self._seen = {part: {f.name: self._columns[f"{part}/{f.name}"] for f in parts[part]} for part in parts}
         self._goals = "truth" if spec.truth else "obs"  # where goals are true
         try:
             self._rows = make_rows(spec, config.capacity)
@@ -148,7 +149,7 @@ class ReplayBuffer:
         self._open_length += 1
         ended = np.flatnonzero(step.ended)
         self._write_state(ended, step.next_obs, step.next_truth)
-        for i in ended:
+        for i in ended.tolist():
             self._append(i, int(self._open_length[i]) + 1)
             self._open_length[i] = 0
 
@@ -249,6 +250,11 @@ class ReplayBuffer:
             self._ring[f"{self._goals}/achieved_goal"][whole],
             self._ring[f"{self._goals}/desired_goal"][rows],
         )
+
+    def failed(self, rows: np.ndarray) -> np.ndarray:
+        """Whether transitions at rows [n] ended their episode by failure, before the time limit, bool [n]."""
+        in_time = self._time[rows] + 1 < self.spec.max_episode_steps
+        return in_time & (self._ring["failed"][rows] > 0)
 
     def part(self, since: int) -> tuple[int, Arrays]:
         """The rows that entered at `since` or later and are still held: number of the first, and arrays by key."""

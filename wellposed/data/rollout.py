@@ -52,7 +52,7 @@ def rollout_arrays(spec: Spec, steps: int, num_envs: int) -> Arrays:
     fields |= {f"{part}/{field.name}": field for part in true for field in spec.truth}
     fields["action"] = Field("action", (spec.action_dim,))
     fields["reward"] = Field("reward", (), dtype="float64")
-    fields |= {name: Field(name, (), dtype="bool") for name in ("terminated", "ended")}
+    fields |= {name: Field(name, (), dtype="bool") for name in ("terminated", "truncated")}
     return {key: np.zeros((steps, num_envs, *field.shape), field.dtype) for key, field in fields.items()}
 
 
@@ -97,11 +97,16 @@ class RolloutBuffer:
         obs = part_of(rows, "next_obs")
         return Moment(obs, part_of(rows, "next_truth") or obs)
 
+    @property
+    def ended_in_time(self) -> np.ndarray:
+        """Which steps ended their episode and were not at a time limit, [t * n]: at the goal, or by failure."""
+        return (self._arrays["terminated"] & ~self._arrays["truncated"]).reshape(-1)
+
     def add(self, step: Step) -> None:
         """Take in one step of all copies; its `action` is what the policy drew."""
         t = self.filled % self.steps
         parts = {name: getattr(step, name) for name in ("obs", "truth", "next_obs", "next_truth")}
-        given = merged(**parts) | step._asdict() | {"ended": step.ended}
+        given = merged(**parts) | step._asdict()
         for key, array in self._arrays.items():
             array[t] = given[key]
         self.filled = t + 1
@@ -113,7 +118,8 @@ class RolloutBuffer:
         """
         there, rows = self._arrays, self._rows()
         here, ahead = (array.astype(np.float64).reshape(there["reward"].shape) for array in (values, next_values))
-        advantage = gae(there["reward"], here, ahead, there["terminated"], there["ended"], gamma, lam)
+        terminated = there["terminated"]
+        advantage = gae(there["reward"], here, ahead, terminated, terminated | there["truncated"], gamma, lam)
         as32 = lambda array: array.reshape(-1).astype(np.float32)  # noqa: E731
         return Rollout(
             obs=part_of(rows, "obs"),

@@ -16,7 +16,7 @@ from gymnasium.utils import seeding
 
 from wellposed.envs.physics.cpu import Physics
 from wellposed.seeding import pack_generator, unpack_generator
-from wellposed.types import Moment, Obs, Spec, Step, clipped_actions
+from wellposed.types import Metrics, Moment, Obs, Spec, Step, clipped_actions
 
 
 @dataclass(frozen=True)
@@ -183,6 +183,10 @@ class MujocoVecEnv:
         obs = self.task.observe(self.readings, self.goals)
         self.now = Moment(obs, obs)
         return self.now
+
+    def metrics(self) -> Metrics:
+        """Nothing of its own."""
+        return {}
 
     def close(self) -> None:
         """Stop the physics threads."""

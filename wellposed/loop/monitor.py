@@ -10,14 +10,14 @@ from typing import Any
 import numpy as np
 
 from wellposed import seeding
-from wellposed.arrays import Arrays, merged, part_of, require_finite
+from wellposed.arrays import Arrays, merged, part_of, require_finite, scalars_of
 from wellposed.config import AnyRunConfig
 from wellposed.diagnose import Evidence, diagnose, tell
 from wellposed.errors import UserError
 from wellposed.interrupts import Stopwatch
 from wellposed.progress import RunProgress
 from wellposed.rollout.evaluate import play_episodes, summarise
-from wellposed.rollout.statistics import EpisodeStatistics, numbers
+from wellposed.rollout.statistics import EpisodeStatistics
 from wellposed.runs.record import METRICS, EvaluationRow, MetricsRow, Solved, StopReason, Summary, WarningRow
 from wellposed.runs.writer import ReplayRows, Restored, RunWriter, Snapshot
 from wellposed.types import Agent, Metrics, Step, VecEnv
@@ -138,8 +138,8 @@ class Monitor:
             UserError: if it does not fit this configuration.
         """
         self.statistics.load_state(part_of(state, "statistics"))
-        self.learnt = numbers(part_of(state, "learnt"), float)
-        self.warned = numbers(part_of(state, "warned"), int)
+        self.learnt = scalars_of(part_of(state, "learnt"), float)
+        self.warned = scalars_of(part_of(state, "warned"), int)
         if unknown := self.learnt.keys() - METRICS.keys():
             raise UserError(f"The checkpoint holds metrics that have no meaning here: {', '.join(sorted(unknown))}.")
         self.evaluations = evaluations[-2:]

@@ -16,7 +16,7 @@ from wellposed.interrupts import Stopwatch
 from wellposed.loop.monitor import Monitor, restore, snapshot
 from wellposed.probe import take_probe
 from wellposed.progress import RunProgress
-from wellposed.rollout.collector import Collector, pack_step, unpack_step
+from wellposed.rollout.collector import Explorer, pack_step, unpack_step
 from wellposed.runs.record import Summary
 from wellposed.runs.writer import ReplayRows, Restored, RunWriter
 from wellposed.types import Batch, Metrics, OffPolicyAgent, Step, VecEnv
@@ -30,7 +30,14 @@ class OffPolicy:
         self.agent: OffPolicyAgent = agents.make_agent(config.algo, config.agent, env.spec, config.seed)
         self.replay = ReplayBuffer(config.replay, env.spec, config.num_envs, env.compute_reward, env.compute_terminated)
         env.reset(seed=seeding.training_env_seed(config.seed))
-        self.collector = Collector(config, self.agent, env.spec)
+        self.explorer = Explorer(
+            self.agent,
+            config.num_envs,
+            env.spec.action_dim,
+            seed=config.seed,
+            random_steps=config.random_steps,
+            random_share=config.random_share,
+        )
         self.sampling = seeding.generator(config.seed, "replay")
         self.monitor = Monitor(config, self.agent, env, eval_env, clock)
         self.step = 0  # environment steps, that of `pending` included
@@ -61,7 +68,7 @@ class OffPolicy:
         """Hand one step of all copies to statistics, replay, memory and input statistics."""
         self.monitor.take_in(step, self.step)
         self.replay.add(step)
-        self.collector.take_in(step)
+        self.explorer.forget(step.ended)
         self.agent.observe(step.after)
 
     def probe(self) -> Metrics:
@@ -74,7 +81,7 @@ class OffPolicy:
         own = merged(
             pending={} if self.pending is None else pack_step(self.pending),
             replay=self.replay.state(),
-            collector=self.collector.state(),
+            explorer=self.explorer.state(),
             sampling={"replay": seeding.pack_generator(self.sampling)},
         )
         record.save(snapshot(self, own, ReplayRows(first, self.replay.end, self.replay.oldest, rows)))
@@ -87,12 +94,12 @@ class OffPolicy:
         """
         restore(self, saved)
         self.replay.load_state(part_of(saved.loop, "replay"), saved.replay)
-        self.collector.load_state(part_of(saved.loop, "collector"))
+        self.explorer.load_state(part_of(saved.loop, "explorer"))
         packed = part_of(saved.loop, "sampling")
         check_arrays({"replay": seeding.pack_generator(self.sampling)}, packed)
         seeding.unpack_generator(self.sampling, packed["replay"])
         if pending := part_of(saved.loop, "pending"):
-            self.pending = unpack_step(pending, self.env)
+            self.pending = unpack_step(pending, self.env.now, self.env.spec.action_dim)
 
 
 def train_off_policy(run: OffPolicy, record: RunWriter, progress: RunProgress, stop: list[int]) -> Summary | None:
@@ -133,7 +140,7 @@ def advance(run: OffPolicy, beside: ThreadPoolExecutor, stop: list[int]) -> None
     else:
         batches = run.due_batches(run.step + run.config.num_envs)
         first = list(islice(batches, 1))  # drawn now: beside the step the two would wait for Python's lock
-        stepping = beside.submit(run.env.step, run.collector.act(run.env.now.obs, run.step))
+        stepping = beside.submit(run.env.step, run.explorer.act(run.env.now.obs, run.step))
         run.step += run.config.num_envs
         run.learn(chain(first, batches), stop)
         run.pending = stepping.result()

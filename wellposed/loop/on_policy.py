@@ -8,7 +8,7 @@ from wellposed.interrupts import Stopwatch
 from wellposed.loop.monitor import Monitor, restore, snapshot
 from wellposed.probe import probe_rollout
 from wellposed.progress import RunProgress
-from wellposed.rollout.collector import Collector
+from wellposed.rollout.collector import Explorer
 from wellposed.runs.record import Summary
 from wellposed.runs.writer import ReplayRows, Restored, RunWriter
 from wellposed.types import Metrics, OnPolicyAgent, VecEnv
@@ -24,16 +24,16 @@ class OnPolicy:
         self.agent: OnPolicyAgent = agents.make_agent(config.algo, config.agent, env.spec, config.seed)
         self.rollout = RolloutBuffer(config.rollout_steps, env.spec, config.num_envs)
         env.reset(seed=seeding.training_env_seed(config.seed))
-        self.collector = Collector(config, self.agent, env.spec)
+        self.explorer = Explorer(self.agent, config.num_envs, env.spec.action_dim, seed=config.seed)
         self.monitor = Monitor(config, self.agent, env, eval_env, clock)
         self.step = 0  # environment steps
 
     def collect(self) -> None:
         """One step of all copies, by the policy as it is."""
-        step = self.env.step(self.collector.act(self.env.now.obs, self.step))
+        step = self.env.step(self.explorer.act(self.env.now.obs, self.step))
         self.step += self.config.num_envs
         self.monitor.take_in(step, self.step)
-        self.collector.take_in(step)
+        self.explorer.forget(step.ended)
         self.rollout.add(step)
 
     def learn(self) -> None:
@@ -53,7 +53,7 @@ class OnPolicy:
 
     def save(self, record: RunWriter) -> None:
         """Write everything down."""
-        own = merged(rollout=self.rollout.state(), collector=self.collector.state())
+        own = merged(rollout=self.rollout.state(), explorer=self.explorer.state())
         record.save(snapshot(self, own, NO_REPLAY))
 
     def restore(self, saved: Restored) -> None:
@@ -64,7 +64,7 @@ class OnPolicy:
         """
         restore(self, saved)
         self.rollout.load_state(part_of(saved.loop, "rollout"))
-        self.collector.load_state(part_of(saved.loop, "collector"))
+        self.explorer.load_state(part_of(saved.loop, "explorer"))
 
 
 def train_on_policy(run: OnPolicy, record: RunWriter, progress: RunProgress, stop: list[int]) -> Summary | None:

@@ -31,7 +31,7 @@ class EpisodeStatistics:
             self._start[i], self._returns[i], self._moved[i] = now.truth["achieved_goal"][i], 0.0, False
 
     def drain(self) -> Metrics:
-        """Means over the ended episodes; empty if none ended. What has moved is told where the goal's radius is known."""
+        """Means over the ended episodes; empty if none ended. Without a radius it is not known what has moved."""
         if not self._ended:
             return {}
         success, returned, moved = np.mean(self._ended, axis=0).tolist()
