@@ -10,17 +10,15 @@ from wellposed import seeding
 from wellposed.agents.probe import probe as probe_agent
 from wellposed.agents.probe import probe_policy
 from wellposed.arrays import map_leaves
+from wellposed.config import RunConfig
 from wellposed.data import ReplayBuffer, RolloutBuffer
 from wellposed.data.audit import audit
-from wellposed.config import RunConfig
 from wellposed.types import Agent, Batch, Metrics, OffPolicyAgent, Spec, VecEnv
 
 ROWS = 2048  # transitions that are held against the environment at most
 
 
-def take_probe(
-    config: RunConfig, spec: Spec, agent: OffPolicyAgent, replay: ReplayBuffer, env: VecEnv, step: int
-) -> Metrics:
+def take_probe(config: RunConfig, agent: OffPolicyAgent, replay: ReplayBuffer, env: VecEnv, step: int) -> Metrics:
     """All `probe/` metrics of this moment; none before an episode has ended.
 
     Only finite numbers are kept: a weight that is not finite ends the run, with its name, when it is about to be saved.
@@ -31,7 +29,7 @@ def take_probe(
     size = config.updates_per_call, config.agent.batch_size
     batches, failed, found = audit(replay, *size, seed)
     rows = map_leaves(lambda array: array.reshape(-1, *array.shape[2:])[:ROWS], batches)
-    found |= probe_rewards(rows, failed[:ROWS], env) | probe_motion(rows, spec)
+    found |= probe_rewards(rows, failed[:ROWS], env) | probe_motion(rows, env.spec)
     if agent.window > 1:
         batches = replay.sample(*size, np.random.default_rng(seed), agent.window)
     with np.errstate(all="ignore"):
@@ -39,10 +37,10 @@ def take_probe(
     return _finite(found)
 
 
-def probe_rollout(spec: Spec, agent: Agent, rollout: RolloutBuffer, env: VecEnv) -> Metrics:
+def probe_rollout(agent: Agent, rollout: RolloutBuffer, env: VecEnv) -> Metrics:
     """The same of an agent without a replay, from the newest rollout: what is asked of goals and ages is left out."""
     rows = map_leaves(lambda array: array[:ROWS], rollout.transitions())
-    found = probe_rewards(rows, rollout.ended_in_time[:ROWS], env) | probe_motion(rows, spec)
+    found = probe_rewards(rows, rollout.ended_in_time[:ROWS], env) | probe_motion(rows, env.spec)
     with np.errstate(all="ignore"):
         found |= probe_policy(agent, rows)
     return _finite(found)

@@ -4,7 +4,6 @@ Where a task needs another value than the defaults of the algorithm's own file, 
 the reason and the measurement (`EnvEntry.settings`).
 """
 
-from dataclasses import replace
 from typing import Any, overload
 
 from wellposed import agents, envs
@@ -23,9 +22,8 @@ def default_config(env: str | EnvConfig, algo: str = ALGO) -> AnyRunConfig:
     """The default recipe for an environment.
 
     Tasks differ in budget, in how often they are evaluated, and for algorithms with a replay in what their entry in the
-    registry says. An environment without an entry of its own is evaluated early at first, then at intervals that double:
-    nobody knows how long it takes. Targets are bounded by the range of returns that the rewards allow, but not for the
-    dense Fetch rewards, whose published runs were made without.
+    registry says. An environment without an entry of its own is evaluated early at first, then at intervals that
+    double: nobody knows how long it takes.
 
     Raises:
         UserError: if there is no such environment or algorithm.
@@ -33,9 +31,8 @@ def default_config(env: str | EnvConfig, algo: str = ALGO) -> AnyRunConfig:
     where = EnvConfig(env) if isinstance(env, str) else env
     entry, algorithm = envs.find(where.id), agents.find(algo)
     every = max(EARLIEST, entry.budget // EVALUATIONS)
-    first = None if entry.known else EARLIEST
+    first = None if "gymnasium" not in entry.tags else EARLIEST
     settings: Any = {"total_steps": entry.budget, "eval_every": every, "eval_first": first}
     if algorithm.on_policy:
         return OnPolicyRunConfig(where, algo, agent=algorithm.config(), **settings)
-    agent = replace(algorithm.config(), bound_targets="dense" not in entry.tags)
-    return override(RunConfig(where, algo, agent=agent, **settings), entry.settings)
+    return override(RunConfig(where, algo, agent=algorithm.config(), **settings), entry.settings)

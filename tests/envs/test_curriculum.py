@@ -8,7 +8,7 @@ import pytest
 
 from wellposed import envs
 from wellposed.envs import fetch
-from wellposed.envs.wrappers.curriculum import Curriculum, CurriculumVecEnv, schedule, stage_metrics, with_curriculum
+from wellposed.envs.wrappers.curriculum import Curriculum, CurriculumVecEnv, schedule, with_curriculum
 from wellposed.errors import UserError
 from wellposed.types import GoalObs
 
@@ -120,7 +120,7 @@ def test_a_finished_curriculum_is_the_task_itself_to_the_last_bit(env_id):
 def test_no_curriculum_leaves_the_environment_alone_and_others_are_refused():
     env = envs.make_vec("FetchPush-v4", 2)
     assert with_curriculum(env, Curriculum()) is env
-    assert stage_metrics(env) == {}
+    assert env.metrics() == {}
     with pytest.raises(UserError, match=r"--curriculum.kind is for the Fetch tasks"):
         with_curriculum(envs.make_vec("PointMaze_UMaze-v3"), Curriculum("linear"))
 
@@ -160,7 +160,7 @@ def test_goals_grow_with_the_steps_of_all_copies_together():
     for step in range(COPIES, 1208, COPIES):
         env.step(np.zeros(COPIES))
         assert inner.goal_spread == env.spread
-        seen[step] = stage_metrics(env)
+        seen[step] = env.metrics()
     assert seen[400] == {"curriculum/progress": 0.0, "curriculum/reach": 0.25, "curriculum/air": 0.1}
     assert seen[800] == pytest.approx({"curriculum/progress": 0.5, "curriculum/reach": 0.625, "curriculum/air": 0.3})
     assert seen[1200] == {"curriculum/progress": 1.0, "curriculum/reach": 1.0, "curriculum/air": 0.5}
@@ -215,7 +215,7 @@ def test_a_state_that_is_taken_up_goes_on_bit_for_bit(kind):
 
     def goals(env: CurriculumVecEnv, steps: int) -> np.ndarray:
         moves = np.random.default_rng(0).uniform(-1, 1, (steps, 2, 4)).astype(np.float32)
-        return np.array([[*env.step(move)[0]["desired_goal"].ravel(), *stage_metrics(env).values()] for move in moves])
+        return np.array([[*env.step(move)[0]["desired_goal"].ravel(), *env.metrics().values()] for move in moves])
 
     env, fresh, unaware = short(), short(), short()
     env.reset(seed=0)

@@ -136,9 +136,7 @@ class Minibatch(NamedTuple):
     log_density: Array  # [b], of the policy that took the actions
 
 
-def actor_loss(
-    actor: Actor, config: PPOConfig, stats: InputStats, batch: Minibatch
-) -> tuple[Array, dict[str, Array]]:
+def actor_loss(actor: Actor, config: PPOConfig, stats: InputStats, batch: Minibatch) -> tuple[Array, dict[str, Array]]:
     """-(L^CLIP + weight x entropy): equation 9 without the value function's term, which is a loss of its own."""
     log_prob = log_density(actor(batch.obs, stats.actor), actor.log_std, batch.action)
     ratio = jnp.exp(log_prob - batch.log_density)

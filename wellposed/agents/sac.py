@@ -96,9 +96,7 @@ def soft_bellman(
     return bellman(reward, terminated, jnp.min(next_q, axis=0) - temperature * next_log_prob, gamma)
 
 
-def soft_target(
-    config: SACConfig, spec: Spec, nets: Networks, stats: InputStats, batch: Batch, noise: Array
-) -> Array:
+def soft_target(config: SACConfig, spec: Spec, nets: Networks, stats: InputStats, batch: Batch, noise: Array) -> Array:
     """What the critics are drawn to, [b]: the right side of the soft Bellman equation at one draw a' ~ pi."""
     next_action, next_log_prob = policy(nets.actor(batch.next_obs, stats.actor), noise)
     seen = seen_by_critic(config, batch.next_obs, batch.next_truth)
@@ -118,7 +116,13 @@ def critic_loss(
 
 
 def actor_loss(
-    actor: Network, critics: Critics, config: SACConfig, stats: InputStats, temperature: Array, batch: Batch, noise: Array
+    actor: Network,
+    critics: Critics,
+    config: SACConfig,
+    stats: InputStats,
+    temperature: Array,
+    batch: Batch,
+    noise: Array,
 ) -> tuple[Array, dict[str, Array]]:
     """J_pi = mean (temperature log pi(a|s) - min_i Q_i(s, a)), a ~ pi by reparameterisation: equation 9."""
     action, log_prob = policy(actor(batch.obs, stats.actor), noise)

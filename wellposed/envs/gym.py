@@ -21,7 +21,7 @@ from wellposed.envs.episodes import EpisodeRecorder, recorded
 from wellposed.envs.gymnasium_edge import successor
 from wellposed.envs.physics.cpu import WarningCounters, sum_warnings
 from wellposed.errors import UserError
-from wellposed.types import GOAL_KEYS, Field, Moment, Obs, Spec, Step, clipped_actions
+from wellposed.types import GOAL_KEYS, Field, Metrics, Moment, Obs, Spec, Step, clipped_actions
 
 SUCCESS_RULES = ("_is_success", "is_success")  # names under which an environment or its task may test success
 GoalFunction = Callable[[np.ndarray, np.ndarray, Any], Any]
@@ -115,6 +115,10 @@ class GymGoalVecEnv:
     def goal_kinds(self, desired_goal: np.ndarray) -> list[str]:
         """Nothing is known of kinds of goals."""
         return [""] * len(desired_goal)
+
+    def metrics(self) -> Metrics:
+        """Nothing is known of it."""
+        return {}
 
     def _own(self, achieved_goal: np.ndarray, desired_goal: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Goals in the environment's own precision, as its rules take them."""

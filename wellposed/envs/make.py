@@ -18,6 +18,7 @@ from wellposed.envs.wrappers.control import Control
 from wellposed.envs.wrappers.curriculum import Curriculum
 from wellposed.envs.wrappers.sensors import Sensors
 from wellposed.errors import UserError, require
+from wellposed.serialise import LATER
 from wellposed.types import VecEnv
 
 _JSON = tyro.constructors.PrimitiveConstructorSpec(
@@ -35,15 +36,15 @@ class EnvConfig:
 
     id: tyro.conf.Positional[str]
     """A registered environment (`wellposed envs` lists them), or any goal environment of Gymnasium."""
-    kwargs: Annotated[dict[str, Any], _JSON] = field(default_factory=dict, hash=False)
+    kwargs: Annotated[dict[str, Any], _JSON] = field(default_factory=dict, hash=False, metadata=LATER)
     """Arguments of the environment itself, as a JSON object."""
-    max_episode_steps: int | None = None
+    max_episode_steps: int | None = field(default=None, metadata=LATER)
     """Steps after which an episode is cut; the environment's own number if not given."""
-    control: Control = field(default_factory=Control)
+    control: Control = field(default_factory=Control, metadata=LATER)
     """What becomes of an action on its way to the simulator."""
-    sensors: Sensors = field(default_factory=Sensors)
+    sensors: Sensors = field(default_factory=Sensors, metadata=LATER)
     """What measures the observations."""
-    curriculum: Curriculum = field(default_factory=Curriculum)
+    curriculum: Curriculum = field(default_factory=Curriculum, metadata=LATER)
     """How the goals of training grow; evaluation has the task's own."""
 
     def __post_init__(self) -> None:

@@ -164,5 +164,7 @@ def _without_place(one: Field, geometry: Geometry, seen: Array) -> Array:
 def feature_width(encoder: Encoder, fields: tuple[Field, ...]) -> int:
     """The number of features f that an encoder makes of these fields."""
     obs = {one.name: jnp.zeros((1, *one.shape), one.dtype) for one in fields}
-    ones = {scale_name(one): Scale(jnp.zeros(flat), jnp.ones(flat)) for one in fields if (flat := int(np.prod(one.shape)))}
+    ones = {
+        scale_name(one): Scale(jnp.zeros(flat), jnp.ones(flat)) for one in fields if (flat := int(np.prod(one.shape)))
+    }
     return jax.eval_shape(lambda: encoder.step(obs, ones, encoder.initial_carry(1))[0]).shape[-1]

@@ -5,7 +5,7 @@ The goal distributions form a path from an easy problem to the task, and `schedu
 """
 
 from dataclasses import dataclass
-from typing import Any, Literal, cast
+from typing import Literal, cast
 
 import numpy as np
 
@@ -158,8 +158,3 @@ class CurriculumVecEnv(Wrapper):
             self._stage += 1
             self._recent[:] = -1
             self._counts[:] = False
-
-
-def stage_metrics(env: Any) -> Metrics:
-    """Where a curriculum stands; nothing without one."""
-    return env.metrics() if "curriculum" in env.capabilities else {}
