@@ -12,9 +12,8 @@ from tests.runs.test_store import PROVENANCE, moment
 from wellposed.analysis.comparison import ABSENT, Comparison, Group, Run, as_data, compare
 from wellposed.analysis.study import Trial
 from wellposed.cli import main
+from wellposed.compare import answer, find_runs, lines, read_groups
 from wellposed.errors import UserError
-from wellposed.groups import find_runs, read_groups
-from wellposed.report.comparison import answer, lines
 from wellposed.runs.files import write_json
 from wellposed.runs.record import EpisodeRow, Estimate, Failure, Provenance, Resumption, Summary, Verdict, encode
 from wellposed.runs.store import RunReader, run_name

@@ -104,8 +104,7 @@ def compare(
 ) -> int:
     """Which of two groups of runs is better, by how much and how sure, and what else differs between them."""
     from wellposed.analysis import comparison
-    from wellposed.groups import find_runs, read_groups
-    from wellposed.report.comparison import lines
+    from wellposed.compare import find_runs, lines, read_groups
 
     if bar is not None:
         require(0 < bar <= 1, "bar", "is a share above 0 and at most 1", bar)

@@ -62,7 +62,7 @@ def plan_command(default: "AnyRunConfig") -> Any:
 
         Nothing is trained or recorded. Exit code 1 if it does not fit.
         """
-        from wellposed.planning.plan import lines, make_plan
+        from wellposed.plan import lines, make_plan
         from wellposed.replay.size import Pixels
 
         if not isinstance(config, RunConfig) and (buffer is not None or pixels is not None):

@@ -1,18 +1,107 @@
-"""Whether runs fit beside all else that this machine does now; those that do not are refused before they start."""
+"""Memory: what is free on this machine, what runs under way will still take, and whether new runs fit beside them.
+
+Only Linux tells, in /proc and the control groups; elsewhere free memory is unknown and nothing is refused.
+"""
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from os import getpid
 from pathlib import Path
+from typing import NamedTuple
 
+from wellposed.budget import PROCESS, Demand
 from wellposed.errors import UserError
-from wellposed.planning import memory
-from wellposed.planning.budget import PROCESS, Demand
-from wellposed.planning.memory import readable
 from wellposed.recipe import AnyRunConfig, RunConfig, stored_config
 from wellposed.runs import lock
 from wellposed.runs.store import list_runs
+
+PROC, GROUPS = Path("/proc"), Path("/sys/fs/cgroup")
+
+
+@dataclass(frozen=True)
+class Free:
+    """Memory that processes may still take."""
+
+    bytes: int
+    source: str  # what says so
+
+
+class Held(NamedTuple):
+    """Resident memory of a process in bytes, pages of the libraries' files included."""
+
+    now: int
+    peak: int
+
+
+class _Version(NamedTuple):
+    """How a version of control groups names its files, and the pages of files that are given back when asked for."""
+
+    folder: str
+    limit: str
+    used: str
+    files: tuple[str, str]
+
+
+_V1 = _Version("memory", "memory.limit_in_bytes", "memory.usage_in_bytes", ("total_inactive_file", "total_active_file"))
+_V2 = _Version("", "memory.max", "memory.current", ("inactive_file", "active_file"))
+
+
+def free(proc: Path = PROC, groups: Path = GROUPS) -> Free | None:
+    """What is free now: the least of what the machine and the control groups around this process grant.
+
+    Swap does not count: training out of it would crawl. None where the system does not tell.
+    """
+    available = _numbers(proc / "meminfo").get("MemAvailable:")
+    told = [] if available is None else [Free(available * 1024, "MemAvailable")]
+    return min([*told, *_granted(proc, groups)], key=lambda found: found.bytes, default=None)
+
+
+def held(pid: int, proc: Path = PROC) -> Held | None:
+    """Resident memory of a process; None if it is gone, or where the system does not tell."""
+    told = _numbers(proc / str(pid) / "status")
+    now, peak = told.get("VmRSS:"), told.get("VmHWM:")
+    return None if now is None or peak is None else Held(now * 1024, peak * 1024)
+
+
+def readable(size: float) -> str:
+    """Bytes as a person reads them: `42.5 MiB`."""
+    return f"{size / 2**30:,.2f} GiB" if size >= 2**30 else f"{size / 2**20:,.1f} MiB"
+
+
+def _granted(proc: Path, groups: Path) -> Iterator[Free]:
+    """What is left below the limit of each control group that this process is in, of version 1 or 2.
+
+    A container may not see the path by which the host knows its group; its own group is then the top one it sees.
+    """
+    for line in _lines(proc / "self" / "cgroup"):
+        number, _, rest = line.partition(":")
+        controllers, _, path = rest.partition(":")
+        if number != "0" and "memory" not in controllers.split(","):
+            continue
+        version = _V2 if number == "0" else _V1
+        top = groups / version.folder
+        below = [part for part in path.split("/") if part] if ".." not in path else []
+        for depth in range(len(below) + 1):
+            group = top.joinpath(*below[:depth])
+            limit, used = (_lines(group / name) for name in (version.limit, version.used))
+            if limit and used and limit[0].isdigit():  # version 2 says "max" where there is none
+                stat = _numbers(group / "memory.stat")
+                files = sum(stat.get(name, 0) for name in version.files)
+                yield Free(max(0, int(limit[0]) - int(used[0]) + files), f"the limit in {group / version.limit}")
+
+
+def _numbers(path: Path) -> dict[str, int]:
+    """The first number after each word that begins a line; empty if there is no such file."""
+    words = (line.split() for line in _lines(path))
+    return {found[0]: int(found[1]) for found in words if len(found) > 1 and found[1].isdigit()}
+
+
+def _lines(path: Path) -> list[str]:
+    try:
+        return path.read_text(errors="replace").splitlines()
+    except OSError:
+        return []
 
 
 @dataclass(frozen=True)
@@ -37,7 +126,7 @@ def under_way(folders: Iterable[Path]) -> list[UnderWay]:
 
 def _growth(pid: int, paths: list[Path]) -> int | None:
     """Bytes between what a process holds now and its peak by arithmetic."""
-    there = memory.held(pid)
+    there = held(pid)
     try:
         planned = Demand(tuple(stored_config(path) for path in paths), len(paths)).peak
     except UserError:  # damaged, or of another version: its lock is held all the same
@@ -49,7 +138,7 @@ def _growth(pid: int, paths: list[Path]) -> int | None:
 class Room:
     """What is free, and the others that will take of it."""
 
-    free: memory.Free
+    free: Free
     others: list[UnderWay]
     own: int  # bytes that this process holds already of what one that trains holds
 
@@ -75,10 +164,10 @@ def find_room(folders: Iterable[Path]) -> Room | None:
 
     Of what this process holds, no more counts than one that only trains would hold: the rest is somebody's data.
     """
-    free, own = memory.free(), memory.held(getpid())
-    if free is None or own is None:
+    available, own = free(), held(getpid())
+    if available is None or own is None:
         return None
-    return Room(free, under_way(folders), min(own.now, PROCESS))
+    return Room(available, under_way(folders), min(own.now, PROCESS))
 
 
 def refusal(asked: Demand, room: Room) -> str:
