@@ -27,7 +27,7 @@ from wellposed.recipe import OnPolicyRunConfig, RunConfig, default_config, overr
 from wellposed.replay import rollout
 from wellposed.runs.record import METRICS
 from wellposed.runs.store import RunReader, run_name
-from wellposed.study.moves import Rows, ladders, left_out
+from wellposed.study.stability import Rows, ladders, left_out
 from wellposed.training import train
 
 CONFIG = replace(TINY_PPO, total_steps=430)

@@ -21,7 +21,7 @@ from wellposed.runs.files import read_json
 from wellposed.runs.record import Failure, decode
 from wellposed.runs.store import RunReader
 from wellposed.runs.writer import RunWriter
-from wellposed.study import existence, moves, run, stability, trials
+from wellposed.study import existence, run, stability, trials
 from wellposed.study.run import Question, run_study
 
 
@@ -34,7 +34,7 @@ def small(monkeypatch):
     monkeypatch.setattr(existence, "EVALUATION_COPIES", 4)
     monkeypatch.setattr(existence, "ROUNDS", 2)
     monkeypatch.setattr(existence, "UPDATES", 20)
-    monkeypatch.setattr(moves, "SETTINGS", {"replay size": moves.SETTINGS["replay size"]})
+    monkeypatch.setattr(stability, "SETTINGS", {"replay size": stability.SETTINGS["replay size"]})
 
 
 def question(**changes) -> Question:
@@ -142,7 +142,7 @@ def test_the_step_at_which_it_breaks_is_found(monkeypatch, tmp_path):
 
     fake_outcomes(monkeypatch, solved_at)
     base = question(stability_seeds=[0, 1, 2]).of_seeds([0, 1, 2])
-    work = stability.examine(base, [trial(seed, 200) for seed in range(3)], tmp_path, 1, True)
+    work = stability.stability_of(base, [trial(seed, 200) for seed in range(3)], tmp_path, 1, True)
     with pytest.raises(StopIteration) as end:
         next(work)
     found = {(edge.setting, edge.up): (edge.held, edge.breaks) for edge in end.value.value.edges}

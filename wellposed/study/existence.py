@@ -58,7 +58,7 @@ def controller(env_id: str) -> tuple[str, Policy]:
     return "a linear controller, fitted to random actions", RowByRow(directed(space, seen, rng))
 
 
-def examine(config: AnyRunConfig, threads: int) -> Existence:
+def existence_of(config: AnyRunConfig, threads: int) -> Existence:
     """Play held-out episodes with the controller, with random actions, and with a network that imitates it."""
     words, expert = controller(config.env)
     with closing(envs.make_vec(config.env, EVALUATION_COPIES, threads=threads)) as env:

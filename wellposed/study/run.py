@@ -29,8 +29,8 @@ from wellposed.runs.files import explained, read_json, write_json
 from wellposed.runs.record import decode, encode
 from wellposed.runs.store import RunReader
 from wellposed.stats import describe_rate
-from wellposed.study import existence, stability
-from wellposed.study.moves import ladders, rows_of
+from wellposed.study.existence import existence_of
+from wellposed.study.stability import ladders, moved, rows_of, stability_of
 from wellposed.study.trials import Named, folder_of, is_finished, train_all, trial_of
 from wellposed.training import here
 
@@ -97,7 +97,7 @@ def run_study(
     began, known = time.perf_counter(), _stored(question, out)
     found, learnt, stable = (known.existence, known.learnability, known.stability) if known else (None, None, None)
     if "existence" in question.parts:
-        found = existence.examine(question.recipe, threads)
+        found = existence_of(question.recipe, threads)
         yield _existence_line(found)
     trials: dict[int, Trial] = {}
     if question.base:
@@ -108,7 +108,7 @@ def run_study(
     if "stability" in question.parts:
         base = question.of_seeds(question.stability_seeds)
         of_base = [trials[seed] for seed in question.stability_seeds]
-        stable = yield from stability.examine(base, of_base, runs_dir, threads, quiet, progress, question.doublings)
+        stable = yield from stability_of(base, of_base, runs_dir, threads, quiet, progress, question.doublings)
     seconds = time.perf_counter() - began
     study = Study(question.recipe.env, question.bar, question.record, seconds, here(threads), found, learnt, stable)
     with explained(out, "make"):
@@ -149,7 +149,7 @@ def forecast(question: Question, runs_dir: Path, threads: int) -> str:
         rows = rows_of(question.recipe.total_steps, env.max_episode_steps)
         for (setting, _), factors in ladders(question.recipe, rows, question.doublings).items():
             for factor in factors:
-                runs = [config for _, config in stability.moved(question.of_seeds(seeds), setting, factor, rows)]
+                runs = [config for _, config in moved(question.of_seeds(seeds), setting, factor, rows)]
                 near, far = (near + runs, far) if factor in (0.5, 2.0) else (near, far + runs)
     least, more = (sum(not is_finished(config, runs_dir) for config in configs_) for configs_ in (base + near, far))
     timed = _timed(base, runs_dir)

@@ -1,17 +1,129 @@
-"""Stability: how much seeds differ, and how far each setting can be moved before the recipe no longer works."""
+"""Stability: how much seeds differ, and how far each setting can be moved before the recipe no longer works.
 
-from collections.abc import Generator
+One setting is moved at a time, by factors of two, as far as at least half of the seeds still reach the bar.
+"""
+
+from collections.abc import Callable, Generator
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import jax
 
 from wellposed import envs
 from wellposed.analysis.study import DOUBLINGS, Move, Stability, Trial, edges, holds, median_need
+from wellposed.errors import UserError
 from wellposed.experiments import describe
 from wellposed.progress import TrainingProgress
-from wellposed.recipe import AnyRunConfig, override
-from wellposed.study.moves import Rows, changes, ladders, left_out, next_moves, rows_of
+from wellposed.recipe import AnyRunConfig, RunConfig, override
 from wellposed.study.trials import Named, train_all, trial_of
+
+Ladders = dict[tuple[str, bool], list[float]]  # (setting, whether up) -> factors that can be tried, nearest first
+
+
+@dataclass(frozen=True)
+class Rows:
+    """What bounds a move of the replay's size."""
+
+    filled: int  # rows that a run of the recipe writes until it reaches the bar
+    episode: int  # rows of one episode: no replay can be smaller
+
+
+def rows_of(steps: float, max_episode_steps: int) -> Rows:
+    """The rows of a replay after so many environment steps in episodes of full length."""
+    episode = max_episode_steps + 1
+    return Rows(max(episode, round(steps * episode / max_episode_steps)), episode)
+
+
+def _learning_rate(config: AnyRunConfig, factor: float, _rows: Rows) -> dict[str, Any]:
+    return {"agent.learning_rate": config.agent.learning_rate * factor}
+
+
+def _horizon(config: AnyRunConfig, factor: float, _rows: Rows) -> dict[str, Any]:
+    return {"agent.gamma": 1 - (1 - config.agent.gamma) / factor}
+
+
+def _temperature(config: AnyRunConfig, factor: float, _rows: Rows) -> dict[str, Any] | None:
+    return {"agent.temperature": config.agent.temperature * factor} if hasattr(config.agent, "temperature") else None
+
+
+def _width(config: AnyRunConfig, factor: float, _rows: Rows) -> dict[str, Any]:
+    return {"agent.hidden": [max(1, round(width * factor)) for width in config.agent.hidden]}
+
+
+def _replay(config: AnyRunConfig, factor: float, rows: Rows) -> dict[str, Any] | None:
+    """Of the rows that are written, for a capacity that is never reached is no setting."""
+    if not isinstance(config, RunConfig):
+        return None
+    kept = min(config.replay.capacity, rows.filled)
+    moved = round(kept * factor)
+    felt = factor < 1 or kept * factor / 2 < rows.filled
+    return {"replay.capacity": moved} if felt and moved >= rows.episode else None
+
+
+SETTINGS: dict[str, Callable[[AnyRunConfig, float, Rows], dict[str, Any] | None]] = {
+    "learning rate": _learning_rate,
+    "horizon, 1/(1 - discount)": _horizon,
+    "temperature": _temperature,
+    "width": _width,
+    "replay size": _replay,
+}
+
+
+def changes(config: AnyRunConfig, setting: str, factor: float, rows: Rows) -> dict[str, Any] | None:
+    """What a move changes of a recipe, by dotted name; None where there is no such move."""
+    moved = SETTINGS[setting](config, factor, rows)
+    if moved is None:
+        return None
+    try:
+        return moved if override(config, moved) != config else None
+    except UserError:  # out of the setting's range
+        return None
+
+
+def ladders(config: AnyRunConfig, rows: Rows, doublings: int = DOUBLINGS) -> Ladders:
+    """The factors that each setting can be moved by, each way, up to the first that is impossible."""
+    found: Ladders = {}
+    for setting in SETTINGS:
+        for up in (False, True):
+            factors = [2.0 ** (n if up else -n) for n in range(1, doublings + 1)]
+            possible = [changes(config, setting, factor, rows) is not None for factor in factors]
+            end = possible.index(False) if False in possible else len(factors)
+            if end:
+                found[setting, up] = factors[:end]
+    return found
+
+
+def left_out(config: AnyRunConfig, rows: Rows) -> list[str]:
+    """A sentence for each setting, or way of moving it, that this recipe does not have."""
+    there, sentences = ladders(config, rows), []
+    for setting in SETTINGS:
+        ways = [up for up in (False, True) if (setting, up) not in there]
+        if len(ways) == 2:
+            sentences.append(f"{config.algo.upper()} has no {setting} that could be moved here.")
+        elif setting == "replay size" and ways == [True]:
+            sentences.append(f"A larger replay changes nothing: all {rows.filled:,} rows that are written fit already.")
+        elif ways:
+            sentences.append(f"The {setting} cannot be moved {'up' if ways[0] else 'down'} by a factor of two.")
+    return sentences
+
+
+def next_moves(ladders: Ladders, held: dict[tuple[str, float], bool]) -> list[tuple[str, float]]:
+    """The moves to try next: on each ladder the nearest factor that is untried, unless a nearer one broke.
+
+    Args:
+        ladders: what can be tried.
+        held: for each move that was tried whether at least half of the seeds reached the bar.
+    """
+    found = []
+    for (setting, _), factors in ladders.items():
+        for factor in factors:
+            if (setting, factor) not in held:
+                found.append((setting, factor))
+                break
+            if not held[setting, factor]:
+                break
+    return found
 
 
 def name_of(setting: str, factor: float) -> str:
@@ -36,7 +148,7 @@ def rows_until_solved(config: AnyRunConfig, trials: list[Trial]) -> Rows:
     return rows_of(steps, env.max_episode_steps)
 
 
-def examine(
+def stability_of(
     base: list[AnyRunConfig],
     trials: list[Trial],
     runs_dir: Path,
