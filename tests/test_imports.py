@@ -11,6 +11,7 @@ PACKAGE = Path(__file__).parent.parent / "wellposed"
 LAYERS = {
     "wellposed": 18,  # the public API
     "wellposed.errors": 0,
+    "wellposed.findings": 0,
     "wellposed.types": 1,
     "wellposed.seeding": 1,
     "wellposed.stats": 1,
@@ -52,9 +53,16 @@ LAYERS = {
     "wellposed.commands": 16,
     "wellposed.cli": 17,
 }
-FREE_OF_JAX = {"wellposed.errors", "wellposed.types", "wellposed.seeding", "wellposed.stats", "wellposed.config"}
+FREE_OF_JAX = {
+    "wellposed.errors",
+    "wellposed.findings",
+    "wellposed.types",
+    "wellposed.seeding",
+    "wellposed.stats",
+    "wellposed.config",
+}
 FREE_OF_JAX |= {"wellposed.envs", "wellposed.runs", "wellposed.replay", "wellposed.progress", "wellposed.evaluate"}
-FREE_OF_JAX |= {"wellposed.check", "wellposed.analysis", "wellposed.arrays", "wellposed.interrupts"}
+FREE_OF_JAX |= {"wellposed.config", "wellposed.check", "wellposed.analysis", "wellposed.arrays", "wellposed.interrupts"}
 JAX = {"jax", "equinox", "optax", "torch"}
 FORBIDDEN = {  # within a row or against its sense
     "wellposed.envs": {"wellposed.nn", "wellposed.runs"},

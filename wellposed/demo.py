@@ -5,7 +5,7 @@ from datetime import datetime
 from pathlib import Path
 
 from wellposed import verdict
-from wellposed.doctor import examine
+from wellposed.doctor import MARKS, examine
 from wellposed.recipe import RunConfig
 from wellposed.report.page import write_report
 from wellposed.training import train
@@ -33,9 +33,8 @@ def run_demo(seeds: list[int], runs_dir: Path, threads: int) -> int:
     print("1. Proof of life")
     fit = True
     for finding in examine():
-        fit &= finding.ok or not finding.required
-        mark = "ok  " if finding.ok else ("FAIL" if finding.required else "no  ")
-        print(f"   {mark} {finding.name:<24} {finding.detail}", flush=True)
+        fit &= finding.status != "fails"
+        print(f"   {MARKS[finding.status]} {finding.name:<24} {finding.evidence}", flush=True)
     if not fit:
         print("This machine is not fit for the laboratory; see FAIL above.")
         return 1

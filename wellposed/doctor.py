@@ -1,4 +1,4 @@
-"""Proof of life: is this machine a laboratory? One finding per line, each seen, none assumed."""
+"""`wellposed doctor`: tests of this machine, from versions to a tiny training, each with what was seen."""
 
 import importlib.metadata
 import os
@@ -6,7 +6,6 @@ import platform
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import jax
@@ -17,6 +16,7 @@ from wellposed.agents import SACConfig
 from wellposed.envs import fetch, rendering
 from wellposed.errors import UserError
 from wellposed.evaluate import play_episodes, summarise
+from wellposed.findings import Finding
 from wellposed.recipe import RunConfig
 from wellposed.replay import ReplayConfig
 from wellposed.runs.provenance import PACKAGES, cpu_name
@@ -25,36 +25,34 @@ from wellposed.seeding import evaluation_env_seeds
 from wellposed.training import train
 from wellposed.verdict import load_run
 
-
-@dataclass(frozen=True)
-class Finding:
-    """One line of the examination. Only a failed `required` one makes the machine unfit."""
-
-    name: str
-    ok: bool
-    required: bool
-    detail: str
-    seconds: float
+FRAME = "rendered frame"
+OPTIONAL = (*(f"OpenGL {backend}" for backend in rendering.BACKENDS), FRAME)  # a machine is fit without them
+MARKS = {"holds": "ok  ", "warns": "no  ", "fails": "FAIL", "open": "open"}
 
 
 def examine(frame_file: Path | None = None) -> Iterator[Finding]:
-    """Yield findings one after another; `frame_file` receives the rendered frame as a PNG."""
-    checks: list[tuple[str, bool, Callable[[], str]]] = [
-        ("versions", True, _versions),
-        ("devices", True, _devices),
-        *((f"OpenGL {backend}", False, lambda b=backend: _backend(b)) for backend in rendering.BACKENDS),
-        ("rendered frame", False, lambda: _frame(frame_file)),
-        ("physics determinism", True, _determinism),
-        ("physics state", True, _state),
-        ("training and checkpoint", True, _training),
-    ]
-    for name, required, check in checks:
-        began = time.perf_counter()
+    """Yield findings one after another; one that fails makes the machine unfit, one that warns does not.
+
+    Args:
+        frame_file: receives the rendered frame, as PNG.
+    """
+    tests: dict[str, Callable[[], str]] = {
+        "versions": _versions,
+        "devices": _devices,
+        **{f"OpenGL {backend}": lambda b=backend: _backend(b) for backend in rendering.BACKENDS},
+        FRAME: lambda: _frame(frame_file),
+        "physics determinism": _determinism,
+        "physics state": _state,
+        "training and checkpoint": _training,
+    }
+    for name, test in tests.items():
+        began, status = time.perf_counter(), "holds"
         try:
-            ok, detail = True, check()
+            evidence = test()
         except (UserError, AssertionError, OSError, RuntimeError, ImportError) as error:
-            ok, detail = False, str(error) or type(error).__name__
-        yield Finding(name, ok, required, detail, time.perf_counter() - began)
+            status = "warns" if name in OPTIONAL else "fails"
+            evidence = str(error) or type(error).__name__
+        yield Finding(name, status, evidence, {"seconds": time.perf_counter() - began})
 
 
 def _versions() -> str:

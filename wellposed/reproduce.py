@@ -20,14 +20,14 @@ from wellposed.runs.store import RunReader
 from wellposed.stats import describe_rate
 from wellposed.training import train
 
-Finding = Literal["bit-identical", "differs", "within tolerance", "outside tolerance"]
+Agreement = Literal["bit-identical", "differs", "within tolerance", "outside tolerance"]
 
 
 @dataclass(frozen=True)
 class Reproduction:
     """What came of training a record again."""
 
-    finding: Finding
+    finding: Agreement
     changed: list[str]  # what is not as it was: packages, Python, commit, processor, devices
     first_difference: str | None  # step and quantity; null if there is none
     success: tuple[float, float]  # at the last evaluation: recorded, and now

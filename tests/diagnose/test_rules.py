@@ -90,7 +90,7 @@ def many_updates(found: Evidence) -> Evidence:
 
 
 def named(*changes) -> list[str]:
-    return [finding.rule for finding in diagnose(many_updates(evidence(*changes))).findings]
+    return [finding.name for finding in diagnose(many_updates(evidence(*changes))).findings]
 
 
 @pytest.mark.parametrize("rule", CASES)
@@ -128,18 +128,18 @@ def test_what_was_not_logged_proves_nothing(rule):
 
 
 def named_in(found: Evidence) -> list[str]:
-    return [finding.rule for finding in diagnose(found).findings]
+    return [finding.name for finding in diagnose(found).findings]
 
 
 @pytest.mark.parametrize("rule", CASES)
 def test_a_finding_is_whole_and_never_says_to_stop(rule):
-    found = next(f for f in diagnose(many_updates(evidence(*CASES[rule][0]))).findings if f.rule == rule)
+    found = next(f for f in diagnose(many_updates(evidence(*CASES[rule][0]))).findings if f.name == rule)
     assert 0.5 <= found.sure <= 1
-    for sentence in (found.evidence, found.lesson, found.change):
+    for sentence in (found.evidence, found.why, found.advice):
         assert sentence.endswith("."), sentence
     assert "step" in found.evidence
     assert any(digit in found.evidence for digit in "0123456789")
-    text = f"{found.evidence} {found.change}".lower()
+    text = f"{found.evidence} {found.advice}".lower()
     assert not any(word in text for word in ("stop", "abort", "give up", "cancel", "kill", "abandon")), text
     assert found.how_sure in tell(found)
 
@@ -148,7 +148,7 @@ def test_causes_are_told_before_what_they_lead_to():
     rows = {"probe/target_at_bound": 1.0, "probe/goals_foreign": 0.8, "probe/greedy_saturation": 1.0}
     found = diagnose(many_updates(evidence(rows, {"agent.gamma": 0.999}, FLAT))).findings
     assert [finding.kind for finding in found] == ["mechanism", "setting", "symptom", "symptom"]
-    assert found[0].rule == "foreign_goals"
+    assert found[0].name == "foreign_goals"
 
 
 def test_what_an_untrained_network_shows_is_no_evidence():

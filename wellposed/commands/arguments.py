@@ -2,6 +2,7 @@
 
 import os
 import re
+from collections.abc import Iterable
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import tyro
 
 from wellposed.errors import UserError
+from wellposed.findings import Finding
 
 if TYPE_CHECKING:
     from wellposed.recipe import AnyRunConfig
@@ -34,6 +36,11 @@ def emit(data: Any, target: Path | None) -> bool:
         return True
     write_json(target, data)
     return False
+
+
+def as_rows(findings: Iterable[Finding], keys: Iterable[str], **called: str) -> list[dict[str, Any]]:
+    """Findings as JSON data with a command's own keys; `called` says which field a key of another name stands for."""
+    return [{key: getattr(finding, called.get(key, key)) for key in keys} for finding in findings]
 
 
 def default_config_of(argv: list[str]) -> "AnyRunConfig":

@@ -4,11 +4,11 @@ import sys
 import time
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import tyro
 
-from wellposed.commands.arguments import CORES, JsonFile, Positional, Threads, emit
+from wellposed.commands.arguments import CORES, JsonFile, Positional, Threads, as_rows, emit
 from wellposed.errors import UserError
 
 
@@ -30,7 +30,8 @@ def check(
         if not silent and not finding.because:
             print(certificate.describe(finding), flush=True)
     found = certificate.Certificate(env, certificate.verdict(findings), findings, time.perf_counter() - began)
-    if not emit(asdict(found), json_file):
+    keys = ("condition", "states", "status", "evidence", "numbers", "why", "advice", "because")
+    if not emit(asdict(found) | {"findings": as_rows(findings, keys, condition="name")}, json_file):
         print(*certificate.unexamined_together(findings), "", sep="\n")
         print(f"{certificate.summary(env, findings)}, {found.seconds:.0f} s.")
     return 0 if found.posed else 1
@@ -65,16 +66,18 @@ def doctor(
     json_file: JsonFile = None,
 ) -> int:
     """Examine this machine: versions, devices, OpenGL, a frame, determinism, a tiny training. Exit code 1 if unfit."""
-    from wellposed.doctor import examine
+    from wellposed.doctor import MARKS, OPTIONAL, examine
 
-    findings, silent = [], str(json_file) == "-"
+    data: list[dict[str, Any]] = []
+    fit, silent = True, str(json_file) == "-"
     for finding in examine(frame):
-        findings.append(finding)
+        name, detail, seconds = finding.name, finding.evidence, finding.numbers["seconds"]
+        fit &= finding.status != "fails"
+        found = {"name": name, "ok": finding.status == "holds", "required": name not in OPTIONAL}
+        data.append(found | {"detail": detail, "seconds": seconds})
         if not silent:
-            mark = "ok  " if finding.ok else ("FAIL" if finding.required else "no  ")
-            print(f"{mark} {finding.name:<24} {finding.detail} ({finding.seconds:.1f} s)", flush=True)
-    fit = all(finding.ok for finding in findings if finding.required)
-    if not emit({"fit": fit, "findings": [asdict(finding) for finding in findings]}, json_file):
+            print(f"{MARKS[finding.status]} {name:<24} {detail} ({seconds:.1f} s)", flush=True)
+    if not emit({"fit": fit, "findings": data}, json_file):
         print("This machine is fit for the laboratory." if fit else "This machine is not fit; see FAIL above.")
     return 0 if fit else 1
 

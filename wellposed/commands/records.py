@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import msgspec
 import tyro
 
-from wellposed.commands.arguments import CORES, RUNS, JsonFile, Positional, RunsDir, Threads, emit
+from wellposed.commands.arguments import CORES, RUNS, JsonFile, Positional, RunsDir, Threads, as_rows, emit
 from wellposed.errors import UserError, require
 
 
@@ -56,7 +56,9 @@ def diagnose(
     from wellposed.examine import examine
 
     found = examine(run)
-    if not emit({"run": str(run), "healthy": found.healthy, **asdict(found)}, json_file):
+    keys = ("rule", "kind", "sure", "step", "evidence", "lesson", "change")
+    rows = as_rows(found.findings, keys, rule="name", lesson="why", change="advice")
+    if not emit({"run": str(run), "healthy": found.healthy, **asdict(found), "findings": rows}, json_file):
         print("\n".join(lines(found)))
     return 0 if found.healthy else 1
 

@@ -4,8 +4,8 @@ Each is a function of the evidence that returns a finding or None. Bounds stand 
 (docs/diagnose.md); a reading that is missing proves nothing.
 """
 
-from wellposed.diagnose.evidence import Evidence
-from wellposed.diagnose.finding import Finding, percent
+from wellposed.diagnose.evidence import Evidence, fault, percent
+from wellposed.findings import Finding
 
 HER = "Andrychowicz et al. (2017), arXiv 1707.01495"
 
@@ -21,7 +21,7 @@ def wrong_rewards(e: Evidence) -> Finding | None:
     wrong = e.recent("probe/reward_wrong")
     if wrong is None or wrong.value < 0.005:
         return None
-    return Finding(
+    return fault(
         "wrong_rewards", "mechanism", 0.98, wrong.step,
         f"{percent(wrong.value, 1)} of the transitions handed to the learner by step {wrong.step:,} carry another "
         "reward than the environment computes for their achieved and desired goal; 0 % is right.",
@@ -36,7 +36,7 @@ def wrong_terminations(e: Evidence) -> Finding | None:
     wrong = e.recent("probe/terminated_wrong")
     if wrong is None or values.mean() < 2e-4:
         return None
-    return Finding(
+    return fault(
         "wrong_terminations", "mechanism", 0.97, wrong.step,
         f"{percent(values.mean(), 2)} of the transitions handed to the learner by step {wrong.step:,} end an episode "
         "where the environment does not, or the reverse; 0 % is right.",
@@ -51,7 +51,7 @@ def foreign_goals(e: Evidence) -> Finding | None:
     foreign = e.recent("probe/goals_foreign")
     if foreign is None or foreign.value < 0.02:
         return None
-    return Finding(
+    return fault(
         "foreign_goals", "mechanism", 0.98 if foreign.value > 0.2 else 0.9, foreign.step,
         f"{percent(foreign.value)} of the goals handed to the learner by step {foreign.step:,} were neither pursued "
         "nor achieved in their transition's own episode; 0 % is right.",
@@ -65,7 +65,7 @@ def past_goals(e: Evidence) -> Finding | None:
     past = e.recent("probe/goals_past")
     if past is None or e.config.replay.strategy == "episode" or past.value < 0.02:
         return None
-    return Finding(
+    return fault(
         "past_goals", "mechanism", 0.9, past.step,
         f"{percent(past.value)} of the goals handed to the learner by step {past.step:,} were achieved before their "
         f"transition and not after it, although the strategy is {e.config.replay.strategy}.",
@@ -79,7 +79,7 @@ def relabelling_without_effect(e: Evidence) -> Finding | None:
     original, k = e.recent("probe/goals_original"), e.config.replay.k
     if original is None or k == 0 or original.value < 1 / (k + 1) + 0.3:
         return None
-    return Finding(
+    return fault(
         "relabelling_without_effect", "mechanism", 0.97, original.step,
         f"{percent(original.value)} of the goals handed to the learner by step {original.step:,} are those their "
         f"episodes pursued, where k = {k} should leave {percent(1 / (k + 1))}.",
@@ -93,7 +93,7 @@ def goal_blind(e: Evidence) -> Finding | None:
     seen = e.recent("probe/goal_in_inputs")
     if seen is None or seen.value > 0.2:
         return None
-    return Finding(
+    return fault(
         "goal_blind", "mechanism", 0.97, seen.step,
         f"Swapping the desired goals changes the network inputs of {percent(seen.value)} of the transitions (step "
         f"{seen.step:,}); about 100 % is right.",
@@ -110,7 +110,7 @@ def reward_scale(e: Evidence) -> Finding | None:
     step, low, high = seen
     if low > -1.01 and high < 0.01 and (low == high or low < -0.99):
         return None
-    return Finding(
+    return fault(
         "reward_scale", "mechanism", 0.95, step,
         f"Rewards in the minibatches lie between {low:.3g} and {high:.3g} (step {step:,}), and targets "
         f"are clipped to [{-1 / (1 - e.config.agent.gamma):.3g}, 0], the returns of a reward of -1 and 0.",
@@ -124,7 +124,7 @@ def unanswered_actions(e: Evidence) -> Finding | None:
     answered = e.recent("probe/action_answered")
     if answered is None or answered.value > 0.1:
         return None
-    return Finding(
+    return fault(
         "unanswered_actions", "mechanism", 0.95, answered.step,
         f"The stored actions explain {percent(answered.value, 1)} of the motion that follows them and that the state "
         f"does not foretell (step {answered.step:,}); sound runs of Fetch have 90 % and more.",
@@ -138,7 +138,7 @@ def clipped_actions(e: Evidence) -> Finding | None:
     steps, values = e.series("probe/action_max")
     if not len(values) or not (e.config.random_share or e.config.random_steps) or values.max() > 0.8:
         return None
-    return Finding(
+    return fault(
         "clipped_actions", "mechanism", 0.95, int(steps[-1]),
         f"No component of the actions in the replay is larger than {values.max():.2f} (step {steps[-1]:,}), although "
         "uniform actions in [-1, 1] are mixed in.",
@@ -154,7 +154,7 @@ def unobserved_motion(e: Evidence) -> Finding | None:
         return None
     constant = e.recent("probe/observation_constant")
     still = f" {constant.value:.0f} numbers of the observation never vary." if constant and constant.value else ""
-    return Finding(
+    return fault(
         "unobserved_motion", "mechanism", 0.9, seen.step,
         f"Only {percent(seen.value)} of the effector's last motion can be read off the observation after it (step "
         f"{seen.step:,}); the reference Fetch observation gives 90 % and more.{still}",
@@ -168,7 +168,7 @@ def stale_samples(e: Evidence) -> Finding | None:
     age = e.recent("probe/replay_age", learning=True)
     if age is None or abs(age.value - 0.5) < 0.12:
         return None
-    return Finding(
+    return fault(
         "stale_samples", "mechanism", 0.95, age.step,
         f"What the learner is handed has a mean age of {age.value:.2f} (0 the newest held, 1 the oldest; step "
         f"{age.step:,}), where drawing uniformly gives 0.50.",
@@ -184,7 +184,7 @@ def hindsight_off(e: Evidence) -> Finding | None:
         return None
     gained = e.recent("probe/success_gained")
     share = f"; {percent(gained.value, 2)} of the transitions in the minibatches reach their goal" if gained else ""
-    return Finding(
+    return fault(
         "hindsight_off", "setting", 0.95, seen[0],
         f"No goal is relabelled (k = 0) under a reward of -1 and 0{share} (step {seen[0]:,}).",
         f"Without hindsight the first success has to come by chance ({HER}, 4.1).",
@@ -201,7 +201,7 @@ def small_replay(e: Evidence) -> Finding | None:
     if episodes >= 200 or e.config.total_steps < episodes * length.value / 2:
         return None
     share = held.value / held.step
-    return Finding(
+    return fault(
         "small_replay", "setting", 0.9 if share < 0.8 else 0.75, held.step,
         f"The replay has room for {episodes:.0f} episodes ({e.config.replay.capacity:,} rows) of a budget of "
         f"{e.config.total_steps:,} steps; at step {held.step:,} it holds {percent(share)} of what was collected.",

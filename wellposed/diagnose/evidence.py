@@ -1,4 +1,4 @@
-"""What rules may look at: a configuration, the rows of a record, and nothing else."""
+"""What a rule looks at (a configuration and the rows of a record, nothing else), and what it answers with."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from wellposed.findings import Finding, Kind
 from wellposed.recipe import stored_config
 from wellposed.runs.record import EvaluationRow, Failure, MetricsRow
 from wellposed.runs.store import RunReader
@@ -66,3 +67,14 @@ def read_evidence(path: Path) -> Evidence:
     """
     reader = RunReader(path)
     return Evidence(stored_config(path), reader.metrics, reader.evaluations, reader.failure)
+
+
+def fault(rule: str, kind: Kind, sure: float, step: int, evidence: str, why: str, advice: str) -> Finding:
+    """What a rule has found. `evidence` names numbers and steps; it, `why` and `advice` are whole sentences."""
+    status = "warns" if kind == "symptom" else "fails"
+    return Finding(rule, status, evidence, why=why, advice=advice, kind=kind, sure=sure, step=step)
+
+
+def percent(share: float, digits: int = 0) -> str:
+    """A share as people read it: `14.6 %`."""
+    return f"{100 * share:.{digits}f} %"

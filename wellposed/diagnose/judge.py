@@ -2,16 +2,23 @@
 
 from dataclasses import dataclass
 
-from wellposed.diagnose.data_rules import DATA_RULES
-from wellposed.diagnose.evidence import Evidence
-from wellposed.diagnose.finding import KINDS, Finding, percent
-from wellposed.diagnose.learning_rules import LEARNING_RULES
-from wellposed.diagnose.on_policy_rules import ON_POLICY_RULES
-from wellposed.diagnose.outcome_rules import OUTCOME_RULES
+from wellposed.diagnose import data_rules as data
+from wellposed.diagnose import learning_rules as learning
+from wellposed.diagnose import outcome_rules as outcome
+from wellposed.diagnose.evidence import Evidence, percent
 from wellposed.diagnose.phases import Phase, find_phase
+from wellposed.findings import KINDS, Finding
 from wellposed.recipe import OnPolicyRunConfig
 
-RULES = (*DATA_RULES, *LEARNING_RULES, *OUTCOME_RULES)  # of runs with a replay; those without have `ON_POLICY_RULES`
+RULES = (*data.DATA_RULES, *learning.LEARNING_RULES, *outcome.OUTCOME_RULES)  # of runs with a replay
+
+# Of runs without a replay: what is about relabelled goals, a replay, target networks or a temperature is left out.
+ON_POLICY_RULES = (
+    data.wrong_terminations, data.goal_blind, data.unanswered_actions, data.unobserved_motion, learning.frozen_actor,
+    learning.frozen_critics, learning.frozen_normaliser, learning.dead_units, learning.large_policy_steps,
+    learning.critic_divergence, learning.ignorant_critic, learning.lost_noise, learning.clipped_inputs,
+    outcome.not_finite, outcome.evaluation_gap, outcome.forgetting, outcome.half_learnt,
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -35,16 +42,16 @@ def diagnose(evidence: Evidence) -> Diagnosis:
     """
     rules = ON_POLICY_RULES if isinstance(evidence.config, OnPolicyRunConfig) else RULES
     found = [finding for rule in rules if (finding := rule(evidence)) is not None]
-    found.sort(key=lambda finding: (KINDS.index(finding.kind), -finding.sure))
+    found.sort(key=lambda finding: (KINDS.index(finding.kind or "symptom"), -finding.sure))
     return Diagnosis(evidence.step, find_phase(evidence.evaluations), found)
 
 
 def tell(finding: Finding) -> str:
     """A finding as one line."""
-    name = finding.rule.replace("_", " ")
+    name = finding.name.replace("_", " ")
     return (
-        f"{name} ({finding.kind}, {finding.how_sure}, {percent(finding.sure)}): {finding.evidence} {finding.lesson} "
-        f"Next: {finding.change}"
+        f"{name} ({finding.kind}, {finding.how_sure}, {percent(finding.sure)}): {finding.evidence} {finding.why} "
+        f"Next: {finding.advice}"
     )
 
 

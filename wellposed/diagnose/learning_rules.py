@@ -7,12 +7,13 @@ most of them look at rows after the first update only.
 import numpy as np
 
 from wellposed.agents import find
-from wellposed.diagnose.evidence import Evidence
-from wellposed.diagnose.finding import Finding, percent
+from wellposed.diagnose.evidence import Evidence, fault, percent
 from wellposed.diagnose.phases import CONVERGED
+from wellposed.findings import Finding
 from wellposed.recipe import against_divergence
 
 BEGUN = 50  # updates from which on weights must have moved
+CRITIC_BEGUN = 500  # updates before which a critic without a replay is not expected to know anything
 
 
 def frozen_actor(e: Evidence) -> Finding | None:
@@ -37,7 +38,7 @@ def _frozen(e: Evidence, name: str, metric: str, check: str) -> Finding | None:
     since = "since they were made" if never else f"since step {steps[-3]:,}"
     gradient = e.recent(f"probe/{name}_gradient", learning=True)
     size = f"; the typical norm of its gradient is {gradient.value:.2g}" if gradient else ""
-    return Finding(
+    return fault(
         f"frozen_{name}", "mechanism", 0.98, int(steps[-1]),
         f"The weights of the {name} have not moved {since}, over {e.updates:,} updates (step {steps[-1]:,}){size}.",
         "A loss that is logged is not yet a loss that is descended: a detached graph looks like training.",
@@ -50,7 +51,7 @@ def no_target_network(e: Evidence) -> Finding | None:
     lag, travel = e.recent("probe/target_lag", learning=True), e.recent("probe/critic_travel", learning=True)
     if lag is None or travel is None or travel.value < 1e-4 or lag.value > 1e-6:
         return None
-    return Finding(
+    return fault(
         "no_target_network", "mechanism", 0.97, lag.step,
         f"The target critics equal the critics (relative distance {lag.value:.1e} at step {lag.step:,}, tau "
         f"{e.config.agent.tau:g}).",
@@ -64,7 +65,7 @@ def frozen_targets(e: Evidence) -> Finding | None:
     travel, critics = e.recent("probe/target_travel", learning=True), e.recent("probe/critic_travel", learning=True)
     if travel is None or critics is None or critics.value < 1e-2 or travel.value > 1e-6:
         return None
-    return Finding(
+    return fault(
         "frozen_targets", "mechanism", 0.97, travel.step,
         f"The target critics are where they began (step {travel.step:,}); the critics moved by "
         f"{percent(critics.value)}.",
@@ -81,7 +82,7 @@ def frozen_normaliser(e: Evidence) -> Finding | None:
         return None
     clipped = e.recent("probe/inputs_clipped")
     share = f"; {percent(clipped.value, 1)} of the network inputs are at their bound" if clipped else ""
-    return Finding(
+    return fault(
         "frozen_normaliser", "mechanism", 0.95, int(steps[-1]),
         f"At step {steps[-1]:,} the input statistics rest on {counts[-1]:,.0f} observations{share}.",
         "Statistics of the first few states misplace and stretch everything that is seen later.",
@@ -94,7 +95,7 @@ def dead_units(e: Evidence) -> Finding | None:
     actor, critic = e.recent("probe/actor_dead"), e.recent("probe/critic_dead")
     if actor is None or critic is None or max(actor.value, critic.value) < 0.6:
         return None
-    return Finding(
+    return fault(
         "dead_units", "mechanism" if min(actor.value, critic.value) > 0.95 else "symptom", 0.9, actor.step,
         f"{percent(actor.value)} of the actor's and {percent(critic.value)} of the critic's hidden units answer to "
         f"nothing in the batch (step {actor.step:,}); sound runs have under 20 %.",
@@ -110,7 +111,7 @@ def long_horizon(e: Evidence) -> Finding | None:
         return None
     bound = e.recent("probe/target_at_bound", learning=True)
     share = f"; {percent(bound.value)} of the targets are at the lowest possible return" if bound else ""
-    return Finding(
+    return fault(
         "long_horizon", "setting", 0.9, length.step,
         f"A discount of {e.config.agent.gamma:g} looks {horizon:,.0f} steps ahead, {horizon / length.value:.0f} times "
         f"an episode of {length.value:.0f} steps{share} (step {length.step:,}).",
@@ -127,7 +128,7 @@ def large_steps(e: Evidence) -> Finding | None:
         return None
     q_low, q_high = e.recent("probe/q_min", learning=True), e.recent("probe/q_max", learning=True)
     values = f"; the critics' values lie between {q_low.value:.3g} and {q_high.value:.3g}" if q_low and q_high else ""
-    return Finding(
+    return fault(
         "large_steps", "setting", 0.9 if factor >= 8 else 0.7, step.step,
         f"One update changes the critics' weights by {percent(step.value, 2)} of their size (step {step.step:,}); the "
         f"step size is {e.config.agent.learning_rate:g}, {factor:.3g} times the recipe's{values}.",
@@ -145,7 +146,7 @@ def few_updates(e: Evidence) -> Finding | None:
     measured = ratio[-1] if steps[-1] >= 2 * e.config.random_steps else e.config.updates_per_step
     if min(measured, e.config.updates_per_step) >= 0.08:
         return None
-    return Finding(
+    return fault(
         "few_updates", "setting", 0.9, int(steps[-1]),
         f"{e.updates:,} gradient updates in {steps[-1]:,} steps are {ratio[-1]:.3f} a step; set are "
         f"{e.config.updates_per_step:g}.",
@@ -164,7 +165,7 @@ def temperature_collapse(e: Evidence) -> Finding | None:
     # A temperature that is learnt settles where noise is 0.07 or more: SAC's target of -1 nat an action component.
     if temperature[-1] > 0.003 or noise.value > 0.06:
         return None
-    return Finding(
+    return fault(
         "temperature_collapse", "symptom", 0.85, int(steps[-1]),
         f"The temperature is {temperature[-1]:.2g} at step {steps[-1]:,} (it began at {e.config.agent.temperature:g}), "
         f"the policy's own noise {noise.value:.3f} an action component and its entropy {entropy.value:.1f} nats.",
@@ -184,7 +185,7 @@ def critic_divergence(e: Evidence) -> Finding | None:
     slack = 0.6 * max(ceiling - floor, 1e-9)
     if q_low.value > floor - slack and q_high.value < ceiling + slack:
         return None
-    return Finding(
+    return fault(
         "critic_divergence", "symptom", 0.8, q_low.step,
         f"The critics give values between {q_low.value:.3g} and {q_high.value:.3g} (step {q_low.step:,}); rewards "
         f"between {low.value:.3g} and {high.value:.3g}{_and_paid(max(paid))} return between {floor:.3g} and "
@@ -211,7 +212,7 @@ def values_at_bound(e: Evidence) -> Finding | None:
     bound = e.recent("probe/target_at_bound", learning=True)
     if bound is None or bound.value < 0.9 or e.updates < 1000:
         return None
-    return Finding(
+    return fault(
         "values_at_bound", "symptom", 0.7, bound.step,
         f"{percent(bound.value)} of the Bellman targets are at the lowest possible return, -1/(1 - gamma) = "
         f"{-1 / (1 - e.config.agent.gamma):.3g} (step {bound.step:,}).",
@@ -227,7 +228,7 @@ def actor_saturation(e: Evidence) -> Finding | None:
         return None
     gradient = e.recent("probe/actor_gradient", learning=True)
     size = f", and a gradient of norm {gradient.value:.2g}" if gradient else ""
-    return Finding(
+    return fault(
         "actor_saturation", "symptom", 0.6, share.step,
         f"{percent(share.value)} of the greedy policy's action components are beyond 0.99 in size (step "
         f"{share.step:,}), at {percent(last_success(e))} success{size}.",
@@ -250,7 +251,7 @@ def falling_loss(e: Evidence) -> Finding | None:
     fell = np.mean(error[-3:]) < 0.25 * np.max(error)
     if spread is None or not fell or spread.value > 0.05 or last.success_ci95[0] > last.already_solved_ci95[1]:
         return None
-    return Finding(
+    return fault(
         "falling_loss", "symptom", 0.65, int(steps[-1]),
         f"The critics' error fell from {np.max(error):.3g} to {np.mean(error[-3:]):.3g} by step {steps[-1]:,} while "
         f"success stayed at {percent(last.success_rate)}; over the batch their values differ by {spread.value:.3f} "
@@ -265,7 +266,7 @@ def clipped_inputs(e: Evidence) -> Finding | None:
     share = e.recent("probe/inputs_clipped", learning=True)
     if share is None or share.value < 0.2:
         return None
-    return Finding(
+    return fault(
         "clipped_inputs", "symptom", 0.7, share.step,
         f"{percent(share.value)} of the network inputs are at their bound of {e.config.agent.inputs.clip:g} standard "
         f"deviations (step {share.step:,}); sound runs have 1 % at most.",
@@ -279,12 +280,57 @@ def collapsed_features(e: Evidence) -> Finding | None:
     rank = e.recent("probe/critic_rank", learning=True)
     if rank is None or rank.value > 1.5 or e.updates < 1000 or last_success(e) >= CONVERGED:
         return None
-    return Finding(
+    return fault(
         "collapsed_features", "symptom", 0.6, rank.step,
         f"The critic's last hidden layer has an effective rank of {rank.value:.1f} (step {rank.step:,}), at "
         f"{percent(last_success(e))} success; sound runs have 3 and more.",
         "Features that all say the same cannot tell states apart (Kumar et al. 2021, arXiv 2010.14498).",
         "Look at the rewards in the minibatches first; then lower --agent.learning-rate.",
+    )  # fmt: skip
+
+
+def large_policy_steps(e: Evidence) -> Finding | None:
+    """One rollout moves the policy so far that what it was learnt from no longer speaks of it."""
+    moved = e.recent("train/kl", learning=True)
+    if moved is None or moved.value < 0.3:
+        return None
+    clipped = e.recent("train/clip_fraction", learning=True)
+    share = f", and {percent(clipped.value)} of the ratios were outside the clipping" if clipped else ""
+    return fault(
+        "large_policy_steps", "setting", 0.8, moved.step,
+        f"The updates on one rollout move the policy by {moved.value:.2g} nats (step {moved.step:,}){share}; sound "
+        "runs of the recipe stay below 0.1.",
+        "The objective compares with the policy that collected the rollout; far from it, it promises what it does not "
+        "keep (Schulman et al. 2015, arXiv 1502.05477).",
+        "Lower --agent.learning-rate or --agent.epochs; keep --agent.clip at 0.2.",
+    )  # fmt: skip
+
+
+def ignorant_critic(e: Evidence) -> Finding | None:
+    """A critic that foretells returns no better than their mean does, while there is something to foretell."""
+    explained = e.recent("train/explained_variance", learning=True)
+    if explained is None or explained.value > 0 or e.updates < CRITIC_BEGUN or last_success(e) >= CONVERGED:
+        return None
+    return fault(
+        "ignorant_critic", "symptom", 0.7, explained.step,
+        f"The critic explains {percent(explained.value)} of the variance of returns (step {explained.step:,}), at "
+        f"{percent(last_success(e))} success; their mean alone explains 0 %.",
+        "A baseline that foretells nothing leaves all the noise of the returns in the advantages.",
+        "Raise --agent.learning-rate or --agent.epochs; lower --agent.gamma if returns reach far beyond an episode.",
+    )  # fmt: skip
+
+
+def lost_noise(e: Evidence) -> Finding | None:
+    """A policy that tries nothing any more, short of success."""
+    noise = e.recent("probe/exploration", learning=True)
+    if noise is None or noise.value > 0.02 or last_success(e) >= CONVERGED:
+        return None
+    return fault(
+        "lost_noise", "symptom", 0.75, noise.step,
+        f"The policy's own noise is {noise.value:.3f} an action component (step {noise.step:,}), at "
+        f"{percent(last_success(e))} success.",
+        "The gradient of a policy comes from the actions it tries; one that repeats itself has none.",
+        "Raise --agent.entropy-weight to 0.001, or begin with more noise: --agent.initial-std 1.",
     )  # fmt: skip
 
 

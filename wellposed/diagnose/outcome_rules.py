@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from wellposed.diagnose.evidence import Evidence
-from wellposed.diagnose.finding import Finding, percent
+from wellposed.diagnose.evidence import Evidence, fault, percent
+from wellposed.findings import Finding
 from wellposed.recipe import against_divergence
 from wellposed.runs.record import EvaluationRow
 from wellposed.stats import describe_rate
@@ -15,7 +15,7 @@ def not_finite(e: Evidence) -> Finding | None:
     """A run that ended at a number that is none."""
     if e.failure is None:
         return None
-    return Finding(
+    return fault(
         "not_finite", "symptom", 0.95, e.failure.step,
         f"Training ended at step {e.failure.step:,}, update {e.failure.updates:,}: {e.failure.detail}",
         "Values or weights that grow without bound end as infinities; every number after that inherits them.",
@@ -31,7 +31,7 @@ def starved_hindsight(e: Evidence) -> Finding | None:
         return None
     if moved.value > 0.05 or gained.value > 0.002:
         return None
-    return Finding(
+    return fault(
         "starved_hindsight", "symptom", 0.7, gained.step,
         f"The achieved goal moved in {percent(moved.value)} of the training episodes and {percent(motion.value, 1)} "
         f"of the sampled transitions; {percent(before.value)} of these had reached their goal before the action, "
@@ -50,7 +50,7 @@ def evaluation_gap(e: Evidence) -> Finding | None:
     best = max(row.success_ci95[1] for row in last)
     if rollout.value < best + 0.3:
         return None
-    return Finding(
+    return fault(
         "evaluation_gap", "mechanism", 0.8, last[-1].step,
         f"Training episodes end in success at {percent(rollout.value)}, with exploration noise; the greedy policy at "
         f"most at {percent(best)} in the last three evaluations (step {last[-1].step:,}).",
@@ -68,7 +68,7 @@ def forgetting(e: Evidence) -> Finding | None:
     if best < 0.5 or max(one.success_ci95[1], two.success_ci95[1]) > best - 0.1:
         return None
     at = e.evaluations[pairs.index(best)].step
-    return Finding(
+    return fault(
         "forgetting", "symptom", 0.75, two.step,
         f"Success was at {percent(best)} or above at step {at:,} and the evaluation after it, and is "
         f"{describe_rate(two.success_rate, two.success_ci95)} at step {two.step:,}.",
@@ -94,7 +94,7 @@ def half_learnt(e: Evidence) -> Finding | None:
         if dense != e.config.env
         else "Let goals begin near and grow: --curriculum.kind success."
     )
-    return Finding(
+    return fault(
         "half_learnt", "symptom", 0.8, last[-1].step,
         f"Goals of kind {best!r} are reached in {percent(now[best])}, {worst!r} in {percent(now[worst])}, after "
         f"{percent(then[worst])} in the {WINDOW} evaluations before (step {last[-1].step:,}).",
