@@ -6,8 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.diagnose.rows import evidence
-from wellposed.diagnose import Evidence, diagnose
-from wellposed.diagnose.judge import ON_POLICY_RULES, RULES
+from wellposed.diagnose import ON_POLICY_RULES, RULES, Evidence, diagnose
 from wellposed.recipe import default_config
 from wellposed.runs.record import MetricsRow
 

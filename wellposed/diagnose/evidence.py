@@ -24,16 +24,16 @@ class Reading:
 
 @dataclass(frozen=True)
 class Evidence:
-    """A run so far, rows in the order they were written."""
+    """A run so far. Rows are in the order they were written."""
 
-    config: Any  # a `RunConfig` or an `OnPolicyRunConfig`; which rules are asked depends on it
+    config: Any  # the run's configuration; its algorithm decides which rules apply
     rows: list[MetricsRow]
     evaluations: list[EvaluationRow]
     failure: Failure | None  # what was not finite, in a run that diverged
 
     @property
     def step(self) -> int:
-        """The last step there is anything of."""
+        """The last step that has a row."""
         return max([row.step for row in self.rows] + [row.step for row in self.evaluations], default=0)
 
     @property
@@ -42,12 +42,12 @@ class Evidence:
         return self.rows[-1].updates if self.rows else 0
 
     def series(self, name: str, learning: bool = False) -> tuple[np.ndarray, np.ndarray]:
-        """Steps and values of a metric, where it was logged; with `learning` only after the first update."""
+        """Steps and values of a metric where it was logged; with `learning` only from the first update on."""
         rows = [row for row in self.rows if name in row.metrics and not (learning and not row.updates)]
         return np.array([row.step for row in rows], int), np.array([row.metrics[name] for row in rows], float)
 
     def recent(self, name: str, learning: bool = False) -> Reading | None:
-        """The newest reading of a metric; None where it was never logged: what was not seen proves nothing."""
+        """The newest reading of a metric; None where it was never logged."""
         steps, values = self.series(name, learning)
         return Reading(int(steps[-1]), float(np.mean(values[-RECENT:]))) if len(steps) else None
 

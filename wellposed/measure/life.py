@@ -12,7 +12,7 @@ from wellposed.agents import make_agent
 from wellposed.arrays import Arrays, bits
 from wellposed.envs import rendering
 from wellposed.measure.kinds import Context
-from wellposed.measure.proof_of_life import Examined, ProofOfLife, ProofOfLifeSettings, Rounding, RoundTrip, Twice
+from wellposed.measure.proof_of_life import Finding, ProofOfLife, ProofOfLifeSettings, Rounding, RoundTrip, Twice
 from wellposed.runs import checkpoint
 from wellposed.runs.compare import differences
 from wellposed.runs.store import RunReader
@@ -28,9 +28,8 @@ GROUPS = ("docker", "containerd", "kubepods", "lxc", "libpod")
 
 def prove(settings: ProofOfLifeSettings, context: Context) -> ProofOfLife:
     """Examine the machine, and train three tiny runs in a folder that is removed afterwards."""
-    findings = [
-        Examined(f.name, f.status == "holds", f.name not in doctor.OPTIONAL, f.evidence) for f in doctor.examine()
-    ]
+    seen = [(f.name, f.status == "holds", f.name not in doctor.OPTIONAL, f.evidence) for f in doctor.examine()]
+    findings = [Finding(*one) for one in seen]
     seeds = [settings.seed, settings.seed, settings.seed + 1]
     runs: list[Path] = []
     with tempfile.TemporaryDirectory() as folder:
@@ -40,7 +39,7 @@ def prove(settings: ProofOfLifeSettings, context: Context) -> ProofOfLife:
         twice, trip = _twice(runs), _round_trip(runs[0], Path(folder))
     findings += [_twice_finding(twice), _trip_finding(trip)]
     where = container()
-    findings.append(Examined("container", True, False, "in no container" if where == "none" else f"in {where}"))
+    findings.append(Finding("container", True, False, "in no container" if where == "none" else f"in {where}"))
     told = {finding.name: "renders" if finding.ok else finding.evidence for finding in findings}
     return ProofOfLife(
         findings=findings,
@@ -72,12 +71,12 @@ def _twice(runs: list[Path]) -> Twice:
     return Twice(manifest.step, manifest.updates, *weights, differences=len(found))
 
 
-def _twice_finding(twice: Twice) -> Examined:
+def _twice_finding(twice: Twice) -> Finding:
     same = twice.differences == 0 and twice.sha256 == twice.sha256_again
     if twice.sha256 == twice.sha256_other_seed:
-        return Examined("the same training twice", False, True, "another seed gave the same weights")
+        return Finding("the same training twice", False, True, "another seed gave the same weights")
     told = f"weights {twice.sha256[:12]} and {twice.sha256_again[:12]}, {twice.differences} quantities differ"
-    return Examined("the same training twice", same, True, f"{twice.updates} updates each: {told}")
+    return Finding("the same training twice", same, True, f"{twice.updates} updates each: {told}")
 
 
 def _round_trip(run: Path, folder: Path) -> RoundTrip:
@@ -108,10 +107,10 @@ def _unequal(one: Arrays, other: Arrays) -> int:
     return sum(bits(one[name]) != bits(other[name]) for name in one.keys() | other.keys())
 
 
-def _trip_finding(trip: RoundTrip) -> Examined:
+def _trip_finding(trip: RoundTrip) -> Finding:
     ok = trip.unequal == trip.unequal_actions == 0 and trip.unequal_before > 0
     told = f"{trip.unequal} of {trip.arrays} arrays and {trip.unequal_actions} of {trip.actions} numbers of actions"
-    return Examined("checkpoint round trip", ok, True, f"read by another agent, {told} differ")
+    return Finding("checkpoint round trip", ok, True, f"read by another agent, {told} differ")
 
 
 def container() -> str:

@@ -11,7 +11,7 @@ class ProofOfLifeSettings:
 
 
 @dataclass(frozen=True)
-class Examined:
+class Finding:
     """One thing that was examined."""
 
     name: str
@@ -62,7 +62,7 @@ class Rounding:
 class ProofOfLife:
     """What is known of a machine before anything is learnt on it."""
 
-    findings: list[Examined]
+    findings: list[Finding]
     unfit: int  # required findings that are not ok
     container: str  # which one this is in; "none" outside
     rendering: dict[str, str]  # back end -> "renders", or why it does not
