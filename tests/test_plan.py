@@ -172,7 +172,7 @@ def test_what_would_not_fit_is_refused_before_anything_is_written(tmp_path, monk
     assert 0.99 * GIB < asked.peak <= GIB
     assert main(["plan", *argv]) == 1
     out = capsys.readouterr().out
-    assert "not measured, for it does not fit" in out
+    assert "not measured, because it does not fit" in out
     assert f"--replay.capacity {capacity}." in out
 
 

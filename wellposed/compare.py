@@ -1,6 +1,6 @@
-"""`wellposed compare`: two groups of runs, found by what a person calls them, read, compared, and told in sentences.
+"""`wellposed compare`: find two groups of runs, read them, and describe their comparison in sentences.
 
-The numbers are `wellposed.analysis.comparison`'s.
+The statistics are in `wellposed.analysis.comparison`.
 """
 
 import glob
@@ -27,15 +27,15 @@ NOUNS = {"step": "environment steps", "updates": "gradient updates", "seconds": 
 
 
 def find_runs(words: str, runs_dir: Path) -> list[RunReader]:
-    """The runs of one configuration that a person means, in the order of their seeds.
+    """Runs of one configuration by name, in the order of their seeds.
 
     Args:
-        words: with commas between them, each a directory (one run's, or one that holds some), a pattern with `*`, or
-            else the beginning of runs' names below `runs_dir`, or of the hash in them.
-        runs_dir: where names are looked for.
+        words: separated by commas; each a run directory, a directory that contains runs, a pattern with `*`, or the
+            beginning of a run's name (or of the hash in it) below `runs_dir`.
+        runs_dir: where names are looked up.
 
     Raises:
-        UserError: if there are none, they are of several configurations, two have the same seed, or one has not ended.
+        UserError: if there are none, they have several configurations, two have the same seed, or one has not ended.
     """
     found = {reader.path.resolve(): reader for word in words.split(",") for reader in _called(word.strip(), runs_dir)}
     readers = sorted(found.values(), key=lambda reader: reader.config["seed"])
@@ -50,7 +50,7 @@ def find_runs(words: str, runs_dir: Path) -> list[RunReader]:
         if reader.status not in ENDED:
             raise UserError(
                 f"{reader.path} is {reader.status}. Comparing only the runs that have ended would favour those that "
-                f"ended early; let it end first (`wellposed resume {reader.path}`)."
+                f"ended early; finish it first (`wellposed resume {reader.path}`)."
             )
     return readers
 
@@ -58,7 +58,7 @@ def find_runs(words: str, runs_dir: Path) -> list[RunReader]:
 def _called(word: str, runs_dir: Path) -> list[RunReader]:
     """The runs that one word names."""
     if not word:
-        raise UserError("A group of runs was named with an empty word; `wellposed runs` lists what there is.")
+        raise UserError("The name of a group of runs is empty; `wellposed runs` lists the runs.")
     if Path(word).is_dir():
         found = list_runs(Path(word))
     elif glob.has_magic(word):
@@ -68,19 +68,19 @@ def _called(word: str, runs_dir: Path) -> list[RunReader]:
     if not found:
         raise UserError(
             f"There is no run called {word!r}: it is neither a directory nor a pattern, and no run below {runs_dir} "
-            "has a name or a hash that begins so. `wellposed runs` lists what there is; --runs-dir looks elsewhere."
+            "has a name or a hash that begins with it. `wellposed runs` lists the runs; --runs-dir looks elsewhere."
         )
     return found
 
 
 def _begins(name: str, word: str) -> bool:
-    """Whether the name of a run begins so, or the hash in it; `..._s1` does not mean `..._s10`."""
+    """Whether the name of a run, or the hash in it, begins with a word; `..._s1` does not match `..._s10`."""
     shared, _, _ = name.rpartition("_s")
     return name == word or shared.startswith(word) or shared.rpartition("_")[2].startswith(word)
 
 
 def _label(reader: RunReader) -> str:
-    """What the names of all runs of a configuration have in common, read from the configuration itself."""
+    """The part of the name that all runs of a configuration share, made from the configuration itself."""
     config = reader.config
     shared = {name: value for name, value in config.items() if name != "seed"}
     return f"{config['env']}_{config['algo']}_{content_hash(shared)}"
@@ -89,15 +89,17 @@ def _label(reader: RunReader) -> str:
 def read_groups(
     a: list[RunReader], b: list[RunReader], episodes: int = verdict.EPISODES, threads: int = 2
 ) -> tuple[Group, Group]:
-    """Read the runs of two groups, and play the held-out episodes of those that have no verdict yet.
+    """Read the runs of two groups; those without a verdict play their held-out episodes now.
 
     Args:
-        a: the runs of one group. b: those of the other. episodes: held-out episodes of each run, the same for all. A
-        verdict over the usual number is stored with the run. threads: native threads for physics.
+        a: the runs of one group.
+        b: the runs of the other.
+        episodes: held-out episodes of each run, the same for all. Verdicts over the default number are stored.
+        threads: native threads for physics.
 
     Raises:
-        UserError: if both groups hold the same run, or a record is damaged.
-        KeyboardInterrupt: after Ctrl-C; verdicts that are stored are not lost.
+        UserError: if both groups contain the same run, or a record is damaged.
+        KeyboardInterrupt: after Ctrl-C; stored verdicts are kept.
     """
     if both := {reader.path.resolve() for reader in a} & {reader.path.resolve() for reader in b}:
         raise UserError(f"{min(both)} is named in both groups; a run cannot be better than itself.")
@@ -112,7 +114,7 @@ def read_groups(
 
 
 def _read(reader: RunReader, episodes: int, threads: int) -> Run:
-    """One run; of one that diverged no episode counts as a success, whatever it had learnt before."""
+    """One run. If it diverged, no episode counts as a success, whatever it had learnt before."""
     if reader.summary is None:
         trial = replace(read_trial(reader.path, None), episodes=episodes)
         return Run(trial, reader.evaluations, {}, reader.provenance)
@@ -126,7 +128,7 @@ def _read(reader: RunReader, episodes: int, threads: int) -> Run:
 
 
 def lines(found: Comparison) -> list[str]:
-    """Everything that `wellposed compare` says, a line each; the first is the answer."""
+    """The lines that `wellposed compare` prints; the first is the answer."""
     said = [
         answer(found),
         "",
@@ -136,17 +138,17 @@ def lines(found: Comparison) -> list[str]:
         *_few(found),
         "",
         *_rate(found.success),
-        f"  A run of A succeeds more often than one of B with probability {_share(found.better)}.",
+        f"  A run of A succeeds more often than a run of B with probability {_share(found.better)}.",
     ]
     if found.needed is not None:
         said.append(
-            "  If the difference is as large as it looks, it takes about "
-            f"{found.needed.seeds} seeds each, and {found.needed.episodes} episodes, to tell it from 0."
+            "  If the difference is as large as it looks, about "
+            f"{found.needed.seeds} seeds each, and {found.needed.episodes} episodes, are needed to tell it from 0."
         )
     for one in found.by_kind:
         said += _rate(one)
     if found.bar is None:
-        return [*said, "", "No run stops at a success rate, so there is no bar to get to; name one with --bar."]
+        return [*said, "", "No run stops at a success rate, so there is no bar to reach; name one with --bar."]
     said += ["", f"To the bar, {found.bar:.0%} of the monitoring episodes twice in a row:"]
     return said + [line for one in found.times for line in _time(one, found.same_machine)]
 
@@ -158,18 +160,15 @@ def answer(found: Comparison) -> str:
     sooner = 0 if step is None or not step.decided else _sign(1 - step.low)
     if ahead and sooner == -ahead:
         return (
-            f"{_name(ahead)} succeeds more often and {_name(sooner)} gets to the bar in fewer steps: which is better "
-            "depends on what is wanted."
+            f"{_name(ahead)} succeeds more often and {_name(sooner)} reaches the bar in fewer steps: which is better "
+            "depends on what matters to you."
         )
     if ahead:
-        too = " and gets to the bar in fewer steps" if sooner else ""
+        too = " and reaches the bar in fewer steps" if sooner else ""
         return f"{_name(ahead)} is better: it succeeds more often{too}."
     if sooner:
-        return (
-            f"{_name(sooner)} is better in what it takes: it gets to the bar in fewer steps. In how often they succeed "
-            "no difference is shown."
-        )
-    return "Neither is shown to be better. That is not to say that they are alike."
+        return f"{_name(sooner)} learns faster: it reaches the bar in fewer steps. No difference in success is shown."
+    return "Neither is shown to be better. That does not mean that they are equal."
 
 
 def _sign(value: float) -> int:
@@ -185,20 +184,20 @@ def _group(label: str, seeds: list[int]) -> str:
 
 
 def _settings(found: Comparison) -> list[str]:
-    """What differs between the groups beside their runs."""
+    """How the configurations, code and machines of the groups differ."""
     if not found.settings:
-        said = ["They are of the same configuration: what differs is their seeds, and what stands below."]
+        said = ["They have the same configuration; they differ in their seeds and in what is listed below."]
     elif found.changes == 1:
         one = len(found.settings) == 1
-        said = [f"They differ in {'one setting' if one else 'one thing, which has several settings'}:"]
+        said = [f"They differ in {'one setting' if one else 'one thing, with several settings'}:"]
     else:
         said = [
-            f"WARNING: they differ in {found.changes} settings, so that no difference can be put down to one of them. "
+            f"WARNING: they differ in {found.changes} settings, so no difference can be attributed to one of them. "
             "Change one thing at a time."
         ]
     said += _table(found.settings)
     if any(setting.name == "env" for setting in found.settings):
-        said.append("WARNING: they are of different environments, where success may be differently hard.")
+        said.append("WARNING: their environments differ, and success may be easier in one of them.")
     if found.circumstances:
         said += ["WARNING: not only settings differ:", *_table(found.circumstances)]
     return said
@@ -212,7 +211,7 @@ def _few(found: Comparison) -> list[str]:
     if min(len(seeds) for seeds in found.seeds) > 1:
         return []
     return [
-        "WARNING: of one seed it is not known how much seeds differ. The interval of its rate is of that run, not of "
+        "WARNING: one seed does not show how much seeds differ. The interval of its rate is that of the run, not of "
         "its configuration, and nothing is claimed."
     ]
 
@@ -227,30 +226,30 @@ def _rate(one: RateDifference) -> list[str]:
 
 
 def _time(one: TimeRatio, same_machine: bool) -> list[str]:
-    """What both need of a quantity, and their ratio."""
+    """What both groups need of a quantity, and the ratio."""
     noun = NOUNS[one.quantity]
     said = [f"{noun[0].upper()}{noun[1:]}: A {one.a.text}, B {one.b.text}."]
     if one.quantity == "seconds" and not same_machine:
         return [*said, "  They were not measured on the same machine and threads, so they are not compared."]
     ratio = one.ratio
     if ratio.low == 0 and isinf(ratio.high):
-        return [*said, "  Too few of the runs got there to compare them."]
+        return [*said, "  Too few of the runs reached it to compare them."]
     sure = f"({100 * ratio.confidence:.0f} % CI {_ends(ratio)})"
     if ratio.decided:
         verdict = "."
     elif ratio.confidence < 0.95:
-        verdict = ": so few seeds cannot be surer than that, and no difference is claimed."
+        verdict = ": with so few seeds more is not possible, and no difference is claimed."
     else:
         verdict = ": no difference is shown."
     return [*said, f"  A needs {_times(ratio)} times as many as B {sure}{verdict}"] + (
-        [f"  A run of A gets there before one of B with probability {_share(one.sooner)}."]
+        [f"  A run of A reaches it before a run of B with probability {_share(one.sooner)}."]
         if one.quantity == "step"
         else []
     )
 
 
 def _times(ratio: Ratio) -> str:
-    """The estimate, as far as censored runs let it be known."""
+    """The estimate, or its bounds where runs are censored."""
     if ratio.at_least == ratio.at_most:
         return f"{ratio.at_least:.2f}"
     if isinf(ratio.at_most):

@@ -1,6 +1,6 @@
-"""Memory: what is free on this machine, what runs under way will still take, and whether new runs fit beside them.
+"""Memory: what is free on this machine, what running trainings will still take, and whether new runs fit.
 
-Only Linux tells, in /proc and the control groups; elsewhere free memory is unknown and nothing is refused.
+Only Linux reports it, in /proc and in control groups; elsewhere free memory is unknown and nothing is refused.
 """
 
 from collections import defaultdict
@@ -24,18 +24,18 @@ class Free:
     """Memory that processes may still take."""
 
     bytes: int
-    source: str  # what says so
+    source: str  # what reports it
 
 
 class Held(NamedTuple):
-    """Resident memory of a process in bytes, pages of the libraries' files included."""
+    """Resident memory of a process in bytes, including pages of library files."""
 
     now: int
     peak: int
 
 
 class _Version(NamedTuple):
-    """How a version of control groups names its files, and the pages of files that are given back when asked for."""
+    """File names of a version of control groups, and of its reclaimable file pages."""
 
     folder: str
     limit: str
@@ -48,9 +48,9 @@ _V2 = _Version("", "memory.max", "memory.current", ("inactive_file", "active_fil
 
 
 def free(proc: Path = PROC, groups: Path = GROUPS) -> Free | None:
-    """What is free now: the least of what the machine and the control groups around this process grant.
+    """Free memory now: the least of what the machine and the control groups of this process allow.
 
-    Swap does not count: training out of it would crawl. None where the system does not tell.
+    Swap does not count, because training would crawl. None where the system does not report it.
     """
     available = _numbers(proc / "meminfo").get("MemAvailable:")
     told = [] if available is None else [Free(available * 1024, "MemAvailable")]
@@ -58,7 +58,7 @@ def free(proc: Path = PROC, groups: Path = GROUPS) -> Free | None:
 
 
 def held(pid: int, proc: Path = PROC) -> Held | None:
-    """Resident memory of a process; None if it is gone, or where the system does not tell."""
+    """Resident memory of a process; None if it has ended, or where the system does not report it."""
     told = _numbers(proc / str(pid) / "status")
     now, peak = told.get("VmRSS:"), told.get("VmHWM:")
     return None if now is None or peak is None else Held(now * 1024, peak * 1024)
@@ -70,9 +70,9 @@ def readable(size: float) -> str:
 
 
 def _granted(proc: Path, groups: Path) -> Iterator[Free]:
-    """What is left below the limit of each control group that this process is in, of version 1 or 2.
+    """What the limit of each control group of this process leaves, version 1 or 2.
 
-    A container may not see the path by which the host knows its group; its own group is then the top one it sees.
+    A container may not see the host's path of its group; its own group is then the topmost one it sees.
     """
     for line in _lines(proc / "self" / "cgroup"):
         number, _, rest = line.partition(":")
@@ -85,14 +85,14 @@ def _granted(proc: Path, groups: Path) -> Iterator[Free]:
         for depth in range(len(below) + 1):
             group = top.joinpath(*below[:depth])
             limit, used = (_lines(group / name) for name in (version.limit, version.used))
-            if limit and used and limit[0].isdigit():  # version 2 says "max" where there is none
+            if limit and used and limit[0].isdigit():  # version 2 says "max" for no limit
                 stat = _numbers(group / "memory.stat")
                 files = sum(stat.get(name, 0) for name in version.files)
                 yield Free(max(0, int(limit[0]) - int(used[0]) + files), f"the limit in {group / version.limit}")
 
 
 def _numbers(path: Path) -> dict[str, int]:
-    """The first number after each word that begins a line; empty if there is no such file."""
+    """The first word of each line and the number after it; empty if there is no such file."""
     words = (line.split() for line in _lines(path))
     return {found[0]: int(found[1]) for found in words if len(found) > 1 and found[1].isdigit()}
 
@@ -106,15 +106,15 @@ def _lines(path: Path) -> list[str]:
 
 @dataclass(frozen=True)
 class UnderWay:
-    """Another process that trains, and how much memory it will still take."""
+    """Another training process, and how much memory it will still take."""
 
     pid: int
     runs: list[str]
-    growth: int | None  # bytes; None if that cannot be known
+    growth: int | None  # bytes; None if unknown
 
 
 def under_way(folders: Iterable[Path]) -> list[UnderWay]:
-    """The other processes of this machine that hold locks of runs below the directories."""
+    """The other processes of this machine that hold the locks of runs below the directories."""
     found: defaultdict[int, list[Path]] = defaultdict(list)
     for reader in (reader for folder in folders for reader in list_runs(folder)):
         if reader.status == "running":
@@ -125,31 +125,31 @@ def under_way(folders: Iterable[Path]) -> list[UnderWay]:
 
 
 def _growth(pid: int, paths: list[Path]) -> int | None:
-    """Bytes between what a process holds now and its peak by arithmetic."""
+    """Bytes from what a process holds now to its peak by arithmetic."""
     there = held(pid)
     try:
         planned = Demand(tuple(stored_config(path) for path in paths), len(paths)).peak
-    except UserError:  # damaged, or of another version: its lock is held all the same
+    except UserError:  # damaged, or of another version, but running all the same
         return None
     return None if there is None else max(0, planned - there.now)
 
 
 @dataclass(frozen=True)
 class Room:
-    """What is free, and the others that will take of it."""
+    """Free memory, and the other processes that will still take some of it."""
 
     free: Free
     others: list[UnderWay]
-    own: int  # bytes that this process holds already of what one that trains holds
+    own: int  # bytes that this process already holds of what a training process holds
 
     @property
     def bytes(self) -> int:
-        """What this process may come to hold."""
+        """What this process may hold at its peak."""
         return max(0, self.free.bytes - self.taken) + self.own
 
     @property
     def taken(self) -> int:
-        """What the others will still take, as far as it is known."""
+        """What the others will still take, as far as known."""
         return sum(other.growth or 0 for other in self.others)
 
     def describe(self) -> str:
@@ -160,9 +160,9 @@ class Room:
 
 
 def find_room(folders: Iterable[Path]) -> Room | None:
-    """The room for a process that trains; None where the system does not tell what is free.
+    """The room for a training process; None where the system does not report free memory.
 
-    Of what this process holds, no more counts than one that only trains would hold: the rest is somebody's data.
+    Of what this process already holds, at most the share of a training process counts: the rest is the user's data.
     """
     available, own = free(), held(getpid())
     if available is None or own is None:
@@ -171,7 +171,7 @@ def find_room(folders: Iterable[Path]) -> Room | None:
 
 
 def refusal(asked: Demand, room: Room) -> str:
-    """Why these runs are not begun, and what to change."""
+    """Why these runs are refused, and what to change."""
     who = "The run does" if asked.together == 1 else f"{asked.together} runs side by side do"
     why = f"{readable(asked.peak)} at the peak; {room.describe()}"
     if asked.peak <= room.bytes and (size := asked.refused) is not None:
@@ -186,7 +186,7 @@ def refusal(asked: Demand, room: Room) -> str:
 
 
 def require_fit(runs: Sequence[AnyRunConfig], threads: int, folders: Iterable[Path]) -> None:
-    """Refuse runs that this machine's memory does not hold now, before any of them is begun.
+    """Refuse runs that do not fit into memory now, before any of them starts.
 
     Raises:
         UserError: with the largest replay that fits.

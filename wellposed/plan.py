@@ -1,8 +1,8 @@
 """A plan: what runs will take and whether they fit, from arithmetic and from ten seconds of the runs themselves.
 
-The ten seconds run in a process of their own, started as `python -m wellposed.plan`. It trains with `Training` or
-`OnPolicyTraining` in a directory that is removed afterwards. Only the order is another: the updates that are due after
-the random steps are not caught up, so that the seconds go into what takes most of a run.
+The ten seconds run in a separate process, `python -m wellposed.plan`. It trains with `Training` or `OnPolicyTraining`
+in a directory that is removed afterwards. One thing is different: updates that become due during the random steps are
+skipped, so that the time goes into what takes most of a run.
 """
 
 import json
@@ -32,36 +32,36 @@ from wellposed.runs.writer import RunWriter
 from wellposed.training import Job, opened, overlap_by_threads
 
 SECONDS = 10.0
-LEAST = 0.3  # share of that for steps and updates together, however long compiling took
-COLLECTING, UPDATING = 0.1, 0.05  # shares for each alone
-NEVER: list[int] = []  # nobody interrupts
+LEAST = 0.3  # least share of them for steps and updates side by side, however long compiling took
+COLLECTING, UPDATING = 0.1, 0.05  # shares for steps alone and for updates alone
+NEVER: list[int] = []  # signals received: never any
 NO_PIXELS = (
-    "Training from pixels is not built yet: frames are counted, stored once, but not the memory of rendering or of an "
-    "encoder, and no time can be foretold."
+    "Training from pixels is not built yet: stored frames are counted, but not the memory of rendering or of an "
+    "encoder, and no time can be predicted."
 )
 
 
 @dataclass(frozen=True)
 class Rates:
-    """Seconds that the parts of a run took, side by side with the others of its kind."""
+    """Seconds that the parts of a run take, with the other runs side by side."""
 
-    start: float  # building and compiling: once a process
-    collect: float  # one environment step, no update beside it
-    update: float  # one gradient update, no step beside it; 0 where the run takes none
+    start: float  # building and compiling, once per process
+    collect: float  # one environment step, without an update beside it
+    update: float  # one gradient update, without a step beside it; 0 in a run without updates
     together: float  # one environment step and the updates that are due with it
-    evaluation: float  # as many episodes as are played at a time
+    evaluation: float  # the episodes that are played at a time
     probe: float  # the row of metrics of an evaluation
     checkpoint: float
 
 
 @dataclass(frozen=True)
 class Calibration:
-    """What a process that trains was seen to take."""
+    """Measured times and memory of a process that trains."""
 
-    imports: float  # seconds from its start until it can build
-    rates: Rates  # means over the runs that were side by side
-    held: Held | None  # None where the system does not tell
-    replay_in_use: int  # bytes of all rings at that moment
+    imports: float  # seconds from the start of the process until its imports are done
+    rates: Rates  # means over the runs side by side
+    held: Held | None  # None where the system does not report it
+    replay_in_use: int  # bytes of all replays at that moment
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,7 @@ class Seconds:
 
 @dataclass(frozen=True)
 class Plan:
-    """What runs that differ in their seed only will take."""
+    """What runs that differ only in their seed will take."""
 
     env: str
     algo: str
@@ -88,26 +88,26 @@ class Plan:
     capacity: int | None  # rows of the replay; null where there is none
     each: Budget  # of one run
     arithmetic: int  # peak memory of the process in bytes, from sizes alone
-    peak: int  # the same as expected: measured, and what the replay will still take
-    calibrated: bool  # whether it was measured
+    peak: int  # the same from measured memory, plus what the replay will still take
+    calibrated: bool  # whether times and memory were measured
     seconds: Seconds | None
-    until_success: bool  # the runs may end sooner
+    until_success: bool  # whether the runs may end sooner
     free: Free | None
     others: list[UnderWay]
-    fits: bool | None  # None where the system does not tell what is free
+    fits: bool | None  # None where the system does not report free memory
     verdict: str
 
 
 def make_plan(runs: Sequence[AnyRunConfig], runs_dir: Path, *, threads: int = 2, pixels: Pixels | None = None) -> Plan:
-    """Plan runs that differ in their seed only, as `train_side_by_side` would do them.
+    """Plan runs that differ only in their seed, as `train_side_by_side` would train them.
 
-    Runs that do not even fit by arithmetic are not measured, nor is what is not built yet (pixels).
+    Runs that do not fit by arithmetic are not measured, and neither are pixels, which are not built yet.
 
     Args:
         runs: one or several.
         runs_dir: where to look for other runs under way.
         threads: runs at a time.
-        pixels: frames to be counted as well.
+        pixels: camera frames to count as well.
 
     Raises:
         UserError: if the configuration cannot run.
@@ -143,9 +143,9 @@ def make_plan(runs: Sequence[AnyRunConfig], runs_dir: Path, *, threads: int = 2,
 
 
 def _peak(asked: Demand, seen: Calibration) -> int:
-    """Peak memory from what a process that trains was seen to hold, and what its replays will still take.
+    """Peak memory: what a training process was measured to hold, and what its replays will still take.
 
-    What compiling took and gave back may serve the replay, so the two peaks do not add.
+    Memory that compiling gave back can serve the replay, so the two peaks do not add up.
     """
     if seen.held is None:
         return asked.peak
@@ -155,11 +155,11 @@ def _peak(asked: Demand, seen: Calibration) -> int:
 
 
 def expected_seconds(asked: Demand, seen: Calibration) -> Seconds:
-    """The seconds of all runs from the rates that were seen; the next runs begin when the first are done."""
+    """The seconds of all runs from the measured rates; the next runs begin when the first have ended."""
     config, each, rates = asked.runs[0], asked.budgets[0], seen.rates
     waves = -(-len(asked.runs) // asked.together)
     longest = environment_dims(config.env).max_episode_steps
-    alone, late = 0, 0.0  # steps without updates, and updates that are caught up later, with no step beside
+    alone, late = 0, 0.0  # steps without updates, and the updates that are caught up after them
     if isinstance(config, RunConfig):
         alone = min(each.steps, max(config.random_steps, config.num_envs * longest)) if each.updates else each.steps
         late = alone * config.updates_per_step if each.updates else 0.0
@@ -167,7 +167,7 @@ def expected_seconds(asked: Demand, seen: Calibration) -> Seconds:
     at_a_time = -(-config.eval_episodes // EVALUATION_COPIES)
     parts = {
         "training": training,
-        # The first one has nothing to probe.
+        # The first evaluation has nothing to probe.
         "evaluation": each.evaluations * at_a_time * rates.evaluation + (each.evaluations - 1) * rates.probe,
         "checkpoints": each.evaluations * rates.checkpoint,
     }
@@ -186,7 +186,7 @@ def _verdict(asked: Demand, room: Room | None, fits: bool | None) -> str:
     """Whether the runs fit, in sentences."""
     notes = [NO_PIXELS] if asked.pixels else []
     if room is None:
-        told = "What is free cannot be known here: only Linux tells, in /proc. Nothing is refused."
+        told = "Free memory is unknown here: only Linux reports it, in /proc. Nothing is refused."
     elif fits:
         told = f"It fits: {readable(asked.peak)} at the peak; {room.describe()}."
     else:
@@ -197,7 +197,7 @@ def _verdict(asked: Demand, room: Room | None, fits: bool | None) -> str:
 
 
 def lines(plan: Plan) -> list[str]:
-    """The plan as a short table, and the verdict."""
+    """The plan as a short table, and its verdict."""
     each, n = plan.each, len(plan.seeds)
     many = "" if n == 1 else f", each of {n} runs, {plan.side_by_side} at a time"
     rows = [
@@ -215,7 +215,7 @@ def lines(plan: Plan) -> list[str]:
         for name, size in (("stored once", frames.once), ("stored per transition", frames.per_transition)):
             rows.append((f"frames, {name}", f"{size:,} bytes ({readable(size)})"))
         rows.append(("  stored once, in use", f"{readable(frames.in_use)} at the end"))
-    how = "measured, and what the replay will still take" if plan.calibrated else "by arithmetic"
+    how = "measured, plus what the replay will still take" if plan.calibrated else "by arithmetic"
     rows.append(("peak memory", f"{readable(plan.peak)} ({how})"))
     rows += _time_rows(plan)
     if plan.free:
@@ -228,7 +228,7 @@ def lines(plan: Plan) -> list[str]:
 
 def _time_rows(plan: Plan) -> list[tuple[str, str]]:
     if (seconds := plan.seconds) is None:
-        return [("expected time", "not measured, for it does not fit" if plan.fits is False else "not known")]
+        return [("expected time", "not measured, because it does not fit" if plan.fits is False else "not known")]
     at_most = "at most " if plan.until_success else ""
     alone = f"steps alone {seconds.collecting:,.1f} s, updates alone {seconds.updating:,.1f} s"
     return [
@@ -241,10 +241,10 @@ def _time_rows(plan: Plan) -> list[tuple[str, str]]:
 
 
 def calibrate(runs: Sequence[AnyRunConfig], threads: int, seconds: float = SECONDS) -> Calibration:
-    """Measure the runs that would be begun first, as many as are side by side, in a process of its own.
+    """Measure the first runs, as many as train side by side, in a separate process.
 
     Raises:
-        UserError: saying why they could not be measured; it would have stopped the runs too.
+        UserError: saying why they could not be measured; training would fail the same way.
     """
     first = [configs.to_dict(config) for config in runs[: runs_at_once(len(runs), threads)]]
     asked = json.dumps({"runs": first, "threads": threads, "seconds": seconds, "began": time.time()})
@@ -258,7 +258,7 @@ def calibrate(runs: Sequence[AnyRunConfig], threads: int, seconds: float = SECON
 
 
 def main() -> int:
-    """In the process of its own: the question on standard input, the answer on standard output."""
+    """The separate process: the runs as JSON on standard input, the calibration on standard output."""
     asked = json.loads(sys.stdin.read())
     imports = time.time() - asked["began"]
     runs = [read_config(data, "the run to measure") for data in asked["runs"]]
@@ -277,7 +277,7 @@ def main() -> int:
 
 
 def measure(config: AnyRunConfig, threads: int, folder: Path, seconds: float) -> tuple[Rates, int]:
-    """The rates of one run in this process, and the bytes that its ring then has in use."""
+    """The rates of one run in this process, and the bytes of its replay then in use."""
     began, short = time.perf_counter(), replace(config, eval_episodes=min(EVALUATION_COPIES, config.eval_episodes))
     if isinstance(short, RunConfig):
         short = replace(short, random_steps=0 if budget(config).updates else sys.maxsize)
@@ -295,7 +295,7 @@ def measure(config: AnyRunConfig, threads: int, folder: Path, seconds: float) ->
         else:
             compiling, collect, update, together = _with_rollouts(training, seconds, end)
             in_use = 0
-        compiling += _seconds(training.probe)  # the first that finds something to probe
+        compiling += _seconds(training.probe)  # the first with something to probe
         probe, both, checkpoint = _seconds(training.probe), _seconds(evaluate), _seconds(save)
         evaluation = max(0.0, both - probe)
     start = opening + max(0.0, first - evaluation - checkpoint) + compiling
@@ -303,14 +303,14 @@ def measure(config: AnyRunConfig, threads: int, folder: Path, seconds: float) ->
 
 
 def _with_replay(training: Training, seconds: float, end: float) -> tuple[float, float, float, float]:
-    """Seconds of compiling; of one step alone, one update alone, one step and the updates due; until about `end`."""
+    """Seconds of compiling, of one step alone, of one update alone, and of one step with its updates, until `end`."""
     learns = training.config.random_steps == 0
     with ThreadPoolExecutor(1) as collector:
         compiling = _seconds(lambda: _advance(training, collector, 0.0, lambda: True))
         collect = _advance(training, collector, COLLECTING * seconds, lambda: training.replay.transitions > 0)
         if not training.replay.transitions:
             _cut_episodes(training)
-        training.now.step = 0  # what would have been caught up is forgotten
+        training.now.step = 0  # so that nothing is caught up
         if learns:
             compiling += _seconds(lambda: _advance(training, collector, np.inf, lambda: training.agent.updates > 0))
         left = max(LEAST * seconds, end - time.perf_counter())
@@ -320,7 +320,7 @@ def _with_replay(training: Training, seconds: float, end: float) -> tuple[float,
 
 
 def _with_rollouts(training: OnPolicyTraining, seconds: float, end: float) -> tuple[float, float, float, float]:
-    """The same where steps and updates take turns."""
+    """The same for a run whose steps and updates alternate."""
 
     def collect() -> None:
         training.collect()
@@ -344,7 +344,7 @@ def _seconds(work: Callable[[], object]) -> float:
 
 
 def _advance(training: Training, collector: ThreadPoolExecutor, seconds: float, enough: Callable[[], bool]) -> float:
-    """Step all copies, with what is due, for that long or until it is enough; seconds for each environment step."""
+    """Step all copies and update, for that long or until `enough`; seconds per environment step."""
     began, first = time.perf_counter(), training.now.step
     while training.now.step - first < 3 * training.config.num_envs or time.perf_counter() - began < seconds:
         training.advance(collector, NEVER)
@@ -354,13 +354,13 @@ def _advance(training: Training, collector: ThreadPoolExecutor, seconds: float, 
 
 
 def _cut_episodes(training: Training) -> None:
-    """Let the episodes under way end here: long ones would leave nothing to learn from within seconds."""
+    """End the episodes under way here: long ones would leave nothing to learn from within seconds."""
     step = take_step(training.env, training.explorer.act(training.now.obs, training.now.step))
     training.take_in(step._replace(truncated=np.ones_like(step.truncated)))
 
 
 def _update_alone(training: Training, seconds: float) -> float:
-    """Seconds of one gradient update, its batch drawn, with no step beside it."""
+    """Seconds of one gradient update with its sampling, without a step beside it."""
     began, first, config = time.perf_counter(), training.agent.updates, training.config
     while training.agent.updates == first or time.perf_counter() - began < seconds:
         batch = training.replay.sample(config.updates_per_call, config.agent.batch_size, training.sampling)
