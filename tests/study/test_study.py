@@ -58,7 +58,7 @@ def test_a_study_is_interrupted_taken_up_and_trains_nothing_twice(tmp_path, monk
     assert not out.exists()
     lines = list(run_study(question(), out, runs, threads=1, quiet=True))
     assert lines[0].startswith("ProportionalReach, written by hand: 100.0 %")
-    assert re.match(r"\d+ to \d+ runs to make, 1 side by side, \d+ s each \(as the first one took\)", lines[1])
+    assert re.match(r"\d+ to \d+ runs to train, 1 side by side, \d+ s each \(as the first run\)", lines[1])
     assert len(made) == len(list(runs.iterdir())) == 3  # two seeds, and half a replay
     found = decode(Study, read_json(out / "study.json"), "study.json")
     assert found.learnability is not None

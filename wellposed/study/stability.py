@@ -1,6 +1,6 @@
-"""Stability: how much seeds differ, and how far each setting can be moved before the recipe no longer works.
+"""Stability: how much seeds differ, and how far each setting can be moved before the recipe fails.
 
-One setting is moved at a time, by factors of two, as far as at least half of the seeds still reach the bar.
+One setting is moved at a time, by factors of two, as long as at least half of the seeds reach the bar.
 """
 
 from collections.abc import Callable, Generator
@@ -18,15 +18,15 @@ from wellposed.progress import TrainingProgress
 from wellposed.recipe import AnyRunConfig, RunConfig, override
 from wellposed.study.trials import Named, train_all, trial_of
 
-Ladders = dict[tuple[str, bool], list[float]]  # (setting, whether up) -> factors that can be tried, nearest first
+Ladders = dict[tuple[str, bool], list[float]]  # (setting, whether up) -> possible factors, nearest first
 
 
 @dataclass(frozen=True)
 class Rows:
-    """What bounds a move of the replay's size."""
+    """Rows that limit a move of the replay's size."""
 
-    filled: int  # rows that a run of the recipe writes until it reaches the bar
-    episode: int  # rows of one episode: no replay can be smaller
+    filled: int  # that a run of the recipe writes until it reaches the bar
+    episode: int  # of one episode: no replay can be smaller
 
 
 def rows_of(steps: float, max_episode_steps: int) -> Rows:
@@ -52,7 +52,7 @@ def _width(config: AnyRunConfig, factor: float, _rows: Rows) -> dict[str, Any]:
 
 
 def _replay(config: AnyRunConfig, factor: float, rows: Rows) -> dict[str, Any] | None:
-    """Of the rows that are written, for a capacity that is never reached is no setting."""
+    """Relative to the rows that are written, because a capacity that is never reached has no effect."""
     if not isinstance(config, RunConfig):
         return None
     kept = min(config.replay.capacity, rows.filled)
@@ -71,7 +71,7 @@ SETTINGS: dict[str, Callable[[AnyRunConfig, float, Rows], dict[str, Any] | None]
 
 
 def changes(config: AnyRunConfig, setting: str, factor: float, rows: Rows) -> dict[str, Any] | None:
-    """What a move changes of a recipe, by dotted name; None where there is no such move."""
+    """The changed settings of a move, by dotted name; None where the recipe has no such move."""
     moved = SETTINGS[setting](config, factor, rows)
     if moved is None:
         return None
@@ -82,7 +82,7 @@ def changes(config: AnyRunConfig, setting: str, factor: float, rows: Rows) -> di
 
 
 def ladders(config: AnyRunConfig, rows: Rows, doublings: int = DOUBLINGS) -> Ladders:
-    """The factors that each setting can be moved by, each way, up to the first that is impossible."""
+    """The factors by which each setting can be moved up and down, up to the first impossible one."""
     found: Ladders = {}
     for setting in SETTINGS:
         for up in (False, True):
@@ -95,7 +95,7 @@ def ladders(config: AnyRunConfig, rows: Rows, doublings: int = DOUBLINGS) -> Lad
 
 
 def left_out(config: AnyRunConfig, rows: Rows) -> list[str]:
-    """A sentence for each setting, or way of moving it, that this recipe does not have."""
+    """A sentence for each setting that cannot be moved, or not in one direction."""
     there, sentences = ladders(config, rows), []
     for setting in SETTINGS:
         ways = [up for up in (False, True) if (setting, up) not in there]
@@ -109,11 +109,11 @@ def left_out(config: AnyRunConfig, rows: Rows) -> list[str]:
 
 
 def next_moves(ladders: Ladders, held: dict[tuple[str, float], bool]) -> list[tuple[str, float]]:
-    """The moves to try next: on each ladder the nearest factor that is untried, unless a nearer one broke.
+    """The moves to try next: on each ladder the nearest untried factor, unless a nearer one broke.
 
     Args:
-        ladders: what can be tried.
-        held: for each move that was tried whether at least half of the seeds reached the bar.
+        ladders: the possible moves.
+        held: for each tried move, whether at least half of the seeds reached the bar.
     """
     found = []
     for (setting, _), factors in ladders.items():
@@ -139,8 +139,7 @@ def moved(base: list[AnyRunConfig], setting: str, factor: float, rows: Rows) -> 
 
 
 def rows_until_solved(config: AnyRunConfig, trials: list[Trial]) -> Rows:
-    """The replay's rows at the median step at which the recipe reaches the bar; at the end of the budget if it does
-    not."""
+    """The replay's rows at the median step at which the recipe reaches the bar, or at the end of the budget."""
     need = median_need(trials, "step")
     env = envs.make_vec(config.env)
     env.close()
@@ -157,18 +156,18 @@ def stability_of(
     progress: TrainingProgress | None = None,
     doublings: int = DOUBLINGS,
 ) -> Generator[str, None, Stability]:
-    """Move one setting at a time, by a factor of two each way, and double those that hold.
+    """Move one setting at a time up and down by a factor of two, and double the moves that hold.
 
-    Where the recipe itself does not reach the bar there is nothing to break: each setting is moved once.
+    Where the recipe itself does not reach the bar nothing can break: each setting is moved once.
 
     Args:
         base: the recipe, one configuration for each seed.
-        trials: what they found.
-        runs_dir: where runs are.
+        trials: their trials.
+        runs_dir: directory of the runs.
         threads: runs side by side.
         quiet: no progress bars and no line per evaluation.
-        progress: the display of longer work that this is a part of.
-        doublings: how often at most a setting is moved by two, each way.
+        progress: the display of the longer work that this is part of.
+        doublings: how often a setting is moved by two at most, in each direction.
 
     Yields:
         A line for each run that ended.
@@ -186,6 +185,6 @@ def stability_of(
             outcome = [trial_of(config, runs_dir, threads) for _, config in of_one]
             held[setting, factor] = holds(outcome)
             found.append(Move(setting, factor, changes(base[0], setting, factor, rows) or {}, outcome))
-        jax.clear_caches()  # each move compiles programs of its own, some 40 MB of them, that no other one can use
+        jax.clear_caches()  # each move compiles about 40 MB of programs that no other move can use
     reach = edges(ladder, held) if holds(trials) else []
     return Stability(trials, found, reach, left_out(base[0], rows), doublings)
