@@ -83,16 +83,16 @@ def _frame(file: Path | None) -> str:
     image = renderer.frame(scene.initial_qpos, scene.initial_grip + 0.1, False)
     renderer.close()
     if image.std() < 5:
-        raise UserError(f"The frame that {backend} rendered is blank.")
+        raise UserError(f"The frame rendered by {backend} is blank.")
     if file is not None:
-        import matplotlib.image  # only here: it takes longer to import than the frame to draw
+        import matplotlib.image  # only here, because its import takes longer than the frame
 
         matplotlib.image.imsave(file, image, format="png")
     return f"{image.shape[1]}x{image.shape[0]} pixels by {backend}" + (f", saved to {file}" if file else "")
 
 
 def _determinism() -> str:
-    """The same seed and actions on one thread and on two give the same bits."""
+    """The same seed and actions give the same bits on one thread and on two."""
     actions = np.random.default_rng(0).uniform(-1, 1, (60, 4, 4)).astype(np.float32)
     traces = []
     for threads in (1, 2):
@@ -106,7 +106,7 @@ def _determinism() -> str:
 
 
 def _state() -> str:
-    """A restored physics state goes on bit for bit."""
+    """Stepping from a restored physics state is bit-identical."""
     env = envs.make_vec("FetchPickAndPlace-v4", 2)
     env.reset(seed=0)
     actions = np.random.default_rng(0).uniform(-1, 1, (80, 2, 4)).astype(np.float32)
@@ -118,12 +118,12 @@ def _state() -> str:
     second = [env.step(a)[0]["observation"] for a in actions]
     env.close()
     if not np.array_equal(first, second):
-        raise UserError("Stepping from a restored physics state gave other results than the first time.")
+        raise UserError("Stepping from a restored physics state gave different results from the first time.")
     return "80 steps from a restored state bit-equal"
 
 
 def tiny_config(seed: int = 0) -> RunConfig:
-    """A training of a few seconds, in which everything happens that happens in a long one."""
+    """A training of a few seconds that goes through everything a long one does."""
     return RunConfig(
         env="FetchReach-v4",
         seed=seed,
@@ -138,17 +138,17 @@ def tiny_config(seed: int = 0) -> RunConfig:
 
 
 def _training() -> str:
-    """A tiny run trains, saves, loads, and the loaded agent acts like the one that was saved."""
+    """A tiny run trains, saves and loads, and the loaded agent acts like the saved one."""
     config = tiny_config()
     with tempfile.TemporaryDirectory() as folder:
         path, summary = train(config, Path(folder), threads=1, quiet=True)
         saved, agent = RunReader(path).load_checkpoint()[1], load_run(path)[1]
         env = envs.make_vec(config.env, 4)
-        # The last evaluation was played by the agent that was saved; the loaded one must play it again, bit for bit.
+        # The saved agent played the last evaluation; the loaded one must reproduce it bit for bit.
         last = summary.final_evaluation
         episodes = play_episodes(agent, env, evaluation_env_seeds(config.seed, 4, "monitoring"))
         again = summarise(episodes, step=last.step, updates=last.updates, seconds=last.seconds)
         env.close()
     if again != last or not arrays.same_bits(agent.state(), saved):
-        raise UserError("A checkpoint that was saved and loaded does not give the same agent.")
+        raise UserError("A saved and loaded checkpoint does not give the same agent.")
     return f"{summary.updates} updates, checkpoint saved, loaded and bit-equal"

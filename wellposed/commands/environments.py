@@ -15,16 +15,18 @@ from wellposed.errors import UserError
 def check(
     env: Annotated[Positional[str], tyro.conf.arg(metavar="ENV", help="Gymnasium id, module:Id-v0 or module:factory")],
     seed: Annotated[int, tyro.conf.arg(help="seed of the exploration")] = 0,
-    gamma: Annotated[float | None, tyro.conf.arg(help="discount that training would use; none: the recipe's")] = None,
+    gamma: Annotated[
+        float | None, tyro.conf.arg(help="discount that training would use; the recipe's by default")
+    ] = None,
     json_file: JsonFile = None,
 ) -> int:
-    """Certify that hindsight can learn an environment: every condition measured. Exit code 1 if it is not posed."""
+    """Certify that hindsight can learn an environment, by measuring every condition. Exit code 1 if it cannot."""
     from wellposed.agents import SACConfig
     from wellposed.check import certificate
 
     gamma = SACConfig().gamma if gamma is None else gamma
     began, findings, silent = time.perf_counter(), [], str(json_file) == "-"
-    sys.path.insert(0, "")  # a module:factory stands in the directory that the command is called from
+    sys.path.insert(0, "")  # so that module:factory is found in the current directory
     for finding in certificate.examine(env, seed=seed, gamma=gamma):
         findings.append(finding)
         if not silent and not finding.because:
@@ -39,14 +41,14 @@ def check(
 
 def anatomy(
     env: Annotated[Positional[str], tyro.conf.arg(metavar="ENV", help="environment id; `wellposed envs` lists them")],
-    resets: Annotated[int, tyro.conf.arg(help="resets for the share of goals that are reached already")] = 10_000,
+    resets: Annotated[int, tyro.conf.arg(help="resets to estimate the share of goals reached at reset")] = 10_000,
     episodes: Annotated[int, tyro.conf.arg(help="episodes of random actions")] = 1_000,
-    seed: Annotated[int, tyro.conf.arg(help="seed of all of it")] = 0,
+    seed: Annotated[int, tyro.conf.arg(help="seed of everything random")] = 0,
     threads: Threads = CORES,
     quiet: Annotated[bool, tyro.conf.arg(help="no progress bar")] = False,
     json_file: JsonFile = None,
 ) -> int:
-    """Dissect a goal environment: its numbers by name, what actions do, reward and success, what chance comes to."""
+    """Measure a goal environment: its quantities, the effect of actions, reward and success, random success rates."""
     from wellposed.measure import MEASUREMENTS
     from wellposed.measure.anatomy import AnatomySettings
     from wellposed.measure.kinds import Context
@@ -65,7 +67,7 @@ def doctor(
     frame: Annotated[Path | None, tyro.conf.arg(metavar="FILE", help="save the rendered frame here, as PNG")] = None,
     json_file: JsonFile = None,
 ) -> int:
-    """Examine this machine: versions, devices, OpenGL, a frame, determinism, a tiny training. Exit code 1 if unfit."""
+    """Test this machine: versions, devices, OpenGL, a frame, determinism, a tiny training. Exit code 1 if unfit."""
     from wellposed.doctor import MARKS, OPTIONAL, examine
 
     data: list[dict[str, Any]] = []
@@ -86,7 +88,7 @@ def list_envs(
     tag: Annotated[str | None, tyro.conf.arg(help="only environments with this tag")] = None,
     json_file: JsonFile = None,
 ) -> int:
-    """List the registered environments; any other Gymnasium goal environment works by its id."""
+    """List the registered environments; any other goal environment of Gymnasium works by its id, too."""
     from wellposed import envs
 
     entries = [entry for entry in envs.registered() if tag is None or tag in entry.tags]

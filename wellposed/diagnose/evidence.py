@@ -60,10 +60,10 @@ class Evidence:
 
 
 def read_evidence(path: Path) -> Evidence:
-    """The evidence of a recorded run, be it finished, under way or cut short.
+    """The evidence of a recorded run, whether finished, under way or interrupted.
 
     Raises:
-        UserError: if it is no run, or its record is damaged.
+        UserError: if it is not a run directory, or its record is damaged.
     """
     reader = RunReader(path)
     return Evidence(stored_config(path), reader.metrics, reader.evaluations, reader.failure)
