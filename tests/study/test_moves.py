@@ -8,7 +8,7 @@ from tests.study.made_up import tiny
 from wellposed import serialise
 from wellposed.serialise import override
 from wellposed.recipes import default_config
-from wellposed.study.moves import SETTINGS, Rows, changes, ladders, left_out, next_moves, rows_of
+from wellposed.study.stability import SETTINGS, Rows, changes, ladders, left_out, next_moves, rows_of
 
 ROWS = Rows(filled=10_200, episode=51)
 
