@@ -16,10 +16,10 @@ from rich.progress import track
 from wellposed import verdict
 from wellposed.analysis.comparison import Comparison, Differing, Group, RateDifference, Run, TimeRatio
 from wellposed.analysis.differences import Ratio
-from wellposed.serialise import content_hash
 from wellposed.errors import UserError
 from wellposed.runs.record import Estimate
 from wellposed.runs.store import RunReader, list_runs
+from wellposed.serialise import content_hash
 from wellposed.study.trials import read_trial
 
 ENDED = ("finished", "diverged")

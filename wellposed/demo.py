@@ -5,8 +5,8 @@ from datetime import datetime
 from pathlib import Path
 
 from wellposed import verdict
-from wellposed.doctor import MARKS, examine
 from wellposed.config import RunConfig
+from wellposed.doctor import MARKS, examine
 from wellposed.report.page import write_report
 from wellposed.training import train
 

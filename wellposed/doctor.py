@@ -13,12 +13,12 @@ import numpy as np
 
 from wellposed import arrays, envs
 from wellposed.agents import SACConfig
-from wellposed.envs import fetch, rendering
-from wellposed.errors import UserError
-from wellposed.rollout.evaluate import play_episodes, summarise
-from wellposed.findings import Finding
 from wellposed.config import RunConfig
 from wellposed.data import ReplayConfig
+from wellposed.envs import fetch, rendering
+from wellposed.errors import UserError
+from wellposed.findings import Finding
+from wellposed.rollout.evaluate import play_episodes, summarise
 from wellposed.runs.provenance import PACKAGES, cpu_name
 from wellposed.runs.store import RunReader
 from wellposed.seeding import evaluation_env_seeds

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from wellposed.budget import PROCESS, Demand
-from wellposed.errors import UserError
 from wellposed.config import AnyRunConfig, RunConfig, stored_config
+from wellposed.errors import UserError
 from wellposed.runs import lock
 from wellposed.runs.store import list_runs
 

@@ -19,17 +19,16 @@ from pathlib import Path
 import numpy as np
 
 from wellposed import serialise
-from wellposed.budget import Budget, Demand, budget, environment_dims, runs_at_once
-from wellposed.collect import take_step
+from wellposed.budget import Budget, Demand, Pixels, budget, runs_at_once, spec_of
+from wellposed.config import AnyRunConfig, RunConfig, read_config
+from wellposed.data.episodes import row_bytes
 from wellposed.errors import UserError, require
-from wellposed.rollout.evaluate import EVALUATION_COPIES
-from wellposed.loop import OnPolicyTraining, Training
+from wellposed.loop.off_policy import OffPolicy, advance
+from wellposed.loop.on_policy import OnPolicy
 from wellposed.memory import Free, Held, Room, UnderWay, find_room, held, readable, refusal
 from wellposed.progress import TrainingProgress
-from wellposed.config import AnyRunConfig, RunConfig, read_config
-from wellposed.replay.size import Pixels, row_bytes
-from wellposed.runs.writer import RunWriter
-from wellposed.training import Job, opened, overlap_by_threads
+from wellposed.rollout.evaluate import EVALUATION_COPIES
+from wellposed.training import new_run, opened, overlap_by_threads
 
 SECONDS = 10.0
 LEAST = 0.3  # least share of them for steps and updates side by side, however long compiling took
@@ -124,7 +123,7 @@ def make_plan(runs: Sequence[AnyRunConfig], runs_dir: Path, *, threads: int = 2,
         fits = None if room is None else asked.fits(room.bytes)
     config = runs[0]
     return Plan(
-        env=config.env,
+        env=config.env.id,
         algo=config.algo,
         seeds=[run.seed for run in runs],
         side_by_side=asked.together,
@@ -158,7 +157,7 @@ def expected_seconds(asked: Demand, seen: Calibration) -> Seconds:
     """The seconds of all runs from the measured rates; the next runs begin when the first have ended."""
     config, each, rates = asked.runs[0], asked.budgets[0], seen.rates
     waves = -(-len(asked.runs) // asked.together)
-    longest = environment_dims(config.env).max_episode_steps
+    longest = spec_of(config).max_episode_steps
     alone, late = 0, 0.0  # steps without updates, and the updates that are caught up after them
     if isinstance(config, RunConfig):
         alone = min(each.steps, max(config.random_steps, config.num_envs * longest)) if each.updates else each.steps
@@ -281,59 +280,58 @@ def measure(config: AnyRunConfig, threads: int, folder: Path, seconds: float) ->
     began, short = time.perf_counter(), replace(config, eval_episodes=min(EVALUATION_COPIES, config.eval_episodes))
     if isinstance(short, RunConfig):
         short = replace(short, random_steps=0 if budget(config).updates else sys.maxsize)
-    job = Job(short, lambda origin: RunWriter(folder, serialise.to_dict(short), origin))
-    with opened(job, threads) as (record, training), TrainingProgress(True) as bars:
+    with opened(new_run(short, folder), threads) as (record, run, _), TrainingProgress(True) as bars:
         progress = bars.follow("", 1)
         opening = time.perf_counter() - began
-        evaluate = lambda: training.evaluate(record, progress, NEVER)  # noqa: E731
-        save = lambda: training.save(record)  # noqa: E731
+        evaluate = lambda: run.monitor.evaluate(run.step, record, progress, NEVER, run.probe)  # noqa: E731
+        save = lambda: run.save(record)  # noqa: E731
         first = _seconds(evaluate) + _seconds(save)
         end = began + seconds - first - UPDATING * seconds
-        if isinstance(training, Training):
-            compiling, collect, update, together = _with_replay(training, seconds, end)
-            in_use = min(training.replay.end, training.config.replay.capacity) * row_bytes(training.replay.dims)
+        if isinstance(run, OffPolicy):
+            compiling, collect, update, together = _with_replay(run, seconds, end)
+            in_use = min(run.replay.end, run.config.replay.capacity) * row_bytes(run.replay.spec)
         else:
-            compiling, collect, update, together = _with_rollouts(training, seconds, end)
+            compiling, collect, update, together = _with_rollouts(run, seconds, end)
             in_use = 0
-        compiling += _seconds(training.probe)  # the first with something to probe
-        probe, both, checkpoint = _seconds(training.probe), _seconds(evaluate), _seconds(save)
+        compiling += _seconds(run.probe)  # the first with something to probe
+        probe, both, checkpoint = _seconds(run.probe), _seconds(evaluate), _seconds(save)
         evaluation = max(0.0, both - probe)
     start = opening + max(0.0, first - evaluation - checkpoint) + compiling
     return Rates(start, collect, update, together, evaluation, probe, checkpoint), in_use
 
 
-def _with_replay(training: Training, seconds: float, end: float) -> tuple[float, float, float, float]:
+def _with_replay(run: OffPolicy, seconds: float, end: float) -> tuple[float, float, float, float]:
     """Seconds of compiling, of one step alone, of one update alone, and of one step with its updates, until `end`."""
-    learns = training.config.random_steps == 0
+    learns = run.config.random_steps == 0
     with ThreadPoolExecutor(1) as collector:
-        compiling = _seconds(lambda: _advance(training, collector, 0.0, lambda: True))
-        collect = _advance(training, collector, COLLECTING * seconds, lambda: training.replay.transitions > 0)
-        if not training.replay.transitions:
-            _cut_episodes(training)
-        training.now.step = 0  # so that nothing is caught up
+        compiling = _seconds(lambda: _advance(run, collector, 0.0, lambda: True))
+        collect = _advance(run, collector, COLLECTING * seconds, lambda: run.replay.transitions > 0)
+        if not run.replay.transitions:
+            _cut_episodes(run)
+        run.step = 0  # so that nothing is caught up
         if learns:
-            compiling += _seconds(lambda: _advance(training, collector, np.inf, lambda: training.agent.updates > 0))
+            compiling += _seconds(lambda: _advance(run, collector, np.inf, lambda: run.agent.updates > 0))
         left = max(LEAST * seconds, end - time.perf_counter())
-        together = _advance(training, collector, left, lambda: False)
-        update = _update_alone(training, UPDATING * seconds) if learns else 0.0
+        together = _advance(run, collector, left, lambda: False)
+        update = _update_alone(run, UPDATING * seconds) if learns else 0.0
     return compiling, collect, update, together
 
 
-def _with_rollouts(training: OnPolicyTraining, seconds: float, end: float) -> tuple[float, float, float, float]:
+def _with_rollouts(run: OnPolicy, seconds: float, end: float) -> tuple[float, float, float, float]:
     """The same for a run whose steps and updates alternate."""
 
     def collect() -> None:
-        training.collect()
-        while training.rollout.under_way:
-            training.collect()
+        run.collect()
+        while run.rollout.under_way:
+            run.collect()
 
-    compiling = _seconds(collect) + _seconds(training.learn)
-    began, first, collecting = time.perf_counter(), (training.now.step, training.agent.updates), 0.0
-    while training.now.step == first[0] or time.perf_counter() < max(end, began + LEAST * seconds):
+    compiling = _seconds(collect) + _seconds(run.learn)
+    began, first, collecting = time.perf_counter(), (run.step, run.agent.updates), 0.0
+    while run.step == first[0] or time.perf_counter() < max(end, began + LEAST * seconds):
         collecting += _seconds(collect)
-        training.learn()
-    total, steps = time.perf_counter() - began, training.now.step - first[0]
-    updates = training.agent.updates - first[1]
+        run.learn()
+    total, steps = time.perf_counter() - began, run.step - first[0]
+    updates = run.agent.updates - first[1]
     return compiling, collecting / steps, (total - collecting) / updates, total / steps
 
 
@@ -343,29 +341,29 @@ def _seconds(work: Callable[[], object]) -> float:
     return time.perf_counter() - began
 
 
-def _advance(training: Training, collector: ThreadPoolExecutor, seconds: float, enough: Callable[[], bool]) -> float:
+def _advance(run: OffPolicy, collector: ThreadPoolExecutor, seconds: float, enough: Callable[[], bool]) -> float:
     """Step all copies and update, for that long or until `enough`; seconds per environment step."""
-    began, first = time.perf_counter(), training.now.step
-    while training.now.step - first < 3 * training.config.num_envs or time.perf_counter() - began < seconds:
-        training.advance(collector, NEVER)
+    began, first = time.perf_counter(), run.step
+    while run.step - first < 3 * run.config.num_envs or time.perf_counter() - began < seconds:
+        advance(run, collector, NEVER)
         if enough():
             break
-    return (time.perf_counter() - began) / (training.now.step - first)
+    return (time.perf_counter() - began) / (run.step - first)
 
 
-def _cut_episodes(training: Training) -> None:
+def _cut_episodes(run: OffPolicy) -> None:
     """End the episodes under way here: long ones would leave nothing to learn from within seconds."""
-    step = take_step(training.env, training.explorer.act(training.now.obs, training.now.step))
-    training.take_in(step._replace(truncated=np.ones_like(step.truncated)))
+    step = run.env.step(run.explorer.act(run.env.now.obs, run.step))
+    run.take_in(step._replace(truncated=np.ones_like(step.truncated)))
 
 
-def _update_alone(training: Training, seconds: float) -> float:
+def _update_alone(run: OffPolicy, seconds: float) -> float:
     """Seconds of one gradient update with its sampling, without a step beside it."""
-    began, first, config = time.perf_counter(), training.agent.updates, training.config
-    while training.agent.updates == first or time.perf_counter() - began < seconds:
-        batch = training.replay.sample(config.updates_per_call, config.agent.batch_size, training.sampling)
-        training.learn(iter([batch]), NEVER)
-    return (time.perf_counter() - began) / (training.agent.updates - first)
+    began, first, config = time.perf_counter(), run.agent.updates, run.config
+    while run.agent.updates == first or time.perf_counter() - began < seconds:
+        batch = run.replay.sample(config.updates_per_call, config.agent.batch_size, run.sampling)
+        run.learn(iter([batch]), NEVER)
+    return (time.perf_counter() - began) / (run.agent.updates - first)
 
 
 if __name__ == "__main__":

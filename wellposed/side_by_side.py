@@ -5,11 +5,11 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from wellposed import serialise
+from wellposed.budget import runs_at_once
 from wellposed.config import AnyRunConfig, stored_config
 from wellposed.errors import UserError, require
 from wellposed.interrupts import interruptible
-from wellposed.planning.budget import runs_at_once
-from wellposed.planning.room import require_fit
+from wellposed.memory import require_fit
 from wellposed.progress import TrainingProgress
 from wellposed.runs.record import Summary
 from wellposed.runs.store import require_free

@@ -19,7 +19,7 @@ from wellposed.errors import NotFiniteError, UserError
 from wellposed.interrupts import Stopwatch, interruptible
 from wellposed.loop.off_policy import OffPolicy, train_off_policy
 from wellposed.loop.on_policy import OnPolicy, train_on_policy
-from wellposed.planning.room import require_fit
+from wellposed.memory import require_fit
 from wellposed.progress import TrainingProgress
 from wellposed.rollout.evaluate import EVALUATION_COPIES
 from wellposed.runs import provenance

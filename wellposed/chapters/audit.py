@@ -11,7 +11,7 @@ from wellposed.chapters.edited import refuse_difference, with_line
 from wellposed.chapters.results import EVALUATION_SERIES, Curve, HeldOut, RunResult
 from wellposed.config import AnyRunConfig
 from wellposed.errors import UserError
-from wellposed.loop import reached
+from wellposed.loop.monitor import reached
 from wellposed.runs.files import read_json, read_lines
 from wellposed.runs.record import (
     MEANS,
@@ -139,7 +139,7 @@ def _held_out(reader: RunReader) -> HeldOut:
     by_kind = {kind: asdict(_estimate([row.success for row in rows if row.goal_kind == kind])) for kind in kinds}
     baseline = _estimate([i < round(random.success_rate * len(rows)) for i in range(len(rows))])
     expected = {
-        "env": reader.config["env"],
+        "env": reader.config["env"]["id"],
         "seed": verdict.SEED,
         "per_episode": [{"seed": seed} for seed in seeds],
         "trained": {"episodes": len(seeds), **_rates(rows), "success_by_kind": by_kind},

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from wellposed.findings import Finding, Kind
 from wellposed.config import stored_config
+from wellposed.findings import Finding, Kind
 from wellposed.runs.record import EvaluationRow, Failure, MetricsRow
 from wellposed.runs.store import RunReader
 

@@ -7,11 +7,11 @@ look only at rows after the first update.
 import numpy as np
 
 from wellposed.agents import find
+from wellposed.config import against_divergence
 from wellposed.diagnose.data_rules import rewards_seen
 from wellposed.diagnose.evidence import Evidence, fault, percent
 from wellposed.diagnose.phases import CONVERGED
 from wellposed.findings import Finding
-from wellposed.config import against_divergence
 
 MOVED_BY = 50  # updates after which weights must have moved
 PREDICTS_BY = 500  # updates after which a critic of on-policy returns must predict something

@@ -2,10 +2,10 @@
 
 import numpy as np
 
+from wellposed.config import against_divergence
 from wellposed.diagnose.data_rules import is_sparse, rewards_seen
 from wellposed.diagnose.evidence import Evidence, fault, percent
 from wellposed.findings import Finding
-from wellposed.config import against_divergence
 from wellposed.runs.record import EvaluationRow
 from wellposed.stats import describe_rate
 

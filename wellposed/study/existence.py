@@ -20,9 +20,9 @@ from wellposed.agents.imitation import imitate
 from wellposed.analysis.study import Existence
 from wellposed.check.explore import directed, held, play
 from wellposed.check.subject import OneCopy
+from wellposed.config import AnyRunConfig
 from wellposed.envs.policies import RandomPolicy
 from wellposed.rollout.evaluate import EVALUATION_COPIES, play_episodes, summarise
-from wellposed.config import AnyRunConfig
 from wellposed.runs.record import EvaluationRow
 from wellposed.types import GOAL_KEYS, Obs, Policy
 

@@ -6,8 +6,7 @@ from dataclasses import dataclass, replace
 from math import ceil
 from pathlib import Path
 
-from wellposed import serialise
-from wellposed import envs
+from wellposed import envs, serialise
 from wellposed.analysis.study import (
     DOUBLINGS,
     PARTS,
@@ -20,10 +19,10 @@ from wellposed.analysis.study import (
     reached,
     reached_rate,
 )
+from wellposed.config import AnyRunConfig
 from wellposed.errors import UserError, require
 from wellposed.experiments import describe
 from wellposed.progress import TrainingProgress, duration
-from wellposed.config import AnyRunConfig
 from wellposed.report.study import write_page
 from wellposed.runs.files import explained, read_json, write_json
 from wellposed.runs.record import decode, encode

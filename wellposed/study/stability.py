@@ -12,10 +12,10 @@ import jax
 
 from wellposed import envs
 from wellposed.analysis.study import DOUBLINGS, Move, Stability, Trial, edges, holds, median_need
+from wellposed.config import AnyRunConfig, RunConfig, override
 from wellposed.errors import UserError
 from wellposed.experiments import describe
 from wellposed.progress import TrainingProgress
-from wellposed.config import AnyRunConfig, RunConfig, override
 from wellposed.study.trials import Named, train_all, trial_of
 
 Ladders = dict[tuple[str, bool], list[float]]  # (setting, whether up) -> possible factors, nearest first
