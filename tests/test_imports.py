@@ -37,7 +37,7 @@ LAYERS = {
     "wellposed.training": 9,
     "wellposed.planning.calibrate": 10,
     "wellposed.verdict": 10,
-    "wellposed.examine": 11,
+    "wellposed.examination": 11,
     "wellposed.analysis": 10,
     "wellposed.planning": 11,
     "wellposed.reproduce": 11,

@@ -18,7 +18,7 @@ from wellposed.agents import PPO, SACConfig
 from wellposed.cli import main
 from wellposed.diagnose import read_evidence
 from wellposed.errors import UserError
-from wellposed.examine import with_checkpoint
+from wellposed.examination import with_checkpoint
 from wellposed.loop import on_policy
 from wellposed.planning import plan as plans
 from wellposed.planning.budget import Demand, budget

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from wellposed.envs import make_vec, registered
     from wellposed.errors import UserError
     from wellposed.evaluate import play_episodes, summarise
-    from wellposed.examine import examine
+    from wellposed.examination import examine
     from wellposed.recipe import OnPolicyRunConfig, RunConfig, default_config
     from wellposed.replay import ReplayBuffer, ReplayConfig
     from wellposed.report.page import write_report
@@ -43,7 +43,7 @@ _HOME = {
     "assess": "verdict",
     "certify": "check",
     "default_config": "recipe",
-    "examine": "examine",
+    "examine": "examination",
     "list_runs": "runs.store",
     "load_run": "verdict",
     "make_vec": "envs",

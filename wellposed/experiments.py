@@ -27,6 +27,7 @@ from wellposed.errors import UserError
 from wellposed.progress import TrainingProgress
 from wellposed.recipe import ALGO, AnyRunConfig, default_config, override
 from wellposed.runs.files import read_json, write_json
+from wellposed.runs.provenance import as_typed
 from wellposed.runs.record import Solved, Summary, decode, encode
 from wellposed.runs.store import RunReader, run_name
 from wellposed.seeding import parse_seeds
@@ -133,7 +134,7 @@ def run_experiment(path: Path, runs_dir: Path, threads: int, quiet: bool) -> Ite
     for answer in answer_all(runs, runs_dir, threads, quiet):
         answers[answer.run] = answer
         yield answer
-    command = f"wellposed experiment {path} --threads {threads}"
+    command = " ".join(as_typed(["wellposed", "experiment", str(path), "--threads", str(threads)]))
     in_order = [answers[run_name(configs.to_dict(config))] for _, config in runs]
     write_json(path.with_suffix(".json"), encode(Answers(experiment, command, in_order)))
 

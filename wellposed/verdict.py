@@ -20,12 +20,13 @@ EPISODES = 100
 SEED = 0
 
 
-def load_run(path: Path) -> tuple[AnyRunConfig, Agent, Any]:
+def load_run(path: str | Path) -> tuple[AnyRunConfig, Agent, Any]:
     """The configuration, the trained agent, and the manifest of a run's newest checkpoint.
 
     Raises:
         UserError: if the record or the checkpoint is not what a run of this version wrote.
     """
+    path = Path(path)
     config = stored_config(path)
     manifest, arrays = RunReader(path).load_checkpoint()
     env = envs.make_vec(config.env)
@@ -53,7 +54,7 @@ def assess(
     """
     if episodes < 1 or seed < 0:
         raise UserError(f"--episodes must be at least 1 and --seed not negative, got {episodes} and {seed}.")
-    config, agent, manifest = load_run(Path(path))
+    config, agent, manifest = load_run(path)
     env = envs.make_vec(config.env, min(EVALUATION_COPIES, episodes), threads=threads)
     seeds = seeding.evaluation_env_seeds(seed, episodes, "held-out")
 

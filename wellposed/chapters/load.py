@@ -24,8 +24,8 @@ from wellposed.chapters.spec import (
     ExperimentTable,
     StudyTable,
 )
-from wellposed.chapters.tables import Source, instead, read_source, read_table
-from wellposed.errors import UserError
+from wellposed.chapters.tables import Source, read_source, read_table
+from wellposed.errors import UserError, instead
 from wellposed.experiments import Experiment
 from wellposed.measure import MEASUREMENTS
 from wellposed.recipe import AnyRunConfig, default_config, override

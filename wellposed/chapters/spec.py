@@ -9,8 +9,7 @@ from typing import Any
 
 from wellposed.analysis.study import DOUBLINGS, PARTS, Part
 from wellposed.chapters.metrics import Statistic
-from wellposed.chapters.tables import instead
-from wellposed.errors import UserError
+from wellposed.errors import UserError, instead
 from wellposed.experiments import Experiment
 from wellposed.recipe import ALGO, AnyRunConfig
 from wellposed.study.run import Question

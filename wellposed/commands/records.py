@@ -53,7 +53,7 @@ def diagnose(
 ) -> int:
     """Why is it not learning: what a run's record shows to be wrong, and what to change. Exit code 1 if anything is."""
     from wellposed.diagnose import lines
-    from wellposed.examine import examine
+    from wellposed.examination import examine
 
     found = examine(run)
     if not emit({"run": str(run), "healthy": found.healthy, **asdict(found)}, json_file):
