@@ -15,9 +15,11 @@ import numpy as np
 import pytest
 
 from tests.runs.test_store import EPISODE, EVALUATION, PROVENANCE, SUMMARY, moment
+from tests.study.test_study import made_up_study
 from wellposed import config as configs
 from wellposed.recipe import default_config
 from wellposed.report import page
+from wellposed.report.study import write_page
 from wellposed.runs.files import write_json
 from wellposed.runs.record import EvaluationRow, Provenance, Verdict, encode
 from wellposed.runs.store import RunReader
@@ -136,6 +138,14 @@ def misplaced(page: Path, folder: Path, width: int, within: str) -> dict[str, li
 
 
 @pytest.fixture(scope="module")
+def study(tmp_path_factory) -> Path:
+    """The page of a made-up study."""
+    file = tmp_path_factory.mktemp("study") / "study.html"
+    write_page(made_up_study(), file)
+    return file
+
+
+@pytest.fixture(scope="module")
 def report(tmp_path_factory) -> Path:
     """The report of a run with the settings of a real one, and a long word and a long line among its values."""
     folder = tmp_path_factory.mktemp("report")
@@ -145,9 +155,11 @@ def report(tmp_path_factory) -> Path:
 
 
 @pytest.mark.parametrize("width", [1440, 1200, 390])
-def test_a_report_fits_its_window_and_tears_no_name_apart(report, tmp_path, width):
-    assert "curriculum.of.goals" in report.read_text()
-    assert misplaced(report, tmp_path, width, "main") == {"wide": [], "torn": []}
+@pytest.mark.parametrize("kind", ["report", "study"])
+def test_a_page_fits_its_window_and_tears_no_name_apart(kind, width, tmp_path, request):
+    page = request.getfixturevalue(kind)
+    assert "<td>agent.inputs.clip</td><td>5.0</td>" in page.read_text()
+    assert misplaced(page, tmp_path, width, "main") == {"wide": [], "torn": []}
 
 
 def test_a_name_that_is_torn_apart_and_a_value_that_does_not_wrap_are_seen(report, tmp_path):
