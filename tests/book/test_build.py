@@ -291,7 +291,7 @@ def test_an_abort_of_mkdocs_is_a_sentence(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(site, "_settings", lambda *of: settings(*of) | {"docs_dir": "nowhere"})
     assert main(["book", "--chapters", str(tmp_path / "chapters"), "--out", str(tmp_path / "site")]) == 1
     said = capsys.readouterr().err
-    assert said.startswith("wellposed: MkDocs could not build the site: Aborted with 1 configuration errors!")
+    assert said.startswith("wellposed: MkDocs could not build the site: Aborted with ")
     assert "'docs_dir'" in said
     assert [path.name for path in tmp_path.iterdir()] == ["chapters"]
 
