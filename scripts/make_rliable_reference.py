@@ -2,8 +2,8 @@
 
 It does not import beside pandas 3, so that it has an environment of its own:
 
-python3 -m venv /tmp/rliable && /tmp/rliable/bin/pip install rliable==1.2.0 "pandas<3" pytz
-/tmp/rliable/bin/python scripts/make_rliable_reference.py
+python3 -m venv .venv-rliable && .venv-rliable/bin/pip install rliable==1.2.0 "pandas<3" pytz
+.venv-rliable/bin/python scripts/make_rliable_reference.py
 """
 
 import json

@@ -9,11 +9,13 @@ import signal
 import subprocess
 import sys
 import time
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
 
 from wellposed.cli import main
+from wellposed.commands.arguments import parse_integer
 from wellposed.runs.store import RunReader
 
 TINY = [
@@ -144,6 +146,11 @@ def test_a_damaged_run_is_listed_as_damaged(tmp_path, capsys):
         (["report", "nowhere"], "not a run directory"),
         (["report"], "Name at least one run directory"),
         (["envs", "--tag", "soft"], "No environment has the tag"),
+        (["reprot"], "There is no command `wellposed reprot`; did you mean 'report'?"),
+        (["trian", "FetchReach-v4"], "did you mean 'train'?"),
+        (["fly"], "There is no command `wellposed fly`. There are train, plan, "),
+        (["chapter", "veriffy", "4"], "There is no command `wellposed chapter veriffy`; did you mean 'verify'?"),
+        (["exercise", "chek"], "There is no command `wellposed exercise chek`; did you mean 'check'?"),
     ],
 )
 def test_a_mistake_gets_a_sentence_and_exit_code_1(tmp_path, monkeypatch, capsys, argv, message):
@@ -156,12 +163,59 @@ def test_a_mistake_gets_a_sentence_and_exit_code_1(tmp_path, monkeypatch, capsys
 
 
 @pytest.mark.parametrize(
-    "argv", [["train", "FetchReach-v4", "--foo"], ["train", "FetchReach-v4", "--seed", "x"], ["fly"]]
+    ("options", "message"),
+    [
+        (["--foo"], "--foo"),
+        (["--seed", "x"], "'x' is not a whole number"),
+        (["--total-steps", "1.5"], "'1.5' is not a whole number"),
+        (["--total-steps", "1e-1"], "'1e-1' is not a whole number"),
+        (["--total-steps", "1e400"], "'1e400' is not a whole number"),
+        (["--agent.hidden", "64", "6.45e1"], "6.45e1"),
+    ],
 )
-def test_an_unknown_option_or_word_exits_with_2(argv):
+def test_an_option_that_cannot_be_read_exits_with_2(options, message, capsys):
     with pytest.raises(SystemExit) as stop:
-        main(argv)
+        main(["train", "FetchReach-v4", *options])
     assert stop.value.code == 2
+    assert message in says(capsys)
+
+
+def test_every_integer_may_be_written_in_scientific_notation(tmp_path):
+    short = ["--total-steps", "2e2", "--eval-every", "2e+2", "--agent.hidden", "8", "0.8e1", "--replay.capacity", "1e3"]
+    assert main(["train", "FetchReach-v4", *TINY, *short, "--quiet", "--runs-dir", str(tmp_path)]) == 0
+    (path,) = tmp_path.iterdir()
+    config = RunReader(path).config
+    found = config["total_steps"], config["eval_every"], *config["agent"]["hidden"], config["replay"]["capacity"]
+    assert found == (200, 200, 8, 8, 1000)
+    assert {type(value) for value in found} == {int}
+
+
+@pytest.mark.parametrize(
+    ("text", "value"), [("7", 7), ("-1", -1), ("1_000", 1000), ("1e5", 100_000), ("2.5E3", 2500), ("-1e1", -10)]
+)
+def test_an_integer_is_read_as_it_is_written(text, value):
+    found = parse_integer(text)
+    assert found == value
+    assert type(found) is int
+
+
+@pytest.mark.parametrize("text", ["1.5", "1e-5", "nan", "inf", "1e400", "1e16", "", "e5", "0x10"])
+def test_what_is_no_integer_or_is_beyond_what_a_float_holds_is_refused(text):
+    with pytest.raises(ValueError, match="is not a whole number"):
+        parse_integer(text)
+
+
+def test_a_module_and_a_script_are_the_same_command_line():
+    module = [sys.executable, "-m", "wellposed"]
+    script = [sys.executable, "-c", "import sys; from wellposed.cli import main; sys.exit(main())"]
+    for argv in (["--version"], ["exercise", "lst"], ["exercise", "list"]):
+        one, other = (subprocess.run([*way, *argv], capture_output=True, text=True) for way in (module, script))
+        assert (one.returncode, one.stdout, one.stderr) == (other.returncode, other.stdout, other.stderr)
+
+
+def test_the_version_is_the_packages(capsys):
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out == f"wellposed {version('wellposed')}\n"
 
 
 def test_a_run_under_another_name_is_refused(run, tmp_path, capsys):

@@ -36,7 +36,7 @@ LAYERS = {
     "wellposed.memory": 8,
     "wellposed.training": 9,
     "wellposed.verdict": 10,
-    "wellposed.examine": 11,
+    "wellposed.examination": 11,
     "wellposed.analysis": 10,
     "wellposed.plan": 10,
     "wellposed.reproduce": 11,

@@ -36,7 +36,15 @@ def test_a_report_holds_verdict_curve_baselines_configuration_and_provenance(run
     assert "95 % CI" in page
     for part in ("<svg", "seconds of training", "gradient updates", "already solved at reset", "random actions"):
         assert part in page, part
-    for part in ("agent.gamma", "replay.strategy", "gymnasium-robotics", "commit", "steps/s", "updates/s"):
+    for part in (
+        "agent.gamma",
+        "agent.inputs.clip",
+        "replay.strategy",
+        "gymnasium-robotics",
+        "commit",
+        "steps/s",
+        "updates/s",
+    ):
         assert part in page, part
 
 

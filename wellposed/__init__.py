@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from wellposed.data import ReplayBuffer, ReplayConfig
     from wellposed.envs import make_vec, registered
     from wellposed.errors import UserError
-    from wellposed.examine import examine
+    from wellposed.examination import examine
     from wellposed.recipes import default_config
     from wellposed.report.page import write_report
     from wellposed.rollout.evaluate import play_episodes, summarise
@@ -45,7 +45,7 @@ _HOME = {
     "assess": "verdict",
     "certify": "check",
     "default_config": "recipes",
-    "examine": "examine",
+    "examine": "examination",
     "list_runs": "runs.store",
     "load_run": "verdict",
     "make_vec": "envs",

@@ -7,13 +7,14 @@ import importlib
 import os
 import sys
 import threading
+from importlib.metadata import version
 from typing import Any
 
 import tyro
 
 from wellposed.commands import book, chapters, environments, exercises, records, runs
-from wellposed.commands.arguments import default_config_of, json_to_stdout
-from wellposed.errors import UserError
+from wellposed.commands.arguments import INTEGERS, default_config_of, json_to_stdout
+from wellposed.errors import UserError, instead
 
 COMMANDS: dict[str, Any] = {
     "resume": runs.resume_runs,
@@ -44,6 +45,9 @@ def main(argv: list[str] | None = None) -> int:
     """Run a command; a person's mistake gets a sentence on standard error and exit code 1, Ctrl-C gets 130."""
     argv = json_to_stdout(sys.argv[1:] if argv is None else argv)
     try:
+        if argv == ["--version"]:
+            print(f"wellposed {version('wellposed')}")
+            return 0
         _import_mujoco_as_wished()
         # Only `train` and `plan` need the learner's defaults; asking for them imports JAX.
         commands = {"train": _named_train, "plan": _named_plan} | COMMANDS
@@ -85,8 +89,15 @@ def _import_mujoco_as_wished() -> None:
 
 
 def _run_one(commands: dict[str, Any], prog: str, about: str, argv: list[str]) -> int:
-    """Read the arguments of the command that comes first, and call it."""
-    return tyro.extras.subcommand_cli_from_dict(commands, prog=prog, description=about, args=argv or ["--help"])
+    """Read the arguments of the command that comes first, and call it.
+
+    Raises:
+        UserError: if there is no such command.
+    """
+    argv = argv or ["--help"]
+    if argv[0] not in commands and not argv[0].startswith("-"):
+        raise UserError(f"There is no command `{prog} {argv[0]}`{instead(argv[0], commands)}")
+    return tyro.extras.subcommand_cli_from_dict(commands, prog=prog, description=about, args=argv, registry=INTEGERS)
 
 
 def _named_train() -> int:
@@ -101,7 +112,7 @@ def _named_plan() -> int:
 
 DESCRIPTION = (
     "A laboratory for goal-conditioned robot learning: pose the problem, train fast, verify with intervals. "
-    "`wellposed COMMAND --help` explains each command."
+    "`wellposed COMMAND --help` explains each command, `wellposed --version` says which wellposed this is."
 )
 
 if __name__ == "__main__":

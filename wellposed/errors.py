@@ -1,5 +1,8 @@
 """The one exception that means "a person can fix this": its text is shown as it is, without a traceback."""
 
+import difflib
+from collections.abc import Iterable
+
 
 class UserError(Exception):
     """Something outside the program is wrong (an argument, a file, a full disk).
@@ -29,3 +32,11 @@ def require(condition: bool, setting: str, rule: str, got: object) -> None:
     """
     if not condition:
         raise UserError(f"--{setting.replace('_', '-')} {rule}, got {got}.")
+
+
+def instead(wrong: str, known: Iterable[str]) -> str:
+    """What to write instead of a name that is not known: `; did you mean 'mean'? There are mean, low.`."""
+    names = list(known)
+    near = difflib.get_close_matches(wrong, names, n=1, cutoff=0.6)
+    meant = f"; did you mean {near[0]!r}?" if near else "."
+    return f"{meant} There {'are' if len(names) != 1 else 'is'} {', '.join(names) or 'none'}."

@@ -1,4 +1,4 @@
-"""Experiments as data: one question, variants of the default recipe, several seeds each, one table of answers.
+"""Named experiments as data: one question, variants of the default recipe, several seeds each, one table of answers.
 
     title = "..."              what is asked
     env = "FetchPush-v4"
@@ -11,8 +11,8 @@
     [variants.TD3]             another algorithm, with its own default recipe underneath
     algo = "td3"
 
-Every run has its own directory, as from `wellposed train`; finished runs are not trained again, interrupted ones go on.
-The answers are stored beside the question, as JSON, with commit and machine.
+Every run lies in a directory of its own, as from `wellposed train`; finished ones are not trained again, and those that
+were cut short go on. The answers are stored beside the question, as JSON, with commit and machine.
 """
 
 import tomllib
@@ -23,22 +23,23 @@ from pathlib import Path
 from typing import Any
 
 from wellposed import serialise
-from wellposed.config import ALGO, AnyRunConfig, override
 from wellposed.errors import UserError
 from wellposed.progress import TrainingProgress
+from wellposed.config import ALGO, AnyRunConfig, override
 from wellposed.recipes import default_config
 from wellposed.runs.files import read_json, write_json
+from wellposed.runs.provenance import as_typed
 from wellposed.runs.record import Solved, Summary, decode, encode
 from wellposed.runs.store import RunReader, run_name
 from wellposed.seeding import parse_seeds
 from wellposed.side_by_side import resume, train_side_by_side
 
-FIXED = ("env", "seed", "until_success")  # set by the experiment, the same for all variants
+FIXED = ("env", "seed", "until_success")  # the same for all variants, by the question's own fields
 
 
 @dataclass(frozen=True)
 class Experiment:
-    """A question as data. Settings have the names of `RunConfig`, dotted where nested."""
+    """A question as data. The names of settings are those of `RunConfig`, dotted where nested."""
 
     title: str
     env: str
@@ -51,7 +52,7 @@ class Experiment:
         """Every variant's configurations, one for each seed.
 
         Raises:
-            UserError: naming a setting that does not exist, does not take the value, or is set by the experiment.
+            UserError: naming a setting that does not exist, does not take the value, or is the question's own.
         """
         found: dict[str, list[AnyRunConfig]] = {}
         for name, variant in self.variants.items():
@@ -72,11 +73,11 @@ class Experiment:
 
 @dataclass(frozen=True)
 class Answer:
-    """One run of one variant, with everything that a published number must state."""
+    """One run of one variant, and what a published number must carry."""
 
     variant: str
     seed: int
-    run: str  # name of its directory, which contains the hash of its configuration
+    run: str  # its directory's name, which holds the hash of its configuration
     solved: Solved | None  # null: not within the budget
     step: int  # where it ended
     updates: int
@@ -90,7 +91,7 @@ class Answer:
 
 @dataclass(frozen=True)
 class Answers:
-    """The answers of an experiment."""
+    """What an experiment found."""
 
     experiment: Experiment
     command: str
@@ -101,7 +102,7 @@ def load_experiment(path: Path) -> Experiment:
     """Read an experiment's question.
 
     Raises:
-        UserError: if the file cannot be read, or a field is missing or unknown.
+        UserError: if the file cannot be read, or lacks a field or has one too many.
     """
     try:
         text = path.read_text()
@@ -114,19 +115,19 @@ def load_experiment(path: Path) -> Experiment:
 
 
 def load_answers(path: Path) -> Answers:
-    """Read the answers that `run_experiment` stored; raises UserError if the file is something else."""
+    """Read the answers that `run_experiment` stored; raises UserError if they are not that."""
     return decode(Answers, read_json(path), str(path))
 
 
 def run_experiment(path: Path, runs_dir: Path, threads: int, quiet: bool) -> Iterator[Answer]:
-    """Train the missing runs, `threads` side by side, and continue the interrupted ones.
+    """Train what is missing, `threads` runs side by side, and go on with what was cut short.
 
     Yields:
-        Every run's answer as soon as it is known. At the end all are stored, in the order of the question.
+        Every run's answer as soon as there is one; when all are there they are stored, in the order of the question.
 
     Raises:
-        UserError: if the question is not valid, or a run fails.
-        KeyboardInterrupt: after Ctrl-C; the same call continues from there.
+        UserError: if the question is not sound, or a run fails.
+        KeyboardInterrupt: after Ctrl-C; the same call goes on from there.
     """
     experiment = load_experiment(path)
     runs = [(name, config) for name, of_one in experiment.runs().items() for config in of_one]
@@ -134,7 +135,7 @@ def run_experiment(path: Path, runs_dir: Path, threads: int, quiet: bool) -> Ite
     for answer in answer_all(runs, runs_dir, threads, quiet):
         answers[answer.run] = answer
         yield answer
-    command = f"wellposed experiment {path} --threads {threads}"
+    command = " ".join(as_typed(["wellposed", "experiment", str(path), "--threads", str(threads)]))
     in_order = [answers[run_name(serialise.to_dict(config))] for _, config in runs]
     write_json(path.with_suffix(".json"), encode(Answers(experiment, command, in_order)))
 
@@ -146,16 +147,16 @@ def answer_all(
     quiet: bool,
     progress: TrainingProgress | None = None,
 ) -> Iterator[Answer]:
-    """Train the missing ones among named configurations side by side, and continue the interrupted ones.
+    """Train those of the named configurations that are missing, side by side, and go on with what was cut short.
 
-    `progress` is the display of the longer work that this is part of.
+    `progress` is the display of longer work that this is a part of.
 
     Yields:
-        Every run's answer as soon as it is known, those of finished runs first.
+        Every run's answer as soon as there is one: first those that are there.
 
     Raises:
         UserError: if a run fails, after the others are done.
-        KeyboardInterrupt: after Ctrl-C; the same call continues from there.
+        KeyboardInterrupt: after Ctrl-C; the same call goes on from there.
     """
     folders = [runs_dir / run_name(serialise.to_dict(config)) for _, config in runs]
     begun = [folder for folder in folders if (folder / "config.json").exists()]
@@ -170,20 +171,20 @@ def answer_all(
 
 
 def describe(answer: Answer) -> str:
-    """An answer in one line: `wide, seed 1: solved in 21 s, 24,000 steps, success 98%`."""
+    """An answer in a line: `wide, seed 1: solved in 21 s, 24,000 steps, success 98%`."""
     at = "not solved" if answer.solved is None else f"solved in {answer.solved.seconds:.0f} s"
     return f"{answer.variant}, seed {answer.seed}: {at}, {answer.step:,} steps, success {answer.success:.0%}"
 
 
 def _ended(result: tuple[Path, Summary | None]) -> Path:
-    """The directory of a run that has ended."""
+    """The directory of a run that came to its end."""
     if result[1] is None:
         raise KeyboardInterrupt
     return result[0]
 
 
 def _answer(variant: str, reader: RunReader) -> Answer:
-    """The answer of a finished run."""
+    """A finished run in a few numbers."""
     summary, origin = reader.summary, reader.provenance
     assert summary is not None
     return Answer(

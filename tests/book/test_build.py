@@ -1,6 +1,9 @@
 """The book as a whole: what is sound becomes a site that asks for nothing; what is not is named and not built."""
 
+import os
 import re
+import subprocess
+import sys
 from dataclasses import replace
 from html import unescape
 
@@ -280,3 +283,30 @@ def test_without_a_chapter_there_is_no_book(tmp_path):
     with pytest.raises(UserError, match="There is no chapter in"):
         build_book(tmp_path / "site", tmp_path)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_an_abort_of_mkdocs_is_a_sentence(tmp_path, monkeypatch, capsys):
+    write_chapter(tmp_path / "chapters")
+    settings = site._settings
+    monkeypatch.setattr(site, "_settings", lambda *of: settings(*of) | {"docs_dir": "nowhere"})
+    assert main(["book", "--chapters", str(tmp_path / "chapters"), "--out", str(tmp_path / "site")]) == 1
+    said = capsys.readouterr().err
+    assert said.startswith("wellposed: MkDocs could not build the site: Aborted with ")
+    assert "'docs_dir'" in said
+    assert [path.name for path in tmp_path.iterdir()] == ["chapters"]
+
+
+@pytest.mark.slow
+def test_a_fresh_checkout_becomes_a_book_by_the_command_alone(tmp_path):
+    """As its reader has it: the last commit, the folder of the site not named."""
+    subprocess.run(["git", "clone", "--quiet", str(build.ROOT), "wellposed"], cwd=tmp_path, check=True)
+    checkout = tmp_path / "wellposed"
+    command = [sys.executable, "-m", "wellposed", "book"]
+    done = subprocess.run(
+        command, cwd=checkout, env=os.environ | {"PYTHONPATH": str(checkout)}, capture_output=True, text=True
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "site/index.html\n", "")
+    assert len(list((checkout / "site").glob("ch*.html"))) == len(list(build.ROOT.glob("chapters/ch*/chapter.md"))) > 5
+    status = ["git", "status", "--porcelain", "--ignored"]
+    left = subprocess.run(status, cwd=checkout, capture_output=True, text=True, check=True).stdout.splitlines()
+    assert [line for line in left if "__pycache__" not in line] == ["!! site/"]

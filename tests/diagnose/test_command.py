@@ -65,7 +65,7 @@ def test_a_record_without_probes_is_probed_from_its_checkpoint(copy, capsys):
         row["metrics"] = {name: value for name, value in row["metrics"].items() if not name.startswith("probe/")}
     (copy / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     from wellposed.diagnose import read_evidence
-    from wellposed.examine import with_checkpoint
+    from wellposed.examination import with_checkpoint
 
     probed = with_checkpoint(copy, read_evidence(copy)).rows[-1]
     assert probed.step == 400

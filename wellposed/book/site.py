@@ -38,19 +38,26 @@ def build_site(docs: Path, site: Path, nav: list[Any], slots: Slots) -> tuple[di
 
     Returns:
         The identifiers of each page by its name among the documents, and what MkDocs warned of.
+
+    Raises:
+        UserError: if MkDocs gives up, with its reasons.
     """
     os.environ.setdefault("NO_MKDOCS_2_WARNING", "true")
     from mkdocs.commands.build import build
     from mkdocs.config import load_config
+    from mkdocs.exceptions import MkDocsException
 
     shutil.copytree(THEME, docs / "assets" / "book", ignore=shutil.ignore_patterns("*.md"))
     file = docs.parent / "mkdocs.yml"
     file.write_text(json.dumps(_settings(docs, site, nav)))  # YAML contains JSON
     identifiers: dict[str, set[str]] = {}
     with _warnings() as warnings:
-        config = load_config(str(file))
-        config.plugins["wellposed"] = _filler(slots, identifiers)
-        build(config)
+        try:
+            config = load_config(str(file))
+            config.plugins["wellposed"] = _filler(slots, identifiers)
+            build(config)
+        except MkDocsException as error:  # Abort, one of them, is a SystemExit too and would end us without a word
+            raise UserError("\n".join([f"MkDocs could not build the site: {error}", *warnings])) from error
     for name in ("404.html", "sitemap.xml", "sitemap.xml.gz"):  # of use only where the site's address is known
         (site / name).unlink(missing_ok=True)
     return identifiers, warnings
@@ -71,8 +78,8 @@ def _settings(docs: Path, site: Path, nav: list[Any]) -> dict[str, Any]:
     features = ["content.code.copy", "navigation.footer", "navigation.sections", "navigation.top", "toc.follow"]
     return {
         "site_name": "wellposed",
-        "docs_dir": str(docs),
-        "site_dir": str(site),
+        "docs_dir": str(docs.absolute()),  # MkDocs looks for a relative one beside its own settings
+        "site_dir": str(site.absolute()),
         "nav": nav,
         "use_directory_urls": False,
         "theme": {

@@ -15,9 +15,8 @@ from wellposed.chapters.metrics import OF_THE_BAR, PICKS, heading
 from wellposed.chapters.origins import Origin, origin_of
 from wellposed.chapters.results import Results
 from wellposed.chapters.spec import Chapter
-from wellposed.chapters.tables import instead
 from wellposed.chapters.values import UNITS, data_of, found_text, over_seeds, plain, variant_of
-from wellposed.errors import UserError
+from wellposed.errors import UserError, instead
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from wellposed import envs, serialise
+from wellposed import serialise
+from wellposed import envs
 from wellposed.analysis.study import Study
 from wellposed.chapters import paths
 from wellposed.chapters.lines import Place
@@ -23,11 +24,11 @@ from wellposed.chapters.spec import (
     ExperimentTable,
     StudyTable,
 )
-from wellposed.chapters.tables import Source, instead, read_source, read_table
-from wellposed.config import AnyRunConfig, override
-from wellposed.errors import UserError
+from wellposed.chapters.tables import Source, read_source, read_table
+from wellposed.errors import UserError, instead
 from wellposed.experiments import Experiment
 from wellposed.measure import MEASUREMENTS
+from wellposed.config import AnyRunConfig, override
 from wellposed.recipes import default_config
 from wellposed.runs.store import run_name
 from wellposed.seeding import parse_seeds

@@ -12,8 +12,7 @@ import numpy as np
 from wellposed import stats, verdict
 from wellposed.analysis.summary import Kind, Summary, format_value, summary_over_seeds
 from wellposed.chapters.results import Curve, RunResult
-from wellposed.chapters.tables import instead
-from wellposed.errors import UserError
+from wellposed.errors import UserError, instead
 from wellposed.runs.record import MEANS, SHARES
 
 Statistic = Literal["mean", "low", "high", "min", "max", "median"]

@@ -5,8 +5,7 @@ import types
 from dataclasses import fields, is_dataclass
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
-from wellposed.chapters.tables import instead
-from wellposed.errors import UserError
+from wellposed.errors import UserError, instead
 
 
 def split(path: str) -> list[str]:

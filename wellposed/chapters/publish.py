@@ -7,7 +7,7 @@ from wellposed.analysis.study import trials_of
 from wellposed.chapters.digest import digest_at, source_digest
 from wellposed.chapters.gather import Runs, gather
 from wellposed.chapters.load import ROOT
-from wellposed.chapters.records import Records, write_records
+from wellposed.chapters.records import Records, as_published, write_records
 from wellposed.chapters.results import Results
 from wellposed.chapters.spec import Chapter
 from wellposed.chapters.verify import verify
@@ -31,7 +31,7 @@ def publish(chapter: Chapter, runs: Runs, anyway: bool) -> tuple[Records, Path]:
             + f"\nChapter {chapter.number} is not published. --anyway publishes it all the same, and "
             "its records then say so."
         )
-    records = Records(here(threads=1), failing, code, found.results)
+    records = as_published(Records(here(threads=1), failing, code, found.results))
     return records, write_records(chapter.folder, records)
 
 

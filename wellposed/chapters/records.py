@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from wellposed import serialise
 from wellposed.chapters.digest import source_digest
@@ -16,6 +17,7 @@ from wellposed.config import AnyRunConfig
 from wellposed.errors import UserError
 from wellposed.measure import MEASUREMENTS
 from wellposed.runs.files import read_json
+from wellposed.runs.provenance import as_typed
 from wellposed.runs.record import Provenance, decode, encode
 from wellposed.runs.store import run_name
 
@@ -75,6 +77,26 @@ def edition(chapter: Chapter) -> str:
     if found.failing:
         words += f" although {len(found.failing)} things did not hold"
     return f"{words}, older than its code or its questions" if stale(chapter, found) else words
+
+
+def as_published(records: Records) -> Records:
+    """The records with every command in them as a reader would type it."""
+    return decode(Records, _with_typed_commands(encode(records)), FILE)
+
+
+def _with_typed_commands(data: Any) -> Any:
+    """JSON data in which every command, a line or a list of words, is as a reader would type it."""
+    if isinstance(data, list):
+        return [_with_typed_commands(part) for part in data]
+    if not isinstance(data, dict):
+        return data
+    found = {key: _with_typed_commands(part) for key, part in data.items()}
+    match found.get("command"):
+        case str(line):
+            found["command"] = " ".join(as_typed(line.split()))
+        case list(words):
+            found["command"] = as_typed(words)
+    return found
 
 
 def write_records(folder: Path, records: Records) -> Path:

@@ -9,10 +9,9 @@ from typing import Any
 
 from wellposed.analysis.study import DOUBLINGS, PARTS, Part
 from wellposed.chapters.metrics import Statistic
-from wellposed.chapters.tables import instead
-from wellposed.config import ALGO, AnyRunConfig
-from wellposed.errors import UserError
+from wellposed.errors import UserError, instead
 from wellposed.experiments import Experiment
+from wellposed.config import ALGO, AnyRunConfig
 from wellposed.study.run import Question
 
 BOUNDS = ("at_least", "at_most", "equals", "within", "inside")

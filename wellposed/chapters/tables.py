@@ -1,6 +1,5 @@
 """TOML tables as frozen dataclasses, strictly; whatever is wrong is a sentence that names file, line and key."""
 
-import difflib
 import tomllib
 from collections.abc import Iterable
 from dataclasses import MISSING, dataclass, fields
@@ -11,7 +10,7 @@ from typing import Any, TypeVar, get_type_hints
 import msgspec
 
 from wellposed.chapters.lines import Place, toml_lines
-from wellposed.errors import UserError
+from wellposed.errors import UserError, instead
 
 T = TypeVar("T")
 
@@ -81,11 +80,3 @@ def read_table(kind: type[T], data: Any, place: Place, source: Source) -> T:
         return kind(**values)
     except (ValueError, UserError) as error:
         raise source.error(place, error) from error
-
-
-def instead(wrong: str, known: Iterable[str]) -> str:
-    """What to write instead of a name that is not known: `; did you mean 'mean'? There are mean, low.`."""
-    names = list(known)
-    near = difflib.get_close_matches(wrong, names, n=1, cutoff=0.6)
-    meant = f"; did you mean {near[0]!r}?" if near else "."
-    return f"{meant} There {'are' if len(names) != 1 else 'is'} {', '.join(names) or 'none'}."

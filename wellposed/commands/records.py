@@ -55,7 +55,7 @@ def diagnose(
 ) -> int:
     """Find what is wrong with a run, from its record, and what to change. Exit code 1 if anything is wrong."""
     from wellposed.diagnose import lines
-    from wellposed.examine import examine
+    from wellposed.examination import examine
 
     found = examine(run)
     keys = ("rule", "kind", "sure", "step", "evidence", "lesson", "change")

@@ -3,6 +3,7 @@
 import base64
 from collections.abc import Sequence
 from importlib.metadata import version
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from wellposed.diagnose import diagnose, lines, read_evidence
 from wellposed.errors import UserError
 from wellposed.report import figures
 from wellposed.runs.files import explained, write_whole
+from wellposed.runs.provenance import as_typed
 from wellposed.runs.record import EvaluationRow, Provenance, Summary, Verdict
 from wellposed.runs.store import RunReader
 from wellposed.stats import describe_interval, describe_rate
@@ -206,19 +208,18 @@ def _origin(readers: list[RunReader]) -> dict[str, Any]:
     return {"configuration": flat_settings(config), "provenance": provenance_rows(readers[0].provenance)}
 
 
-def flat_settings(config: dict[str, Any]) -> list[tuple[str, Any]]:
-    """A configuration as rows of name and value; settings of settings get dotted names and come last."""
-    flat = [(k, v) for k, v in config.items() if not isinstance(v, dict)]
-    return flat + [
-        (f"{k}.{name}", value) for k, v in config.items() if isinstance(v, dict) for name, value in v.items()
-    ]
+def flat_settings(config: dict[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
+    """A configuration as rows of name and value; nested settings, at any depth, get dotted names and come last."""
+    plain = [(prefix + name, value) for name, value in config.items() if not isinstance(value, dict)]
+    nested = [flat_settings(part, f"{prefix}{name}.") for name, part in config.items() if isinstance(part, dict)]
+    return [*plain, *chain.from_iterable(nested)]
 
 
 def provenance_rows(p: Provenance) -> list[tuple[str, str]]:
     """Where something comes from, as rows of words."""
     dirty = " with uncommitted changes" if p.dirty else ""
     rows = [
-        ("command", " ".join(p.command)),
+        ("command", " ".join(as_typed(p.command))),
         ("commit", f"{p.commit}{dirty}" if p.commit else "not a git checkout"),
         ("started", p.started),
         ("machine", f"{p.cpu}, {p.cores} cores, {p.platform}"),

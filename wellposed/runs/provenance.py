@@ -3,8 +3,10 @@
 import importlib.metadata
 import os
 import platform
+import re
 import subprocess
 import sys
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -19,7 +21,7 @@ def collect(*, threads: int, autoreset_mode: str, devices: list[str]) -> Provena
     """The provenance of a run that starts now in this process."""
     commit, dirty = git_state()
     return Provenance(
-        command=[Path(sys.argv[0]).name, *sys.argv[1:]],
+        command=[_program(), *sys.argv[1:]],
         commit=commit,
         dirty=dirty,
         packages={name: importlib.metadata.version(name) for name in PACKAGES},
@@ -32,6 +34,26 @@ def collect(*, threads: int, autoreset_mode: str, devices: list[str]) -> Provena
         autoreset_mode=autoreset_mode,
         started=datetime.now(UTC).isoformat(timespec="seconds"),
     )
+
+
+def as_typed(command: Iterable[str]) -> list[str]:
+    """A recorded command as a reader would type it: no directory of the machine that it ran on.
+
+    `--runs-dir` is left out: the records are the same wherever they lie. Other absolute paths keep their last part.
+    """
+    words, rest = [], iter(command)
+    for word in rest:
+        if word == "--runs-dir":
+            next(rest, None)
+        elif not word.startswith("--runs-dir="):
+            words.append(re.sub(r"(?<![^=,])/(?:[^/,]+/)*(?=[^/,])", "", word))
+    return ["wellposed", *words[1:]] if words[:1] == ["cli.py"] else words  # how older records call the command line
+
+
+def _program() -> str:
+    """`wellposed`, however its command line was started; else the name of the script."""
+    script = Path(sys.argv[0])
+    return "wellposed" if script.resolve().parent == Path(__file__).resolve().parent.parent else script.name
 
 
 def git_state() -> tuple[str | None, bool | None]:

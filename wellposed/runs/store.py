@@ -90,13 +90,15 @@ def refuse_existing(path: Path) -> None:
     )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, init=False)
 class RunReader:
     """A run record, opened for reading; every access validates what it reads."""
 
     path: Path
 
-    def __post_init__(self) -> None:
+    def __init__(self, path: str | Path):
+        """Raises UserError if it is not a run's directory."""
+        object.__setattr__(self, "path", Path(path))
         if not (self.path / "config.json").is_file():
             raise UserError(f"{self.path} is not a run directory: it has no config.json. `wellposed runs` lists runs.")
 
@@ -225,7 +227,7 @@ def _hash(config: dict[str, Any]) -> str | None:
         return None
 
 
-def list_runs(runs_dir: Path) -> list[RunReader]:
+def list_runs(runs_dir: str | Path) -> list[RunReader]:
     """All runs below a directory, however deep, sorted by path; an empty list if there is no such directory.
 
     Links are not followed. Below a run nothing is looked for; one without a lock may be somebody else's folder.
@@ -234,7 +236,7 @@ def list_runs(runs_dir: Path) -> list[RunReader]:
     while folders:
         folder = folders.pop()
         if os.path.isfile(f"{folder}/config.json"):
-            found.append(RunReader(Path(folder)))
+            found.append(RunReader(folder))
             if os.path.exists(f"{folder}/lock"):
                 continue
         with suppress(OSError), os.scandir(folder) as entries:
