@@ -45,18 +45,17 @@ def anatomy(
     quiet: Annotated[bool, tyro.conf.arg(help="no progress bar")] = False,
     json_file: JsonFile = None,
 ) -> int:
-    """Dissect a goal environment: its numbers by name, what actions do, reward and success, what chance comes to."""
+    """Measure a goal environment: named components, effect of actions, reward, success, and random actions."""
     from wellposed.measure import MEASUREMENTS
-    from wellposed.measure.anatomy import AnatomySettings
+    from wellposed.measure.anatomy import AnatomySettings, describe
     from wellposed.measure.kinds import Context
-    from wellposed.measure.told import lines
     from wellposed.progress import TrainingProgress
 
     settings = AnatomySettings(env, resets, episodes, seed)
     with TrainingProgress(quiet) as bars:
         found = MEASUREMENTS["anatomy"].measure(settings, Context(threads, {}, bars.over))
     if not emit(asdict(found), json_file):
-        print("\n".join(lines(found)))
+        print("\n".join(describe(found)))
     return 0
 
 
