@@ -5,11 +5,10 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from wellposed.analysis.summary import format_value
-from wellposed.chapters import paths
 from wellposed.chapters.gather import Problem
 from wellposed.chapters.results import Results
 from wellposed.chapters.spec import Chapter, Criterion
-from wellposed.chapters.values import AbsentError, data_of, found_text, interval_of, over_seeds, plain
+from wellposed.chapters.values import AbsentError, data_of, follow, found_text, interval_of, over_seeds, plain
 from wellposed.errors import UserError
 
 SLACK = 1e-9  # the mean of five times 0.98 may come out a hair below
@@ -62,7 +61,7 @@ def _found(chapter: Chapter, results: Results, criterion: Criterion) -> _Found:
         assert statistic is not None
         text = found.text if statistic == "mean" else f"{found.texts[statistic]}; {found.text}"
         return _Found(found.numbers[statistic], text, found.kind)
-    data = paths.follow(data_of(results, criterion.of), criterion.metric)
+    data = follow(data_of(results, criterion.of), criterion.metric)
     return _Found(plain(data), found_text(data), None)
 
 

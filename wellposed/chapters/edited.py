@@ -1,12 +1,13 @@
 """Records that were edited by hand or are damaged: where they differ from what they should hold, by file and line."""
 
+import json
 import math
 import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from wellposed.chapters.lines import Place, json_line
+from wellposed.chapters.tables import Place
 from wellposed.errors import UserError
 from wellposed.runs.files import MAX_JSON_BYTES, read_bytes, read_json
 
@@ -110,3 +111,39 @@ def _is_meant(value: Any, message: str) -> bool:
         return {dict: "object", list: "array", type(None): "null"}.get(type(value), type(value).__name__) == got[1]
     lacks = re.search(r"missing required field `(\w+)`", message)
     return lacks is None or (isinstance(value, dict) and lacks[1] not in value)
+
+
+def json_line(text: str, place: Place) -> int:
+    """The line of a value in a JSON text that is sound, or of the innermost that is there of those around it."""
+    at = _start(text, 0)
+    for key in place:
+        inner = _value_of(text, at, key)
+        if inner is None:
+            break
+        at = inner
+    return text.count("\n", 0, at) + 1
+
+
+def _start(text: str, at: int) -> int:
+    """The next character that is no white space, comma or colon."""
+    while at < len(text) and text[at] in " \t\r\n,:":
+        at += 1
+    return at
+
+
+def _value_of(text: str, at: int, key: str | int) -> int | None:
+    """Where the value of a key, or the element of an index, begins within the object or list at `at`."""
+    opening, decoder = text[at], json.JSONDecoder()
+    if opening not in "{[" or (opening == "[") != isinstance(key, int):
+        return None
+    at, index = _start(text, at + 1), 0
+    while text[at] not in "}]":
+        name: str | int = index
+        if opening == "{":
+            name, at = decoder.raw_decode(text, at)
+            at = _start(text, at)
+        if name == key:
+            return at
+        _, at = decoder.raw_decode(text, at)
+        at, index = _start(text, at), index + 1
+    return None

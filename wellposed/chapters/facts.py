@@ -9,14 +9,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from wellposed.chapters import paths
 from wellposed.chapters.criteria import judge
 from wellposed.chapters.metrics import OF_THE_BAR, PICKS, heading
 from wellposed.chapters.origins import Origin, origin_of
 from wellposed.chapters.results import Results
 from wellposed.chapters.spec import Chapter
 from wellposed.chapters.tables import instead
-from wellposed.chapters.values import UNITS, data_of, found_text, over_seeds, plain, variant_of
+from wellposed.chapters.values import UNITS, data_of, follow, found_text, over_seeds, plain, split_path, variant_of
 from wellposed.errors import UserError
 
 
@@ -56,9 +55,9 @@ def fact(chapter: Chapter, results: Results, text: str) -> Fact:
             return Fact(found.text, found.numbers["mean"], origin)
         return Fact(found.texts[pick], found.numbers[pick], origin)
     name, path = _data_path(chapter, text)
-    *before, last = paths.split(path)
+    *before, last = split_path(path)
     unit = last if last in UNITS else None
-    data = paths.follow(data_of(results, name), path.rpartition(".")[0] if unit and before else path)
+    data = follow(data_of(results, name), path.rpartition(".")[0] if unit and before else path)
     try:
         return Fact(found_text(data, unit), plain(data), origin_of(chapter, results, name))
     except UserError as error:
@@ -82,7 +81,7 @@ def setting(chapter: Chapter, results: Results, of: str, name: str) -> Fact:
     """
     experiment, variant, _ = chapter.variant(of)
     found = variant_of(results, experiment, variant)
-    value = paths.follow(found.config, name)
+    value = follow(found.config, name)
     text = str(value).lower() if isinstance(value, bool) else found_text(value)
     return Fact(text, value, origin_of(chapter, results, f"{experiment}.{variant}"))
 
@@ -133,7 +132,7 @@ def list_table(chapter: Chapter, results: Results, text: str, columns: Sequence[
         UserError: if the path leads to something else, or the records have no such column.
     """
     name, path = _data_path(chapter, text)
-    data = paths.follow(data_of(results, name), path) if path else data_of(results, name)
+    data = follow(data_of(results, name), path) if path else data_of(results, name)
     keyed = isinstance(data, dict)
     records = [{"": key} | value for key, value in data.items() if isinstance(value, dict)] if keyed else data
     if not isinstance(records, list) or not records or not all(isinstance(record, dict) for record in records):

@@ -12,8 +12,6 @@ from typing import Any
 from wellposed import config as configs
 from wellposed import envs
 from wellposed.analysis.study import Study
-from wellposed.chapters import paths
-from wellposed.chapters.lines import Place
 from wellposed.chapters.metrics import OF_THE_BAR, STATISTICS, find_metric
 from wellposed.chapters.spec import (
     AskedExperiment,
@@ -24,7 +22,8 @@ from wellposed.chapters.spec import (
     ExperimentTable,
     StudyTable,
 )
-from wellposed.chapters.tables import Source, instead, read_source, read_table
+from wellposed.chapters.tables import Place, Source, instead, read_source, read_table
+from wellposed.chapters.values import check_path
 from wellposed.errors import UserError
 from wellposed.experiments import Experiment
 from wellposed.measure import MEASUREMENTS
@@ -294,7 +293,7 @@ def _checked(check: Callable[[], object], place: Place, source: Source) -> None:
 def _check_path(name: str, path: str, chapter: Chapter) -> None:
     """Refuse a path that cannot lead anywhere in a measurement or a study."""
     asked = chapter.measurements.get(name)
-    paths.check(Study if asked is None else MEASUREMENTS[asked.kind].result, path)
+    check_path(Study if asked is None else MEASUREMENTS[asked.kind].result, path)
 
 
 def _check_interval(text: str, chapter: Chapter) -> None:

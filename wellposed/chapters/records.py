@@ -9,8 +9,7 @@ from wellposed.chapters.digest import source_digest
 from wellposed.chapters.edited import with_line
 from wellposed.chapters.gather import unanswered
 from wellposed.chapters.load import ROOT
-from wellposed.chapters.results import Results
-from wellposed.chapters.rows import write_rows
+from wellposed.chapters.results import Results, write_rows
 from wellposed.chapters.spec import Chapter
 from wellposed.errors import UserError
 from wellposed.measure import MEASUREMENTS

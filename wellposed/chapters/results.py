@@ -1,9 +1,12 @@
 """What a chapter found: rows, not weights, the same whether gathered from run directories or read from records.json."""
 
+import json
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 from wellposed.analysis.study import Study
+from wellposed.runs.files import write_whole
 from wellposed.runs.record import Estimate, Provenance, Solved
 from wellposed.stats import wilson
 
@@ -101,3 +104,21 @@ class Results:
     experiments: dict[str, dict[str, VariantResult]]  # experiment -> variant
     measurements: dict[str, Measured]
     studies: dict[str, Study]
+
+
+def write_rows(path: Path, data: Any) -> None:
+    """Write JSON data whole; NaN and infinity are refused."""
+    write_whole(path, f"{format_rows(data)}\n".encode())
+
+
+def format_rows(data: Any, indent: str = "") -> str:
+    """JSON text in which a list of plain values takes one line, and everything else a line for each of its parts."""
+    inner = indent + " "
+    if isinstance(data, dict) and data:
+        parts = [f"{json.dumps(key)}: {format_rows(part, inner)}" for key, part in data.items()]
+    elif isinstance(data, list) and any(isinstance(part, dict | list) for part in data):
+        parts = [format_rows(part, inner) for part in data]
+    else:
+        return json.dumps(data, allow_nan=False)
+    opening, closing = "{}" if isinstance(data, dict) else "[]"
+    return f"{opening}\n{inner}" + f",\n{inner}".join(parts) + f"\n{indent}{closing}"

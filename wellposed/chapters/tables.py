@@ -10,10 +10,10 @@ from typing import Any, TypeVar, get_type_hints
 
 import msgspec
 
-from wellposed.chapters.lines import Place, toml_lines
 from wellposed.errors import UserError
 
 T = TypeVar("T")
+Place = tuple[str | int, ...]  # keys and indices of lists, from the outermost inwards
 
 
 @dataclass(frozen=True)
@@ -89,3 +89,56 @@ def instead(wrong: str, known: Iterable[str]) -> str:
     near = difflib.get_close_matches(wrong, names, n=1, cutoff=0.6)
     meant = f"; did you mean {near[0]!r}?" if near else "."
     return f"{meant} There {'are' if len(names) != 1 else 'is'} {', '.join(names) or 'none'}."
+
+
+def toml_lines(text: str) -> dict[Place, int]:
+    """The line of every key of a TOML text that is sound, counted from 1; the last table of an array has its index."""
+    found: dict[Place, int] = {}
+    arrays: dict[Place, int] = {}  # how many tables each array of tables has so far
+    table: Place = ()
+    statement, first = "", 1
+    for number, line in enumerate(text.splitlines(), 1):
+        first = first if statement else number
+        statement += line + "\n"
+        try:
+            data = tomllib.loads(statement)
+        except tomllib.TOMLDecodeError:  # it goes on in the next line
+            continue
+        if statement.lstrip().startswith("["):
+            table = _inside(_only_keys(data), arrays, new=statement.lstrip().startswith("[["))
+            found.setdefault(table, first)
+            data = {}
+        _note(data, table, first, found)
+        statement = ""
+    return found
+
+
+def _only_keys(data: Any) -> Place:
+    """The keys of a header, which has one at each level."""
+    if isinstance(data, list):
+        (data,) = data
+    if not data:
+        return ()
+    ((key, inner),) = data.items()
+    return (key, *_only_keys(inner))
+
+
+def _inside(keys: Place, arrays: dict[Place, int], new: bool) -> Place:
+    """The place of a table; below an array of tables that is in its last one, or, if `new`, in one more."""
+    place: Place = ()
+    for depth, key in enumerate(keys, 1):
+        place = (*place, key)
+        if new and depth == len(keys):
+            arrays[place] = arrays[place] + 1 if place in arrays else 1
+        if place in arrays:
+            place = (*place, arrays[place] - 1)
+    return place
+
+
+def _note(data: Any, place: Place, line: int, found: dict[Place, int]) -> None:
+    """Every key of one statement, those of inline tables too."""
+    if place:
+        found.setdefault(place, line)
+    pairs = data.items() if isinstance(data, dict) else enumerate(data) if isinstance(data, list) else ()
+    for key, value in pairs:
+        _note(value, (*place, key), line, found)

@@ -1,12 +1,15 @@
 """What a path of a chapter's prose or criteria leads to in its results, as numbers and in words."""
 
-from typing import Any
+import re
+import types
+from dataclasses import fields, is_dataclass
+from typing import Any, Union, get_args, get_origin, get_type_hints
 
 from wellposed import config as configs
-from wellposed.chapters import paths
 from wellposed.chapters.metrics import OverSeeds, find_metric
 from wellposed.chapters.results import Results, VariantResult
 from wellposed.chapters.spec import Chapter
+from wellposed.chapters.tables import instead
 from wellposed.errors import UserError
 from wellposed.stats import describe_rate
 
@@ -64,7 +67,7 @@ def interval_of(chapter: Chapter, results: Results, text: str) -> tuple[float, f
         ends = [numbers["low"], numbers["high"]]
     else:
         name, _, path = text.partition(".")
-        found = paths.follow(data_of(results, name), path)
+        found = follow(data_of(results, name), path)
         names = ("ci95", "success_ci95")
         ends = next((found[n] for n in names if n in found), None) if isinstance(found, dict) else found
     if not isinstance(ends, list) or len(ends) != 2 or not all(isinstance(end, int | float) for end in ends):
@@ -108,3 +111,74 @@ def number_text(value: float, unit: str | None = None, bare: bool = False) -> st
         factor, name = UNITS[unit]
         return f"{factor * value:.1f}{'' if bare else name}"
     return f"{value:,.0f}" if abs(value) >= 1000 or isinstance(value, int) else f"{value:.4g}"
+
+
+def split_path(path: str) -> list[str]:
+    """The parts of a dotted path; a part in double quotes may hold dots.
+
+    Raises:
+        UserError: if a part is empty or a quote is not closed.
+    """
+    if not re.fullmatch(r'(?:"[^"]+"|[^".]+)(?:\.(?:"[^"]+"|[^".]+))*', path):
+        raise UserError(f'{path!r} is not a dotted path, as in fields.3.unit or rates."0.02".value.')
+    return [part.strip('"') for part in re.findall(r'"[^"]+"|[^".]+', path)]
+
+
+def check_path(kind: Any, path: str) -> None:
+    """Refuse a path that cannot lead anywhere in values of a type.
+
+    Raises:
+        UserError: naming the part that does not exist, and what there is instead.
+    """
+    _check_parts([kind], split_path(path), path)
+
+
+def _check_parts(kinds: list[Any], parts: list[str], path: str) -> None:
+    """Follow the first part into each of the types that may stand here."""
+    if not parts:
+        return
+    kinds = [one for kind in kinds for one in _alternatives(kind)]
+    inner = [found for kind in kinds if (found := _inside(kind, parts[0])) is not None]
+    if not inner:
+        known = [field.name for kind in kinds if is_dataclass(kind) for field in fields(kind)]
+        raise UserError(f"The path {path!r} leads nowhere: there is no {parts[0]!r}{instead(parts[0], known)}")
+    _check_parts(inner, parts[1:], path)
+
+
+def _alternatives(kind: Any) -> list[Any]:
+    """The members of a union, else the type itself; None leads nowhere."""
+    members = get_args(kind) if get_origin(kind) in (Union, types.UnionType) else (kind,)
+    return [member for member in members if member is not type(None)]
+
+
+def _inside(kind: Any, part: str) -> Any:
+    """The type that a part of a path leads to; None if there is no such part."""
+    if kind is Any:
+        return Any
+    if is_dataclass(kind):
+        return get_type_hints(kind).get(part)
+    arguments = get_args(kind)
+    if get_origin(kind) is dict:
+        return arguments[1]
+    if get_origin(kind) in (list, tuple) and part.isdecimal():
+        fixed = get_origin(kind) is tuple and arguments[-1] is not ...
+        return arguments[0] if not fixed else arguments[int(part)] if int(part) < len(arguments) else None
+    return None
+
+
+def follow(data: Any, path: str) -> Any:
+    """The value that a path leads to in JSON data.
+
+    Raises:
+        UserError: naming the part that is not there, and what there is instead.
+    """
+    for part in split_path(path):
+        known = (
+            list(data)
+            if isinstance(data, dict)
+            else [str(i) for i in range(len(data) if isinstance(data, list) else 0)]
+        )
+        if part not in known:
+            raise UserError(f"The path {path!r} leads nowhere: there is no {part!r}{instead(part, known)}")
+        data = data[part] if isinstance(data, dict) else data[int(part)]
+    return data

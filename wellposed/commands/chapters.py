@@ -62,7 +62,7 @@ def run(
     Exit code 130 if it was interrupted: the same command goes on.
     """
     from wellposed.chapters.load import chapter_of, find_chapters
-    from wellposed.chapters.work import run_chapter
+    from wellposed.chapters.run import run_chapter
 
     chapter = chapter_of(find_chapters(chapters), number)
     try:
@@ -90,7 +90,7 @@ def status(runs_dir: RunsDir = RUNS, chapters: Chapters = None, json_file: JsonF
     """How far every chapter is: runs, deliverables, criteria. Nothing is trained or evaluated."""
     from wellposed.chapters.gather import Runs
     from wellposed.chapters.load import chapter_folders, find_chapters, load_chapter
-    from wellposed.chapters.status import status_of
+    from wellposed.chapters.verify import status_of
 
     runs, data = Runs(runs_dir), []
     for number, folder in chapter_folders(find_chapters(chapters)).items():

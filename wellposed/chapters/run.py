@@ -14,8 +14,7 @@ from wellposed.analysis.study import Study
 from wellposed.chapters.audit import MissingError
 from wellposed.chapters.edited import with_line
 from wellposed.chapters.gather import Runs, experiment_file, gather, measured, sources, study, together, unanswered
-from wellposed.chapters.results import Measured
-from wellposed.chapters.rows import write_rows
+from wellposed.chapters.results import Measured, write_rows
 from wellposed.chapters.spec import Chapter
 from wellposed.errors import UserError
 from wellposed.experiments import describe
