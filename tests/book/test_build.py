@@ -224,7 +224,7 @@ def test_facts_older_than_the_code_they_speak_of_are_refused(tmp_path):
     assert told.startswith(f"{folder / 'records.json'}: {CODE} has changed since chapter 4 was published")
     (folder / "records.json").unlink()
     (told,) = noted(tmp_path)
-    assert "records.json is not there: the chapter was not published" in told
+    assert "records.json does not exist: the chapter was not published" in told
 
 
 def answered(folder, lines: list[str]) -> tuple[str, Problems]:

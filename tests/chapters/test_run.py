@@ -71,15 +71,13 @@ def finish(chapter, runs, studies=False) -> list[str]:
 
 def test_it_says_what_is_left_and_what_was_done(trained):
     runs, lines = trained
-    assert lines[0].startswith(
-        "Chapter 4, Hindsight: 1 of 1 runs left to make, about 3 min of the 3 min that all of it"
-    )
+    assert lines[0].startswith("Chapter 4, Hindsight: 1 of 1 runs left, about 3 min of the 3 min that the whole")
     assert lines[1].startswith("width narrow 0.5, seed 0: not solved, 160 steps, success")
     assert "(1 of 1 runs" in lines[1]
     assert lines[2:] == [
-        "1 runs are judged on held-out episodes.",
+        "1 runs are evaluated on held-out episodes.",
         f"{runs}/ch04_hindsight/width.json",
-        "All of it is there; `wellposed chapter verify 4` says what holds.",
+        "All results exist; verify them with `wellposed chapter verify 4`.",
     ]
 
 
@@ -88,8 +86,8 @@ def test_what_is_there_is_not_made_again(chapter, runs, monkeypatch):
     monkeypatch.setattr(chapter_run, "train_all", None)
     monkeypatch.setattr(verdict, "assess", None)
     lines = finish(chapter, runs)
-    assert lines[0].startswith("Chapter 4, Hindsight: 0 of 1 runs left to make, nothing of the 3 min")
-    assert lines[-1].startswith("All of it is there")
+    assert lines[0].startswith("Chapter 4, Hindsight: 0 of 1 runs left, nothing of the 3 min")
+    assert lines[-1].startswith("All results exist")
 
 
 def test_what_was_cut_short_goes_on_and_what_is_missing_is_made(tmp_path, runs, run, monkeypatch):
@@ -136,7 +134,7 @@ def test_a_run_that_diverges_is_an_outcome(chapter, runs, run, monkeypatch):
 
 def test_a_measurement_is_made_once_and_again_when_it_is_another(tmp_path, runs, run, counting):
     chapter = load(tmp_path, TOML + MEASURED)
-    assert "0 of 1 runs and 1 of 1 measurements left to make" in finish(chapter, runs)[0]
+    assert "0 of 1 runs and 1 of 1 measurements left" in finish(chapter, runs)[0]
     file = runs / "ch04_hindsight" / "counted.json"
     assert read_json(file)["result"] == {"runs": [run.name], "total": 3}
     finish(chapter, runs)
@@ -154,7 +152,7 @@ def test_a_measurement_whose_runs_are_missing_stops_nothing_else(tmp_path, runs,
     (run / "verdict.json").unlink()
     monkeypatch.setattr(chapter_run, "stored_verdict", lambda *_: None)
     (runs / "ch04_hindsight" / "width.json").unlink()
-    with pytest.raises(UserError, match=r"1 of 1 runs are not trained and judged yet \(seeds 0\)"):
+    with pytest.raises(UserError, match=r"1 of 1 runs are not trained and evaluated yet \(seeds 0\)"):
         finish(load(tmp_path, TOML + MEASURED), runs)
     assert counting == []
 
@@ -173,7 +171,7 @@ def test_a_study_is_made_with_studies_only(tmp_path, runs, monkeypatch):
     lines = finish(chapter, runs, studies=True)
     assert asked == [(("existence",), "study_reach")]
     assert "study reach: it was studied" in lines
-    assert "0 of 1 runs and 1 of 1 measurements and studies left to make" in lines[0]
+    assert "0 of 1 runs and 1 of 1 measurements and studies left" in lines[0]
 
 
 def test_a_study_must_agree_with_the_records_of_its_runs(chapter, runs):
@@ -205,4 +203,4 @@ def test_ctrl_c_says_how_to_go_on(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(threading, "active_count", lambda: 1)  # with more, an interrupt ends the process at once
     chapters = write_chapter(tmp_path).parent
     assert main(["chapter", "run", "4", "--chapters", str(chapters), "--runs-dir", str(tmp_path)]) == 130
-    assert "the same command goes on from there" in capsys.readouterr().err
+    assert "the same command continues from there" in capsys.readouterr().err

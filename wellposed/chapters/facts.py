@@ -1,15 +1,15 @@
-"""The facts of a chapter: what its prose says of its results, each with where it comes from.
+"""The facts of a chapter: values of its results that its prose quotes, each with its origin.
 
 EXPERIMENT.VARIANT.METRIC          the mean over seeds with its interval and counts
-EXPERIMENT.VARIANT.METRIC.STAT     one number of it: mean, low, high, min, max, median, each, n
-MEASUREMENT.path.to.value          of a measurement or a study; a last part percent, cm or mm is the unit to print
+EXPERIMENT.VARIANT.METRIC.STAT     one statistic: mean, low, high, min, max, median, each, n
+MEASUREMENT.path.to.value          of a measurement or a study; a last part percent, cm or mm sets the unit
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from wellposed.chapters.criteria import judge
+from wellposed.chapters.criteria import verify_criterion
 from wellposed.chapters.metrics import OF_THE_BAR, PICKS, heading
 from wellposed.chapters.origins import Origin, origin_of
 from wellposed.chapters.results import Results
@@ -21,7 +21,7 @@ from wellposed.errors import UserError
 
 @dataclass(frozen=True)
 class Fact:
-    """A fact in words and as data."""
+    """A fact as text and as data."""
 
     text: str
     value: Any
@@ -30,7 +30,7 @@ class Fact:
 
 @dataclass(frozen=True)
 class Table:
-    """Facts in rows."""
+    """A table of facts."""
 
     head: list[str]
     rows: list[list[str]]
@@ -42,7 +42,7 @@ def fact(chapter: Chapter, results: Results, text: str) -> Fact:
     """The fact that a path leads to.
 
     Raises:
-        UserError: if it leads nowhere, naming what there is instead.
+        UserError: if it leads nowhere, naming the alternatives.
     """
     if runs := chapter.runs_of(text):
         experiment, variant, rest = runs
@@ -65,7 +65,7 @@ def fact(chapter: Chapter, results: Results, text: str) -> Fact:
 
 
 def _data_path(chapter: Chapter, text: str) -> tuple[str, str]:
-    """Measurement or study, and the path into it."""
+    """The name of a measurement or study, and the path into it."""
     found = chapter.data_of(text)
     if found is None:
         name, known = text.partition(".")[0], [*chapter.experiments, *chapter.measurements, *chapter.studies]
@@ -74,7 +74,7 @@ def _data_path(chapter: Chapter, text: str) -> tuple[str, str]:
 
 
 def setting(chapter: Chapter, results: Results, of: str, name: str) -> Fact:
-    """A setting as `EXPERIMENT.VARIANT` was trained with it.
+    """A setting in the configuration of `EXPERIMENT.VARIANT`.
 
     Raises:
         UserError: if there is no such variant or setting.
@@ -87,7 +87,7 @@ def setting(chapter: Chapter, results: Results, of: str, name: str) -> Fact:
 
 
 def minutes(chapter: Chapter, studies: bool = False) -> Fact:
-    """The time that the chapter's command takes, as the chapter states it: `25 min`, `1 h 30 min`."""
+    """The stated time of the chapter's command: `25 min`, `1 h 30 min`."""
     stated = chapter.study_minutes if studies else chapter.minutes
     hours, rest = divmod(round(stated), 60)
     text = " ".join([*([f"{hours} h"] if hours else []), *([f"{rest} min"] if rest or not hours else [])])
@@ -95,15 +95,15 @@ def minutes(chapter: Chapter, studies: bool = False) -> Fact:
 
 
 def study_minutes(chapter: Chapter) -> Fact:
-    """The time that --studies takes beyond that."""
+    """The stated additional time of --studies."""
     return minutes(chapter, studies=True)
 
 
 def experiment_table(chapter: Chapter, results: Results, name: str, columns: Sequence[str] = ()) -> Table:
     """A row for each variant with a column for each metric.
 
-    Without columns these are how many runs were solved, success on held-out episodes, and what they needed; where there
-    was no bar, success and what they used.
+    The default columns are the share of solved runs, success on held-out episodes, and steps, updates and seconds to
+    the bar; for an experiment without a bar, success and steps, updates and seconds at the end.
 
     Raises:
         UserError: if there is no such experiment or metric, or a variant is not among the results.
@@ -115,7 +115,7 @@ def experiment_table(chapter: Chapter, results: Results, name: str, columns: Seq
         end, bar = ("success", "end_steps", "end_updates", "end_seconds"), ("solved", "success", *OF_THE_BAR[1:])
         columns = end if asked.question.until_success is None else bar
     if asked.question.until_success is None and (of_bar := set(columns) & set(OF_THE_BAR)):
-        raise UserError(f"{name} has no bar, so there is no {min(of_bar)} of it.")
+        raise UserError(f"{name} has no bar, so it has no {min(of_bar)}.")
     rows = [
         [variant, *(over_seeds(results, name, variant, metric).text for metric in columns)] for variant in asked.runs
     ]
@@ -124,19 +124,19 @@ def experiment_table(chapter: Chapter, results: Results, name: str, columns: Seq
 
 
 def list_table(chapter: Chapter, results: Results, text: str, columns: Sequence[str] = ()) -> Table:
-    """A list of records of a measurement or a study, or a table of them, whose keys become the first column.
+    """A list or dictionary of records of a measurement or a study; keys of a dictionary become the first column.
 
-    Without columns it has all there are. One is a key of the records, followed by the unit to print: `air.percent`.
+    A column is a key of the records, optionally with a unit: `air.percent`. The default is all columns.
 
     Raises:
-        UserError: if the path leads to something else, or the records have no such column.
+        UserError: if the path leads to anything else, or the records have no such column.
     """
     name, path = _data_path(chapter, text)
     data = follow(data_of(results, name), path) if path else data_of(results, name)
     keyed = isinstance(data, dict)
     records = [{"": key} | value for key, value in data.items() if isinstance(value, dict)] if keyed else data
     if not isinstance(records, list) or not records or not all(isinstance(record, dict) for record in records):
-        raise UserError(f"{text} is no list of records.")
+        raise UserError(f"{text} is not a list of records.")
     head = list(records[0])
     if any(list(record) != head for record in records) or (keyed and len(records) != len(data)):
         raise UserError(f"The records of {text} do not have the same keys.")
@@ -157,10 +157,10 @@ def _column(text: str, column: str, head: list[str]) -> tuple[str, str | None]:
 
 
 def criteria_table(chapter: Chapter, results: Results) -> Table:
-    """The chapter's criteria, each with what was found and whether it holds."""
+    """The chapter's criteria, each with the measured value, the bound and the outcome."""
     rows, subjects = [], []
     for criterion in chapter.criteria:
-        found = judge(chapter, results, {}, criterion)
+        found = verify_criterion(chapter, results, {}, criterion)
         rows.append([criterion.says, found.measured or found.reason, found.bound, found.outcome])
         if found.measured:
             subjects.append(criterion.of)

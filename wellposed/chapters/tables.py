@@ -1,4 +1,4 @@
-"""TOML tables as frozen dataclasses, strictly; whatever is wrong is a sentence that names file, line and key."""
+"""Reads TOML tables strictly into dataclasses; every mistake is a UserError that names file, line and key."""
 
 import difflib
 import tomllib
@@ -18,14 +18,14 @@ Place = tuple[str | int, ...]  # keys and indices of lists, from the outermost i
 
 @dataclass(frozen=True)
 class Source:
-    """A TOML file that was read, and where its keys stand."""
+    """A parsed TOML file, with the line of each key."""
 
     path: Path
     data: dict[str, Any]
     lines: dict[Place, int]
 
     def error(self, place: Place, sentence: object) -> UserError:
-        """A mistake at a place: `chapter.toml, line 12 (criteria 2, metric): There is no ...`."""
+        """The error for a mistake at a place: `chapter.toml, line 12 (criteria 2, metric): There is no ...`."""
         at = place
         while at and at not in self.lines:
             at = at[:-1]
@@ -35,7 +35,7 @@ class Source:
 
 
 def _counted(place: Place) -> Iterable[str]:
-    """The keys of a place for people, who count from one."""
+    """The keys of a place as text; elements of lists are counted from one."""
     for key, after in zip_longest(place, place[1:]):
         if isinstance(key, str):
             yield f"{key} {after + 1}" if isinstance(after, int) else key
@@ -45,7 +45,7 @@ def read_source(path: Path) -> Source:
     """Read a TOML file.
 
     Raises:
-        UserError: if it cannot be read, or is not TOML; Python's own message names line and column.
+        UserError: if it cannot be read, or is not TOML, naming line and column.
     """
     try:
         text = path.read_text(encoding="utf-8")
@@ -57,7 +57,7 @@ def read_source(path: Path) -> Source:
 
 
 def read_table(kind: type[T], data: Any, place: Place, source: Source) -> T:
-    """A dataclass from the table at a place; a field with a default may be left out, and no other key may be there.
+    """A dataclass from the table at a place; fields with a default are optional, other keys are an error.
 
     Raises:
         UserError: naming file, line and key.
@@ -84,7 +84,7 @@ def read_table(kind: type[T], data: Any, place: Place, source: Source) -> T:
 
 
 def instead(wrong: str, known: Iterable[str]) -> str:
-    """What to write instead of a name that is not known: `; did you mean 'mean'? There are mean, low.`."""
+    """The end of a message on an unknown name: `; did you mean 'mean'? There are mean, low.`."""
     names = list(known)
     near = difflib.get_close_matches(wrong, names, n=1, cutoff=0.6)
     meant = f"; did you mean {near[0]!r}?" if near else "."
@@ -92,7 +92,7 @@ def instead(wrong: str, known: Iterable[str]) -> str:
 
 
 def toml_lines(text: str) -> dict[Place, int]:
-    """The line of every key of a TOML text that is sound, counted from 1; the last table of an array has its index."""
+    """The line of every key of a valid TOML text, from 1; tables of an array have an index."""
     found: dict[Place, int] = {}
     arrays: dict[Place, int] = {}  # how many tables each array of tables has so far
     table: Place = ()
@@ -102,7 +102,7 @@ def toml_lines(text: str) -> dict[Place, int]:
         statement += line + "\n"
         try:
             data = tomllib.loads(statement)
-        except tomllib.TOMLDecodeError:  # it goes on in the next line
+        except tomllib.TOMLDecodeError:  # it continues on the next line
             continue
         if statement.lstrip().startswith("["):
             table = _inside(_only_keys(data), arrays, new=statement.lstrip().startswith("[["))
@@ -114,7 +114,7 @@ def toml_lines(text: str) -> dict[Place, int]:
 
 
 def _only_keys(data: Any) -> Place:
-    """The keys of a header, which has one at each level."""
+    """The keys of a table header, one per level."""
     if isinstance(data, list):
         (data,) = data
     if not data:
@@ -124,7 +124,7 @@ def _only_keys(data: Any) -> Place:
 
 
 def _inside(keys: Place, arrays: dict[Place, int], new: bool) -> Place:
-    """The place of a table; below an array of tables that is in its last one, or, if `new`, in one more."""
+    """The place of a table; within an array of tables it is the last one or, if `new`, the next one."""
     place: Place = ()
     for depth, key in enumerate(keys, 1):
         place = (*place, key)
@@ -136,7 +136,7 @@ def _inside(keys: Place, arrays: dict[Place, int], new: bool) -> Place:
 
 
 def _note(data: Any, place: Place, line: int, found: dict[Place, int]) -> None:
-    """Every key of one statement, those of inline tables too."""
+    """Note the line of every key of a statement, including inline tables."""
     if place:
         found.setdefault(place, line)
     pairs = data.items() if isinstance(data, dict) else enumerate(data) if isinstance(data, list) else ()

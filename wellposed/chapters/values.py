@@ -1,4 +1,7 @@
-"""What a path of a chapter's prose or criteria leads to in its results, as numbers and in words."""
+"""Dotted paths into the results of a chapter, and their values as numbers and text.
+
+`fields.3.unit` and `rates."0.02".value` are checked against the type of a result and followed in its JSON data.
+"""
 
 import re
 import types
@@ -13,11 +16,11 @@ from wellposed.chapters.tables import instead
 from wellposed.errors import UserError
 from wellposed.stats import describe_rate
 
-UNITS = {"percent": (100.0, " %"), "cm": (100.0, " cm"), "mm": (1000.0, " mm")}  # a last part of a path into data
+UNITS = {"percent": (100.0, " %"), "cm": (100.0, " cm"), "mm": (1000.0, " mm")}  # last part of a path -> factor, unit
 
 
 class AbsentError(UserError):
-    """What a path begins with is not among the results; `name` is that beginning."""
+    """The subject of a path is not among the results; `name` is the subject."""
 
     def __init__(self, name: str):
         super().__init__(f"{name} is not among the results.")
@@ -35,8 +38,8 @@ def over_seeds(results: Results, experiment: str, variant: str, metric: str) -> 
     """A metric over the runs of a variant.
 
     Raises:
-        AbsentError: if they are not all there.
-        UserError: if these runs have no such metric.
+        AbsentError: if the variant is not among the results.
+        UserError: if the runs have no such metric.
     """
     return find_metric(metric).over(variant_of(results, experiment, variant).runs)
 
@@ -51,16 +54,16 @@ def data_of(results: Results, name: str) -> dict[str, Any]:
 
 
 def plain(data: Any) -> Any:
-    """An estimate's value, else the data itself."""
+    """The value of an estimate, other data unchanged."""
     return data["value"] if isinstance(data, dict) and "value" in data else data
 
 
 def interval_of(chapter: Chapter, results: Results, text: str) -> tuple[float, float]:
-    """The interval that `EXPERIMENT.VARIANT.METRIC`, or a path to one in a measurement or a study, leads to.
+    """The interval of `EXPERIMENT.VARIANT.METRIC`, or at a path into a measurement or a study.
 
     Raises:
-        AbsentError: if it is not there.
-        UserError: if it is no interval.
+        AbsentError: if it is not among the results.
+        UserError: if it is not an interval.
     """
     if runs := chapter.runs_of(text):
         numbers = over_seeds(results, *runs).numbers
@@ -71,15 +74,15 @@ def interval_of(chapter: Chapter, results: Results, text: str) -> tuple[float, f
         names = ("ci95", "success_ci95")
         ends = next((found[n] for n in names if n in found), None) if isinstance(found, dict) else found
     if not isinstance(ends, list) or len(ends) != 2 or not all(isinstance(end, int | float) for end in ends):
-        raise UserError(f"{text} is no interval: {found_text(ends)}.")
+        raise UserError(f"{text} is not an interval: {found_text(ends)}.")
     return ends[0], ends[1]
 
 
 def found_text(data: Any, unit: str | None = None) -> str:
-    """JSON data in words: a number, an estimate with its interval, a list of such.
+    """JSON data as text: a number, an estimate with its interval, or a list of these.
 
     Raises:
-        UserError: if it is a table, of which only parts have words.
+        UserError: if it is a table of other data.
     """
     if isinstance(data, dict):
         return _table_text(data, unit)
@@ -91,7 +94,7 @@ def found_text(data: Any, unit: str | None = None) -> str:
 
 
 def _table_text(data: dict[str, Any], unit: str | None) -> str:
-    """An estimate, an evaluation, or the median of times to the bar."""
+    """The text of an estimate, an evaluation, or a median time to the bar."""
     if data.keys() == {"value", "ci95"}:
         if unit == "percent":
             return describe_rate(data["value"], data["ci95"])
@@ -106,7 +109,7 @@ def _table_text(data: dict[str, Any], unit: str | None) -> str:
 
 
 def number_text(value: float, unit: str | None = None, bare: bool = False) -> str:
-    """A number to four digits, thousands separated; in a unit with one decimal."""
+    """A number with four digits and thousands separators, or with one decimal if it has a unit."""
     if unit is not None:
         factor, name = UNITS[unit]
         return f"{factor * value:.1f}{'' if bare else name}"
@@ -125,16 +128,16 @@ def split_path(path: str) -> list[str]:
 
 
 def check_path(kind: Any, path: str) -> None:
-    """Refuse a path that cannot lead anywhere in values of a type.
+    """Check that a path exists in values of a type.
 
     Raises:
-        UserError: naming the part that does not exist, and what there is instead.
+        UserError: naming the part that does not exist, and the alternatives.
     """
     _check_parts([kind], split_path(path), path)
 
 
 def _check_parts(kinds: list[Any], parts: list[str], path: str) -> None:
-    """Follow the first part into each of the types that may stand here."""
+    """Follow the first part into each of the possible types."""
     if not parts:
         return
     kinds = [one for kind in kinds for one in _alternatives(kind)]
@@ -146,7 +149,7 @@ def _check_parts(kinds: list[Any], parts: list[str], path: str) -> None:
 
 
 def _alternatives(kind: Any) -> list[Any]:
-    """The members of a union, else the type itself; None leads nowhere."""
+    """The members of a union without None, or the type itself."""
     members = get_args(kind) if get_origin(kind) in (Union, types.UnionType) else (kind,)
     return [member for member in members if member is not type(None)]
 
@@ -170,15 +173,13 @@ def follow(data: Any, path: str) -> Any:
     """The value that a path leads to in JSON data.
 
     Raises:
-        UserError: naming the part that is not there, and what there is instead.
+        UserError: naming the part that does not exist, and the alternatives.
     """
     for part in split_path(path):
-        known = (
-            list(data)
-            if isinstance(data, dict)
-            else [str(i) for i in range(len(data) if isinstance(data, list) else 0)]
-        )
+        if isinstance(data, list):
+            data = {str(i): item for i, item in enumerate(data)}
+        known = data if isinstance(data, dict) else {}
         if part not in known:
             raise UserError(f"The path {path!r} leads nowhere: there is no {part!r}{instead(part, known)}")
-        data = data[part] if isinstance(data, dict) else data[int(part)]
+        data = known[part]
     return data

@@ -23,7 +23,7 @@ class Prediction:
 
 
 @dataclass(frozen=True)
-class Judged:
+class PredictionResult:
     """A quantity as predicted and as measured; `verdict` is a sentence."""
 
     quantity: Quantity
@@ -76,7 +76,7 @@ def read_prediction(exercise: Predict, path: Path) -> Prediction:
     return Prediction(ends, reason.strip())
 
 
-def run(exercise: Predict, path: Path, setting: Setting) -> list[Judged]:
+def run(exercise: Predict, path: Path, setting: Setting) -> list[PredictionResult]:
     """Train the runs of the exercise's experiment that are missing, and compare the prediction with them.
 
     Raises:
@@ -91,7 +91,7 @@ def run(exercise: Predict, path: Path, setting: Setting) -> list[Judged]:
     paths = {name: [setting.folder / a.run for a in answers if a.variant == name] for name, _ in runs}
     measured = exercise.measure(paths, setting.threads)
     return [
-        Judged(quantity, ends, measured[quantity.name], verdict(ends, measured[quantity.name]))
+        PredictionResult(quantity, ends, measured[quantity.name], verdict(ends, measured[quantity.name]))
         for quantity in exercise.quantities
         for ends in [prediction.ends[quantity.name]]
     ]
