@@ -13,7 +13,8 @@ from wellposed.runs import checkpoint
 from wellposed.runs.record import METRICS
 from wellposed.runs.store import RunReader
 from wellposed.training import train
-from wellposed.types import Batch, successor
+from wellposed.types import Batch
+from wellposed.envs.gymnasium_edge import successor
 
 
 def whole_state(path) -> dict[str, np.ndarray]:
@@ -52,7 +53,7 @@ GOALS = ("achieved_goal", "desired_goal")
 def collected(request):
     """An environment, its sizes, and a minibatch of random actions in it."""
     env = envs.make_vec(request.param, 8)
-    dims = envs.dims(env)
+    dims = env.inner.spec
     replay = ReplayBuffer(ReplayConfig(2000), dims, 8, env.compute_reward, env.compute_terminated)
     policy, (obs, _) = RandomPolicy(4, np.random.default_rng(0)), env.reset(seed=0)
     for _ in range(100):

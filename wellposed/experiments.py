@@ -23,9 +23,9 @@ from pathlib import Path
 from typing import Any
 
 from wellposed import serialise
+from wellposed.config import ALGO, AnyRunConfig, override
 from wellposed.errors import UserError
 from wellposed.progress import TrainingProgress
-from wellposed.config import ALGO, AnyRunConfig, override
 from wellposed.recipes import default_config
 from wellposed.runs.files import read_json, write_json
 from wellposed.runs.provenance import as_typed

@@ -11,10 +11,10 @@ import pytest
 
 from tests.book.made_up import CODE, TEXT, records, registered, write_chapter
 from tests.test_browser import BROWSER, opened
-from wellposed.book import build, origins, site
-from wellposed.book.answers import Course
+from wellposed.book import build, site
+from wellposed.book.answers import Course, origins_section
 from wellposed.book.build import MARK, build_book
-from wellposed.book.links import Links, Seen, dead_links
+from wellposed.book.links import Links, PageParser, dead_links
 from wellposed.book.pages import Page
 from wellposed.book.problems import Problems
 from wellposed.book.slots import Slots
@@ -131,7 +131,7 @@ def test_search_and_both_colour_schemes_are_there(book, page):
     assert (book / "assets" / "book" / "js" / "iframe-worker.js").exists()
     assert 'data-md-color-scheme="default"' in page
     assert 'data-md-color-scheme="slate"' in page
-    assert {"__search", "__drawer"} <= Seen(page).identifiers
+    assert {"__search", "__drawer"} <= PageParser(page).identifiers
 
 
 @pytest.mark.skipif(BROWSER is None, reason="no Chromium is installed here")
@@ -158,19 +158,19 @@ WRONG = {
     "{{ figure: losses relabelling.future seed=7 caption=\"Seven.\" }}": "has no seed 7",
     "{{ figure: learning relabelling colour=red caption=\"Red.\" }}": "no option colour",
     "{{ table: nothing }}": "has no 'nothing'",
-    "{{ table: criteria columns=updates }}": "The table of the criteria has columns of its own",
+    "{{ table: criteria columns=updates }}": "The table of the criteria has fixed columns",
     "{{ table: floor.fields columns=size }}": "The records of floor.fields have no 'size'",
     "{{ figure: grid warmth agent.gamma agent.temperature need=updates caption=\"Two.\" }}": "need counts steps",
     "{{ table: relabelling columns=update }}": "no metric 'update'",
     "{{ minutes: 7 }}": "There is no chapter 7",
-    "{{ minutes: four }}": "not by 'four'",
+    "{{ minutes: four }}": "not 'four'",
     "{{ chart: relabelling }}": "no directive 'chart'",
     "a {{ table: relabelling }}": "on a line of its own",
     "a formula $x_1 that is not closed": "is not closed in its paragraph",
     "a formula $\\foo{x}$": 'Unknown command "\\foo"',
-    "[dead](nothing.md)": "The link to nothing.md leads nowhere",
-    "[dead](#nowhere)": "The link to #nowhere leads nowhere in its page",
-    "[dead](../../docs/check.md#nowhere)": "The link to #nowhere leads nowhere in its page",
+    "[dead](nothing.md)": "The link to nothing.md is dead",
+    "[dead](#nowhere)": "The link to #nowhere is dead",
+    "[dead](../../docs/check.md#nowhere)": "The link to #nowhere is dead",
 }  # fmt: skip
 
 
@@ -227,7 +227,7 @@ def test_facts_older_than_the_code_they_speak_of_are_refused(tmp_path):
     assert told.startswith(f"{folder / 'records.json'}: {CODE} has changed since chapter 4 was published")
     (folder / "records.json").unlink()
     (told,) = noted(tmp_path)
-    assert "records.json is not there: the chapter was not published" in told
+    assert "records.json does not exist: the chapter was not published" in told
 
 
 def answered(folder, lines: list[str]) -> tuple[str, Problems]:
@@ -261,8 +261,8 @@ def test_what_no_record_could_answer_is_named_before_there_are_any(tmp_path):
 
 
 def test_what_did_not_hold_when_a_chapter_was_published_stands_above_its_origins():
-    assert "not all of it held" not in origins.section([])
-    assert "- It was too slow." in origins.section(["It was too slow."])
+    assert "not all of it held" not in origins_section([])
+    assert "- It was too slow." in origins_section(["It was too slow."])
 
 
 def test_without_the_extra_it_says_what_to_run(tmp_path, monkeypatch):
@@ -274,7 +274,7 @@ def test_without_the_extra_it_says_what_to_run(tmp_path, monkeypatch):
 def test_a_folder_that_is_no_book_is_not_replaced(tmp_path):
     (tmp_path / "mine.txt").write_text("mine")
     for out in (tmp_path, tmp_path / "mine.txt"):
-        with pytest.raises(UserError, match="is no book of wellposed"):
+        with pytest.raises(UserError, match="is not a book of wellposed"):
             build_book(out, tmp_path)
     assert (tmp_path / "mine.txt").read_text() == "mine"
 

@@ -57,4 +57,4 @@ def test_links_lead_to_the_same_page_from_wherever_they_stand(tmp_path):
     assert links.follow("#here", page, "reference/b.md", "b", 7) == "#here"
     problems = Problems()
     links.check_anchors({"ch01_a.md": set(), "reference/b.md": {"x", "hereabouts"}}, problems)
-    assert problems.lines() == ["b:7: The link to #here leads nowhere in its page. There is hereabouts."]
+    assert problems.lines() == ["b:7: The link to #here is dead: its page has no such anchor. There is hereabouts."]

@@ -2,7 +2,7 @@
 
 import pytest
 
-from wellposed.book.pages import parsed
+from wellposed.book.pages import parse_directive
 from wellposed.book.prose import parts
 from wellposed.errors import UserError
 
@@ -71,17 +71,17 @@ def test_what_is_not_closed_in_its_paragraph_is_found(text, line):
 def test_a_caption_may_hold_what_would_end_a_directive():
     text = 'figure: learning push x=steps caption="as $e^{x_{t}}$ and {{ a.b.c }} say"'
     assert kinds("{{" + text + "}}") == [("directive", text, 1)]
-    found = parsed(text)
+    found = parse_directive(text)
     assert (found.name, found.words) == ("figure", ["learning", "push"])
     assert found.options == {"x": "steps", "caption": "as $e^{x_{t}}$ and {{ a.b.c }} say"}
 
 
 def test_what_is_no_directive_by_name_is_a_fact():
-    assert parsed(" ch03:dense.sac.steps.median ").words == ["ch03:dense.sac.steps.median"]
-    assert parsed("ch03:dense.sac.steps.median").name == "fact"
+    assert parse_directive(" ch03:dense.sac.steps.median ").words == ["ch03:dense.sac.steps.median"]
+    assert parse_directive("ch03:dense.sac.steps.median").name == "fact"
 
 
 @pytest.mark.parametrize("text", ['figure: a caption="open', "table: a x=1 x=2"])
 def test_a_directive_that_cannot_be_read_is_refused(text):
     with pytest.raises(UserError):
-        parsed(text)
+        parse_directive(text)

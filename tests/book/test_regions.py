@@ -2,7 +2,7 @@
 
 import pytest
 
-from wellposed.book.regions import region
+from wellposed.book.pages import region
 from wellposed.errors import UserError
 
 SOURCE = '''"""A module."""
@@ -65,7 +65,7 @@ def test_a_region_is_the_lines_of_its_name(root, name, first, last, begins):
     ("reference", "says"),
     [
         ("pkg/mod.py#nothing", "outer, Thing"),
-        ("pkg/mod.py#outer.inner", "nothing that has a name"),
+        ("pkg/mod.py#outer.inner", "there is: nothing"),
         ("pkg/mod.py#Thing.nothing", "size, name"),
         ("pkg/other.py#f", "no source file"),
         ("pkg/broken.py#f", "not Python"),

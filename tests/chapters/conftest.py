@@ -7,8 +7,8 @@ import pytest
 
 from tests.chapters.tiny import load
 from wellposed import verdict
+from wellposed.chapters.run import run_chapter
 from wellposed.chapters.spec import Chapter
-from wellposed.chapters.work import run_chapter
 
 EPISODES = 4
 

@@ -130,9 +130,9 @@ def test_a_fact_carries_where_it_comes_from(chapter, results):
         ("counted.fields.2.unit", "no '2'. There are 0, 1"),
         ("counted.rates", "counted.rates: This is a table, with 0.02, 0.05"),
         ("width.narrow 0.5.path_length", "has no path_length"),
-        ("width.narrow 0.5.steps_to[0]", r"steps_to\[0\] is no success rate in percent"),
-        ("width.narrow 0.5.steps_to[101%]", r"steps_to\[101%\] is no success rate"),
-        ("width.narrow 0.5.success[floor]", "no goals of a kind 'floor'. There are air, table"),
+        ("width.narrow 0.5.steps_to[0]", r"steps_to\[0\] is not a success rate in percent"),
+        ("width.narrow 0.5.steps_to[101%]", r"steps_to\[101%\] is not a success rate"),
+        ("width.narrow 0.5.success[floor]", "no goals of the kind 'floor'. There are air, table"),
     ],
 )
 def test_a_fact_that_is_not_there_is_named(chapter, results, path, message):
@@ -178,7 +178,7 @@ def test_tables(chapter, results):
     assert wider.rows[0][2] == facts.fact(chapter, results, "width.narrow 0.5.steps_to[50%]").text
     asked = chapter.experiments["width"]
     endless = replace(asked, question=replace(asked.question, until_success=None))
-    with pytest.raises(UserError, match="width has no bar, so there is no solved of it"):
+    with pytest.raises(UserError, match="width has no bar, so it has no solved"):
         facts.experiment_table(
             replace(chapter, experiments={"width": endless}), results, "width", ["solved", "success"]
         )
@@ -194,7 +194,7 @@ def test_tables(chapter, results):
         facts.list_table(chapter, results, "counted.fields", columns=["units"])
     assert [row[3] for row in facts.criteria_table(chapter, results).rows] == ["pass", "fail"]
     assert [row[3] for row in facts.criteria_table(chapter, Results({}, {}, {})).rows] == ["missing", "missing"]
-    with pytest.raises(UserError, match=r"counted.ends is no list of records"):
+    with pytest.raises(UserError, match=r"counted.ends is not a list of records"):
         facts.list_table(chapter, results, "counted.ends")
 
 

@@ -93,7 +93,7 @@ MISTAKES = [  # what stands there, what stands there instead with #! on the line
     ('of = "width.narrow 0.5"', 'of = "with.narrow" #!', "no 'with'.*did you mean 'width'"),
     ('of = "width.narrow 0.5"', 'of = "width.wide" #!', "no variant 'wide'.*narrow 0.5"),
     ('of = "width.narrow 0.5"', 'of = "width" #!', "no variant"),
-    ('of = "width.narrow 0.5"', 'of = "width.narrow 0.5.x" #!', "'x' is too much"),
+    ('of = "width.narrow 0.5"', 'of = "width.narrow 0.5.x" #!', "remove 'x'"),
     (CRITERION, MARKED + "at_most = 1\n", "exactly one of at_least.* this one has 2"),
     ("at_least = 0.0", 'at_least = "much" #!', "Expected `float"),
     ("at_least = 0.0", 'inside = "width.narrow 0.5.sucess" #!', "no metric 'sucess'"),
@@ -104,8 +104,8 @@ MISTAKES = [  # what stands there, what stands there instead with #! on the line
         '[[deliverables]] #!\nfile = "width.json"\nsays = ""\n[[deliverables]]',
         "key schema is missing",
     ),
-    ('schema = "experiment"', 'schema = "study" #!', "of the schema 'experiment'"),
-    ('file = "width.json"', 'file = "../width.json" #!', "Nothing makes '../width.json'"),
+    ('schema = "experiment"', 'schema = "study" #!', "has the schema 'experiment'"),
+    ('file = "width.json"', 'file = "../width.json" #!', "Nothing creates '../width.json'"),
     ('"agent.hidden" = [8]', '"agent.hiden" = [8] #!', "no setting 'agent.hiden'"),
     ('"agent.hidden" = [8]', 'agent.hidden = "wide" #!', "variants, narrow 0.5, agent, hidden.*Expected"),
     ('"agent.batch_size" = 16', '"agent.batch_size" = 0 #!', "must be greater than 0"),
@@ -116,8 +116,8 @@ MISTAKES = [  # what stands there, what stands there instead with #! on the line
     ('seeds = "0"', 'seeds = "0,0" #!', "distinct seeds"),
     (VARIANT, "[experiments.width.variants]\n", "experiments, width.*at least one variant"),
     (VARIANT, f"{VARIANT}[experiments.width.variants.same] #!\nagent.hidden = [8]", "configuration of 'narrow 0.5'"),
-    ("[experiments.width]", "[experiments.Width] #!", "small letters"),
-    ("number = 4", "number = 5 #!", "Chapter 5 does not fit the name of its folder"),
+    ("[experiments.width]", "[experiments.Width] #!", "lower-case letters"),
+    ("number = 4", "number = 5 #!", "Chapter 5 does not match the name of its folder"),
     ("number = 4", 'number = "4" #!', "Expected `int`"),
     ("minutes = 3\n", "", "chapter.toml: The key minutes is missing"),
     ("minutes = 3", "minutes = 3\nminuts = 4 #!", "did you mean 'minutes'"),
@@ -137,7 +137,7 @@ OTHER_MISTAKES = [
     ('"rates.two.value"', '"ends.2" #!', "there is no '2'"),
     ('"rates.two.value"', '"note.x" #!', "there is no 'x'"),
     ('"rates.two.value"', '"rates..value" #!', "not a dotted path"),
-    ('of = "counted"', 'of = "counted"\nstatistic = "mean" #!', "no set of runs"),
+    ('of = "counted"', 'of = "counted"\nstatistic = "mean" #!', "not a set of runs"),
     ("[studies.reach]", "[studies.width] #!", "There is 'width' in .experiments. already"),
     ("budget = 320", "budget = 0", "studies, reach.*greater than 0"),
     ('stability_seeds = "0"', 'stability_seeds = "x" #!', "distinct seeds"),
@@ -166,7 +166,7 @@ def test_a_mistake_is_named_with_its_line(tmp_path, text, old, new, message):
 def test_what_a_run_without_a_bar_does_not_have(tmp_path):
     text = TOML.replace("until_success = 0.98\n", "")
     assert load(tmp_path, text).experiments["width"].question.until_success is None
-    with pytest.raises(UserError, match="no until_success: no bar, and no steps"):
+    with pytest.raises(UserError, match="no until_success, so it has no steps"):
         load(tmp_path, text.replace('metric = "end_steps"', 'metric = "steps"'))
 
 

@@ -10,8 +10,7 @@ import pytest
 from tests.chapters.tiny import TOML, load, made_up, write_chapter
 from wellposed.chapters import digest, facts, publish, records
 from wellposed.chapters.gather import Runs, gather
-from wellposed.chapters.results import Results, VariantResult
-from wellposed.chapters.rows import format_rows
+from wellposed.chapters.results import Results, VariantResult, format_rows
 from wellposed.cli import main
 from wellposed.errors import UserError
 

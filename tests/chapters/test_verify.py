@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 
 from tests.chapters.tiny import TOML, as_seed, load, made_up, write_chapter
-from wellposed.chapters.criteria import judge
+from wellposed.chapters.criteria import verify_criterion
 from wellposed.chapters.gather import Runs
 from wellposed.chapters.results import Results, VariantResult
 from wellposed.chapters.spec import Criterion
-from wellposed.chapters.verify import Verification, lines, verify
+from wellposed.chapters.verify import Verification, describe, verify
 from wellposed.cli import main
 from wellposed.runs.files import read_json, write_json
 
@@ -24,17 +24,17 @@ def test_what_is_there_passes(chapter, runs):
     found = verify(chapter, Runs(runs))
     assert found.holds
     assert outcomes(found) == ["pass", "pass"]
-    told = lines(chapter, found)
+    told = describe(chapter, found)
     assert told[1] == "pass   width.json: what a width needs"
     assert told[-2] == "       width.narrow 0.5 end_steps max: 160; 160 (one seed); equals 160"
-    assert told[-1] == "1 of 1 deliverables, 2 of 2 criteria. It is done."
+    assert told[-1] == "1 of 1 deliverables, 2 of 2 criteria. The chapter is done."
 
 
 def test_what_is_missing_fails_and_names_the_command(chapter, tmp_path):
     found = verify(chapter, Runs(tmp_path / "nothing"))
     assert outcomes(found) == ["missing", "missing"]
     assert not found.deliverables[0].there
-    reason = "1 of 1 runs are not trained and judged yet (seeds 0). `wellposed chapter run 4` makes it."
+    reason = "1 of 1 runs are not trained and evaluated yet (seeds 0). `wellposed chapter run 4` creates it."
     assert found.criteria[0].reason == reason
     assert found.deliverables[0].reason == f"width.narrow 0.5: {reason}"
 
@@ -65,16 +65,16 @@ SOLVED = '{"success_rate": 0.98, "step": 160, "updates": 0, "seconds": 1.0}'
 EDITS = [  # file, what stands there, what is written instead, and what is said about it
     ("config.json", r'"gamma": 0.95', '"gamma": 0.9', "config.agent.gamma is not what this run was started with"),
     ("config.json", r'"hash": "\w+"', '"hash": "0"', "does not match its own hash"),
-    ("verdict.json", r'"success_rate": [\d.]+', '"success_rate": 0.9', "trained.success_rate is not what the held-out"),
+    ("verdict.json", r'"success_rate": [\d.]+', '"success_rate": 0.9', "trained.success_rate is not what its held-out"),
     ("verdict.json", r'"already_solved_rate": [\d.]+', '"already_solved_rate": 0.5', "already_solved_rate is not"),
     ("verdict.json", r'"success": (true|false)', '"success": 1', "Expected `bool`, got `int`"),
     ("verdict.json", r'\{\n *"seed": (\d{4,}),', r'{ "sead": \1,', "missing required field `seed`"),
     ("verdict.json", r'"goal_kind": ""', '"goal_kind": "", "more": 1', "more"),
-    ("verdict.json", r'"seed": \d{4,}', '"seed": 7', "per_episode.0.seed is not what the held-out episodes"),
+    ("verdict.json", r'"seed": \d{4,}', '"seed": 7', "per_episode.0.seed is not what its held-out episodes"),
     ("verdict.json", r"\{", "", "is not valid JSON .*line 2"),
     ("evaluations.jsonl", r'"success_rate": [\d.]+', '"success_rate": 1.0', "a success rate of 1.0 over 4 episodes"),
-    ("episodes.jsonl", r'"success": \w+', '"success": "yes"', "a success rate of|of no evaluation"),
-    ("episodes.jsonl", r'"step": 0', '"step": 1', "is of no evaluation"),
+    ("episodes.jsonl", r'"success": \w+', '"success": "yes"', "a success rate of|belongs to no evaluation"),
+    ("episodes.jsonl", r'"step": 0', '"step": 1', "belongs to no evaluation"),
     ("summary.json", r'"step": 160', '"step": 100', "step is not what evaluations.jsonl says"),
     ("summary.json", r'"stop_reason": "budget"', '"stop_reason": "solved"', "stop_reason is not what"),
     ("summary.json", r'"solved": null', f'"solved": {SOLVED}', "solved is not what evaluations.jsonl says"),
@@ -135,7 +135,7 @@ def test_a_summary_that_a_reader_could_edit_counts_for_nothing_and_is_refused(ch
     )
     file.unlink()
     assert (
-        "is not there. `wellposed chapter run 4` writes it anew." in verify(chapter, Runs(runs)).deliverables[0].reason
+        "does not exist. `wellposed chapter run 4` writes it again." in verify(chapter, Runs(runs)).deliverables[0].reason
     )
 
 
@@ -174,17 +174,22 @@ def bounded(**bounds) -> Criterion:
 )  # fmt: skip
 def test_every_bound_is_kept_on_one_side_of_it_only(chapter, criterion, passes, bound):
     results = Results({"width": {"narrow 0.5": VariantResult({}, [made_up(seed) for seed in range(3)])}}, {}, {})
-    found = judge(chapter, results, {}, criterion)
+    found = verify_criterion(chapter, results, {}, criterion)
     assert found.outcome == ("pass" if passes else "fail"), found
     if bound is not None:
         assert found.bound == bound
     if "floor" in criterion.metric or "temprature" in criterion.metric:
-        assert "did you mean 'train/temperature'" in found.reason or "no goals of a kind 'floor'" in found.reason
+        assert "did you mean 'train/temperature'" in found.reason or "no goals of the kind 'floor'" in found.reason
 
 
 def test_a_seed_that_was_not_there_leaves_no_mean_to_be_judged(chapter):
     runs = [made_up(0), made_up(1), made_up(2, solved_at=None)]
     results = Results({"width": {"narrow 0.5": VariantResult({}, runs)}}, {}, {})
-    assert judge(chapter, results, {}, bounded(metric="steps", at_most=1e9)).outcome == "fail"
-    assert judge(chapter, results, {}, bounded(metric="steps", statistic="median", at_most=200)).outcome == "pass"
-    assert judge(chapter, results, {}, bounded(metric="steps", statistic="max", at_most=1e9)).outcome == "fail"
+    assert verify_criterion(chapter, results, {}, bounded(metric="steps", at_most=1e9)).outcome == "fail"
+    assert (
+        verify_criterion(chapter, results, {}, bounded(metric="steps", statistic="median", at_most=200)).outcome
+        == "pass"
+    )
+    assert (
+        verify_criterion(chapter, results, {}, bounded(metric="steps", statistic="max", at_most=1e9)).outcome == "fail"
+    )

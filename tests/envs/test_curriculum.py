@@ -10,7 +10,7 @@ from wellposed import envs
 from wellposed.envs import fetch
 from wellposed.envs.wrappers.curriculum import Curriculum, CurriculumVecEnv, schedule, with_curriculum
 from wellposed.errors import UserError
-from wellposed.types import GoalObs
+from wellposed.types import Obs
 
 COPIES = 8
 SCENE = fetch.load_scene(fetch.PICK_AND_PLACE)
@@ -22,7 +22,7 @@ def grown(
     return with_curriculum(envs.make_vec(env_id, copies, **kwargs), curriculum)
 
 
-def way(obs: GoalObs) -> np.ndarray:
+def way(obs: Obs) -> np.ndarray:
     """The way from object to goal, [n, 3]."""
     return obs["desired_goal"] - obs["achieved_goal"]
 
@@ -139,7 +139,7 @@ class OneStepEpisodes(gym.vector.VectorEnv):
     num_envs = COPIES
     at_goal, ends_well = np.zeros(COPIES, bool), np.zeros(COPIES, bool)  # where the next begin, how these end
 
-    def observe(self) -> GoalObs:
+    def observe(self) -> Obs:
         return {"achieved_goal": self.at_goal.astype(float), "desired_goal": np.ones(COPIES)}
 
     def reset(self, *, seed=None, options=None):

@@ -7,7 +7,7 @@ import pytest
 
 from wellposed.envs import make_vec
 from wellposed.envs.suites.fetch.oracle import ProportionalReach, RandomPolicy, ScriptedPickAndPlace, ScriptedPush
-from wellposed.types import successor
+from wellposed.envs.gymnasium_edge import successor
 
 gym.register_envs(gymnasium_robotics)
 

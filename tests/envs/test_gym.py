@@ -8,7 +8,7 @@ import pytest
 from tests.check.point import Point
 from wellposed import envs
 from wellposed.errors import UserError
-from wellposed.types import successor
+from wellposed.envs.gymnasium_edge import successor
 
 gym.register_envs(gymnasium_robotics)
 

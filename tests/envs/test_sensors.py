@@ -11,7 +11,7 @@ from wellposed import envs
 from wellposed.envs.suites.fetch.oracle import ScriptedPickAndPlace
 from wellposed.errors import UserError
 from wellposed.rollout.evaluate import play_episodes
-from wellposed.types import GoalObs
+from wellposed.types import Obs
 
 NOISE = 0.01
 DRAWS = 400
@@ -26,13 +26,13 @@ def sensors(env, noise: float = NOISE, seed: int = 0, policy: Any = None) -> Noi
     return NoisySensors(policy, env, noise, seed)
 
 
-def clean(env_id: str) -> tuple[Any, GoalObs]:
+def clean(env_id: str) -> tuple[Any, Obs]:
     """An environment, and what its sensors would give of one moment without noise, DRAWS times."""
     env = envs.make_vec(env_id)
     return env, {key: np.repeat(value, DRAWS, axis=0) for key, value in env.reset(seed=0)[0].items()}
 
 
-def leaks(env_id: str, sense: Callable[[Any, GoalObs], GoalObs]) -> list[str]:
+def leaks(env_id: str, sense: Callable[[Any, Obs], Obs]) -> list[str]:
     """What a policy could read off the measurements of one moment although the noise should hide it."""
     env, obs = clean(env_id)
     seen = sense(env, obs)
@@ -91,7 +91,7 @@ def test_the_truth_judges():
     """A blind policy that never moves: what it is shown changes nothing about where the object was."""
 
     class Still:
-        def act(self, obs: GoalObs, deterministic: bool = True) -> np.ndarray:
+        def act(self, obs: Obs, deterministic: bool = True) -> np.ndarray:
             return np.zeros((len(obs["observation"]), 4), np.float32)
 
     env = envs.make_vec("FetchPickAndPlace-v4", 4, max_episode_steps=3)

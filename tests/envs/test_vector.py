@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from wellposed import envs
-from wellposed.types import successor
+from wellposed.envs.gymnasium_edge import successor
 
 IDS = [entry.id for entry in envs.registered()]
 everywhere = pytest.mark.parametrize("env_id", IDS)

@@ -6,12 +6,12 @@ import pytest
 
 from tests.exercises.wrong import WRONG
 from wellposed.exercises import EXERCISES, MINUTES, WRITE, Write
-from wellposed.exercises.guard import Guarded, Listener, ReaderError
+from wellposed.exercises.guard import Guarded, OutputTrap, ReaderError
 
 
 def first_lacking(exercise: Write, function) -> str | None:
     """Name of the first property that a function does not have, or cannot be asked about; None if it has all."""
-    guarded = Guarded(exercise, function, Listener(), limit=None)
+    guarded = Guarded(exercise, function, OutputTrap(), limit=None)
     for one in exercise.properties:
         try:
             if one.counterexample(guarded):

@@ -16,7 +16,7 @@ from wellposed.data import ReplayBuffer, ReplayConfig
 from wellposed.data.rollout import RolloutBuffer
 from wellposed.envs import curriculum, make_vec
 from wellposed.errors import UserError
-from wellposed.exercises import WRITE, work
+from wellposed.exercises import WRITE, submission
 from wellposed.exercises.exercise import Setting
 from wellposed.nn.inputs import input_width
 from wellposed.types import Dims
@@ -121,7 +121,7 @@ def test_a_fault_that_only_the_trial_finds_is_told_and_leaves_nothing(tmp_path):
     file.write_text(IN_THE_TRIAL)
     setting = Setting(tmp_path / "runs", seeds=[0], threads=1, quiet=True)
     with pytest.raises(UserError, match=r"mine\.py, line 6, raises ValueError: too many, given hand = "):
-        work.run(WRITE["1.2"], file, setting, limit=20)
+        submission.run(WRITE["1.2"], file, setting, limit=20)
     assert not list((tmp_path / "runs" / "1.2").iterdir())
 
 

@@ -10,9 +10,8 @@ from wellposed.check import evidence
 from wellposed.cli import main
 from wellposed.errors import UserError
 from wellposed.measure import MEASUREMENTS, motion
-from wellposed.measure.anatomy import Anatomy, AnatomySettings
+from wellposed.measure.anatomy import Anatomy, AnatomySettings, describe
 from wellposed.measure.kinds import Context
-from wellposed.measure.told import lines
 from wellposed.runs.files import read_json
 
 OVER: Any = lambda items, _what: iter(items)  # noqa: E731
@@ -48,7 +47,7 @@ def test_the_anatomy_of_a_fetch_task_leaves_nothing_unsaid(tmp_path):
     assert found.motion is not None
     assert found.gripper is not None
     assert found.unsaid == []
-    told = "\n".join(lines(found))
+    told = "\n".join(describe(found))
     for part in (
         "hand velocity z",
         "minus the distance",
@@ -69,7 +68,7 @@ def test_what_cannot_be_named_is_said():
     assert (found.motion, found.gripper, found.floor.expected) == (None, None, None)
     assert found.reward.threshold == pytest.approx(0.1, rel=1e-6)
     assert len(found.unsaid) == 2
-    assert all(sentence in lines(found) for sentence in found.unsaid)
+    assert all(sentence in describe(found) for sentence in found.unsaid)
 
 
 @pytest.mark.parametrize("entry", envs.registered(), ids=lambda entry: entry.id)

@@ -1,7 +1,5 @@
 """Proof of life: a training or a checkpoint that is not the same is found out, and so is a machine that is not fit."""
 
-import subprocess
-import sys
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -15,7 +13,7 @@ from wellposed.agents.off_policy import OffPolicyAgent
 from wellposed.findings import Finding
 from wellposed.measure import MEASUREMENTS, life
 from wellposed.measure.kinds import Context
-from wellposed.measure.proof_of_life import ProofOfLife, ProofOfLifeSettings
+from wellposed.measure.life import ProofOfLife, ProofOfLifeSettings
 
 
 def agent_of(seed: int) -> OffPolicyAgent:
@@ -109,7 +107,7 @@ def test_all_of_it_is_data_and_a_machine_that_is_not_fit_is_told(monkeypatch):
 
 
 def test_the_order_of_a_sum_matters_and_the_exact_sum_lies_among_them():
-    found = life.add_up(0)
+    found = life.sum_in_many_orders(0)
     assert found.sums > 10
     assert found.lowest < found.exact < found.highest
     assert 100 * found.spacing < found.span == found.highest - found.lowest
@@ -126,13 +124,7 @@ def test_a_digest_tells_names_types_shapes_and_bits_apart():
 
 def test_a_container_is_known_by_what_it_leaves_behind(tmp_path, monkeypatch):
     monkeypatch.setattr(life, "MARKS", {str(tmp_path / "mark"): "Podman"})
-    monkeypatch.setattr(life, "GROUPS", ())
-    assert life.container() == "none"
+    monkeypatch.setattr(life, "CGROUPS", ())
+    assert life.find_container() == "none"
     (tmp_path / "mark").touch()
-    assert life.container() == "Podman"
-
-
-def test_the_list_of_measurements_costs_nothing_to_read():
-    code = "import sys, wellposed.measure; print(sorted({'jax', 'mujoco', 'gymnasium'} & set(sys.modules)))"
-    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
-    assert told == "[]\n"
+    assert life.find_container() == "Podman"

@@ -6,7 +6,7 @@ import pytest
 
 from wellposed.envs.suites.fetch.oracle import ScriptedPickAndPlace
 from wellposed.errors import UserError
-from wellposed.measure import MEASUREMENTS, lifting
+from wellposed.measure import MEASUREMENTS, lift
 from wellposed.measure.kinds import Context
 from wellposed.measure.lift import LiftSettings
 
@@ -15,7 +15,7 @@ CONTEXT = Context(2, {}, lambda items, _: iter(items))
 
 def shares(monkeypatch, policy) -> list[float]:
     """Moved, between the fingers, held, lifted by 2 cm and by 5 cm."""
-    monkeypatch.setattr(lifting, "RandomPolicy", lambda *_: policy)
+    monkeypatch.setattr(lift, "RandomPolicy", lambda *_: policy)
     found = MEASUREMENTS["lift"].measure(LiftSettings("FetchPickAndPlace-v4", episodes=7), CONTEXT)
     assert found.episodes == 7
     assert [event.event for event in found.events][-1] == "it was lifted by more than 5 cm"
@@ -34,7 +34,7 @@ def test_who_rests_does_nothing_and_who_lifts_is_seen_to(monkeypatch):
 
 @pytest.mark.parametrize("env", ["FetchReach-v4", "PointMaze_UMaze-v3"])
 def test_a_task_without_an_object_is_refused(env):
-    with pytest.raises(UserError, match="has no object that could be lifted"):
+    with pytest.raises(UserError, match="has no object to lift"):
         MEASUREMENTS["lift"].measure(LiftSettings(env, episodes=1), CONTEXT)
 
 

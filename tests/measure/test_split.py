@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from wellposed.errors import UserError
-from wellposed.measure import MEASUREMENTS, splitting
+from wellposed.measure import MEASUREMENTS
+from wellposed.measure import split as splits
 from wellposed.measure.kinds import Context
 from wellposed.measure.split import SplitSettings
 from wellposed.runs.record import Estimate
@@ -30,7 +31,7 @@ def split(monkeypatch):
         ]
         return SimpleNamespace(evaluations=rows)
 
-    monkeypatch.setattr(splitting, "RunReader", reader)
+    monkeypatch.setattr(splits, "RunReader", reader)
     context = Context(1, {"sparse.recipe": list(RUNS)}, lambda items, _: iter(items))
     return lambda **settings: MEASUREMENTS["split"].measure(SplitSettings("sparse.recipe", **settings), context)
 
@@ -51,10 +52,10 @@ def test_a_kind_was_learnt_at_the_second_of_two_evaluations_in_a_row_at_the_bar(
 
 def test_goals_of_one_kind_and_senseless_settings_are_refused(split, monkeypatch):
     rows = [SimpleNamespace(step=0, success_rate=1.0, success_by_kind={})]
-    monkeypatch.setattr(splitting, "RunReader", lambda _: SimpleNamespace(evaluations=rows))
+    monkeypatch.setattr(splits, "RunReader", lambda _: SimpleNamespace(evaluations=rows))
     with pytest.raises(UserError, match="nothing to split"):
         split(steps=[0])
     changes: list[dict] = [{"steps": []}, {"steps": [2, 1]}, {"steps": [0], "bar": 0.0}]
     for change in changes:
-        with pytest.raises(UserError, match=r"steps must be rising|bar is a share"):
+        with pytest.raises(UserError, match=r"rising order|bar must be a success rate"):
             SplitSettings("sparse.recipe", **change)

@@ -1,4 +1,4 @@
-"""The book: the course as a site that needs no network.
+"""The book: the course as a static site that works offline.
 
 chapter.md, records.json, source files -> Markdown with marks -> HTML (MkDocs) -> marks filled in -> site
 """

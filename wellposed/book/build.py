@@ -1,4 +1,4 @@
-"""Building the book: every page, every check, then the site as a whole or not at all."""
+"""Builds the book: all pages are written and checked, then the site is replaced as a whole or left as it was."""
 
 import re
 import shutil
@@ -18,39 +18,39 @@ from wellposed.errors import UserError
 from wellposed.runs.files import explained
 
 START = Path(__file__).parent / "start.md"
-TITLES = {"README.md": "Overview"}  # in the contents, of pages whose heading says less
-MARK = ".wellposed-book"  # a folder that holds it is a book, and may be replaced by one
+TITLES = {"README.md": "Overview"}  # in the table of contents, instead of the heading
+MARK = ".wellposed-book"  # a file that marks a folder as a book, which may be replaced
 
 
 @dataclass(frozen=True)
 class Sources:
-    """What the book is made of: source -> address in the site, in the order of the contents."""
+    """The pages of the book: source -> address in the site, in the order of the contents."""
 
     chapters: dict[Path, str]
     reference: dict[Path, str]
 
     @property
     def pages(self) -> dict[Path, str]:
-        """All of them, the start page first; sources are resolved."""
+        """All pages, the start page first; sources are resolved."""
         found = {START: "index.md"} | self.chapters | self.reference
         return {source.resolve(): target for source, target in found.items()}
 
 
 def build_book(out: Path, chapters: Path, *, draft: bool = False, external: bool = False) -> list[str]:
-    """Build the site into the folder `out`, replacing a book that lies there.
+    """Build the site into the folder `out`, replacing an older book there.
 
     Args:
         out: the folder of the site.
         chapters: the folder of the chapters.
-        draft: build in spite of problems; where something is missing a red box says so.
-        external: ask whether links to other machines are alive.
+        draft: build in spite of problems; a red box marks each missing part.
+        external: request links to other sites to find dead ones.
 
     Returns:
-        The problems of a draft, a line each.
+        The problems of a draft, one line each.
 
     Raises:
-        UserError: with all problems, unless it is a draft; if there is no chapter, if `out` is something else than a
-            book, or if what builds the site is not installed. What lay in `out` is left as it is.
+        UserError: with all problems, unless it is a draft; if there is no chapter, if `out` is not a book, or if the
+            extra packages are not installed. `out` is not changed then.
     """
     require_extra()
     _refuse_foreign(out)
@@ -68,7 +68,7 @@ def build_book(out: Path, chapters: Path, *, draft: bool = False, external: bool
 
 
 def find_sources(chapters: Path) -> Sources:
-    """The pages there are.
+    """The pages of the book.
 
     Raises:
         UserError: if there is no chapter.
@@ -76,7 +76,7 @@ def find_sources(chapters: Path) -> Sources:
     found = {path: f"{path.parent.name}.md" for path in sorted(chapters.glob("ch*/chapter.md"))}
     if not found:
         raise UserError(
-            f"There is no chapter in {chapters}: a chapter is a folder as ch04_hindsight with a chapter.md."
+            f"There is no chapter in {chapters}: a chapter is a folder like ch04_hindsight with a chapter.md."
         )
     reference = {ROOT / "README.md": "reference/readme.md"}
     reference |= {path: f"reference/{path.name}" for path in sorted((ROOT / "docs").glob("*.md"))}
@@ -84,7 +84,7 @@ def find_sources(chapters: Path) -> Sources:
 
 
 def _build(sources: Sources, chapters: Path, docs: Path, site: Path, external: bool) -> list[str]:
-    """Make every page and the site, and look for whatever is wrong; returns the problems."""
+    """Write every page, build the site and check it; returns the problems."""
     problems, slots = Problems(), Slots()
     links = Links(ROOT, sources.pages)
     course = answers.Course.load(chapters, problems)
@@ -102,9 +102,9 @@ def _build(sources: Sources, chapters: Path, docs: Path, site: Path, external: b
         links.check_external(problems)
     for warning in warnings:
         problems.note("mkdocs", 0, warning)
-    if not problems.found:  # what was found before would be found here again, with less to say about it
+    if not problems.found:  # otherwise the same problems would be found again, with less detail
         for page, target in dead_links(site):
-            problems.note(page, 0, f"The built page asks for {target}, which is not there or lies on another machine.")
+            problems.note(page, 0, f"The built page needs {target}, which does not exist or is on another site.")
     (site / MARK).write_text("")
     return problems.lines()
 
@@ -123,7 +123,7 @@ def _contents(sources: Sources) -> list[Any]:
 
 
 def _title(source: Path) -> str:
-    """The first heading of a page; a chapter's has its number before it."""
+    """The first heading of a page; that of a chapter begins with its number."""
     heading = re.search(r"^# +(.+)$", source.read_text(), re.MULTILINE)
     title = heading[1].strip() if heading else source.stem
     number = _number(source)
@@ -131,7 +131,7 @@ def _title(source: Path) -> str:
 
 
 def _eyebrow(source: Path) -> str:
-    """What stands above a chapter's title."""
+    """The line above a chapter's title."""
     number = _number(source)
     return "" if number is None else f'<p class="wp-eyebrow">Chapter {number}</p>\n\n'
 
@@ -143,13 +143,13 @@ def _number(source: Path) -> int | None:
 
 
 def _refuse_foreign(out: Path) -> None:
-    """Raises UserError if there is something in `out` that is no book: it would be deleted."""
+    """Raises UserError if `out` exists and is not a book, because it would be deleted."""
     if out.exists() and (not out.is_dir() or (any(out.iterdir()) and not (out / MARK).exists())):
-        raise UserError(f"{out} is there already and is no book of wellposed. Name another folder with --out.")
+        raise UserError(f"{out} exists already and is not a book of wellposed. Name another folder with --out.")
 
 
 def _swap(new: Path, out: Path, before: Path) -> None:
-    """Put a finished site in the place of an older one."""
+    """Replace the older site, if there is one, by the new one."""
     if out.exists():
         out.rename(before)
     try:

@@ -1,7 +1,7 @@
-"""Figures of the course as SVG elements. They take arrays, never records.
+"""Draws the figures of the course as SVG elements, from arrays.
 
-They are drawn for a column that a phone can show, without a background, and with colours that are variables of the
-page: one figure serves light, dark and paper.
+They fit a column on a phone, have no background, and take their colours from CSS variables of the page, so that one
+figure serves the light and dark schemes and print.
 """
 
 import re
@@ -25,7 +25,7 @@ LABELS: dict[Axis, str] = {
     "updates": "gradient updates",
     "seconds": "seconds of training",
 }
-WIDTH = 5.6  # inches, 72 points each: a phone shows letters of 10 points at about 9 pixels
+WIDTH = 5.6  # inches of 72 points: a phone shows 10-point letters at about 9 pixels
 SERIES = ("#1667a8", "#c8553d", "#3a7d44", "#7b4ea3", "#a87a16", "#1f8a8a", "#5c6773", "#a8407c")
 DASHES: tuple[Any, ...] = ("-", (0, (5, 2)), (0, (1.5, 1.5)), (0, (6, 2, 1.5, 2)))
 VARIABLES = {INK: "--wp-ink", FAINT: "--wp-faint", WARN: "--wp-warn", ACCENT: "--wp-series-0"}
@@ -42,24 +42,24 @@ class Band:
     mean: np.ndarray
     low: np.ndarray
     high: np.ndarray
-    seeds: list[tuple[np.ndarray, np.ndarray]]  # (x, success) of each run, as far as it went
+    seeds: list[tuple[np.ndarray, np.ndarray]]  # (x, success) of each run, to its end
 
 
 @dataclass(frozen=True)
 class Panel:
-    """One quantity of a run while it trains."""
+    """One quantity of a run over training."""
 
     label: str
     x: np.ndarray  # environment steps [m]
     y: np.ndarray
-    low: np.ndarray | None = None  # with `high`, a range around it
+    low: np.ndarray | None = None  # lower end of a range around y
     high: np.ndarray | None = None
     logarithmic: bool = False
 
 
 @dataclass(frozen=True)
 class Span:
-    """A stretch of a run."""
+    """A phase of a run, in environment steps."""
 
     name: str
     begin: float
@@ -68,28 +68,28 @@ class Span:
 
 @dataclass(frozen=True)
 class Cell:
-    """One combination of two settings."""
+    """The results for one combination of two settings."""
 
-    success: tuple[float, float, float]  # mean over seeds, and its interval
-    steps: float | None  # median of what was needed; None where fewer than half of the seeds got there
-    budget: float  # steps; what `steps` is more than where it is None
+    success: tuple[float, float, float]  # mean over seeds and its interval
+    steps: float | None  # median over seeds; None if fewer than half of them reached the bar
+    budget: float  # steps; a lower bound of `steps` if that is None
     solved: str  # as in "5 of 5"
 
 
 @dataclass(frozen=True)
 class Grid:
-    """Every combination of two settings."""
+    """The results for every combination of two settings."""
 
     across: str  # name of the setting that varies from column to column
     down: str
     columns: list[str]  # its values
     rows: list[str]
-    cells: list[list[Cell | None]]  # [rows][columns]; None where there is no such variant
-    needed: str  # what steps are counted to, as in "steps to the bar"
+    cells: list[list[Cell | None]]  # [rows][columns]; None if there is no such variant
+    needed: str  # heading of the steps, as "steps to the bar"
 
 
 def learning(bands: Sequence[Band], axis: Axis, floor: float | None) -> str:
-    """Success of several variants; `floor`: the share of goals that were reached before the first action."""
+    """Success of several variants; `floor`: the share of goals that are reached before the first action."""
     with style():
         fig, ax = plt.subplots(figsize=(WIDTH, 3.5))
         for i, band in enumerate(bands):
@@ -140,7 +140,7 @@ def losses(panels: Sequence[Panel], phases: Sequence[Span], floor: float) -> str
 
 
 def grid(found: Grid) -> str:
-    """Every cell in numbers, and below them lines that run parallel where the two settings do not interact."""
+    """A table of all cells, and below it success and steps as lines, parallel if the settings do not interact."""
     with style():
         rows = len(found.rows)
         heights = [0.85 * rows + 0.8, 0.25 * -(-rows // 3) + 0.25, 2.8]
@@ -179,7 +179,7 @@ def grid(found: Grid) -> str:
 
 
 def themed(svg: str, alt: str = "") -> str:
-    """An SVG element whose colours are the page's variables, with a text for who cannot see it."""
+    """An SVG element whose colours are the page's variables, with an alternative text."""
     for colour, name in VARIABLES.items():
         svg = svg.replace(colour, f"var({name})")
     svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
@@ -189,13 +189,13 @@ def themed(svg: str, alt: str = "") -> str:
 
 @contextmanager
 def style() -> Iterator[None]:
-    """What all figures of the course are drawn in."""
+    """The style of all figures of the course."""
     with plt.rc_context(STYLE | _COURSE):
         yield
 
 
 def _cells(ax: Axes, found: Grid) -> None:
-    """The table of a grid: mean success with its interval, solved runs, steps needed; the more success the darker."""
+    """The table of a grid: mean success with its interval, solved runs, steps; darker with more success."""
     for y, cells in enumerate(found.cells):
         for x, cell in enumerate(cells):
             if cell is None:
@@ -205,7 +205,7 @@ def _cells(ax: Axes, found: Grid) -> None:
             ax.add_patch(patch)
             needed = f"> {cell.budget:,.0f}" if cell.steps is None else f"{cell.steps:,.0f}"
             lines = [f"{mean:.1%}", f"({100 * low:.1f}-{100 * high:.1f})", cell.solved, f"{needed} steps"]
-            for i, line in enumerate(lines):  # one below the other: four columns have to fit on a page
+            for i, line in enumerate(lines):  # one below the other, so that four columns fit on a page
                 ax.text(x, y - 0.33 + 0.22 * i, line, ha="center", va="center", fontsize=8 if i else 9)
     ax.set_xlim(-0.5, len(found.columns) - 0.5)
     ax.set_ylim(len(found.rows) - 0.5, -0.5)
@@ -229,10 +229,10 @@ def _success_axis(ax: Axes) -> None:
 
 
 def _phase_names(ax: Axes, phases: Sequence[Span], end: float) -> None:
-    """Where each phase begins, above the axes; one that would run into the one before stands a line higher."""
+    """Names of phases above the axes, where they begin; a name that would overlap goes one line higher."""
     free, row = 0.0, 0
     for span in phases:
-        width = 0.018 * len(span.name) * end  # about: letters of 9 points
+        width = 0.018 * len(span.name) * end  # approximate, for 9-point letters
         begin = min(span.begin, end - width)
         row = 1 - row if begin < free else 0
         free = begin + width
@@ -243,7 +243,7 @@ def _phase_names(ax: Axes, phases: Sequence[Span], end: float) -> None:
 
 
 def _decades(ax: Axes, values: np.ndarray) -> None:
-    """A logarithmic axis with few marks, in plain numbers."""
+    """A logarithmic axis with few ticks, labelled with plain numbers."""
     positive = values[np.isfinite(values) & (values > 0)]
     if not positive.size:
         return
@@ -252,7 +252,7 @@ def _decades(ax: Axes, values: np.ndarray) -> None:
     ax.yaxis.set_major_locator(LogLocator(subs=(1.0,) if wide else (1.0, 2.0, 5.0), numticks=6))
     ax.yaxis.set_minor_locator(NullLocator())
     ax.yaxis.set_major_formatter(FuncFormatter(lambda y, _: f"{y:g}"))
-    if positive.max() < 1.5 * positive.min():  # one that hardly varies is not blown up
+    if positive.max() < 1.5 * positive.min():  # so that a nearly constant quantity is not magnified
         ax.set_ylim(positive.min() / 2, positive.max() * 2)
 
 

@@ -1,4 +1,4 @@
-"""Links: where they lead in the site, and whether there is anything."""
+"""Links of the book: their addresses in the site, and checks for dead ones."""
 
 import re
 import urllib.error
@@ -12,8 +12,8 @@ from urllib.parse import unquote, urlsplit
 from wellposed.book.problems import Problems
 from wellposed.errors import UserError
 
-FILES = "files"  # the site's folder of files of the repository that a page links to
-SECONDS = 20  # that another machine has to answer
+FILES = "files"  # folder of the site for linked files of the repository
+TIMEOUT = 20  # seconds for an answer of another site
 
 
 @dataclass(frozen=True)
@@ -34,13 +34,13 @@ class Links:
     pages: dict[Path, str]  # source, resolved -> address in the site
     anchors: list[Anchor] = field(default_factory=list)
     external: list[tuple[str, str, int]] = field(default_factory=list)  # address, file, line
-    files: dict[Path, str] = field(default_factory=dict)  # what is to be copied -> address in the site
+    files: dict[Path, str] = field(default_factory=dict)  # files to copy -> address in the site
 
     def follow(self, target: str, source: Path, address: str, file: str, line: int) -> str:
-        """The target that a link of `source`, the page at `address`, has in the site.
+        """The target in the site of a link in `source`, the page at `address`.
 
         Raises:
-            UserError: if it leads nowhere.
+            UserError: if there is no such file.
         """
         parts = urlsplit(target)
         if parts.scheme in ("http", "https"):
@@ -55,34 +55,36 @@ class Links:
         elif path.is_file() and path.is_relative_to(self.root):
             page = self.files.setdefault(path, f"{FILES}/{path.relative_to(self.root)}")
         else:
-            raise UserError(f"The link to {target} leads nowhere: there is no such file.")
+            raise UserError(f"The link to {target} is dead: there is no such file.")
         if not parts.path:
             return target
         return relpath(page, Path(address).parent) + (f"#{parts.fragment}" if parts.fragment else "")
 
     def check_anchors(self, identifiers: dict[str, set[str]], problems: Problems) -> None:
-        """Note every link to a place that its page does not have; `identifiers`: of each page, by its address."""
+        """Note every link to an anchor that its page does not have; `identifiers`: address of a page -> its anchors."""
         for link in self.anchors:
             if link.anchor not in identifiers[link.page]:
                 near = sorted(one for one in identifiers[link.page] if one[:4] == link.anchor[:4])
                 hint = f" There is {', '.join(near)}." if near else ""
-                problems.note(link.file, link.line, f"The link to #{link.anchor} leads nowhere in its page.{hint}")
+                problems.note(
+                    link.file, link.line, f"The link to #{link.anchor} is dead: its page has no such anchor.{hint}"
+                )
 
     def check_external(self, problems: Problems) -> None:
-        """Note every link to another machine that does not answer; each address is asked for once."""
+        """Note every dead link to another site; each address is requested once."""
         answers: dict[str, str] = {}
         for address, file, line in self.external:
             if address not in answers:
-                answers[address] = _answer(address)
+                answers[address] = _failure(address)
             if answers[address]:
                 problems.note(file, line, f"The link to {address} is dead: {answers[address]}.")
 
 
-def _answer(address: str) -> str:
-    """Why an address does not answer; empty if it does. A refusal of machines (403, 429) is an answer."""
+def _failure(address: str) -> str:
+    """Why an address is dead; empty if it answers, even if it refuses bots (401, 403, 405, 429)."""
     request = urllib.request.Request(address, headers={"User-Agent": "Mozilla/5.0 (wellposed book)"})
     try:
-        with urllib.request.urlopen(request, timeout=SECONDS):
+        with urllib.request.urlopen(request, timeout=TIMEOUT):
             return ""
     except urllib.error.HTTPError as error:
         return "" if error.code in (401, 403, 405, 429) else f"status {error.code}"
@@ -90,18 +92,18 @@ def _answer(address: str) -> str:
         return str(getattr(error, "reason", error))
 
 
-class Seen(HTMLParser):
-    """What a page of HTML defines and what it asks for."""
+class PageParser(HTMLParser):
+    """The identifiers, links and resources of an HTML page."""
 
     def __init__(self, html: str):
         super().__init__()
         self.identifiers: set[str] = set()
-        self.links: list[str] = []  # of anchors
-        self.resources: list[str] = []  # that a browser fetches by itself
+        self.links: list[str] = []  # of <a> elements
+        self.resources: list[str] = []  # that a browser loads
         self.feed(html)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        """Keeps identifiers and addresses."""
+        """Keep identifiers and addresses."""
         found = {name: value for name, value in attrs if value}
         self.identifiers |= {found[name] for name in ("id", "name") if name in found}
         if tag == "a" and "href" in found:
@@ -112,8 +114,8 @@ class Seen(HTMLParser):
 
 
 def dead_links(site: Path) -> list[tuple[str, str]]:
-    """Every page of a built site with a link or a resource that is not there, or a resource of another machine."""
-    seen = {path.resolve(): Seen(path.read_text()) for path in sorted(site.rglob("*.html"))}
+    """Every page of a built site with a dead link or resource, or a resource from another site."""
+    seen = {path.resolve(): PageParser(path.read_text()) for path in sorted(site.rglob("*.html"))}
     found = []
     for page, one in seen.items():
         for target in [*one.links, *one.resources]:

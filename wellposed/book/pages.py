@@ -1,12 +1,15 @@
-"""One page of prose as Markdown that MkDocs understands: everything that the prose only names is put in its place."""
+"""One page of prose as Markdown for MkDocs: formulas become MathML, directives and links are resolved."""
 
+import ast
 import re
 import shlex
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
+from textwrap import dedent
 
-from wellposed.book import formulas, prose, regions
+from wellposed.book import prose
 from wellposed.book.links import Links
 from wellposed.book.problems import Problems
 from wellposed.book.slots import Slots
@@ -14,20 +17,24 @@ from wellposed.errors import UserError
 
 _NAMED = re.compile(r"(\w+)\s*:(?:\s+|$)(.*)", re.DOTALL)
 _HEADING = re.compile(r"^(#{1,6}[ \t]+)(.*?)[ \t]*$", re.MULTILINE)
+_PRIMES = "′″‴⁗"
+_MACROS = {"argmax": r"\operatorname*{arg\,max}", "argmin": r"\operatorname*{arg\,min}"}
+_Scope = ast.Module | ast.ClassDef
+_Named = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
 _BLOCKS = ("code", "table", "figure", "chapters")
 
 
 @dataclass(frozen=True)
 class Directive:
-    """What stands between double braces: its name, its words, and its options."""
+    """The text between double braces: name, words and options."""
 
-    name: str  # "fact" where there is none
+    name: str  # "fact" if the text has no name
     words: list[str]
     options: dict[str, str]
     line: int = 0
 
     def refuse_options_but(self, *known: str) -> None:
-        """Raises UserError if there is an option that means nothing here."""
+        """Raises UserError if there is an option other than the known ones."""
         if unknown := self.options.keys() - set(known):
             takes = f"it takes {', '.join(known)}" if known else "it takes none"
             raise UserError(f"{self.name} has no option {', '.join(sorted(unknown))}; {takes}.")
@@ -38,25 +45,25 @@ Answer = Callable[["Page", Directive], str]
 
 @dataclass
 class Page:
-    """What is being made of one source file."""
+    """The page that is made from one source file."""
 
     root: Path  # the repository
     source: Path
-    target: str  # its address in the site, as `ch04_hindsight.md`
+    target: str  # its address in the site, such as `ch04_hindsight.md`
     slots: Slots
     problems: Problems
     links: Links
     answers: dict[str, Answer]  # by the directive's name
-    used: list[str] = field(default_factory=list)  # what facts, tables and figures were made from
+    used: list[str] = field(default_factory=list)  # subjects of facts, tables and figures
 
     @property
     def name(self) -> str:
-        """The source as a person calls it: relative to the repository where it lies in it."""
+        """The path of the source, relative to the repository if it is inside."""
         path = self.source.resolve()
         return str(path.relative_to(self.root) if path.is_relative_to(self.root) else path)
 
     def markdown(self, text: str, first: int = 1) -> str:
-        """A text that begins on line `first` with everything in its place; what is wrong is noted."""
+        """A text that begins on line `first` as Markdown for MkDocs; problems are noted."""
         written = "".join(self._part(part, first - 1, text) for part in prose.parts(text))
         return _HEADING.sub(self._identified, written)
 
@@ -70,19 +77,19 @@ class Page:
             if part.kind == "directive":
                 return self._directive(part.text, line, text.splitlines()[part.line - 1])
             if part.kind == "unclosed":
-                what = "A formula" if "$" in part.text else "A directive"
-                hint = " A dollar sign that is none is written \\$." if "$" in part.text else ""
-                raise UserError(f"{what} begins here with {part.text} and is not closed in its paragraph.{hint}")
+                kind = "A formula" if "$" in part.text else "A directive"
+                hint = " Write a literal dollar sign as \\$." if "$" in part.text else ""
+                raise UserError(f"{kind} begins here with {part.text} and is not closed in its paragraph.{hint}")
             display = part.kind == "display"
-            html = formulas.mathml(part.text, display)
+            html = mathml(part.text, display)
             html = f'<span class="wp-formula" tabindex="0">{html}</span>' if display else html
             return self.slots.put(html, formula=not display, plain=part.text)
         return self.slots.put(boxes[0])
 
     def _directive(self, text: str, line: int, whole_line: str) -> str:
-        directive = parsed(text, line)
+        directive = parse_directive(text, line)
         if directive.name in _BLOCKS and not (whole_line.lstrip().startswith("{{") or line == 0):
-            raise UserError(f"{directive.name} has to stand on a line of its own.")
+            raise UserError(f"{directive.name} must be on a line of its own.")
         answer = self.answers.get(directive.name)
         if answer is None:
             known = ", ".join(name for name in self.answers if name != "fact")
@@ -90,7 +97,7 @@ class Page:
         return answer(self, directive)
 
     def _identified(self, match: re.Match[str]) -> str:
-        """A heading that holds a slot gets its identifier from what the slot stands for."""
+        """A heading with a slot gets its identifier from the plain text of the slot."""
         title = match[2]
         plain = self.slots.as_plain(title)
         if plain == title or "{#" in title:
@@ -99,8 +106,8 @@ class Page:
         return f"{match[1]}{title} {{#{identifier}}}"
 
 
-def parsed(text: str, line: int = 0) -> Directive:
-    """A directive's text taken apart: `figure: learning push x=steps caption="..."`.
+def parse_directive(text: str, line: int = 0) -> Directive:
+    """Parse a directive, such as `figure: learning push x=steps caption="..."`.
 
     Raises:
         UserError: if a quotation mark is not closed, or an option is given twice.
@@ -126,9 +133,9 @@ def parsed(text: str, line: int = 0) -> Directive:
 
 
 def code(page: Page, directive: Directive) -> str:
-    """`{{ code: FILE#NAME }}`: the region as a block with file name and line numbers."""
+    """`{{ code: FILE#NAME }}`: the region as a code block with file name and line numbers."""
     directive.refuse_options_but()
-    found = regions.region(page.root, " ".join(directive.words))
+    found = region(page.root, " ".join(directive.words))
     fence = "~" * max([3, *(len(run) + 1 for run in re.findall(r"~{3,}", found.code))])
     place = f"{found.file}, lines {found.first} to {found.last}"
     return f'{fence} {{.python title="{place}" linenums="{found.first}"}}\n{found.code}{fence}\n'
@@ -143,7 +150,7 @@ def caption_of(directive: Directive) -> str:
 
 
 def captioned(page: Page, directive: Directive, html: str) -> str:
-    """An element with its caption, as a figure; a table that was given none stands for itself."""
+    """An element with its caption as a figure; a table without a caption stays a table."""
     if directive.name == "table" and "caption" not in directive.options:
         return page.slots.put(html, block=True)
     words = page.markdown(caption_of(directive), directive.line)
@@ -152,3 +159,112 @@ def captioned(page: Page, directive: Directive, html: str) -> str:
         f'<figure markdown="1" class="wp-{directive.name}-figure">\n{inside}\n'
         f'<figcaption markdown="span">{words}</figcaption>\n</figure>'
     )
+
+
+def mathml(tex: str, display: bool) -> str:
+    """A formula as a MathML element.
+
+    Args:
+        tex: LaTeX without its dollar signs.
+        display: as a block, with limits above and below sums.
+
+    Raises:
+        UserError: if a command or an environment is unknown, or something is not closed.
+    """
+    from math_core import LatexError  # only installed with the extra `book`
+
+    if not tex.strip():
+        raise UserError("A formula is empty.")
+    if not display and tex != tex.strip():
+        raise UserError(
+            f"The formula ${_short(tex)}$ begins or ends with a space: remove the space, or add the missing dollar "
+            "sign near it."
+        )
+    try:
+        text = _converter().convert_with_local_state(tex.strip(), displaystyle=display)
+    except LatexError as error:
+        raise UserError(f"The formula {_short(tex)!r} cannot be set: {_reason(error)}.") from error
+    for prime in _PRIMES:  # the style sheet lowers them, because both the font and the browser raise them
+        text = text.replace(f"<mo>{prime}</mo>", f'<mo class="wp-prime">{prime}</mo>')
+    return text
+
+
+@cache
+def _converter():
+    from math_core import LatexToMathML
+
+    return LatexToMathML(fancy_error=False, macros=_MACROS)
+
+
+def _reason(error: Exception) -> str:
+    """The converter's message without its position, which counts bytes."""
+    _, _, reason = str(error).partition(": ")
+    return (reason or str(error)).strip().rstrip(".")
+
+
+def _short(tex: str) -> str:
+    text = " ".join(tex.split())
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+@dataclass(frozen=True)
+class Region:
+    """A region of a source file, without common indentation."""
+
+    file: str
+    first: int  # its first line in the file, from 1
+    last: int
+    code: str
+
+
+def region(root: Path, reference: str) -> Region:
+    """The region that `wellposed/agents/sac.py#critic_loss` names.
+
+    The name after # is a function, a class, a module constant or Class.method; without # the region is the whole file.
+    Decorators belong to a region, and so do comments directly above a constant.
+
+    Raises:
+        UserError: if there is no such file below `root`, it is not Python, or it has no such name.
+    """
+    file, _, name = reference.strip().partition("#")
+    path = root / file
+    if not path.resolve().is_relative_to(root.resolve()) or not path.is_file():
+        raise UserError(f"There is no source file {file}.")
+    source = path.read_text()
+    lines = source.splitlines()
+    try:
+        tree = ast.parse(source)
+    except SyntaxError as error:
+        raise UserError(f"{file} is not Python: {error.msg} on line {error.lineno}.") from error
+    first, last = _span(tree, name, file, lines) if name else (1, len(lines))
+    return Region(file, first, last, dedent("\n".join(lines[first - 1 : last])) + "\n")
+
+
+def _span(tree: ast.Module, name: str, file: str, lines: list[str]) -> tuple[int, int]:
+    """First and last line of the definition of a qualified name."""
+    scope: ast.AST = tree
+    for part in name.split("."):
+        found = _members(scope) if isinstance(scope, _Scope) else {}
+        if part not in found:
+            known = ", ".join(found) or "nothing"
+            raise UserError(f"There is no {name} in {file}; instead of {part!r} there is: {known}.")
+        scope = found[part]
+    if isinstance(scope, _Named):
+        return min(node.lineno for node in [scope, *scope.decorator_list]), scope.end_lineno or scope.lineno
+    assert isinstance(scope, ast.Assign | ast.AnnAssign)
+    first = scope.lineno
+    while first > 1 and lines[first - 2].lstrip().startswith("#"):
+        first -= 1
+    return first, scope.end_lineno or scope.lineno
+
+
+def _members(scope: _Scope) -> dict[str, ast.AST]:
+    """The definitions directly inside a module or a class, by name, in order."""
+    found: dict[str, ast.AST] = {}
+    for node in scope.body:
+        if isinstance(node, _Named):
+            found[node.name] = node
+        elif isinstance(node, ast.Assign | ast.AnnAssign):
+            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+            found |= {target.id: node for target in targets if isinstance(target, ast.Name)}
+    return found

@@ -1,4 +1,4 @@
-"""What is wrong with the book's sources: one sentence each, with file and line, all of them at once."""
+"""Problems in the sources of the book, each a sentence with file and line, collected and reported together."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,10 +10,10 @@ from wellposed.errors import UserError
 
 @dataclass(frozen=True, order=True)
 class Problem:
-    """One mistake in one place."""
+    """One problem in one place."""
 
     file: str
-    line: int  # from 1; 0 where it belongs to the whole file
+    line: int  # from 1; 0 for the whole file
     text: str
 
     def __str__(self) -> str:
@@ -30,13 +30,13 @@ class Problems:
     found: list[Problem] = field(default_factory=list)
 
     def note(self, file: str, line: int, text: str) -> str:
-        """Keep a problem; returns the box that stands in the page of a draft instead of what is missing."""
+        """Keep a problem; returns the HTML box that replaces the missing part in a draft."""
         self.found.append(Problem(file, line, text))
         return f'<span class="wp-problem">{escape(text)}</span>'
 
     @contextmanager
     def noted(self, file: str, line: int) -> Iterator[list[str]]:
-        """Turn a `UserError` inside into a problem; the list that is yielded then holds its box."""
+        """Turn a `UserError` inside into a problem; the yielded list then holds its HTML box."""
         boxes: list[str] = []
         try:
             yield boxes
@@ -44,5 +44,5 @@ class Problems:
             boxes.append(self.note(file, line, str(error)))
 
     def lines(self) -> list[str]:
-        """All of them in the order of the files, each once."""
+        """All problems in the order of files and lines, without duplicates."""
         return [str(problem) for problem in sorted(set(self.found))]

@@ -1,8 +1,8 @@
-"""The syntax of the prose: what in a Markdown text is code, formula, directive or link, and on which line it stands.
+"""The syntax of the prose: splits a Markdown text into code, formulas, directives and links, with line numbers.
 
-$...$  $$...$$                formulas; a dollar sign that is none is written \\$
-{{ ... }}                     directives; in code they mean nothing
-](target)  [name]: target     links, of which only the target is looked at here
+$...$  $$...$$                formulas; a literal dollar sign is written \\$
+{{ ... }}                     directives; not in code
+](target)  [name]: target     links, of which only the target is parsed
 """
 
 import re
@@ -15,7 +15,7 @@ Kind = Literal["text", "formula", "display", "directive", "link", "unclosed"]
 _ENCLOSED: tuple[Kind, ...] = ("display", "formula", "directive")
 _FENCE = re.compile(r"\s*(`{3,}|~{3,})")
 _ITEM = re.compile(r" {0,3}([-*+]|\d+[.)])\s")
-_SAME_PARAGRAPH = r"(?:(?!\n[ \t]*\n).)"  # any character, but no blank line
+_SAME_PARAGRAPH = r"(?:(?!\n[ \t]*\n).)"  # any character within a paragraph
 _TARGET = r"(?:[^()\s]|\([^()\s]*\))+"
 _PARTS = re.compile(
     rf"""
@@ -36,7 +36,7 @@ _PARTS = re.compile(
 
 @dataclass(frozen=True)
 class Part:
-    """A stretch of a text. Parts in order give the text back, but for the delimiters of formulas and directives."""
+    """A part of a text. All parts joined give the text without the delimiters of formulas and directives."""
 
     kind: Kind
     text: str
@@ -44,7 +44,7 @@ class Part:
 
 
 def parts(text: str) -> Iterator[Part]:
-    """Take a text apart. Code and comments are `text`, so nothing in them is looked at."""
+    """Split a text into parts. Code and comments are `text`, so that nothing in them is parsed."""
     for is_code, line, stretch in _stretches(text):
         if is_code:
             yield Part("text", stretch, line)
@@ -53,7 +53,7 @@ def parts(text: str) -> Iterator[Part]:
 
 
 def _inline(text: str, first: int) -> Iterator[Part]:
-    """The parts of a stretch without blocks of code that begins on line `first`."""
+    """The parts of a text without code blocks that begins on line `first`."""
     done = 0
     for match in _PARTS.finditer(text):
         line = first + text.count("\n", 0, match.start())
@@ -76,7 +76,7 @@ def _inline(text: str, first: int) -> Iterator[Part]:
 
 
 def _stretches(text: str) -> Iterator[tuple[bool, int, str]]:
-    """Blocks of code (fenced, or indented by four more than what is around them) and what lies between them."""
+    """Splits a text into code blocks (fenced or indented by four) and the text between them, each with its line."""
     lines = text.splitlines(keepends=True)
     flags = list(_are_code(lines))
     begin = 0
@@ -87,7 +87,7 @@ def _stretches(text: str) -> Iterator[tuple[bool, int, str]]:
 
 
 def _are_code(lines: list[str]) -> Iterator[bool]:
-    """For each line whether it belongs to a block of code."""
+    """For each line whether it belongs to a code block."""
     fence, in_list, after_blank, indented = "", False, True, False
     for line in lines:
         opening = _FENCE.match(line)

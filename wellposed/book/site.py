@@ -1,4 +1,4 @@
-"""Markdown to a site that needs no network: MkDocs with the theme Material, its fonts and scripts from here."""
+"""Builds the site from Markdown with MkDocs and the theme Material, with local fonts and scripts."""
 
 import json
 import logging
@@ -10,7 +10,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from wellposed.book.links import Seen
+from wellposed.book.links import PageParser
 from wellposed.book.slots import Slots
 from wellposed.errors import UserError
 
@@ -19,7 +19,7 @@ NEEDED = ("mkdocs", "material", "math_core")
 
 
 def require_extra() -> None:
-    """Raises UserError if what only the book needs is not installed."""
+    """Raises UserError if the packages of the extra `book` are not installed."""
     if missing := [name for name in NEEDED if find_spec(name) is None]:
         raise UserError(
             f"The book needs {', '.join(missing)}, which is not installed here. In the repository run `make book`; "
@@ -32,15 +32,12 @@ def build_site(docs: Path, site: Path, nav: list[Any], slots: Slots) -> tuple[di
 
     Args:
         docs: folder of Markdown pages, and of files that are copied.
-        site: folder to write into; it must not exist.
+        site: folder to create; it must not exist.
         nav: as in mkdocs.yml.
-        slots: what the marks in the pages stand for.
+        slots: the HTML that replaces the marks in the pages.
 
     Returns:
-        The identifiers of each page by its name among the documents, and what MkDocs warned of.
-
-    Raises:
-        UserError: if MkDocs gives up, with its reasons.
+        The identifiers of each page by its path below `docs`, and the warnings of MkDocs.
     """
     os.environ.setdefault("NO_MKDOCS_2_WARNING", "true")
     from mkdocs.commands.build import build
@@ -58,13 +55,13 @@ def build_site(docs: Path, site: Path, nav: list[Any], slots: Slots) -> tuple[di
             build(config)
         except MkDocsException as error:  # Abort, one of them, is a SystemExit too and would end us without a word
             raise UserError("\n".join([f"MkDocs could not build the site: {error}", *warnings])) from error
-    for name in ("404.html", "sitemap.xml", "sitemap.xml.gz"):  # of use only where the site's address is known
+    for name in ("404.html", "sitemap.xml", "sitemap.xml.gz"):  # only useful if the address of the site is known
         (site / name).unlink(missing_ok=True)
     return identifiers, warnings
 
 
 def _settings(docs: Path, site: Path, nav: list[Any]) -> dict[str, Any]:
-    """What would stand in mkdocs.yml."""
+    """The content of mkdocs.yml."""
     palette = [
         {
             "media": f"(prefers-color-scheme: {name})",
@@ -102,30 +99,30 @@ def _settings(docs: Path, site: Path, nav: list[Any]) -> dict[str, Any]:
 
 
 def _filler(slots: Slots, identifiers: dict[str, set[str]]) -> Any:
-    """A plugin of MkDocs that puts formulas, figures and facts in place, and notes what links can lead to."""
+    """A plugin of MkDocs that replaces marks by their HTML and collects the identifiers of pages."""
     from mkdocs.plugins import BasePlugin
 
     class Filler(BasePlugin):
         def on_page_content(self, html: str, *, page: Any, config: Any, files: Any) -> str:
             for item in page.toc:
-                _name(item, slots)
+                _fill_titles(item, slots)
             html = slots.fill(html)
-            identifiers[page.file.src_uri] = Seen(html).identifiers
+            identifiers[page.file.src_uri] = PageParser(html).identifiers
             return html
 
     return Filler()
 
 
-def _name(item: Any, slots: Slots) -> None:
-    """Fill the slots in an entry of the table of contents and in those below it."""
+def _fill_titles(item: Any, slots: Slots) -> None:
+    """Replace the marks in an entry of the table of contents and in its children."""
     item.title = slots.fill(item.title)
     for child in item.children:
-        _name(child, slots)
+        _fill_titles(child, slots)
 
 
 @contextmanager
 def _warnings() -> Iterator[list[str]]:
-    """What MkDocs warns of meanwhile, which would otherwise go to standard error."""
+    """Collects the warnings of MkDocs instead of printing them to standard error."""
     found: list[str] = []
     handler = logging.Handler(logging.WARNING)
     handler.emit = lambda record: found.append(record.getMessage())

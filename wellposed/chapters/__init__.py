@@ -1,4 +1,4 @@
-"""The course: chapters as data, the work they ask for, and what verifies it.
+"""The course: chapters as data; running, verifying and publishing them.
 
 chapter.toml -> Chapter -> run directories -> Results -> facts, criteria, records.json
 """

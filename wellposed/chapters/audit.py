@@ -1,4 +1,4 @@
-"""A run directory as one result of a chapter: nothing in it is believed that its rows do not bear out."""
+"""Reads a run directory as one result of a chapter; every summary in it is checked against its rows."""
 
 from collections.abc import Iterable
 from dataclasses import asdict
@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from wellposed import seeding, serialise, stats, verdict
-from wellposed.chapters.edited import refuse_difference, with_line
+from wellposed.chapters.edited import require_equal, with_line
 from wellposed.chapters.results import EVALUATION_SERIES, Curve, HeldOut, RunResult
 from wellposed.config import AnyRunConfig
 from wellposed.errors import UserError
@@ -27,22 +27,22 @@ from wellposed.runs.record import (
 )
 from wellposed.runs.store import RunReader
 
-DIGITS = 5  # of what is only drawn
+DIGITS = 5  # significant digits of series and means
 
 
 class MissingError(UserError):
-    """What is asked for is not there yet; the chapter's own command makes it."""
+    """A result does not exist yet; `wellposed chapter run` creates it."""
 
 
 def run_result(config: AnyRunConfig, folder: Path) -> RunResult:
-    """A run that came to its end, all of its record checked.
+    """The result of a run that has ended, after checking its whole record.
 
     Raises:
-        MissingError: if it has not ended, or was not judged on held-out episodes.
+        MissingError: if it has not ended, or was not evaluated on held-out episodes.
         UserError: if a file is damaged or was edited by hand, naming the line.
     """
     if not (folder / "config.json").is_file():
-        raise MissingError(f"{folder} is not there: the run has not been trained.")
+        raise MissingError(f"{folder} does not exist: the run has not been trained.")
     try:
         return _result(config, RunReader(folder))
     except MissingError:
@@ -52,10 +52,8 @@ def run_result(config: AnyRunConfig, folder: Path) -> RunResult:
 
 
 def _result(config: AnyRunConfig, reader: RunReader) -> RunResult:
-    """A run whose every file is there and says the same."""
-    refuse_difference(
-        reader.path / "config.json", {"config": serialise.to_dict(config)}, "what this run was started with"
-    )
+    """The result of a run after checking that its files agree."""
+    require_equal(reader.path / "config.json", {"config": serialise.to_dict(config)}, "what this run was started with")
     if reader.status not in ("finished", "diverged"):
         raise MissingError(f"{reader.path} is {reader.status}: its training has not ended.")
     origin, evaluations = reader.provenance, reader.evaluations
@@ -67,7 +65,7 @@ def _result(config: AnyRunConfig, reader: RunReader) -> RunResult:
     assert last is not None
     return RunResult(
         run=reader.path.name,
-        seed=reader.config["seed"],  # which checks the hash, too
+        seed=reader.config["seed"],  # also checks the hash
         ended="diverged" if summary is None else summary.stop_reason,
         step=last.step,
         updates=last.updates,
@@ -86,21 +84,21 @@ def _result(config: AnyRunConfig, reader: RunReader) -> RunResult:
 
 
 def _check_evaluations(run: Path, rows: list[EvaluationRow]) -> None:
-    """Refuse evaluations that their own episodes contradict."""
+    """Check evaluations against their episodes; raises UserError."""
     file, episodes = run / "evaluations.jsonl", run / "episodes.jsonl"
     if not rows:
         raise UserError(f"{file} holds no evaluation.")
     outcomes: dict[int, list[bool]] = {row.step: [] for row in rows}
     for i, data in enumerate(read_lines(episodes), 1):
         if not isinstance(data, dict) or not {"step", "success"} <= data.keys() or data["step"] not in outcomes:
-            raise UserError(f"{episodes}, line {i} is of no evaluation. It was edited by hand or is damaged.")
+            raise UserError(f"{episodes}, line {i} belongs to no evaluation. It was edited by hand or is damaged.")
         outcomes[data["step"]].append(data["success"] is True)
     for i, row in enumerate(rows, 1):
         of_row = outcomes[row.step]
         if len(of_row) != row.episodes or not _is_rate(row.success_rate, row.success_ci95, of_row):
             raise UserError(
-                f"{file}, line {i}: a success rate of {row.success_rate} over {row.episodes} episodes is not what "
-                f"{episodes.name} holds of step {row.step}: {sum(of_row)} of {len(of_row)}. One was edited by hand."
+                f"{file}, line {i}: a success rate of {row.success_rate} over {row.episodes} episodes differs from "
+                f"{episodes.name} at step {row.step}: {sum(of_row)} of {len(of_row)}. One was edited by hand."
             )
 
 
@@ -110,7 +108,7 @@ def _is_rate(rate: float, ci95: tuple[float, float], outcomes: list[bool]) -> bo
 
 
 def _check_summary(config: AnyRunConfig, file: Path, rows: list[EvaluationRow]) -> None:
-    """Refuse a summary that the evaluations contradict."""
+    """Check a summary against the evaluations; raises UserError."""
     last, solved = rows[-1], None
     if config.until_success is not None and reached(config.until_success, rows):
         solved = asdict(Solved(config.until_success, last.step, last.updates, last.seconds))
@@ -121,18 +119,18 @@ def _check_summary(config: AnyRunConfig, file: Path, rows: list[EvaluationRow]) 
         "solved": solved,
         "final_evaluation": serialise.to_dict(last),
     }
-    refuse_difference(file, expected, "what evaluations.jsonl says")
+    require_equal(file, expected, "what evaluations.jsonl says")
 
 
 def _held_out(reader: RunReader) -> HeldOut:
-    """The verdict on the run's newest checkpoint, its rates counted anew from its episodes."""
+    """The verdict on the run's newest checkpoint, its rates recomputed from its episodes."""
     file = reader.path / "verdict.json"
     if not file.exists():
-        raise MissingError(f"{file} is not there: the run has not been judged on held-out episodes.")
+        raise MissingError(f"{file} does not exist: the run has not been evaluated on held-out episodes.")
     found = decode(Verdict, read_json(file), str(file))
     manifest, _ = reader.load_checkpoint()
     if found.checkpoint != manifest.state.sha256:
-        raise MissingError(f"{file} judges another checkpoint than the run's newest.")
+        raise MissingError(f"{file} is the verdict on an older checkpoint of the run.")
     rows, random = found.per_episode, found.random
     kinds = sorted({row.goal_kind for row in rows} - {""})
     seeds = seeding.evaluation_env_seeds(verdict.SEED, verdict.EPISODES, "held-out")
@@ -145,7 +143,7 @@ def _held_out(reader: RunReader) -> HeldOut:
         "trained": {"episodes": len(seeds), **_rates(rows), "success_by_kind": by_kind},
         "random": {"episodes": len(seeds), "success_rate": baseline.value, "success_ci95": list(baseline.ci95)},
     }
-    refuse_difference(file, expected, "what the held-out episodes in it give")
+    require_equal(file, expected, "what its held-out episodes give")
     return HeldOut(
         seed=found.seed,
         checkpoint=found.checkpoint,
@@ -158,7 +156,7 @@ def _held_out(reader: RunReader) -> HeldOut:
 
 
 def _rates(rows: list[EpisodeRow]) -> dict[str, object]:
-    """The rates of a verdict, by their names in it."""
+    """The rates of a verdict, by the names of their fields."""
     success, floor = (_estimate([getattr(row, name) for row in rows]) for name in ("success", "already_solved"))
     return {
         "success_rate": success.value,
@@ -180,7 +178,7 @@ def _bits(outcomes: Iterable[bool]) -> str:
 
 
 def _means(rows: list[EpisodeRow]) -> dict[str, float]:
-    """Means of the episodes' measures; of the time to success over the episodes that have one."""
+    """Means of the episodes' measures, each over the episodes that have a value."""
     values = {name: [v for row in rows if (v := getattr(row, name)) is not None] for name in MEANS}
     return {name: _rounded(float(np.mean(known))) for name, known in values.items() if known}
 
@@ -197,7 +195,7 @@ def _curve(rows: list[EvaluationRow]) -> Curve:
 
 
 def _series(rows: list[MetricsRow], steps: list[int]) -> dict[str, list[float | None]]:
-    """What was logged of training, and the critics' values, at the steps of the evaluations; None where nothing was."""
+    """Logged training metrics and values of the critics at the steps of the evaluations; None if not logged."""
     at = {row.step: row.metrics for row in rows}
     names = {name for row in rows for name in row.metrics if name.startswith("train/") or name in EVALUATION_SERIES}
     return {
@@ -207,5 +205,5 @@ def _series(rows: list[MetricsRow], steps: list[int]) -> dict[str, list[float | 
 
 
 def _rounded(value: float) -> float:
-    """A value to so many digits."""
+    """A value rounded to DIGITS significant digits."""
     return float(f"{value:.{DIGITS}g}")

@@ -1,42 +1,43 @@
-"""Criteria judged: a metric of the results, held against its bound."""
+"""Verification of criteria: a metric of the results compared with its bound."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from wellposed.analysis.summary import format_value
-from wellposed.chapters import paths
 from wellposed.chapters.gather import Problem
 from wellposed.chapters.results import Results
 from wellposed.chapters.spec import Chapter, Criterion
-from wellposed.chapters.values import AbsentError, data_of, found_text, interval_of, over_seeds, plain
+from wellposed.chapters.values import AbsentError, data_of, follow, found_text, interval_of, over_seeds, plain
 from wellposed.errors import UserError
 
-SLACK = 1e-9  # the mean of five times 0.98 may come out a hair below
+SLACK = 1e-9  # relative, for rounding: the mean of five times 0.98 may be slightly below 0.98
 
 
 @dataclass(frozen=True)
-class Judgement:
-    """One criterion, and what was found."""
+class CriterionResult:
+    """The outcome of one criterion."""
 
     criterion: Criterion
     outcome: Literal["pass", "fail", "missing"]
-    measured: str  # the value with all that is known of it; empty where there is none
+    measured: str  # the value with its interval and counts; empty if there is none
     bound: str
-    reason: str  # why it is missing or cannot be judged; empty otherwise
+    reason: str  # why it is missing or cannot be compared; empty otherwise
 
 
 @dataclass(frozen=True)
 class _Found:
-    """A value as criteria compare it, and in words."""
+    """A value to compare, and its text."""
 
     value: Any
     text: str
-    kind: Any  # of a metric over seeds, which has a unit; None of other data
+    kind: Any  # of a metric over seeds, for its unit; None for other data
 
 
-def judge(chapter: Chapter, results: Results, problems: Mapping[str, Problem], criterion: Criterion) -> Judgement:
-    """Hold a criterion against the results; `problems` say why something is not among them."""
+def verify_criterion(
+    chapter: Chapter, results: Results, problems: Mapping[str, Problem], criterion: Criterion
+) -> CriterionResult:
+    """Compare a criterion with the results; `problems` explain missing results."""
     bound = bound_text(criterion, None)
     try:
         found = _found(chapter, results, criterion)
@@ -44,30 +45,32 @@ def judge(chapter: Chapter, results: Results, problems: Mapping[str, Problem], c
         limits = interval_of(chapter, results, criterion.inside) if criterion.inside is not None else None
     except AbsentError as error:
         problem = problems.get(error.name, Problem(True, str(error)))
-        makes = f" `{chapter.made_by(error.name.partition('.')[0])}` makes it." if problem.missing else ""
-        return Judgement(criterion, "missing" if problem.missing else "fail", "", bound, problem.sentence + makes)
+        command = f" `{chapter.made_by(error.name.partition('.')[0])}` creates it." if problem.missing else ""
+        return CriterionResult(
+            criterion, "missing" if problem.missing else "fail", "", bound, problem.sentence + command
+        )
     except UserError as error:
-        return Judgement(criterion, "fail", "", bound, str(error))
+        return CriterionResult(criterion, "fail", "", bound, str(error))
     if limits is not None:
         ends = " to ".join(_value_text(end, found.kind) for end in limits)
         bound = f"{bound}, {ends}"
-    outcome = "pass" if _keeps(criterion, found.value, limits) else "fail"
-    return Judgement(criterion, outcome, found.text, bound, "")
+    outcome = "pass" if _is_within(criterion, found.value, limits) else "fail"
+    return CriterionResult(criterion, outcome, found.text, bound, "")
 
 
 def _found(chapter: Chapter, results: Results, criterion: Criterion) -> _Found:
-    """What a criterion is about."""
+    """The value that a criterion compares."""
     if runs := chapter.runs_of(criterion.of):
         found, statistic = over_seeds(results, *runs[:2], criterion.metric), criterion.statistic
         assert statistic is not None
         text = found.text if statistic == "mean" else f"{found.texts[statistic]}; {found.text}"
         return _Found(found.numbers[statistic], text, found.kind)
-    data = paths.follow(data_of(results, criterion.of), criterion.metric)
+    data = follow(data_of(results, criterion.of), criterion.metric)
     return _Found(plain(data), found_text(data), None)
 
 
-def _keeps(criterion: Criterion, value: Any, limits: tuple[float, float] | None) -> bool:
-    """Whether a value keeps the criterion's bound."""
+def _is_within(criterion: Criterion, value: Any, limits: tuple[float, float] | None) -> bool:
+    """Whether a value is within the criterion's bound."""
     if criterion.equals is not None and not _is_number(criterion.equals):
         return type(value) is type(criterion.equals) and value == criterion.equals
     if not _is_number(value):
@@ -93,5 +96,5 @@ def bound_text(criterion: Criterion, kind: Any) -> str:
 
 
 def _value_text(value: Any, kind: Any) -> str:
-    """A bound in the unit of what it bounds."""
+    """A bound in the unit of the metric."""
     return format_value(float(value), kind) if kind is not None and _is_number(value) else found_text(value)

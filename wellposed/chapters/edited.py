@@ -1,20 +1,21 @@
-"""Records that were edited by hand or are damaged: where they differ from what they should hold, by file and line."""
+"""Detects records that were edited by hand or are damaged, and names file and line of the difference."""
 
+import json
 import math
 import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from wellposed.chapters.lines import Place, json_line
+from wellposed.chapters.tables import Place
 from wellposed.errors import UserError
 from wellposed.runs.files import MAX_JSON_BYTES, read_bytes, read_json
 
-TOLERANCE = 1e-9  # of numbers that were computed twice, perhaps on two machines
+TOLERANCE = 1e-9  # of numbers that were computed twice, possibly on two machines
 
 
 def difference(found: Any, expected: Any) -> Place | None:
-    """The first place at which JSON data are not what is expected; keys that are not expected are not looked at."""
+    """The first place at which JSON data differ from the expected data; additional keys are ignored."""
     if isinstance(expected, dict):
         if not isinstance(found, dict):
             return ()
@@ -34,22 +35,22 @@ def difference(found: Any, expected: Any) -> Place | None:
 
 
 def _same(one: Any, other: Any) -> bool:
-    """Whether two plain values are the same, numbers to within rounding."""
+    """Whether two plain values are equal, numbers within TOLERANCE."""
     if isinstance(one, bool) or isinstance(other, bool) or not isinstance(one, int | float):
         return type(one) is type(other) and one == other
     return isinstance(other, int | float) and math.isclose(one, other, rel_tol=TOLERANCE, abs_tol=TOLERANCE)
 
 
 def line_of(file: Path, place: Place) -> str:
-    """`verdict.json, line 12`: where a value stands in a JSON file."""
+    """File and line of a value in a JSON file: `verdict.json, line 12`."""
     return f"{file}, line {json_line(read_bytes(file, MAX_JSON_BYTES).decode(), place)}"
 
 
-def refuse_difference(file: Path, expected: Any, according_to: str) -> None:
-    """Refuse a JSON file that does not hold what is expected.
+def require_equal(file: Path, expected: Any, according_to: str) -> None:
+    """Check that a JSON file has the expected values.
 
     Raises:
-        UserError: naming the line and the key, in a sentence that ends with `according_to`.
+        UserError: naming the line and the key; `according_to` is part of the message.
     """
     place = difference(read_json(file), expected)
     if place is not None:
@@ -58,7 +59,7 @@ def refuse_difference(file: Path, expected: Any, according_to: str) -> None:
 
 
 def with_line(error: UserError) -> UserError:
-    """The error of a JSON file that was refused, with the line where its message tells a place or a key."""
+    """The error with the line in the JSON file, if its message names a place or a key."""
     message = str(error)
     named = re.match(r"(.+?\.json)(?=: )", message)
     if named is None:
@@ -66,19 +67,19 @@ def with_line(error: UserError) -> UserError:
     file = Path(named[1])
     try:
         text = read_bytes(file, MAX_JSON_BYTES).decode()
-        line = _told_line(message, text, read_json(file))
-    except (UserError, UnicodeDecodeError):  # a file that cannot be read has no lines
+        line = _line_in_message(message, text, read_json(file))
+    except (UserError, UnicodeDecodeError):  # the file cannot be read
         return error
     return error if line is None else UserError(message.replace(named[1], f"{file}, line {line}", 1))
 
 
-def _told_line(message: str, text: str, data: Any) -> int | None:
-    """The line of a JSON text that a decoder's message is about, if it says so."""
+def _line_in_message(message: str, text: str, data: Any) -> int | None:
+    """The line of a JSON text that a decoder's message refers to; None if it names no place."""
     if re.search(r"Expected `|missing required", message):
-        told = re.search(r"at `\$([^`]*)`", message)  # of the whole file it says no place
-        path = re.findall(r"[^.\[\]]+|\.\.\.", told[1] if told else "")
+        named = re.search(r"at `\$([^`]*)`", message)  # the message has no place if it is the whole file
+        path = re.findall(r"[^.\[\]]+|\.\.\.", named[1] if named else "")
         parts = [int(part) if part.isdecimal() else part for part in path]
-        found = [one for one in _places(data, parts) if _is_meant(_at(data, one), message)]
+        found = [one for one in _places(data, parts) if _matches(_at(data, one), message)]
         return json_line(text, found[0]) if found else None
     if key := re.search(r"(?:unknown|missing) key (\w+)", message):
         return text[: text.index(f'"{key[1]}"')].count("\n") + 1 if f'"{key[1]}"' in text else None
@@ -86,7 +87,7 @@ def _told_line(message: str, text: str, data: Any) -> int | None:
 
 
 def _places(data: Any, parts: list[str | int]) -> Iterator[Place]:
-    """The places that a decoder's path may mean, which says `...` for any key of a table."""
+    """The places that match a decoder's path, in which `...` stands for any key of a table."""
     if not parts:
         yield ()
         return
@@ -104,9 +105,45 @@ def _at(data: Any, place: Place) -> Any:
     return data
 
 
-def _is_meant(value: Any, message: str) -> bool:
-    """Whether a value can be the one that a decoder refused: it is of the type it got, or lacks the field it missed."""
+def _matches(value: Any, message: str) -> bool:
+    """Whether a value can be the one that a decoder rejected: it has the type, or lacks the field, of the message."""
     if got := re.search(r"got `(\w+)`", message):
         return {dict: "object", list: "array", type(None): "null"}.get(type(value), type(value).__name__) == got[1]
     lacks = re.search(r"missing required field `(\w+)`", message)
     return lacks is None or (isinstance(value, dict) and lacks[1] not in value)
+
+
+def json_line(text: str, place: Place) -> int:
+    """The line of a value in a valid JSON text; if it does not exist, that of the innermost value around it."""
+    at = _start(text, 0)
+    for key in place:
+        inner = _value_of(text, at, key)
+        if inner is None:
+            break
+        at = inner
+    return text.count("\n", 0, at) + 1
+
+
+def _start(text: str, at: int) -> int:
+    """The index of the next character that is not white space, comma or colon."""
+    while at < len(text) and text[at] in " \t\r\n,:":
+        at += 1
+    return at
+
+
+def _value_of(text: str, at: int, key: str | int) -> int | None:
+    """The start of the value of a key or index in the object or list at `at`; None if there is none."""
+    opening, decoder = text[at], json.JSONDecoder()
+    if opening not in "{[" or (opening == "[") != isinstance(key, int):
+        return None
+    at, index = _start(text, at + 1), 0
+    while text[at] not in "}]":
+        name: str | int = index
+        if opening == "{":
+            name, at = decoder.raw_decode(text, at)
+            at = _start(text, at)
+        if name == key:
+            return at
+        _, at = decoder.raw_decode(text, at)
+        at, index = _start(text, at), index + 1
+    return None

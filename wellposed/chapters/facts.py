@@ -1,27 +1,26 @@
-"""The facts of a chapter: what its prose says of its results, each with where it comes from.
+"""The facts of a chapter: values of its results that its prose quotes, each with its origin.
 
 EXPERIMENT.VARIANT.METRIC          the mean over seeds with its interval and counts
-EXPERIMENT.VARIANT.METRIC.STAT     one number of it: mean, low, high, min, max, median, each, n
-MEASUREMENT.path.to.value          of a measurement or a study; a last part percent, cm or mm is the unit to print
+EXPERIMENT.VARIANT.METRIC.STAT     one statistic: mean, low, high, min, max, median, each, n
+MEASUREMENT.path.to.value          of a measurement or a study; a last part percent, cm or mm sets the unit
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from wellposed.chapters import paths
-from wellposed.chapters.criteria import judge
+from wellposed.chapters.criteria import verify_criterion
 from wellposed.chapters.metrics import OF_THE_BAR, PICKS, heading
 from wellposed.chapters.origins import Origin, origin_of
 from wellposed.chapters.results import Results
 from wellposed.chapters.spec import Chapter
-from wellposed.chapters.values import UNITS, data_of, found_text, over_seeds, plain, variant_of
+from wellposed.chapters.values import UNITS, data_of, follow, found_text, over_seeds, plain, split_path, variant_of
 from wellposed.errors import UserError, instead
 
 
 @dataclass(frozen=True)
 class Fact:
-    """A fact in words and as data."""
+    """A fact as text and as data."""
 
     text: str
     value: Any
@@ -30,7 +29,7 @@ class Fact:
 
 @dataclass(frozen=True)
 class Table:
-    """Facts in rows."""
+    """A table of facts."""
 
     head: list[str]
     rows: list[list[str]]
@@ -42,7 +41,7 @@ def fact(chapter: Chapter, results: Results, text: str) -> Fact:
     """The fact that a path leads to.
 
     Raises:
-        UserError: if it leads nowhere, naming what there is instead.
+        UserError: if it leads nowhere, naming the alternatives.
     """
     if runs := chapter.runs_of(text):
         experiment, variant, rest = runs
@@ -55,9 +54,9 @@ def fact(chapter: Chapter, results: Results, text: str) -> Fact:
             return Fact(found.text, found.numbers["mean"], origin)
         return Fact(found.texts[pick], found.numbers[pick], origin)
     name, path = _data_path(chapter, text)
-    *before, last = paths.split(path)
+    *before, last = split_path(path)
     unit = last if last in UNITS else None
-    data = paths.follow(data_of(results, name), path.rpartition(".")[0] if unit and before else path)
+    data = follow(data_of(results, name), path.rpartition(".")[0] if unit and before else path)
     try:
         return Fact(found_text(data, unit), plain(data), origin_of(chapter, results, name))
     except UserError as error:
@@ -65,7 +64,7 @@ def fact(chapter: Chapter, results: Results, text: str) -> Fact:
 
 
 def _data_path(chapter: Chapter, text: str) -> tuple[str, str]:
-    """Measurement or study, and the path into it."""
+    """The name of a measurement or study, and the path into it."""
     found = chapter.data_of(text)
     if found is None:
         name, known = text.partition(".")[0], [*chapter.experiments, *chapter.measurements, *chapter.studies]
@@ -74,20 +73,20 @@ def _data_path(chapter: Chapter, text: str) -> tuple[str, str]:
 
 
 def setting(chapter: Chapter, results: Results, of: str, name: str) -> Fact:
-    """A setting as `EXPERIMENT.VARIANT` was trained with it.
+    """A setting in the configuration of `EXPERIMENT.VARIANT`.
 
     Raises:
         UserError: if there is no such variant or setting.
     """
     experiment, variant, _ = chapter.variant(of)
     found = variant_of(results, experiment, variant)
-    value = paths.follow(found.config, name)
+    value = follow(found.config, name)
     text = str(value).lower() if isinstance(value, bool) else found_text(value)
     return Fact(text, value, origin_of(chapter, results, f"{experiment}.{variant}"))
 
 
 def minutes(chapter: Chapter, studies: bool = False) -> Fact:
-    """The time that the chapter's command takes, as the chapter states it: `25 min`, `1 h 30 min`."""
+    """The stated time of the chapter's command: `25 min`, `1 h 30 min`."""
     stated = chapter.study_minutes if studies else chapter.minutes
     hours, rest = divmod(round(stated), 60)
     text = " ".join([*([f"{hours} h"] if hours else []), *([f"{rest} min"] if rest or not hours else [])])
@@ -95,15 +94,15 @@ def minutes(chapter: Chapter, studies: bool = False) -> Fact:
 
 
 def study_minutes(chapter: Chapter) -> Fact:
-    """The time that --studies takes beyond that."""
+    """The stated additional time of --studies."""
     return minutes(chapter, studies=True)
 
 
 def experiment_table(chapter: Chapter, results: Results, name: str, columns: Sequence[str] = ()) -> Table:
     """A row for each variant with a column for each metric.
 
-    Without columns these are how many runs were solved, success on held-out episodes, and what they needed; where there
-    was no bar, success and what they used.
+    The default columns are the share of solved runs, success on held-out episodes, and steps, updates and seconds to
+    the bar; for an experiment without a bar, success and steps, updates and seconds at the end.
 
     Raises:
         UserError: if there is no such experiment or metric, or a variant is not among the results.
@@ -115,7 +114,7 @@ def experiment_table(chapter: Chapter, results: Results, name: str, columns: Seq
         end, bar = ("success", "end_steps", "end_updates", "end_seconds"), ("solved", "success", *OF_THE_BAR[1:])
         columns = end if asked.question.until_success is None else bar
     if asked.question.until_success is None and (of_bar := set(columns) & set(OF_THE_BAR)):
-        raise UserError(f"{name} has no bar, so there is no {min(of_bar)} of it.")
+        raise UserError(f"{name} has no bar, so it has no {min(of_bar)}.")
     rows = [
         [variant, *(over_seeds(results, name, variant, metric).text for metric in columns)] for variant in asked.runs
     ]
@@ -124,19 +123,19 @@ def experiment_table(chapter: Chapter, results: Results, name: str, columns: Seq
 
 
 def list_table(chapter: Chapter, results: Results, text: str, columns: Sequence[str] = ()) -> Table:
-    """A list of records of a measurement or a study, or a table of them, whose keys become the first column.
+    """A list or dictionary of records of a measurement or a study; keys of a dictionary become the first column.
 
-    Without columns it has all there are. One is a key of the records, followed by the unit to print: `air.percent`.
+    A column is a key of the records, optionally with a unit: `air.percent`. The default is all columns.
 
     Raises:
-        UserError: if the path leads to something else, or the records have no such column.
+        UserError: if the path leads to anything else, or the records have no such column.
     """
     name, path = _data_path(chapter, text)
-    data = paths.follow(data_of(results, name), path) if path else data_of(results, name)
+    data = follow(data_of(results, name), path) if path else data_of(results, name)
     keyed = isinstance(data, dict)
     records = [{"": key} | value for key, value in data.items() if isinstance(value, dict)] if keyed else data
     if not isinstance(records, list) or not records or not all(isinstance(record, dict) for record in records):
-        raise UserError(f"{text} is no list of records.")
+        raise UserError(f"{text} is not a list of records.")
     head = list(records[0])
     if any(list(record) != head for record in records) or (keyed and len(records) != len(data)):
         raise UserError(f"The records of {text} do not have the same keys.")
@@ -157,10 +156,10 @@ def _column(text: str, column: str, head: list[str]) -> tuple[str, str | None]:
 
 
 def criteria_table(chapter: Chapter, results: Results) -> Table:
-    """The chapter's criteria, each with what was found and whether it holds."""
+    """The chapter's criteria, each with the measured value, the bound and the outcome."""
     rows, subjects = [], []
     for criterion in chapter.criteria:
-        found = judge(chapter, results, {}, criterion)
+        found = verify_criterion(chapter, results, {}, criterion)
         rows.append([criterion.says, found.measured or found.reason, found.bound, found.outcome])
         if found.measured:
             subjects.append(criterion.of)

@@ -1,4 +1,4 @@
-"""From run directories to the results of a chapter; what is missing or not sound is told, and hinders nothing else."""
+"""Collects the results of a chapter from run directories; missing and damaged results are reported as problems."""
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 from wellposed import serialise
 from wellposed.analysis.study import Part, Study, Trial
 from wellposed.chapters.audit import MissingError, run_result
-from wellposed.chapters.edited import line_of, refuse_difference, with_line
+from wellposed.chapters.edited import line_of, require_equal, with_line
 from wellposed.chapters.results import ExperimentFile, Measured, Results, RunResult, VariantResult
 from wellposed.chapters.spec import AskedMeasurement, Chapter
 from wellposed.config import AnyRunConfig, stored_config
@@ -24,15 +24,15 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Problem:
-    """Why something is not among the results."""
+    """Why a result is not available."""
 
-    missing: bool  # it is not there yet; else it is there and was refused
+    missing: bool  # True if it does not exist yet, False if it was rejected
     sentence: str
 
 
 @dataclass(frozen=True)
 class Gathered:
-    """The results of a chapter that are there and sound, and why the others are not."""
+    """The valid results of a chapter, and the problems of the others."""
 
     results: Results
     problems: dict[str, Problem]  # by "experiment.variant", or the name of a measurement or a study
@@ -40,7 +40,7 @@ class Gathered:
 
 @dataclass
 class Runs:
-    """The runs below a directory; each is read and checked once, whoever asks for it."""
+    """The runs below a directory; each is read and checked once."""
 
     folder: Path
     known: dict[str, RunResult | UserError] = field(default_factory=dict)
@@ -50,7 +50,7 @@ class Runs:
         return self.folder / run_name(serialise.to_dict(config))
 
     def result(self, config: AnyRunConfig) -> RunResult:
-        """A run that ended; raises MissingError or UserError as `run_result` does."""
+        """The result of a run; raises MissingError or UserError like `run_result`."""
         path = self.path(config)
         if path.name not in self.known:
             try:
@@ -64,7 +64,7 @@ class Runs:
 
 
 def gather(chapter: Chapter, runs: Runs) -> Gathered:
-    """All that is there of a chapter below a directory of runs."""
+    """All results of a chapter below a directory of runs."""
     found: dict[str, Any] = {}
     for name, asked in chapter.experiments.items():
         found |= {f"{name}.{variant}": _attempt(variant_result, of_one, runs) for variant, of_one in asked.runs.items()}
@@ -72,20 +72,20 @@ def gather(chapter: Chapter, runs: Runs) -> Gathered:
         found[name] = _attempt(measured, name, chapter, runs)
     for name in chapter.studies:
         found[name] = _attempt(study, name, chapter, runs)
-    sound = {name: value for name, value in found.items() if not isinstance(value, Problem)}
+    valid = {name: value for name, value in found.items() if not isinstance(value, Problem)}
     results = Results(
         experiments={
-            name: {variant: sound[f"{name}.{variant}"] for variant in asked.runs if f"{name}.{variant}" in sound}
+            name: {variant: valid[f"{name}.{variant}"] for variant in asked.runs if f"{name}.{variant}" in valid}
             for name, asked in chapter.experiments.items()
         },
-        measurements={name: sound[name] for name in chapter.measurements if name in sound},
-        studies={name: sound[name] for name in chapter.studies if name in sound},
+        measurements={name: valid[name] for name in chapter.measurements if name in valid},
+        studies={name: valid[name] for name in chapter.studies if name in valid},
     )
     return Gathered(results, {name: value for name, value in found.items() if isinstance(value, Problem)})
 
 
 def _attempt(read: Callable[..., T], *arguments: Any) -> T | Problem:
-    """What was read, or why it could not be."""
+    """The result of `read`, or the problem if it raises."""
     try:
         return read(*arguments)
     except UserError as error:
@@ -96,27 +96,27 @@ def variant_result(configs_: list[AnyRunConfig], runs: Runs) -> VariantResult:
     """The runs of a variant.
 
     Raises:
-        MissingError: if some have not ended or were not judged, and all that is there is sound.
-        UserError: if the record of one is not sound.
+        MissingError: if some have not ended or were not evaluated.
+        UserError: if the record of a run is damaged.
     """
     found = [_attempt(runs.result, config) for config in configs_]
-    unsound = [one.sentence for one in found if isinstance(one, Problem) and not one.missing]
-    if unsound:
-        raise UserError(" ".join(unsound))
+    damaged = [one.sentence for one in found if isinstance(one, Problem) and not one.missing]
+    if damaged:
+        raise UserError(" ".join(damaged))
     missing = [config.seed for config, one in zip(configs_, found, strict=True) if isinstance(one, Problem)]
     if missing:
         seeds = ", ".join(map(str, missing))
-        raise MissingError(f"{len(missing)} of {len(found)} runs are not trained and judged yet (seeds {seeds}).")
+        raise MissingError(f"{len(missing)} of {len(found)} runs are not trained and evaluated yet (seeds {seeds}).")
     config = {name: value for name, value in serialise.to_dict(configs_[0]).items() if name != "seed"}
     return VariantResult(config, [one for one in found if isinstance(one, RunResult)])
 
 
 def sources(asked: AskedMeasurement, chapter: Chapter, runs: Runs) -> dict[str, dict[str, str]]:
-    """What a measurement measures: for each "experiment.variant" its runs, each with the digest of its state.
+    """The runs that a measurement reads: "experiment.variant" -> run -> SHA-256 of its state.
 
     Raises:
-        MissingError: if they are not there yet.
-        UserError: if one diverged, so that there is nothing to measure, or its record is not sound.
+        MissingError: if they do not exist yet.
+        UserError: if a run diverged, so that there is nothing to measure, or its record is damaged.
     """
     found: dict[str, dict[str, str]] = {}
     for text in asked.of:
@@ -124,25 +124,25 @@ def sources(asked: AskedMeasurement, chapter: Chapter, runs: Runs) -> dict[str, 
         of_one = variant_result(chapter.experiments[experiment].runs[variant], runs).runs
         found[text] = {run.run: run.held_out.checkpoint for run in of_one if run.held_out is not None}
         if len(found[text]) < len(of_one):
-            raise UserError(f"A run of {text} diverged: there is nothing in it to measure.")
+            raise UserError(f"A run of {text} diverged, so it cannot be measured.")
     return found
 
 
-def together(of: dict[str, dict[str, str]]) -> dict[str, str]:
-    """All runs of a measurement."""
+def merge_sources(of: dict[str, dict[str, str]]) -> dict[str, str]:
+    """All runs of a measurement, run -> SHA-256 of its state."""
     return {run: digest for of_one in of.values() for run, digest in of_one.items()}
 
 
 def measured(name: str, chapter: Chapter, runs: Runs) -> Measured:
-    """A measurement, its result decoded as its kind's own type.
+    """A stored measurement, checked.
 
     Raises:
-        MissingError: if it was not made, or was made with other settings or of other runs.
+        MissingError: if it does not exist, or was made with other settings or from other runs.
         UserError: if its file is damaged or was edited by hand.
     """
     asked, file = chapter.measurements[name], runs.folder / chapter.slug / f"{name}.json"
     if not file.exists():
-        raise MissingError(f"{file} is not there.")
+        raise MissingError(f"{file} does not exist.")
     try:
         found = decode(Measured, read_json(file), str(file))
         if (found.kind, found.settings) != (asked.kind, serialise.to_dict(asked.settings)):
@@ -155,29 +155,29 @@ def measured(name: str, chapter: Chapter, runs: Runs) -> Measured:
     if serialise.content_hash(found.result) != found.hash:
         raise UserError(
             f"{line_of(file, ('result',))}: the result is not the one that was measured; it was edited by hand. Delete "
-            "the file, and it is measured anew."
+            "the file to measure it again."
         )
-    if found.sources != together(sources(asked, chapter, runs)):
-        raise MissingError(f"{file} was measured of other runs.")
+    if found.sources != merge_sources(sources(asked, chapter, runs)):
+        raise MissingError(f"{file} was measured from other runs.")
     return found
 
 
 def study(name: str, chapter: Chapter, runs: Runs) -> Study:
-    """A study, held against the records of its runs.
+    """A stored study, checked against the records of its runs.
 
     Raises:
-        MissingError: if it was not made, or is one of another question.
-        UserError: if its file is damaged or was edited by hand, or a run of it is not sound.
+        MissingError: if it does not exist, or answers another question.
+        UserError: if its file is damaged or was edited by hand, or the record of one of its runs is damaged.
     """
     question, file = chapter.studies[name], runs.folder / chapter.slug / f"study_{name}" / "study.json"
     if not file.exists():
-        raise MissingError(f"{file} is not there.")
+        raise MissingError(f"{file} does not exist.")
     try:
         found = decode(Study, read_json(file), str(file))
     except UserError as error:
         raise with_line(error) from error
     if (found.bar, found.config) != (question.bar, question.record) or unanswered(question, found):
-        raise MissingError(f"{file} is of another question, or does not answer all of this one.")
+        raise MissingError(f"{file} answers another question, or only parts of this one.")
     expected: dict[str, Any] = {}
     if found.learnability is not None:
         trials = [_trial(one, runs) for one in found.learnability.trials]
@@ -186,12 +186,12 @@ def study(name: str, chapter: Chapter, runs: Runs) -> Study:
         base = [asdict(_trial(one, runs)) for one in found.stability.base]
         moves = [{"trials": [asdict(_trial(one, runs)) for one in move.trials]} for move in found.stability.moves]
         expected["stability"] = {"base": base, "moves": moves}
-    refuse_difference(file, expected, "what the records of its runs give")
+    require_equal(file, expected, "what the records of its runs give")
     return found
 
 
 def unanswered(question: Question, found: Study | None) -> tuple[Part, ...]:
-    """The parts of a question that a study does not answer; none of them where it is one of another question."""
+    """The parts of a question that a study does not answer; empty if it is a study of another question."""
     if found is None:
         return question.parts
     if (found.bar, found.config) != (question.bar, question.record):
@@ -208,16 +208,16 @@ def unanswered(question: Question, found: Study | None) -> tuple[Part, ...]:
 
 
 def experiment_file(name: str, chapter: Chapter, variants: dict[str, VariantResult]) -> ExperimentFile:
-    """What lies in the folder of results for an experiment."""
+    """The content of an experiment's file in the folder of results."""
     return ExperimentFile(chapter.experiments[name].question.title, variants)
 
 
-def _trial(told: Trial, runs: Runs) -> Trial:
-    """A trial of a study as the record of its run gives it."""
-    run = runs.result(stored_config(runs.folder / Path(told.run).name))
+def _trial(stored: Trial, runs: Runs) -> Trial:
+    """A trial of a study, recomputed from the record of its run."""
+    run = runs.result(stored_config(runs.folder / Path(stored.run).name))
     success = Estimate(0.0, (0.0, 0.0)) if run.held_out is None else run.held_out.success_rate
     return replace(
-        told,
+        stored,
         seed=run.seed,
         solved=run.solved,
         diverged=run.ended == "diverged",

@@ -1,6 +1,6 @@
-"""Reading `chapter.toml`: strictly, all of it, before anything is trained.
+"""Reads and validates `chapter.toml` completely before anything is trained.
 
-Whatever cannot be meant is refused with a sentence that names file, line and key.
+Every mistake is a UserError that names file, line and key.
 """
 
 import re
@@ -9,11 +9,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from wellposed import serialise
-from wellposed import envs
+from wellposed import envs, serialise
 from wellposed.analysis.study import Study
-from wellposed.chapters import paths
-from wellposed.chapters.lines import Place
 from wellposed.chapters.metrics import OF_THE_BAR, STATISTICS, find_metric
 from wellposed.chapters.spec import (
     AskedExperiment,
@@ -24,17 +21,18 @@ from wellposed.chapters.spec import (
     ExperimentTable,
     StudyTable,
 )
-from wellposed.chapters.tables import Source, read_source, read_table
+from wellposed.chapters.tables import Place, Source, read_source, read_table
+from wellposed.chapters.values import check_path
+from wellposed.config import AnyRunConfig, override
 from wellposed.errors import UserError, instead
 from wellposed.experiments import Experiment
 from wellposed.measure import MEASUREMENTS
-from wellposed.config import AnyRunConfig, override
 from wellposed.recipes import default_config
 from wellposed.runs.store import run_name
 from wellposed.seeding import parse_seeds
 from wellposed.study.run import Question
 
-ROOT = Path(__file__).resolve().parents[2]  # of the repository, from where the files of `code` are named
+ROOT = Path(__file__).resolve().parents[2]  # of the repository; paths in `code` are relative to it
 NAME = re.compile(r"[a-z][a-z0-9_]*")
 FOLDER = re.compile(r"ch(\d\d)_([a-z0-9_]+)")
 
@@ -57,18 +55,18 @@ class ChapterTable:
 
 
 def find_chapters(folder: Path | None = None) -> Path:
-    """The directory of the chapters: the one that is named, else `chapters` here, else that beside the package.
+    """The directory of the chapters: the given one, else `chapters` here, else the one next to the package.
 
     Raises:
-        UserError: if it is not there.
+        UserError: if it does not exist.
     """
     candidates = [Path("chapters"), ROOT / "chapters"] if folder is None else [folder]
     for candidate in candidates:
         if any(candidate.glob("*/chapter.toml")):
             return candidate
     raise UserError(
-        f"There are no chapters in {' or '.join(str(candidate) for candidate in candidates)}. They lie in the "
-        "repository of wellposed: call this from there, or name their directory with --chapters DIR."
+        f"There are no chapters in {' or '.join(str(candidate) for candidate in candidates)}. They are in the "
+        "repository of wellposed: run this from there, or name their directory with --chapters DIR."
     )
 
 
@@ -76,12 +74,12 @@ def chapter_folders(chapters: Path) -> dict[int, Path]:
     """The folders of all chapters by number, in order.
 
     Raises:
-        UserError: if a folder has no number, or two have the same.
+        UserError: if the name of a folder is invalid, or two have the same number.
     """
     found: dict[int, Path] = {}
     for folder in sorted(path.parent for path in chapters.glob("*/chapter.toml")):
         if not (named := FOLDER.fullmatch(folder.name)):
-            raise UserError(f"{folder} is no name for a chapter's folder; they are called as ch04_hindsight.")
+            raise UserError(f"{folder} is not a valid name; name the folder of a chapter like ch04_hindsight.")
         if (number := int(named[1])) in found:
             raise UserError(f"{found[number]} and {folder} have the same number; renumber one of them.")
         found[number] = folder
@@ -92,7 +90,7 @@ def chapter_of(chapters: Path, number: int) -> Chapter:
     """The chapter of a number.
 
     Raises:
-        UserError: if there is none, or what it holds is not sound.
+        UserError: if there is none, or it is invalid.
     """
     found = chapter_folders(chapters)
     if number not in found:
@@ -101,16 +99,16 @@ def chapter_of(chapters: Path, number: int) -> Chapter:
 
 
 def load_chapter(folder: Path) -> Chapter:
-    """Read and check the data of a chapter.
+    """Read and validate the data of a chapter.
 
     Raises:
-        UserError: naming file, line and key of what is wrong.
+        UserError: naming file, line and key of a mistake.
     """
     source = read_source(folder / "chapter.toml")
     table = read_table(ChapterTable, source.data, (), source)
     named = FOLDER.fullmatch(folder.resolve().name)
     if named is None or int(named[1]) != table.number:
-        raise source.error(("number",), f"Chapter {table.number} does not fit the name of its folder, {folder.name}.")
+        raise source.error(("number",), f"Chapter {table.number} does not match the name of its folder, {folder.name}.")
     _check_names(table, source)
     chapter = Chapter(
         folder=folder,
@@ -134,19 +132,21 @@ def load_chapter(folder: Path) -> Chapter:
 
 
 def _check_names(table: ChapterTable, source: Source) -> None:
-    """Refuse names that a path or a file could not hold, or that stand for two things."""
+    """Check that names are valid in paths and file names, and unique."""
     taken: dict[str, str] = {}
     for group in ("experiments", "measurements", "studies"):
         for name in getattr(table, group):
             if not NAME.fullmatch(name):
-                raise source.error((group, name), f"{name!r} is no name: small letters, digits and _ only.")
+                raise source.error(
+                    (group, name), f"{name!r} is not a valid name: use lower-case letters, digits and _."
+                )
             if name in taken:
-                raise source.error((group, name), f"There is {name!r} in [{taken[name]}] already; name one otherwise.")
+                raise source.error((group, name), f"There is {name!r} in [{taken[name]}] already; rename one.")
             taken[name] = group
 
 
 def _code(files: list[str], source: Source) -> list[str]:
-    """The files that facts depend on, if they are there."""
+    """The files that facts depend on, after checking that they exist."""
     for i, file in enumerate(files):
         if not (ROOT / file).is_file() or ".." in Path(file).parts or Path(file).is_absolute():
             raise source.error(("code", i), f"There is no file {file!r} in the repository, {ROOT}.")
@@ -154,7 +154,7 @@ def _code(files: list[str], source: Source) -> list[str]:
 
 
 def _experiment(name: str, data: Any, source: Source) -> AskedExperiment:
-    """An experiment, its configurations built, so that every setting has been seen to exist."""
+    """An experiment with its configurations, which validates every setting."""
     place: Place = ("experiments", name)
     table = read_table(ExperimentTable, data, place, source)
     if not table.variants:
@@ -169,7 +169,7 @@ def _experiment(name: str, data: Any, source: Source) -> AskedExperiment:
         try:
             runs |= replace(question, variants={variant: settings}).runs()
         except UserError as error:
-            named = (_blamed(str(error), table, source) for table in (at, (*place, "base"), place))
+            named = (_setting_in_message(str(error), table, source) for table in (at, (*place, "base"), place))
             raise source.error(next(filter(None, named), at), error) from error
         run = run_name(serialise.to_dict(runs[variant][0]))
         if run in names:
@@ -178,8 +178,8 @@ def _experiment(name: str, data: Any, source: Source) -> AskedExperiment:
     return AskedExperiment(question, runs, table.study)
 
 
-def _blamed(message: str, table: Place, source: Source) -> Place | None:
-    """The setting in a table that a message is about: of those it names the one with the longest name."""
+def _setting_in_message(message: str, table: Place, source: Source) -> Place | None:
+    """The setting of a table that a message names; the longest name if several match."""
     text = message.replace("-", "_")
     names = {place: ".".join(map(str, place[len(table) :])) for place in source.lines if place[: len(table)] == table}
     named = [place for place, name in names.items() if name and name in text]
@@ -187,13 +187,13 @@ def _blamed(message: str, table: Place, source: Source) -> Place | None:
 
 
 def _check_environment(env: str, place: Place, source: Source) -> None:
-    """Refuse an environment that is not known, or whose name would import a module."""
+    """Check that an environment is registered, and that its name imports no module."""
     try:
         envs.find(env)
     except UserError as error:
         raise source.error(place, error) from error
     if ":" in env:
-        raise source.error(place, f"{env} names a module, which a record of runs must not.")
+        raise source.error(place, f"{env} names a module, which is not allowed in a chapter.")
 
 
 def _seeds(text: str, place: Place, source: Source) -> list[int]:
@@ -205,7 +205,7 @@ def _seeds(text: str, place: Place, source: Source) -> list[int]:
 
 
 def _study(name: str, data: Any, source: Source) -> Question:
-    """A study, as the command of that name would ask it."""
+    """A study, with the defaults of the command `wellposed study`."""
     place: Place = ("studies", name)
     table = read_table(StudyTable, data, place, source)
     _check_environment(table.env, (*place, "env"), source)
@@ -216,12 +216,12 @@ def _study(name: str, data: Any, source: Source) -> Question:
         recipe = override(default_config(table.env, table.algo), changes)
         return Question(recipe, seeds, stability_seeds, table.bar, tuple(table.parts), table.doublings)
     except (UserError, ValueError) as error:
-        named = (_blamed(str(error), (*place, *more), source) for more in (("settings",), ()))
+        named = (_setting_in_message(str(error), (*place, *more), source) for more in (("settings",), ()))
         raise source.error(next(filter(None, named), place), error) from error
 
 
 def _measurement(name: str, data: Any, chapter: Chapter, source: Source) -> AskedMeasurement:
-    """A measurement, its settings read as the kind's own type."""
+    """A measurement, with its settings as the type of its kind."""
     place: Place = ("measurements", name)
     if not isinstance(data, dict) or "kind" not in data:
         raise source.error(place, f"A measurement needs the key kind{instead('', MEASUREMENTS)}")
@@ -243,49 +243,51 @@ def _runs_of(text: str, chapter: Chapter, place: Place, source: Source) -> tuple
     except UserError as error:
         raise source.error(place, error) from error
     if more:
-        raise source.error(place, f"{text!r} is no EXPERIMENT.VARIANT; {more!r} is too much.")
+        raise source.error(place, f"{text!r} is not EXPERIMENT.VARIANT; remove {more!r}.")
     return experiment, variant
 
 
 def _deliverable(i: int, data: Any, chapter: Chapter, source: Source) -> Deliverable:
-    """A deliverable that the chapter's work does leave there."""
+    """A deliverable, after checking that running the chapter creates it."""
     place: Place = ("deliverables", i)
     found, files = read_table(Deliverable, data, place, source), chapter.files()
     if found.file not in files:
-        raise source.error((*place, "file"), f"Nothing makes {found.file!r} here{instead(found.file, files)}")
+        raise source.error((*place, "file"), f"Nothing creates {found.file!r} here{instead(found.file, files)}")
     if found.schema != files[found.file]:
-        raise source.error((*place, "schema"), f"{found.file} is of the schema {files[found.file]!r}.")
+        raise source.error((*place, "schema"), f"{found.file} has the schema {files[found.file]!r}.")
     return found
 
 
 def _criterion(i: int, data: Any, chapter: Chapter, source: Source) -> Criterion:
-    """A criterion on something that there is."""
+    """A criterion, after checking that its metric exists."""
     place: Place = ("criteria", i)
     found = read_table(Criterion, data, place, source)
     subject = found.of.partition(".")[0]
     if subject in chapter.experiments:
         experiment, _ = _runs_of(found.of, chapter, (*place, "of"), source)
         if chapter.experiments[experiment].study:
-            raise source.error((*place, "of"), f"{experiment} is a study; criteria rest on what is always made.")
+            raise source.error(
+                (*place, "of"), f"{experiment} is a study; criteria may only use what is always trained."
+            )
         if found.metric in OF_THE_BAR and chapter.experiments[experiment].question.until_success is None:
-            raise source.error((*place, "metric"), f"{experiment} has no until_success: no bar, and no {found.metric}.")
+            raise source.error((*place, "metric"), f"{experiment} has no until_success, so it has no {found.metric}.")
         if found.statistic is None:
             raise source.error(place, f"A metric over seeds needs a statistic: {', '.join(STATISTICS)}.")
-        _checked(lambda: find_metric(found.metric), (*place, "metric"), source)
+        _at_place(lambda: find_metric(found.metric), (*place, "metric"), source)
     elif found.of in {*chapter.measurements, *chapter.studies}:
         if found.statistic is not None:
-            raise source.error((*place, "statistic"), f"{found.of} is no set of runs, so that there is no statistic.")
-        _checked(lambda: _check_path(found.of, found.metric, chapter), (*place, "metric"), source)
+            raise source.error((*place, "statistic"), f"{found.of} is not a set of runs, so it takes no statistic.")
+        _at_place(lambda: _check_path(found.of, found.metric, chapter), (*place, "metric"), source)
     else:
         known = [*chapter.experiments, *chapter.measurements, *chapter.studies]
         raise source.error((*place, "of"), f"There is no {subject!r} in this chapter{instead(subject, known)}")
     if found.inside is not None:
-        _checked(lambda: _check_interval(str(found.inside), chapter), (*place, "inside"), source)
+        _at_place(lambda: _check_interval(str(found.inside), chapter), (*place, "inside"), source)
     return found
 
 
-def _checked(check: Callable[[], object], place: Place, source: Source) -> None:
-    """A check whose sentence gets the place."""
+def _at_place(check: Callable[[], object], place: Place, source: Source) -> None:
+    """Run a check and add the place to its error."""
     try:
         check()
     except UserError as error:
@@ -293,13 +295,13 @@ def _checked(check: Callable[[], object], place: Place, source: Source) -> None:
 
 
 def _check_path(name: str, path: str, chapter: Chapter) -> None:
-    """Refuse a path that cannot lead anywhere in a measurement or a study."""
+    """Check that a path exists in the result type of a measurement or a study."""
     asked = chapter.measurements.get(name)
-    paths.check(Study if asked is None else MEASUREMENTS[asked.kind].result, path)
+    check_path(Study if asked is None else MEASUREMENTS[asked.kind].result, path)
 
 
 def _check_interval(text: str, chapter: Chapter) -> None:
-    """Refuse what cannot be an interval: `EXPERIMENT.VARIANT.METRIC`, or a path into a measurement or a study."""
+    """Check a reference to an interval: `EXPERIMENT.VARIANT.METRIC`, or a path into a measurement or a study."""
     if runs := chapter.runs_of(text):
         find_metric(runs[2])
     elif data := chapter.data_of(text):

@@ -1,4 +1,4 @@
-"""The metrics of a run that criteria and facts may name, and what is said of each over the seeds of a variant."""
+"""The metrics of runs that criteria and facts use, and their statistics over the seeds of a variant."""
 
 import re
 from collections.abc import Callable
@@ -17,27 +17,27 @@ from wellposed.runs.record import MEANS, SHARES
 
 Statistic = Literal["mean", "low", "high", "min", "max", "median"]
 STATISTICS: tuple[Statistic, ...] = get_args(Statistic)
-OF_THE_BAR = ("solved", "steps", "updates", "seconds")  # where a run is to reach no bar there are none
+OF_THE_BAR = ("solved", "steps", "updates", "seconds")  # not defined for an experiment without a bar
 HEADINGS = {
     "success": "success, held out", "end_steps": "steps", "end_updates": "updates", "end_seconds": "seconds",
     "steps": "steps to the bar", "updates": "updates to it", "seconds": "seconds to it",
 }  # fmt: skip
-PICKS = (*STATISTICS, "each", "n")  # what a fact may ask for
+PICKS = (*STATISTICS, "each", "n")  # statistics of a fact
 
 
 @dataclass(frozen=True)
 class OverSeeds:
-    """What is known of a metric over the seeds of a variant."""
+    """The statistics of a metric over the seeds of a variant."""
 
     text: str  # the mean with its interval and counts, in the metric's unit
-    numbers: dict[str, Any]  # each of PICKS; None where it is not known
+    numbers: dict[str, Any]  # each of PICKS; None if it is not known
     texts: dict[str, str]
     kind: Kind
 
 
 @dataclass(frozen=True)
 class Metric:
-    """A metric, and how it is told over the runs of a variant, which are at least one."""
+    """A metric, and the function that summarises it over one or more runs."""
 
     meaning: str
     over: Callable[[list[RunResult]], OverSeeds]
@@ -47,7 +47,7 @@ def find_metric(name: str) -> Metric:
     """The metric of a name, such as `success` or `success[air]`.
 
     Raises:
-        UserError: if there is none, naming those there are.
+        UserError: if there is none, naming the alternatives.
     """
     group = re.fullmatch(r"(\w+)\[(.+)\]", name)
     if group and group[1] in OF_SOME:
@@ -59,22 +59,22 @@ def find_metric(name: str) -> Metric:
 
 
 def heading(metric: str) -> str:
-    """A metric's name above a column or beside an axis, such as `steps to 90%`."""
+    """The label of a metric in a table or at an axis, such as `steps to 90%`."""
     return HEADINGS.get(metric) or metric.replace("_", " ").replace("[", " ").rstrip("]")
 
 
-def _told(summary: Summary) -> OverSeeds:
-    """A summary over seeds in numbers and words."""
+def _statistics(summary: Summary) -> OverSeeds:
+    """A summary over seeds as numbers and texts."""
     numbers = {pick: summary.pick(pick) for pick in PICKS}
     return OverSeeds(summary.text, numbers, {pick: summary.pick_text(pick) for pick in PICKS}, summary.kind)
 
 
 def _success(runs: list[RunResult], kind: str | None = None) -> OverSeeds:
-    """Success on held-out episodes, or on those with one kind of goal; a run that diverged has none."""
+    """Success on held-out episodes, or on those with one kind of goal; 0 for a run that diverged."""
     judged = [run.held_out for run in runs if run.held_out is not None]
     if kind is not None and any(kind not in held_out.kinds for held_out in judged):
         kinds = {kind for held_out in judged for kind in held_out.kinds}
-        raise UserError(f"These runs have no goals of a kind {kind!r}{instead(kind, sorted(kinds))}")
+        raise UserError(f"These runs have no goals of the kind {kind!r}{instead(kind, sorted(kinds))}")
 
     def outcomes(run: RunResult) -> list[bool]:
         held_out = run.held_out
@@ -85,14 +85,14 @@ def _success(runs: list[RunResult], kind: str | None = None) -> OverSeeds:
 
     each = [outcomes(run) for run in runs]
     rates = [float(np.mean(of_one)) if of_one else 0.0 for of_one in each]
-    return _told(summary_over_seeds(rates, "rate", episodes=max(map(len, each)) or verdict.EPISODES))
+    return _statistics(summary_over_seeds(rates, "rate", episodes=max(map(len, each)) or verdict.EPISODES))
 
 
 def _of_episodes(successes: Callable[[RunResult], tuple[int, int] | None], runs: list[RunResult]) -> OverSeeds:
-    """A rate that belongs to the held-out episodes, which are the same for every run: no spread over seeds."""
+    """A rate of the held-out episodes, which are the same for every run, so it has no spread over seeds."""
     counts = next((found for run in runs if (found := successes(run)) is not None), None)
     if counts is None:
-        raise UserError("All of these runs diverged, so that none was judged on held-out episodes.")
+        raise UserError("All of these runs diverged, so none was evaluated on held-out episodes.")
     rate = stats.wilson(*counts)
     numbers: dict[str, Any] = dict.fromkeys(("mean", "min", "max", "median"), rate.estimate)
     numbers |= {"low": rate.low, "high": rate.high, "each": [rate.estimate], "n": counts[1]}
@@ -111,7 +111,7 @@ def _random(run: RunResult) -> tuple[int, int] | None:
 
 
 def _share(holds: Callable[[RunResult], bool], runs: list[RunResult]) -> OverSeeds:
-    """How many runs something holds of: `4 of 5`."""
+    """The share of runs with a property: `4 of 5`."""
     each = [float(holds(run)) for run in runs]
     share = stats.wilson(int(sum(each)), len(each))
     numbers: dict[str, Any] = {"mean": share.estimate, "low": share.low, "high": share.high}
@@ -120,36 +120,36 @@ def _share(holds: Callable[[RunResult], bool], runs: list[RunResult]) -> OverSee
 
 
 def _texts(numbers: dict[str, Any], kind: Kind) -> dict[str, str]:
-    """Statistics in words, the number of what was counted as a plain one."""
+    """Statistics as texts; n is a plain number."""
     shown = {name: value if isinstance(value, list) else [value] for name, value in numbers.items() if name != "n"}
     return {n: ", ".join(format_value(v, kind) for v in vs) for n, vs in shown.items()} | {"n": str(numbers["n"])}
 
 
 def _need(quantity: str, kind: Kind, runs: list[RunResult]) -> OverSeeds:
-    """What runs needed to the bar; of those that were not there within the budget, what they used up."""
+    """Steps, updates or seconds to the bar; a run that did not reach it counts as censored at its end."""
     values = [inf if run.ended == "diverged" else getattr(run.solved or run, quantity) for run in runs]
-    return _told(summary_over_seeds(values, kind, censored=[run.solved is None for run in runs]))
+    return _statistics(summary_over_seeds(values, kind, censored=[run.solved is None for run in runs]))
 
 
 def _steps_to(rate: str, runs: list[RunResult]) -> OverSeeds:
-    """Steps to the second of two evaluations in a row at a rate or above, whatever the bar at which runs stop."""
+    """Steps to the second of two consecutive evaluations at a rate or above, independent of the bar."""
     percent = re.fullmatch(r"(\d+(?:\.\d+)?)%", rate)
     if not percent or not 0 < float(percent[1]) <= 100:
-        raise UserError(f"steps_to[{rate}] is no success rate in percent, as in steps_to[90%].")
+        raise UserError(f"steps_to[{rate}] is not a success rate in percent, as in steps_to[90%].")
 
     def moment(curve: Curve) -> int | None:
         there = np.array(curve.success) / curve.episodes >= float(percent[1]) / 100
         return next((curve.step[i] for i in np.flatnonzero(there[1:] & there[:-1]) + 1), None)
 
     moments = [moment(run.curve) for run in runs]
-    used_up = [inf if run.ended == "diverged" else run.step for run in runs]
-    values = [used if found is None else found for found, used in zip(moments, used_up, strict=True)]
-    return _told(summary_over_seeds(values, "count", censored=[found is None for found in moments]))
+    ends = [inf if run.ended == "diverged" else run.step for run in runs]
+    values = [end if found is None else found for found, end in zip(moments, ends, strict=True)]
+    return _statistics(summary_over_seeds(values, "count", censored=[found is None for found in moments]))
 
 
 def _plain(value: Callable[[RunResult], float], kind: Kind, runs: list[RunResult]) -> OverSeeds:
     """A number of each run."""
-    return _told(summary_over_seeds([value(run) for run in runs], kind))
+    return _statistics(summary_over_seeds([value(run) for run in runs], kind))
 
 
 def _mean_of(measure: str, run: RunResult) -> float:
@@ -175,7 +175,7 @@ def _series(pick: Callable[[list[float]], float], name: str, runs: list[RunResul
 
 
 def _steps_to_max(name: str, runs: list[RunResult]) -> OverSeeds:
-    """Steps until a logged metric first had its greatest value."""
+    """Steps until a logged metric first had its largest value."""
     return _plain(lambda run: max(_logged(name, run), key=lambda at: at[1])[0], "count", runs)
 
 
@@ -191,7 +191,10 @@ OVER: dict[str, tuple[str, Callable[[list[RunResult]], OverSeeds]]] = {
     ),
     "random_success": ("success of uniform random actions in the same episodes", partial(_of_episodes, _random)),
     "solved": ("runs that reached the bar within the budget", partial(_share, lambda run: run.solved is not None)),
-    "diverged": ("runs that met a number that is not finite", partial(_share, lambda run: run.ended == "diverged")),
+    "diverged": (
+        "runs that diverged: a loss or weight was not finite",
+        partial(_share, lambda run: run.ended == "diverged"),
+    ),
     "steps": ("environment steps to the bar", partial(_need, "step", "count")),
     "updates": ("gradient updates to the bar", partial(_need, "updates", "count")),
     "seconds": ("seconds of training to the bar", partial(_need, "seconds", "seconds")),
@@ -203,12 +206,15 @@ OVER: dict[str, tuple[str, Callable[[list[RunResult]], OverSeeds]]] = {
 OVER |= {name: (f"{name} of held-out episodes", partial(_plain, partial(_mean_of, name), "number")) for name in MEANS}
 METRICS = {name: Metric(meaning, over) for name, (meaning, over) in OVER.items()}
 
-# Metrics of a part: of the episodes with one kind of goal, up to one rate, or of one series that was logged.
+# Metrics with an argument in brackets: a kind of goal, a success rate, or the name of a logged metric.
 OF_SOME: dict[str, tuple[str, Callable[[str, list[RunResult]], OverSeeds]]] = {
     "success": ("success with goals of this kind", lambda kind, runs: _success(runs, kind)),
     "steps_to": ("environment steps to this success, in monitoring evaluations", _steps_to),
     "last": ("the last value of a logged metric", partial(_series, lambda values: values[-1])),
-    "min": ("the least value of a logged metric, at the evaluations", partial(_series, min)),
-    "max": ("the greatest value of a logged metric, at the evaluations", partial(_series, max)),
-    "steps_to_max": ("environment steps until a logged metric first had it, at the evaluations", _steps_to_max),
+    "min": ("the smallest value of a logged metric, at the evaluations", partial(_series, min)),
+    "max": ("the largest value of a logged metric, at the evaluations", partial(_series, max)),
+    "steps_to_max": (
+        "environment steps until a logged metric first had its largest value, at the evaluations",
+        _steps_to_max,
+    ),
 }

@@ -1,4 +1,4 @@
-"""Where facts come from: all that a published number must carry."""
+"""The origin of facts: command, runs, seeds, steps, commits and machines behind a published number."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -12,22 +12,22 @@ from wellposed.runs.record import Provenance
 
 @dataclass(frozen=True)
 class Origin:
-    """Where a fact comes from."""
+    """The origin of a fact."""
 
     command: str
-    runs: list[str]  # directories; none where nothing was trained
+    runs: list[str]  # directories; empty if nothing was trained
     seeds: list[int]
-    steps: int  # environment steps of these runs together
-    updates: int  # gradient updates of these runs together
+    steps: int  # environment steps of all runs
+    updates: int  # gradient updates of all runs
     commits: list[str]
     machines: list[str]
 
 
 @dataclass(frozen=True)
 class _Source:
-    """One run, or what was measured without one."""
+    """One run, or one measurement or study."""
 
-    run: str  # empty where there is none
+    run: str  # empty for a measurement or study
     seed: int
     steps: int
     updates: int
@@ -36,7 +36,7 @@ class _Source:
 
 
 def origin_of(chapter: Chapter, results: Results, *subjects: str) -> Origin:
-    """Where what is said of experiments, variants (`EXPERIMENT.VARIANT`), measurements and studies comes from.
+    """The common origin of experiments, variants (`EXPERIMENT.VARIANT`), measurements and studies.
 
     Raises:
         AbsentError: if one of them is not among the results.
@@ -56,7 +56,7 @@ def origin_of(chapter: Chapter, results: Results, *subjects: str) -> Origin:
 
 
 def _sources(chapter: Chapter, results: Results, subject: str) -> Iterable[_Source]:
-    """All that one subject rests on."""
+    """All sources of one subject."""
     if subject in chapter.experiments:
         variants = [(subject, variant) for variant in chapter.experiments[subject].runs]
     elif runs := chapter.runs_of(subject):
@@ -67,11 +67,11 @@ def _sources(chapter: Chapter, results: Results, subject: str) -> Iterable[_Sour
         yield from map(_of_run, variant_of(results, experiment, variant).runs)
     if subject in results.measurements:
         found = results.measurements[subject]
-        yield _own(found.provenance)
+        yield _of_provenance(found.provenance)
         for text in chapter.measurements[subject].of:
             yield from _sources(chapter, results, text)
     elif subject in results.studies:
-        yield _own(results.studies[subject].provenance)
+        yield _of_provenance(results.studies[subject].provenance)
         yield from map(_of_trial, trials_of(results.studies[subject]).values())
 
 
@@ -83,7 +83,7 @@ def _of_trial(trial: Trial) -> _Source:
     return _Source(trial.run, trial.seed, trial.step, trial.updates, _commit(trial), trial.cpu)
 
 
-def _own(origin: Provenance) -> _Source:
+def _of_provenance(origin: Provenance) -> _Source:
     return _Source("", 0, 0, 0, _commit(origin), f"{origin.cpu}, {origin.cores} cores")
 
 

@@ -1,4 +1,4 @@
-"""Publishing a chapter: what its text says from then on, with the code that it was measured with."""
+"""Publishes a chapter: writes its records, from which the book takes every number."""
 
 from collections.abc import Iterator
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The records of a published chapter: `records.json`, small enough to commit, from which the book takes every fact."""
+"""The records of a published chapter: `records.json`, small enough to commit, the source of all facts in the book."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -10,8 +10,7 @@ from wellposed.chapters.digest import source_digest
 from wellposed.chapters.edited import with_line
 from wellposed.chapters.gather import unanswered
 from wellposed.chapters.load import ROOT
-from wellposed.chapters.results import Results
-from wellposed.chapters.rows import write_rows
+from wellposed.chapters.results import Results, write_rows
 from wellposed.chapters.spec import Chapter
 from wellposed.config import AnyRunConfig
 from wellposed.errors import UserError
@@ -26,10 +25,10 @@ FILE = "records.json"
 
 @dataclass(frozen=True)
 class Records:
-    """What was published of a chapter."""
+    """The published results of a chapter."""
 
-    published: Provenance  # of the command that wrote this
-    failing: list[str]  # what did not hold of the chapter when it was published all the same, in sentences
+    published: Provenance  # of the publish command
+    failing: list[str]  # sentences: what failed when the chapter was published anyway
     code: dict[str, str]  # source file -> the digest of it that these results were made with
     results: Results
 
@@ -42,7 +41,7 @@ def load_records(folder: Path) -> Records:
     """
     file = folder / FILE
     if not file.exists():
-        raise UserError(f"{file} is not there: the chapter was not published. `wellposed chapter publish` writes it.")
+        raise UserError(f"{file} does not exist: the chapter was not published. `wellposed chapter publish` writes it.")
     try:
         found = decode(Records, read_json(file), str(file))
     except UserError as error:
@@ -65,7 +64,7 @@ def _check_result(file: Path, name: str, kind: type, result: object) -> None:
 
 
 def edition(chapter: Chapter) -> str:
-    """What is published of a chapter, in words: `published at 8555243`.
+    """Whether a chapter is published, as text: `published at 8555243`.
 
     Raises:
         UserError: if its records are damaged.
@@ -120,7 +119,7 @@ def _stale_code(chapter: Chapter, records: Records) -> Iterator[str]:
 
 
 def _stale_questions(chapter: Chapter, found: Results) -> Iterator[str]:
-    """What is asked otherwise today than when it was answered."""
+    """Questions that changed after publication."""
     for name, variants in found.experiments.items():
         asked = chapter.experiments[name].runs if name in chapter.experiments else {}
         for variant, result in variants.items():

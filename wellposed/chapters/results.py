@@ -1,13 +1,16 @@
-"""What a chapter found: rows, not weights, the same whether gathered from run directories or read from records.json."""
+"""The results of a chapter, gathered from run directories or read from records.json; weights are not included."""
 
+import json
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 from wellposed.analysis.study import Study
+from wellposed.runs.files import write_whole
 from wellposed.runs.record import Estimate, Provenance, Solved
 from wellposed.stats import wilson
 
-EVALUATION_SERIES = (  # kept beside everything that a run logs of training
+EVALUATION_SERIES = (  # kept in addition to all metrics under train/
     "probe/q_min", "probe/q_mean", "probe/q_max", "probe/success_gained", "probe/goals_past", "probe/goals_foreign",
     "probe/reward_wrong", "rollout/success_rate", "rollout/moved_rate", "curriculum/progress",
 )  # fmt: skip
@@ -15,24 +18,24 @@ EVALUATION_SERIES = (  # kept beside everything that a run logs of training
 
 @dataclass(frozen=True)
 class Curve:
-    """Monitoring evaluations of the greedy policy, all lists [m]."""
+    """Monitoring evaluations of the greedy policy; all lists have length [m]."""
 
     episodes: int  # of each evaluation
     step: list[int]
     updates: list[int]
-    seconds: list[float]  # of training, to a hundredth
+    seconds: list[float]  # of training, rounded to 0.01
     success: list[int]  # episodes that ended in success
 
 
 @dataclass(frozen=True)
 class HeldOut:
-    """The verdict on a run: held-out episodes, one character for each, 1 where it holds and 0 where not."""
+    """The verdict on a run: one character per held-out episode, 1 for true and 0 for false."""
 
     seed: int  # of the episodes; the same for all runs
-    checkpoint: str  # SHA-256 of the state that was judged
+    checkpoint: str  # SHA-256 of the evaluated state
     success: str
     already_solved: str  # before the first action
-    kinds: dict[str, str]  # kind of goal -> the episodes that have it; empty where there is but one kind
+    kinds: dict[str, str]  # kind of goal -> its episodes; empty if there is a single kind
     random_success: Estimate  # uniform random actions in the same episodes
     means: dict[str, float]  # of the episodes' measures, by the names in `wellposed.runs.record.MEANS`
 
@@ -45,18 +48,18 @@ class HeldOut:
 
 @dataclass(frozen=True)
 class RunResult:
-    """One run."""
+    """The result of one run."""
 
-    run: str  # its directory's name, which holds the hash of its configuration
+    run: str  # name of its directory, which contains the hash of its configuration
     seed: int
     ended: Literal["solved", "budget", "diverged"]
-    step: int  # where it ended
+    step: int  # at its end
     updates: int
     seconds: float
-    solved: Solved | None  # null: not within the budget, or there was no bar to reach
-    held_out: HeldOut | None  # null in a run that diverged: what it had learnt before is not what training led to
+    solved: Solved | None  # null if it did not reach the bar, or there is none
+    held_out: HeldOut | None  # null if the run diverged
     curve: Curve
-    series: dict[str, list[float | None]]  # metric -> its value at each moment of the curve, to five digits
+    series: dict[str, list[float | None]]  # metric -> its value at each evaluation, to five digits
     command: str
     commit: str | None
     dirty: bool | None
@@ -69,13 +72,13 @@ class RunResult:
 class VariantResult:
     """The runs of one variant, in the order of the seeds."""
 
-    config: dict[str, Any]  # in full, without the seed
+    config: dict[str, Any]  # complete, without the seed
     runs: list[RunResult]
 
 
 @dataclass(frozen=True)
 class ExperimentFile:
-    """What an experiment found, as it lies in the chapter's folder of results."""
+    """The content of an experiment's file in the chapter's folder of results."""
 
     title: str
     variants: dict[str, VariantResult]
@@ -83,21 +86,39 @@ class ExperimentFile:
 
 @dataclass(frozen=True)
 class Measured:
-    """What a measurement found."""
+    """A stored measurement."""
 
     kind: str
     settings: dict[str, Any]
     sources: dict[str, str]  # the runs that were measured -> SHA-256 of the state
-    hash: str  # of the result: an edited one no longer has it
+    hash: str  # of the result, to detect edits
     provenance: Provenance
     seconds: float
-    result: dict[str, Any]  # of the kind's own result type
+    result: dict[str, Any]  # JSON data of the kind's result type
 
 
 @dataclass(frozen=True)
 class Results:
-    """All that is there of a chapter; what is missing or was not sound is absent."""
+    """All valid results of a chapter; missing and damaged ones are left out."""
 
     experiments: dict[str, dict[str, VariantResult]]  # experiment -> variant
     measurements: dict[str, Measured]
     studies: dict[str, Study]
+
+
+def write_rows(path: Path, data: Any) -> None:
+    """Write JSON data atomically; raises ValueError on NaN and infinity."""
+    write_whole(path, f"{format_rows(data)}\n".encode())
+
+
+def format_rows(data: Any, indent: str = "") -> str:
+    """JSON text with lists of plain values on one line, and other containers with one line per element."""
+    inner = indent + " "
+    if isinstance(data, dict) and data:
+        parts = [f"{json.dumps(key)}: {format_rows(part, inner)}" for key, part in data.items()]
+    elif isinstance(data, list) and any(isinstance(part, dict | list) for part in data):
+        parts = [format_rows(part, inner) for part in data]
+    else:
+        return json.dumps(data, allow_nan=False)
+    opening, closing = "{}" if isinstance(data, dict) else "[]"
+    return f"{opening}\n{inner}" + f",\n{inner}".join(parts) + f"\n{indent}{closing}"

@@ -1,4 +1,4 @@
-"""A chapter's data: experiments, studies, measurements, what it delivers, and the criteria by which it is done.
+"""A chapter as data: experiments, studies, measurements, deliverables and criteria.
 
 Each table of `chapter.toml` is one dataclass here; `wellposed.chapters.load` reads and checks them.
 """
@@ -9,9 +9,9 @@ from typing import Any
 
 from wellposed.analysis.study import DOUBLINGS, PARTS, Part
 from wellposed.chapters.metrics import Statistic
+from wellposed.config import ALGO, AnyRunConfig
 from wellposed.errors import UserError, instead
 from wellposed.experiments import Experiment
-from wellposed.config import ALGO, AnyRunConfig
 from wellposed.study.run import Question
 
 BOUNDS = ("at_least", "at_most", "equals", "within", "inside")
@@ -26,7 +26,7 @@ class ExperimentTable:
     seeds: str
     variants: dict[str, dict[str, Any]]
     base: dict[str, Any] = field(default_factory=dict)
-    until_success: float | None = None  # none: every run uses its whole budget
+    until_success: float | None = None  # None: every run uses its whole budget
     study: bool = False
 
 
@@ -47,7 +47,7 @@ class StudyTable:
 
 @dataclass(frozen=True)
 class Deliverable:
-    """`[[deliverables]]`: a file below the chapter's folder of results, and what it must decode to."""
+    """`[[deliverables]]`: a file in the chapter's folder of results, and its schema."""
 
     file: str
     schema: str
@@ -56,7 +56,7 @@ class Deliverable:
 
 @dataclass(frozen=True)
 class Criterion:
-    """`[[criteria]]`: a metric of what was found, and the one bound that it must keep."""
+    """`[[criteria]]`: a metric of the results, and its bound."""
 
     says: str
     of: str
@@ -76,7 +76,7 @@ class Criterion:
 
     @property
     def bounds(self) -> list[str]:
-        """The names of its bounds."""
+        """The names of the bounds that are set."""
         return [name for name in BOUNDS if getattr(self, name) is not None]
 
 
@@ -94,22 +94,22 @@ class AskedMeasurement:
     """A measurement of a chapter."""
 
     kind: str
-    settings: Any  # of the kind's own type
+    settings: Any  # of the kind's settings type
     of: list[str]  # the "experiment.variant"s whose runs are measured
-    study: bool  # it measures runs that are trained with --studies only
+    study: bool  # it reads runs that are trained with --studies only
 
 
 @dataclass(frozen=True)
 class Chapter:
-    """A chapter, all of it checked."""
+    """A validated chapter."""
 
     folder: Path
     number: int
     title: str
     summary: str
-    code: list[str]  # source files, from the repository's root, that the published facts depend on
+    code: list[str]  # source files that the published facts depend on, relative to the repository
     minutes: float  # measured: what `wellposed chapter run` takes on two cores
-    study_minutes: float  # what --studies takes beyond that
+    study_minutes: float  # additional minutes of --studies
     experiments: dict[str, AskedExperiment]
     measurements: dict[str, AskedMeasurement]
     studies: dict[str, Question]
@@ -118,20 +118,20 @@ class Chapter:
 
     @property
     def slug(self) -> str:
-        """The folder's name, here and below the directory of runs."""
+        """The name of its folder, also below the directory of runs."""
         return self.folder.name
 
     def files(self) -> dict[str, str]:
-        """The files that the chapter's work leaves in its folder of results, each with its schema."""
+        """The files that running the chapter creates in its folder of results, each with its schema."""
         found = {f"{name}.json": "experiment" for name in self.experiments}
         found |= {f"{name}.json": asked.kind for name, asked in self.measurements.items()}
         return found | {f"study_{name}/study.json": "study" for name in self.studies}
 
     def runs_of(self, text: str) -> tuple[str, str, str] | None:
-        """Experiment and variant that a path begins with, and the rest of it; None if it begins otherwise.
+        """Experiment, variant and rest of a path; None if it does not begin with an experiment.
 
         Raises:
-            UserError: if there is the experiment, but not the variant.
+            UserError: if the experiment has no such variant.
         """
         name, _, tail = text.partition(".")
         if name not in self.experiments:
@@ -144,26 +144,26 @@ class Chapter:
         raise UserError(f"The experiment {name} has no variant {tail!r}{instead(tail, variants)}")
 
     def variant(self, text: str) -> tuple[str, str, str]:
-        """As `runs_of`; raises UserError if the path does not begin with an experiment."""
+        """Like `runs_of`, but raises UserError if the path does not begin with an experiment."""
         if found := self.runs_of(text):
             return found
         name = text.partition(".")[0]
         raise UserError(f"There is no experiment {name!r}{instead(name, self.experiments)}")
 
     def data_of(self, text: str) -> tuple[str, str] | None:
-        """Measurement or study that a path begins with, and the rest of it; None if it begins otherwise."""
+        """Measurement or study, and rest of a path; None if it begins with neither."""
         name, _, path = text.partition(".")
         return (name, path) if name in {*self.measurements, *self.studies} else None
 
     def is_study(self, name: str) -> bool:
-        """Whether an experiment, a measurement or a study is made with --studies only."""
+        """Whether an experiment, a measurement or a study needs --studies."""
         asked = self.experiments.get(name) or self.measurements.get(name)
         return asked is None or asked.study
 
     def command(self, studies: bool = False) -> str:
-        """The command that makes the chapter's results."""
+        """The command that creates the chapter's results."""
         return f"wellposed chapter run {self.number}{' --studies' if studies else ''}"
 
     def made_by(self, name: str) -> str:
-        """The command that makes an experiment, a measurement or a study."""
+        """The command that creates the results of an experiment, a measurement or a study."""
         return self.command(self.is_study(name))

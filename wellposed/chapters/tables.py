@@ -1,4 +1,4 @@
-"""TOML tables as frozen dataclasses, strictly; whatever is wrong is a sentence that names file, line and key."""
+"""Reads TOML tables strictly into dataclasses; every mistake is a UserError that names file, line and key."""
 
 import tomllib
 from collections.abc import Iterable
@@ -9,22 +9,22 @@ from typing import Any, TypeVar, get_type_hints
 
 import msgspec
 
-from wellposed.chapters.lines import Place, toml_lines
 from wellposed.errors import UserError, instead
 
 T = TypeVar("T")
+Place = tuple[str | int, ...]  # keys and indices of lists, from the outermost inwards
 
 
 @dataclass(frozen=True)
 class Source:
-    """A TOML file that was read, and where its keys stand."""
+    """A parsed TOML file, with the line of each key."""
 
     path: Path
     data: dict[str, Any]
     lines: dict[Place, int]
 
     def error(self, place: Place, sentence: object) -> UserError:
-        """A mistake at a place: `chapter.toml, line 12 (criteria 2, metric): There is no ...`."""
+        """The error for a mistake at a place: `chapter.toml, line 12 (criteria 2, metric): There is no ...`."""
         at = place
         while at and at not in self.lines:
             at = at[:-1]
@@ -34,7 +34,7 @@ class Source:
 
 
 def _counted(place: Place) -> Iterable[str]:
-    """The keys of a place for people, who count from one."""
+    """The keys of a place as text; elements of lists are counted from one."""
     for key, after in zip_longest(place, place[1:]):
         if isinstance(key, str):
             yield f"{key} {after + 1}" if isinstance(after, int) else key
@@ -44,7 +44,7 @@ def read_source(path: Path) -> Source:
     """Read a TOML file.
 
     Raises:
-        UserError: if it cannot be read, or is not TOML; Python's own message names line and column.
+        UserError: if it cannot be read, or is not TOML, naming line and column.
     """
     try:
         text = path.read_text(encoding="utf-8")
@@ -56,7 +56,7 @@ def read_source(path: Path) -> Source:
 
 
 def read_table(kind: type[T], data: Any, place: Place, source: Source) -> T:
-    """A dataclass from the table at a place; a field with a default may be left out, and no other key may be there.
+    """A dataclass from the table at a place; fields with a default are optional, other keys are an error.
 
     Raises:
         UserError: naming file, line and key.
@@ -80,3 +80,56 @@ def read_table(kind: type[T], data: Any, place: Place, source: Source) -> T:
         return kind(**values)
     except (ValueError, UserError) as error:
         raise source.error(place, error) from error
+
+
+def toml_lines(text: str) -> dict[Place, int]:
+    """The line of every key of a valid TOML text, from 1; tables of an array have an index."""
+    found: dict[Place, int] = {}
+    arrays: dict[Place, int] = {}  # how many tables each array of tables has so far
+    table: Place = ()
+    statement, first = "", 1
+    for number, line in enumerate(text.splitlines(), 1):
+        first = first if statement else number
+        statement += line + "\n"
+        try:
+            data = tomllib.loads(statement)
+        except tomllib.TOMLDecodeError:  # it continues on the next line
+            continue
+        if statement.lstrip().startswith("["):
+            table = _inside(_only_keys(data), arrays, new=statement.lstrip().startswith("[["))
+            found.setdefault(table, first)
+            data = {}
+        _note(data, table, first, found)
+        statement = ""
+    return found
+
+
+def _only_keys(data: Any) -> Place:
+    """The keys of a table header, one per level."""
+    if isinstance(data, list):
+        (data,) = data
+    if not data:
+        return ()
+    ((key, inner),) = data.items()
+    return (key, *_only_keys(inner))
+
+
+def _inside(keys: Place, arrays: dict[Place, int], new: bool) -> Place:
+    """The place of a table; within an array of tables it is the last one or, if `new`, the next one."""
+    place: Place = ()
+    for depth, key in enumerate(keys, 1):
+        place = (*place, key)
+        if new and depth == len(keys):
+            arrays[place] = arrays[place] + 1 if place in arrays else 1
+        if place in arrays:
+            place = (*place, arrays[place] - 1)
+    return place
+
+
+def _note(data: Any, place: Place, line: int, found: dict[Place, int]) -> None:
+    """Note the line of every key of a statement, including inline tables."""
+    if place:
+        found.setdefault(place, line)
+    pairs = data.items() if isinstance(data, dict) else enumerate(data) if isinstance(data, list) else ()
+    for key, value in pairs:
+        _note(value, (*place, key), line, found)

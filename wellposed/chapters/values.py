@@ -1,20 +1,25 @@
-"""What a path of a chapter's prose or criteria leads to in its results, as numbers and in words."""
+"""Dotted paths into the results of a chapter, and their values as numbers and text.
 
-from typing import Any
+`fields.3.unit` and `rates."0.02".value` are checked against the type of a result and followed in its JSON data.
+"""
+
+import re
+import types
+from dataclasses import fields, is_dataclass
+from typing import Any, Union, get_args, get_origin, get_type_hints
 
 from wellposed import serialise
-from wellposed.chapters import paths
 from wellposed.chapters.metrics import OverSeeds, find_metric
 from wellposed.chapters.results import Results, VariantResult
 from wellposed.chapters.spec import Chapter
-from wellposed.errors import UserError
+from wellposed.errors import UserError, instead
 from wellposed.stats import describe_rate
 
-UNITS = {"percent": (100.0, " %"), "cm": (100.0, " cm"), "mm": (1000.0, " mm")}  # a last part of a path into data
+UNITS = {"percent": (100.0, " %"), "cm": (100.0, " cm"), "mm": (1000.0, " mm")}  # last part of a path -> factor, unit
 
 
 class AbsentError(UserError):
-    """What a path begins with is not among the results; `name` is that beginning."""
+    """The subject of a path is not among the results; `name` is the subject."""
 
     def __init__(self, name: str):
         super().__init__(f"{name} is not among the results.")
@@ -32,8 +37,8 @@ def over_seeds(results: Results, experiment: str, variant: str, metric: str) -> 
     """A metric over the runs of a variant.
 
     Raises:
-        AbsentError: if they are not all there.
-        UserError: if these runs have no such metric.
+        AbsentError: if the variant is not among the results.
+        UserError: if the runs have no such metric.
     """
     return find_metric(metric).over(variant_of(results, experiment, variant).runs)
 
@@ -48,35 +53,35 @@ def data_of(results: Results, name: str) -> dict[str, Any]:
 
 
 def plain(data: Any) -> Any:
-    """An estimate's value, else the data itself."""
+    """The value of an estimate, other data unchanged."""
     return data["value"] if isinstance(data, dict) and "value" in data else data
 
 
 def interval_of(chapter: Chapter, results: Results, text: str) -> tuple[float, float]:
-    """The interval that `EXPERIMENT.VARIANT.METRIC`, or a path to one in a measurement or a study, leads to.
+    """The interval of `EXPERIMENT.VARIANT.METRIC`, or at a path into a measurement or a study.
 
     Raises:
-        AbsentError: if it is not there.
-        UserError: if it is no interval.
+        AbsentError: if it is not among the results.
+        UserError: if it is not an interval.
     """
     if runs := chapter.runs_of(text):
         numbers = over_seeds(results, *runs).numbers
         ends = [numbers["low"], numbers["high"]]
     else:
         name, _, path = text.partition(".")
-        found = paths.follow(data_of(results, name), path)
+        found = follow(data_of(results, name), path)
         names = ("ci95", "success_ci95")
         ends = next((found[n] for n in names if n in found), None) if isinstance(found, dict) else found
     if not isinstance(ends, list) or len(ends) != 2 or not all(isinstance(end, int | float) for end in ends):
-        raise UserError(f"{text} is no interval: {found_text(ends)}.")
+        raise UserError(f"{text} is not an interval: {found_text(ends)}.")
     return ends[0], ends[1]
 
 
 def found_text(data: Any, unit: str | None = None) -> str:
-    """JSON data in words: a number, an estimate with its interval, a list of such.
+    """JSON data as text: a number, an estimate with its interval, or a list of these.
 
     Raises:
-        UserError: if it is a table, of which only parts have words.
+        UserError: if it is a table of other data.
     """
     if isinstance(data, dict):
         return _table_text(data, unit)
@@ -88,7 +93,7 @@ def found_text(data: Any, unit: str | None = None) -> str:
 
 
 def _table_text(data: dict[str, Any], unit: str | None) -> str:
-    """An estimate, an evaluation, or the median of times to the bar."""
+    """The text of an estimate, an evaluation, or a median time to the bar."""
     if data.keys() == {"value", "ci95"}:
         if unit == "percent":
             return describe_rate(data["value"], data["ci95"])
@@ -103,8 +108,77 @@ def _table_text(data: dict[str, Any], unit: str | None) -> str:
 
 
 def number_text(value: float, unit: str | None = None, bare: bool = False) -> str:
-    """A number to four digits, thousands separated; in a unit with one decimal."""
+    """A number with four digits and thousands separators, or with one decimal if it has a unit."""
     if unit is not None:
         factor, name = UNITS[unit]
         return f"{factor * value:.1f}{'' if bare else name}"
     return f"{value:,.0f}" if abs(value) >= 1000 or isinstance(value, int) else f"{value:.4g}"
+
+
+def split_path(path: str) -> list[str]:
+    """The parts of a dotted path; a part in double quotes may hold dots.
+
+    Raises:
+        UserError: if a part is empty or a quote is not closed.
+    """
+    if not re.fullmatch(r'(?:"[^"]+"|[^".]+)(?:\.(?:"[^"]+"|[^".]+))*', path):
+        raise UserError(f'{path!r} is not a dotted path, as in fields.3.unit or rates."0.02".value.')
+    return [part.strip('"') for part in re.findall(r'"[^"]+"|[^".]+', path)]
+
+
+def check_path(kind: Any, path: str) -> None:
+    """Check that a path exists in values of a type.
+
+    Raises:
+        UserError: naming the part that does not exist, and the alternatives.
+    """
+    _check_parts([kind], split_path(path), path)
+
+
+def _check_parts(kinds: list[Any], parts: list[str], path: str) -> None:
+    """Follow the first part into each of the possible types."""
+    if not parts:
+        return
+    kinds = [one for kind in kinds for one in _alternatives(kind)]
+    inner = [found for kind in kinds if (found := _inside(kind, parts[0])) is not None]
+    if not inner:
+        known = [field.name for kind in kinds if is_dataclass(kind) for field in fields(kind)]
+        raise UserError(f"The path {path!r} leads nowhere: there is no {parts[0]!r}{instead(parts[0], known)}")
+    _check_parts(inner, parts[1:], path)
+
+
+def _alternatives(kind: Any) -> list[Any]:
+    """The members of a union without None, or the type itself."""
+    members = get_args(kind) if get_origin(kind) in (Union, types.UnionType) else (kind,)
+    return [member for member in members if member is not type(None)]
+
+
+def _inside(kind: Any, part: str) -> Any:
+    """The type that a part of a path leads to; None if there is no such part."""
+    if kind is Any:
+        return Any
+    if is_dataclass(kind):
+        return get_type_hints(kind).get(part)
+    arguments = get_args(kind)
+    if get_origin(kind) is dict:
+        return arguments[1]
+    if get_origin(kind) in (list, tuple) and part.isdecimal():
+        fixed = get_origin(kind) is tuple and arguments[-1] is not ...
+        return arguments[0] if not fixed else arguments[int(part)] if int(part) < len(arguments) else None
+    return None
+
+
+def follow(data: Any, path: str) -> Any:
+    """The value that a path leads to in JSON data.
+
+    Raises:
+        UserError: naming the part that does not exist, and the alternatives.
+    """
+    for part in split_path(path):
+        if isinstance(data, list):
+            data = {str(i): item for i, item in enumerate(data)}
+        known = data if isinstance(data, dict) else {}
+        if part not in known:
+            raise UserError(f"The path {path!r} leads nowhere: there is no {part!r}{instead(part, known)}")
+        data = known[part]
+    return data

@@ -1,10 +1,11 @@
-"""Is a chapter done? Every deliverable and every criterion, from run directories that were checked."""
+"""Verifies a chapter: every deliverable and every criterion, from checked run directories; and its progress."""
 
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
-from wellposed.chapters.criteria import Judgement, judge
-from wellposed.chapters.edited import refuse_difference, with_line
+from wellposed.chapters.criteria import CriterionResult, verify_criterion
+from wellposed.chapters.edited import require_equal, with_line
 from wellposed.chapters.gather import Gathered, Runs, experiment_file, gather
 from wellposed.chapters.results import ExperimentFile
 from wellposed.chapters.spec import Chapter, Deliverable
@@ -14,29 +15,29 @@ from wellposed.runs.record import decode, encode
 
 
 @dataclass(frozen=True)
-class Delivery:
-    """One deliverable, and whether it is there."""
+class DeliverableResult:
+    """The outcome of one deliverable."""
 
     deliverable: Deliverable
-    there: bool  # and decodes to what it says, and agrees with the run directories
+    there: bool  # it exists, is valid, and agrees with the run directories
     reason: str  # why not
 
 
 @dataclass(frozen=True)
 class Verification:
-    """What holds of a chapter."""
+    """The outcome of all deliverables and criteria of a chapter."""
 
-    deliverables: list[Delivery]
-    criteria: list[Judgement]
+    deliverables: list[DeliverableResult]
+    criteria: list[CriterionResult]
 
     @property
     def holds(self) -> bool:
-        """Whether all of it does."""
+        """Whether all deliverables and criteria pass."""
         return not self.failing
 
     @property
     def failing(self) -> list[str]:
-        """What does not hold, in sentences."""
+        """The deliverables and criteria that fail, as sentences."""
         files = [f"{d.deliverable.file}: {d.reason}" for d in self.deliverables if not d.there]
         return files + [
             f"{j.criterion.says} {j.reason or f'{j.measured}, not {j.bound}.'}"
@@ -46,16 +47,16 @@ class Verification:
 
 
 def verify(chapter: Chapter, runs: Runs, found: Gathered | None = None) -> Verification:
-    """Hold a chapter against the run directories; nothing is trained, and no summary is believed."""
+    """Verify a chapter against the run directories, without training; summaries are recomputed from rows."""
     found = gather(chapter, runs) if found is None else found
     return Verification(
-        [_deliver(chapter, runs, found, one) for one in chapter.deliverables],
-        [judge(chapter, found.results, found.problems, one) for one in chapter.criteria],
+        [_verify_deliverable(chapter, runs, found, one) for one in chapter.deliverables],
+        [verify_criterion(chapter, found.results, found.problems, one) for one in chapter.criteria],
     )
 
 
-def _deliver(chapter: Chapter, runs: Runs, found: Gathered, asked: Deliverable) -> Delivery:
-    """Whether a file is there, is sound, and says what the runs say."""
+def _verify_deliverable(chapter: Chapter, runs: Runs, found: Gathered, asked: Deliverable) -> DeliverableResult:
+    """Whether a file exists, is valid, and agrees with the runs."""
     name = Path(asked.file).stem if asked.schema != "study" else Path(asked.file).parent.name.removeprefix("study_")
     wanted = [name]
     if asked.schema == "experiment":
@@ -63,49 +64,94 @@ def _deliver(chapter: Chapter, runs: Runs, found: Gathered, asked: Deliverable) 
     for part in wanted:
         if part in found.problems:
             problem = found.problems[part]
-            makes = f" `{chapter.made_by(name)}` makes it." if problem.missing else ""
-            return Delivery(asked, False, f"{part}: {problem.sentence}{makes}")
+            command = f" `{chapter.made_by(name)}` creates it." if problem.missing else ""
+            return DeliverableResult(asked, False, f"{part}: {problem.sentence}{command}")
     if asked.schema == "experiment":
         file = runs.folder / chapter.slug / asked.file
         try:
             _check_experiment(file, name, chapter, found)
         except UserError as error:
-            return Delivery(asked, False, f"{error} `{chapter.made_by(name)}` writes it anew.")
-    return Delivery(asked, True, "")
+            return DeliverableResult(asked, False, f"{error} `{chapter.made_by(name)}` writes it again.")
+    return DeliverableResult(asked, True, "")
 
 
 def _check_experiment(file: Path, name: str, chapter: Chapter, found: Gathered) -> None:
-    """Refuse a file of an experiment that is not what its runs give."""
+    """Check the file of an experiment against its runs; raises UserError."""
     if not file.exists():
-        raise UserError(f"{file} is not there.")
+        raise UserError(f"{file} does not exist.")
     try:
         decode(ExperimentFile, read_json(file), str(file))
     except UserError as error:
         raise with_line(error) from error
-    refuse_difference(
-        file, encode(experiment_file(name, chapter, found.results.experiments[name])), "what its runs give"
-    )
+    require_equal(file, encode(experiment_file(name, chapter, found.results.experiments[name])), "what its runs give")
 
 
-def lines(chapter: Chapter, found: Verification) -> list[str]:
-    """A verification for people: one line for each deliverable and each criterion, and how it stands."""
-    told = [f"Chapter {chapter.number}, {chapter.title}"]
+def describe(chapter: Chapter, found: Verification) -> list[str]:
+    """A verification as text: the outcome of each deliverable and each criterion, and the totals."""
+    lines = [f"Chapter {chapter.number}, {chapter.title}"]
     for one in found.deliverables:
-        told.append(f"{_mark(one.there)} {one.deliverable.file}: {one.deliverable.says}")
-        told += [f"       {one.reason}"] if one.reason else []
+        lines.append(f"{_mark(one.there)} {one.deliverable.file}: {one.deliverable.says}")
+        lines += [f"       {one.reason}"] if one.reason else []
     for judged in found.criteria:
         asked = judged.criterion
-        told.append(f"{_mark(judged.outcome == 'pass')} {asked.says}")
+        lines.append(f"{_mark(judged.outcome == 'pass')} {asked.says}")
         of = " ".join(filter(None, (asked.of, asked.metric, asked.statistic)))
-        told.append(f"       {of}: {judged.measured or 'missing'}; {judged.bound}")
-        told += [f"       {judged.reason}"] if judged.reason else []
+        lines.append(f"       {of}: {judged.measured or 'missing'}; {judged.bound}")
+        lines += [f"       {judged.reason}"] if judged.reason else []
     there, passed = sum(d.there for d in found.deliverables), sum(j.outcome == "pass" for j in found.criteria)
-    done = "It is done." if found.holds else "It is not done."
+    done = "The chapter is done." if found.holds else "The chapter is not done."
     return [
-        *told,
+        *lines,
         f"{there} of {len(found.deliverables)} deliverables, {passed} of {len(found.criteria)} criteria. {done}",
     ]
 
 
 def _mark(good: bool) -> str:
     return "pass  " if good else "FAIL  "
+
+
+@dataclass(frozen=True)
+class Status:
+    """The progress of a chapter."""
+
+    number: int
+    title: str
+    runs: int  # without --studies
+    runs_ended: int
+    study_runs: int  # added by --studies, without the trials of the studies themselves
+    study_runs_ended: int
+    deliverables: int
+    there: int
+    passing: int
+    failing: int
+    missing: int
+    done: bool
+
+
+def status_of(chapter: Chapter, runs: Runs) -> Status:
+    """The progress of a chapter, from its run directories; nothing is trained or evaluated."""
+    paths: dict[bool, set] = {False: set(), True: set()}
+    for asked in chapter.experiments.values():
+        paths[asked.study] |= {runs.path(config) for of_one in asked.runs.values() for config in of_one}
+    study = paths[True] - paths[False]
+    found = verify(chapter, runs)
+    outcomes = Counter(judged.outcome for judged in found.criteria)
+    return Status(
+        number=chapter.number,
+        title=chapter.title,
+        runs=len(paths[False]),
+        runs_ended=_ended(paths[False]),
+        study_runs=len(study),
+        study_runs_ended=_ended(study),
+        deliverables=len(found.deliverables),
+        there=sum(one.there for one in found.deliverables),
+        passing=outcomes["pass"],
+        failing=outcomes["fail"],
+        missing=outcomes["missing"],
+        done=found.holds,
+    )
+
+
+def _ended(paths: set) -> int:
+    """The number of runs that finished or diverged."""
+    return sum((path / "summary.json").exists() or (path / "failure.json").exists() for path in paths)

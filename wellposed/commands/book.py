@@ -1,4 +1,4 @@
-"""The command of the book."""
+"""The command that builds the book."""
 
 import sys
 from pathlib import Path
@@ -11,15 +11,15 @@ from wellposed.commands.chapters import Chapters
 
 def book(
     out: Annotated[
-        Path, tyro.conf.arg(metavar="DIR", help="folder of the site; a book that lies there is replaced")
+        Path, tyro.conf.arg(metavar="DIR", help="folder of the site; an older book there is replaced")
     ] = Path("site"),
     chapters: Chapters = None,
-    draft: Annotated[bool, tyro.conf.arg(help="show in red what is missing, and build all the same")] = False,
-    external: Annotated[bool, tyro.conf.arg(help="ask other machines whether links to them are alive")] = False,
+    draft: Annotated[bool, tyro.conf.arg(help="build in spite of problems and mark missing parts in red")] = False,
+    external: Annotated[bool, tyro.conf.arg(help="request links to other sites to find dead ones")] = False,
 ) -> int:
-    """Build the course as a site that needs no network; the last line printed is its first page.
+    """Build the course as a static site that works offline; the last line printed is its first page.
 
-    Exit code 1, with every problem, if something that the text names is missing or older than the code it speaks of.
+    Exit code 1, with every problem, if something that the text refers to is missing or stale.
     """
     from wellposed.book.build import build_book
     from wellposed.chapters.load import find_chapters

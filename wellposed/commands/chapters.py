@@ -20,7 +20,7 @@ Chapters = Annotated[
 
 
 def list_chapters(chapters: Chapters = None, json_file: JsonFile = None) -> int:
-    """List the chapters: whether they are published, and the time that they take. Exit code 1 if one is broken."""
+    """List the chapters, whether they are published, and their minutes. Exit code 1 if one is invalid."""
     from wellposed.chapters.load import chapter_folders, find_chapters, load_chapter
     from wellposed.chapters.records import edition
 
@@ -45,36 +45,36 @@ def _broken(row: dict) -> str:
 
 def _listed(row: dict) -> str:
     studies = f" + {row['study_minutes']:g} min of studies" if row["study_minutes"] else ""
-    told = f"{row['minutes']:g} min{studies}; {row['published']}"
-    return f"{row['number']:>2}  {row['title']} ({told})\n    {row['summary']}"
+    details = f"{row['minutes']:g} min{studies}; {row['published']}"
+    return f"{row['number']:>2}  {row['title']} ({details})\n    {row['summary']}"
 
 
 def run(
     number: Number,
-    studies: Annotated[bool, tyro.conf.arg(help="make the studies around the criteria too")] = False,
+    studies: Annotated[bool, tyro.conf.arg(help="also run the studies, which no criterion needs")] = False,
     runs_dir: RunsDir = RUNS,
     chapters: Chapters = None,
     threads: Annotated[int, tyro.conf.arg(help="runs side by side; with one run, native threads for physics")] = CORES,
     quiet: Annotated[bool, tyro.conf.arg(help="no progress bars and no line per evaluation")] = False,
 ) -> int:
-    """Do the work of a chapter: measurements, training, verdicts. Finished runs are skipped, those cut short go on.
+    """Run a chapter: measurements, training, verdicts. Finished runs are skipped, interrupted ones resumed.
 
-    Exit code 130 if it was interrupted: the same command goes on.
+    Exit code 130 if it was interrupted: the same command continues.
     """
     from wellposed.chapters.load import chapter_of, find_chapters
-    from wellposed.chapters.work import run_chapter
+    from wellposed.chapters.run import run_chapter
 
     chapter = chapter_of(find_chapters(chapters), number)
     try:
         for line in run_chapter(chapter, runs_dir, threads, studies, quiet):
             print(line, flush=True)
     except KeyboardInterrupt:
-        raise KeyboardInterrupt("All that is finished is kept; the same command goes on from there.") from None
+        raise KeyboardInterrupt("Finished results are kept; the same command continues from there.") from None
     return 0
 
 
 def verify(number: Number, runs_dir: RunsDir = RUNS, chapters: Chapters = None, json_file: JsonFile = None) -> int:
-    """Is a chapter done? Every deliverable and every criterion, with what was measured. Exit code 1 if one fails."""
+    """Verify a chapter: every deliverable and every criterion, with the measured value. Exit code 1 if one fails."""
     from wellposed.chapters import verify as verification
     from wellposed.chapters.gather import Runs
     from wellposed.chapters.load import chapter_of, find_chapters
@@ -82,15 +82,15 @@ def verify(number: Number, runs_dir: RunsDir = RUNS, chapters: Chapters = None, 
     chapter = chapter_of(find_chapters(chapters), number)
     found = verification.verify(chapter, Runs(runs_dir))
     if not emit({"number": number, "holds": found.holds, **asdict(found)}, json_file):
-        print(*verification.lines(chapter, found), sep="\n")
+        print(*verification.describe(chapter, found), sep="\n")
     return 0 if found.holds else 1
 
 
 def status(runs_dir: RunsDir = RUNS, chapters: Chapters = None, json_file: JsonFile = None) -> int:
-    """How far every chapter is: runs, deliverables, criteria. Nothing is trained or evaluated."""
+    """Show the progress of every chapter: runs, deliverables, criteria. Nothing is trained or evaluated."""
     from wellposed.chapters.gather import Runs
     from wellposed.chapters.load import chapter_folders, find_chapters, load_chapter
-    from wellposed.chapters.status import status_of
+    from wellposed.chapters.verify import status_of
 
     runs, data = Runs(runs_dir), []
     for number, folder in chapter_folders(find_chapters(chapters)).items():
@@ -100,11 +100,11 @@ def status(runs_dir: RunsDir = RUNS, chapters: Chapters = None, json_file: JsonF
             data.append({"number": number, "problem": str(error)})
     if not emit(data, json_file):
         for row in data:
-            print(_broken(row) if row["problem"] else _stands(row))
+            print(_broken(row) if row["problem"] else _progress(row))
     return 1 if any(row["problem"] for row in data) else 0
 
 
-def _stands(row: dict) -> str:
+def _progress(row: dict) -> str:
     parts = [f"{row['runs_ended']} of {row['runs']} runs"] if row["runs"] else []
     parts += [f"{row['study_runs_ended']} of {row['study_runs']} of the studies"] if row["study_runs"] else []
     parts.append(f"{row['there']} of {row['deliverables']} deliverables")
@@ -114,7 +114,9 @@ def _stands(row: dict) -> str:
 
 def publish(
     number: Number,
-    anyway: Annotated[bool, tyro.conf.arg(help="publish what fails or is dirty too; the record then says so")] = False,
+    anyway: Annotated[
+        bool, tyro.conf.arg(help="publish in spite of failures or uncommitted changes; the records then say so")
+    ] = False,
     runs_dir: RunsDir = RUNS,
     chapters: Chapters = None,
 ) -> int:
@@ -126,7 +128,7 @@ def publish(
     chapter = chapter_of(find_chapters(chapters), number)
     records, path = publish_chapter(chapter, Runs(runs_dir), anyway=anyway)
     for sentence in records.failing:
-        print(f"wellposed: published all the same: {sentence}", file=sys.stderr)
+        print(f"wellposed: published anyway: {sentence}", file=sys.stderr)
     print(path)
     return 0
 

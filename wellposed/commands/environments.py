@@ -50,16 +50,15 @@ def anatomy(
 ) -> int:
     """Measure a goal environment: its quantities, the effect of actions, reward and success, random success rates."""
     from wellposed.measure import MEASUREMENTS
-    from wellposed.measure.anatomy import AnatomySettings
+    from wellposed.measure.anatomy import AnatomySettings, describe
     from wellposed.measure.kinds import Context
-    from wellposed.measure.told import lines
     from wellposed.progress import TrainingProgress
 
     settings = AnatomySettings(env, resets, episodes, seed)
     with TrainingProgress(quiet) as bars:
         found = MEASUREMENTS["anatomy"].measure(settings, Context(threads, {}, bars.over))
     if not emit(asdict(found), json_file):
-        print("\n".join(lines(found)))
+        print("\n".join(describe(found)))
     return 0
 
 

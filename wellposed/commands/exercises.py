@@ -1,4 +1,4 @@
-"""Commands about exercises: what a reader writes, held against what it should be."""
+"""Commands about exercises."""
 
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -13,7 +13,7 @@ from wellposed.seeding import parse_seeds
 Id = Annotated[Positional[str], tyro.conf.arg(metavar="ID", help="number of the exercise, as 4.1")]
 File = Annotated[Positional[Path], tyro.conf.arg(metavar="FILE", help="your file")]
 Limit = Annotated[float, tyro.conf.arg(help="seconds that one property, or one call while training, may take")]
-LIMIT = 20.0  # on a busy machine compiling alone takes some
+LIMIT = 20.0  # compiling takes seconds on a busy machine
 
 
 def find(number: str) -> Any:
@@ -30,7 +30,7 @@ def find(number: str) -> Any:
 
 
 def list_exercises(json_file: JsonFile = None) -> int:
-    """List the exercises: what is to be written, or predicted, and how long `run` takes on two cores."""
+    """List the exercises: the function to write or the prediction, and the minutes `run` takes on two cores."""
     from wellposed.exercises import EXERCISES, MINUTES, Write
 
     rows = [
@@ -52,20 +52,20 @@ def list_exercises(json_file: JsonFile = None) -> int:
 
 
 def start(number: Id, file: File) -> int:
-    """Write the file to begin an exercise with: signature, units and equation. Nothing is overwritten."""
-    from wellposed.exercises import work
+    """Write the stub of an exercise: signature, units and equation. Nothing is overwritten."""
+    from wellposed.exercises import submission
 
-    work.start(find(number), file)
-    print(f"{file}: write what is missing, then `wellposed exercise check {number} {file}`.")
+    submission.start(find(number), file)
+    print(f"{file}: fill it in, then `wellposed exercise check {number} {file}`.")
     return 0
 
 
 def check(number: Id, file: File, limit: Limit = LIMIT, json_file: JsonFile = None) -> int:
-    """Hold your function against every property it must have, or see whether your prediction is complete.
+    """Check your function against every property it must have, or whether your prediction is complete.
 
-    Exit code 1 if it has not all of them; a counterexample and a hint stand beside the first that it lacks.
+    Exit code 1 if a property is missing; the first comes with a counterexample and a hint.
     """
-    from wellposed.exercises import Write, predict, told, work
+    from wellposed.exercises import Write, predict, submission
 
     exercise = find(number)
     require(limit > 0, "limit", "must be greater than 0", limit)
@@ -74,9 +74,9 @@ def check(number: Id, file: File, limit: Limit = LIMIT, json_file: JsonFile = No
         if not emit(asdict(found), json_file):
             print(f"{file} holds a complete prediction. `wellposed exercise run {number} {file}` measures.")
         return 0
-    checked = work.check(exercise, file, limit)
-    if not emit(told.checked_data(checked), json_file):
-        print("\n".join(told.checked_lines(checked, file)))
+    checked = submission.check(exercise, file, limit)
+    if not emit(checked.data(), json_file):
+        print("\n".join(checked.lines(file)))
     return 0 if checked.passed else 1
 
 
@@ -85,45 +85,45 @@ def run(
     file: File,
     seeds: Annotated[str, tyro.conf.arg(help="seeds of the runs with your function, as 0-2 or 0,3")] = "0-1",
     runs_dir: Annotated[
-        Path, tyro.conf.arg(metavar="DIR", help="records lie below its folder exercises or chapters")
+        Path, tyro.conf.arg(metavar="DIR", help="records are stored in its folder exercises or chapters")
     ] = RUNS,
     threads: Threads = CORES,
     limit: Limit = LIMIT,
     quiet: Annotated[bool, tyro.conf.arg(help="no progress bars and no line per evaluation")] = False,
     json_file: JsonFile = None,
 ) -> int:
-    """Train with your function, once it has every property, beside the laboratory's; or measure what you predicted.
+    """Run the trial with your function and with the laboratory's, or measure what you predicted.
 
-    Exit code 1 if a property is missing: nothing is trained then. What was predicted wrongly is no failure.
+    Exit code 1 if your function lacks a property; nothing is trained then. A wrong prediction is not a failure.
     """
-    from wellposed.exercises import Write, predict, told, work
+    from wellposed.exercises import Write, predict, submission
     from wellposed.exercises.exercise import Setting
 
     exercise, setting = find(number), Setting(runs_dir / "exercises", parse_seeds(seeds), threads, quiet)
     require(limit > 0, "limit", "must be greater than 0", limit)
     if not isinstance(exercise, Write):
-        # What is predicted is measured on ordinary runs: they lie with those of the chapters, none is trained twice.
+        # Predictions are measured on the runs of the chapters, so that none is trained twice.
         judged = predict.run(exercise, file, replace(setting, folder=runs_dir / "chapters"))
-        if not emit(told.judged_data(judged), json_file):
-            print("\n".join(told.judged_lines(judged)))
+        if not emit([one.data() for one in judged], json_file):
+            print("\n".join(line for one in judged for line in one.lines()))
         return 0
-    checked = work.check(exercise, file, limit)
+    checked = submission.check(exercise, file, limit)
     if not checked.passed or str(json_file) != "-":
-        print("\n".join(told.checked_lines(checked, file)), flush=True)
+        print("\n".join(checked.lines(file)), flush=True)
     if not checked.passed:
         return 1
     try:
-        compared = work.run(exercise, file, setting, limit)
+        compared = submission.run(exercise, file, setting, limit)
     except KeyboardInterrupt:
-        said = "The same command goes on; of a training with your function that was under way nothing is kept."
-        raise KeyboardInterrupt(said) from None
-    if not emit(told.compared_data(compared), json_file):
-        print("\n".join(told.compared_lines(compared)))
+        message = "The same command continues; an unfinished run with your function was deleted."
+        raise KeyboardInterrupt(message) from None
+    if not emit(compared.data(), json_file):
+        print("\n".join(compared.lines()))
     return 0
 
 
 def exercise() -> int:
-    """Exercises that check themselves: list, start, check, run; `wellposed exercise` explains them."""
+    """Self-checking exercises: list, start, check, run; `wellposed exercise` explains them."""
     raise AssertionError("only listed; the command line calls one of COMMANDS")
 
 

@@ -1,4 +1,4 @@
-"""Exercises of chapter 0: what a rate says, and what "the same" means."""
+"""Exercises of chapter 0: the confidence interval of a rate, and bit-for-bit equality."""
 
 from contextlib import AbstractContextManager
 from typing import Any
@@ -11,11 +11,11 @@ from wellposed.exercises.exercise import (
     Counterexample,
     Function,
     Write,
+    as_property,
     disagreement,
     in_place_of,
     show,
     show_all,
-    states,
 )
 
 Z = 1.959963984540054  # the standard normal quantile of 97.5 %
@@ -23,17 +23,17 @@ WILSON = "the ends are the rates q with |k/n - q| = z sqrt(q (1 - q) / n), z = 1
 
 
 def pair_of_numbers(_args: tuple[Any, ...], result: Any) -> str | None:
-    """What is wrong with the form of an interval."""
+    """What is wrong with the type or shape of an interval."""
     if result is None:
-        return "returns None, where the pair (low, high) is due: is there a `return`?"
+        return "returns None, expected the pair (low, high): is there a `return`?"
     if not isinstance(result, tuple) or len(result) != 2 or any(np.ndim(end) for end in result):
-        return f"returns {show(result)}, where the pair (low, high) of two numbers is due"
+        return f"returns {show(result)}, expected the pair (low, high) of two numbers"
     if not all(isinstance(end, (int, float, np.number)) and np.isfinite(end) for end in result):
-        return f"returns {show(result)}, where two finite numbers are due"
+        return f"returns {show(result)}, expected two finite numbers"
     return None
 
 
-@states(
+@as_property(
     "the interval holds the observed rate and stays within [0, 1]",
     equation="0 <= low <= k/n <= high <= 1, because each end is itself a rate",
     hint="Which rates q could have given k of n? Judge each q by its own standard error, sqrt(q (1 - q) / n), and not "
@@ -49,7 +49,7 @@ def _inside(wilson: Function) -> Counterexample | None:
     return None
 
 
-@states(
+@as_property(
     "0 of n, and n of n, leave doubt",
     equation="at k = 0 the equation of the ends is q = z sqrt(q (1 - q) / n), so low = 0, high = z^2 / (n + z^2)",
     hint="Ten failures in ten trials do not prove that success is impossible. Put k = 0 into your formula by hand: a "
@@ -64,7 +64,7 @@ def _doubt(wilson: Function) -> Counterexample | None:
     return None
 
 
-@states(
+@as_property(
     "failures and successes are treated alike",
     equation="the interval of n - k of n is (1 - high, 1 - low) of the interval of k of n",
     hint="Rename success to failure: nothing about the uncertainty has changed. Something in the formula has not "
@@ -78,7 +78,7 @@ def _mirror(wilson: Function) -> Counterexample | None:
     return None
 
 
-@states(
+@as_property(
     "both ends solve Wilson's equation",
     equation=WILSON,
     hint="Square the equation of the ends and sort by powers of q: it is quadratic, and its two roots are the ends. "
@@ -93,7 +93,7 @@ def _equation(wilson: Function) -> Counterexample | None:
     return None
 
 
-@states(
+@as_property(
     "what is certain is exact",
     equation="at k = 0 low = 0, at k = n high = 1, to the last bit; and never low < 0 or high > 1",
     hint="The formula gives these two ends up to rounding, a hair beside 0 or 1 and on either side of it. What is "
@@ -117,7 +117,7 @@ def _own_wilson() -> Function:
 
 
 def _put_wilson(function: Function) -> AbstractContextManager[Any]:
-    """The laboratory's function refuses what is no rate, and tells the rate beside its interval: that stays."""
+    """Wraps the reader's function: the laboratory's also validates its arguments and returns the rate."""
     from wellposed import stats
 
     original = stats.wilson
@@ -132,8 +132,8 @@ def _put_wilson(function: Function) -> AbstractContextManager[Any]:
 
 
 def truth(_args: tuple[Any, ...], result: Any) -> str | None:
-    """What is wrong with the form of a yes or no."""
-    return None if isinstance(result, (bool, np.bool_)) else f"returns {show(result)}, where True or False is due"
+    """What is wrong with the type or shape of a yes or no."""
+    return None if isinstance(result, (bool, np.bool_)) else f"returns {show(result)}, expected True or False"
 
 
 def _state() -> dict[str, np.ndarray]:
@@ -146,8 +146,8 @@ def _state() -> dict[str, np.ndarray]:
     }
 
 
-def _judged(function: Function, one: dict, other: dict, same: bool, difference: str) -> Counterexample | None:
-    """A counterexample where two states are not judged as they should be."""
+def _compare(function: Function, one: dict, other: dict, same: bool, difference: str) -> Counterexample | None:
+    """A counterexample if the function gives the wrong answer for two states."""
     found = function(one, other)
     return None if bool(found) == same else Counterexample(difference, str(same), str(found))
 
@@ -156,7 +156,7 @@ def _changed(name: str, array: np.ndarray) -> dict[str, np.ndarray]:
     return _state() | {name: array}
 
 
-@states(
+@as_property(
     "a state is the same as its copy, in whatever order its names are",
     equation="same(x, y) if and only if names(x) = names(y) and bits(x[name]) = bits(y[name]) for every name",
     hint="A dictionary is a set of pairs: its order means nothing. Arrays without numbers, and single numbers, are "
@@ -164,10 +164,10 @@ def _changed(name: str, array: np.ndarray) -> dict[str, np.ndarray]:
 )
 def _copy(same_bits: Function) -> Counterexample | None:
     turned = dict(reversed(_state().items()))
-    return _judged(same_bits, _state(), turned, True, f"one = {show(_state())}, other = the same, names in reverse")
+    return _compare(same_bits, _state(), turned, True, f"one = {show(_state())}, other = the same, names in reverse")
 
 
-@states(
+@as_property(
     "names that only one state has are a difference",
     equation="names(x) = names(y), as sets",
     hint="A walk over the names of one state sees nothing of a name that only the other has. And a state without any "
@@ -176,13 +176,13 @@ def _copy(same_bits: Function) -> Counterexample | None:
 def _names(same_bits: Function) -> Counterexample | None:
     more, less = _changed("extra", np.zeros(2)), {}
     return (
-        _judged(same_bits, _state(), more, False, "other has one array more, 'extra'")
-        or _judged(same_bits, more, _state(), False, "one has one array more, 'extra'")
-        or _judged(same_bits, less, _state(), False, "one = {}, other has four arrays")
+        _compare(same_bits, _state(), more, False, "other has one array more, 'extra'")
+        or _compare(same_bits, more, _state(), False, "one has one array more, 'extra'")
+        or _compare(same_bits, less, _state(), False, "one = {}, other has four arrays")
     )
 
 
-@states(
+@as_property(
     "the last bit of a single number is a difference",
     equation="bits(x) = bits(y): nothing is close, it is equal or not",
     hint="A tolerance hides the very thing that is looked for: training amplifies one last bit into another policy.",
@@ -191,10 +191,10 @@ def _last_bit(same_bits: Function) -> Counterexample | None:
     weights = _state()["weights"]
     weights[1, 2] = np.nextafter(weights[1, 2], np.float32(2))
     given = f"the last of 'weights' is {_state()['weights'][1, 2]!r} in one and {weights[1, 2]!r} in the other"
-    return _judged(same_bits, _state(), _changed("weights", weights), False, given)
+    return _compare(same_bits, _state(), _changed("weights", weights), False, given)
 
 
-@states(
+@as_property(
     "the same NaN is the same",
     equation="bits(x) = bits(y), although NaN = NaN is false in floating point (IEEE 754)",
     hint="Equality of numbers is not equality of bits. A state that holds a NaN must still equal its own copy; compare "
@@ -203,10 +203,10 @@ def _last_bit(same_bits: Function) -> Counterexample | None:
 def _nan(same_bits: Function) -> Counterexample | None:
     holed = np.array([1.0, np.nan])
     one, other = _changed("statistics", holed), _changed("statistics", holed.copy())
-    return _judged(same_bits, one, other, True, "both hold statistics = [1. nan], the same bits")
+    return _compare(same_bits, one, other, True, "both hold statistics = [1. nan], the same bits")
 
 
-@states(
+@as_property(
     "the number type is part of the state",
     equation="type(x[name]) = type(y[name])",
     hint="1.0 as float32 and 1.0 as float64 compare equal, and eight bytes of zeros are the integer 0 as well as 0.0. "
@@ -214,14 +214,14 @@ def _nan(same_bits: Function) -> Counterexample | None:
 )
 def _type(same_bits: Function) -> Counterexample | None:
     wide = _state()["weights"].astype(np.float64)
-    return _judged(
+    return _compare(
         same_bits, _state(), _changed("weights", wide), False, "'weights' is float32 in one, float64 in the other"
-    ) or _judged(
+    ) or _compare(
         same_bits, {"n": np.zeros(2, np.int64)}, {"n": np.zeros(2)}, False, "n = [0 0], int64 in one, float64 in other"
     )
 
 
-@states(
+@as_property(
     "the shape is part of the state",
     equation="shape(x[name]) = shape(y[name])",
     hint="The same six numbers in two rows or in three are different arrays; a comparison that broadcasts, and one of "
@@ -230,16 +230,16 @@ def _type(same_bits: Function) -> Counterexample | None:
 def _shape(same_bits: Function) -> Counterexample | None:
     weights = _state()["weights"]
     ones, row = {"w": np.ones((2, 3))}, {"w": np.ones(3)}
-    return _judged(
+    return _compare(
         same_bits,
         _state(),
         _changed("weights", weights.reshape(3, 2)),
         False,
         "the same six numbers as [2, 3] and [3, 2]",
-    ) or _judged(same_bits, ones, row, False, "ones of shape [2, 3] in one, [3] in the other")
+    ) or _compare(same_bits, ones, row, False, "ones of shape [2, 3] in one, [3] in the other")
 
 
-@states(
+@as_property(
     "minus zero is not zero",
     equation="bits(-0.0) != bits(0.0), although -0.0 = 0.0 in floating point (IEEE 754)",
     hint="1 / 0.0 and 1 / -0.0 are infinities of opposite sign, so the two do not always lead on to the same numbers. "
@@ -247,7 +247,7 @@ def _shape(same_bits: Function) -> Counterexample | None:
 )
 def _zero(same_bits: Function) -> Counterexample | None:
     one, other = {"v": np.array([0.0])}, {"v": np.array([-0.0])}
-    return _judged(same_bits, one, other, False, "v = [0.] in one, [-0.] in the other")
+    return _compare(same_bits, one, other, False, "v = [0.] in one, [-0.] in the other")
 
 
 def _own_same_bits() -> Function:

@@ -1,4 +1,4 @@
-"""Exercises of chapter 1: the reward, and what an action does."""
+"""Exercises of chapter 1: the sparse reward, and the displacement per action."""
 
 from typing import Any
 
@@ -9,9 +9,9 @@ from wellposed.exercises.exercise import (
     Counterexample,
     Function,
     Write,
+    as_property,
     disagreement,
     in_place_of,
-    states,
     wrong_array,
 )
 
@@ -22,17 +22,17 @@ SLOPE = "G_j = sum_i a_ij d_ij / sum_i a_ij^2, with d = next_hand - hand: it min
 
 
 def one_reward_each(args: tuple[Any, ...], result: Any) -> str | None:
-    """What is wrong with the form of rewards."""
+    """What is wrong with the type or shape of rewards."""
     return wrong_array(result, np.shape(args[0])[:-1], "f", "one reward for each pair of goals, as floats")
 
 
 def _pair(offset: list[float], threshold: float = 0.05) -> dict[str, Any]:
-    """One pair of goals [1, 3], so far apart."""
-    desired = np.array([[1.25, 0.75, 0.5]])  # numbers that floating point holds exactly, as are their sums below
+    """One pair of goals [1, 3] at a given offset."""
+    desired = np.array([[1.25, 0.75, 0.5]])  # exact in floating point, as are the sums below
     return {"achieved": desired + np.array([offset]), "desired": desired, "threshold": threshold}
 
 
-@states(
+@as_property(
     "0 where the goal is reached, -1 where it is not",
     equation=REWARD,
     hint="The reward is no prize for success: it is a price for every step that has not succeeded yet.",
@@ -41,7 +41,7 @@ def _values(reward: Function) -> Counterexample | None:
     return disagreement(reward, _pair([0.0, 0.0, 0.0]), [0.0]) or disagreement(reward, _pair([0.5, 0.0, 0.0]), [-1.0])
 
 
-@states(
+@as_property(
     "the distance is the length of the difference",
     equation="||d|| = sqrt(d_x^2 + d_y^2 + d_z^2), over the last axis",
     hint="Three coordinates make one distance. Being within the threshold on every axis is not enough, and the sum of "
@@ -53,7 +53,7 @@ def _euclidean(reward: Function) -> Counterexample | None:
     )
 
 
-@states(
+@as_property(
     "the threshold is the one that is handed in",
     equation=REWARD,
     hint="The 5 cm of Fetch belong to the environment, not to the reward: other tasks come with another threshold.",
@@ -64,7 +64,7 @@ def _threshold(reward: Function) -> Counterexample | None:
     )
 
 
-@states(
+@as_property(
     "every pair of goals has its own reward, on any number of axes",
     equation="reward[i, j] depends on achieved[i, j] and desired[i, j] alone",
     hint="Hindsight asks for thousands of rewards in one call. Reduce over the last axis only, and write nothing that "
@@ -79,7 +79,7 @@ def _vectorised(reward: Function) -> Counterexample | None:
     return disagreement(reward, given, [[0, -1, 0], [0, 0, -1]]) or disagreement(reward, alone, -1.0)
 
 
-@states(
+@as_property(
     "at exactly the threshold the goal is reached",
     equation=REWARD,
     hint="The equation has <=, not <. It matters to whoever recomputes rewards: with the other sign they disagree with "
@@ -96,7 +96,7 @@ def _own_reward() -> Function:
 
 
 def one_gain_each(args: tuple[Any, ...], result: Any) -> str | None:
-    """What is wrong with the form of a displacement per action."""
+    """What is wrong with the type or shape of a displacement per action."""
     return wrong_array(result, (args[0].shape[1],), "f", "one number of metres for each axis")
 
 
@@ -117,7 +117,7 @@ def _one_axis_at_a_time(sizes: list[float]) -> np.ndarray:
 GAIN = np.array([0.03, 0.02, 0.01])
 
 
-@states(
+@as_property(
     "a hand that follows exactly gives its gain, axis by axis",
     equation=SLOPE,
     hint="The displacement is what came after minus what was before. Each axis has a gain of its own, from its own "
@@ -128,7 +128,7 @@ def _exact(displacement_per_action: Function) -> Counterexample | None:
     return disagreement(displacement_per_action, _transitions(action, action[:, :3] * GAIN), GAIN)
 
 
-@states(
+@as_property(
     "the fourth component does not move the hand",
     equation="an action is (x, y, z, fingers); d_j is set against a_j for j in x, y, z",
     hint="The last component opens and closes the fingers. It may be anything here, and the answer has three numbers.",
@@ -139,7 +139,7 @@ def _fingers(displacement_per_action: Function) -> Counterexample | None:
     return disagreement(displacement_per_action, _transitions(action, action[:, :3] * GAIN), GAIN)
 
 
-@states(
+@as_property(
     "an action of zero tells nothing, and a tiny one next to nothing",
     equation=SLOPE,
     hint="Dividing each displacement by its own action lets the smallest actions speak loudest: there the ratio is "
@@ -148,14 +148,14 @@ def _fingers(displacement_per_action: Function) -> Counterexample | None:
 def _small_actions(displacement_per_action: Function) -> Counterexample | None:
     action = _one_axis_at_a_time([1.0, -1.0, 0.001, 0.0])
     moved = action[:, :3] * GAIN
-    moved[6:9] += 0.002 * np.eye(3)  # the tiny actions are drowned in 2 mm of drift
+    moved[6:9] += 0.002 * np.eye(3)  # a drift of 2 mm, much larger than the effect of the tiny actions
     weight = (action[:, :3] ** 2).sum(axis=0)
     return disagreement(
         displacement_per_action, _transitions(action, moved), (action[:, :3] * moved).sum(axis=0) / weight
     )
 
 
-@states(
+@as_property(
     "the line goes through the origin",
     equation=SLOPE,
     hint="No action, no displacement: that is part of the model. A line with an intercept, a covariance or a "

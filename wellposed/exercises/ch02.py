@@ -1,4 +1,4 @@
-"""Exercises of chapter 2: the advantage, and what clipping does to the policy gradient."""
+"""Exercises of chapter 2: generalised advantage estimation, and the clipped objective of PPO."""
 
 from typing import Any
 
@@ -9,11 +9,11 @@ from wellposed.exercises.exercise import (
     Counterexample,
     Function,
     Write,
+    as_property,
     disagreement,
     in_place_of,
     show,
     show_all,
-    states,
     wrong_array,
 )
 
@@ -25,7 +25,7 @@ CLIPPED = "L = mean min(r A, clip(r, 1 - eps, 1 + eps) A) (Schulman et al. 2017,
 
 
 def one_advantage_each(args: tuple[Any, ...], result: Any) -> str | None:
-    """What is wrong with the form of advantages."""
+    """What is wrong with the type or shape of advantages."""
     return wrong_array(result, args[0].shape, "f", "one advantage for each transition, as floats")
 
 
@@ -51,7 +51,7 @@ def _rollout(
 REWARDS, VALUES = [[1.0], [2.0], [4.0]], [[3.0], [1.0], [2.0]]
 
 
-@states(
+@as_property(
     "with lam = 0 it is the one-step surprise",
     equation="A_t = delta_t = r_t + gamma V(s_t+1) - V(s_t)",
     hint="lam decides how much of the later surprises counts. At 0 nothing of them does, and what is left is how much "
@@ -61,7 +61,7 @@ def _one_step(gae: Function) -> Counterexample | None:
     return disagreement(gae, _rollout(REWARDS, VALUES, 0.5, 0.0), [[-1.5], [2.0], [2.25]])
 
 
-@states(
+@as_property(
     "with lam = 1 it is the discounted return minus the value",
     equation="A_t = r_t + gamma r_t+1 + ... + gamma^(T-t) V(s_T) - V(s_t): the values in between cancel",
     hint="Write down two neighbouring deltas with their discounts: the value of the state between them appears twice, "
@@ -71,7 +71,7 @@ def _all_steps(gae: Function) -> Counterexample | None:
     return disagreement(gae, _rollout(REWARDS, VALUES, 0.5, 1.0), [[3.0625 - 3.0], [4.125 - 1.0], [4.25 - 2.0]])
 
 
-@states(
+@as_property(
     "in between, each later surprise counts (gamma lam) times less than the one before",
     equation="A_t = sum over l of (gamma lam)^l delta_t+l",
     hint="Both factors belong to each step of the sum: gamma because the surprise comes later, lam because it is "
@@ -83,7 +83,7 @@ def _in_between(gae: Function) -> Counterexample | None:
     )
 
 
-@states(
+@as_property(
     "a terminal state has no value",
     equation="terminated_t = 1: delta_t = r_t - V(s_t)",
     hint="Where the episode terminates there is no next state to hope for, whatever number stands in next_values.",
@@ -93,7 +93,7 @@ def _terminal(gae: Function) -> Counterexample | None:
     return disagreement(gae, given, [[-1.5 + 2.0 / 4 + 2.0 / 16], [2.0 + 2.0 / 4], [2.0]])
 
 
-@states(
+@as_property(
     "nothing leaks from one episode into the one before",
     equation="ended_t = 1: A_t = delta_t, because s_t+1 and the row below belong to different episodes",
     hint="The rows of a rollout follow each other in time, not in one episode. Whatever ended the episode, the sum "
@@ -111,7 +111,7 @@ def _leak(gae: Function) -> Counterexample | None:
     return None
 
 
-@states(
+@as_property(
     "at a time limit the future keeps its value, and it is that of the true successor",
     equation="ended_t = 1, terminated_t = 0: A_t = r_t + gamma V(s_t+1) - V(s_t), V(s_t+1) = next_values[t]",
     hint="A time limit ends the bookkeeping, not the world: the state that was reached still has a future. Its value "
@@ -122,7 +122,7 @@ def _time_limit(gae: Function) -> Counterexample | None:
     return disagreement(gae, _rollout(REWARDS, VALUES, 0.5, 0.5, **ends), [[-1.5 + 5.0 / 4], [5.0], [2.25]])
 
 
-@states(
+@as_property(
     "the copies do not mix",
     equation=GAE + ", for each column alone",
     hint="Time runs down the rows; the columns are copies of the environment that never meet.",
@@ -138,19 +138,19 @@ def _columns(gae: Function) -> Counterexample | None:
 
 
 def one_number(_args: tuple[Any, ...], result: Any) -> str | None:
-    """What is wrong with the form of an objective."""
+    """What is wrong with the type or shape of an objective."""
     return wrong_array(result, (), "f", "one number, the mean over the minibatch, as a float")
 
 
 def _objective(ratio: list[float], advantage: list[float], epsilon: float) -> dict[str, Any]:
-    """Arguments of the objective; fewer than four transitions are repeated: JAX compiles for each length anew."""
+    """Arguments of the objective; repeated to four transitions, because JAX compiles once per length."""
     import jax.numpy as jnp
 
     arrays = {"ratio": ratio, "advantage": advantage}
     return {name: jnp.tile(jnp.array(value), 4 // len(value)) for name, value in arrays.items()} | {"epsilon": epsilon}
 
 
-@states(
+@as_property(
     "it can be compiled and differentiated",
     equation="d L / d ratio exists wherever ratio is not 1 - eps or 1 + eps",
     hint="The trainer compiles the function and takes its gradient. Write it with jax.numpy, without `if` on values, "
@@ -161,10 +161,10 @@ def _compiles(clipped_objective: Function) -> Counterexample | None:
 
     ratio, advantage, epsilon = _objective([0.9, 1.1, 1.0, 1.0], [1.0, -1.0, 1.0, 1.0], 0.2).values()
     jax.eval_shape(lambda ratio, advantage: jax.grad(clipped_objective)(ratio, advantage, epsilon), ratio, advantage)
-    return None  # what cannot be traced has raised
+    return None  # otherwise tracing has raised
 
 
-@states(
+@as_property(
     "at a ratio of 1 it is the mean advantage",
     equation=CLIPPED + ", at r = 1",
     hint="Before the first update of an epoch the new policy is the old one: every ratio is 1, nothing is clipped, and "
@@ -174,7 +174,7 @@ def _ratio_one(clipped_objective: Function) -> Counterexample | None:
     return disagreement(clipped_objective, _objective([1.0, 1.0, 1.0, 1.0], [1.0, -4.0, 6.0, 1.0], 0.2), 1.0, 1e-5)
 
 
-@states(
+@as_property(
     "between 1 - eps and 1 + eps it is the plain surrogate",
     equation="L = mean(r A) where 1 - eps <= r <= 1 + eps",
     hint="Clipping must not touch what is inside: look at the order of its two bounds.",
@@ -183,7 +183,7 @@ def _inside(clipped_objective: Function) -> Counterexample | None:
     return disagreement(clipped_objective, _objective([0.9, 1.1], [2.0, 4.0], 0.2), 3.1, 1e-5)
 
 
-@states(
+@as_property(
     "beyond the interval nothing more is to be gained",
     equation="A > 0, r > 1 + eps: (1 + eps) A;  A < 0, r < 1 - eps: (1 - eps) A",
     hint="A good action that is already more likely by the factor 1 + eps earns nothing for becoming likelier still. "
@@ -196,7 +196,7 @@ def _no_gain(clipped_objective: Function) -> Counterexample | None:
     return None
 
 
-@states(
+@as_property(
     "a loss is never clipped away",
     equation="A > 0, r < 1 - eps: r A;  A < 0, r > 1 + eps: r A, so that L <= mean(r A) everywhere",
     hint="A good action that has become rare, and a bad one that has become frequent, are mistakes, and there the "
@@ -209,7 +209,7 @@ def _loss_kept(clipped_objective: Function) -> Counterexample | None:
     return None
 
 
-@states(
+@as_property(
     "the minimum is taken for each transition, then the mean",
     equation=CLIPPED,
     hint="A minimum of two means is not the mean of minima: one transition's loss would pay for another's gain.",

@@ -9,11 +9,11 @@ from wellposed.exercises.exercise import (
     Counterexample,
     Function,
     Write,
+    as_property,
     disagreement,
     in_place_of,
     show,
     show_all,
-    states,
     wrong_array,
 )
 
@@ -27,21 +27,21 @@ SLOPE = (
 
 
 def one_target_each(args: tuple[Any, ...], result: Any) -> str | None:
-    """What is wrong with the form of targets."""
+    """What is wrong with the type or shape of targets."""
     return wrong_array(result, args[0].shape, "f", "one target for each transition, as floats")
 
 
 def _transitions(
     reward: list[float], terminated: list[float], next_q: list[list[float]], log_prob: list[float], temperature: float
 ) -> dict[str, Any]:
-    """Arguments of the soft target, at gamma = 0.5, for two transitions: JAX compiles for each number of them anew."""
+    """Arguments of the soft target, at gamma = 0.5, for two transitions, because JAX compiles once per length."""
     import jax.numpy as jnp
 
     arrays = {"reward": reward, "terminated": terminated, "next_q": next_q, "next_log_prob": log_prob}
     return {name: jnp.array(value) for name, value in arrays.items()} | {"gamma": 0.5, "temperature": temperature}
 
 
-@states(
+@as_property(
     "it can be compiled",
     equation="y is a function of its arguments alone",
     hint="The trainer compiles the function. Write it with jax.numpy, without `if` on values, without NumPy and "
@@ -52,10 +52,10 @@ def _compiles(soft_target: Function) -> Counterexample | None:
 
     given = _transitions([1.0, 2.0], [0.0, 1.0], [[4.0, 3.0], [2.0, 5.0]], [-1.0, 1.0], 0.5)
     jax.eval_shape(soft_target, *given.values())
-    return None  # what cannot be traced has raised
+    return None  # otherwise tracing has raised
 
 
-@states(
+@as_property(
     "where the next state has no future, the reward is all",
     equation="terminated = 1: y = r",
     hint="Everything that is hoped for after the transition is multiplied by (1 - terminated): the value, and the "
@@ -70,7 +70,7 @@ def _terminal(soft_target: Function) -> Counterexample | None:
     )
 
 
-@states(
+@as_property(
     "of the two critics the lower one is believed",
     equation="temperature = 0: y = r + gamma min(Q'_1, Q'_2), for each transition",
     hint="A policy that maximises over critics that err finds the errors upwards. The minimum errs to the other side. "
@@ -81,7 +81,7 @@ def _minimum(soft_target: Function) -> Counterexample | None:
     return disagreement(soft_target, given, [3.0, 1.0], 1e-5)
 
 
-@states(
+@as_property(
     "an improbable action is worth more, and from the next step on",
     equation="y = r + gamma (min_i Q'_i - temperature log pi): entropy is -log pi in the mean",
     hint="The soft value adds what the policy leaves open. log pi is negative where an action is improbable: which "
@@ -92,7 +92,7 @@ def _bonus(soft_target: Function) -> Counterexample | None:
     return disagreement(soft_target, given, [3.5, 2.5], 1e-5)
 
 
-@states(
+@as_property(
     "everything together",
     equation=SOFT,
     hint="Each part was right alone; look at which factor stands before which bracket, and whether anything else "
@@ -110,7 +110,7 @@ def _own_soft_target() -> Function:
 
 
 def one_number(_args: tuple[Any, ...], result: Any) -> str | None:
-    """What is wrong with the form of a loss."""
+    """What is wrong with the type or shape of a loss."""
     return wrong_array(result, (), "f", "one number, the mean over the minibatch, as a float")
 
 
@@ -125,7 +125,7 @@ def _case(log_temperature: float, log_prob: list[float], target_entropy: float) 
 
 
 def _slope(loss: Function, given: dict[str, Any]) -> float:
-    """The derivative of the loss by the logarithm of the temperature."""
+    """The derivative of the loss with respect to the logarithm of the temperature."""
     import jax
 
     return float(jax.grad(loss)(*given.values()))
@@ -138,7 +138,7 @@ def _wrong_slope(loss: Function, given: dict[str, Any], due: float) -> Counterex
     return Counterexample(show_all(given), f"dJ / d log_temperature = {show(due)}", show(slope))
 
 
-@states(
+@as_property(
     "it can be compiled and differentiated",
     equation="dJ / d log(temperature) is a finite number",
     hint="The trainer takes the gradient by log_temperature, compiled. Write the function with jax.numpy, without `if` "
@@ -148,10 +148,10 @@ def _differentiable(temperature_loss: Function) -> Counterexample | None:
     import jax
 
     jax.eval_shape(jax.grad(temperature_loss), *_case(-1.0, [1.0, 2.0], -4.0).values())
-    return None  # what cannot be traced has raised
+    return None  # otherwise tracing has raised
 
 
-@states(
+@as_property(
     "at the target entropy the temperature rests",
     equation="mean log pi = -target entropy: dJ / d log(temperature) = 0",
     hint="The entropy is minus the mean of log pi. With what sign must the target enter, so that the two cancel where "
@@ -161,7 +161,7 @@ def _rest(temperature_loss: Function) -> Counterexample | None:
     return _wrong_slope(temperature_loss, _case(-1.0, [3.0, 5.0], -4.0), 0.0)
 
 
-@states(
+@as_property(
     "too little entropy raises the temperature, too much lowers it",
     equation="-mean log pi < target entropy: dJ / d log(temperature) < 0, so that a step downhill goes up",
     hint="The optimiser walks against the gradient. A policy that has become too certain should be paid more for being "
@@ -179,7 +179,7 @@ def _direction(temperature_loss: Function) -> Counterexample | None:
     return None
 
 
-@states(
+@as_property(
     "the slope is the mean shortfall, whatever the temperature is",
     equation=SLOPE,
     hint="The loss is linear in log_temperature: exponentiating it would all but stop learning where the temperature "
@@ -192,7 +192,7 @@ def _proportion(temperature_loss: Function) -> Counterexample | None:
     return None
 
 
-@states(
+@as_property(
     "its value is the one that is logged",
     equation="J = -mean(log(temperature) (log pi(a|s) + target entropy))",
     hint="The gradient is right already; only what is added to it, or left out, does not depend on the temperature.",

@@ -1,4 +1,4 @@
-"""Exercises of chapter 4: goals in hindsight, and what they change."""
+"""Exercises of chapter 4: hindsight goals, and relabelling."""
 
 from typing import Any
 from unittest.mock import patch
@@ -10,10 +10,10 @@ from wellposed.exercises.exercise import (
     Counterexample,
     Function,
     Write,
+    as_property,
     in_place_of,
     show,
     show_all,
-    states,
     wrong_array,
 )
 from wellposed.types import Batch
@@ -22,32 +22,32 @@ FUTURE = "the moment is uniform over t + 1 .. L (Andrychowicz et al. 2017, arXiv
 
 
 def one_moment_each(args: tuple[Any, ...], result: Any) -> str | None:
-    """What is wrong with the form of moments."""
+    """What is wrong with the type or shape of moments."""
     return wrong_array(result, args[0].shape, "iu", "one moment for each transition, as integers")
 
 
 def _drawn(future_goals: Function, t: Any, length: Any, seed: int = 0) -> tuple[dict[str, Any], np.ndarray]:
-    """Arguments, with a fresh generator, and the moments that were drawn for them."""
+    """Arguments with a fresh generator, and the moments drawn for them."""
     given = {"t": np.asarray(t), "length": np.asarray(length), "rng": np.random.default_rng(seed)}
     return given, np.asarray(future_goals(*given.values()))
 
 
 def _mixed() -> tuple[np.ndarray, np.ndarray]:
-    """Transitions of episodes of different length, none of them near its end."""
+    """Transitions of episodes of different lengths, none near the end of its episode."""
     rng = np.random.default_rng(0)
     length = rng.integers(5, 60, 400)
     return (rng.random(400) * (length - 4)).astype(int), length
 
 
 def _first(wrong: np.ndarray, t: np.ndarray, length: np.ndarray, due: str, drawn: np.ndarray) -> Counterexample | None:
-    """The first of the moments that are wrong, as a counterexample."""
+    """A counterexample for the first wrong moment; None if there is none."""
     if not wrong.any():
         return None
     i = int(np.flatnonzero(wrong)[0])
     return Counterexample(f"t = {t[i]}, length = {length[i]} among {len(t)} transitions", due, f"moment {drawn[i]}")
 
 
-@states(
+@as_property(
     "a goal comes strictly later than its transition",
     equation="moment > t: transition t leads from state t to state t + 1, and may claim only what came after it",
     hint="What the arm achieved before it acted says nothing about the action. Which is the first state that the "
@@ -59,7 +59,7 @@ def _later(future_goals: Function) -> Counterexample | None:
     return _first(drawn <= t, t, length, "a moment after t", drawn)
 
 
-@states(
+@as_property(
     "a goal is of the same episode",
     equation="moment <= L: an episode of L transitions has the states 0 .. L",
     hint="Episodes differ in length, and behind the last state of one begins another. `length` has one entry for each "
@@ -71,7 +71,7 @@ def _inside(future_goals: Function) -> Counterexample | None:
     return _first(drawn > length, t, length, "a moment of at most length", drawn)
 
 
-@states(
+@as_property(
     "each transition draws for itself",
     equation="the moments of different transitions are independent",
     hint="One random number for all of them gives every transition of a minibatch the same share of its future. How "
@@ -86,7 +86,7 @@ def _independent(future_goals: Function) -> Counterexample | None:
 
 
 def _never_drawn(future_goals: Function, moment: int) -> Counterexample | None:
-    """A counterexample if a moment never comes in 200 draws at t = 3 of 5 (two moments), and in 400 at t = 2 of 6."""
+    """A counterexample if a moment is missing from 200 draws at t = 3 of 5 (two moments), and in 400 at t = 2 of 6."""
     for t, length, n in ((3, 5, 200), (2, 6, 400)):
         _, drawn = _drawn(future_goals, np.full(n, t), np.full(n, length))
         due = length if moment < 0 else t + moment
@@ -96,7 +96,7 @@ def _never_drawn(future_goals: Function, moment: int) -> Counterexample | None:
     return None
 
 
-@states(
+@as_property(
     "the last state of the episode can be drawn",
     equation="moment = L has the probability 1 / (L - t)",
     hint="The states are 0 .. L: with the last one there are L - t later than t. A generator that excludes the upper "
@@ -106,7 +106,7 @@ def _last(future_goals: Function) -> Counterexample | None:
     return _never_drawn(future_goals, -1)
 
 
-@states(
+@as_property(
     "the state that the transition led to can be drawn",
     equation="moment = t + 1 has the probability 1 / (L - t): the transition then succeeds by what it did itself",
     hint="This is the one relabelling whose reward is sure to tell of success. Without it, what the last action did is "
@@ -116,7 +116,7 @@ def _next(future_goals: Function) -> Counterexample | None:
     return _never_drawn(future_goals, 1)
 
 
-@states(
+@as_property(
     "before the end there is one moment left",
     equation="t = L - 1: the moment is L",
     hint="Put t = L - 1 into your range by hand: exactly one state is later.",
@@ -127,7 +127,7 @@ def _only(future_goals: Function) -> Counterexample | None:
     return None if np.array_equal(drawn, length) else Counterexample(show_all(given), show(length), show(drawn))
 
 
-@states(
+@as_property(
     "all later moments are equally likely",
     equation=FUTURE,
     hint="Count, on paper, how much of [0, 1) leads to each moment. Rounding to the nearest gives the two ends half of "
@@ -143,7 +143,7 @@ def _uniform(future_goals: Function) -> Counterexample | None:
     return Counterexample(given, "shares of about 0.2 for the moments 3, 4, 5, 6, 7", show(shares))
 
 
-@states(
+@as_property(
     "all randomness comes from the generator that is handed in",
     equation="equal generators give equal moments, and others give others",
     hint="A run repeats bit for bit because every random stream is its own. A generator made inside, or the global "
@@ -166,10 +166,10 @@ def _own_future_goals() -> Function:
 
 
 def transitions_back(args: tuple[Any, ...], result: Any) -> str | None:
-    """What is wrong with the form of relabelled transitions."""
+    """What is wrong with the type or shape of relabelled transitions."""
     batch = args[0]
     if not isinstance(result, Batch):
-        return f"returns {show(result):.60}, where a Batch is due, as batch._replace gives one"
+        return f"returns {show(result):.60}, expected a Batch, as batch._replace gives one"
     for name, before, after in zip(Batch._fields, batch, result, strict=True):
         if complaint := wrong_array(
             after, before.shape, "fbiu", f"the field `{name}` with numbers for every transition"
@@ -179,7 +179,7 @@ def transitions_back(args: tuple[Any, ...], result: Any) -> str | None:
 
 
 def _batch(next_achieved: Any, desired: Any, reward: Any, terminated: Any, achieved: Any = None) -> Batch:
-    """Transitions with what goals decide; observations and actions are there to be left alone."""
+    """Transitions with the given goals, rewards and terminations; observations and actions are constant."""
     after, goal = np.array(next_achieved, float), np.array(desired, float)
     shape = after.shape[:-1]
     return Batch(
@@ -195,19 +195,19 @@ def _batch(next_achieved: Any, desired: Any, reward: Any, terminated: Any, achie
 
 
 def _sparse(achieved: np.ndarray, desired: np.ndarray) -> np.ndarray:
-    """-1 farther than 0.1 from the goal, else 0."""
+    """-1 if farther than 0.1 from the goal, else 0."""
     return -(np.linalg.norm(achieved - desired, axis=-1) > 0.1).astype(float)
 
 
 def _never(achieved: np.ndarray, _desired: np.ndarray) -> np.ndarray:
-    """An environment that does not end by itself."""
+    """The termination of an environment that never terminates."""
     return np.zeros(achieved.shape[:-1], bool)
 
 
 def _asked(
     relabel: Function, batch: Batch, goal: Any, name: str, due: Any, reward: Function = _sparse, ends: Function = _never
 ) -> Counterexample | None:
-    """A counterexample if a field of the relabelled transitions is not what is due."""
+    """A counterexample if a field of the relabelled transitions has the wrong values."""
     goal = np.array(goal, float)
     found = getattr(relabel(batch, goal, reward, ends), name)
     if np.allclose(np.asarray(found, float), due):
@@ -217,7 +217,7 @@ def _asked(
     return Counterexample(given, f"{name} = {show(np.asarray(due))}", show(found))
 
 
-@states(
+@as_property(
     "the goal is the new one",
     equation="g := g'",
     hint="What the learner is shown as the desired goal must be the goal whose reward it gets.",
@@ -227,7 +227,7 @@ def _goal(relabel: Function) -> Counterexample | None:
     return _asked(relabel, batch, [[0.5], [1.0]], "desired_goal", [[0.5], [1.0]])
 
 
-@states(
+@as_property(
     "the reward is that of the new goal",
     equation="r := r(s', g') (arXiv 1707.01495, algorithm 1)",
     hint="The old reward judged the old goal. Nor is every goal in hindsight reached by this very transition: ask the "
@@ -241,7 +241,7 @@ def _reward(relabel: Function) -> Counterexample | None:
     )
 
 
-@states(
+@as_property(
     "it is judged by the state that the transition led to",
     equation="r(s', g'): of the next achieved goal",
     hint="The reward of a transition belongs to its end. An achieved goal before the action and one after it are both "
@@ -252,7 +252,7 @@ def _successor(relabel: Function) -> Counterexample | None:
     return _asked(relabel, batch, [[0.5], [0.5]], "reward", [0, -1])
 
 
-@states(
+@as_property(
     "achieved comes first, desired second",
     equation="compute_reward(achieved, desired)",
     hint="A distance does not mind the order, other rewards do: what is wanted and what was achieved are not the same "
@@ -266,7 +266,7 @@ def _order(relabel: Function) -> Counterexample | None:
     )
 
 
-@states(
+@as_property(
     "termination is asked anew",
     equation="terminated := terminated(s', g')",
     hint="If reaching the goal ends the episode, a transition that had ended it for the old goal may not for the new "
@@ -280,7 +280,7 @@ def _termination(relabel: Function) -> Counterexample | None:
     )
 
 
-@states(
+@as_property(
     "all else stays as it was",
     equation="s, a, s' do not depend on the goal",
     hint="Hindsight changes what was wanted, not what was done or seen.",
@@ -293,7 +293,7 @@ def _rest(relabel: Function) -> Counterexample | None:
     return None
 
 
-@states(
+@as_property(
     "it takes any number of leading axes",
     equation="reward[u, b] depends on the transition [u, b] and its goal alone",
     hint="The trainer relabels several minibatches at once: goals are [u, b, g]. Hand the environment's functions "

@@ -1,4 +1,4 @@
-"""Exercises of chapter 5: goals that grow from easy ones into the task's own."""
+"""Exercises of chapter 5: the schedule of a curriculum, and the goals that it draws."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,11 +10,11 @@ from wellposed.exercises.exercise import (
     Counterexample,
     Function,
     Write,
+    as_property,
     in_place_of,
-    protected,
+    read_only,
     show,
     show_all,
-    states,
     wrong_array,
 )
 
@@ -24,12 +24,12 @@ DRAWS = 500
 
 
 def one_value(_args: tuple[Any, ...], result: Any) -> str | None:
-    """What is wrong with the form of a scheduled value."""
+    """What is wrong with the type or shape of a scheduled value."""
     return None if isinstance(result, int) else wrong_array(result, (), "f", "one number, as a float")
 
 
 def _scheduled(schedule: Function, cases: list[tuple[float, ...]]) -> Counterexample | None:
-    """The first of the cases (progress, start, end, begin, finish, value) that does not come out."""
+    """A counterexample for the first failing case (progress, start, end, begin, finish, value)."""
     for *args, value in cases:
         returned = schedule(*args)
         if not np.isclose(returned, value, rtol=1e-12, atol=1e-12):
@@ -38,7 +38,7 @@ def _scheduled(schedule: Function, cases: list[tuple[float, ...]]) -> Counterexa
     return None
 
 
-@states(
+@as_property(
     "until `begin` it stays where it starts",
     equation="progress <= begin: v = start",
     hint="A line knows no beginning: continued to the left it leaves the range in which the value means anything. How "
@@ -48,7 +48,7 @@ def _before(schedule: Function) -> Counterexample | None:
     return _scheduled(schedule, [(0, 0.25, 1, 100, 300, 0.25), (100, 0.25, 1, 100, 300, 0.25), (-5, 0, 1, 0, 10, 0)])
 
 
-@states(
+@as_property(
     "in between it is a straight line",
     equation=LINE,
     hint="The share of the way is counted from begin, not from 0, and over the way from begin to finish.",
@@ -59,7 +59,7 @@ def _line(schedule: Function) -> Counterexample | None:
     )
 
 
-@states(
+@as_property(
     "from `finish` on it stays where it ends",
     equation="progress >= finish: v = end",
     hint="Training goes on after the curriculum is over. A value that goes on growing draws goals that the task does "
@@ -69,7 +69,7 @@ def _after(schedule: Function) -> Counterexample | None:
     return _scheduled(schedule, [(300, 0.25, 1, 100, 300, 1), (301, 0.25, 1, 100, 300, 1), (10**6, 0, 0.5, 0, 10, 0.5)])
 
 
-@states(
+@as_property(
     "it goes downwards as well",
     equation=LINE + ", also where end < start",
     hint="Bounding the value by start and end presumes which of them is larger. Bound the share of the way instead.",
@@ -79,7 +79,7 @@ def _downwards(schedule: Function) -> Counterexample | None:
     return _scheduled(schedule, cases)
 
 
-@states(
+@as_property(
     "where begin and finish are one, it jumps",
     equation="begin = finish: v = start before it, end from it on",
     hint="There is no way between the two, so nothing to divide by. Settle what lies outside before you divide.",
@@ -88,7 +88,7 @@ def _jump(schedule: Function) -> Counterexample | None:
     return _scheduled(schedule, [(49, 0.1, 0.9, 50, 50, 0.1), (50, 0.1, 0.9, 50, 50, 0.9), (51, 0.1, 0.9, 50, 50, 0.9)])
 
 
-@states(
+@as_property(
     "in the end it is exactly `end`",
     equation="progress >= finish: v = end, to the last bit",
     hint="start + (end - start) need not be end: each operation rounds. Goals of a curriculum that is over should be "
@@ -110,7 +110,7 @@ def _own_schedule() -> Function:
 
 @dataclass(frozen=True)
 class Task:
-    """What goals need of a Fetch task; the numbers are those of PickAndPlace."""
+    """The fields of a Fetch task that goals depend on, with the values of PickAndPlace."""
 
     has_object: bool = True
     target_range: float = 0.15
@@ -120,41 +120,41 @@ class Task:
 
 @dataclass(frozen=True)
 class Scene:
-    """What goals need of a scene: it is as quick to make as the real one is slow."""
+    """The fields of a scene that goals depend on; unlike the real one it is created without MuJoCo."""
 
-    initial_grip: np.ndarray = field(default_factory=lambda: protected(np.array([1.3418, 0.7491, 0.5347])))
+    initial_grip: np.ndarray = field(default_factory=lambda: read_only(np.array([1.3418, 0.7491, 0.5347])))
     object_height: float = 0.42469974945955385
     task: Task = field(default_factory=Task)
 
 
 @dataclass(frozen=True)
 class GoalSpread:
-    """How goals are drawn: how far they reach, and how many of them are in the air."""
+    """The distribution of goals: how far they reach, and the share in the air."""
 
     reach: float
     air: float
 
 
 SCENE = Scene()
-START = np.array([1.25, 0.875, SCENE.object_height])  # where the object rests, apart from the hand
+START = np.array([1.25, 0.875, SCENE.object_height])  # the position of the object, not below the hand
 
 
 def one_place(_args: tuple[Any, ...], result: Any) -> str | None:
-    """What is wrong with the form of a goal."""
+    """What is wrong with the type or shape of a goal."""
     return wrong_array(result, (3,), "f", "one goal (x, y, z), as floats")
 
 
 def _goals(sample_goal: Function, reach: float, air: float, n: int = DRAWS) -> np.ndarray:
-    """Goals [n, 3], drawn one after another from one generator."""
+    """Goals [n, 3], drawn from one generator."""
     rng = np.random.default_rng(0)
     return np.array([sample_goal(SCENE, rng, START, GoalSpread(reach, air)) for _ in range(n)])
 
 
-def _off(given: str, due: str, found: Any) -> Counterexample:
+def _counterexample(given: str, due: str, found: Any) -> Counterexample:
     return Counterexample(f"{given}, object at {show(START)}, hand at {show(SCENE.initial_grip)}", due, show(found))
 
 
-@states(
+@as_property(
     "with no reach the goal is where the object rests",
     equation="reach = 0: goal = start",
     hint="The easiest problem is the solved one. Which point do all goals shrink towards?",
@@ -162,11 +162,11 @@ def _off(given: str, due: str, found: Any) -> Counterexample:
 def _no_reach(sample_goal: Function) -> Counterexample | None:
     for air in (0.0, 1.0):
         if not np.allclose(goal := _goals(sample_goal, 0.0, air, 1)[0], START, rtol=0, atol=1e-12):
-            return _off(f"reach = 0, air = {air:g}", show(START), goal)
+            return _counterexample(f"reach = 0, air = {air:g}", show(START), goal)
     return None
 
 
-@states(
+@as_property(
     "with full reach goals lie around the hand, and everywhere in their range",
     equation="reach = 1: x and y uniform within target_range of the hand",
     hint="The task's own goals do not know where the object is. Their range is a square around the hand, as long and "
@@ -176,16 +176,18 @@ def _full_reach(sample_goal: Function) -> Counterexample | None:
     away = (_goals(sample_goal, 1.0, 0.0) - SCENE.initial_grip)[:, :2]
     span = SCENE.task.target_range
     if np.abs(away).max() > span + 1e-9:
-        return _off(
+        return _counterexample(
             "reach = 1, air = 0", f"|goal - hand| <= {span} in x and in y", away[np.abs(away).max(axis=1).argmax()]
         )
     shares = np.array([np.mean(away[:, i] * sign > span / 2) for i in range(2) for sign in (1, -1)])
     if np.abs(shares - 0.25).max() > 5 * np.sqrt(0.25 * 0.75 / DRAWS):  # five standard errors
-        return _off(f"reach = 1, air = 0, {DRAWS} goals", "a quarter of them in the outer quarter of each side", shares)
+        return _counterexample(
+            f"reach = 1, air = 0, {DRAWS} goals", "a quarter of them in the outer quarter of each side", shares
+        )
     return None
 
 
-@states(
+@as_property(
     "a goal on the table has the table's height, to the last bit",
     equation="not lifted: z = object_height",
     hint="Who is in the air is told by z > object_height. A goal that is a hair too high counts as one in the air.",
@@ -194,11 +196,11 @@ def _on_the_table(sample_goal: Function) -> Counterexample | None:
     for reach in (1.0, 0.3):
         heights = _goals(sample_goal, reach, 0.0, 200)[:, 2]
         if (wrong := heights[heights != SCENE.object_height]).size:
-            return _off(f"reach = {reach:g}, air = 0", f"z = {SCENE.object_height!r}", repr(float(wrong[0])))
+            return _counterexample(f"reach = {reach:g}, air = 0", f"z = {SCENE.object_height!r}", repr(float(wrong[0])))
     return None
 
 
-@states(
+@as_property(
     "so many goals are in the air as `air` says",
     equation="each goal is lifted with the probability `air`, by a coin of its own",
     hint="`air` is a share of the goals, not of the height: lifting all of them a little is another problem. And each "
@@ -208,11 +210,13 @@ def _share(sample_goal: Function) -> Counterexample | None:
     for air in (0.0, 0.2, 0.5, 1.0):
         share = float(np.mean(_goals(sample_goal, 1.0, air)[:, 2] > SCENE.object_height + 1e-6))
         if abs(share - air) > 5 * np.sqrt(air * (1 - air) / DRAWS):  # five standard errors; none at 0 and 1
-            return _off(f"reach = 1, air = {air:g}, {DRAWS} goals", f"a share in the air of about {air:g}", share)
+            return _counterexample(
+                f"reach = 1, air = {air:g}, {DRAWS} goals", f"a share in the air of about {air:g}", share
+            )
     return None
 
 
-@states(
+@as_property(
     "goals in the air are lifted by anything up to 0.45 m",
     equation="lifted: z = object_height + u, u uniform over 0 .. 0.45 m",
     hint="All heights up to the highest are alike, so half of the lifted goals lie in the lower half.",
@@ -226,11 +230,13 @@ def _uniform_heights(sample_goal: Function, reach: float) -> Counterexample | No
     found = np.array([np.mean((shares > low / 4) & (shares <= (low + 1) / 4)) for low in range(4)])
     if np.abs(found - 0.25).max() > 5 * np.sqrt(0.25 * 0.75 / DRAWS):
         given = f"reach = {reach:g}, air = 1, {DRAWS} goals"
-        return _off(given, f"a quarter of them in each quarter of the heights up to {LIFT * reach:g} m", found)
+        return _counterexample(
+            given, f"a quarter of them in each quarter of the heights up to {LIFT * reach:g} m", found
+        )
     return None
 
 
-@states(
+@as_property(
     "reach draws goals towards the object, along the table",
     equation="goal = start + reach (g - start), g a goal with full reach",
     hint="Every goal lies on the way from the object to the goal that the task would have drawn: towards the object, "
@@ -242,15 +248,15 @@ def _towards_object(sample_goal: Function) -> Counterexample | None:
     away = (_goals(sample_goal, reach, 0.0) - centre)[:, :2]
     if np.abs(away).max() > reach * span + 1e-9:
         worst = away[np.abs(away).max(axis=1).argmax()] + centre[:2]
-        return _off(f"reach = {reach}", f"x and y within {reach * span:g} m of {show(centre[:2])}", worst)
+        return _counterexample(f"reach = {reach}", f"x and y within {reach * span:g} m of {show(centre[:2])}", worst)
     if np.abs(away).max() < 0.9 * reach * span:
-        return _off(
+        return _counterexample(
             f"reach = {reach}, {DRAWS} goals", f"goals up to {reach * span:g} m from {show(centre[:2])}", away.max()
         )
     return None
 
 
-@states(
+@as_property(
     "reach draws goals down as well",
     equation="goal = start + reach (g - start), in z too: heights up to reach 0.45 m",
     hint="A goal near the object in x and y but high above it is not an easy one.",
@@ -259,7 +265,7 @@ def _down(sample_goal: Function) -> Counterexample | None:
     return _uniform_heights(sample_goal, 0.5)
 
 
-@states(
+@as_property(
     "all randomness comes from the generator that is handed in",
     equation="equal generators give equal goals, and others give others",
     hint="Every copy of the environment has a generator of its own, and a run repeats bit for bit because of it.",

@@ -1,6 +1,6 @@
-"""What an exercise is: a function to write and the properties that it must have, or a measurement to predict.
+"""The two kinds of exercise as data: a function to write with its properties, or a measurement to predict.
 
-Both are data. The properties are closed forms: none of them asks the laboratory's own implementation what is right.
+The properties are closed forms: none of them compares with the laboratory's own implementation.
 """
 
 from collections.abc import Callable
@@ -17,7 +17,7 @@ Function = Callable[..., Any]
 
 @dataclass(frozen=True)
 class Counterexample:
-    """A case in which a function does not have a property: what it was given, what is due, what came back."""
+    """A case in which a function does not have a property: arguments, expected and returned value, as text."""
 
     given: str
     expected: str
@@ -26,22 +26,24 @@ class Counterexample:
 
 @dataclass(frozen=True)
 class Property:
-    """Something that is true of the right function and false of a typical wrong one."""
+    """A property that the right function has and a typical wrong one has not."""
 
     name: str
-    equation: str  # what decides what is right, with its source
-    hint: str  # teaches, and leaves the writing to the reader
+    equation: str  # the equation that the property follows from, with its source
+    hint: str  # an explanation without the code
     counterexample: Callable[[Function], Counterexample | None]
 
 
-def states(name: str, *, equation: str, hint: str) -> Callable[[Callable[[Function], Counterexample | None]], Property]:
-    """A function that looks for a counterexample, as the property that it is about."""
+def as_property(
+    name: str, *, equation: str, hint: str
+) -> Callable[[Callable[[Function], Counterexample | None]], Property]:
+    """A decorator that turns a search for a counterexample into a property."""
     return lambda search: Property(name, equation, hint, search)
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of a trial: named results as people read them, and the directories of the runs if it trained any."""
+    """The outcome of a trial: named results as text, and the directories of the runs that it trained."""
 
     rows: list[tuple[str, str]]
     runs: list[Path] = field(default_factory=list)
@@ -49,7 +51,7 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Setting:
-    """Where and how a trial is made."""
+    """Where and how a trial is run."""
 
     folder: Path  # of its records
     seeds: list[int]
@@ -61,9 +63,9 @@ class Setting:
 class Write:
     """An exercise in which the reader writes one function.
 
-    `form` says what is wrong with the form of a result, given the arguments, before any property is asked.
-    `own` gives the laboratory's function in the reader's signature, `put` puts the reader's in its place while it is
-    entered, and `trial` shows what the laboratory does with whichever is there.
+    `form` returns what is wrong with the type or shape of a result, given the arguments, or None. `own` returns the
+    laboratory's function with the reader's signature. `put` returns a context in which the reader's function replaces
+    it, and `trial` runs the laboratory with the function that is installed.
     """
 
     id: str
@@ -90,7 +92,7 @@ class Write:
 
 @dataclass(frozen=True)
 class Quantity:
-    """A number to predict, and the range in which it lies by its nature."""
+    """A number to predict, and the range of its possible values."""
 
     name: str
     says: str
@@ -100,7 +102,7 @@ class Quantity:
 
 @dataclass(frozen=True)
 class Measured:
-    """A quantity as it was measured: value, 95 % interval, and both as people read them."""
+    """A measured quantity: its value, its 95 % interval, and both as text."""
 
     value: float
     low: float
@@ -110,10 +112,10 @@ class Measured:
 
 @dataclass(frozen=True)
 class Predict:
-    """An exercise in which the reader commits to numbers before they are measured.
+    """An exercise in which the reader predicts numbers before they are measured.
 
-    `experiment` holds the fields of `wellposed.experiments.Experiment`; `measure` turns the directories of each
-    variant's runs into the quantities.
+    `experiment` holds the fields of `wellposed.experiments.Experiment`; `measure` computes the quantities
+    from the run directories of each variant.
     """
 
     id: str
@@ -136,40 +138,40 @@ class Predict:
 
 
 def in_place_of(name: str) -> Callable[[Function], AbstractContextManager[Any]]:
-    """Puts a function where the laboratory looks up `name`, a dotted name, as long as it is entered."""
+    """A context that replaces the function at a dotted name by the given one."""
     return lambda function: patch(name, function)
 
 
 def disagreement(
     function: Function, given: dict[str, Any], expected: Any, tolerance: float = 1e-6
 ) -> Counterexample | None:
-    """Where a function of the given arguments is not what is expected, to a relative or absolute tolerance."""
+    """A counterexample if the function of the given arguments differs from `expected` by more than the tolerance."""
     returned = function(*given.values())
     if np.allclose(np.asarray(returned, float), expected, rtol=tolerance, atol=tolerance):
         return None
     return Counterexample(show_all(given), show(np.asarray(expected, float)), show(returned))
 
 
-def protected(value: Any) -> Any:
-    """An argument whose arrays refuse to be written to, so that a line that would change them raises."""
+def read_only(value: Any) -> Any:
+    """The value with read-only arrays, so that a line that writes to them raises."""
     if isinstance(value, np.ndarray):
         view = value.view()
         view.flags.writeable = False
         return view
     if isinstance(value, dict):
-        return {name: protected(item) for name, item in value.items()}
+        return {name: read_only(item) for name, item in value.items()}
     if isinstance(value, tuple) and hasattr(value, "_fields"):
-        return type(value)(*map(protected, value))
+        return type(value)(*map(read_only, value))
     return value
 
 
 def show_all(given: dict[str, Any]) -> str:
-    """Named arguments as people read them: `t = [3 3], length = [5 5]`."""
+    """Named arguments as text: `t = [3 3], length = [5 5]`."""
     return ", ".join(f"{name} = {show(value)}" for name, value in given.items())
 
 
 def show(value: Any) -> str:
-    """A value on one line, in a few digits; of a long array its ends."""
+    """A value as text on one line with few digits; a long array is abbreviated."""
     if isinstance(value, dict):
         return "{" + ", ".join(f"{name!r}: {show(item)}" for name, item in value.items()) + "}"
     if isinstance(value, tuple):
@@ -185,26 +187,26 @@ def show(value: Any) -> str:
     if hasattr(value, "dtype") and hasattr(value, "shape"):
         try:
             text = np.array2string(np.asarray(value), precision=6, threshold=12, edgeitems=3, floatmode="maxprec")
-        except TypeError:  # an array that JAX is tracing has no numbers yet
+        except TypeError:  # a JAX tracer has no values
             return f"an array {list(value.shape)} that is being compiled"
         return " ".join(text.split())
     return repr(value) if isinstance(value, (str, int, list, set)) else f"a {type(value).__name__}"
 
 
-def wrong_array(result: Any, shape: tuple[int, ...], kinds: str, due: str) -> str | None:
-    """What is wrong with the form of a result that should be an array of a shape and a kind of numbers.
+def wrong_array(result: Any, shape: tuple[int, ...], kinds: str, expected: str) -> str | None:
+    """What is wrong with a result that should be an array of this shape and kind of numbers; None if nothing is.
 
-    `kinds` are NumPy's letters (f for floats, iu for integers); `due` says in words what should come back.
+    `kinds` are NumPy's letters (f for floats, iu for integers); `expected` describes the array in words.
     """
     if result is None:
-        return f"returns None, where {due} is due: is there a `return`?"
+        return f"returns None, expected {expected}: is there a `return`?"
     found, kind = getattr(result, "shape", None), getattr(getattr(result, "dtype", None), "kind", None)
     if found is None or kind is None:
         if shape != () or not isinstance(result, float):
-            return f"returns {show(result):.60}, where {due} is due"
+            return f"returns {show(result):.60}, expected {expected}"
         return None
     if tuple(found) != shape:
-        return f"returns an array of shape {list(found)}, where {due} is due, here of shape {list(shape)}"
+        return f"returns an array of shape {list(found)}, expected {expected}, here of shape {list(shape)}"
     if kind not in kinds:
-        return f"returns numbers of type {result.dtype}, where {due} is due"
+        return f"returns numbers of type {result.dtype}, expected {expected}"
     return None

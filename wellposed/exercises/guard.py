@@ -1,6 +1,6 @@
-"""The reader's function under guard: whatever goes wrong in it becomes one sentence with the line where it did.
+"""Guards around the reader's function: whatever goes wrong in it becomes one sentence with its line.
 
-It cannot change its inputs, print, or take for ever unnoticed. All of this happens in a process of its own (`child`).
+Changed inputs, printed text and endless loops are detected. All of this runs in a process of its own (`child`).
 """
 
 import difflib
@@ -14,54 +14,52 @@ from textwrap import shorten
 from types import CodeType, FrameType, TracebackType
 from typing import Any, TextIO
 
-from wellposed.exercises.exercise import Write, protected, show_all
+from wellposed.exercises.exercise import Write, read_only, show_all
 
 UNTRACEABLE = ("TracerArrayConversionError", "ConcretizationTypeError", "TracerBoolConversionError")
-SOURCE = "<reader>"  # what the reader's code is compiled as: the same whatever the file is called, and plain ASCII
+SOURCE = "<reader>"  # the file name that the reader's code is compiled with
 
 
 class ReaderError(Exception):
-    """The reader's file does not do what it could be judged by; the message is the end of a sentence about a line."""
+    """A fault in the reader's file; the message is the end of a sentence that begins with file and line."""
 
     def __init__(self, line: int, what: str):
         super().__init__(what)
         self.line = line
 
 
-class Listener:
-    """Takes the place of standard output: keeps what is printed first, and from which of the reader's lines."""
+class OutputTrap:
+    """A replacement of standard output that keeps the first printed text and the reader's line that printed it."""
 
     encoding = "utf-8"
 
     def __init__(self) -> None:
-        self.heard: tuple[int, str] | None = None
+        self.printed: tuple[int, str] | None = None
 
     def write(self, text: str) -> int:
-        """Hear what is printed."""
-        if self.heard is None and text.strip():
-            self.heard = innermost_line(sys._getframe(1)) or 1, text.strip().splitlines()[0][:60]
+        """Keep the first text that is not blank."""
+        if self.printed is None and text.strip():
+            self.printed = innermost_line(sys._getframe(1)) or 1, text.strip().splitlines()[0][:60]
         return len(text)
 
     def flush(self) -> None:
-        """Nothing is held back."""
+        """Nothing is buffered."""
 
     def isatty(self) -> bool:
-        """It is no terminal."""
+        """It is not a terminal."""
         return False
 
     def check(self) -> None:
         """Raises ReaderError if anything was printed."""
-        if self.heard is not None:
-            line, text = self.heard
-            raise ReaderError(
-                line, f"prints {text!r}: the function's only output is what it returns, so take that line out"
-            )
+        if self.printed is not None:
+            line, text = self.printed
+            raise ReaderError(line, f"prints {text!r}: remove that line, the function only returns its result")
 
 
 class TimeLimit:
-    """Inside, the process ends after so many seconds, and tells the stacks of all its threads to a file before.
+    """A context that ends the process after some seconds and first dumps the stacks of all threads to a file.
 
-    It ends whatever it is doing: the watch is kept outside of Python.
+    The timer runs outside of the interpreter, so it also ends code that holds the lock of the interpreter.
     """
 
     def __init__(self, seconds: float, stacks: TextIO):
@@ -83,21 +81,21 @@ class TimeLimit:
 class Guarded:
     """The reader's function as properties and the trainer call it."""
 
-    def __init__(self, exercise: Write, function: Callable[..., Any], listener: Listener, limit: TimeLimit | None):
-        """`limit` is kept at every call; None where the caller keeps one."""
-        self.exercise, self.function, self.listener, self.limit = exercise, function, listener, limit
+    def __init__(self, exercise: Write, function: Callable[..., Any], trap: OutputTrap, limit: TimeLimit | None):
+        """`limit` applies to every call; None if the caller applies one."""
+        self.exercise, self.function, self.trap, self.limit = exercise, function, trap, limit
         self.line = first_line(function)
 
     def __call__(self, *args: Any) -> Any:
         """Call the reader's function.
 
         Raises:
-            ReaderError: if it raises, prints, changes an argument, or what it returns has not the form that is due.
+            ReaderError: if it raises, prints, changes an argument, or returns a result of the wrong form.
         """
-        given = tuple(map(protected, args))
+        given = tuple(map(read_only, args))
         with self._limited(), self._explained(args):
             result = self.function(*given)
-        self.listener.check()
+        self.trap.check()
         for name, before, after in zip(self.exercise.parameters, args, given, strict=True):
             if isinstance(before, dict) and before.keys() != after.keys():
                 raise ReaderError(self.line, f"changes its input `{name}`: make a new dictionary instead")
@@ -120,14 +118,14 @@ class Guarded:
         """Turn what the reader's function raises into a ReaderError."""
         try:
             yield
-        except ReaderError:  # of a function that it was handed
+        except ReaderError:  # of a function among its arguments
             raise
         except BaseException as error:
             given = show_all(dict(zip(self.exercise.parameters, args, strict=True)))
-            raise ReaderError(raised_at(error) or self.line, complaint_of(error, given)) from error
+            raise ReaderError(raised_at(error) or self.line, describe_error(error, given)) from error
 
     def _return_line(self, args: tuple[Any, ...]) -> int:
-        """The line of the `return` that is taken with these arguments."""
+        """The line of the `return` that these arguments lead to."""
         code, line = code_of(self.function), self.line
 
         def trace(frame: FrameType, event: str, _: Any) -> Any:
@@ -140,7 +138,7 @@ class Guarded:
 
         sys.settrace(trace)
         try:
-            with suppress(Exception):  # it was called before, and this is only about a line
+            with suppress(Exception):  # the call succeeded before; only its line is needed
                 self.function(*args)
         finally:
             sys.settrace(None)
@@ -148,50 +146,50 @@ class Guarded:
 
 
 def load(exercise: Write, source: bytes) -> Callable[..., Any]:
-    """The exercise's function, out of the text of the reader's file, which is executed.
+    """Execute the reader's file and return the exercise's function.
 
     Raises:
-        ReaderError: if it is no Python, raises, or does not define the function with the signature that is due.
+        ReaderError: if it is not Python, raises, or does not define the function with the expected signature.
     """
     try:
         code = compile(source, SOURCE, "exec", dont_inherit=True)
     except SyntaxError as error:
-        raise ReaderError(error.lineno or 1, f"is no Python: {error.msg}") from error
+        raise ReaderError(error.lineno or 1, f"is not Python: {error.msg}") from error
     except (ValueError, RecursionError, MemoryError) as error:
-        raise ReaderError(1, f"is no Python: {error or type(error).__name__}") from error
+        raise ReaderError(1, f"is not Python: {error or type(error).__name__}") from error
     namespace: dict[str, Any] = {"__name__": "exercise"}
     try:
         exec(code, namespace)
     except BaseException as error:
-        raise ReaderError(raised_at(error) or 1, complaint_of(error)) from error
-    function, due = namespace.get(exercise.function), f"`{exercise.function}({', '.join(exercise.parameters)})`"
+        raise ReaderError(raised_at(error) or 1, describe_error(error)) from error
+    function, expected = namespace.get(exercise.function), f"`{exercise.function}({', '.join(exercise.parameters)})`"
     if not callable(function):
         last = max(1, len(source.splitlines()))
         similar = difflib.get_close_matches(exercise.function, [n for n, v in namespace.items() if callable(v)], n=1)
         instead = f" (there is `{similar[0]}`)" if similar else ""
-        raise ReaderError(last, f"is the last, and nothing before it defines the function {due}{instead}")
+        raise ReaderError(last, f"is the end of the file, which does not define the function {expected}{instead}")
     try:
         found = tuple(inspect.signature(function).parameters)
     except (TypeError, ValueError):
         found = None
     if found != exercise.parameters:
-        raise ReaderError(first_line(function), f"takes ({', '.join(found or ('?',))}), where {due} is due")
+        raise ReaderError(first_line(function), f"takes ({', '.join(found or ('?',))}), expected {expected}")
     return function
 
 
-def complaint_of(error: BaseException, given: str = "") -> str:
-    """What is said of an exception in the reader's code; `given` are the arguments with which it came."""
+def describe_error(error: BaseException, given: str = "") -> str:
+    """The message for an exception in the reader's code; `given` are the arguments of the call."""
     text = next(iter(str(error).strip().splitlines()), "")
     if isinstance(error, NotImplementedError):
         return "is still to be written: it raises NotImplementedError"
     if isinstance(error, SystemExit):
-        return "ends the process: a function returns"
+        return "ends the process: return a result instead"
     if isinstance(error, ValueError) and "read-only" in text:
         return f"changes its input ({text}): compute a new array instead"
     if type(error).__name__ in UNTRACEABLE:
-        return "needs the numbers themselves, but JAX compiles it before there are any: write it with jax.numpy alone"
-    what = f"raises {type(error).__name__}" + (f": {text}" if text else "")
-    return what.removesuffix(".") + (f", given {shorten(given, 240, placeholder=' ...')}" if given else "")
+        return "needs concrete numbers, but JAX compiles it before there are any: write it with jax.numpy alone"
+    message = f"raises {type(error).__name__}" + (f": {text}" if text else "")
+    return message.removesuffix(".") + (f", given {shorten(given, 240, placeholder=' ...')}" if given else "")
 
 
 def raised_at(error: BaseException) -> int | None:
@@ -214,11 +212,11 @@ def innermost_line(frame: FrameType | None) -> int | None:
 
 
 def code_of(function: Callable[..., Any]) -> CodeType | None:
-    """The code of a function, of one within a decorated one too; None of what is not written in Python."""
+    """The code object of a function, without its decorators; None if it is not written in Python."""
     return getattr(inspect.unwrap(function), "__code__", None)
 
 
 def first_line(function: Callable[..., Any]) -> int:
-    """Where the reader's file defines a function; 1 if it does not."""
+    """The line where the reader's file defines a function; 1 if it does not."""
     code = code_of(function)
     return code.co_firstlineno if code is not None and code.co_filename == SOURCE else 1

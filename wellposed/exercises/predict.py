@@ -1,7 +1,4 @@
-"""A reader's prediction: read without executing it, found complete or not, and set beside what is measured.
-
-Nothing here knows what the measurement will be: until it is made, a prediction can only be complete.
-"""
+"""A reader's prediction: read without executing the file, checked for completeness, compared with the measurement."""
 
 import ast
 from dataclasses import dataclass
@@ -12,31 +9,50 @@ import numpy as np
 
 from wellposed.errors import UserError
 from wellposed.exercises.exercise import Measured, Predict, Quantity, Setting
-from wellposed.exercises.work import read_source
+from wellposed.exercises.submission import read_source
 
-WORDS = 4  # of which a sentence has at least so many
+WORDS = 4  # that a reason has at least
 
 
 @dataclass(frozen=True)
 class Prediction:
-    """Lower end, best guess and upper end for each quantity, and why."""
+    """Lower end, best guess and upper end for each quantity, and the reason."""
 
     ends: dict[str, tuple[float, float, float]]
     reason: str
 
 
 @dataclass(frozen=True)
-class Judged:
-    """A quantity as predicted and as measured; `verdict` is a whole sentence."""
+class PredictionResult:
+    """A quantity as predicted and as measured; `verdict` is a sentence."""
 
     quantity: Quantity
     predicted: tuple[float, float, float]
     measured: Measured
     verdict: str
 
+    def data(self) -> dict[str, Any]:
+        """The comparison as JSON data."""
+        return {
+            "quantity": self.quantity.name,
+            "predicted": self.predicted,
+            "measured": self.measured.text,
+            "verdict": self.verdict,
+        }
+
+    def lines(self) -> list[str]:
+        """The comparison as text."""
+        low, guess, high = self.predicted
+        return [
+            f"{self.quantity.name}: {self.quantity.says}",
+            f"     predicted  {guess:g}, between {low:g} and {high:g}",
+            f"     measured   {self.measured.text}",
+            f"     {self.verdict}",
+        ]
+
 
 def read_prediction(exercise: Predict, path: Path) -> Prediction:
-    """The prediction in a reader's file; only literals are read, and nothing is executed.
+    """The prediction in a reader's file; only literals are read, nothing is executed.
 
     Raises:
         UserError: naming file and line, if it is not complete.
@@ -46,26 +62,26 @@ def read_prediction(exercise: Predict, path: Path) -> Prediction:
         tree = ast.parse(source)
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         line = getattr(error, "lineno", None) or 1
-        raise UserError(f"{path}, line {line}, is no Python: {getattr(error, 'msg', error)}.") from error
+        raise UserError(f"{path}, line {line}, is not Python: {getattr(error, 'msg', error)}.") from error
     table, line = _literal(tree, "PREDICTION", path)
     if not isinstance(table, dict) or set(table) != {quantity.name for quantity in exercise.quantities}:
         names = ", ".join(quantity.name for quantity in exercise.quantities)
-        raise UserError(f"{path}, line {line}: PREDICTION is to be a dictionary of exactly these: {names}.")
+        raise UserError(f"{path}, line {line}: PREDICTION must be a dictionary with exactly these keys: {names}.")
     ends = {
         quantity.name: _ends(quantity, table[quantity.name], f"{path}, line {line}") for quantity in exercise.quantities
     }
     reason, line = _literal(tree, "REASON", path)
     if not isinstance(reason, str) or len(reason.split()) < WORDS:
-        raise UserError(f"{path}, line {line}: REASON is to be a sentence that says why, of at least {WORDS} words.")
+        raise UserError(f"{path}, line {line}: REASON must be a sentence of at least {WORDS} words.")
     return Prediction(ends, reason.strip())
 
 
-def run(exercise: Predict, path: Path, setting: Setting) -> list[Judged]:
-    """Train the exercise's experiment, as far as its runs are not there, and set the prediction beside it.
+def run(exercise: Predict, path: Path, setting: Setting) -> list[PredictionResult]:
+    """Train the runs of the exercise's experiment that are missing, and compare the prediction with them.
 
     Raises:
         UserError: if the prediction is not complete, before anything is trained; or if a run fails.
-        KeyboardInterrupt: after Ctrl-C; the same call goes on from there.
+        KeyboardInterrupt: after Ctrl-C; the same call continues.
     """
     prediction = read_prediction(exercise, path)
     from wellposed.experiments import Experiment, answer_all
@@ -75,26 +91,28 @@ def run(exercise: Predict, path: Path, setting: Setting) -> list[Judged]:
     paths = {name: [setting.folder / a.run for a in answers if a.variant == name] for name, _ in runs}
     measured = exercise.measure(paths, setting.threads)
     return [
-        Judged(quantity, ends, measured[quantity.name], verdict(ends, measured[quantity.name]))
+        PredictionResult(quantity, ends, measured[quantity.name], verdict(ends, measured[quantity.name]))
         for quantity in exercise.quantities
         for ends in [prediction.ends[quantity.name]]
     ]
 
 
 def verdict(predicted: tuple[float, float, float], measured: Measured) -> str:
-    """Whether the measured value lies inside the predicted interval, and whether the measurement is sure of it."""
+    """Whether the measured value lies inside the predicted interval, and whether that is certain."""
     low, _, high = predicted
     if not np.isfinite(measured.value):
         return "The measurement gives no single value, so nothing can be said about yours."
     inside = low <= measured.value <= high
-    sure = (low <= measured.low and measured.high <= high) if inside else (measured.high < low or high < measured.low)
+    certain = (
+        (low <= measured.low and measured.high <= high) if inside else (measured.high < low or high < measured.low)
+    )
     found = "inside your interval" if inside else "outside your interval"
-    doubt = "" if sure else ", but the measurement's own interval reaches across its end"
+    doubt = "" if certain else ", but the measurement's own interval reaches across its end"
     return f"What was measured lies {found}{doubt}."
 
 
 def _literal(tree: ast.Module, name: str, path: Path) -> tuple[Any, int]:
-    """The value that is assigned to a name at the file's top, and its line."""
+    """The literal assigned to a module-level name, and its line."""
     for node in reversed(tree.body):
         targets = (
             node.targets if isinstance(node, ast.Assign) else [node.target] if isinstance(node, ast.AnnAssign) else []
@@ -104,24 +122,24 @@ def _literal(tree: ast.Module, name: str, path: Path) -> tuple[Any, int]:
                 return ast.literal_eval(node.value), node.lineno  # type: ignore[union-attr]
             except (ValueError, TypeError, SyntaxError, RecursionError, MemoryError) as error:
                 raise UserError(
-                    f"{path}, line {node.lineno}: {name} takes numbers and text as they are, with nothing to compute."
+                    f"{path}, line {node.lineno}: {name} must consist of plain numbers and text."
                 ) from error
     last = max((node.end_lineno or 1 for node in tree.body), default=1)
-    raise UserError(f"{path}, line {last}, is the last, and nothing before it assigns {name}.")
+    raise UserError(f"{path}, line {last}: the file ends without assigning {name}.")
 
 
 def _ends(quantity: Quantity, value: Any, where: str) -> tuple[float, float, float]:
-    """A quantity's prediction, if it is one: three numbers in order, inside its range, and not all of it."""
+    """A quantity's prediction: three numbers in order, inside its range but not spanning it."""
     asked = f"{where}: {quantity.name} ({quantity.says})"
     if value is None:
         raise UserError(f"{asked} is still to be predicted.")
     numbers = isinstance(value, (tuple, list)) and all(type(end) in (int, float) for end in value)
     if not numbers or len(value) != 3 or not np.isfinite(np.array(value, float)).all():
-        raise UserError(f"{asked} takes three numbers, as (low, best guess, high), not {value!r:.60}.")
+        raise UserError(f"{asked} takes three numbers, as (low, best guess, high), got {value!r:.60}.")
     low, guess, high = (float(end) for end in value)
     if not quantity.low <= low <= guess <= high <= quantity.high:
         rule = f"{quantity.low:g} <= low <= best guess <= high <= {quantity.high:g}"
-        raise UserError(f"{asked} has to keep to {rule}, not {value!r:.60}.")
+        raise UserError(f"{asked} must satisfy {rule}, got {value!r:.60}.")
     if (low, high) == (quantity.low, quantity.high):
-        raise UserError(f"{asked} spans all that is possible, so nothing could contradict it: that predicts nothing.")
+        raise UserError(f"{asked} spans its whole range, so it predicts nothing.")
     return low, guess, high

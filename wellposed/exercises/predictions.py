@@ -1,4 +1,4 @@
-"""Exercises in which a reader commits to numbers before they are measured."""
+"""The exercises in which a reader predicts numbers before they are measured."""
 
 from pathlib import Path
 
@@ -22,7 +22,7 @@ def success(paths: list[Path], threads: int) -> Measured:
 
 
 def ratio(one: list[Path], other: list[Path], quantity: str) -> Measured:
-    """How many times as much the runs of one variant took until they were solved as those of another."""
+    """The ratio of what the runs of two variants took until they were solved, in steps, updates or seconds."""
     from wellposed.analysis.differences import ratio_of_times
     from wellposed.runs.store import RunReader
 
@@ -33,9 +33,9 @@ def ratio(one: list[Path], other: list[Path], quantity: str) -> Measured:
 
     found = ratio_of_times(*times(one), *times(other))
     value = found.at_least if found.at_least == found.at_most else np.nan
-    said = f"{value:.2g}" if np.isfinite(value) else f"at least {found.at_least:.2g}"
+    text = f"{value:.2g}" if np.isfinite(value) else f"at least {found.at_least:.2g}"
     interval = f"{100 * found.confidence:.0f} % CI {found.low:.2g}-{found.high:.2g}"
-    return Measured(value, found.low, found.high, f"{said} ({interval}, {len(one)} against {len(other)} seeds)")
+    return Measured(value, found.low, found.high, f"{text} ({interval}, {len(one)} against {len(other)} seeds)")
 
 
 def _clipping(paths: Paths, threads: int) -> dict[str, Measured]:

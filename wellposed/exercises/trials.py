@@ -1,7 +1,7 @@
-"""What `wellposed exercise run` shows: the laboratory at work with whatever function stands in the exercise's place.
+"""The trials of `wellposed exercise run`: the laboratory runs with whichever function is installed.
 
-A trial knows nothing of readers. It is made twice, with the reader's function put in place and without, and both
-outcomes are printed side by side. Imports are heavy, so they stand inside: exercises are listed without them.
+A trial is run twice, with the reader's function installed and without, and both outcomes are printed side by side.
+Heavy imports are inside the functions, so that exercises can be listed without them.
 """
 
 from collections.abc import Callable
@@ -15,12 +15,15 @@ from wellposed.exercises.exercise import Outcome, Setting
 
 BAR = 0.98
 STEPS = 60  # of random play
-COPIES = 16
+ENVS = 16
 RESETS = 400
 
 
 def train(env: str, settings: dict[str, Any] | None = None) -> Callable[[Setting], Outcome]:
-    """Trains each seed until it reaches the bar, and judges it on held-out episodes; `settings` change the recipe."""
+    """A trial that trains each seed until it reaches the bar and evaluates it on held-out episodes.
+
+    `settings` change the recipe.
+    """
 
     def trial(setting: Setting) -> Outcome:
         from wellposed.analysis.summary import summary_over_seeds
@@ -36,11 +39,11 @@ def train(env: str, settings: dict[str, Any] | None = None) -> Callable[[Setting
         verdicts = [stored_verdict(path, setting.threads).trained for path in paths]
         rows: list[tuple[str, str]] = []
         for answer, verdict in zip(answers, verdicts, strict=True):
-            there = answer.solved
+            solved = answer.solved
             until = (
                 f"not within {answer.step:,} steps"
-                if there is None
-                else f"{there.step:,} steps, {there.updates:,} updates"
+                if solved is None
+                else f"{solved.step:,} steps, {solved.updates:,} updates"
             )
             rows.append((f"seed {answer.seed}, until {BAR:.0%}", until))
             rows.append((f"seed {answer.seed}, held out", describe_rate(verdict.success_rate, verdict.success_ci95)))
@@ -53,7 +56,7 @@ def train(env: str, settings: dict[str, Any] | None = None) -> Callable[[Setting
 
 
 def compare_states(setting: Setting) -> Outcome:
-    """Trains two seeds a little, the first one twice, and asks whether their weights are the same."""
+    """Trains two seeds briefly, the first one twice, and compares their weights."""
     from wellposed import arrays
     from wellposed.config import AnyRunConfig, override
     from wellposed.experiments import answer_all
@@ -69,44 +72,47 @@ def compare_states(setting: Setting) -> Outcome:
         return RunReader(setting.folder / folder / answer.run).load_checkpoint()[1]
 
     once, again, other = state("once", first), state("again", first), state("other", first + 1)
-    holed = {name: np.where(np.arange(array.size).reshape(array.shape) == 0, np.nan, array)
+    with_nan = {name: np.where(np.arange(array.size).reshape(array.shape) == 0, np.nan, array)
              for name, array in once.items() if array.dtype.kind == "f"}  # fmt: skip
-    say = lambda one, two: "the same" if arrays.same_bits(one, two) else "not the same"  # noqa: E731
+    compare = lambda one, two: "the same" if arrays.same_bits(one, two) else "not the same"  # noqa: E731
     return Outcome(
         [
-            (f"seed {first}, trained twice", say(once, again)),
-            (f"seed {first} and seed {first + 1}", say(once, other)),
-            ("weights with NaNs, and a copy", say(holed, {name: array.copy() for name, array in holed.items()})),
+            (f"seed {first}, trained twice", compare(once, again)),
+            (f"seed {first} and seed {first + 1}", compare(once, other)),
+            (
+                "weights with NaNs, and a copy",
+                compare(with_nan, {name: array.copy() for name, array in with_nan.items()}),
+            ),
         ]
     )
 
 
 def measure_displacement(setting: Setting) -> Outcome:
-    """Plays uniform actions on Reach and asks for the displacement per action, of each copy of the environment."""
+    """Plays uniform actions on Reach and computes the displacement per action in each env."""
     from wellposed import seeding
     from wellposed.envs import make_vec
     from wellposed.measure import motion
     from wellposed.stats import student
 
-    env = make_vec("FetchReach-v4", COPIES, threads=setting.threads, max_episode_steps=STEPS + 1)
+    env = make_vec("FetchReach-v4", ENVS, threads=setting.threads, max_episode_steps=STEPS + 1)
     obs, _ = env.reset(seed=seeding.training_env_seed(setting.seeds[0]))
     rng = seeding.generator(setting.seeds[0], "random actions")
     hands, actions = [obs["observation"][:, env.geometry.effector]], []
     for _ in range(STEPS):
-        actions.append(rng.uniform(-1, 1, (COPIES, 4)).astype(np.float32))
+        actions.append(rng.uniform(-1, 1, (ENVS, 4)).astype(np.float32))
         hands.append(env.step(actions[-1])[0]["observation"][:, env.geometry.effector])
     env.close()
     seen = np.array(hands), np.array(actions)
-    gains = [motion.displacement_per_action(seen[0][:-1, i], seen[1][:, i], seen[0][1:, i]) for i in range(COPIES)]
+    gains = [motion.displacement_per_action(seen[0][:-1, i], seen[1][:, i], seen[0][1:, i]) for i in range(ENVS)]
     rows = []
     for axis, values in zip("xyz", 1000 * np.array(gains).T, strict=True):
         mean, low, high = student(values)
-        rows.append((f"{axis}, mm per unit", f"{mean:.2f} (95 % CI {low:.2f}-{high:.2f}, {COPIES} copies)"))
+        rows.append((f"{axis}, mm per unit", f"{mean:.2f} (95 % CI {low:.2f}-{high:.2f}, {ENVS} copies)"))
     return Outcome(rows)
 
 
 def draw_goals(setting: Setting) -> Outcome:
-    """Resets PickAndPlace with goals as a curriculum has them at first, on its way and in the end, and counts."""
+    """Resets PickAndPlace with the goals of a curriculum at its start, half-way and at its end, and counts."""
     from wellposed import stats
     from wellposed.envs import make_vec
     from wellposed.envs.vector import GoalSpread
@@ -127,8 +133,8 @@ def draw_goals(setting: Setting) -> Outcome:
     return Outcome(rows)
 
 
-def records_agree(one: Path, other: Path) -> str:
-    """Whether two records of the same run are the same to the last bit, or what differs first."""
+def compare_records(one: Path, other: Path) -> str:
+    """Whether two records of the same run are equal to the last bit, or the first difference."""
     from wellposed.runs.compare import differences
     from wellposed.runs.store import RunReader
 

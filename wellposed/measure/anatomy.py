@@ -1,18 +1,19 @@
-"""The anatomy of a goal environment as data: what the measurement is told, and what it finds."""
+"""The anatomy of a goal environment as data, and the same as text; `dissect` measures it."""
 
 from dataclasses import dataclass
 from typing import Literal
 
 from wellposed.errors import UserError
 from wellposed.runs.record import Estimate
+from wellposed.stats import describe_rate
 
 
 @dataclass(frozen=True)
 class AnatomySettings:
-    """What is dissected, and how long chance is watched."""
+    """The environment, and the numbers of resets and random episodes."""
 
-    env: str  # a registered id, or a goal environment that Gymnasium knows
-    resets: int = 10_000  # for the share of goals solved at reset
+    env: str  # a registered id, or the id of a Gymnasium goal environment
+    resets: int = 10_000  # to estimate the share of goals that are solved at reset
     episodes: int = 1_000  # of random actions
     seed: int = 0
 
@@ -24,17 +25,17 @@ class AnatomySettings:
 
 @dataclass(frozen=True)
 class Space:
-    """An array that goes in or out."""
+    """Shape, dtype and bounds of an array."""
 
     shape: list[int]
     dtype: str
-    low: float | None  # the lowest bound of any number; null: none
+    low: float | None  # the lowest bound of any component; null if unbounded
     high: float | None
 
 
 @dataclass(frozen=True)
 class Interface:
-    """What an environment exchanges with a learner."""
+    """Observation, goals and action of an environment, and how its episodes end."""
 
     observation: Space
     achieved_goal: Space
@@ -42,18 +43,18 @@ class Interface:
     action: Space
     max_episode_steps: int
     autoreset_mode: str
-    terminates: bool  # whether an episode was seen to end before its limit
+    terminates: bool  # whether an episode ended before its limit
 
 
 @dataclass(frozen=True)
 class Field:
-    """One number of an observation, a goal or an action; unit and frame are empty where nobody says what it is."""
+    """One component of an observation, a goal or an action; unit and frame are empty if they are not known."""
 
-    number: int  # its place, from 0
+    number: int  # its index, from 0
     name: str
     unit: str
     frame: str
-    lowest: float  # seen in exploration
+    lowest: float  # during exploration
     highest: float
 
 
@@ -62,61 +63,61 @@ class Rule:
     """Reward and success as functions of the distance between achieved and desired goal."""
 
     kind: Literal["sparse", "dense"]
-    formula: str  # in words; empty where no distance was found that says it
-    lowest: float  # reward seen
+    formula: str  # in words; empty if no formula fits
+    lowest: float  # reward during exploration
     highest: float
-    threshold: float | None  # distance below which a goal counts as reached, by bisection; null where there is none
+    threshold: float | None  # distance below which a goal counts as reached, by bisection; null if there is none
     unit: str  # of the threshold
-    norm: str  # in which success ends everywhere at that distance
-    scatter: float | None  # of that distance over the rays along which it was sought, relative
+    norm: str  # the norm in which that distance is the same everywhere
+    scatter: float | None  # relative spread of that distance over the rays that were searched
 
 
 @dataclass(frozen=True)
 class Agreement:
-    """Rewards of steps, of `compute_reward`, and of the formula, held against each other."""
+    """Comparison of the rewards of steps, of `compute_reward`, and of the formula."""
 
     transitions: int
-    telling: int  # of these, steps whose reward is another than that of the goal achieved before them
-    recomputed_mismatches: int  # step reward against compute_reward
-    formula_mismatches: int | None  # step reward against the formula; null without one
-    largest_difference: float | None  # between any two of the three
-    goals: int  # arbitrary pairs of goals, far ones, near ones, equal ones
-    goal_mismatches: int | None  # compute_reward of such a pair against the formula
+    telling: int  # transitions whose reward would differ if it were computed from the goal achieved before the step
+    recomputed_mismatches: int  # step reward differs from compute_reward
+    formula_mismatches: int | None  # step reward differs from the formula; null without a formula
+    largest_difference: float | None  # between any two of the three rewards
+    goals: int  # arbitrary pairs of goals: far, near and equal ones
+    goal_mismatches: int | None  # compute_reward of a pair differs from the formula
     goal_largest_difference: float | None
-    success_mismatches: int | None  # success against the threshold, over the steps and the pairs
-    mismatches: int  # of all these kinds together
+    success_mismatches: int | None  # success differs from the threshold, over steps and pairs
+    mismatches: int  # sum of the four counts
 
 
 @dataclass(frozen=True)
 class Response:
-    """How the effector answers one component of the action, along the axis that answers most; per unit of action."""
+    """The displacement of the effector per unit of one action component, along the axis that moves most."""
 
     component: str
     axis: str
-    first_step: float  # displacement in the step of the action, mean over the states and both signs
-    first_step_spread: float  # standard deviation of that
-    settled: float  # after that step and a rest
+    first_step: float  # displacement in the step of the action, mean over states and both signs
+    first_step_spread: float  # standard deviation
+    settled: float  # after that step and steps without action
     settled_spread: float
-    held: float  # in each further step, where the action is held
+    held: float  # in each further step while the action is held
     held_spread: float
-    half: float  # displacement per unit of half the action, relative to that of the whole one; 1: linear
+    half: float  # displacement per unit of action for half the action, relative to the full one; 1 if linear
     cross_talk: float  # largest mean displacement along another axis, relative
 
 
 @dataclass(frozen=True)
 class Motion:
-    """What an action does to the end effector, in the unit of goals."""
+    """The displacement of the end effector by actions, in the unit of goals."""
 
     states: int
     responses: list[Response]
-    others: float  # largest displacement by a component that moves no axis, per unit
-    drift: list[float]  # mean displacement along each axis in a step of no action
-    random_play: list[float]  # displacement per unit of action along each axis, fitted to steps of random actions
+    others: float  # largest displacement per unit by any other action component
+    drift: list[float]  # mean displacement along each axis in a step without action
+    random_play: list[float]  # displacement per unit of action along each axis, fitted to random actions
 
 
 @dataclass(frozen=True)
 class GripWidth:
-    """The width between the fingers under one value of their action, from closed and from open, in metres."""
+    """The width between the fingers, in metres, for one value of their action, starting closed and starting open."""
 
     action: float
     closed_first_step: float
@@ -127,9 +128,9 @@ class GripWidth:
 
 @dataclass(frozen=True)
 class Gripper:
-    """What the fingers do."""
+    """The response of the fingers to their action."""
 
-    opens: Literal["positive", "negative", "neither"]  # which sign of the action
+    opens: Literal["positive", "negative", "neither"]  # the sign of the action that opens them
     widest: float  # metres
     narrowest: float
     widths: list[GripWidth]
@@ -137,30 +138,30 @@ class Gripper:
 
 @dataclass(frozen=True)
 class Floor:
-    """Goals that are reached before the first action."""
+    """The share of goals that are reached before the first action."""
 
     resets: int
-    solved: Estimate  # share, exact interval
-    expected: float | None  # by integration over what goals are drawn from; null where that is not known
-    kinds: dict[str, Estimate]  # share for each kind of goal; empty where there is but one
+    solved: Estimate  # with its exact interval
+    expected: float | None  # by integration over the distribution of goals; null if that is not known
+    kinds: dict[str, Estimate]  # share for each kind of goal; empty if there is a single kind
 
 
 @dataclass(frozen=True)
 class Chance:
-    """What random actions come to. Rates have exact intervals, the return a bootstrap interval."""
+    """Statistics of episodes of random actions. Rates have exact intervals, the return a bootstrap interval."""
 
     episodes: int
-    already_solved: Estimate  # at reset, of these episodes
+    already_solved: Estimate  # at reset
     success: Estimate  # at the last step
-    any_success: Estimate  # at some step, or at reset
+    any_success: Estimate  # at any step, or at reset
     episode_return: Estimate  # undiscounted
-    moved: Estimate  # share of episodes in which the achieved goal got farther than 1 cm from where it began
+    moved: Estimate  # share of episodes in which the achieved goal got farther than 1 cm from its start
     moved_steps: float  # share of steps in which it moved by more than 1 mm
 
 
 @dataclass(frozen=True)
 class Anatomy:
-    """All of it."""
+    """Everything that was measured of an environment."""
 
     env: str
     interface: Interface
@@ -173,5 +174,76 @@ class Anatomy:
     gripper: Gripper | None
     floor: Floor
     chance: Chance
-    markov: str  # what `wellposed check` finds of whether the past says more of the next observation than the present
-    unsaid: list[str]  # sentences: what nobody says of this environment, and what was not measured therefore
+    markov: str  # evidence of `wellposed check` on whether the past helps to predict the next observation
+    unsaid: list[str]  # sentences: what this environment does not tell, and what could not be measured
+
+
+def describe(found: Anatomy) -> list[str]:
+    """The anatomy as lines of text."""
+    interface, rule, agreed = found.interface, found.reward, found.agreement
+    lines = [f"{found.env}: {interface.max_episode_steps} steps an episode", ""]
+    for title, fields in (
+        ("Observation", found.fields),
+        ("Goal", found.goal_fields),
+        ("Action", found.action_fields),
+    ):
+        lines += [f"{title}, {len(fields)} components", *map(_field, fields), ""]
+    lines += [f"Reward: {rule.kind}, from {rule.lowest:.4g} to {rule.highest:.4g}; {rule.formula or 'no formula'}."]
+    if rule.threshold is not None:
+        lines.append(f"Success: closer than {rule.threshold:.6g} {rule.unit}".rstrip() + f", {rule.norm}.")
+    lines.append(
+        f"Of {agreed.transitions:,} steps {agreed.recomputed_mismatches} differ from compute_reward and "
+        f"{_count(agreed.formula_mismatches)} from the formula; of {agreed.goals} pairs of goals "
+        f"{_count(agreed.goal_mismatches)}. In {agreed.telling:,} steps a reward that is one step late would differ."
+    )
+    lines += _motion(found.motion) if found.motion else []
+    lines += _gripper(found.gripper) if found.gripper else []
+    floor, chance = found.floor, found.chance
+    expected = "" if floor.expected is None else f"; by integration {100 * floor.expected:.2f} %"
+    lines += [
+        f"Already solved at reset: {_rate(floor.solved)} of {floor.resets:,}{expected}.",
+        *(f"  {kind}: {_rate(share)}" for kind, share in floor.kinds.items()),
+        f"Random actions, {chance.episodes:,} episodes, {_rate(chance.already_solved)} solved at reset: success "
+        f"{_rate(chance.success)}, at any step {_rate(chance.any_success)}, return {chance.episode_return.value:.4g}.",
+        f"They move the achieved goal in {_rate(chance.moved)} of episodes and {chance.moved_steps:.1%} of steps.",
+        f"Markov: {found.markov}.",
+        *found.unsaid,
+    ]
+    return lines
+
+
+def _rate(share: Estimate) -> str:
+    return describe_rate(share.value, share.ci95)
+
+
+def _count(mismatches: int | None) -> str:
+    return "an unknown number" if mismatches is None else str(mismatches)
+
+
+def _field(field: Field) -> str:
+    seen = f"{field.lowest:.4g} to {field.highest:.4g}"
+    return f"  {field.number:>2} {field.name:<27} {field.unit:<13} {seen:<24} {field.frame}".rstrip()
+
+
+def _motion(motion: Motion) -> list[str]:
+    """The displacement by each action component."""
+    lines = [f"Displacement per unit of action, in {motion.states} states (one step; after a rest; each step if held):"]
+    for one in motion.responses:
+        pairs = (one.first_step, one.first_step_spread), (one.settled, one.settled_spread), (one.held, one.held_spread)
+        means = "; ".join(f"{mean:.4f} +- {std:.4f}" for mean, std in pairs)
+        lines.append(
+            f"  {one.component}: {one.axis} {means}; per unit, half an action gives {one.half:.3f} of that; "
+            f"cross-talk {one.cross_talk:.1%}"
+        )
+    lines.append(f"Without action it moves by {', '.join(f'{way:.1e}' for way in motion.drift)} in a step.")
+    return lines
+
+
+def _gripper(gripper: Gripper) -> list[str]:
+    """The response of the fingers."""
+    if gripper.opens == "neither":
+        return ["Gripper: blocked; no action changes its width."]
+    return [
+        f"Gripper: {gripper.opens} actions open it, to {gripper.widest:.3f} m. From closed, in one step:",
+        *(f"  action {row.action:g}: {row.closed_first_step:.4f} m" for row in gripper.widths if row.action > 0),
+    ]

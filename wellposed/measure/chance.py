@@ -1,4 +1,4 @@
-"""What is there before anything is learnt: goals already reached at reset, and what random actions come to."""
+"""Baselines without learning: the share of goals already reached at reset, and statistics of random actions."""
 
 from typing import Any
 
@@ -14,17 +14,17 @@ from wellposed.rollout.evaluate import EVALUATION_COPIES, play_episodes, summari
 from wellposed.runs.record import Estimate
 from wellposed.stats import clopper_pearson
 
-STIRRED = 0.001  # goal units in one step above which an achieved goal counts as having moved in it
+STEP_MOVED = 0.001  # goal units in one step above which an achieved goal counts as moved in that step
 
 
-def exact(flags: np.ndarray) -> Estimate:
-    """The share of true ones among [n], with its exact interval."""
+def exact_share(flags: np.ndarray) -> Estimate:
+    """The share of true flags [n], with its exact (Clopper-Pearson) interval."""
     rate = clopper_pearson(int(np.sum(flags)), len(flags))
     return Estimate(rate.estimate, (rate.low, rate.high))
 
 
 def measure_floor(env_id: str, resets: int, seed: int, threads: int, over: Over) -> Floor:
-    """Reset with seeds of held-out episodes, and count the goals that are reached there."""
+    """Reset with the seeds of held-out episodes and count the goals that are already reached."""
     env = envs.make_vec(env_id, EVALUATION_COPIES, threads=threads)
     seeds = seeding.evaluation_env_seeds(seed, resets, "held-out")
     solved, kinds = [], []
@@ -35,23 +35,23 @@ def measure_floor(env_id: str, resets: int, seed: int, threads: int, over: Over)
         kinds += env.goal_kinds(obs["desired_goal"])[: len(chunk)]
     env.close()
     reached, named = np.concatenate(solved), np.array(kinds)
-    by_kind = {kind: exact(reached[named == kind]) for kind in sorted(set(kinds) - {""})}
-    return Floor(resets, exact(reached), envs.find(env_id).solved_at_reset, by_kind)
+    by_kind = {kind: exact_share(reached[named == kind]) for kind in sorted(set(kinds) - {""})}
+    return Floor(resets, exact_share(reached), envs.find(env_id).solved_at_reset, by_kind)
 
 
-class Watched:
-    """A vector environment whose achieved goals are watched while somebody plays the first episode of each copy."""
+class MotionRecorder:
+    """A vector environment that records how far achieved goals move in the first episode of each env."""
 
     def __init__(self, env: Any):
         self._env = env
-        self.farthest: list[np.ndarray] = []  # [copies] for each reset: how far it got from where it began
-        self.ways: list[np.ndarray] = []  # of all steps of these episodes
+        self.farthest: list[np.ndarray] = []  # for each reset [envs]: the largest distance from the start
+        self.step_distances: list[np.ndarray] = []  # of all steps of these episodes
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._env, name)
 
     def reset(self, **kwargs: Any) -> Any:
-        """Begin episodes."""
+        """Start episodes."""
         obs, info = self._env.reset(**kwargs)
         self._start = self._last = obs["achieved_goal"]
         self._alive = np.ones(len(self._start), bool)
@@ -64,28 +64,28 @@ class Watched:
         now, alive = successor(obs, info)["achieved_goal"], self._alive
         away = np.linalg.norm(now - self._start, axis=1)
         self.farthest[-1] = np.where(alive, np.maximum(self.farthest[-1], away), self.farthest[-1])
-        self.ways.append(np.linalg.norm(now - self._last, axis=1)[alive])
+        self.step_distances.append(np.linalg.norm(now - self._last, axis=1)[alive])
         self._last, self._alive = now, alive & ~(terminated | truncated)
         return obs, reward, terminated, truncated, info
 
 
 def measure_chance(env_id: str, episodes: int, seed: int, threads: int, over: Over) -> Chance:
     """Play held-out episodes with uniform random actions."""
-    env: Any = Watched(envs.make_vec(env_id, EVALUATION_COPIES, threads=threads))
-    noise = RandomPolicy(env.inner.spec.action_dim, seeding.generator(seed, "random baseline"))
+    env: Any = MotionRecorder(envs.make_vec(env_id, EVALUATION_COPIES, threads=threads))
+    policy = RandomPolicy(env.inner.spec.action_dim, seeding.generator(seed, "random baseline"))
     seeds, rows, farthest = seeding.evaluation_env_seeds(seed, episodes, "held-out"), [], []
     for start in over(range(0, episodes, EVALUATION_COPIES), f"{env_id}: episodes, {EVALUATION_COPIES} at a time"):
         chunk = seeds[start : start + EVALUATION_COPIES]
-        rows += play_episodes(noise, env, chunk)
+        rows += play_episodes(policy, env, chunk)
         farthest.append(env.farthest[-1][: len(chunk)])
     env.close()
     summary = summarise(rows, step=0, updates=0, seconds=0.0, seed=seed)
     return Chance(
         episodes=episodes,
-        already_solved=exact(np.array([row.already_solved for row in rows])),
-        success=exact(np.array([row.success for row in rows])),
-        any_success=exact(np.array([row.any_success for row in rows])),
+        already_solved=exact_share(np.array([row.already_solved for row in rows])),
+        success=exact_share(np.array([row.success for row in rows])),
+        any_success=exact_share(np.array([row.any_success for row in rows])),
         episode_return=summary.means["episode_return"],
-        moved=exact(np.concatenate(farthest) > MOVED),
-        moved_steps=float((np.concatenate(env.ways) > STIRRED).mean()),
+        moved=exact_share(np.concatenate(farthest) > MOVED),
+        moved_steps=float((np.concatenate(env.step_distances) > STEP_MOVED).mean()),
     )

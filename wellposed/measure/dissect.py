@@ -1,4 +1,4 @@
-"""The anatomy of a goal environment, measured: interface, numbers, reward, motion, gripper, floor, chance."""
+"""Measures the anatomy of a goal environment: interface, components, reward, motion, gripper, floor, chance."""
 
 from contextlib import closing
 from typing import Any
@@ -8,7 +8,7 @@ import numpy as np
 
 from wellposed import envs
 from wellposed.agents import SACConfig
-from wellposed.check import observation
+from wellposed.check import observation as observation_checks
 from wellposed.check.evidence import Evidence
 from wellposed.check.subject import find_subject
 from wellposed.envs.quantities import Quantities, Quantity
@@ -18,24 +18,24 @@ from wellposed.measure.kinds import Context
 from wellposed.measure.motion import measure_gripper, measure_motion
 from wellposed.measure.rewards import agreement, find_rule
 
-DIGITS = 5  # of a range that was seen: to a hundredth of a millimetre
+DIGITS = 5  # decimals of a range: a hundredth of a millimetre
 
 
 def dissect(settings: AnatomySettings, context: Context) -> Anatomy:
-    """Measure an environment.
+    """Measure the anatomy of an environment.
 
     Raises:
-        UserError: if there is no such environment, or it is no goal environment.
+        UserError: if there is no such environment, or it is not a goal environment.
     """
     name, threads, seed = settings.env, context.threads, settings.seed
     quantities = envs.find(name).quantities
-    with closing(envs.make_vec(name)) as env:  # refuses what is no goal environment
+    with closing(envs.make_vec(name)) as env:  # raises unless it is a goal environment
         mode = env.metadata["autoreset_mode"].value
         knows_effector = env.geometry is not None
     with closing(Evidence(find_subject(name), seed, SACConfig().gamma)) as ev:
         interface, parts = _interface(ev, mode), _fields(ev, quantities)
         rule, formula = find_rule(ev, quantities.goal[0].unit if quantities else "")
-        found, markov = agreement(ev, rule, formula), observation.markov(ev).evidence
+        found, markov = agreement(ev, rule, formula), observation_checks.markov(ev).evidence
     moving = quantities if knows_effector else None
     return Anatomy(
         env=name,
@@ -55,7 +55,7 @@ def dissect(settings: AnatomySettings, context: Context) -> Anatomy:
 
 
 def _space(space: Any) -> Space:
-    """A box as data; infinite bounds are none."""
+    """A box as data; infinite bounds become None."""
     assert isinstance(space, gym.spaces.Box)
     low, high = float(space.low.min()), float(space.high.max())
     finite = lambda bound: bound if np.isfinite(bound) else None  # noqa: E731
@@ -63,9 +63,9 @@ def _space(space: Any) -> Space:
 
 
 def _interface(ev: Evidence, autoreset_mode: str) -> Interface:
-    """What goes in and out."""
+    """Spaces, episode length and autoreset mode."""
     spaces: Any = ev.env.observation_space
-    assert ev.limit is not None  # envs.make_vec has refused what has none
+    assert ev.limit is not None  # envs.make_vec raises if it has none
     return Interface(
         **{key: _space(spaces[key]) for key in ("observation", "achieved_goal", "desired_goal")},
         action=_space(ev.env.action_space),
@@ -76,34 +76,34 @@ def _interface(ev: Evidence, autoreset_mode: str) -> Interface:
 
 
 def _fields(ev: Evidence, quantities: Quantities | None) -> tuple[list[Field], list[Field], list[Field]]:
-    """The numbers of observation, goal and action, with the range in which each was seen."""
+    """The components of observation, goal and action, each with its range during exploration."""
     seen, starts = ev.all, ev.resets
     parts = (
         ("observation", np.concatenate([starts.observation, seen.next_observation])),
         ("goal", np.concatenate([starts.desired, starts.achieved, seen.next_achieved])),
         ("action", seen.action),
     )
-    one, two, three = (
+    observation, goal, action = (
         [_field(i, quantities and getattr(quantities, part)[i], column) for i, column in enumerate(values.T)]
         for part, values in parts
     )
-    return one, two, three
+    return observation, goal, action
 
 
 def _field(number: int, quantity: Quantity | None, seen: np.ndarray) -> Field:
-    """One number; without a name it is called by its place."""
+    """One component; without a name it is called by its index."""
     quantity = quantity or Quantity(f"number {number}", "", "")
     lowest, highest = (round(float(end), DIGITS) + 0.0 for end in (seen.min(), seen.max()))
     return Field(number, quantity.name, quantity.unit, quantity.frame, lowest, highest)
 
 
 def _unsaid(name: str, named: bool, moving: bool, rule: Rule) -> list[str]:
-    """What nobody says of an environment, and what was not measured therefore."""
-    told = [] if named else [f"Nobody says what the numbers of {name} are, so they are called by their places."]
+    """What the environment does not tell, and what could not be measured, as sentences."""
+    missing = [] if named else [f"{name} has no names for its components, so they are numbered."]
     if not moving:
-        told.append("Nobody says where an observation holds the end effector, so what an action does was not measured.")
+        missing.append("The position of the end effector in the observation is not known, so motion was not measured.")
     if rule.threshold is None:
-        told.append("Success does not end at one distance from a goal, so no threshold is given.")
+        missing.append("Success does not end at the same distance from every goal, so there is no threshold.")
     if not rule.formula:
-        told.append("The reward is neither minus a distance nor a step at one, so no formula is given.")
-    return told
+        missing.append("The reward is neither minus the distance nor a step at a threshold, so there is no formula.")
+    return missing

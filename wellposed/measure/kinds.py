@@ -1,4 +1,4 @@
-"""What a kind of measurement is: its settings, its result, and the function that leads from one to the other."""
+"""The interface of a measurement: a type of settings, a type of results, and the function from one to the other."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -9,29 +9,30 @@ T = TypeVar("T")
 
 
 class Over(Protocol):
-    """Progress of a measurement: a loop that is seen."""
+    """A progress bar around a loop."""
 
     def __call__(self, items: Sequence[T], what: str, /) -> Iterator[T]:
-        """The items one by one, with a bar that says what is done with them, the rate and the time left."""
+        """Iterate over the items; the bar shows `what`, the rate and the time left."""
         ...
 
 
 @dataclass(frozen=True)
 class Context:
-    """What a measurement is handed beside its settings."""
+    """What a measurement gets beside its settings."""
 
     threads: int  # native threads for physics
-    runs: dict[str, list[Path]]  # "experiment.variant" -> its runs in the order of the seeds; what `of` names
+    runs: dict[str, list[Path]]  # "experiment.variant" -> its run directories in the order of the seeds
     over: Over
 
 
 @dataclass(frozen=True)
 class Kind:
-    """One kind of measurement, as `[measurements.NAME] kind = ...` of a chapter names it.
+    """One kind of measurement, named by `kind` in `[measurements.NAME]` of a chapter.
 
-    A field `of` of the settings, a string or a list of strings, names the "experiment.variant"s that are measured.
+    If the settings have a field `of`, a string or a list of strings, it names the "experiment.variant"s whose runs
+    are measured; `Context.runs` holds them.
     """
 
-    settings: type  # a frozen dataclass: the keys of the table but `kind`
+    settings: type  # a frozen dataclass: the keys of the table except `kind`
     result: type  # a frozen dataclass of JSON data
     measure: Callable[[Any, Context], Any]  # (settings, context) -> result

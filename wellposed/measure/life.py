@@ -1,8 +1,9 @@
-"""Proof of life, measured: the doctor's findings, a checkpoint written and read, the same training twice."""
+"""Proof of life of a machine: the doctor's findings, a checkpoint round trip, and the same training run twice."""
 
 import hashlib
 import math
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -12,22 +13,89 @@ from wellposed.agents import make_agent
 from wellposed.arrays import Arrays, bits
 from wellposed.envs import rendering
 from wellposed.measure.kinds import Context
-from wellposed.measure.proof_of_life import Finding, ProofOfLife, ProofOfLifeSettings, Rounding, RoundTrip, Twice
 from wellposed.runs import checkpoint
 from wellposed.runs.compare import differences
 from wellposed.runs.store import RunReader
 from wellposed.training import train
 from wellposed.verdict import load_run
 
-COPIES = 64  # of the environment, whose observations both agents are asked about
-NETWORKS = "learner.nets."  # of an agent's state: actor, critics and target critics
+ENVS = 64  # whose observations both agents act on
+NETWORKS = "learner.nets."  # prefix in an agent's state of actor, critics and target critics
 NUMBERS, ORDERS = 10_000, 1_000
-MARKS = {"/.dockerenv": "Docker", "/run/.containerenv": "Podman"}  # files that containers are known by
-GROUPS = ("docker", "containerd", "kubepods", "lxc", "libpod")
+MARKS = {"/.dockerenv": "Docker", "/run/.containerenv": "Podman"}  # files that only exist in a container
+CGROUPS = ("docker", "containerd", "kubepods", "lxc", "libpod")
 
 
-def prove(settings: ProofOfLifeSettings, context: Context) -> ProofOfLife:
-    """Examine the machine, and train three tiny runs in a folder that is removed afterwards."""
+@dataclass(frozen=True)
+class ProofOfLifeSettings:
+    """The seed of the short training runs."""
+
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Finding:
+    """The outcome of one examination of the machine."""
+
+    name: str
+    ok: bool
+    required: bool  # the machine is unfit if this is required and not ok
+    evidence: str
+
+
+@dataclass(frozen=True)
+class RoundTrip:
+    """A trained agent's state, written to a file and loaded into another agent."""
+
+    arrays: int
+    numbers: int
+    unequal: int  # arrays that differ in a bit after loading
+    unequal_before: int  # arrays that differed before loading, which shows that the comparison can fail
+    actions: int  # numbers in the greedy actions of both agents for the same observations
+    unequal_actions: int  # of these, how many differ in a bit
+
+
+@dataclass(frozen=True)
+class Twice:
+    """The same training run twice, and once with another seed."""
+
+    steps: int
+    updates: int
+    sha256: str  # of the weights of the first run
+    sha256_again: str
+    sha256_other_seed: str
+    differences: int  # quantities of the first two records that differ: rows, weights, optimisers, streams, replay
+
+
+@dataclass(frozen=True)
+class Rounding:
+    """The same float32 numbers, summed in many orders."""
+
+    numbers: int
+    orders: int
+    sums: int  # distinct results
+    lowest: float
+    highest: float
+    span: float  # highest minus lowest
+    spacing: float  # distance between neighbouring float32 numbers near the sum
+    exact: float  # the sum without rounding
+
+
+@dataclass(frozen=True)
+class ProofOfLife:
+    """What is known of a machine before anything is trained on it."""
+
+    findings: list[Finding]
+    unfit: int  # required findings that are not ok
+    container: str  # name of the container software; "none" outside of a container
+    rendering: dict[str, str]  # OpenGL back end -> "renders", or why it does not
+    checkpoint: RoundTrip
+    twice: Twice
+    rounding: Rounding
+
+
+def measure_life(settings: ProofOfLifeSettings, context: Context) -> ProofOfLife:
+    """Examine the machine and train three short runs in a temporary folder."""
     seen = [(f.name, f.status == "holds", f.name not in doctor.OPTIONAL, f.evidence) for f in doctor.examine()]
     findings = [Finding(*one) for one in seen]
     seeds = [settings.seed, settings.seed, settings.seed + 1]
@@ -38,22 +106,22 @@ def prove(settings: ProofOfLifeSettings, context: Context) -> ProofOfLife:
             runs.append(train(config, Path(folder) / str(number), threads=1, quiet=True)[0])
         twice, trip = _twice(runs), _round_trip(runs[0], Path(folder))
     findings += [_twice_finding(twice), _trip_finding(trip)]
-    where = container()
+    where = find_container()
     findings.append(Finding("container", True, False, "in no container" if where == "none" else f"in {where}"))
-    told = {finding.name: "renders" if finding.ok else finding.evidence for finding in findings}
+    evidence = {finding.name: "renders" if finding.ok else finding.evidence for finding in findings}
     return ProofOfLife(
         findings=findings,
         unfit=sum(finding.required and not finding.ok for finding in findings),
         container=where,
-        rendering={backend: told[f"OpenGL {backend}"] for backend in rendering.BACKENDS},
+        rendering={backend: evidence[f"OpenGL {backend}"] for backend in rendering.BACKENDS},
         checkpoint=trip,
         twice=twice,
-        rounding=add_up(settings.seed),
+        rounding=sum_in_many_orders(settings.seed),
     )
 
 
 def digest(arrays: Arrays) -> str:
-    """SHA-256 of named arrays: of every name, type, shape and bit."""
+    """SHA-256 of named arrays; it covers every name, dtype, shape and bit."""
     found = hashlib.sha256()
     for name in sorted(arrays):
         array = np.asarray(arrays[name], order="C")
@@ -63,7 +131,7 @@ def digest(arrays: Arrays) -> str:
 
 
 def _twice(runs: list[Path]) -> Twice:
-    """Three records held against each other: two of one seed, one of another."""
+    """Compare three records: two of the same seed, one of another seed."""
     manifest, _ = RunReader(runs[0]).load_checkpoint()
     states = [RunReader(run).load_checkpoint()[1] for run in runs]
     weights = [digest({name: state[name] for name in state if name.startswith(NETWORKS)}) for state in states]
@@ -75,14 +143,14 @@ def _twice_finding(twice: Twice) -> Finding:
     same = twice.differences == 0 and twice.sha256 == twice.sha256_again
     if twice.sha256 == twice.sha256_other_seed:
         return Finding("the same training twice", False, True, "another seed gave the same weights")
-    told = f"weights {twice.sha256[:12]} and {twice.sha256_again[:12]}, {twice.differences} quantities differ"
-    return Finding("the same training twice", same, True, f"{twice.updates} updates each: {told}")
+    compared = f"weights {twice.sha256[:12]} and {twice.sha256_again[:12]}, {twice.differences} quantities differ"
+    return Finding("the same training twice", same, True, f"{twice.updates} updates each: {compared}")
 
 
 def _round_trip(run: Path, folder: Path) -> RoundTrip:
-    """Write a trained agent's state to a file, and read it into an agent of another seed."""
+    """Write a trained agent's state to a file and load it into an agent of another seed."""
     config, agent, _ = load_run(run)
-    env = envs.make_vec(config.env, COPIES)
+    env = envs.make_vec(config.env, ENVS)
     obs, _ = env.reset(seed=seeding.training_env_seed(config.seed))
     other = make_agent(config.algo, config.agent, env.inner.spec, config.seed + 1)
     env.close()
@@ -103,18 +171,20 @@ def _round_trip(run: Path, folder: Path) -> RoundTrip:
 
 
 def _unequal(one: Arrays, other: Arrays) -> int:
-    """How many of two states' arrays differ in a bit."""
+    """How many arrays of two states differ in a bit."""
     return sum(bits(one[name]) != bits(other[name]) for name in one.keys() | other.keys())
 
 
 def _trip_finding(trip: RoundTrip) -> Finding:
     ok = trip.unequal == trip.unequal_actions == 0 and trip.unequal_before > 0
-    told = f"{trip.unequal} of {trip.arrays} arrays and {trip.unequal_actions} of {trip.actions} numbers of actions"
-    return Finding("checkpoint round trip", ok, True, f"read by another agent, {told} differ")
+    differing = (
+        f"{trip.unequal} of {trip.arrays} arrays and {trip.unequal_actions} of {trip.actions} numbers of actions"
+    )
+    return Finding("checkpoint round trip", ok, True, f"read by another agent, {differing} differ")
 
 
-def container() -> str:
-    """The container that this process is in, or "none". Linux says so nowhere: what containers leave behind does."""
+def find_container() -> str:
+    """The container software this process runs under, or "none"; found by its marker files and control groups."""
     for mark, name in MARKS.items():
         if Path(mark).exists():
             return name
@@ -122,12 +192,12 @@ def container() -> str:
         groups = Path("/proc/1/cgroup").read_text()
     except OSError:
         groups = ""
-    found = [name for name in GROUPS if name in groups]
+    found = [name for name in CGROUPS if name in groups]
     return found[0] if found else "none"
 
 
-def add_up(seed: int) -> Rounding:
-    """Add the same float32 numbers one after another, in many orders: rounding depends on the order."""
+def sum_in_many_orders(seed: int) -> Rounding:
+    """Sum the same float32 numbers in many orders: the rounding error depends on the order."""
     rng = seeding.generator(seed, "rounding")
     numbers = rng.standard_normal(NUMBERS).astype(np.float32)
     sums = [float(np.cumsum(rng.permutation(numbers), dtype=np.float32)[-1]) for _ in range(ORDERS)]

@@ -1,18 +1,34 @@
-"""How far random actions get towards a grasp, as data: what the measurement is told, and what it finds."""
+"""How often uniform random actions grasp and lift an object: each stage of a lift, counted over episodes."""
 
+from contextlib import closing
 from dataclasses import dataclass, field
+from typing import Any
 
+import numpy as np
+
+from wellposed import envs, seeding
+from wellposed.collect import MOVED
+from wellposed.envs.gymnasium_edge import successor
+from wellposed.envs.policies import RandomPolicy
+from wellposed.envs.quantities import Quantities
 from wellposed.errors import UserError
+from wellposed.measure.chance import exact_share
+from wellposed.measure.kinds import Context
+from wellposed.rollout.evaluate import EVALUATION_COPIES, play_episodes
 from wellposed.runs.record import Estimate
+from wellposed.types import Obs
+
+BETWEEN = 0.015  # metres on each axis from hand to object, below which the object is between the fingers
+HELD = (0.04, 0.06)  # metres between the fingers when they hold the object, whose edge is 0.05
 
 
 @dataclass(frozen=True)
 class LiftSettings:
-    """Which task, and how long chance is watched."""
+    """The task, the number of episodes and the heights that count as lifted."""
 
     env: str  # a Fetch task with an object
     episodes: int = 5_000
-    heights: list[float] = field(default_factory=lambda: [0.02, 0.05])  # metres; tipped on a corner it rises by 1.8 cm
+    heights: list[float] = field(default_factory=lambda: [0.02, 0.05])  # metres; tipped on a corner it rises 1.8 cm
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -25,15 +41,73 @@ class LiftSettings:
 
 @dataclass(frozen=True)
 class Event:
-    """Something that happened at some step of an episode."""
+    """Something that happened in at least one step of an episode."""
 
     event: str
-    share: Estimate  # of the episodes, with its exact interval
+    share: Estimate  # of episodes, with its exact interval
 
 
 @dataclass(frozen=True)
 class Lift:
-    """What happened in episodes of uniform random actions."""
+    """The events in episodes of uniform random actions."""
 
     episodes: int
     events: list[Event]
+
+
+class EventRecorder:
+    """A vector environment that records which events happened in each episode."""
+
+    def __init__(self, env: Any, quantities: Quantities, heights: list[float]):
+        self._env, self._heights = env, heights
+        number = lambda name: quantities.find("observation", name)  # noqa: E731
+        self._way = [number(f"object from hand {axis}") for axis in "xyz"]
+        self._fingers = [number(f"{side} finger opening") for side in ("right", "left")]
+        self.seen: list[np.ndarray] = []  # for each reset, bool [n, events]
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._env, name)
+
+    def reset(self, **kwargs: Any) -> Any:
+        """Start episodes."""
+        obs, info = self._env.reset(**kwargs)
+        self._start = obs["achieved_goal"]
+        self.seen.append(self._events(obs))
+        return obs, info
+
+    def step(self, actions: np.ndarray) -> Any:
+        """Take a step; all Fetch episodes end in the same step."""
+        result = self._env.step(actions)
+        self.seen[-1] |= self._events(successor(result[0], result[-1]))
+        return result
+
+    def _events(self, obs: Obs) -> np.ndarray:
+        """Which events hold now, bool [n, events]."""
+        way, width = np.abs(obs["observation"][:, self._way]), obs["observation"][:, self._fingers].sum(axis=1)
+        moved = obs["achieved_goal"] - self._start
+        between = way.max(axis=1) < BETWEEN
+        held = between & (width > HELD[0]) & (width < HELD[1])
+        lifted = [moved[:, 2] > height for height in self._heights]
+        return np.stack([np.linalg.norm(moved, axis=1) > MOVED, between, held, *lifted], axis=1)
+
+
+def measure_lift(settings: LiftSettings, context: Context) -> Lift:
+    """Play held-out episodes with uniform random actions and count the events.
+
+    Raises:
+        UserError: if the task has no object, or its observation has no named quantities.
+    """
+    quantities = envs.find(settings.env).quantities
+    if quantities is None or quantities.goal[0].name != "object x":
+        raise UserError(f"{settings.env} has no object to lift; choose a Fetch task with one, as FetchPickAndPlace-v4.")
+    names = [f"the object was moved by more than {100 * MOVED:g} cm", "it was between the fingers", "they held it"]
+    names += [f"it was lifted by more than {100 * height:g} cm" for height in settings.heights]
+    seeds = seeding.evaluation_env_seeds(settings.seed, settings.episodes, "held-out")
+    copies = min(EVALUATION_COPIES, len(seeds))
+    with closing(envs.make_vec(settings.env, copies, threads=context.threads)) as inner:
+        env = EventRecorder(inner, quantities, settings.heights)
+        policy = RandomPolicy(inner.inner.spec.action_dim, seeding.generator(settings.seed, "random baseline"))
+        for start in context.over(range(0, len(seeds), copies), f"episodes, {copies} at a time"):
+            play_episodes(policy, env, seeds[start : start + copies])  # type: ignore[arg-type]
+    seen = np.concatenate(env.seen)[: len(seeds)]
+    return Lift(len(seeds), [Event(name, exact_share(flags)) for name, flags in zip(names, seen.T, strict=True)])

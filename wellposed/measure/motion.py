@@ -1,6 +1,6 @@
-"""What an action does, measured: displacement of the hand per unit of action, and the width of the gripper.
+"""The effect of actions: displacement of the hand per unit of action, and width of the gripper.
 
-All copies of one vector environment are brought into states of their own, and every experiment begins from these.
+Each env of one vector environment is moved into its own state, and every experiment starts from these states.
 """
 
 from typing import Literal
@@ -12,22 +12,22 @@ from wellposed.envs.quantities import AXES, Quantities
 from wellposed.measure.anatomy import Gripper, GripWidth, Motion, Response
 
 STATES = 16
-LIFT = 4  # steps upwards: the hand comes clear of table and object
-WANDER = 4  # steps sidewards, in each copy others
+LIFT = 4  # steps upwards, so that the hand is clear of table and object
+WANDER = 4  # steps sidewards, different in each env
 REST = 10  # steps without action, until the hand is at rest
-HELD = 3  # steps of an action that is held
-NO_LIMIT = 10**6  # steps: no experiment is cut
+HELD = 3  # steps for which an action is held
+NO_LIMIT = 10**6  # steps of an episode, so that no experiment is truncated
 GRIP_ACTIONS = (-1.0, -0.1, -0.02, -0.01, 0.0, 0.005, 0.01, 0.05, 0.2, 1.0)
 GRIP_STEPS = 20
-TELLING = 1e-4  # metres of width: less is no answer
+MIN_CHANGE = 1e-4  # metres of width below which the gripper counts as blocked
 
 
 def displacement_per_action(hand: np.ndarray, action: np.ndarray, next_hand: np.ndarray) -> np.ndarray:
-    """Metres per unit of action along each axis [3]: least squares through the origin, each axis on its own.
+    """Metres per unit of action along each axis [3]: least squares through the origin, per axis.
 
     Args:
         hand: positions [n, 3] before a step, in metres.
-        action: what was done [n, 4], in [-1, 1]; the first three components are those of the axes.
+        action: actions [n, 4], in [-1, 1]; the first three components move along the axes.
         next_hand: positions [n, 3] after the step.
     """
     asked = action[:, :3]
@@ -35,55 +35,59 @@ def displacement_per_action(hand: np.ndarray, action: np.ndarray, next_hand: np.
 
 
 class Bench:
-    """Copies of an environment that can be put back into the states where they were left."""
+    """A vector environment that can be reset to saved states."""
 
-    def __init__(self, env_id: str, copies: int, threads: int, seed: int):
-        self.env = envs.make_vec(env_id, copies, threads=threads, max_episode_steps=NO_LIMIT)
-        self.size = self.env.single_action_space.shape[0]
+    def __init__(self, env_id: str, num_envs: int, threads: int, seed: int):
+        self.env = envs.make_vec(env_id, num_envs, threads=threads, max_episode_steps=NO_LIMIT)
+        self.action_size = self.env.single_action_space.shape[0]
         self.obs, _ = self.env.reset(seed=seeding.training_env_seed(seed))
         self.state = self.env.get_state()
 
-    def follow(self, actions: np.ndarray, steps: int) -> np.ndarray:
-        """Observations [steps, copies, size] under actions [copies, action_dim] that are held."""
+    def hold(self, actions: np.ndarray, steps: int) -> np.ndarray:
+        """Hold actions [envs, action_dim] for some steps; returns the observations [steps, envs, size]."""
         seen = []
         for _ in range(steps):
             self.obs, *_ = self.env.step(actions)
             seen.append(self.obs["observation"])
         return np.array(seen)
 
-    def keep(self) -> None:
-        """Take the present states for those that experiments begin from."""
+    def save(self) -> None:
+        """Save the current states as the start of experiments."""
         self.state = self.env.get_state()
 
-    def back(self) -> None:
-        """Return to them."""
+    def restore(self) -> None:
+        """Return to the saved states."""
         self.obs = self.env.set_state(self.state)
 
-    def still(self) -> np.ndarray:
-        """No action, for all copies."""
-        return np.zeros((self.env.num_envs, self.size), np.float32)
+    def zero_action(self) -> np.ndarray:
+        """Zero actions [envs, action_dim]."""
+        return np.zeros((self.env.num_envs, self.action_size), np.float32)
 
     def pulse(self, component: int, value: float) -> np.ndarray:
-        """One component of the action, for all copies."""
-        actions = self.still()
+        """Actions [envs, action_dim] with one component set."""
+        actions = self.zero_action()
         actions[:, component] = value
         return actions
 
 
 def measure_motion(env_id: str, quantities: Quantities, threads: int, seed: int) -> Motion:
-    """Pulses along every component of the action, from states in free air, less what no action does there."""
+    """The displacement by a pulse of each action component, in free air, minus the drift without action."""
     bench = Bench(env_id, STATES, threads, seed)
     places = [quantities.find("action", f"hand target {axis}") for axis in AXES]
     rng = seeding.generator(seed, "states of motion")
-    bench.follow(bench.pulse(places[2], 1.0), LIFT)
-    wander = bench.still()
+    bench.hold(bench.pulse(places[2], 1.0), LIFT)
+    wander = bench.zero_action()
     wander[:, places[:2]] = rng.uniform(-1, 1, (STATES, 2))
-    bench.follow(wander, WANDER)
-    begin = bench.follow(bench.still(), REST)[-1]
-    bench.keep()
+    bench.hold(wander, WANDER)
+    begin = bench.hold(bench.zero_action(), REST)[-1]
+    bench.save()
     hand = list(bench.env.geometry.effector)
-    still = _answer(bench, bench.still(), hand)
-    pulses = {(i, a): _answer(bench, bench.pulse(i, a), hand) - still for i in range(bench.size) for a in (1, -1, 0.5)}
+    still = _displace(bench, bench.zero_action(), hand)
+    pulses = {
+        (i, a): _displace(bench, bench.pulse(i, a), hand) - still
+        for i in range(bench.action_size)
+        for a in (1, -1, 0.5)
+    }
     motion = Motion(
         states=STATES,
         responses=[_response(quantities.action[i].name, pulses[i, 1], pulses[i, -1], pulses[i, 0.5]) for i in places],
@@ -95,17 +99,17 @@ def measure_motion(env_id: str, quantities: Quantities, threads: int, seed: int)
     return motion
 
 
-def _answer(bench: Bench, actions: np.ndarray, hand: list[int]) -> np.ndarray:
-    """Where the hand gets to [3, copies, 3]: in one step of the actions, after a rest, and where they are held."""
-    bench.back()
-    first = bench.follow(actions, 1)[0][:, hand]
-    settled = bench.follow(bench.still(), REST)[-1][:, hand]
-    bench.back()
-    return np.array([first, settled, bench.follow(actions, HELD)[-1][:, hand]])
+def _displace(bench: Bench, actions: np.ndarray, hand: list[int]) -> np.ndarray:
+    """Positions of the hand [3, envs, 3]: after one step, after a further rest, and after holding the actions."""
+    bench.restore()
+    first = bench.hold(actions, 1)[0][:, hand]
+    settled = bench.hold(bench.zero_action(), REST)[-1][:, hand]
+    bench.restore()
+    return np.array([first, settled, bench.hold(actions, HELD)[-1][:, hand]])
 
 
 def _response(component: str, up: np.ndarray, down: np.ndarray, half: np.ndarray) -> Response:
-    """The answer to a component from the displacements [3, states, 3] by +1, by -1 and by 1/2 of it."""
+    """The response to a component, from the displacements [3, states, 3] by +1, -1 and 1/2 of it."""
     each = np.concatenate([up, -down], axis=1)  # both signs, per unit of action
     first, settled, held = each
     along = int(np.abs(first.mean(axis=0)).argmax())
@@ -126,34 +130,34 @@ def _response(component: str, up: np.ndarray, down: np.ndarray, half: np.ndarray
 
 
 def _random_play(bench: Bench, hand: list[int], rng: np.random.Generator) -> list[float]:
-    """Displacement per unit of action along each axis [3], fitted to steps of random actions in free air."""
-    bench.back()
+    """Displacement per unit of action along each axis [3], fitted to random actions in free air."""
+    bench.restore()
     places, actions = [bench.obs["observation"][:, hand]], []
     for _ in range(HELD * REST):
-        actions.append(rng.uniform(-1, 1, (bench.env.num_envs, bench.size)).astype(np.float32))
-        places.append(bench.follow(actions[-1], 1)[0][:, hand])
+        actions.append(rng.uniform(-1, 1, (bench.env.num_envs, bench.action_size)).astype(np.float32))
+        places.append(bench.hold(actions[-1], 1)[0][:, hand])
     before, after = np.concatenate(places[:-1]), np.concatenate(places[1:])
     return [float(d) for d in displacement_per_action(before, np.concatenate(actions), after)]
 
 
 def measure_gripper(env_id: str, quantities: Quantities, threads: int, seed: int) -> Gripper:
-    """The width between the fingers, from closed and from open, under values of their action."""
+    """The width between the fingers for several values of their action, starting closed and starting open."""
     fingers = [quantities.find("observation", f"{side} finger opening") for side in ("right", "left")]
     component = quantities.find("action", "finger targets")
     bench = Bench(env_id, len(GRIP_ACTIONS), threads, seed)
-    values = bench.still()
+    values = bench.zero_action()
     values[:, component] = GRIP_ACTIONS
 
     def widths(begin: float) -> np.ndarray:
-        """Widths [GRIP_STEPS, values], beginning where an action has led to."""
-        bench.back()
-        bench.follow(bench.pulse(component, begin), GRIP_STEPS)
-        return bench.follow(values, GRIP_STEPS)[:, :, fingers].sum(axis=2)
+        """Widths [GRIP_STEPS, values], starting from the width that the action `begin` leads to."""
+        bench.restore()
+        bench.hold(bench.pulse(component, begin), GRIP_STEPS)
+        return bench.hold(values, GRIP_STEPS)[:, :, fingers].sum(axis=2)
 
     ends = widths(0.0)[-1]
     change = float(ends[-1] - ends[0])
     opens: Literal["positive", "negative", "neither"] = "neither"
-    if abs(change) > TELLING:
+    if abs(change) > MIN_CHANGE:
         opens = "positive" if change > 0 else "negative"
     to_close = 0.0 if opens == "neither" else -1.0 if opens == "positive" else 1.0
     closed, opened = widths(to_close), widths(-to_close)
@@ -163,5 +167,5 @@ def measure_gripper(env_id: str, quantities: Quantities, threads: int, seed: int
 
 
 def _metres(width: float) -> float:
-    """A width to a hundredth of a millimetre, below which contact trembles."""
+    """A width rounded to a hundredth of a millimetre, below which contact noise dominates."""
     return round(float(width), 5) + 0.0

@@ -1,6 +1,6 @@
-"""Reward and success as functions of two goals: found by measurement, then held against every step and any two goals.
+"""Reward and success as functions of two goals: measured, then compared with every step and with arbitrary goals.
 
-What `wellposed check` explores and asks is read here, and nothing of it is written twice.
+The transitions and pairs of goals are those of `wellposed check`.
 """
 
 import math
@@ -14,22 +14,22 @@ from wellposed.check.evidence import Evidence
 from wellposed.check.rules import rewards
 from wellposed.measure.anatomy import Agreement, Rule
 
-EUCLIDEAN = "Euclidean distance"  # as `check.rays.best_norm` calls it
-ROUNDING = 1e-12  # of a unit: what a sum in another order may differ by
-MOSTLY = 0.5  # share of pairs of goals for which a formula has to hold to be taken for the rule
+EUCLIDEAN = "Euclidean distance"  # the name in `check.rays.best_norm`
+ROUNDING = 1e-12  # goal units: difference allowed for another order of summation
+MIN_FIT = 0.5  # share of pairs of goals that a formula has to fit to be reported
 Formula = Callable[[np.ndarray], np.ndarray]  # distances [n] to rewards [n]
 
 
 def distances(left: np.ndarray, right: np.ndarray) -> np.ndarray:
-    """Euclidean distances [n] of goals [n, g], correctly rounded: by other arithmetic than the environment's."""
+    """Euclidean distances [n] of goals [n, g], correctly rounded; computed independently of the environment."""
     return np.array([math.dist(one, other) for one, other in zip(left, right, strict=True)])
 
 
 def find_rule(ev: Evidence, unit: str) -> tuple[Rule, Formula | None]:
-    """The rule that rewards and success follow, and the formula of the reward where one of two fits.
+    """The rule of reward and success, and the formula of the reward if one fits.
 
-    The threshold of success is sought by bisection along rays. A sparse reward is asked to be of two values on the two
-    sides of it, a dense one to be minus the distance.
+    The threshold of success is found by bisection along rays. The formula of a sparse reward is a step at that
+    threshold, that of a dense reward minus the distance.
     """
     seen = np.concatenate([ev.pair_rewards, ev.all.reward])
     found = success.geometric(ev).numbers
@@ -39,7 +39,7 @@ def find_rule(ev: Evidence, unit: str) -> tuple[Rule, Formula | None]:
     if norm == EUCLIDEAN and threshold is not None:
         words, formula = _formula(kind, float(threshold), float(seen.min()), float(seen.max()), unit)
         fits = np.abs(formula(distances(*ev.pairs)) - ev.pair_rewards) <= ROUNDING
-        words, formula = (words, formula) if fits.mean() > MOSTLY else ("", None)
+        words, formula = (words, formula) if fits.mean() > MIN_FIT else ("", None)
     rule = Rule(
         kind=kind,
         formula=words,
@@ -62,7 +62,7 @@ def _formula(kind: str, threshold: float, low: float, high: float, unit: str) ->
 
 
 def agreement(ev: Evidence, rule: Rule, formula: Formula | None) -> Agreement:
-    """Every step and every pair of goals, asked in all ways that there are."""
+    """Compare step reward, `compute_reward`, formula and success over every step and every pair of goals."""
     seen, (left, right) = ev.all, ev.pairs
     again = rewards(ev.rules, seen.next_achieved, seen.desired, seen.infos)
     before = rewards(ev.rules, seen.achieved, seen.desired, seen.infos)
@@ -73,8 +73,8 @@ def agreement(ev: Evidence, rule: Rule, formula: Formula | None) -> Agreement:
         of_formula = np.abs(formula(steps) - seen.reward)
         apart = np.maximum(np.maximum(apart, of_formula), np.abs(formula(steps) - again))
         by_goals = np.abs(formula(pairs) - ev.pair_rewards)
-        told = np.concatenate([ev.reached(seen.next_achieved, seen.desired), ev.reached(left, right)])
-        of_success = told != (np.concatenate([steps, pairs]) < rule.threshold)
+        reached = np.concatenate([ev.reached(seen.next_achieved, seen.desired), ev.reached(left, right)])
+        of_success = reached != (np.concatenate([steps, pairs]) < rule.threshold)
     recomputed, kinds = int((again != seen.reward).sum()), (_wrong(of_formula), _wrong(by_goals), _wrong(of_success))
     return Agreement(
         transitions=len(seen),
@@ -91,5 +91,5 @@ def agreement(ev: Evidence, rule: Rule, formula: Formula | None) -> Agreement:
 
 
 def _wrong(differences: np.ndarray | None) -> int | None:
-    """How many differences are more than rounding."""
+    """How many differences exceed rounding."""
     return None if differences is None else int((differences > ROUNDING).sum())

@@ -1,18 +1,30 @@
-"""Success under noise on everything the policy is shown, as data: what the measurement is told, and what it finds."""
+"""Success of finished runs under sensor noise: the same held-out episodes at each noise level."""
 
+from contextlib import closing
 from dataclasses import dataclass
+from pathlib import Path
 
+import numpy as np
+
+from wellposed import seeding
+from wellposed.envs.make import make_env
 from wellposed.errors import UserError
-from wellposed.runs.record import Estimate
+from wellposed.measure.kinds import Context
+from wellposed.rollout.evaluate import EVALUATION_COPIES, play_episodes
+from wellposed.runs.record import EpisodeRow, Estimate
+from wellposed.stats import over_seeds
+from wellposed.verdict import load_run, with_noise
+
+Rows = list[EpisodeRow]
 
 
 @dataclass(frozen=True)
 class StressSettings:
-    """Whose runs are stressed, and how much."""
+    """The runs that are tested, and the noise levels."""
 
     of: str  # "experiment.variant"
     noise: list[float]  # metres: standard deviation of the error of a position (`envs.wrappers.sensors`)
-    episodes: int = 100  # held-out episodes of each run and level
+    episodes: int = 100  # held-out episodes for each run and level
     seed: int = 0  # of episodes and noise
 
     def __post_init__(self) -> None:
@@ -24,9 +36,48 @@ class StressSettings:
 
 @dataclass(frozen=True)
 class Stress:
-    """Success, judged on the true state, at each level of noise."""
+    """Success at each noise level, computed from the true state."""
 
     runs: int
     episodes: int
-    # Of each level: "noise" in metres, "success" over all runs, and the same of each kind of goal by its name.
+    # For each level: "noise" in metres, "success" over all runs, and success of each kind of goal by its name.
     levels: list[dict[str, float | Estimate]]
+
+
+def measure_stress(settings: StressSettings, context: Context) -> Stress:
+    """Play the same held-out episodes with every run at every noise level.
+
+    Raises:
+        UserError: if a run cannot be loaded, or its environment has no named quantities to add noise to.
+    """
+    found = [play_levels(path, settings, context.threads) for path in context.over(context.runs[settings.of], "runs")]
+    levels = [
+        {"noise": noise, **success([rows[i] for rows in found])} for i, noise in enumerate(settings.noise)
+    ]  # fmt: skip
+    return Stress(len(found), settings.episodes, levels)
+
+
+def play_levels(path: Path, settings: StressSettings, threads: int) -> list[Rows]:
+    """The episodes of a run at each noise level."""
+    config, agent, _ = load_run(path)
+    seeds = seeding.evaluation_env_seeds(settings.seed, settings.episodes, "held-out")
+    copies, found = min(EVALUATION_COPIES, len(seeds)), []
+    for noise in settings.noise:
+        where = with_noise(config.env, noise)
+        with closing(make_env(where, copies, "evaluation", threads=threads, seed=settings.seed)) as env:
+            found.append(play_episodes(agent, env, seeds))
+    return found
+
+
+def success(of_runs: list[Rows]) -> dict[str, Estimate]:
+    """The mean success rate over runs that played the same episodes, of all goals and of each kind."""
+    kinds = sorted({row.goal_kind for row in of_runs[0]} - {""})
+    return {"success": _rate(of_runs)} | {
+        kind: _rate([[row for row in rows if row.goal_kind == kind] for rows in of_runs]) for kind in kinds
+    }
+
+
+def _rate(of_runs: list[Rows]) -> Estimate:
+    rates = np.array([np.mean([row.success for row in rows]) for rows in of_runs])
+    mean = over_seeds(rates, episodes=len(of_runs[0]))
+    return Estimate(mean.estimate, (mean.low, mean.high))

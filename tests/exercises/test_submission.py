@@ -10,7 +10,7 @@ import pytest
 from wellposed.cli import main
 from wellposed.errors import UserError
 from wellposed.exercises import EXERCISES, PREDICT, WRITE
-from wellposed.exercises.guard import Guarded, Listener, ReaderError, load
+from wellposed.exercises.guard import Guarded, OutputTrap, ReaderError, load
 
 HEAD = "import numpy as np\n\n\ndef reward(achieved, desired, threshold):\n"
 RIGHT = HEAD + "    return -(np.linalg.norm(achieved - desired, axis=-1) > threshold).astype(float)\n"
@@ -18,12 +18,12 @@ RIGHT = HEAD + "    return -(np.linalg.norm(achieved - desired, axis=-1) > thres
 
 def first_fault(source: str | bytes, number: str = "1.1") -> ReaderError | None:
     """What is said of a file, without a process of its own."""
-    exercise, listener = WRITE[number], Listener()
-    before, sys.stdout = sys.stdout, listener
+    exercise, trap = WRITE[number], OutputTrap()
+    before, sys.stdout = sys.stdout, trap
     try:
         function = load(exercise, source if isinstance(source, bytes) else source.encode())
-        listener.check()
-        guarded = Guarded(exercise, function, listener, limit=None)
+        trap.check()
+        guarded = Guarded(exercise, function, trap, limit=None)
         for one in exercise.properties:
             assert one.counterexample(guarded) is None
     except ReaderError as error:
@@ -47,15 +47,19 @@ def first_fault(source: str | bytes, number: str = "1.1") -> ReaderError | None:
         ("print('hello')\n" + RIGHT, 1, "prints 'hello'"),
         (HEAD + "    d = achieved - desired\n    if d.size:\n        return d\n    return 0\n", 7, "of shape [1, 3]"),
         (HEAD + "    return np.linalg.norm(achieved - desired, axis=-1) > threshold\n", 5, "numbers of type bool"),
-        (HEAD + "    return [0.0 for _ in achieved]\n", 5, "returns [0.0], where one reward"),
+        (HEAD + "    return [0.0 for _ in achieved]\n", 5, "returns [0.0], expected one reward"),
         (HEAD + "    x = 1\n", 5, "returns None"),
         (HEAD + "    yield 0.0\n", 4, "returns a generator"),
-        (HEAD + "    return (1,\n", 5, "is no Python"),
-        ("x = 1\0\n", 1, "is no Python"),
+        (HEAD + "    return (1,\n", 5, "is not Python"),
+        ("x = 1\0\n", 1, "is not Python"),
         ("import nothing_of_this_name\n", 1, "raises ModuleNotFoundError"),
-        ("import numpy\n\ndef rewards(a, b, c):\n    return 0\n", 4, "defines the function `reward(achieved, desired"),
-        ("reward = 3\n", 1, "defines the function"),
-        ("", 1, "defines the function"),
+        (
+            "import numpy\n\ndef rewards(a, b, c):\n    return 0\n",
+            4,
+            "not define the function `reward(achieved, desired",
+        ),
+        ("reward = 3\n", 1, "does not define the function"),
+        ("", 1, "does not define the function"),
         ("\ndef reward(desired, achieved, threshold):\n    return 0.0\n", 2, "takes (desired, achieved, threshold)"),
         ("\ndef reward(achieved, desired):\n    return 0.0\n", 2, "takes (achieved, desired)"),
     ],
@@ -154,7 +158,7 @@ def test_a_function_that_ends_its_process_is_told(tmp_path, capsys):
     file.write_text(HEAD + "    import os\n    os._exit(0)\n")
     code, out, err = check(file, capsys)
     assert (code, out) == (1, "")
-    assert f"{file}, line 4: the process that called the function was ended by it" in err
+    assert f"{file}, line 4: the function ended the process that called it" in err
 
 
 def test_what_is_no_file_is_said(tmp_path, capsys):
@@ -176,7 +180,7 @@ def test_a_stub_is_written_and_never_overwrites(tmp_path, capsys):
         file.unlink()
     file.write_text("my work")
     assert main(["exercise", "start", "4.1", str(file)]) == 1
-    assert "is there already" in capsys.readouterr().err
+    assert "exists already" in capsys.readouterr().err
     assert file.read_text() == "my work"
     assert main(["exercise", "start", "4.1", str(tmp_path / "no" / "mine.py")]) == 1
     assert "Could not write" in capsys.readouterr().err
@@ -192,9 +196,9 @@ def test_all_exercises_are_listed(capsys):
 
 
 def test_a_file_that_is_too_large_is_refused(tmp_path):
-    from wellposed.exercises import work
+    from wellposed.exercises import submission
 
     file = tmp_path / "mine.py"
-    file.write_bytes(np.zeros(work.LARGEST + 1, np.uint8).tobytes())
+    file.write_bytes(np.zeros(submission.LARGEST + 1, np.uint8).tobytes())
     with pytest.raises(UserError, match="larger than"):
-        work.read_source(EXERCISES["1.1"], file)
+        submission.read_source(EXERCISES["1.1"], file)

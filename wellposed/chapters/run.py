@@ -1,6 +1,6 @@
-"""The work of a chapter: what is finished is skipped, what was cut short goes on, what is missing is made.
+"""Runs a chapter: finished runs are skipped, interrupted ones resumed, missing ones trained; then measured and judged.
 
-One thing that fails stops none of the others; all that went wrong is told at the end.
+A failure does not stop the rest; all failures are reported at the end.
 """
 
 import time
@@ -13,9 +13,8 @@ from wellposed import serialise
 from wellposed.analysis.study import Study
 from wellposed.chapters.audit import MissingError
 from wellposed.chapters.edited import with_line
-from wellposed.chapters.gather import Runs, experiment_file, gather, measured, sources, study, together, unanswered
-from wellposed.chapters.results import Measured
-from wellposed.chapters.rows import write_rows
+from wellposed.chapters.gather import Runs, experiment_file, gather, measured, merge_sources, sources, study, unanswered
+from wellposed.chapters.results import Measured, write_rows
 from wellposed.chapters.spec import Chapter
 from wellposed.errors import UserError
 from wellposed.experiments import describe
@@ -33,21 +32,21 @@ from wellposed.verdict import stored_verdict
 
 @dataclass(frozen=True)
 class Asked:
-    """The runs of a chapter, each once, by how far they are."""
+    """The runs of a chapter, each once, by their state."""
 
     fresh: list[Named]
-    begun: list[Named]  # cut short
+    begun: list[Named]  # interrupted
     ended: list[Named]  # finished or diverged
-    refused: list[str]  # why others cannot be touched, in sentences
+    refused: list[str]  # sentences: why other runs cannot be used
 
     @property
     def left(self) -> list[Named]:
-        """The runs that are to be trained."""
+        """The runs that still have to be trained."""
         return [*self.begun, *self.fresh]
 
 
 def asked_runs(chapter: Chapter, runs: Runs, studies: bool) -> Asked:
-    """The runs that a chapter asks for, by how far they are."""
+    """The runs of a chapter, by their state."""
     found, seen = Asked([], [], [], []), set()
     for experiment, asked in chapter.experiments.items():
         for variant, of_one in asked.runs.items() if studies or not asked.study else ():
@@ -60,65 +59,65 @@ def asked_runs(chapter: Chapter, runs: Runs, studies: bool) -> Asked:
 
 
 def _sort_in(found: Asked, run: Named, path: Path) -> None:
-    """Put a run where it belongs."""
+    """Add a run to the list of its state."""
     if not (path / "config.json").exists():
         found.fresh.append(run)
         return
     try:
         reader = RunReader(path)
-        assert reader.config == serialise.to_dict(run[1])  # the hash in the name is of nothing else
+        assert reader.config == serialise.to_dict(run[1])  # because the name contains the hash of the configuration
         status = reader.status
     except UserError as error:
         found.refused.append(str(error))
         return
     if status == "running":
-        found.refused.append(f"{path} is being written by another process; call this again when that has ended.")
+        found.refused.append(f"{path} is being written by another process; run this again when that has ended.")
     else:
         (found.begun if status == "interrupted" else found.ended).append(run)
 
 
 def run_chapter(chapter: Chapter, runs_dir: Path, threads: int, studies: bool, quiet: bool) -> Iterator[str]:
-    """Make what is missing of a chapter: measurements, training, verdicts on held-out episodes, with `studies` those.
+    """Create the missing results of a chapter: measurements, runs, verdicts and, with `studies`, its studies.
 
     Yields:
-        A line for each thing that was done, first what is left and how long that takes.
+        A line with what is left and how long it takes, then a line for each result.
 
     Raises:
-        UserError: at the end, with all that failed; a run that diverges is an outcome, and no failure.
-        KeyboardInterrupt: after Ctrl-C; the same call goes on from there.
+        UserError: at the end, with all failures; a run that diverges is a result, not a failure.
+        KeyboardInterrupt: after Ctrl-C; the same call continues from there.
     """
-    runs, wrong = Runs(runs_dir), list[str]()
+    runs, failures = Runs(runs_dir), list[str]()
     asked = asked_runs(chapter, runs, studies)
-    wrong += asked.refused
+    failures += asked.refused
     yield forecast(chapter, asked, runs_dir, studies)
     names = [name for name, one in chapter.measurements.items() if studies or not one.study]
     with TrainingProgress(quiet) as progress:
         for name in (name for name in names if not chapter.measurements[name].of):
-            yield from _noting(wrong, _measure(name, chapter, runs, threads, progress))
+            yield from _noting(failures, _measure(name, chapter, runs, threads, progress))
         if asked.left:
-            yield from _train(asked, runs, threads, progress, wrong)
+            yield from _train(asked, runs, threads, progress, failures)
         if chapter.experiments:
-            yield from _judge(asked, runs, threads, progress, wrong)
+            yield from _evaluate(asked, runs, threads, progress, failures)
         for name in (name for name in names if chapter.measurements[name].of):
-            yield from _noting(wrong, _measure(name, chapter, runs, threads, progress))
+            yield from _noting(failures, _measure(name, chapter, runs, threads, progress))
         for name in chapter.studies if studies else ():
-            yield from _noting(wrong, _study(name, chapter, runs, threads, progress))
-    yield from _noting(wrong, _write(chapter, runs))
-    if wrong:
-        raise UserError("\n".join(wrong))
-    yield f"All of it is there; `wellposed chapter verify {chapter.number}` says what holds."
+            yield from _noting(failures, _study(name, chapter, runs, threads, progress))
+    yield from _noting(failures, _write(chapter, runs))
+    if failures:
+        raise UserError("\n".join(failures))
+    yield f"All results exist; verify them with `wellposed chapter verify {chapter.number}`."
 
 
-def _noting(wrong: list[str], work: Iterator[str]) -> Iterator[str]:
-    """A part of the work, whose failure is noted and stops nothing else."""
+def _noting(failures: list[str], work: Iterator[str]) -> Iterator[str]:
+    """Run a part of the work; its failure is noted and does not stop the rest."""
     try:
         yield from work
     except UserError as error:
-        wrong.append(str(error))
+        failures.append(str(error))
 
 
 def forecast(chapter: Chapter, asked: Asked, runs_dir: Path, studies: bool) -> str:
-    """What is left, and how long that takes by the minutes that the chapter states for all of it."""
+    """What is left to do, and how long it takes, from the minutes that the chapter states."""
     runs = Runs(runs_dir)
     wanted = {name: measured for name, one in chapter.measurements.items() if studies or not one.study}
     wanted |= dict.fromkeys(chapter.studies, study) if studies else {}
@@ -133,23 +132,23 @@ def forecast(chapter: Chapter, asked: Asked, runs_dir: Path, studies: bool) -> s
         left.append(f"{len(others)} of {len(wanted)} {'measurements and studies' if studies else 'measurements'}")
     rest = f"about {duration(60 * minutes * share)} of" if asked.left or others else "nothing of"
     return (
-        f"Chapter {chapter.number}, {chapter.title}: {' and '.join(left)} left to make, {rest} the {minutes:g} min "
-        "that all of it takes on two cores."
+        f"Chapter {chapter.number}, {chapter.title}: {' and '.join(left)} left, {rest} the {minutes:g} min "
+        "that the whole chapter takes on two cores."
     )
 
 
 def _is_there(read: Callable[[str, Chapter, Runs], object], name: str, chapter: Chapter, runs: Runs) -> bool:
-    """Whether a measurement or a study need not be made."""
+    """Whether a measurement or a study exists."""
     try:
         read(name, chapter, runs)
     except MissingError:
         return False
-    except UserError:  # it is there, but will be refused
+    except UserError:  # it exists, but will be rejected
         return True
     return True
 
 
-def _train(asked: Asked, runs: Runs, threads: int, progress: TrainingProgress, wrong: list[str]) -> Iterator[str]:
+def _train(asked: Asked, runs: Runs, threads: int, progress: TrainingProgress, failures: list[str]) -> Iterator[str]:
     """Train what is left, side by side."""
     with progress.expect(len(asked.left), sum(config.total_steps for _, config in asked.left)) as whole:
         for group in (asked.begun, asked.fresh):
@@ -157,7 +156,7 @@ def _train(asked: Asked, runs: Runs, threads: int, progress: TrainingProgress, w
                 for answer in train_all(group, runs.folder, threads, progress.quiet, progress):
                     yield f"{describe(answer)} ({whole})"
             except UserError as error:
-                wrong.append(str(error))
+                failures.append(str(error))
     for name, config in asked.left:
         path = runs.path(config)
         if (path / "failure.json").exists():
@@ -166,20 +165,20 @@ def _train(asked: Asked, runs: Runs, threads: int, progress: TrainingProgress, w
             yield f"{name}, seed {config.seed}: diverged. {failure.detail}"
 
 
-def _judge(asked: Asked, runs: Runs, threads: int, progress: TrainingProgress, wrong: list[str]) -> Iterator[str]:
-    """Judge every finished run on held-out episodes, where its newest checkpoint was not judged before."""
+def _evaluate(asked: Asked, runs: Runs, threads: int, progress: TrainingProgress, failures: list[str]) -> Iterator[str]:
+    """Evaluate every finished run on held-out episodes, unless its newest checkpoint has a verdict."""
     paths = [runs.path(config) for _, config in (*asked.ended, *asked.left)]
     finished = [path for path in paths if (path / "summary.json").exists()]
-    for path in progress.over(finished, "runs judged on held-out episodes"):
+    for path in progress.over(finished, "runs evaluated on held-out episodes"):
         try:
             stored_verdict(path, threads)
         except UserError as error:
-            wrong.append(str(with_line(error)))
-    yield f"{len(finished)} runs are judged on held-out episodes."
+            failures.append(str(with_line(error)))
+    yield f"{len(finished)} runs are evaluated on held-out episodes."
 
 
 def _measure(name: str, chapter: Chapter, runs: Runs, threads: int, progress: TrainingProgress) -> Iterator[str]:
-    """Measure what was not measured yet, and store it."""
+    """Make and store a measurement, unless it exists."""
     with suppress(MissingError):
         measured(name, chapter, runs)
         return
@@ -192,7 +191,7 @@ def _measure(name: str, chapter: Chapter, runs: Runs, threads: int, progress: Tr
     stored = Measured(
         kind=asked.kind,
         settings=serialise.to_dict(asked.settings),
-        sources=together(of),
+        sources=merge_sources(of),
         hash=serialise.content_hash(result),
         provenance=here(threads),
         seconds=seconds,
@@ -203,7 +202,7 @@ def _measure(name: str, chapter: Chapter, runs: Runs, threads: int, progress: Tr
 
 
 def _study(name: str, chapter: Chapter, runs: Runs, threads: int, progress: TrainingProgress) -> Iterator[str]:
-    """Make what is missing of a study."""
+    """Run the missing parts of a study."""
     with suppress(MissingError):
         study(name, chapter, runs)
         return
@@ -211,13 +210,13 @@ def _study(name: str, chapter: Chapter, runs: Runs, threads: int, progress: Trai
     file = out / "study.json"
     left = unanswered(question, decode(Study, read_json(file), str(file)) if file.exists() else None)
     if not left:
-        raise UserError(f"{file} holds a study of another question. Move {out} away, and it is made anew.")
+        raise UserError(f"{file} is a study of another question. Move {out} away to run this one.")
     for line in run_study(replace(question, parts=left), out, runs.folder, threads, progress.quiet, progress):
         yield f"study {name}: {line}"
 
 
 def _write(chapter: Chapter, runs: Runs) -> Iterator[str]:
-    """Write the results of each experiment whose runs are all there."""
+    """Write the results of each experiment whose runs are complete."""
     for name, variants in gather(chapter, runs).results.experiments.items():
         if variants.keys() == chapter.experiments[name].runs.keys():
             file = _folder(chapter, runs) / f"{name}.json"
@@ -226,7 +225,7 @@ def _write(chapter: Chapter, runs: Runs) -> Iterator[str]:
 
 
 def _folder(chapter: Chapter, runs: Runs) -> Path:
-    """The folder of the chapter's results, made if it is not there."""
+    """The folder of the chapter's results, created if necessary."""
     folder = runs.folder / chapter.slug
     with explained(folder, "make"):
         folder.mkdir(parents=True, exist_ok=True)

@@ -9,7 +9,7 @@ import pytest
 from matplotlib.figure import Figure
 
 from wellposed import stats
-from wellposed.book import curves, figures
+from wellposed.book import figures, plots
 from wellposed.chapters.results import Curve, HeldOut, RunResult, VariantResult
 from wellposed.errors import UserError
 from wellposed.report.figures import as_svg
@@ -37,7 +37,7 @@ def variant(*runs: RunResult, **agent: float) -> VariantResult:
 
 def test_a_run_that_stopped_counts_on_with_its_last_success_and_one_that_diverged_with_none():
     runs = [run([0, 10], "solved"), run([0, 2, 4, 6, 8]), run([0, 10], "diverged")]
-    (band,) = curves.bands({"one": variant(*runs)}, "steps")
+    (band,) = plots.success_bands({"one": variant(*runs)}, "steps")
     assert band.x.tolist() == [0, 100, 200, 300, 400]
     expected = np.array([[0, 1, 1, 1, 1], [0, 0.2, 0.4, 0.6, 0.8], [0, 1, 0, 0, 0]])
     np.testing.assert_allclose(band.mean, expected.mean(axis=0))
@@ -48,27 +48,27 @@ def test_a_run_that_stopped_counts_on_with_its_last_success_and_one_that_diverge
 
 def test_each_clock_has_its_own_moments():
     one = {"one": variant(run([0, 5, 10]))}
-    assert curves.bands(one, "updates")[0].x.tolist() == [0, 50, 100]
-    assert curves.bands(one, "seconds")[0].x.tolist() == [0, 2, 4]
+    assert plots.success_bands(one, "updates")[0].x.tolist() == [0, 50, 100]
+    assert plots.success_bands(one, "seconds")[0].x.tolist() == [0, 2, 4]
 
 
 def test_phases_are_shaded_from_where_they_begin_to_the_end_of_the_run():
-    spans = curves.phases(run([1, 0, 8, 8, 10, 10]))
+    spans = plots.phase_spans(run([1, 0, 8, 8, 10, 10]))
     assert spans == [
         figures.Span("failure", 0, 200),
         figures.Span("take-off", 200, 400),
         figures.Span("convergence", 400, 500),
     ]
-    assert curves.phases(run([1, 0, 1])) == [figures.Span("failure", 0, 200)]
+    assert plots.phase_spans(run([1, 0, 1])) == [figures.Span("failure", 0, 200)]
 
 
 def test_panels_are_of_what_a_run_logged():
     series = {"train/value_loss": [None, 1.0, 0.5], "train/entropy": [2.0, 1.0, 0.0]}
-    found = curves.panels(run([0, 5, 10], series=series))
+    found = plots.logged_panels(run([0, 5, 10], series=series))
     assert [panel.label for panel in found] == ["success", "value loss", "entropy, nats"]
     np.testing.assert_equal(found[1].y, [np.nan, 1.0, 0.5])
-    with pytest.raises(UserError, match="logged nothing"):
-        curves.panels(run([0, 5, 10]))
+    with pytest.raises(UserError, match="logged none"):
+        plots.logged_panels(run([0, 5, 10]))
 
 
 def test_the_name_beside_a_panel_is_no_longer_than_the_panel_is_high(monkeypatch):
@@ -81,16 +81,16 @@ def test_the_name_beside_a_panel_is_no_longer_than_the_panel_is_high(monkeypatch
         return as_svg(fig)
 
     monkeypatch.setattr(figures, "as_svg", look)
-    logged = {names[0]: [None, 1.0, 0.5] for _, names, _ in curves.QUANTITIES} | {"probe/q_min": [0.0] * 3}
+    logged = {names[0]: [None, 1.0, 0.5] for _, names, _ in plots.QUANTITIES} | {"probe/q_min": [0.0] * 3}
     one = run([0, 5, 10], series=logged | {"probe/q_max": [1.0] * 3})
-    figures.losses(curves.panels(one), curves.phases(one), floor=0.1)
-    assert len(heights) == 1 + len(curves.QUANTITIES)
+    figures.losses(plots.logged_panels(one), plots.phase_spans(one), floor=0.1)
+    assert len(heights) == 1 + len(plots.QUANTITIES)
     assert all(name < panel for name, panel in heights)
 
 
 def test_a_grid_puts_each_variant_in_its_cell():
     there, not_there = run([0, 10, 10], "solved"), run([0, 1, 1, 1, 1])
-    found = curves.grid(
+    found = plots.setting_grid(
         {
             "a": variant(there, there, not_there, gamma=0.98, temperature=0.1),
             "b": variant(there, not_there, not_there, gamma=0.95, temperature=0.1),
@@ -116,7 +116,7 @@ def test_a_grid_puts_each_variant_in_its_cell():
         "a": variant(run([0, 0, 5, 5, 5]), gamma=0.98, temperature=0.1),
         "b": variant(run([0, 5, 4, 5, 4]), gamma=0.95, temperature=0.2),
     }
-    found = curves.grid(half, "agent.gamma", "agent.temperature", need="steps_to[50%]")
+    found = plots.setting_grid(half, "agent.gamma", "agent.temperature", need="steps_to[50%]")
     assert found.needed == "steps to 50%"
     assert [cell.steps for cells in found.cells for cell in cells if cell] == [300, None]
 
@@ -124,8 +124,8 @@ def test_a_grid_puts_each_variant_in_its_cell():
 def test_a_grid_without_an_interaction_to_show_is_refused():
     one = variant(run([0, 1]), gamma=0.95, temperature=0.1)
     with pytest.raises(UserError, match=r"the same agent\.gamma and agent\.temperature"):
-        curves.grid({"a": one, "b": one}, "agent.gamma", "agent.temperature")
+        plots.setting_grid({"a": one, "b": one}, "agent.gamma", "agent.temperature")
     with pytest.raises(UserError, match="no interaction"):
-        curves.grid({"a": one}, "agent.gamma", "agent.temperature")
+        plots.setting_grid({"a": one}, "agent.gamma", "agent.temperature")
     with pytest.raises(UserError, match=r"no setting 'agent\.horizon'"):
-        curves.grid({"a": replace(one, config={"agent": {}})}, "agent.horizon", "agent.gamma")
+        plots.setting_grid({"a": replace(one, config={"agent": {}})}, "agent.horizon", "agent.gamma")

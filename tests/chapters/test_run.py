@@ -9,9 +9,9 @@ import pytest
 from tests.chapters.tiny import TOML, as_seed, load, write_chapter
 from wellposed import verdict
 from wellposed.analysis.study import Study
-from wellposed.chapters import work
+from wellposed.chapters import run as chapter_run
 from wellposed.chapters.gather import Runs, gather
-from wellposed.chapters.work import run_chapter
+from wellposed.chapters.run import run_chapter
 from wellposed.cli import main
 from wellposed.errors import UserError
 from wellposed.measure import MEASUREMENTS
@@ -71,25 +71,23 @@ def finish(chapter, runs, studies=False) -> list[str]:
 
 def test_it_says_what_is_left_and_what_was_done(trained):
     runs, lines = trained
-    assert lines[0].startswith(
-        "Chapter 4, Hindsight: 1 of 1 runs left to make, about 3 min of the 3 min that all of it"
-    )
+    assert lines[0].startswith("Chapter 4, Hindsight: 1 of 1 runs left, about 3 min of the 3 min that the whole")
     assert lines[1].startswith("width narrow 0.5, seed 0: not solved, 160 steps, success")
     assert "(1 of 1 runs" in lines[1]
     assert lines[2:] == [
-        "1 runs are judged on held-out episodes.",
+        "1 runs are evaluated on held-out episodes.",
         f"{runs}/ch04_hindsight/width.json",
-        "All of it is there; `wellposed chapter verify 4` says what holds.",
+        "All results exist; verify them with `wellposed chapter verify 4`.",
     ]
 
 
 @pytest.mark.usefixtures("run")
 def test_what_is_there_is_not_made_again(chapter, runs, monkeypatch):
-    monkeypatch.setattr(work, "train_all", None)
+    monkeypatch.setattr(chapter_run, "train_all", None)
     monkeypatch.setattr(verdict, "assess", None)
     lines = finish(chapter, runs)
-    assert lines[0].startswith("Chapter 4, Hindsight: 0 of 1 runs left to make, nothing of the 3 min")
-    assert lines[-1].startswith("All of it is there")
+    assert lines[0].startswith("Chapter 4, Hindsight: 0 of 1 runs left, nothing of the 3 min")
+    assert lines[-1].startswith("All results exist")
 
 
 def test_what_was_cut_short_goes_on_and_what_is_missing_is_made(tmp_path, runs, run, monkeypatch):
@@ -102,7 +100,7 @@ def test_what_was_cut_short_goes_on_and_what_is_missing_is_made(tmp_path, runs, 
         asked.append([config.seed for _, config in group])
         raise UserError(f"seed {group[0][1].seed} failed")
 
-    monkeypatch.setattr(work, "train_all", train_all)
+    monkeypatch.setattr(chapter_run, "train_all", train_all)
     with pytest.raises(UserError, match="seed 1 failed\nseed 2 failed"):
         finish(chapter, runs)
     assert asked == [[1], [2]]
@@ -114,7 +112,7 @@ def test_a_record_edited_by_hand_stops_no_other_run(tmp_path, runs, run, monkeyp
     other = as_seed(run, 1)
     (run / "config.json").write_text((run / "config.json").read_text().replace("0.98", "0.5"))
     (other / "verdict.json").unlink()
-    monkeypatch.setattr(work, "train_all", None)
+    monkeypatch.setattr(chapter_run, "train_all", None)
     with pytest.raises(UserError, match=r"_s0/config.json does not match its own hash"):
         finish(load(tmp_path, TOML.replace('seeds = "0"', 'seeds = "0-1"')), runs)
     assert (other / "verdict.json").exists()
@@ -128,7 +126,7 @@ def test_a_run_that_diverges_is_an_outcome(chapter, runs, run, monkeypatch):
         write_json(run / "failure.json", encode(failure))
         return iter(())
 
-    monkeypatch.setattr(work, "train_all", train_all)
+    monkeypatch.setattr(chapter_run, "train_all", train_all)
     assert "width narrow 0.5, seed 0: diverged. The loss is not finite." in finish(chapter, runs)
     (found,) = gather(chapter, Runs(runs)).results.experiments["width"]["narrow 0.5"].runs
     assert (found.ended, found.step, found.held_out, found.solved) == ("diverged", 160, None, None)
@@ -136,7 +134,7 @@ def test_a_run_that_diverges_is_an_outcome(chapter, runs, run, monkeypatch):
 
 def test_a_measurement_is_made_once_and_again_when_it_is_another(tmp_path, runs, run, counting):
     chapter = load(tmp_path, TOML + MEASURED)
-    assert "0 of 1 runs and 1 of 1 measurements left to make" in finish(chapter, runs)[0]
+    assert "0 of 1 runs and 1 of 1 measurements left" in finish(chapter, runs)[0]
     file = runs / "ch04_hindsight" / "counted.json"
     assert read_json(file)["result"] == {"runs": [run.name], "total": 3}
     finish(chapter, runs)
@@ -152,9 +150,9 @@ def test_a_measurement_is_made_once_and_again_when_it_is_another(tmp_path, runs,
 
 def test_a_measurement_whose_runs_are_missing_stops_nothing_else(tmp_path, runs, run, counting, monkeypatch):
     (run / "verdict.json").unlink()
-    monkeypatch.setattr(work, "stored_verdict", lambda *_: None)
+    monkeypatch.setattr(chapter_run, "stored_verdict", lambda *_: None)
     (runs / "ch04_hindsight" / "width.json").unlink()
-    with pytest.raises(UserError, match=r"1 of 1 runs are not trained and judged yet \(seeds 0\)"):
+    with pytest.raises(UserError, match=r"1 of 1 runs are not trained and evaluated yet \(seeds 0\)"):
         finish(load(tmp_path, TOML + MEASURED), runs)
     assert counting == []
 
@@ -167,13 +165,13 @@ def test_a_study_is_made_with_studies_only(tmp_path, runs, monkeypatch):
         asked.append((question.parts, out.name))
         yield "it was studied"
 
-    monkeypatch.setattr(work, "run_study", run_study)
+    monkeypatch.setattr(chapter_run, "run_study", run_study)
     finish(chapter, runs)
     assert asked == []
     lines = finish(chapter, runs, studies=True)
     assert asked == [(("existence",), "study_reach")]
     assert "study reach: it was studied" in lines
-    assert "0 of 1 runs and 1 of 1 measurements and studies left to make" in lines[0]
+    assert "0 of 1 runs and 1 of 1 measurements and studies left" in lines[0]
 
 
 def test_a_study_must_agree_with_the_records_of_its_runs(chapter, runs):
@@ -201,8 +199,8 @@ def test_ctrl_c_says_how_to_go_on(tmp_path, monkeypatch, capsys):
         yield "a line"
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(work, "run_chapter", stopped)
+    monkeypatch.setattr(chapter_run, "run_chapter", stopped)
     monkeypatch.setattr(threading, "active_count", lambda: 1)  # with more, an interrupt ends the process at once
     chapters = write_chapter(tmp_path).parent
     assert main(["chapter", "run", "4", "--chapters", str(chapters), "--runs-dir", str(tmp_path)]) == 130
-    assert "the same command goes on from there" in capsys.readouterr().err
+    assert "the same command continues from there" in capsys.readouterr().err

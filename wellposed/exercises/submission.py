@@ -1,0 +1,232 @@
+"""A reader's file: write its stub, check the function in it, run the exercise's trial with it.
+
+The file is executed in a process of its own (`child`); whatever happens there becomes data or one sentence.
+"""
+
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from contextlib import suppress
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from textwrap import wrap
+from typing import Any
+
+from wellposed.errors import UserError
+from wellposed.exercises.exercise import Counterexample, Outcome, Predict, Property, Setting, Write
+from wellposed.exercises.guard import SOURCE
+from wellposed.exercises.trials import compare_records
+from wellposed.runs.files import read_bytes, read_json, write_json
+from wellposed.runs.store import list_runs
+
+LARGEST = 2**20  # bytes of a reader's file
+GRACE = 120.0  # seconds for imports, and for a process that fails to end itself
+WIDTH = 110  # characters
+LABELS = {"given": "given", "expected": "should be", "returned": "returned", "equation": "because", "hint": "hint"}
+
+
+@dataclass(frozen=True)
+class Checked:
+    """Each property of an exercise, with a counterexample if the function does not have it."""
+
+    exercise: Write
+    found: list[tuple[Property, Counterexample | None]]
+
+    @property
+    def passed(self) -> bool:
+        """Whether the function has all properties."""
+        return all(wrong is None for _, wrong in self.found)
+
+    def data(self) -> dict[str, Any]:
+        """The result as JSON data."""
+        properties = [
+            {"name": one.name, "holds": wrong is None, "equation": one.equation, "hint": one.hint}
+            | ({} if wrong is None else asdict(wrong))
+            for one, wrong in self.found
+        ]
+        return {"exercise": self.exercise.id, "passed": self.passed, "properties": properties}
+
+    def lines(self, path: Path) -> list[str]:
+        """The result as text: a line per property; the first failure with counterexample, equation and hint."""
+        lines, shown = [], False
+        for one, wrong in self.found:
+            lines.append(f"{'ok  ' if wrong is None else 'FAIL'} {one.name}")
+            if wrong is not None and not shown:
+                shown = True
+                details = asdict(wrong) | {"equation": one.equation, "hint": one.hint}
+                for name, text in details.items():
+                    lines += _labelled(LABELS[name], text)
+        missing = sum(wrong is not None for _, wrong in self.found)
+        if missing:
+            lines.append(f"{path}: {missing} of {len(self.found)} properties missing; begin with the first.")
+        else:
+            command = f"`wellposed exercise run {self.exercise.id} {path}`"
+            lines.append(f"{path}: all {len(self.found)} properties hold. {command}")
+        return lines
+
+
+@dataclass(frozen=True)
+class Compared:
+    """The trial with the reader's function and with the laboratory's; for trained runs also whether they agree."""
+
+    reader: Outcome
+    laboratory: Outcome
+    agreement: list[str]
+
+    def data(self) -> dict[str, Any]:
+        """The result as JSON data."""
+        outcomes = {"reader": self.reader, "laboratory": self.laboratory}
+        return {
+            name: {"results": dict(outcome.rows), "runs": [str(run) for run in outcome.runs]}
+            for name, outcome in outcomes.items()
+        } | {"agreement": self.agreement}
+
+    def lines(self) -> list[str]:
+        """The result as text: both outcomes side by side, then each run directory and whether its record agrees."""
+        both = [("", "yours", "the laboratory's")]
+        both += [
+            (name, text, own) for (name, text), (_, own) in zip(self.reader.rows, self.laboratory.rows, strict=True)
+        ]
+        widths = [max(len(row[i]) for row in both) for i in range(2)]
+        lines = [f"{name:<{widths[0]}}   {text:<{widths[1]}}   {own}" for name, text, own in both]
+        pairs = zip(self.reader.runs, self.agreement, strict=True)
+        return [*lines, *(f"{path}: {agreement}" for path, agreement in pairs)]
+
+
+def start(exercise: Write | Predict, path: Path) -> None:
+    """Write an exercise's stub.
+
+    Raises:
+        UserError: if the file exists or cannot be written.
+    """
+    try:
+        with path.open("x") as file:
+            file.write(exercise.stub)
+    except FileExistsError as error:
+        raise UserError(f"{path} exists already and is not overwritten. Choose another name.") from error
+    except (OSError, ValueError) as error:
+        raise UserError(f"Could not write {path}: {getattr(error, 'strerror', None) or error}.") from error
+
+
+def read_source(exercise: Write | Predict, path: Path) -> bytes:
+    """The content of a reader's file.
+
+    Raises:
+        UserError: if there is no such file, or it is not a regular file.
+    """
+    with suppress(OSError, ValueError):
+        if not path.exists():
+            raise UserError(f"There is no {path}. `wellposed exercise start {exercise.id} {path}` writes its stub.")
+    return read_bytes(path, LARGEST)
+
+
+def check(exercise: Write, path: Path, limit: float) -> Checked:
+    """Check the function in a reader's file against every property of the exercise.
+
+    Raises:
+        UserError: naming file and line, if the function cannot be called.
+    """
+    found = execute(exercise, read_source(exercise, path), str(path), limit)["found"]
+    wrong = [None if one is None else Counterexample(**one) for one in found]
+    return Checked(exercise, list(zip(exercise.properties, wrong, strict=True)))
+
+
+def run(exercise: Write, path: Path, setting: Setting, limit: float) -> Compared:
+    """Run the exercise's trial with the function in a reader's file, and with the laboratory's.
+
+    Records are stored below `setting.folder`: the reader's in a directory named by the exercise and the hash of the
+    file, next to a copy of the file; the laboratory's in `laboratory`. Finished runs are reused.
+
+    Raises:
+        UserError: naming file and line, if the function fails during the trial; its records are deleted, except that
+            of a training run that diverged.
+        KeyboardInterrupt: after Ctrl-C; the records of the reader's trial are deleted.
+    """
+    source = read_source(exercise, path)
+    folder = setting.folder / exercise.id / hashlib.sha256(source).hexdigest()[:12]
+    if not _is_complete(folder):
+        shutil.rmtree(folder)
+    new = not folder.exists()
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "function.py").write_bytes(source)
+    try:
+        found = execute(exercise, source, str(path), limit, replace(setting, folder=folder))
+    except BaseException:
+        if new and all(one.status != "diverged" for one in list_runs(folder)):
+            shutil.rmtree(folder)
+        raise
+    reader = Outcome([(name, text) for name, text in found["rows"]], [Path(run) for run in found["runs"]])
+    own = exercise.trial(replace(setting, folder=setting.folder / "laboratory"))
+    agreement = [compare_records(theirs, ours) for theirs, ours in zip(reader.runs, own.runs, strict=True)]
+    return Compared(reader, own, agreement)
+
+
+def execute(exercise: Write, source: bytes, shown: str, limit: float, setting: Setting | None = None) -> dict[str, Any]:
+    """Execute a reader's file in a process of its own: check its function or, with a setting, run the trial with it.
+
+    Args:
+        exercise: the exercise.
+        source: the content of the reader's file.
+        shown: the path of the file as the reader wrote it, for messages.
+        limit: seconds for each property and, in a trial, for each call of the function.
+        setting: of the trial; None to check.
+
+    Returns:
+        The result of `wellposed.exercises.child`.
+
+    Raises:
+        UserError: naming file and line, if the function cannot be called or fails in the trial.
+    """
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        (folder / "source.py").write_bytes(source)
+        run = None if setting is None else asdict(setting) | {"folder": str(setting.folder)}
+        write_json(folder / "task.json", {"exercise": exercise.id, "shown": shown, "limit": limit, "run": run})
+        command = [sys.executable, "-P", "-m", "wellposed.exercises.child", name]
+        env = os.environ | {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path), "PYTHONHASHSEED": "0"}
+        stderr = None if setting is not None else subprocess.DEVNULL  # a trial shows its progress
+        timeout = None if setting is not None else GRACE + limit * (1 + len(exercise.properties))
+        # In its own session the process does not receive Ctrl-C; it is killed from here.
+        process = subprocess.Popen(
+            command, env=env, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=stderr, start_new_session=True
+        )
+        try:
+            status = process.wait(timeout)
+        except subprocess.TimeoutExpired:
+            status = None
+        finally:
+            process.kill()
+            process.wait()
+        if (folder / "found.json").exists():
+            found = read_json(folder / "found.json")
+            if "error" in found:
+                raise UserError(found["error"])
+            return found
+        raise UserError(_no_result(exercise, source, shown, limit, status, folder / "stacks.txt"))
+
+
+def _no_result(exercise: Write, source: bytes, shown: str, limit: float, status: int | None, stacks: Path) -> str:
+    """The message for a process that ended without a result: it took too long, or the reader's code ended it."""
+    dump = stacks.read_text(errors="replace") if stacks.exists() else ""
+    defined = re.search(rb"^def " + exercise.function.encode(), source, re.MULTILINE)
+    line = source[: defined.start()].count(b"\n") + 1 if defined else 1
+    if dump or status is None:
+        where = re.search(rf'File "{re.escape(SOURCE)}", line (\d+)', dump)
+        line = int(where[1]) if where else line
+        return f"{shown}, line {line}, was still running after {limit:g} s: does every loop in it end?"
+    return f"{shown}, line {line}: the function ended the process that called it (status {status})."
+
+
+def _is_complete(folder: Path) -> bool:
+    """Whether every run below is finished, and none was resumed by a process with another function installed."""
+    return all(one.status == "finished" and not one.provenance.resumed for one in list_runs(folder))
+
+
+def _labelled(label: str, text: str) -> list[str]:
+    """A wrapped text below a property, with its label in a column of its own."""
+    first, *rest = wrap(text, WIDTH, break_long_words=False) or [""]
+    return [f"     {label:<10} {first}", *(" " * 16 + line for line in rest)]
