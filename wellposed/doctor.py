@@ -5,6 +5,7 @@ import os
 import platform
 import tempfile
 import time
+from contextlib import closing
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -15,7 +16,8 @@ from wellposed import arrays, envs
 from wellposed.agents import SACConfig
 from wellposed.config import RunConfig
 from wellposed.data import ReplayConfig
-from wellposed.envs import fetch, rendering
+from wellposed.envs import rendering
+from wellposed.envs.make import make_env
 from wellposed.errors import UserError
 from wellposed.findings import Finding
 from wellposed.rollout.evaluate import play_episodes, summarise
@@ -78,10 +80,11 @@ def _backend(backend: str) -> str:
 
 def _frame(file: Path | None) -> str:
     backend = rendering.working_backend()
-    scene = fetch.load_scene(fetch.REACH)
-    renderer = rendering.FetchRenderer(fetch.REACH, 240, backend)
-    image = renderer.frame(scene.initial_qpos, scene.initial_grip + 0.1, False)
-    renderer.close()
+    entry = envs.find("FetchReach-v4")
+    assert entry.renderer is not None
+    with closing(entry.make(num_envs=1, threads=1)) as env, closing(entry.renderer(240, backend)) as renderer:
+        goal = env.reset(seed=0).truth["desired_goal"][0]
+        image = renderer.frame(env.physics.data[0].qpos, goal, False)
     if image.std() < 5:
         raise UserError(f"The frame rendered by {backend} is blank.")
     if file is not None:
@@ -143,7 +146,7 @@ def _training() -> str:
     with tempfile.TemporaryDirectory() as folder:
         path, summary = train(config, Path(folder), threads=1, quiet=True)
         saved, agent = RunReader(path).load_checkpoint()[1], load_run(path)[1]
-        env = envs.make_vec(config.env, 4)
+        env = make_env(config.env, 4, "evaluation")
         # The saved agent played the last evaluation; the loaded one must reproduce it bit for bit.
         last = summary.final_evaluation
         episodes = play_episodes(agent, env, evaluation_env_seeds(config.seed, 4, "monitoring"))

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from wellposed import envs, seeding
-from wellposed.collect import MOVED
+from wellposed.rollout.statistics import moved_from
 from wellposed.envs.gymnasium_edge import successor
 from wellposed.envs.policies import RandomPolicy
 from wellposed.measure.anatomy import Chance, Floor
@@ -14,7 +14,6 @@ from wellposed.rollout.evaluate import EVALUATION_COPIES, play_episodes, summari
 from wellposed.runs.record import Estimate
 from wellposed.stats import clopper_pearson
 
-STEP_MOVED = 0.001  # goal units in one step above which an achieved goal counts as moved in that step
 
 
 def exact_share(flags: np.ndarray) -> Estimate:
@@ -39,40 +38,37 @@ def measure_floor(env_id: str, resets: int, seed: int, threads: int, over: Over)
     return Floor(resets, exact_share(reached), envs.find(env_id).solved_at_reset, by_kind)
 
 
-class MotionRecorder:
-    """A vector environment that records how far achieved goals move in the first episode of each env."""
+class MotionRecorder(Wrapper):
+    """An environment that records how far achieved goals move in the first episode of each copy."""
 
-    def __init__(self, env: Any):
-        self._env = env
+    def __init__(self, env: VecEnv):
+        super().__init__(env)
         self.farthest: list[np.ndarray] = []  # for each reset [envs]: the largest distance from the start
         self.step_distances: list[np.ndarray] = []  # of all steps of these episodes
 
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._env, name)
-
-    def reset(self, **kwargs: Any) -> Any:
+    def reset(self, seed: int | list[int] | None = None, mask: np.ndarray | None = None) -> Moment:
         """Start episodes."""
-        obs, info = self._env.reset(**kwargs)
-        self._start = self._last = obs["achieved_goal"]
+        now = self.env.reset(seed, mask)
+        self._start = self._last = now.truth["achieved_goal"]
         self._alive = np.ones(len(self._start), bool)
         self.farthest.append(np.zeros(len(self._start)))
-        return obs, info
+        return now
 
-    def step(self, actions: np.ndarray) -> Any:
+    def step(self, action: np.ndarray) -> Step:
         """Take a step."""
-        obs, reward, terminated, truncated, info = self._env.step(actions)
-        now, alive = successor(obs, info)["achieved_goal"], self._alive
+        step = self.env.step(action)
+        now, alive = step.next_truth["achieved_goal"], self._alive
         away = np.linalg.norm(now - self._start, axis=1)
         self.farthest[-1] = np.where(alive, np.maximum(self.farthest[-1], away), self.farthest[-1])
         self.step_distances.append(np.linalg.norm(now - self._last, axis=1)[alive])
-        self._last, self._alive = now, alive & ~(terminated | truncated)
-        return obs, reward, terminated, truncated, info
+        self._last, self._alive = now, alive & ~step.ended
+        return step
 
 
 def measure_chance(env_id: str, episodes: int, seed: int, threads: int, over: Over) -> Chance:
     """Play held-out episodes with uniform random actions."""
-    env: Any = MotionRecorder(envs.make_vec(env_id, EVALUATION_COPIES, threads=threads))
-    policy = RandomPolicy(env.inner.spec.action_dim, seeding.generator(seed, "random baseline"))
+    env = MotionRecorder(make_env(EnvConfig(env_id), EVALUATION_COPIES, "evaluation", threads=threads))
+    policy = RandomPolicy(env.spec.action_dim, seeding.generator(seed, "random baseline"))
     seeds, rows, farthest = seeding.evaluation_env_seeds(seed, episodes, "held-out"), [], []
     for start in over(range(0, episodes, EVALUATION_COPIES), f"{env_id}: episodes, {EVALUATION_COPIES} at a time"):
         chunk = seeds[start : start + EVALUATION_COPIES]
@@ -86,6 +82,6 @@ def measure_chance(env_id: str, episodes: int, seed: int, threads: int, over: Ov
         success=exact_share(np.array([row.success for row in rows])),
         any_success=exact_share(np.array([row.any_success for row in rows])),
         episode_return=summary.means["episode_return"],
-        moved=exact_share(np.concatenate(farthest) > MOVED),
-        moved_steps=float((np.concatenate(env.step_distances) > STEP_MOVED).mean()),
+        moved=exact_share(np.concatenate(farthest) > moved_from(env.spec.radius)),
+        moved_steps=float((np.concatenate(env.step_distances) > still_below(env.spec.radius)).mean()),
     )

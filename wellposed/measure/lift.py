@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from wellposed import envs, seeding
-from wellposed.collect import MOVED
+from wellposed.rollout.statistics import moved_from
 from wellposed.envs.gymnasium_edge import successor
 from wellposed.envs.policies import RandomPolicy
 from wellposed.envs.quantities import Quantities
@@ -55,31 +55,29 @@ class Lift:
     events: list[Event]
 
 
-class EventRecorder:
+class EventRecorder(Wrapper):
     """A vector environment that records which events happened in each episode."""
 
-    def __init__(self, env: Any, quantities: Quantities, heights: list[float]):
-        self._env, self._heights = env, heights
+    def __init__(self, env: VecEnv, quantities: Quantities, heights: list[float]):
+        super().__init__(env)
+        self._heights, self._moved = heights, moved_from(env.spec.radius)
         number = lambda name: quantities.find("observation", name)  # noqa: E731
         self._way = [number(f"object from hand {axis}") for axis in "xyz"]
         self._fingers = [number(f"{side} finger opening") for side in ("right", "left")]
         self.seen: list[np.ndarray] = []  # for each reset, bool [n, events]
 
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._env, name)
-
-    def reset(self, **kwargs: Any) -> Any:
+    def reset(self, seed: int | list[int] | None = None, mask: np.ndarray | None = None) -> Moment:
         """Start episodes."""
-        obs, info = self._env.reset(**kwargs)
-        self._start = obs["achieved_goal"]
-        self.seen.append(self._events(obs))
-        return obs, info
+        now = self.env.reset(seed, mask)
+        self._start = now.truth["achieved_goal"]
+        self.seen.append(self._events(now.truth))
+        return now
 
-    def step(self, actions: np.ndarray) -> Any:
+    def step(self, action: np.ndarray) -> Step:
         """Take a step; all Fetch episodes end in the same step."""
-        result = self._env.step(actions)
-        self.seen[-1] |= self._events(successor(result[0], result[-1]))
-        return result
+        step = self.env.step(action)
+        self.seen[-1] |= self._events(step.next_truth)
+        return step
 
     def _events(self, obs: Obs) -> np.ndarray:
         """Which events hold now, bool [n, events]."""
@@ -88,7 +86,7 @@ class EventRecorder:
         between = way.max(axis=1) < BETWEEN
         held = between & (width > HELD[0]) & (width < HELD[1])
         lifted = [moved[:, 2] > height for height in self._heights]
-        return np.stack([np.linalg.norm(moved, axis=1) > MOVED, between, held, *lifted], axis=1)
+        return np.stack([np.linalg.norm(moved, axis=1) > self._moved, between, held, *lifted], axis=1)
 
 
 def measure_lift(settings: LiftSettings, context: Context) -> Lift:
@@ -100,8 +98,7 @@ def measure_lift(settings: LiftSettings, context: Context) -> Lift:
     quantities = envs.find(settings.env).quantities
     if quantities is None or quantities.goal[0].name != "object x":
         raise UserError(f"{settings.env} has no object to lift; choose a Fetch task with one, as FetchPickAndPlace-v4.")
-    names = [f"the object was moved by more than {100 * MOVED:g} cm", "it was between the fingers", "they held it"]
-    names += [f"it was lifted by more than {100 * height:g} cm" for height in settings.heights]
+    lifted = [f"it was lifted by more than {100 * height:g} cm" for height in settings.heights]
     seeds = seeding.evaluation_env_seeds(settings.seed, settings.episodes, "held-out")
     copies = min(EVALUATION_COPIES, len(seeds))
     with closing(envs.make_vec(settings.env, copies, threads=context.threads)) as inner:

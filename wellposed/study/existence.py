@@ -16,7 +16,7 @@ import numpy as np
 
 from wellposed import envs, seeding
 from wellposed.agents import make_agent
-from wellposed.agents.imitation import imitate
+from wellposed.agents.bc import imitate
 from wellposed.analysis.study import Existence
 from wellposed.check.explore import directed, held, play
 from wellposed.check.subject import OneCopy
