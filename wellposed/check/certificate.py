@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 from wellposed.check import goals, horizon, interface, observation, resets, reward, success
-from wellposed.check.evidence import Evidence
 from wellposed.check.findings import Condition, Finding, Outcome, found, unexamined
 from wellposed.check.subject import find_subject
+from wellposed.envs.evidence import Evidence
 from wellposed.errors import UserError, require
 
 Verdict = Literal["ready", "ready with warnings", "not posed"]

@@ -1,26 +1,16 @@
-"""What is examined: how to make fresh instances of an environment, and the rules for goals that it hands out."""
+"""What is examined: an environment by its name, and one copy of a registered one as a plain Gymnasium environment."""
 
 import importlib
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, cast
 
 import gymnasium as gym
 import numpy as np
 
 from wellposed import envs
+from wellposed.envs.rules import Subject
 from wellposed.errors import UserError
-from wellposed.types import GOAL_KEYS, GoalObs, Policy, successor
-
-
-@dataclass(frozen=True)
-class Subject:
-    """An environment by name, and how to make a fresh instance of it."""
-
-    name: str
-    make: Callable[[], gym.Env]
-    oracle: Callable[[], Policy] | None = None
-    """A policy written by hand that makes the achieved goal move, where there is one."""
+from wellposed.types import GoalObs, successor
 
 
 class OneCopy(gym.Env):
@@ -82,15 +72,3 @@ def _attribute(module: str, name: str) -> Callable[[], gym.Env] | None:
     except ImportError as error:
         raise UserError(f"The module {module!r} could not be imported: {error}.") from error
     return cast(Callable[[], gym.Env], found) if callable(found) else None
-
-
-def episode_limit(env: gym.Env) -> int | None:
-    """The number of steps after which an environment says that it cuts an episode."""
-    own = getattr(env.unwrapped, "max_episode_steps", None)
-    return own if env.spec is None or env.spec.max_episode_steps is None else env.spec.max_episode_steps
-
-
-def goals_of(obs: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Observation, achieved and desired goal of one goal observation, as float64 copies."""
-    o, a, d = (np.array(obs[key], np.float64) for key in GOAL_KEYS)
-    return o, a, d

@@ -1,14 +1,15 @@
 """Any other Gymnasium goal environment, through `gymnasium.vector`, behind the same interface as Fetch.
 
-An environment qualifies if its observation is a dict with `observation`, `achieved_goal` and
-`desired_goal`, it has `compute_reward`, a time limit, and a success test. Where it does not, it is refused
-with the reason: hindsight relabelling would fail silently on it.
+An environment qualifies if its observation is a dict with `observation`, `achieved_goal` and `desired_goal`, it has a
+`compute_reward` of the two goals and a time limit, and something says what success is. Where it does not, it is refused
+with the reason (`Evidence.fault`): hindsight relabelling would fail silently on it.
 """
 
 # mujoco's compiled half has no stubs:
 # pyright: reportAttributeAccessIssue=false
 
-from collections.abc import Callable
+from contextlib import closing
+from functools import partial
 from typing import Any
 
 import gymnasium as gym
@@ -16,14 +17,14 @@ import mujoco
 import numpy as np
 
 from wellposed.arrays import Arrays, check_arrays
-from wellposed.envs.endings import ends_at_goals
 from wellposed.envs.episodes import EpisodeRecorder, recorded
+from wellposed.envs.evidence import Evidence
 from wellposed.envs.physics import WarningCounters, sum_warnings
+from wellposed.envs.rules import GoalRules, Measured, Subject
 from wellposed.errors import UserError
 from wellposed.types import GOAL_KEYS, GoalObs, clipped_actions, successor
 
-SUCCESS_RULES = ("_is_success", "is_success")  # names under which an environment or its task may test success
-GoalFunction = Callable[[np.ndarray, np.ndarray, Any], Any]
+_MEASURED: dict[tuple[Any, ...], Measured] = {}  # of this process, by what makes the environment and its arguments
 
 
 class GymGoalVecEnv(gym.vector.VectorEnv):
@@ -44,7 +45,8 @@ class GymGoalVecEnv(gym.vector.VectorEnv):
 
     def __init__(self, env_id: str, num_envs: int = 1, **kwargs: Any):
         first = _make(env_id, **kwargs)
-        self.max_episode_steps = _require_posed(env_id, first)
+        found = _measured(env_id, first, kwargs)
+        self.max_episode_steps, self.units = found.limit, found.units
         mode = gym.vector.AutoresetMode.SAME_STEP
         makers = [lambda: EpisodeRecorder(first)]
         makers += [lambda: EpisodeRecorder(_make(env_id, **kwargs))] * (num_envs - 1)
@@ -60,16 +62,9 @@ class GymGoalVecEnv(gym.vector.VectorEnv):
         self.single_action_space = gym.spaces.Box(-1.0, 1.0, shape, np.float32)
         self.action_space = gym.vector.utils.batch_space(self.single_action_space, num_envs)
         # Rewards of other goals are asked for while the copies are stepped by another thread, so of one that is not.
-        self._rules = _make(env_id, **kwargs)
-        self._rules.reset(seed=0)
-        samples = [first.observation_space.sample() for _ in range(16)]
-        probe = {key: np.stack([sample[key] for sample in samples]) for key in GOAL_KEYS}
-        self._reward = _rowwise(goal_rule(self._rules, "compute_reward"), probe)
-        terminated = goal_rule(self._rules, "compute_terminated")
-        self._success = _success_test(env_id, goal_rule(self._rules, *SUCCESS_RULES), self._reward, probe)
-        self._terminated = None if terminated is None else _rowwise(terminated, probe)
-        if terminated is None and ends_at_goals(self._rules, self._success):
-            self._terminated = lambda achieved, desired, _: self._success(achieved, desired)
+        self._apart = _make(env_id, **kwargs)
+        self._apart.reset(seed=0)
+        self._rules = GoalRules(self._apart, found)
 
     def reset(self, *, seed: int | list[int] | None = None, options: dict | None = None) -> tuple[GoalObs, dict]:
         """Start a new episode in every copy; copy i takes seed + i, or its own of a list."""
@@ -84,7 +79,9 @@ class GymGoalVecEnv(gym.vector.VectorEnv):
             NotFiniteError: if one of them is a NaN or an infinity, or the simulation broke.
         """
         applied = clipped_actions(actions, self.action_space.shape)
-        native = applied if self._unit else self._low + (applied + 1.0) / 2.0 * (self._high - self._low)
+        native = applied
+        if not self._unit:  # the sum may be off a bound by its last bit
+            native = np.clip(self._low + (applied + 1.0) / 2.0 * (self._high - self._low), self._low, self._high)
         obs, reward, terminated, truncated, info = self._envs.step(native.astype(self._low.dtype))
         self._obs, last = obs, successor(obs, info)
         everywhere = np.ones(self.num_envs, bool)
@@ -95,17 +92,15 @@ class GymGoalVecEnv(gym.vector.VectorEnv):
 
     def compute_reward(self, achieved_goal: np.ndarray, desired_goal: np.ndarray, info: Any = None) -> np.ndarray:
         """The environment's own reward [n] for goals [n, goal_dim]."""
-        return np.asarray(self._reward(achieved_goal, desired_goal, info))
+        return self._rules.reward(achieved_goal, desired_goal)
 
     def compute_terminated(self, achieved_goal: np.ndarray, desired_goal: np.ndarray, info: Any = None) -> np.ndarray:
-        """The environment's own termination test [n]; without one, at the goal if episodes end there, else never."""
-        if self._terminated is None:
-            return np.zeros(achieved_goal.shape[:-1], bool)
-        return np.asarray(self._terminated(achieved_goal, desired_goal, info), bool)
+        """Whether an episode would end there, bool [n]."""
+        return self._rules.terminated(achieved_goal, desired_goal)
 
     def is_success(self, achieved_goal: np.ndarray, desired_goal: np.ndarray) -> np.ndarray:
         """True [n] where the goal counts as reached."""
-        return np.asarray(self._success(achieved_goal, desired_goal), bool)
+        return self._rules.success(achieved_goal, desired_goal)
 
     def goal_kinds(self, desired_goal: np.ndarray) -> list[str]:
         """Nothing is known of kinds of goals."""
@@ -148,7 +143,7 @@ class GymGoalVecEnv(gym.vector.VectorEnv):
     def close_extras(self, **kwargs: Any) -> None:
         """Close all copies."""
         self._envs.close()
-        self._rules.close()
+        self._apart.close()
 
 
 def _make(env_id: str, **kwargs: Any) -> gym.Env:
@@ -158,80 +153,20 @@ def _make(env_id: str, **kwargs: Any) -> gym.Env:
         raise UserError(f"Gymnasium could not make {env_id!r}: {error}") from error
 
 
+def _measured(env_id: str, env: gym.Env, kwargs: dict[str, Any]) -> Measured:
+    """What was found of the environment that `env` is an instance of; found once in a process.
+
+    Raises:
+        UserError: if training cannot be done on it.
+    """
+    key = (env_id, env.spec and env.spec.entry_point, repr(sorted(kwargs.items())))
+    if key not in _MEASURED:
+        with closing(Evidence(Subject(env_id, partial(_make, env_id, **kwargs)))) as evidence:
+            _MEASURED[key] = evidence.measured()
+    return _MEASURED[key]
+
+
 def _mujoco_data(env: gym.Env) -> Any:
     """The simulation's `MjData`, where the environment has one and shows it."""
     data = getattr(env.unwrapped, "data", None)
     return data if isinstance(data, mujoco.MjData) else None
-
-
-def _require_posed(env_id: str, env: gym.Env) -> int:
-    """Refuse an environment that hindsight cannot work on; returns its episode length limit in steps."""
-    space = env.observation_space
-    why = None
-    if not isinstance(space, gym.spaces.Dict) or not set(GOAL_KEYS) <= set(space.spaces):
-        why = f"its observation is not a dict with {', '.join(GOAL_KEYS)}, so goals cannot be told from states"
-    elif any(not isinstance(space[k], gym.spaces.Box) or len(space[k].shape or ()) != 1 for k in GOAL_KEYS):
-        why = "its observation and goals are not flat vectors of numbers"
-    elif not isinstance(env.action_space, gym.spaces.Box) or len(env.action_space.shape) != 1:
-        why = "its actions are not a flat vector of real numbers"
-    elif not (np.isfinite(env.action_space.low).all() and np.isfinite(env.action_space.high).all()):
-        why = "its actions are unbounded"
-    elif goal_rule(env, "compute_reward") is None:
-        why = "it has no compute_reward(achieved_goal, desired_goal, info), so no goal but its own can be rewarded"
-    elif env.spec is None or env.spec.max_episode_steps is None:
-        why = "it has no time limit (max_episode_steps), so an episode may never enter the replay"
-    if why is not None:
-        env.close()
-        raise UserError(f"{env_id} is not a well-posed goal environment: {why}. `wellposed envs` lists those that are.")
-    return env.spec.max_episode_steps  # type: ignore[union-attr, return-value]
-
-
-def goal_rule(env: gym.Env, *names: str) -> Callable[..., Any] | None:
-    """The first of the named methods that the environment, one of its wrappers or its task has."""
-    for owner in (env, getattr(env.unwrapped, "task", None)):
-        for name in names:
-            try:
-                found = owner.get_wrapper_attr(name) if isinstance(owner, gym.Env) else getattr(owner, name)
-            except AttributeError:
-                continue
-            if callable(found):
-                return found
-    return None
-
-
-def _rowwise(function: Any, probe: GoalObs) -> GoalFunction:
-    """`function` on batches of goals: as it is where a batch gets what its rows get, else one row after another.
-
-    Some environments take the norm over the whole batch and return one number, and some compute all rows with what is
-    the first one's (Gymnasium-Robotics' HandManipulatePenRotate); those need the rows.
-    """
-    args = probe["achieved_goal"], probe["desired_goal"]
-
-    def by_rows(achieved: np.ndarray, desired: np.ndarray, info: Any) -> np.ndarray:
-        return np.array([function(a, d, info or {}) for a, d in zip(achieved, desired, strict=True)])
-
-    try:
-        together = np.asarray(function(*args, {}))
-    except (ValueError, TypeError, IndexError, KeyError, AssertionError):
-        return by_rows
-    if together.shape != (len(args[0]),) or not np.allclose(together, by_rows(*args, {}), equal_nan=True):
-        return by_rows
-    return lambda achieved, desired, info: function(achieved, desired, info or {})
-
-
-def _success_test(
-    env_id: str, test: Callable[..., Any] | None, reward: GoalFunction, probe: GoalObs
-) -> Callable[[np.ndarray, np.ndarray], Any]:
-    """The success test: the environment's own where it has one, else 'rewarded like the goal itself'.
-
-    The second holds for sparse rewards only: they take two values, and a goal achieved exactly earns the
-    better one.
-    """
-    if test is not None:
-        return lambda achieved, desired: np.array([bool(test(a, d)) for a, d in zip(achieved, desired, strict=True)])
-    if len(np.unique(reward(probe["achieved_goal"], probe["desired_goal"], {}))) > 2:
-        raise UserError(
-            f"{env_id} has a dense reward and no success test, so nobody could say whether it was solved. "
-            "Use its sparse variant, or give the environment a method _is_success(achieved_goal, desired_goal)."
-        )
-    return lambda achieved, desired: reward(achieved, desired, {}) == reward(desired, desired, {})

@@ -18,8 +18,8 @@ from wellposed import envs, seeding
 from wellposed.agents import make_agent
 from wellposed.agents.imitation import imitate
 from wellposed.analysis.study import Existence
-from wellposed.check.explore import directed, held, play
 from wellposed.check.subject import OneCopy
+from wellposed.envs.explore import directed, held, play
 from wellposed.envs.scripted import RandomPolicy
 from wellposed.evaluate import EVALUATION_COPIES, play_episodes, summarise
 from wellposed.recipe import AnyRunConfig
