@@ -5,13 +5,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from wellposed.envs.rays import best_norm, quaternions
 
 from tests.check.broken import BROKEN
 from tests.check.sound import SOUND
 from wellposed import cli
 from wellposed.check import certify
 from wellposed.check.certificate import CONDITIONS, describe
+from wellposed.envs.rays import best_norm, quaternions
 from wellposed.errors import UserError
 
 

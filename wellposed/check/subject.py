@@ -1,23 +1,23 @@
 """What is examined: an environment by its name, and one copy of a registered one as a plain Gymnasium environment."""
 
-import importlib
-from collections.abc import Callable
-from typing import Any, cast
+from functools import partial
+from typing import Any
 
 import gymnasium as gym
 import numpy as np
 
 from wellposed import envs
+from wellposed.envs.gym import make_one
 from wellposed.envs.rules import Subject
-from wellposed.errors import UserError
 from wellposed.types import GoalObs, successor
 
 
 class OneCopy(gym.Env):
     """One copy of a registered vector environment as a plain Gymnasium one: episodes end, nothing resets itself."""
 
-    def __init__(self, env_id: str):
-        self._env: Any = envs.make_vec(env_id, 1)
+    def __init__(self, env_id: str, **kwargs: Any):
+        self._env: Any = envs.make_vec(env_id, 1, **kwargs)
+        self.defined_by = type(self._env)
         self.observation_space, self.action_space = self._env.single_observation_space, self._env.single_action_space
         self.max_episode_steps = self._env.max_episode_steps
         self.compute_reward, self.compute_terminated = self._env.compute_reward, self._env.compute_terminated
@@ -40,35 +40,13 @@ class OneCopy(gym.Env):
         return bool(self._env.is_success(achieved_goal[None], desired_goal[None])[0])
 
 
-def find_subject(name: str) -> Subject:
-    """An environment by Gymnasium id, by "module:Id-v0", or by "module:factory".
+def find_subject(name: str, kwargs: dict[str, Any] | None = None) -> Subject:
+    """An environment by Gymnasium id, by "module:Id-v0", or by "module:factory", with its arguments.
 
     Raises:
-        UserError: if there is none of that name, or it cannot be made.
+        UserError: if there is none of that name.
     """
-    module, _, attribute = name.partition(":")
-    if attribute and (factory := _attribute(module, attribute)) is not None:
-        return Subject(name, factory)
+    kwargs = kwargs or {}
     if ":" not in name and (entry := envs.find(name)) in envs.registered():
-        return Subject(name, lambda: OneCopy(name), entry.oracle)
-
-    def make() -> gym.Env:
-        try:
-            return gym.make(name, disable_env_checker=True)
-        except gym.error.Error as error:
-            raise UserError(f"Gymnasium could not make {name!r}: {error}") from error
-
-    return Subject(name, make)
-
-
-def _attribute(module: str, name: str) -> Callable[[], gym.Env] | None:
-    """`module`'s attribute, if it can be called; None where the name is for Gymnasium's registry.
-
-    Raises:
-        UserError: if there is no such module.
-    """
-    try:
-        found: Any = getattr(importlib.import_module(module), name, None)
-    except ImportError as error:
-        raise UserError(f"The module {module!r} could not be imported: {error}.") from error
-    return cast(Callable[[], gym.Env], found) if callable(found) else None
+        return Subject(name, partial(OneCopy, name, **kwargs), entry.oracle)
+    return Subject(name, partial(make_one, name, **kwargs))

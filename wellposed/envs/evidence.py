@@ -95,13 +95,13 @@ class Evidence:
     def _play(self, act: explore.Act, steps: int, part: int) -> Transitions:
         first = FIRST_SEED * (part + 1 + 10 * self.seed)
         episodes = int(np.clip(steps // min(self.limit or explore.CAP, explore.CAP), *EPISODES))
-        return explore.play(self.env, act, range(first, first + episodes), seconds=self._seconds / 3)
+        return explore.play(self.env, act, range(first, first + episodes), seconds=self._seconds / 4)
 
     @cached_property
     def resets(self) -> Resets:
         """First observations of episodes."""
         first = FIRST_SEED * (5 + 10 * self.seed)
-        return explore.reset_all(self.env, range(first, first + RESETS))
+        return explore.reset_all(self.env, range(first, first + RESETS), seconds=self._seconds / 4)
 
     @cached_property
     def random(self) -> Transitions:

@@ -76,9 +76,13 @@ class Resets:
     desired: np.ndarray
 
 
-def reset_all(env: gym.Env, seeds: range) -> Resets:
-    """Reset once with each seed."""
-    rows = [goals_of(env.reset(seed=seed)[0]) for seed in seeds]
+def reset_all(env: gym.Env, seeds: range, *, seconds: float = np.inf) -> Resets:
+    """Reset once with each seed, or with two at least while there are seconds left."""
+    rows, began = [], perf_counter()
+    for seed in seeds:
+        if len(rows) > 1 and perf_counter() - began > seconds:
+            break
+        rows.append(goals_of(env.reset(seed=seed)[0]))
     observation, achieved, desired = (np.stack(column) for column in zip(*rows, strict=True))
     return Resets(observation, achieved, desired)
 

@@ -8,6 +8,7 @@ with the reason (`Evidence.fault`): hindsight relabelling would fail silently on
 # mujoco's compiled half has no stubs:
 # pyright: reportAttributeAccessIssue=false
 
+import importlib
 from contextlib import closing
 from functools import partial
 from typing import Any
@@ -44,12 +45,12 @@ class GymGoalVecEnv(gym.vector.VectorEnv):
     geometry = None  # Gymnasium does not say where an observation holds points in space
 
     def __init__(self, env_id: str, num_envs: int = 1, **kwargs: Any):
-        first = _make(env_id, **kwargs)
+        first = make_one(env_id, **kwargs)
         found = _measured(env_id, first, kwargs)
         self.max_episode_steps, self.units = found.limit, found.units
         mode = gym.vector.AutoresetMode.SAME_STEP
         makers = [lambda: EpisodeRecorder(first)]
-        makers += [lambda: EpisodeRecorder(_make(env_id, **kwargs))] * (num_envs - 1)
+        makers += [lambda: EpisodeRecorder(make_one(env_id, **kwargs))] * (num_envs - 1)
         self._envs = gym.vector.SyncVectorEnv(makers, autoreset_mode=mode)
         self._copies: list[EpisodeRecorder] = list(self._envs.envs)  # type: ignore[arg-type]
         self._warnings = [WarningCounters(data) for copy in self._copies if (data := _mujoco_data(copy)) is not None]
@@ -62,7 +63,7 @@ class GymGoalVecEnv(gym.vector.VectorEnv):
         self.single_action_space = gym.spaces.Box(-1.0, 1.0, shape, np.float32)
         self.action_space = gym.vector.utils.batch_space(self.single_action_space, num_envs)
         # Rewards of other goals are asked for while the copies are stepped by another thread, so of one that is not.
-        self._apart = _make(env_id, **kwargs)
+        self._apart = make_one(env_id, **kwargs)
         self._apart.reset(seed=0)
         self._rules = GoalRules(self._apart, found)
 
@@ -146,11 +147,25 @@ class GymGoalVecEnv(gym.vector.VectorEnv):
         self._apart.close()
 
 
-def _make(env_id: str, **kwargs: Any) -> gym.Env:
+def make_one(name: str, **kwargs: Any) -> gym.Env:
+    """One environment by Gymnasium id, by "module:Id-v0", or by "module:factory", where factory() returns it.
+
+    Raises:
+        UserError: if there is none, or it cannot be made.
+    """
+    module, _, attribute = name.partition(":")
     try:
-        return gym.make(env_id, **kwargs)
-    except (gym.error.Error, ImportError, TypeError, ValueError) as error:
-        raise UserError(f"Gymnasium could not make {env_id!r}: {error}") from error
+        factory: Any = getattr(importlib.import_module(module), attribute, None) if attribute else None
+    except ImportError as error:
+        raise UserError(f"The module {module!r} could not be imported: {error}.") from error
+    try:
+        return factory(**kwargs) if callable(factory) else gym.make(name, disable_env_checker=True, **kwargs)
+    except UserError:
+        raise
+    except gym.error.Error as error:
+        raise UserError(f"Gymnasium could not make {name!r}: {error}") from error
+    except Exception as error:  # a stranger's code: whatever it raises is told as a sentence
+        raise UserError(f"{name} could not be made: {type(error).__name__}: {error}") from error
 
 
 def _measured(env_id: str, env: gym.Env, kwargs: dict[str, Any]) -> Measured:
@@ -159,9 +174,9 @@ def _measured(env_id: str, env: gym.Env, kwargs: dict[str, Any]) -> Measured:
     Raises:
         UserError: if training cannot be done on it.
     """
-    key = (env_id, env.spec and env.spec.entry_point, repr(sorted(kwargs.items())))
+    key = (env_id, type(env.unwrapped), repr(sorted(kwargs.items())))
     if key not in _MEASURED:
-        with closing(Evidence(Subject(env_id, partial(_make, env_id, **kwargs)))) as evidence:
+        with closing(Evidence(Subject(env_id, partial(make_one, env_id, **kwargs)))) as evidence:
             _MEASURED[key] = evidence.measured()
     return _MEASURED[key]
 
