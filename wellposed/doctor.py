@@ -5,8 +5,8 @@ import os
 import platform
 import tempfile
 import time
-from contextlib import closing
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 
 import jax

@@ -48,6 +48,18 @@ class NoAchievedGoal(Point):
         self.observation_space = gym.spaces.Dict({"observation": box(4), "desired_goal": box(2)})
 
 
+@breaks("goals apart")
+class FurtherKey(Point):
+    """Hands out its velocity under a key that no policy sees."""
+
+    def __init__(self):
+        super().__init__()
+        spaces(self, velocity=box(2), observation=box(2))
+
+    def observe(self):
+        return {**super().observe(), "observation": self.position.copy(), "velocity": self.velocity.copy()}
+
+
 @breaks("flat numbers")
 class GoalsOfTwoSizes(Point):
     def __init__(self):
@@ -393,6 +405,24 @@ class FirstRowForAll(Point):
 
 
 @breaks("reward in batches")
+class AnyOfTheBatch(Point):
+    """Keeps the shape of the batch and rewards all of it where one pair is a success."""
+
+    def compute_reward(self, achieved, desired, info):
+        away = np.asarray(self.distance(achieved, desired))
+        return np.full(away.shape, 0.0 if (away < self.radius).any() else -1.0)
+
+
+@breaks("reward in batches")
+class RewardInAColumn(Point):
+    def compute_reward(self, achieved, desired, info):
+        return super().compute_reward(np.atleast_2d(achieved), np.atleast_2d(desired), info)[:, None]
+
+    def reward_of(self, obs, action):
+        return float(super().reward_of(obs, action)[0, 0])
+
+
+@breaks("reward in batches")
 class OnePairAtATime(Point):
     def compute_reward(self, achieved, desired, info):
         if np.ndim(achieved) > 1:
@@ -437,6 +467,14 @@ class CornerIsWorthLess(WrongSign):
 class FallsOff(Point):
     def ends(self, obs):
         return bool(np.abs(self.position).max() > 0.6)
+
+
+@breaks("termination recomputable")
+class FallsOffOrArrives(FallsOff):
+    """Ends at its goal too, which other endings must not hide."""
+
+    def ends(self, obs):
+        return super().ends(obs) or bool(self.told(obs)["is_success"])
 
 
 @breaks("termination recomputable")

@@ -115,3 +115,50 @@ class Limited(gym.Wrapper):
         step = env.step
         env.step = lambda action: (*step(action)[:3], False, {})  # type: ignore[method-assign]
         super().__init__(gym.wrappers.TimeLimit(env, 40))
+
+
+@sound
+class SuccessOfThePresent(Point):
+    """Its method of that name takes no goals, so it is no rule for any."""
+
+    def is_success(self):
+        return bool(self.distance(self.position, self.goal) < self.radius)
+
+
+@sound
+class TellsSuccessAtTheEnd(Point):
+    """Info holds arrays of changing length, and tells of success in an array, at the last step only."""
+
+    def told(self, obs):
+        success = super().told(obs)["is_success"]
+        told = np.array([success]) if self.steps == 50 else None
+        return {"is_success": told, "contacts": np.arange(self.steps % 4)}
+
+
+@sound
+class KnowsItsTable(Point):
+    """Looks rewards up in a table, which has no room for places outside of it."""
+
+    table = np.zeros((60, 60))
+
+    def move(self, action):
+        super().move(action)
+        self.position = np.clip(self.position, -1.49, 1.49)
+
+    def compute_reward(self, achieved, desired, info):
+        cell = np.floor(20 * (np.asarray(achieved) + 1.5)).astype(int)
+        return super().compute_reward(achieved, desired, info) + self.table[cell[..., 0], cell[..., 1]]
+
+
+@sound
+class OneStep(Point):
+    """An episode is one throw."""
+
+    max_episode_steps = 1
+
+    def move(self, action):
+        self.position = np.asarray(action, np.float64)
+
+    def step(self, action):
+        obs, reward, over, _, info = super().step(action)
+        return obs, reward, over, True, info

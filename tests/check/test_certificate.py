@@ -11,7 +11,7 @@ from tests.check.sound import SOUND
 from wellposed import cli
 from wellposed.check import certify
 from wellposed.check.certificate import CONDITIONS, describe
-from wellposed.check.rays import best_norm, quaternions
+from wellposed.envs.rays import best_norm, quaternions
 from wellposed.errors import UserError
 
 

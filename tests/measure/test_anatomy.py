@@ -6,8 +6,8 @@ import gymnasium as gym
 import pytest
 
 from wellposed import config, envs
-from wellposed.check import evidence
 from wellposed.cli import main
+from wellposed.envs import evidence
 from wellposed.errors import UserError
 from wellposed.measure import MEASUREMENTS, motion
 from wellposed.measure.anatomy import Anatomy, AnatomySettings, describe

@@ -6,9 +6,9 @@ import pytest
 
 from tests.check.point import Point
 from tests.check.sound import Dense, DenseWithInfoOnly, OwnTest
-from wellposed.check import evidence
-from wellposed.check.evidence import Evidence
-from wellposed.check.subject import Subject
+from wellposed.envs import evidence
+from wellposed.envs.evidence import Evidence
+from wellposed.envs.rules import Subject
 from wellposed.measure.anatomy import Agreement, Rule
 from wellposed.measure.rewards import agreement, distances, find_rule
 

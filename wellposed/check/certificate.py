@@ -1,15 +1,16 @@
 """The certificate of well-posedness: every condition examined, a verdict, and what to do about it."""
 
+import math
 import time
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from wellposed.check import goals, horizon, interface, observation, resets, reward, success
-from wellposed.check.evidence import Evidence
-from wellposed.check.findings import Condition, Outcome, found, unexamined
+from wellposed.check.findings import Condition, Outcome, found, unexamined, unseen
 from wellposed.check.subject import find_subject
+from wellposed.envs.evidence import Evidence
 from wellposed.errors import UserError, require
 from wellposed.findings import Finding
 
@@ -57,39 +58,39 @@ class Certificate:
         return self.verdict != "not posed"
 
 
-def certify(name: str, *, gamma: float, seed: int = 0) -> Certificate:
+def certify(
+    name: str, *, gamma: float, seed: int = 0, kwargs: dict[str, Any] | None = None, seconds: float = math.inf
+) -> Certificate:
     """Examine an environment.
 
     Args:
         name: a Gymnasium id, "module:Id-v0", or "module:factory", where factory() returns a `gymnasium.Env`.
         gamma: the discount that training would use, as `SACConfig().gamma`.
         seed: of the exploration.
+        kwargs: the environment's arguments.
+        seconds: what it may take; conditions that are not reached by then stay open.
 
     Raises:
         UserError: if there is no such environment, it cannot be made, or an argument is out of range.
     """
     began = time.perf_counter()
-    findings = list(examine(name, seed=seed, gamma=gamma))
+    findings = list(examine(name, seed=seed, gamma=gamma, kwargs=kwargs, seconds=seconds))
     return Certificate(name, verdict(findings), findings, time.perf_counter() - began)
 
 
-def examine(name: str, *, gamma: float, seed: int = 0) -> Iterator[Finding]:
+def examine(
+    name: str, *, gamma: float, seed: int = 0, kwargs: dict[str, Any] | None = None, seconds: float = math.inf
+) -> Iterator[Finding]:
     """The findings of `certify`, one after another as they are made."""
     require(seed >= 0, "seed", "must not be negative", seed)
     require(0 <= gamma < 1, "gamma", "lies in [0, 1)", gamma)
-    subject = find_subject(name)
-    try:
-        evidence = Evidence(subject, seed, gamma)
-    except UserError:
-        raise
-    except Exception as error:  # a stranger's code: whatever it raises is told as a sentence
-        raise UserError(f"{name} could not be made: {type(error).__name__}: {error}") from error
-    with closing(evidence):
-        yield from _examined(evidence)
+    with closing(Evidence(find_subject(name, kwargs), seed, gamma, seconds=seconds / 2)) as evidence:
+        yield from _examined(evidence, seconds)
 
 
-def _examined(evidence: Evidence) -> Iterator[Finding]:
+def _examined(evidence: Evidence, seconds: float) -> Iterator[Finding]:
     """All conditions in order, each with what is known of those before it."""
+    began = time.perf_counter()
     failed: dict[str, str] = {}  # conditions that others must not rely on, with the one that is at the root of it
     warned: set[str] = set()
     for condition in CONDITIONS:
@@ -98,6 +99,8 @@ def _examined(evidence: Evidence) -> Iterator[Finding]:
         if root is not None:
             failed[condition.name] = root
             outcome = unexamined(root)
+        elif time.perf_counter() - began > seconds:
+            outcome = unseen(f"not examined within {seconds:g} s")
         else:
             outcome = _measured(condition, evidence)
             if outcome.status == "fails":
@@ -113,7 +116,7 @@ def _measured(condition: Condition, evidence: Evidence) -> Outcome:
         return condition.measure(evidence)
     except UserError as error:
         return Outcome("fails", str(error))
-    except Exception as error:  # as above
+    except Exception as error:  # a stranger's code: whatever it raises is the finding
         return Outcome("fails", f"the environment raised {type(error).__name__}: {error}")
 
 

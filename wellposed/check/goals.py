@@ -2,12 +2,12 @@
 
 import numpy as np
 
-from wellposed.check.evidence import Evidence
-from wellposed.check.explore import Transitions
 from wellposed.check.findings import Condition, Outcome, fails, holds, warns
 from wellposed.check.interface import POSED
 from wellposed.check.reward import FINITE
 from wellposed.check.success import STATED, UNKNOWN
+from wellposed.envs.evidence import Evidence
+from wellposed.envs.explore import Transitions
 from wellposed.stats import describe_rate, wilson
 
 FIXED = "goals of episodes"

@@ -2,11 +2,11 @@
 
 import numpy as np
 
-from wellposed.check import explore
-from wellposed.check.evidence import Evidence
 from wellposed.check.findings import Condition, Outcome, fails, holds, unseen, warns
 from wellposed.check.interface import POSED
 from wellposed.check.reward import CALLABLE, FINITE, SURE
+from wellposed.envs import explore
+from wellposed.envs.evidence import Evidence
 
 NO_END = "limit is no end"
 FAINT = 0.01  # of a reward: what is left of it, discounted, below which nobody learns from it
@@ -60,6 +60,8 @@ def last_state(ev: Evidence) -> Outcome:
         return fails(
             f"{changed[over].sum()} of {len(over)} episodes end with an observation of another goal: the next episode's"
         )
+    if not within.any():
+        return holds(f"{len(over)} episodes of one step keep their goals to the end")
     jump = np.abs(seen.next_observation - seen.observation)
     usual = jump[within].max(axis=0) + 1e-9
     jumps = (jump[over] > 5 * usual).any(axis=1)

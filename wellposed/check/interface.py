@@ -2,12 +2,12 @@
 
 from typing import Any
 
-import gymnasium as gym
 import numpy as np
 
-from wellposed.check.evidence import Evidence
-from wellposed.check.explore import follow
 from wellposed.check.findings import Condition, Outcome, fails, holds, warns
+from wellposed.envs import rules
+from wellposed.envs.evidence import Evidence
+from wellposed.envs.explore import follow
 from wellposed.types import GOAL_KEYS
 
 APART = "goals apart"
@@ -20,41 +20,24 @@ TWIN_STEPS = 30
 
 def goals_apart(ev: Evidence) -> Outcome:
     """The observation is a dict with the three keys."""
-    space = ev.env.observation_space
-    if not isinstance(space, gym.spaces.Dict):
-        return fails(f"the observation is a {type(space).__name__}, not a dict")
-    if missing := [key for key in GOAL_KEYS if key not in space.spaces]:
-        return fails(f"the observation has no {' and no '.join(missing)}; it has {', '.join(space.spaces)}")
-    return holds(f"the observation holds {', '.join(GOAL_KEYS)}")
+    fault = rules.goals_fault(ev.env)
+    return fails(fault) if fault else holds(f"the observation holds {', '.join(GOAL_KEYS)}")
 
 
 def flat_numbers(ev: Evidence) -> Outcome:
     """All three are vectors of real numbers, and both goals of one size."""
-    spaces: Any = ev.env.observation_space
-    for key in GOAL_KEYS:
-        space = spaces[key]
-        if not isinstance(space, gym.spaces.Box) or len(space.shape) != 1 or not space.shape[0]:
-            return fails(f"{key} is {space}, not a vector of numbers")
-        if not np.issubdtype(space.dtype, np.floating):
-            return fails(f"{key} is declared as {space.dtype}, which cannot hold a place between two numbers")
-    achieved, desired = spaces["achieved_goal"].shape[0], spaces["desired_goal"].shape[0]
-    if achieved != desired:
-        return fails(f"an achieved goal has {achieved} numbers, a desired one {desired}")
-    return holds(
-        f"observation {spaces['observation'].shape[0]} numbers, goals {desired}, {spaces['observation'].dtype}",
-        observation=spaces["observation"].shape[0], goal=desired,
-    )  # fmt: skip
+    if fault := rules.vectors_fault(ev.env):
+        return fails(fault)
+    observation, goals = (ev.env.observation_space[key] for key in ("observation", "desired_goal"))  # type: ignore[index]
+    sizes = {"observation": observation.shape[0], "goal": goals.shape[0]}
+    return holds(f"observation {sizes['observation']} numbers, goals {sizes['goal']}, {observation.dtype}", **sizes)
 
 
 def bounded_actions(ev: Evidence) -> Outcome:
     """Actions are a vector of real numbers between finite bounds."""
-    space = ev.env.action_space
-    if not isinstance(space, gym.spaces.Box) or len(space.shape) != 1 or not np.issubdtype(space.dtype, np.floating):
-        return fails(f"actions are {space}, not a vector of real numbers")
-    if not (np.isfinite(space.low).all() and np.isfinite(space.high).all()):
-        return fails(f"actions are unbounded: {space}")
-    if not (space.low < space.high).all():
-        return fails(f"a component of the actions has no room between its bounds: {space}")
+    if fault := rules.actions_fault(ev.env):
+        return fails(fault)
+    space = ev.actions
     return holds(f"{space.shape[0]} numbers between {space.low.min():g} and {space.high.max():g}", size=space.shape[0])
 
 

@@ -2,11 +2,11 @@
 
 import numpy as np
 
-from wellposed.check.evidence import Evidence
-from wellposed.check.explore import Transitions
 from wellposed.check.findings import Condition, Outcome, fails, holds, unseen, warns
 from wellposed.check.interface import POSED
 from wellposed.check.reward import FINITE
+from wellposed.envs.evidence import Evidence
+from wellposed.envs.explore import Transitions
 
 LARGE = 1_000.0  # beyond which networks without normalisation are lost
 RESOLUTION = 1e-5  # spread over size below which float32 no longer resolves what changes

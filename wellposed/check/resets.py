@@ -6,10 +6,10 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 
-from wellposed.check.evidence import Evidence
-from wellposed.check.explore import follow, joined
 from wellposed.check.findings import Condition, Outcome, fails, holds, warns
 from wellposed.check.interface import POSED
+from wellposed.envs.evidence import Evidence
+from wellposed.envs.explore import follow, joined
 
 SEEDED = "seeded resets"
 REPEATABLE = "repeatable steps"

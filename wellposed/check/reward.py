@@ -4,11 +4,12 @@ from typing import Any
 
 import numpy as np
 
-from wellposed.check.evidence import Evidence
-from wellposed.check.explore import follow
 from wellposed.check.findings import Condition, Outcome, fails, holds, unseen, warns
 from wellposed.check.interface import POSED
-from wellposed.check.rules import Rules, rewards, rules_of, same
+from wellposed.envs.evidence import Evidence
+from wellposed.envs.explore import follow
+from wellposed.envs.rules import Rules, rewards, rules_of, same
+from wellposed.errors import UserError
 
 CALLABLE = "reward for any goal"
 NEXT = "reward of what came out"
@@ -26,6 +27,8 @@ def callable_reward(ev: Evidence) -> Outcome:
     first = ev.all
     try:
         value = ev.rules.reward(first.next_achieved[0], first.desired[0], first.infos[0])
+    except UserError:  # a sentence already
+        raise
     except Exception as error:  # whatever a stranger's code raises is the finding
         return fails(f"compute_reward raised {type(error).__name__}: {error}")
     return holds(f"compute_reward answers with one number, {value + 0.0:.4g} for the first transition")
@@ -33,23 +36,9 @@ def callable_reward(ev: Evidence) -> Outcome:
 
 def without_info(ev: Evidence) -> Outcome:
     """The reward needs nothing but the two goals."""
-    seen, chosen = ev.all, _some(ev, 300)
-    try:
-        bare = rewards(ev.rules, seen.next_achieved[chosen], seen.desired[chosen])
-    except Exception as error:  # as above
-        return fails(f"with an empty info compute_reward raised {type(error).__name__}: {error}")
-    infos = [seen.infos[i] for i in chosen]
-    full, again = (rewards(ev.rules, seen.next_achieved[chosen], seen.desired[chosen], infos) for _ in range(2))
-    if not same(full, again).all():
+    if ev.info_fault is None:
         return unseen("with one and the same info, rewards are not the same twice")
-    if (differ := ~same(bare, full)).any():
-        return fails(f"info changed the reward of {differ.sum()} of {len(chosen)} transitions")
-    return holds(f"{len(chosen)} rewards are the same with the step's info and without")
-
-
-def _some(ev: Evidence, n: int) -> np.ndarray:
-    """Indices of at most n transitions."""
-    return np.unique(ev.generator(20).integers(len(ev.all), size=n))
+    return fails(ev.info_fault) if ev.info_fault else holds("rewards are the same with the step's info and without")
 
 
 def without_chance(ev: Evidence) -> Outcome:
@@ -84,8 +73,7 @@ def pure(ev: Evidence) -> Outcome:
     """Asking changes neither the goals nor the episode under way."""
     left, right = ev.pairs
     actions, asked = ev.random_actions(22, 30), ev.fresh()
-    ask = rules_of(asked, ev.goal_type).batch
-    assert ask is not None
+    ask = rules_of(asked, ev.goal_type).together["reward"]
     a, d = left[0].copy(), right[0].copy()
     expected = follow(ev.fresh(), actions, 4)
     if not np.array_equal(follow(asked, actions, 4, lambda _: ask(a, d, {})), expected):
@@ -130,28 +118,15 @@ def of_next(ev: Evidence) -> Outcome:
 
 def batched(ev: Evidence) -> Outcome:
     """Many pairs at once get the rewards that they get one by one."""
-    rules, (left, right), expected = ev.rules, ev.pairs, ev.pair_rewards
-    assert rules.batch is not None
-    try:
-        together = np.asarray(rules.batch(left.copy(), right.copy(), {}), np.float64)
-    except Exception as error:  # as above
-        return warns(f"for {len(left)} pairs at once compute_reward raised {type(error).__name__}: {error}")
-    if together.shape != expected.shape:
-        return warns(f"for {len(left)} pairs at once compute_reward gave an answer of shape {together.shape}")
-    if (differ := ~same(together, expected)).any():
-        return warns(
-            f"asked together, {differ.sum()} of {len(left)} pairs got another reward than asked one by one",
-            differ=int(differ.sum()),
-        )
-    return holds(f"{len(left)} pairs of goals get the same rewards together and one by one")
+    fault = ev.batch_fault("reward")
+    return warns(fault) if fault else holds(f"{len(ev.pairs[0])} pairs of goals get the same rewards together")
 
 
 def telling(ev: Evidence) -> Outcome:
     """Rewards differ, and are of a size that a network can learn."""
-    values = np.concatenate([ev.pair_rewards, ev.all.reward])
-    low, high = float(values.min()), float(values.max() + 0.0)  # no minus zero
+    low, high = ev.reward_range
     if low == high:
-        return fails(f"all {len(values):,} rewards are {low:.4g}", low=low, high=high)
+        return fails(f"all rewards that were seen are {low:.4g}", low=low, high=high)
     kind = f"two values, {low:.4g} and {high:.4g}" if ev.sparse else f"between {low:.4g} and {high:.4g}"
     numbers = {"low": low, "high": high, "sparse": ev.sparse}
     if max(abs(low), abs(high)) > LARGE:
@@ -172,14 +147,15 @@ def best_at_goal(ev: Evidence) -> Outcome:
 
 def terminated(ev: Evidence) -> Outcome:
     """Where episodes terminate, it can be said of any goal whether they would."""
-    seen, rules = ev.all, ev.rules
-    count = int(seen.terminated.sum())
-    if rules.terminated is not None:
-        return _as_said(ev, rules)
-    if not count:
+    seen, count = ev.all, int(ev.all.terminated.sum())
+    if ev.endings == "said":
+        return _as_said(ev, ev.rules)
+    if ev.endings == "never":
         return holds(f"no episode terminated in {len(seen):,} steps, and nothing says that one would")
-    if ev.success is not None and np.array_equal(ev.reached(seen.next_achieved, seen.desired), seen.terminated):
+    if ev.endings == "at the goal" and count:
         return holds(f"{count} episodes terminated, each at the step that reached its goal, and no other did")
+    if ev.endings == "at the goal":
+        return holds("episodes terminated where their goal was put to where they stood, and no others did")
     return fails(f"{count} of {len(seen):,} steps terminated, and no compute_terminated says so of another goal")
 
 

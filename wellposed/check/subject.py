@@ -1,34 +1,24 @@
-"""What is examined: how to make fresh instances of an environment, and the rules for goals that it hands out."""
+"""What is examined: an environment by its name, and one copy of a registered one as a plain Gymnasium environment."""
 
-import importlib
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, cast
+from functools import partial
+from typing import Any
 
 import gymnasium as gym
 import numpy as np
 
 from wellposed import envs
+from wellposed.envs.gym import make_one
 from wellposed.envs.gymnasium_edge import successor
-from wellposed.errors import UserError
-from wellposed.types import GOAL_KEYS, Obs, Policy
-
-
-@dataclass(frozen=True)
-class Subject:
-    """An environment by name, and how to make a fresh instance of it."""
-
-    name: str
-    make: Callable[[], gym.Env]
-    oracle: Callable[[], Policy] | None = None
-    """A policy written by hand that makes the achieved goal move, where there is one."""
+from wellposed.envs.rules import Subject
+from wellposed.types import Obs
 
 
 class OneCopy(gym.Env):
     """One copy of a registered vector environment as a plain Gymnasium one: episodes end, nothing resets itself."""
 
-    def __init__(self, env_id: str):
-        self._env: Any = envs.make_vec(env_id, 1)
+    def __init__(self, env_id: str, **kwargs: Any):
+        self._env: Any = envs.make_vec(env_id, 1, **kwargs)
+        self.defined_by = type(self._env)
         self.observation_space, self.action_space = self._env.single_observation_space, self._env.single_action_space
         self.max_episode_steps = self._env.max_episode_steps
         self.compute_reward, self.compute_terminated = self._env.compute_reward, self._env.compute_terminated
@@ -51,47 +41,13 @@ class OneCopy(gym.Env):
         return bool(self._env.is_success(achieved_goal[None], desired_goal[None])[0])
 
 
-def find_subject(name: str) -> Subject:
-    """An environment by Gymnasium id, by "module:Id-v0", or by "module:factory".
+def find_subject(name: str, kwargs: dict[str, Any] | None = None) -> Subject:
+    """An environment by Gymnasium id, by "module:Id-v0", or by "module:factory", with its arguments.
 
     Raises:
-        UserError: if there is none of that name, or it cannot be made.
+        UserError: if there is none of that name.
     """
-    module, _, attribute = name.partition(":")
-    if attribute and (factory := _attribute(module, attribute)) is not None:
-        return Subject(name, factory)
+    kwargs = kwargs or {}
     if ":" not in name and (entry := envs.find(name)) in envs.registered():
-        return Subject(name, lambda: OneCopy(name), entry.oracle)
-
-    def make() -> gym.Env:
-        try:
-            return gym.make(name, disable_env_checker=True)
-        except gym.error.Error as error:
-            raise UserError(f"Gymnasium could not make {name!r}: {error}") from error
-
-    return Subject(name, make)
-
-
-def _attribute(module: str, name: str) -> Callable[[], gym.Env] | None:
-    """`module`'s attribute, if it can be called; None where the name is for Gymnasium's registry.
-
-    Raises:
-        UserError: if there is no such module.
-    """
-    try:
-        found: Any = getattr(importlib.import_module(module), name, None)
-    except ImportError as error:
-        raise UserError(f"The module {module!r} could not be imported: {error}.") from error
-    return cast(Callable[[], gym.Env], found) if callable(found) else None
-
-
-def episode_limit(env: gym.Env) -> int | None:
-    """The number of steps after which an environment says that it cuts an episode."""
-    own = getattr(env.unwrapped, "max_episode_steps", None)
-    return own if env.spec is None or env.spec.max_episode_steps is None else env.spec.max_episode_steps
-
-
-def goals_of(obs: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Observation, achieved and desired goal of one goal observation, as float64 copies."""
-    o, a, d = (np.array(obs[key], np.float64) for key in GOAL_KEYS)
-    return o, a, d
+        return Subject(name, partial(OneCopy, name, **kwargs), entry.oracle)
+    return Subject(name, partial(make_one, name, **kwargs))

@@ -2,12 +2,12 @@
 
 import numpy as np
 
-from wellposed.check.evidence import Evidence
 from wellposed.check.findings import Condition, Outcome, fails, holds, unseen, warns
 from wellposed.check.interface import POSED
-from wellposed.check.rays import CENTRES, DIRECTIONS, FAR, FITS, best_norm, cast_rays
 from wellposed.check.reward import CALLABLE, FINITE, SOME, SURE
-from wellposed.check.rules import rewards
+from wellposed.envs.evidence import Evidence
+from wellposed.envs.rays import CENTRES, DIRECTIONS, FAR, FITS, best_norm
+from wellposed.envs.rules import like_the_goal, rewards
 
 STATED = "success stated"
 SAME = 1.1  # ratio of two goals' thresholds up to which they are taken for one
@@ -59,7 +59,7 @@ def geometric(ev: Evidence) -> Outcome:
     """Success ends once along every ray, at one distance."""
     if ev.success is None:
         return UNKNOWN
-    rays = cast_rays(ev)
+    rays = ev.rays
     ended, n = rays.ended, CENTRES * DIRECTIONS
     if rays.broken:
         return fails(f"along {rays.broken} of {n} rays from a goal success ended and came back farther out")
@@ -86,7 +86,7 @@ def rewarded(ev: Evidence) -> Outcome:
     if not ev.sparse:
         return holds("the reward is dense; success is judged apart from it")
     left, right = ev.pairs
-    best = ev.pair_rewards > rewards(ev.rules, right, right) - 1e-6
+    best = like_the_goal(ev.pair_rewards, rewards(ev.rules, right, right))
     if (differ := best != ev.reached(left, right)).any():
         return warns(f"reward and success contradict each other for {differ.sum()} of {len(left)} pairs of goals")
     return holds(f"the better reward and success coincide for {len(left)} pairs of goals")

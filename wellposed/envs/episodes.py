@@ -31,12 +31,12 @@ class EpisodeRecorder(gym.Wrapper):
             self.rng = np.random.default_rng(seed)
         self.seed = int(self.rng.integers(2**31)) if seed is None else seed
         self.actions = []
-        return self.env.reset(seed=self.seed, options=options)
+        return self.env.reset(seed=self.seed, options=options)[0], {}
 
     def step(self, action: Any) -> tuple[Any, Any, bool, bool, dict[str, Any]]:
-        """Take a step, and remember the action."""
+        """Take a step, and remember the action. Nobody reads info, which may hold what no batch of copies can."""
         self.actions.append(np.array(action))
-        return self.env.step(action)
+        return *self.env.step(action)[:4], {}
 
     def play_again(self, seed: int, actions: np.ndarray, stream: np.ndarray) -> Any:
         """Get to where the episode of `seed` is after `actions` [t, action_dim]; returns the observation there.

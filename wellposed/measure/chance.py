@@ -1,19 +1,18 @@
 """Baselines without learning: the share of goals already reached at reset, and statistics of random actions."""
 
-from typing import Any
-
 import numpy as np
 
 from wellposed import envs, seeding
-from wellposed.rollout.statistics import moved_from
-from wellposed.envs.gymnasium_edge import successor
+from wellposed.envs.make import EnvConfig, make_env
 from wellposed.envs.policies import RandomPolicy
+from wellposed.envs.units import MOVED, STILL
+from wellposed.envs.wrappers.wrapper import Wrapper
 from wellposed.measure.anatomy import Chance, Floor
 from wellposed.measure.kinds import Over
 from wellposed.rollout.evaluate import EVALUATION_COPIES, play_episodes, summarise
 from wellposed.runs.record import Estimate
 from wellposed.stats import clopper_pearson
-
+from wellposed.types import Moment, Step, VecEnv
 
 
 def exact_share(flags: np.ndarray) -> Estimate:
@@ -82,6 +81,6 @@ def measure_chance(env_id: str, episodes: int, seed: int, threads: int, over: Ov
         success=exact_share(np.array([row.success for row in rows])),
         any_success=exact_share(np.array([row.any_success for row in rows])),
         episode_return=summary.means["episode_return"],
-        moved=exact_share(np.concatenate(farthest) > moved_from(env.spec.radius)),
-        moved_steps=float((np.concatenate(env.step_distances) > still_below(env.spec.radius)).mean()),
+        moved=exact_share(np.concatenate(farthest) > env.spec.radius / MOVED),
+        moved_steps=float((np.concatenate(env.step_distances) > env.spec.radius / STILL).mean()),
     )

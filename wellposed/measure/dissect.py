@@ -9,8 +9,8 @@ import numpy as np
 from wellposed import envs
 from wellposed.agents import SACConfig
 from wellposed.check import observation as observation_checks
-from wellposed.check.evidence import Evidence
 from wellposed.check.subject import find_subject
+from wellposed.envs.evidence import Evidence
 from wellposed.envs.quantities import Quantities, Quantity
 from wellposed.measure.anatomy import Anatomy, AnatomySettings, Field, Interface, Rule, Space
 from wellposed.measure.chance import measure_chance, measure_floor

@@ -2,21 +2,21 @@
 
 from contextlib import closing
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 
 from wellposed import envs, seeding
-from wellposed.rollout.statistics import moved_from
-from wellposed.envs.gymnasium_edge import successor
+from wellposed.envs.make import EnvConfig, make_env
 from wellposed.envs.policies import RandomPolicy
 from wellposed.envs.quantities import Quantities
+from wellposed.envs.units import MOVED
+from wellposed.envs.wrappers.wrapper import Wrapper
 from wellposed.errors import UserError
 from wellposed.measure.chance import exact_share
 from wellposed.measure.kinds import Context
 from wellposed.rollout.evaluate import EVALUATION_COPIES, play_episodes
 from wellposed.runs.record import Estimate
-from wellposed.types import Obs
+from wellposed.types import Moment, Obs, Step, VecEnv
 
 BETWEEN = 0.015  # metres on each axis from hand to object, below which the object is between the fingers
 HELD = (0.04, 0.06)  # metres between the fingers when they hold the object, whose edge is 0.05
@@ -60,7 +60,7 @@ class EventRecorder(Wrapper):
 
     def __init__(self, env: VecEnv, quantities: Quantities, heights: list[float]):
         super().__init__(env)
-        self._heights, self._moved = heights, moved_from(env.spec.radius)
+        self._heights, self.moved_from = heights, env.spec.radius / MOVED
         number = lambda name: quantities.find("observation", name)  # noqa: E731
         self._way = [number(f"object from hand {axis}") for axis in "xyz"]
         self._fingers = [number(f"{side} finger opening") for side in ("right", "left")]
@@ -86,7 +86,7 @@ class EventRecorder(Wrapper):
         between = way.max(axis=1) < BETWEEN
         held = between & (width > HELD[0]) & (width < HELD[1])
         lifted = [moved[:, 2] > height for height in self._heights]
-        return np.stack([np.linalg.norm(moved, axis=1) > self._moved, between, held, *lifted], axis=1)
+        return np.stack([np.linalg.norm(moved, axis=1) > self.moved_from, between, held, *lifted], axis=1)
 
 
 def measure_lift(settings: LiftSettings, context: Context) -> Lift:
@@ -101,10 +101,12 @@ def measure_lift(settings: LiftSettings, context: Context) -> Lift:
     lifted = [f"it was lifted by more than {100 * height:g} cm" for height in settings.heights]
     seeds = seeding.evaluation_env_seeds(settings.seed, settings.episodes, "held-out")
     copies = min(EVALUATION_COPIES, len(seeds))
-    with closing(envs.make_vec(settings.env, copies, threads=context.threads)) as inner:
+    with closing(make_env(EnvConfig(settings.env), copies, "evaluation", threads=context.threads)) as inner:
         env = EventRecorder(inner, quantities, settings.heights)
-        policy = RandomPolicy(inner.inner.spec.action_dim, seeding.generator(settings.seed, "random baseline"))
+        policy = RandomPolicy(inner.spec.action_dim, seeding.generator(settings.seed, "random baseline"))
         for start in context.over(range(0, len(seeds), copies), f"episodes, {copies} at a time"):
             play_episodes(policy, env, seeds[start : start + copies])  # type: ignore[arg-type]
+        moved = f"the object was moved by more than {100 * env.moved_from:g} cm"
+    names = [moved, "it was between the fingers", "they held it", *lifted]
     seen = np.concatenate(env.seen)[: len(seeds)]
     return Lift(len(seeds), [Event(name, exact_share(flags)) for name, flags in zip(names, seen.T, strict=True)])

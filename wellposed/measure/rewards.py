@@ -10,8 +10,8 @@ from typing import Literal
 import numpy as np
 
 from wellposed.check import success
-from wellposed.check.evidence import Evidence
-from wellposed.check.rules import rewards
+from wellposed.envs.evidence import Evidence
+from wellposed.envs.rules import rewards
 from wellposed.measure.anatomy import Agreement, Rule
 
 EUCLIDEAN = "Euclidean distance"  # the name in `check.rays.best_norm`

@@ -3,12 +3,8 @@
 import numpy as np
 
 from wellposed.arrays import Arrays, check_arrays
+from wellposed.envs.units import MOVED
 from wellposed.types import Metrics, Moment, Spec, Step
-
-
-def moved_from(radius: float) -> float:
-    """How far an achieved goal has to be from its start to count as moved, in goal units: 1 cm on Fetch."""
-    return radius / 5
 
 
 class EpisodeStatistics:
@@ -25,7 +21,7 @@ class EpisodeStatistics:
         self._returns += step.reward
         if self._radius is not None:
             away = np.linalg.norm(step.next_truth["achieved_goal"] - self._start, axis=1)
-            self._moved |= away > moved_from(self._radius)
+            self._moved |= away > self._radius / MOVED
         for i in np.flatnonzero(step.ended):
             self._ended.append((float(step.success[i]), self._returns[i], float(self._moved[i])))
             self._start[i], self._returns[i], self._moved[i] = now.truth["achieved_goal"][i], 0.0, False

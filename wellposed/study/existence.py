@@ -18,9 +18,9 @@ from wellposed import envs, seeding
 from wellposed.agents import make_agent
 from wellposed.agents.bc import imitate
 from wellposed.analysis.study import Existence
-from wellposed.check.explore import directed, held, play
 from wellposed.check.subject import OneCopy
 from wellposed.config import AnyRunConfig
+from wellposed.envs.explore import directed, held, play
 from wellposed.envs.policies import RandomPolicy
 from wellposed.rollout.evaluate import EVALUATION_COPIES, play_episodes, summarise
 from wellposed.runs.record import EvaluationRow

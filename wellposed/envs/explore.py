@@ -1,4 +1,4 @@
-"""Exploration: the episodes and resets that the conditions are judged on.
+"""Exploration: the episodes and resets by which an environment's rules are found and judged.
 
 Three behaviours, because an environment shows different things to each: independent uniform actions, uniform actions
 held for some steps, and a directed one that heads for the goal. The directed one is a controller written by hand where
@@ -7,12 +7,13 @@ there is one, else a linear map from actions to the motion of the achieved goal,
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from time import perf_counter
 from typing import Any
 
 import gymnasium as gym
 import numpy as np
 
-from wellposed.check.subject import goals_of
+from wellposed.types import GOAL_KEYS
 
 HOLD = 10  # steps an action is held
 AHEAD = 5  # steps after which its effect on the achieved goal is read
@@ -75,27 +76,46 @@ class Resets:
     desired: np.ndarray
 
 
-def reset_all(env: gym.Env, seeds: range) -> Resets:
-    """Reset once with each seed."""
-    rows = [goals_of(env.reset(seed=seed)[0]) for seed in seeds]
+def reset_all(env: gym.Env, seeds: range, *, seconds: float = np.inf) -> Resets:
+    """Reset once with each seed, or with two at least while there are seconds left."""
+    rows, began = [], perf_counter()
+    for seed in seeds:
+        if len(rows) > 1 and perf_counter() - began > seconds:
+            break
+        rows.append(goals_of(env.reset(seed=seed)[0]))
     observation, achieved, desired = (np.stack(column) for column in zip(*rows, strict=True))
     return Resets(observation, achieved, desired)
 
 
-def play(env: gym.Env, act: Act, seeds: range) -> Transitions:
-    """One episode for each seed, to its end or to `CAP` steps."""
+def play(
+    env: gym.Env, act: Act, seeds: range, *, steps: int = CAP, at_goal: bool = False, seconds: float = np.inf
+) -> Transitions:
+    """One episode for each seed, to its end or to `steps` steps.
+
+    Args:
+        env: the environment.
+        act: chooses the actions.
+        seeds: of the episodes.
+        steps: after which an episode without an end is left.
+        at_goal: put the goal of every second episode where the episode stands, if the environment lets it be put.
+        seconds: after which no further episode is begun.
+    """
     rows: list[tuple] = []
     infos: list[dict] = []
+    began = perf_counter()
     for number, seed in enumerate(seeds):
+        if rows and perf_counter() - began > seconds:
+            break
         obs, _ = env.reset(seed=seed)
+        if at_goal and number % 2:
+            put_goal(env, obs["achieved_goal"])
         here = goals_of(obs)
-        for t in range(CAP):
+        for t in range(steps):
             action = act(obs, t)
             obs, reward, terminated, truncated, info = env.step(action.copy())
             there = goals_of(obs)
-            told = info.get("is_success", info.get("success", np.nan))
             ends = bool(terminated), bool(truncated)
-            rows.append((*here, np.array(action), *there, float(reward), *ends, float(told), number, t))
+            rows.append((*here, np.array(action), *there, float(reward), *ends, told_success(info), number, t))
             infos.append(info)
             here = there
             if terminated or truncated:
@@ -104,6 +124,28 @@ def play(env: gym.Env, act: Act, seeds: range) -> Transitions:
         np.array(column) for column in zip(*rows, strict=True)
     )
     return Transitions(o, a, d, action, o2, a2, d2, reward, terminated, truncated, told, episode, time, infos)
+
+
+def told_success(info: dict) -> float:
+    """What a step's info tells of success: 1, 0, or NaN where it tells nothing."""
+    told = np.asarray(info.get("is_success", info.get("success")))
+    return float(told.item()) if told.size == 1 and told.dtype != object else np.nan
+
+
+def goals_of(obs: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Observation, achieved and desired goal of one goal observation, as float64 copies."""
+    o, a, d = (np.array(obs[key], np.float64) for key in GOAL_KEYS)
+    return o, a, d
+
+
+def put_goal(env: gym.Env, goal: np.ndarray) -> None:
+    """Let the episode pursue `goal`, where the environment or its task keeps it under the name of `goal`.
+
+    The environment must be one that nobody else uses.
+    """
+    for owner in (env.unwrapped, getattr(env.unwrapped, "task", None)):
+        if isinstance(found := getattr(owner, "goal", None), np.ndarray) and found.shape == goal.shape:
+            owner.goal = np.array(goal)  # type: ignore[union-attr]
 
 
 def joined(obs: Any) -> np.ndarray:

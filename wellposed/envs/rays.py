@@ -2,11 +2,11 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
-from wellposed.check.evidence import Evidence
-
+Test = Callable[[np.ndarray, np.ndarray], bool]  # whether an achieved goal [g] is success for a desired one [g]
 CENTRES, DIRECTIONS = 4, 24  # goals that rays start from, and rays from each, the same ones from all
 FAR = 8.0  # spreads of goals after which a ray ends
 HALVINGS = 30
@@ -26,6 +26,11 @@ class Rays:
     def ended(self) -> np.ndarray:
         """The offsets [n, g] of the rays that left success."""
         return self.offset[np.isfinite(self.offset).all(axis=2)]
+
+    @property
+    def radius(self) -> float | None:
+        """The distance at which success ends, of all rays that left it the median one; to six digits, as measured."""
+        return float(f"{np.median(np.linalg.norm(self.ended, axis=1)):.6g}") if len(self.ended) else None
 
     @property
     def unequal(self) -> float:
@@ -60,15 +65,21 @@ def directions(size: int, turning: list[slice], rng: np.random.Generator) -> np.
     return found / np.linalg.norm(found, axis=1, keepdims=True)
 
 
-def cast_rays(ev: Evidence) -> Rays:
-    """Follow rays from goals until success ends. The environment must say of any pair of goals whether it is one."""
-    rng, seen = ev.generator(30), np.unique(ev.all.next_achieved, axis=0)
-    success, turning = ev.success, quaternions(seen)
-    assert success is not None
-    unit = np.where(ev.spread > 0, ev.spread, ev.spread.max() or 1.0)
-    ways = directions(ev.goal_size, turning, rng) * unit
+def cast_rays(success: Test, seen: np.ndarray, spread: np.ndarray, dtype: Any, rng: np.random.Generator) -> Rays:
+    """Follow rays from goals until success ends.
+
+    Args:
+        success: asked of pairs of goals.
+        seen: goals [n, g] that were achieved; rays start at some of them.
+        spread: of goals on each axis [g].
+        dtype: the type in which goals are handed to `success`.
+        rng: chooses goals and directions.
+    """
+    seen, size = np.unique(seen, axis=0), seen.shape[1]
+    turning = quaternions(seen)
+    ways = directions(size, turning, rng) * np.where(spread > 0, spread, spread.max() or 1.0)
     centres = seen[rng.integers(len(seen), size=CENTRES)]
-    offset, broken = np.full((CENTRES, DIRECTIONS, ev.goal_size), np.nan), 0
+    offset, broken = np.full((CENTRES, DIRECTIONS, size), np.nan), 0
     for i, centre in enumerate(centres):
         for j, way in enumerate(ways):
 
@@ -76,7 +87,10 @@ def cast_rays(ev: Evidence) -> Rays:
                 place = centre + t * way
                 for part in turning:
                     place[part] /= np.linalg.norm(place[part])
-                return success(place.astype(ev.goal_type), centre.astype(ev.goal_type))
+                try:
+                    return success(place.astype(dtype), centre.astype(dtype))
+                except (ArithmeticError, LookupError, ValueError):  # a place outside of what the rule knows
+                    return False
 
             end, back = boundary(reached, rng.uniform(0.8, 1.2))
             broken += back

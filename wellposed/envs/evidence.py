@@ -1,0 +1,328 @@
+"""What was seen of an environment, and what follows for its rules: success, endings, batches, reward range, scales.
+
+The certificate judges an environment by it and training reads its rules off it, so that the two cannot differ.
+"""
+
+from collections.abc import Callable
+from dataclasses import replace
+from functools import cached_property
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+
+from wellposed.envs import explore
+from wellposed.envs.explore import Resets, Transitions
+from wellposed.envs.rays import Rays, cast_rays
+from wellposed.envs.rules import (
+    Endings,
+    Measured,
+    RuleName,
+    Rules,
+    Subject,
+    Test,
+    batch_fault,
+    episode_limit,
+    is_sparse,
+    like_the_goal,
+    rewards,
+    rules_of,
+    same,
+    spaces_fault,
+)
+from wellposed.envs.units import Units, observation_floors
+from wellposed.errors import UserError
+
+RESETS = 64
+STEPS = 2_000  # of independent uniform actions; half as many of each other behaviour
+EPISODES = (4, 40)  # at least and at most, of each behaviour
+FIRST_SEED = 1_000  # of exploration; the seeds below are for pairs of instances that are compared
+TOLD = "the distances at which info told of success"
+AT_GOAL = 20, 50  # episodes, half of them with the goal put where they stand, and the steps of each
+
+
+class Evidence:
+    """An environment, what was seen of it and what follows: explored when first asked for, and only once."""
+
+    def __init__(
+        self, subject: Subject, seed: int = 0, gamma: float = 0.0, env: gym.Env | None = None, seconds: float = np.inf
+    ):
+        """`gamma`: the discount that training would use. `seconds`: what all exploration may take."""
+        self.subject, self.seed, self.gamma, self._seconds = subject, seed, gamma, seconds
+        self.env = subject.make() if env is None else env  # explored; the conditions' own experiments make their own
+        self._opened = [self.env]
+
+    def fresh(self) -> gym.Env:
+        """A new instance."""
+        env = self.subject.make()
+        self._opened.append(env)
+        return env
+
+    def close(self) -> None:
+        """Close all instances."""
+        for env in self._opened:
+            env.close()
+
+    def generator(self, purpose: int) -> np.random.Generator:
+        """A random stream of the examination."""
+        return np.random.default_rng([self.seed, purpose])
+
+    @property
+    def limit(self) -> int | None:
+        """Steps after which the environment says that it cuts an episode."""
+        return episode_limit(self.env)
+
+    @property
+    def actions(self) -> gym.spaces.Box:
+        """The action space."""
+        return self.env.action_space  # type: ignore[return-value]
+
+    @property
+    def goal_type(self) -> np.dtype:
+        """The declared type of goals."""
+        return self.env.observation_space["desired_goal"].dtype  # type: ignore[index, return-value]
+
+    @property
+    def goal_size(self) -> int:
+        """Numbers in a goal."""
+        return self.env.observation_space["desired_goal"].shape[0]  # type: ignore[index]
+
+    def random_actions(self, purpose: int, steps: int) -> np.ndarray:
+        """Uniform actions [steps, action_dim]."""
+        rng, space = self.generator(purpose), self.actions
+        return rng.uniform(space.low, space.high, (steps, *space.shape)).astype(space.dtype)
+
+    def _play(self, act: explore.Act, steps: int, part: int) -> Transitions:
+        first = FIRST_SEED * (part + 1 + 10 * self.seed)
+        episodes = int(np.clip(steps // min(self.limit or explore.CAP, explore.CAP), *EPISODES))
+        return explore.play(self.env, act, range(first, first + episodes), seconds=self._seconds / 4)
+
+    @cached_property
+    def resets(self) -> Resets:
+        """First observations of episodes."""
+        first = FIRST_SEED * (5 + 10 * self.seed)
+        return explore.reset_all(self.env, range(first, first + RESETS), seconds=self._seconds / 4)
+
+    @cached_property
+    def random(self) -> Transitions:
+        """Episodes of independent uniform actions."""
+        return self._play(explore.uniform(self.actions, self.generator(0)), STEPS, 0)
+
+    @cached_property
+    def held(self) -> Transitions:
+        """Episodes of uniform actions that are held for some steps."""
+        return self._play(explore.held(self.actions, self.generator(1)), STEPS // 2, 1)
+
+    @cached_property
+    def directed(self) -> Transitions:
+        """Episodes that head for the goal."""
+        act = explore.directed(self.actions, self.held, self.generator(2))
+        if self.subject.oracle is not None:
+            oracle = self.subject.oracle()
+            act = lambda obs, _t: oracle.act({key: value[None] for key, value in obs.items()})[0][0]  # noqa: E731
+        return self._play(act, STEPS // 2, 2)
+
+    @cached_property
+    def all(self) -> Transitions:
+        """Everything explored."""
+        return explore.join([self.random, self.held, self.directed])
+
+    # --- reward
+
+    @cached_property
+    def rules(self) -> Rules:
+        """The rules for goals, of an instance that is reset once and never stepped."""
+        env = self.fresh()
+        env.reset(seed=0)
+        return rules_of(env, self.goal_type)
+
+    @cached_property
+    def pairs(self) -> tuple[np.ndarray, np.ndarray]:
+        """Pairs of goals [n, g] that the environment could be asked about: visited, far, near and equal ones."""
+        rng, seen = self.generator(3), self.random
+        chosen = rng.integers(len(seen), size=150)
+        achieved, other = seen.next_achieved[chosen], seen.next_achieved[rng.permutation(chosen)]
+        desired = seen.desired[chosen]
+        near = achieved + rng.choice([1e-3, 1e-2, 1e-1], (len(chosen), 1)) * self.spread * rng.normal(
+            size=achieved.shape
+        )
+        left = np.concatenate([achieved, achieved, near, desired])
+        right = np.concatenate([desired, other, achieved, desired])
+        return left.astype(self.goal_type), right.astype(self.goal_type)
+
+    @cached_property
+    def pair_rewards(self) -> np.ndarray:
+        """The rewards [n] of `pairs`."""
+        return rewards(self.rules, *self.pairs)
+
+    @cached_property
+    def info_fault(self) -> str | None:
+        """How the reward depends on a step's info; "" where the two goals say all, None where chance hides it.
+
+        Asked of 300 random transitions, without the info of the step, and with it twice.
+        """
+        seen = self.random
+        chosen = np.unique(self.generator(20).integers(len(seen), size=300))
+        goals, infos = (seen.next_achieved[chosen], seen.desired[chosen]), [seen.infos[i] for i in chosen]
+        try:
+            bare = rewards(self.rules, *goals)
+        except UserError as error:
+            return str(error)
+        except Exception as error:  # a stranger's code may raise anything
+            return f"with an empty info compute_reward raised {type(error).__name__}: {error}"
+        full, again = (rewards(self.rules, *goals, infos) for _ in range(2))
+        if not same(full, again).all():
+            return None
+        differ = int((~same(bare, full)).sum())
+        return f"info changed the reward of {differ} of {len(chosen)} transitions" if differ else ""
+
+    @cached_property
+    def reward_range(self) -> tuple[float, float]:
+        """The least and the greatest reward of a step: of what was seen, and of the goals farthest apart in it."""
+        seen = np.concatenate([self.resets.achieved, self.random.next_achieved])
+        ends = [np.concatenate([x[x.argmin(axis=0)], x[x.argmax(axis=0)]]) for x in (seen, self.resets.desired)]
+        left, right = (part.reshape(-1, self.goal_size) for part in np.broadcast_arrays(ends[0][:, None], ends[1]))
+        values = np.concatenate([self.pair_rewards, self.random.reward, rewards(self.rules, left, right)])
+        return float(values.min()) + 0.0, float(values.max()) + 0.0  # no minus zero
+
+    @cached_property
+    def sparse(self) -> bool:
+        """Whether the reward takes two values."""
+        return is_sparse(np.concatenate([self.pair_rewards, self.random.reward]))
+
+    @cached_property
+    def spread(self) -> np.ndarray:
+        """How far goals lie apart on each axis [g], desired and achieved ones together; 0 where all are equal."""
+        goals = np.concatenate([self.resets.desired, self.resets.achieved, self.random.next_achieved])
+        return goals.std(axis=0)
+
+    def batch_fault(self, name: RuleName) -> str:
+        """How a rule's answers to batches differ from those to their pairs; "" where they do not."""
+        (left, right), alone, together = self.pairs, getattr(self.rules, name), self.rules.together[name]
+        rest: Any = () if name == "success" else ({},)
+        expected = np.array([alone(a, d, *rest) for a, d in zip(left, right, strict=True)], np.float64)
+        return batch_fault(lambda a, d: together(a, d, *rest), left, right, expected)
+
+    # --- success and endings
+
+    @cached_property
+    def success_test(self) -> tuple[Test | None, str]:
+        """The test whether a goal [g] is reached, and where it comes from; None where nothing says so of any pair.
+
+        The environment's own test; else, of a sparse reward, whether a goal is rewarded like itself; else the distance
+        up to which info told of success, where one distance parts what it called a success from what it did not.
+        """
+        rules = self.rules
+        if rules.success is not None:
+            return rules.success, "its own success test"
+        if rules.reward is not None and self._answers(rules.reward) and self.sparse:
+            reward = rules.reward
+            return lambda a, d: bool(like_the_goal(reward(a, d, {}), reward(d, d, {}))), "its two rewards"
+        if (told_radius := self.told_radius) is None:
+            return None, ""
+        return lambda a, d: bool(np.linalg.norm(a - d) <= told_radius), TOLD
+
+    def _answers(self, reward: Callable[..., float]) -> bool:
+        """Whether the reward can be asked at all; another condition tells why not."""
+        try:
+            reward(self.resets.achieved[0], self.resets.desired[0], {})
+        except Exception:  # a stranger's code may raise anything
+            return False
+        return True
+
+    @cached_property
+    def told_radius(self) -> float | None:
+        """The distance that parts what info called a success from what it did not; None where no distance does."""
+        away = np.linalg.norm(self.all.next_achieved - self.all.desired, axis=1)
+        inside, outside = away[self.all.told == 1], away[self.all.told == 0]
+        if not (inside.size and outside.size and inside.max() <= outside.min()):
+            return None
+        return float(inside.max() + outside.min()) / 2
+
+    @property
+    def success(self) -> Test | None:
+        """The test whether a goal [g] is reached; None where nothing says so of any pair of goals."""
+        return self.success_test[0]
+
+    def reached(self, achieved: np.ndarray, desired: np.ndarray) -> np.ndarray:
+        """Success [n] of pairs of goals [n, g]."""
+        assert self.success is not None
+        return np.array([self.success(a, d) for a, d in zip(achieved, desired, strict=True)], bool)
+
+    @cached_property
+    def rays(self) -> Rays:
+        """Where success ends along rays from achieved goals; it must be known of any pair."""
+        assert self.success is not None
+        return cast_rays(self.success, self.random.next_achieved, self.spread, self.goal_type, self.generator(30))
+
+    @cached_property
+    def endings(self) -> Endings:
+        """Where episodes terminate, of an environment with or without compute_terminated.
+
+        Where exploration neither reached a goal nor terminated, goals are put where episodes stand: panda-gym ends an
+        episode at the step that reaches its goal and tells nobody.
+        """
+        if self.rules.terminated is not None:
+            return "said"
+        ended = self.all.terminated
+        if self.success is None:
+            return "elsewhere" if ended.any() else "never"
+        reached = self.reached(self.all.next_achieved, self.all.desired)
+        if not (ended.any() or reached.any()):
+            act = explore.uniform(self.actions, self.generator(4))
+            tried = explore.play(self.fresh(), act, range(AT_GOAL[0]), steps=AT_GOAL[1], at_goal=True)
+            ended, reached = tried.terminated, self.reached(tried.next_achieved, tried.next_desired)
+        if not ended.any():
+            return "never"
+        return "at the goal" if np.array_equal(ended, reached) else "elsewhere"
+
+    @cached_property
+    def length(self) -> int | None:
+        """Steps after which episodes are cut: the declared limit, else the one length of all that were."""
+        if self.limit is not None:
+            return self.limit
+        lengths = np.diff(np.append(self.all.starts, len(self.all)))
+        cut = np.unique(lengths[self.all.truncated[self.all.ends]])
+        return int(cut[0]) if len(cut) == 1 else None
+
+    # --- what training needs
+
+    @cached_property
+    def units(self) -> Units:
+        """The scales of an environment that has no `fault`."""
+        low, high = self.reward_range
+        found = Units(low, high, self.sparse, self.rays.radius, tuple(map(float, self.spread)), ())
+        seen = np.concatenate([self.resets.observation, self.random.next_observation])
+        return replace(found, observation_floor=observation_floors(found.goal_floor, self.spread, seen.std(axis=0)))
+
+    def fault(self) -> str:
+        """Why training cannot be done at all, where it can't; "" where it can. `wellposed check` asks far more."""
+        if fault := spaces_fault(self.env):
+            return fault
+        if self.rules.reward is None:
+            return "it has no method compute_reward(achieved_goal, desired_goal, info)"
+        if self.info_fault != "":
+            return self.info_fault or "compute_reward answers the same question differently"
+        if self.length is None:
+            return "it has no time limit (max_episode_steps), so an episode may never enter the replay"
+        if self.success is None:
+            return "nothing says which goals are reached: no _is_success, no two rewards, no distance that info goes by"
+        if self.endings == "elsewhere":
+            return (
+                "its episodes terminate elsewhere than at their goals, or not always there, and no "
+                "compute_terminated(achieved_goal, desired_goal, info) says so of another goal"
+            )
+        return ""
+
+    def measured(self) -> Measured:
+        """All that `GoalRules` needs.
+
+        Raises:
+            UserError: if the environment has a `fault`.
+        """
+        if fault := self.fault():
+            raise UserError(f"{self.subject.name} is not a well-posed goal environment: {fault}.")
+        together: frozenset[RuleName] = frozenset(name for name in self.rules.together if not self.batch_fault(name))
+        told_radius = self.told_radius if self.success_test[1] == TOLD else None
+        assert self.length is not None
+        return Measured(self.units, self.length, self.endings, told_radius, together)
