@@ -19,7 +19,7 @@ from importlib.machinery import ModuleSpec
 from pathlib import Path
 from typing import Any
 
-from wellposed import envs
+from wellposed import envs, serialise
 from wellposed.check.certificate import Certificate, certify
 from wellposed.check.subject import find_subject
 from wellposed.errors import UserError

@@ -1,0 +1,113 @@
+"""What the commands share: types of arguments, JSON output, and the default configuration of a command line."""
+
+import os
+import re
+<<<<<<< /tmp/a_ours.py
+from contextlib import suppress
+=======
+from collections.abc import Iterable
+>>>>>>> /tmp/a_theirs.py
+from itertools import pairwise
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import tyro
+
+from wellposed.errors import UserError
+from wellposed.findings import Finding
+
+if TYPE_CHECKING:
+    from wellposed.config import AnyRunConfig
+
+RUNS = Path("runs")
+CORES = len(os.sched_getaffinity(0))
+Positional = tyro.conf.Positional
+JSON_HELP = "write the output as JSON to this file; - for standard output, which then contains nothing else"
+JsonFile = Annotated[Path | None, tyro.conf.arg(name="json", metavar="FILE", help=JSON_HELP)]
+THREADS_HELP = "native threads for physics; results do not depend on it"
+Threads = Annotated[int, tyro.conf.arg(help=THREADS_HELP)]
+<<<<<<< /tmp/a_ours.py
+RunsDir = Annotated[Path, tyro.conf.arg(metavar="DIR", help="directory that holds run directories")]
+INTEGERS = tyro.constructors.ConstructorRegistry()  # how every integer of a command line is read
+
+
+@INTEGERS.primitive_rule
+def _integer(info: tyro.constructors.PrimitiveTypeInfo) -> tyro.constructors.PrimitiveConstructorSpec[int] | None:
+    """Tells tyro to read an integer with `parse_integer`; None for other types, which it reads as ever."""
+    if info.type is not int:
+        return None
+    return tyro.constructors.PrimitiveConstructorSpec(
+        nargs=1,
+        metavar="INT",
+        instance_from_str=lambda words: parse_integer(words[0]),
+        is_instance=lambda value: type(value) is int,
+        str_from_instance=lambda value: [str(value)],
+    )
+
+
+def parse_integer(text: str) -> int:
+    """An integer as a person writes it: `100000`, `100_000` or `1e5`.
+
+    Raises:
+        ValueError: if it is not a whole number.
+    """
+    with suppress(ValueError):
+        return int(text)
+    with suppress(ValueError):
+        number = float(text)
+        if number.is_integer() and abs(number) < 2**53:  # beyond, a float is not exact
+            return int(number)
+    raise ValueError(f"{text!r} is not a whole number")
+=======
+RunsDir = Annotated[Path, tyro.conf.arg(metavar="DIR", help="directory that contains run directories")]
+>>>>>>> /tmp/a_theirs.py
+
+
+def emit(data: Any, target: Path | None) -> bool:
+    """Write JSON to `target`, if there is one; True if it went to standard output."""
+    if target is None:
+        return False
+    from wellposed.runs.files import format_json, write_json
+
+    if str(target) == "-":
+        print(format_json(data))
+        return True
+    write_json(target, data)
+    return False
+
+
+def as_rows(findings: Iterable[Finding], keys: Iterable[str], **called: str) -> list[dict[str, Any]]:
+    """Findings as JSON data with a command's own keys; `called` maps those that are not names of fields."""
+    return [{key: getattr(finding, called.get(key, key)) for key in keys} for finding in findings]
+
+
+def default_config_of(argv: list[str]) -> "AnyRunConfig":
+    """The default configuration for the environment and the algorithm of a `train` or `plan` command line.
+
+    It is needed before the line is parsed, because the options and their defaults depend on it.
+
+    Raises:
+        UserError: if the line names no environment, or an unknown environment or algorithm.
+    """
+    from wellposed.config import ALGO
+    from wellposed.recipes import default_config
+
+    algo = [ALGO, *re.findall(r"(?<!\S)--algo[ =](\w\S*)", " ".join(argv))][-1]
+    free = [word for before, word in pairwise(argv) if not before.startswith("--") or before.endswith("quiet")]
+    words = [word for word in [*free, *argv[1:]] if re.search(r"-v\d+$", word)] + [w for w in argv[1:2] if w[:1] != "-"]
+    if words:
+        return default_config(words[0], algo)
+    if {"-h", "--help"} & set(argv):
+        return default_config("FetchReach-v4", algo)
+    raise UserError(f"Name the environment to {argv[0]} for, as in `wellposed {argv[0]} FetchReach-v4`.")
+
+
+def json_to_stdout(argv: list[str]) -> list[str]:
+    """`--json` without a file means standard output."""
+    result = []
+    for i, word in enumerate(argv):
+        result.append(word)
+        following = argv[i + 1 : i + 2]
+        if word == "--json" and (not following or (following[0].startswith("-") and following[0] != "-")):
+            result.append("-")
+    return result
