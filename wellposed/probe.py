@@ -4,6 +4,8 @@ Taken at each evaluation, off the training clock, from transitions drawn by a ge
 step decide. No stream of the run is touched, so its weights are bit for bit those of a run that was never probed.
 """
 
+from typing import Any
+
 import numpy as np
 
 from wellposed import seeding
@@ -13,7 +15,7 @@ from wellposed.arrays import map_leaves
 from wellposed.data import ReplayBuffer, RolloutBuffer
 from wellposed.data.audit import audit
 from wellposed.recipe import RunConfig
-from wellposed.types import Agent, Batch, Metrics, OffPolicyAgent, Spec, VecEnv
+from wellposed.types import Batch, Metrics, OffPolicyAgent, Spec, VecEnv
 
 ROWS = 2048  # transitions that are held against the environment at most
 
@@ -39,7 +41,7 @@ def take_probe(
     return _finite(found)
 
 
-def probe_rollout(spec: Spec, agent: Agent, rollout: RolloutBuffer, env: VecEnv) -> Metrics:
+def probe_rollout(spec: Spec, agent: Any, rollout: RolloutBuffer, env: VecEnv) -> Metrics:
     """The same of an agent without a replay, from the newest rollout: what is asked of goals and ages is left out."""
     rows = map_leaves(lambda array: array[:ROWS], rollout.transitions())
     found = probe_rewards(rows, rollout.ended_in_time[:ROWS], env) | probe_motion(rows, spec)
