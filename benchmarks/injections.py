@@ -13,7 +13,8 @@ import jax
 import numpy as np
 
 from wellposed.agents import off_policy, sac
-from wellposed.envs import fetch_vec, goals
+from wellposed.envs import goals, vector
+from wellposed.envs.suites.fetch.task import FetchTask
 from wellposed.nn.inputs import InputScaler
 from wellposed.nn.networks import MLP
 from wellposed.replay import ReplayBuffer
@@ -127,14 +128,14 @@ def no_target_network() -> AbstractContextManager[Any]:
 
 def velocities_removed() -> AbstractContextManager[Any]:
     """Every velocity in the observation reads 0."""
-    original = fetch_vec.FetchVecEnv._observe
+    original = FetchTask.observe
 
-    def observe(self: Any) -> Any:
-        obs = original(self)
-        obs["observation"][:, 14 if self.scene.task.has_object else 5 :] = 0.0
+    def observe(self: Any, *args: Any) -> Any:
+        obs = original(self, *args)
+        obs["observation"][:, 14 if self.variant.has_object else 5 :] = 0.0
         return obs
 
-    return patch.object(fetch_vec.FetchVecEnv, "_observe", observe)
+    return patch.object(FetchTask, "observe", observe)
 
 
 def normaliser_frozen() -> AbstractContextManager[Any]:
@@ -150,16 +151,18 @@ def normaliser_frozen() -> AbstractContextManager[Any]:
 
 def actions_clipped() -> AbstractContextManager[Any]:
     """A wrapper bounds actions to a tenth of their range."""
-    original = fetch_vec.clipped_actions
-    return patch.object(fetch_vec, "clipped_actions", lambda actions, shape: original(actions, shape).clip(-0.1, 0.1))
+    original = vector.clipped_actions
+    return patch.object(vector, "clipped_actions", lambda actions, shape: original(actions, shape).clip(-0.1, 0.1))
 
 
 def actions_not_sent() -> AbstractContextManager[Any]:
     """What is stored is the policy's action; what is sent is that of the neighbouring copy."""
-    original = fetch_vec.FetchVecEnv._advance
-    return patch.object(
-        fetch_vec.FetchVecEnv, "_advance", lambda self, actions: original(self, np.roll(actions, 1, axis=0))
-    )
+    original = FetchTask.control
+
+    def control(self: Any, readings: np.ndarray, action: np.ndarray) -> np.ndarray:
+        return original(self, readings, np.roll(action, 1, axis=0))
+
+    return patch.object(FetchTask, "control", control)
 
 
 def actor_detached() -> AbstractContextManager[Any]:

@@ -20,7 +20,7 @@ COPIES = 100
 def last_places(path: Path, episodes: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Where the achieved goal began, where it should be, and where it was at the end, [episodes, goal_dim] each."""
     from wellposed import envs, seeding
-    from wellposed.types import successor
+    from wellposed.envs.gymnasium_edge import successor
     from wellposed.verdict import load_run
 
     config, agent, _ = load_run(path)

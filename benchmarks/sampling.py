@@ -13,8 +13,8 @@ from stable_baselines3.common.vec_env import DummyVecEnv
 
 from benchmarks.machine import interleaved_rates, print_header, print_ratios
 from wellposed.envs import dims, make_vec
+from wellposed.envs.gymnasium_edge import successor
 from wellposed.replay import ReplayBuffer, ReplayConfig
-from wellposed.types import successor
 
 STEPS, BATCH, CAPACITY = 20_000, 256, 100_000
 

@@ -65,9 +65,9 @@ def envpool(task: str, threads: int) -> Callable[[], int]:
 
 def physics_alone(task: str, threads: int) -> float:
     """Steps per second if `mj_step` were all there is to a step, and threads cost nothing."""
-    from wellposed.envs import fetch_sim
+    from wellposed.envs.suites.fetch import simulation
 
-    bindings: Any = fetch_sim.mujoco
+    bindings: Any = simulation.mujoco
     spent, original = [0.0, 0], bindings.mj_step
 
     def timed(*args: Any) -> None:

@@ -13,7 +13,7 @@ import pytest
 from tests.test_resume import TINY
 from wellposed import envs
 from wellposed.agents.off_policy import OffPolicyAgent
-from wellposed.envs.fetch_vec import FetchVecEnv
+from wellposed.envs.vector import MujocoVecEnv
 from wellposed.errors import NotFiniteError, UserError
 from wellposed.recipe import RunConfig
 from wellposed.runs.record import Failure
@@ -57,7 +57,7 @@ def test_an_observation(tmp_path, monkeypatch, name, value):
         result[0][name][1, 2] = value
         return result
 
-    after(monkeypatch, FetchVecEnv, "step", 110, spoil)  # 50 of the first evaluation, then collecting
+    after(monkeypatch, MujocoVecEnv, "step", 110, spoil)  # 50 of the first evaluation, then collecting
     failure = failed(TINY, tmp_path)
     assert failure.quantity == "observation"
     assert failure.detail == f"{name} after step 240 is not finite."
@@ -68,7 +68,7 @@ def test_an_observation_while_evaluating(tmp_path, monkeypatch):
         result[0]["observation"][:] = np.nan
         return result
 
-    after(monkeypatch, FetchVecEnv, "step", 130, spoil)
+    after(monkeypatch, MujocoVecEnv, "step", 130, spoil)
     assert failed(TINY, tmp_path).quantity == "action"  # what the policy makes of it
 
 
@@ -77,7 +77,7 @@ def test_a_reward(tmp_path, monkeypatch):
         result[1][0] = np.nan
         return result
 
-    after(monkeypatch, FetchVecEnv, "step", 60, spoil)
+    after(monkeypatch, MujocoVecEnv, "step", 60, spoil)
     failure = failed(TINY, tmp_path)
     assert (failure.quantity, failure.detail) == ("reward", "the reward after step 40 is not finite.")
 
@@ -103,7 +103,7 @@ def test_a_weight_that_no_loss_has_told_of_yet(tmp_path, monkeypatch):
 
 def test_a_physics_state_that_mujoco_resets_in_silence(tmp_path, monkeypatch):
     """MuJoCo puts a broken state back to its initial one and goes on; observations look fine from then on."""
-    original, calls = FetchVecEnv._advance, [0]
+    original, calls = MujocoVecEnv._advance, [0]
 
     def advance(self, actions):
         calls[0] += 1
@@ -111,7 +111,7 @@ def test_a_physics_state_that_mujoco_resets_in_silence(tmp_path, monkeypatch):
             self.physics.data[2].qpos[0] = np.nan
         original(self, actions)
 
-    monkeypatch.setattr(FetchVecEnv, "_advance", advance)
+    monkeypatch.setattr(MujocoVecEnv, "_advance", advance)
     monkeypatch.chdir(tmp_path)
     failure = failed(PUSH, tmp_path / "runs")
     assert failure.quantity == "physics"
@@ -120,7 +120,7 @@ def test_a_physics_state_that_mujoco_resets_in_silence(tmp_path, monkeypatch):
 
 
 def test_a_milder_warning_reaches_the_record(tmp_path, monkeypatch):
-    original, calls = FetchVecEnv._advance, [0]
+    original, calls = MujocoVecEnv._advance, [0]
 
     def advance(self, actions):
         calls[0] += 1
@@ -128,14 +128,14 @@ def test_a_milder_warning_reaches_the_record(tmp_path, monkeypatch):
         if calls[0] in (60, 70):
             self.physics.data[1].warning[int(mujoco.mjtWarning.mjWARN_CONTACTFULL)].number = 3
 
-    monkeypatch.setattr(FetchVecEnv, "_advance", advance)
+    monkeypatch.setattr(MujocoVecEnv, "_advance", advance)
     path, _ = train(TINY, tmp_path, quiet=True)
     [row] = RunReader(path).warnings
     assert (row.step, row.kind, row.count) == (300, "mjWARN_CONTACTFULL", 6)
 
 
 def test_a_run_that_diverged_is_not_taken_up(tmp_path, monkeypatch):
-    after(monkeypatch, FetchVecEnv, "step", 60, lambda _, result: (result[0], result[1] * np.nan, *result[2:]))
+    after(monkeypatch, MujocoVecEnv, "step", 60, lambda _, result: (result[0], result[1] * np.nan, *result[2:]))
     failed(TINY, tmp_path)
     with pytest.raises(UserError, match=r"is diverged\. the reward after step 40 is not finite"):
         list(resume(list(tmp_path.iterdir()), quiet=True))

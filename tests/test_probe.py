@@ -5,7 +5,7 @@ import pytest
 
 from tests.test_training import TINY
 from wellposed import envs
-from wellposed.envs.scripted import RandomPolicy
+from wellposed.envs.policies import RandomPolicy
 from wellposed.loop import off_policy
 from wellposed.probe import probe_motion, probe_rewards
 from wellposed.replay import ReplayBuffer, ReplayConfig

@@ -6,7 +6,7 @@ import pytest
 
 from wellposed import config as configs
 from wellposed.agents import ALGORITHMS, SACConfig, TD3Config
-from wellposed.envs.curriculum import Curriculum
+from wellposed.envs.wrappers.curriculum import Curriculum
 from wellposed.errors import UserError
 from wellposed.recipe import RunConfig, default_config, override, read_config
 

@@ -12,8 +12,8 @@ import pytest
 from tests.records import unequal
 from wellposed.agents import PPO, PPOConfig, SACConfig, TD3Config
 from wellposed.agents.off_policy import OffPolicyAgent
-from wellposed.envs.curriculum import Curriculum
-from wellposed.envs.fetch_vec import FetchVecEnv
+from wellposed.envs.vector import MujocoVecEnv
+from wellposed.envs.wrappers.curriculum import Curriculum
 from wellposed.errors import UserError
 from wellposed.recipe import OnPolicyRunConfig, RunConfig
 from wellposed.replay import ReplayConfig
@@ -98,7 +98,7 @@ def test_a_run_that_is_interrupted_ends_as_if_it_had_not_been(tmp_path, monkeypa
 def test_a_run_that_is_interrupted_at_every_turn_ends_as_if_it_had_not_been(tmp_path, monkeypatch, undisturbed):
     """At the 77th step of the environments each time, be it of collecting or of evaluating."""
     expected = undisturbed("Reach")  # before the patch, which would interrupt this one too
-    original, calls = FetchVecEnv.step, [0]
+    original, calls = MujocoVecEnv.step, [0]
 
     def step(self, actions):
         calls[0] += 1
@@ -106,7 +106,7 @@ def test_a_run_that_is_interrupted_at_every_turn_ends_as_if_it_had_not_been(tmp_
             os.kill(os.getpid(), signal.SIGINT)
         return original(self, actions)
 
-    monkeypatch.setattr(FetchVecEnv, "step", step)
+    monkeypatch.setattr(MujocoVecEnv, "step", step)
     [(path, summary)] = train_side_by_side([CASES["Reach"]], tmp_path, quiet=True)
     assert summary is None
     until_done(path, before_each=lambda: calls.__setitem__(0, 0))

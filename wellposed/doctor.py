@@ -14,7 +14,7 @@ import numpy as np
 
 from wellposed import arrays, envs
 from wellposed.agents import SACConfig
-from wellposed.envs import fetch, rendering
+from wellposed.envs import rendering
 from wellposed.errors import UserError
 from wellposed.evaluate import play_episodes, summarise
 from wellposed.recipe import RunConfig
@@ -80,10 +80,12 @@ def _backend(backend: str) -> str:
 
 def _frame(file: Path | None) -> str:
     backend = rendering.working_backend()
-    scene = fetch.load_scene(fetch.REACH)
-    renderer = rendering.FetchRenderer(fetch.REACH, 240, backend)
-    image = renderer.frame(scene.initial_qpos, scene.initial_grip + 0.1, False)
+    env, make = envs.make_vec("FetchReach-v4"), envs.find("FetchReach-v4").renderer
+    assert make is not None, "the registry says that Reach cannot be rendered"
+    obs, renderer = env.reset(seed=0)[0], make(240, backend)
+    image = renderer.frame(env.physics.data[0].qpos, obs["desired_goal"][0], False)
     renderer.close()
+    env.close()
     if image.std() < 5:
         raise UserError(f"The frame that {backend} rendered is blank.")
     if file is not None:

@@ -10,7 +10,7 @@ import tyro
 from wellposed import agents, envs
 from wellposed import config as configs
 from wellposed.agents import PPOConfig, SACConfig
-from wellposed.envs.curriculum import Curriculum
+from wellposed.envs.wrappers.curriculum import Curriculum
 from wellposed.errors import UserError, require
 from wellposed.replay import ReplayConfig
 from wellposed.runs.store import RunReader

@@ -11,7 +11,7 @@ from gymnasium.vector import AutoresetMode
 
 from wellposed import config as configs
 from wellposed import envs
-from wellposed.envs.curriculum import with_curriculum
+from wellposed.envs.wrappers.curriculum import with_curriculum
 from wellposed.errors import NotFiniteError, UserError, require
 from wellposed.evaluate import EVALUATION_COPIES
 from wellposed.interrupts import Stopwatch, interruptible

@@ -5,7 +5,7 @@ from typing import Any
 
 from wellposed import envs, seeding
 from wellposed.agents import make_agent
-from wellposed.envs.scripted import RandomPolicy
+from wellposed.envs.policies import RandomPolicy
 from wellposed.envs.sensors import NoisySensors
 from wellposed.errors import UserError
 from wellposed.evaluate import EVALUATION_COPIES, play_episodes, summarise
@@ -63,7 +63,7 @@ def assess(
 
     shown = NoisySensors(agent, env, noise, seed)
     rows, trained = play(shown, manifest.step, manifest.updates, manifest.seconds)
-    chance = RandomPolicy(envs.dims(env).action, seeding.generator(seed, "random baseline"))
+    chance = RandomPolicy(env.inner.spec.action_dim, seeding.generator(seed, "random baseline"))
     _, random = play(chance, step=0, updates=0, seconds=0.0)
     env.close()
     return Verdict(config.env, seed, manifest.state.sha256, trained, random, rows, noise)

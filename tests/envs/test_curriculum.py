@@ -8,7 +8,7 @@ import pytest
 
 from wellposed import envs
 from wellposed.envs import fetch
-from wellposed.envs.curriculum import Curriculum, CurriculumVecEnv, schedule, stage_metrics, with_curriculum
+from wellposed.envs.wrappers.curriculum import Curriculum, CurriculumVecEnv, schedule, stage_metrics, with_curriculum
 from wellposed.errors import UserError
 from wellposed.types import GoalObs
 

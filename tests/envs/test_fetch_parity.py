@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from wellposed.envs import make_vec
-from wellposed.envs.scripted import ProportionalReach, RandomPolicy, ScriptedPickAndPlace, ScriptedPush
+from wellposed.envs.suites.fetch.oracle import ProportionalReach, RandomPolicy, ScriptedPickAndPlace, ScriptedPush
 from wellposed.types import successor
 
 gym.register_envs(gymnasium_robotics)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from wellposed import envs
-from wellposed.envs.scripted import ProportionalReach, ScriptedPickAndPlace, ScriptedPush
+from wellposed.envs.suites.fetch.oracle import ProportionalReach, ScriptedPickAndPlace, ScriptedPush
 
 COPIES = 8
 

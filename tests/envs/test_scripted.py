@@ -3,7 +3,7 @@
 import pytest
 
 from wellposed import envs, seeding
-from wellposed.envs.scripted import ORACLES
+from wellposed.envs.suites.fetch.oracle import ORACLES
 from wellposed.evaluate import play_episodes
 
 EPISODES = 25

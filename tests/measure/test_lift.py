@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from wellposed.envs.scripted import ScriptedPickAndPlace
+from wellposed.envs.suites.fetch.oracle import ScriptedPickAndPlace
 from wellposed.errors import UserError
 from wellposed.measure import MEASUREMENTS, lifting
 from wellposed.measure.kinds import Context

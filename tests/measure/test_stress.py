@@ -7,7 +7,7 @@ import pytest
 
 from wellposed import config as configs
 from wellposed import envs, seeding
-from wellposed.envs.scripted import ScriptedPickAndPlace
+from wellposed.envs.suites.fetch.oracle import ScriptedPickAndPlace
 from wellposed.errors import UserError
 from wellposed.evaluate import play_episodes
 from wellposed.measure import MEASUREMENTS, under_noise

@@ -3,7 +3,7 @@
 import numpy as np
 
 from wellposed.envs import make_vec
-from wellposed.envs.scripted import ProportionalReach
+from wellposed.envs.suites.fetch.oracle import ProportionalReach
 from wellposed.rollout import play_episodes
 
 

@@ -90,7 +90,7 @@ class Evidence:
         act = explore.directed(self.actions, self.held, self.generator(2))
         if self.subject.oracle is not None:
             oracle = self.subject.oracle()
-            act = lambda obs, _t: oracle.act({key: value[None] for key, value in obs.items()})[0]  # noqa: E731
+            act = lambda obs, _t: oracle.act({key: value[None] for key, value in obs.items()})[0][0]  # noqa: E731
         return self._play(act, STEPS // 2, 2)
 
     @cached_property

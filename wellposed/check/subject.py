@@ -9,8 +9,9 @@ import gymnasium as gym
 import numpy as np
 
 from wellposed import envs
+from wellposed.envs.gymnasium_edge import successor
 from wellposed.errors import UserError
-from wellposed.types import GOAL_KEYS, GoalObs, Policy, successor
+from wellposed.types import GOAL_KEYS, Obs, Policy
 
 
 @dataclass(frozen=True)
@@ -32,13 +33,13 @@ class OneCopy(gym.Env):
         self.max_episode_steps = self._env.max_episode_steps
         self.compute_reward, self.compute_terminated = self._env.compute_reward, self._env.compute_terminated
 
-    def reset(self, *, seed: int | None = None, options: dict | None = None) -> tuple[GoalObs, dict]:
+    def reset(self, *, seed: int | None = None, options: dict | None = None) -> tuple[Obs, dict]:
         """A new episode."""
         super().reset(seed=seed)
         obs, _ = self._env.reset(seed=seed, options=options)
         return {key: value[0] for key, value in obs.items()}, {}
 
-    def step(self, action: np.ndarray) -> tuple[GoalObs, float, bool, bool, dict]:
+    def step(self, action: np.ndarray) -> tuple[Obs, float, bool, bool, dict]:
         """One step; the observation is the true successor."""
         obs, reward, terminated, truncated, info = self._env.step(np.asarray(action)[None])
         after = {key: value[0] for key, value in successor(obs, info).items()}

@@ -1,5 +1,6 @@
-"""Goal environments: the registry, and batched stepping behind Gymnasium's VectorEnv interface."""
+"""Goal environments: the registry, the one door (`make_env`), and Gymnasium's VectorEnv at the edge (`make_vec`)."""
 
-from wellposed.envs.registry import EnvEntry, dims, find, make_vec, register, registered
+from wellposed.envs.make import EnvConfig, make_env, make_vec
+from wellposed.envs.registry import EnvEntry, find, register, registered
 
-__all__ = ["EnvEntry", "dims", "find", "make_vec", "register", "registered"]
+__all__ = ["EnvConfig", "EnvEntry", "find", "make_env", "make_vec", "register", "registered"]

@@ -1,4 +1,4 @@
-"""Any other Gymnasium goal environment, through `gymnasium.vector`, behind the same interface as Fetch.
+"""Any other Gymnasium goal environment, through `gymnasium.vector`, as a `VecEnv`.
 
 An environment qualifies if its observation is a dict with `observation`, `achieved_goal` and
 `desired_goal`, it has `compute_reward`, a time limit, and a success test. Where it does not, it is refused
@@ -18,47 +18,46 @@ import numpy as np
 from wellposed.arrays import Arrays, check_arrays
 from wellposed.envs.endings import ends_at_goals
 from wellposed.envs.episodes import EpisodeRecorder, recorded
-from wellposed.envs.physics import WarningCounters, sum_warnings
+from wellposed.envs.gymnasium_edge import successor
+from wellposed.envs.physics.cpu import WarningCounters, sum_warnings
 from wellposed.errors import UserError
-from wellposed.types import GOAL_KEYS, GoalObs, clipped_actions, successor
+from wellposed.types import GOAL_KEYS, Field, Moment, Obs, Spec, Step, clipped_actions
 
 SUCCESS_RULES = ("_is_success", "is_success")  # names under which an environment or its task may test success
 GoalFunction = Callable[[np.ndarray, np.ndarray, Any], Any]
 
 
-class GymGoalVecEnv(gym.vector.VectorEnv):
-    """`num_envs` copies of a registered Gymnasium goal environment, stepped one after another.
+class GymGoalVecEnv:
+    """`num_envs` copies of a registered Gymnasium goal environment, stepped one after another, a `VecEnv`.
 
     Copy i, reset with seed s, begins with the episode that `gymnasium.make(id)` plays for seed s + i; those that follow
     have seeds of their own (`episodes.EpisodeRecorder` says why).
 
-    Actions are in [-1, 1] and scaled to the environment's own bounds; they are clipped before, so
-    `info["applied_action"]` is what the environment received, in the units of [-1, 1].
+    Actions are in [-1, 1] and scaled to the environment's own bounds; they are clipped before, so `applied_action` is
+    what the environment received, in the units of [-1, 1].
     """
 
-    metadata: dict[str, Any] = {  # noqa: RUF012
-        "autoreset_mode": gym.vector.AutoresetMode.SAME_STEP,
-        "render_modes": [],
-    }
-    geometry = None  # Gymnasium does not say where an observation holds points in space
+    capabilities = frozenset({"state"})
+    now: Moment
 
-    def __init__(self, env_id: str, num_envs: int = 1, **kwargs: Any):
+    def __init__(self, env_id: str, num_envs: int = 1, *, threads: int = 1, **kwargs: Any):
+        """`threads` is accepted and means nothing."""
+        del threads
         first = _make(env_id, **kwargs)
-        self.max_episode_steps = _require_posed(env_id, first)
+        limit = _require_posed(env_id, first)
         mode = gym.vector.AutoresetMode.SAME_STEP
         makers = [lambda: EpisodeRecorder(first)]
         makers += [lambda: EpisodeRecorder(_make(env_id, **kwargs))] * (num_envs - 1)
         self._envs = gym.vector.SyncVectorEnv(makers, autoreset_mode=mode)
         self._copies: list[EpisodeRecorder] = list(self._envs.envs)  # type: ignore[arg-type]
         self._warnings = [WarningCounters(data) for copy in self._copies if (data := _mujoco_data(copy)) is not None]
-        self.env_id, self.num_envs, self.spec = env_id, num_envs, first.spec
-        self.single_observation_space = self._envs.single_observation_space
-        self.observation_space = self._envs.observation_space
+        self.env_id, self.num_envs = env_id, num_envs
         self._low, self._high = first.action_space.low, first.action_space.high  # type: ignore[attr-defined]
         self._unit = bool((self._low == -1.0).all() and (self._high == 1.0).all())
-        shape = first.action_space.shape
-        self.single_action_space = gym.spaces.Box(-1.0, 1.0, shape, np.float32)
-        self.action_space = gym.vector.utils.batch_space(self.single_action_space, num_envs)
+        shapes: Any = {key: first.observation_space[key].shape for key in GOAL_KEYS}  # type: ignore[index]
+        fields = [Field(key, shapes[key], "vector" if key == "observation" else "goal") for key in GOAL_KEYS]
+        self.spec = Spec(tuple(fields), len(self._low), limit)
+        self._dtypes: Any = {key: first.observation_space[key].dtype for key in GOAL_KEYS}  # type: ignore[index]
         # Rewards of other goals are asked for while the copies are stepped by another thread, so of one that is not.
         self._rules = _make(env_id, **kwargs)
         self._rules.reset(seed=0)
@@ -71,45 +70,61 @@ class GymGoalVecEnv(gym.vector.VectorEnv):
         if terminated is None and ends_at_goals(self._rules, self._success):
             self._terminated = lambda achieved, desired, _: self._success(achieved, desired)
 
-    def reset(self, *, seed: int | list[int] | None = None, options: dict | None = None) -> tuple[GoalObs, dict]:
-        """Start a new episode in every copy; copy i takes seed + i, or its own of a list."""
-        self._obs, info = self._envs.reset(seed=seed, options=options)  # type: ignore[arg-type]
-        return self._obs, info
+    def reset(self, seed: int | list[int] | None = None, mask: np.ndarray | None = None) -> Moment:
+        """As `VecEnv.reset`."""
+        options = None if mask is None else {"reset_mask": np.asarray(mask, bool)}
+        obs, _ = self._envs.reset(seed=seed, options=options)  # type: ignore[arg-type]
+        return self._stand(obs)
 
-    def step(self, actions: np.ndarray) -> tuple[GoalObs, np.ndarray, np.ndarray, np.ndarray, dict]:
-        """Step every copy with actions [num_envs, action_dim] in [-1, 1].
-
-        Raises:
-            ValueError: if the actions have another shape.
-            NotFiniteError: if one of them is a NaN or an infinity, or the simulation broke.
-        """
-        applied = clipped_actions(actions, self.action_space.shape)
+    def step(self, action: np.ndarray) -> Step:
+        """As `VecEnv.step`."""
+        before = self.now.obs
+        applied = clipped_actions(action, (self.num_envs, self.spec.action_dim))
         native = applied if self._unit else self._low + (applied + 1.0) / 2.0 * (self._high - self._low)
         obs, reward, terminated, truncated, info = self._envs.step(native.astype(self._low.dtype))
-        self._obs, last = obs, successor(obs, info)
-        everywhere = np.ones(self.num_envs, bool)
-        info |= {"applied_action": applied, "_applied_action": everywhere}
-        info |= {"is_success": self.is_success(last["achieved_goal"], last["desired_goal"]), "_is_success": everywhere}
-        info["physics_warnings"] = sum_warnings(counters.take() for counters in self._warnings)
-        return obs, reward, terminated, truncated, info
+        after = _obs(successor(obs, info))
+        self._stand(obs)
+        return Step(
+            obs=before,
+            truth=before,
+            action=np.array(action),
+            applied_action=applied,
+            reward=np.asarray(reward, np.float64),
+            terminated=terminated,
+            truncated=truncated,
+            success=self.is_success(after["achieved_goal"], after["desired_goal"]),
+            next_obs=after,
+            next_truth=after,
+            warnings=sum_warnings(counters.take() for counters in self._warnings),
+        )
 
-    def compute_reward(self, achieved_goal: np.ndarray, desired_goal: np.ndarray, info: Any = None) -> np.ndarray:
+    def compute_reward(self, achieved_goal: np.ndarray, desired_goal: np.ndarray) -> np.ndarray:
         """The environment's own reward [n] for goals [n, goal_dim]."""
-        return np.asarray(self._reward(achieved_goal, desired_goal, info))
+        return np.asarray(self._reward(*self._own(achieved_goal, desired_goal), None))
 
-    def compute_terminated(self, achieved_goal: np.ndarray, desired_goal: np.ndarray, info: Any = None) -> np.ndarray:
+    def compute_terminated(self, achieved_goal: np.ndarray, desired_goal: np.ndarray) -> np.ndarray:
         """The environment's own termination test [n]; without one, at the goal if episodes end there, else never."""
         if self._terminated is None:
             return np.zeros(achieved_goal.shape[:-1], bool)
-        return np.asarray(self._terminated(achieved_goal, desired_goal, info), bool)
+        return np.asarray(self._terminated(*self._own(achieved_goal, desired_goal), None), bool)
 
     def is_success(self, achieved_goal: np.ndarray, desired_goal: np.ndarray) -> np.ndarray:
         """True [n] where the goal counts as reached."""
-        return np.asarray(self._success(achieved_goal, desired_goal), bool)
+        return np.asarray(self._success(*self._own(achieved_goal, desired_goal)), bool)
 
     def goal_kinds(self, desired_goal: np.ndarray) -> list[str]:
         """Nothing is known of kinds of goals."""
         return [""] * len(desired_goal)
+
+    def _own(self, achieved_goal: np.ndarray, desired_goal: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Goals in the environment's own precision, as its rules take them."""
+        return achieved_goal.astype(self._dtypes["achieved_goal"]), desired_goal.astype(self._dtypes["desired_goal"])
+
+    def _stand(self, obs: Obs) -> Moment:
+        """Take up that the copies stand there."""
+        obs = _obs(obs)
+        self.now = Moment(obs, obs)
+        return self.now
 
     @property
     def episode_seeds(self) -> list[int]:
@@ -118,15 +133,11 @@ class GymGoalVecEnv(gym.vector.VectorEnv):
 
     def get_state(self) -> Arrays:
         """Everything the next step and the next reset depend on, as far as Gymnasium's promise goes: see `episodes`."""
-        return recorded(self._copies, self.max_episode_steps) | {key: self._obs[key] for key in GOAL_KEYS}
+        obs = {key: value.copy() for key, value in self.now.obs.items()}
+        return recorded(self._copies, self.spec.max_episode_steps) | obs
 
-    def set_state(self, state: Arrays) -> GoalObs:
-        """Play every copy's episode up to where `get_state` was called; returns the observations there.
-
-        Raises:
-            ValueError: if the state is of another environment or another number of copies.
-            UserError: if the environment got somewhere else with the same seed and the same actions.
-        """
+    def set_state(self, state: Arrays) -> Moment:
+        """Play every copy's episode up to where `get_state` was called. As `VecEnv.set_state`."""
         self.reset(seed=0)
         try:
             check_arrays(self.get_state(), state)
@@ -137,18 +148,23 @@ class GymGoalVecEnv(gym.vector.VectorEnv):
             copy.play_again(int(seed), actions[:n], stream)
             for copy, (seed, n, actions, stream) in zip(self._copies, moments, strict=True)
         ]
-        self._obs = {key: np.stack([obs[key] for obs in found]) for key in GOAL_KEYS}
-        if any(not np.array_equal(self._obs[key], state[key]) for key in GOAL_KEYS):
+        there = self._stand({key: np.stack([obs[key] for obs in found]) for key in GOAL_KEYS})
+        if any(not np.array_equal(there.obs[key], state[key]) for key in GOAL_KEYS):
             raise UserError(
                 f"{self.env_id} cannot be taken up where it was: the same seed and the same actions led elsewhere, so "
                 "it carries something over from one episode to the next. Train it anew."
             )
-        return {key: value.copy() for key, value in self._obs.items()}
+        return there
 
-    def close_extras(self, **kwargs: Any) -> None:
+    def close(self) -> None:
         """Close all copies."""
         self._envs.close()
         self._rules.close()
+
+
+def _obs(obs: Obs) -> Obs:
+    """The goal observations among them, in double precision."""
+    return {key: obs[key].astype(np.float64) for key in GOAL_KEYS}
 
 
 def _make(env_id: str, **kwargs: Any) -> gym.Env:
@@ -199,7 +215,7 @@ def goal_rule(env: gym.Env, *names: str) -> Callable[..., Any] | None:
     return None
 
 
-def _rowwise(function: Any, probe: GoalObs) -> GoalFunction:
+def _rowwise(function: Any, probe: Obs) -> GoalFunction:
     """`function` on batches of goals: as it is where a batch gets what its rows get, else one row after another.
 
     Some environments take the norm over the whole batch and return one number, and some compute all rows with what is
@@ -220,7 +236,7 @@ def _rowwise(function: Any, probe: GoalObs) -> GoalFunction:
 
 
 def _success_test(
-    env_id: str, test: Callable[..., Any] | None, reward: GoalFunction, probe: GoalObs
+    env_id: str, test: Callable[..., Any] | None, reward: GoalFunction, probe: Obs
 ) -> Callable[[np.ndarray, np.ndarray], Any]:
     """The success test: the environment's own where it has one, else 'rewarded like the goal itself'.
 

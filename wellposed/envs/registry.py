@@ -1,40 +1,62 @@
-"""The registry: environment id -> factory and tags. It refuses duplicates and unknown names."""
+"""The registry: environment id -> factory, tags and capabilities. It refuses duplicates and unknown names.
+
+Other packages add environments by an entry point of the group "wellposed.environments": a function without arguments
+that calls `register`. All are called when the registry is first asked.
+"""
 
 import contextlib
+import copy
 import difflib
+import importlib.metadata
 import io
 import re
+import warnings
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
 import gymnasium as gym
 
-from wellposed.envs import fetch, scripted
-from wellposed.envs.fetch_vec import FetchVecEnv
 from wellposed.envs.gym import GymGoalVecEnv
-from wellposed.envs.quantities import Quantities, fetch_quantities
+from wellposed.envs.quantities import Quantities
+from wellposed.envs.rendering import Renderer
 from wellposed.errors import UserError
-from wellposed.types import Dims, Policy
+from wellposed.types import Policy, VecEnv
+
+GROUP = "wellposed.environments"
 
 
 @dataclass(frozen=True)
 class EnvEntry:
-    """A registered environment: `make(num_envs=, threads=)` builds its vector environment."""
+    """A registered environment, and what it says it can do.
+
+    Capabilities, which its copies declare too:
+        "state": `set_state` goes on from a `get_state` bit for bit.
+        "deterministic": an episode is determined by its seed and actions, whatever the number of threads and copies.
+        "render": `renderer(size, backend)` draws the joint positions of `physics.data`.
+        "oracle": `oracle()` is a policy written by hand that makes the achieved goal move.
+        "quantities": `quantities` says what each number is.
+        "goal spread": `task.goal_spread` can be set, so that goals lie nearer.
+        "sensors": `task.measurement_errors` says how errors of positions spread to an observation.
+    """
 
     id: str
-    make: Callable[..., Any]
+    make: Callable[..., VecEnv]  # `make(num_envs=, threads=, max_episode_steps=None)`, and settings of its own
     tags: frozenset[str]
     summary: str
     budget: int  # environment steps that training takes by default
+    capabilities: frozenset[str] = frozenset()
     settings: dict[str, Any] = field(default_factory=dict)  # what the task needs otherwise than the default recipe
-    oracle: Callable[[], Policy] | None = None  # a policy written by hand that makes the achieved goal move
-    quantities: Quantities | None = None  # what its numbers are; None where nobody says
+    oracle: Callable[[], Policy] | None = None
+    quantities: Quantities | None = None
+    renderer: Callable[[int, str], Renderer] | None = None
     solved_at_reset: float | None = None  # share of goals that are, by integration; None where that is not known
+    other_versions: str = ""  # what is wrong with the other versions of that name in Gymnasium, if anything is
 
 
 _REGISTRY: dict[str, EnvEntry] = {}
+_loaded = False
 
 
 def register(entry: EnvEntry) -> None:
@@ -43,74 +65,64 @@ def register(entry: EnvEntry) -> None:
     Raises:
         ValueError: if the id is taken; an experiment must never silently get another environment.
     """
+    _load()
     if entry.id in _REGISTRY:
         raise ValueError(f"environment {entry.id!r} is registered already")
     _REGISTRY[entry.id] = entry
 
 
 def registered() -> list[EnvEntry]:
-    """All registered environments, in the order they were added."""
-    return list(_REGISTRY.values())
+    """All registered environments, in the order they were added; copies, which nobody else changes."""
+    _load()
+    return [_copied(entry) for entry in _REGISTRY.values()]
 
 
 def find(env_id: str) -> EnvEntry:
     """The entry for an id: ours, or any goal environment that Gymnasium knows.
 
     Raises:
-        UserError: for an unknown id (with the nearest names) or a Fetch version older than 4.
+        UserError: for an unknown id (with the nearest names), or another version of ours that is known to be broken.
     """
+    _load()
     if env_id in _REGISTRY:
-        return _REGISTRY[env_id]
-    if old := re.fullmatch(r"(Fetch\w+)-v[0-3]", env_id):
-        raise UserError(
-            f"{env_id} is refused: before v4 the Fetch tasks leaked state through resets or misplaced the robot. "
-            f"Use {old[1]}-v4."
-        )
+        return _copied(_REGISTRY[env_id])
+    refused = {_unversioned(entry.id): entry for entry in _REGISTRY.values() if entry.other_versions}
+    if (ours := refused.get(_unversioned(env_id))) is not None:
+        raise UserError(f"{env_id} is refused: {ours.other_versions}. Use {ours.id}.")
     names = _gymnasium_ids()
     if ":" in env_id or env_id in names:
-        return EnvEntry(
-            env_id, partial(_make_gym, env_id), frozenset({"gymnasium"}), "a Gymnasium environment", 1_000_000
-        )
-    candidates = [*_REGISTRY, *(n for n in names if n not in _REGISTRY and not n.startswith("Fetch"))]
+        make, tags = partial(GymGoalVecEnv, env_id), frozenset({"gymnasium"})
+        return EnvEntry(env_id, make, tags, "a Gymnasium environment", 1_000_000, GymGoalVecEnv.capabilities)
+    candidates = [*_REGISTRY, *(name for name in names if _unversioned(name) not in refused)]
     nearest = difflib.get_close_matches(env_id, candidates, n=3, cutoff=0.5)
     hint = f" Did you mean {', '.join(nearest)}?" if nearest else ""
     raise UserError(f"There is no environment {env_id!r}.{hint} `wellposed envs` lists what there is.")
 
 
-def make_vec(env_id: str, num_envs: int = 1, *, threads: int = 1, **kwargs: Any) -> Any:
-    """`num_envs` copies of a goal environment as one `gymnasium.vector.VectorEnv` (see `types.GoalVecEnv`).
+def _load() -> None:
+    """Register the suites of this package and those of others, once."""
+    global _loaded
+    if _loaded:
+        return
+    _loaded = True
+    from wellposed.envs.suites import SUITES  # here, for suites import this module
 
-    Args:
-        env_id: a registered id, or any goal environment Gymnasium knows ("module:Id-v0" included).
-        num_envs: copies, at least 1.
-        threads: native threads for the physics; results do not depend on it. Other Gymnasium environments
-            ignore it.
-        kwargs: passed to the environment, e.g. `max_episode_steps`.
-
-    Raises:
-        UserError: if the id is unknown, or the environment is not a well-posed goal environment.
-    """
-    if num_envs < 1 or threads < 1:
-        raise UserError(f"num_envs and threads must be at least 1, got {num_envs} and {threads}.")
-    return find(env_id).make(num_envs=num_envs, threads=threads, **kwargs)
-
-
-def dims(env: Any) -> Dims:
-    """The sizes of a vector environment's observation, goal, action and episode, and its geometry."""
-    space = env.single_observation_space
-    return Dims(
-        observation=space["observation"].shape[0],
-        goal=space["desired_goal"].shape[0],
-        action=env.single_action_space.shape[0],
-        max_episode_steps=env.max_episode_steps,
-        geometry=env.geometry,
-    )
+    for register_suite in SUITES:
+        register_suite()
+    for point in importlib.metadata.entry_points(group=GROUP):
+        try:
+            point.load()()
+        except Exception as error:  # a stranger's code may raise anything, and must not take the others with it
+            where = f"{point.value!r} ({point.dist.name})" if point.dist else repr(point.value)
+            warnings.warn(f"The environments of {where} could not be registered: {error!r}.", stacklevel=2)
 
 
-def _make_gym(env_id: str, num_envs: int, threads: int, **kwargs: Any) -> GymGoalVecEnv:
-    """Other environments step their copies one after another: `threads` is accepted and means nothing."""
-    del threads
-    return GymGoalVecEnv(env_id, num_envs, **kwargs)
+def _unversioned(env_id: str) -> str:
+    return re.sub(r"-v\d+$", "", env_id)
+
+
+def _copied(entry: EnvEntry) -> EnvEntry:
+    return replace(entry, settings=copy.deepcopy(entry.settings))
 
 
 def _gymnasium_ids() -> list[str]:
@@ -121,39 +133,3 @@ def _gymnasium_ids() -> list[str]:
 
     gym.register_envs(gymnasium_robotics)
     return list(gym.registry)
-
-
-_SUMMARIES = {
-    "Reach": ("move the hand to a point in space", 20_000),
-    "Push": ("push a block to a point on the table", 100_000),
-    "Slide": ("hit a puck so that it stops out of reach, at a point on a long table", 320_000),
-    "PickAndPlace": ("grasp a block and carry it to a point on the table or in the air", 300_000),
-}
-# Where a task needs another value than the default recipe's, with the reason. Names are those of `RunConfig`, dotted.
-_SETTINGS: dict[str, dict[str, Any]] = {
-    # Where the puck will stop has to be foretold to 5 cm over up to 70 cm, from the blow alone. That takes wider
-    # networks, at last smaller steps, and blows like those of today rather than of a while ago (docs/fast.md).
-    "Slide": {
-        "agent.hidden": [128, 128, 128],
-        "agent.batch_size": 512,
-        "agent.anneal": [40_000, 100_000],
-        "replay.capacity": 100_000,
-        "random_share": 0.1,
-    },
-}
-for _task in fetch.TASKS:
-    for _dense in (False, True):
-        _reward = "dense" if _dense else "sparse"
-        register(
-            EnvEntry(
-                id=f"Fetch{_task.name}{'Dense' if _dense else ''}-v4",
-                make=partial(FetchVecEnv, _task, dense=_dense),
-                tags=frozenset({"fetch", _reward, *(["object"] if _task.has_object else [])}),
-                summary=f"{_SUMMARIES[_task.name][0]} ({_reward} reward)",
-                budget=_SUMMARIES[_task.name][1],
-                settings=_SETTINGS.get(_task.name, {}),
-                oracle=scripted.ORACLES[_task.name],
-                quantities=fetch_quantities(_task.has_object),
-                solved_at_reset=fetch.solved_at_reset(_task),
-            )
-        )

@@ -1,4 +1,4 @@
-"""Pictures of the Fetch arm without a screen: the first OpenGL back-end that works, and a scene made to be looked at.
+"""Pictures of a MuJoCo model without a screen, by the first OpenGL back-end that works.
 
 Rendering has its own model and data, so it can neither slow nor change the physics.
 """
@@ -11,17 +11,20 @@ import os
 import subprocess
 import sys
 from functools import cache
+from typing import NamedTuple
 
 import mujoco
 import numpy as np
 
-from wellposed.envs import fetch
 from wellposed.errors import UserError
 
 BACKENDS = ("egl", "osmesa", "glfw")
 INSTALL_LINE = "sudo apt-get install -y libosmesa6 libegl1 libgl1"
 _REACHED, _WANTED = (0.10, 0.68, 0.42, 0.9), (0.93, 0.33, 0.23, 0.9)  # goal marker: green once reached
-_PROBE = "from wellposed.envs.rendering import FetchRenderer, fetch; FetchRenderer(fetch.REACH, 16, {backend!r})"
+_PROBE = (
+    "import mujoco; from wellposed.envs.rendering import Camera, Renderer; "
+    "Renderer(mujoco.MjModel.from_xml_string('<mujoco/>'), 16, {backend!r}, Camera((0, 0, 0), 1.0))"
+)
 
 
 @cache
@@ -52,24 +55,31 @@ def working_backend() -> str:
     raise UserError(f"No OpenGL back-end works here ({', '.join(order)}), so nothing can be drawn. Run: {INSTALL_LINE}")
 
 
-class FetchRenderer:
-    """Draws square frames of a Fetch task, with the goal as a ball that turns green once reached."""
+class Camera(NamedTuple):
+    """Where the pictures are taken from."""
 
-    def __init__(self, task: fetch.FetchTask, size: int, backend: str):
+    look_at: tuple[float, float, float]  # metres
+    distance: float  # metres
+    azimuth: float = 140.0  # degrees
+    elevation: float = -22.0  # degrees
+
+
+class Renderer:
+    """Draws square frames of a model, with the goal as a ball that turns green once reached."""
+
+    def __init__(self, model: mujoco.MjModel, size: int, backend: str, camera: Camera):
         """`size`: width and height in pixels; `backend`: one that `probe_backend` found working."""
-        self.size, self._model = size, _studio(task, size)
-        self._data = mujoco.MjData(self._model)
+        model.vis.global_.offwidth = model.vis.global_.offheight = size
+        self.size, self._model, self._data = size, model, mujoco.MjData(model)
         self._context = importlib.import_module(f"mujoco.{backend}").GLContext(size, size)
         self._context.make_current()
         self._scene = mujoco.MjvScene(self._model, 1000)
         self._gl = mujoco.MjrContext(self._model, mujoco.mjtFontScale.mjFONTSCALE_100)
         mujoco.mjr_setBuffer(mujoco.mjtFramebuffer.mjFB_OFFSCREEN, self._gl)
         self._camera, self._options = mujoco.MjvCamera(), mujoco.MjvOption()
-        self._options.sitegroup[:] = 0  # the model's own red goal markers
-        slide = task is fetch.SLIDE
-        self._camera.lookat[:] = (1.15, 0.75, 0.4) if slide else (1.25, 0.75, 0.6)
-        self._camera.distance = 2.0 if slide else 1.55
-        self._camera.azimuth, self._camera.elevation = 140.0, -22.0
+        self._options.sitegroup[:] = 0  # a model's own goal markers
+        self._camera.lookat[:], self._camera.distance = camera.look_at, camera.distance
+        self._camera.azimuth, self._camera.elevation = camera.azimuth, camera.elevation
 
     def frame(self, qpos: np.ndarray, goal: np.ndarray, reached: bool) -> np.ndarray:
         """One frame, uint8 [size, size, 3], of joint positions [nq] and a goal [3] in metres."""
@@ -96,23 +106,3 @@ class FetchRenderer:
         mujoco.mjv_initGeom(ball, sphere, size, np.asarray(position, float), np.eye(3).ravel(), np.array(rgba, "f4"))
         ball.emission = 0.4
         self._scene.ngeom += 1
-
-
-def _studio(task: fetch.FetchTask, size: int) -> mujoco.MjModel:
-    """The task's model in daylight: pale background, soft floor and table. For the eye only."""
-    spec = mujoco.MjSpec.from_file(str(fetch.model_path(task)))
-    for texture in spec.textures:
-        if texture.type == mujoco.mjtTexture.mjTEXTURE_SKYBOX:
-            texture.rgb1, texture.rgb2 = (0.93, 0.95, 0.97), (0.80, 0.85, 0.90)
-    colours = {
-        "floor_mat": (0.78, 0.81, 0.84, 1), "table_mat": (0.96, 0.94, 0.90, 1),
-        "block_mat": (0.16, 0.22, 0.33, 1), "puck_mat": (0.16, 0.22, 0.33, 1),
-    }  # fmt: skip
-    for name, rgba in colours.items():
-        spec.material(name).rgba = rgba
-    for light in spec.lights:
-        light.ambient, light.diffuse, light.specular = (0.0,) * 3, (0.45,) * 3, (0.1,) * 3
-        light.dir = (-0.3, 0.2, -1.0)
-    spec.visual.headlight.ambient, spec.visual.headlight.diffuse = (0.4,) * 3, (0.3,) * 3
-    spec.visual.global_.offwidth = spec.visual.global_.offheight = size
-    return spec.compile()

@@ -103,7 +103,7 @@ def _exactly(schedule: Function) -> Counterexample | None:
 
 
 def _own_schedule() -> Function:
-    from wellposed.envs.curriculum import schedule
+    from wellposed.envs.wrappers.curriculum import schedule
 
     return schedule
 
@@ -274,7 +274,7 @@ def _generator(sample_goal: Function) -> Counterexample | None:
 
 
 def _own_sample_goal() -> Function:
-    from wellposed.envs.fetch import sample_goal
+    from wellposed.envs.suites.fetch.task import sample_goal
 
     return sample_goal
 
@@ -303,7 +303,7 @@ Where begin = finish it jumps there.
         properties=(_before, _line, _after, _downwards, _jump, _exactly),
         form=one_value,
         own=_own_schedule,
-        put=in_place_of("wellposed.envs.curriculum.schedule"),
+        put=in_place_of("wellposed.envs.wrappers.curriculum.schedule"),
         trial=trials.train("FetchReach-v4", {"curriculum.kind": "linear", "curriculum.finish": 3_000}),
     ),
     Write(
@@ -338,7 +338,7 @@ with the probability spread.air, z = object_height + u with u uniform over 0 .. 
         ),
         form=one_place,
         own=_own_sample_goal,
-        put=in_place_of("wellposed.envs.fetch.sample_goal"),
+        put=in_place_of("wellposed.envs.suites.fetch.task.sample_goal"),
         trial=trials.draw_goals,
     ),
 )

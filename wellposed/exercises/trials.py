@@ -107,12 +107,13 @@ def measure_displacement(setting: Setting) -> Outcome:
 def draw_goals(setting: Setting) -> Outcome:
     """Resets PickAndPlace with goals as a curriculum has them at first, on its way and in the end, and counts."""
     from wellposed import stats
-    from wellposed.envs import fetch, make_vec
+    from wellposed.envs import make_vec
+    from wellposed.envs.vector import GoalSpread
 
     env = make_vec("FetchPickAndPlace-v4", RESETS)
     rows = []
     for reach, air in ((0.3, 0.1), (0.65, 0.3), (1.0, 0.5)):
-        env.goal_spread = fetch.GoalSpread(reach, air)
+        env.task.goal_spread = GoalSpread(reach, air)
         obs, _ = env.reset(seed=setting.seeds[0])
         desired, achieved = obs["desired_goal"], obs["achieved_goal"]
         lifted = sum(kind == "air" for kind in env.goal_kinds(desired))

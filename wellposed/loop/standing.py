@@ -12,7 +12,7 @@ from wellposed import seeding
 from wellposed.arrays import Arrays, check_arrays, merged, part_of, require_finite
 from wellposed.collect import Rollouts, Step, numbers
 from wellposed.diagnose import Evidence, diagnose, tell
-from wellposed.envs.curriculum import stage_metrics
+from wellposed.envs.wrappers.curriculum import stage_metrics
 from wellposed.errors import UserError
 from wellposed.evaluate import play_episodes, summarise
 from wellposed.interrupts import Stopwatch

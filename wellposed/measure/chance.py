@@ -6,13 +6,13 @@ import numpy as np
 
 from wellposed import envs, seeding
 from wellposed.collect import MOVED
-from wellposed.envs.scripted import RandomPolicy
+from wellposed.envs.gymnasium_edge import successor
+from wellposed.envs.policies import RandomPolicy
 from wellposed.evaluate import EVALUATION_COPIES, play_episodes, summarise
 from wellposed.measure.anatomy import Chance, Floor
 from wellposed.measure.kinds import Over
 from wellposed.runs.record import Estimate
 from wellposed.stats import clopper_pearson
-from wellposed.types import successor
 
 STIRRED = 0.001  # goal units in one step above which an achieved goal counts as having moved in it
 
@@ -72,7 +72,7 @@ class Watched:
 def measure_chance(env_id: str, episodes: int, seed: int, threads: int, over: Over) -> Chance:
     """Play held-out episodes with uniform random actions."""
     env: Any = Watched(envs.make_vec(env_id, EVALUATION_COPIES, threads=threads))
-    noise = RandomPolicy(envs.dims(env).action, seeding.generator(seed, "random baseline"))
+    noise = RandomPolicy(env.inner.spec.action_dim, seeding.generator(seed, "random baseline"))
     seeds, rows, farthest = seeding.evaluation_env_seeds(seed, episodes, "held-out"), [], []
     for start in over(range(0, episodes, EVALUATION_COPIES), f"{env_id}: episodes, {EVALUATION_COPIES} at a time"):
         chunk = seeds[start : start + EVALUATION_COPIES]

@@ -83,7 +83,7 @@ def _round_trip(run: Path, folder: Path) -> RoundTrip:
     config, agent, _ = load_run(run)
     env = envs.make_vec(config.env, COPIES)
     obs, _ = env.reset(seed=seeding.training_env_seed(config.seed))
-    other = make_agent(config.algo, config.agent, envs.dims(env), config.seed + 1)
+    other = make_agent(config.algo, config.agent, env.inner.spec, config.seed + 1)
     env.close()
     before = _unequal(agent.state(), other.state())
     (folder / checkpoint.CHECKPOINTS).mkdir()

@@ -7,14 +7,15 @@ import numpy as np
 
 from wellposed import envs, seeding
 from wellposed.collect import MOVED
+from wellposed.envs.gymnasium_edge import successor
+from wellposed.envs.policies import RandomPolicy
 from wellposed.envs.quantities import Quantities
-from wellposed.envs.scripted import RandomPolicy
 from wellposed.errors import UserError
 from wellposed.evaluate import EVALUATION_COPIES, play_episodes
 from wellposed.measure.chance import exact
 from wellposed.measure.kinds import Context
 from wellposed.measure.lift import Event, Lift, LiftSettings
-from wellposed.types import GoalObs, successor
+from wellposed.types import Obs
 
 BETWEEN = 0.015  # metres, on each axis, from the hand to an object that is between the fingers
 HELD = (0.04, 0.06)  # metres from finger to finger around the object, whose edge is 0.05
@@ -46,7 +47,7 @@ class Watched:
         self.seen[-1] |= self._events(successor(result[0], result[-1]))
         return result
 
-    def _events(self, obs: GoalObs) -> np.ndarray:
+    def _events(self, obs: Obs) -> np.ndarray:
         """Which of the events hold, [n, events]."""
         way, width = np.abs(obs["observation"][:, self._way]), obs["observation"][:, self._fingers].sum(axis=1)
         moved = obs["achieved_goal"] - self._start
@@ -71,7 +72,7 @@ def measure_lift(settings: LiftSettings, context: Context) -> Lift:
     copies = min(EVALUATION_COPIES, len(seeds))
     with closing(envs.make_vec(settings.env, copies, threads=context.threads)) as inner:
         env = Watched(inner, quantities, settings.heights)
-        noise = RandomPolicy(envs.dims(inner).action, seeding.generator(settings.seed, "random baseline"))
+        noise = RandomPolicy(inner.inner.spec.action_dim, seeding.generator(settings.seed, "random baseline"))
         for start in context.over(range(0, len(seeds), copies), f"episodes, {copies} at a time"):
             play_episodes(noise, env, seeds[start : start + copies])  # type: ignore[arg-type]
     seen = np.concatenate(env.seen)[: len(seeds)]

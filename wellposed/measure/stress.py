@@ -11,7 +11,7 @@ class StressSettings:
     """Whose runs are stressed, and how much."""
 
     of: str  # "experiment.variant"
-    noise: list[float]  # metres: standard deviation of the error of a position (`envs.sensors.NoisySensors`)
+    noise: list[float]  # metres: standard deviation of the error of a position (`envs.wrappers.sensors`)
     episodes: int = 100  # held-out episodes of each run and level
     seed: int = 0  # of episodes and noise
 

@@ -1,12 +1,14 @@
 """Finished runs on held-out episodes, seen through noisy sensors."""
 
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
-from wellposed import envs, seeding
-from wellposed.envs.sensors import NoisySensors
+from wellposed import seeding
+from wellposed.envs import make_env
+from wellposed.envs.wrappers.sensors import Sensors
 from wellposed.evaluate import EVALUATION_COPIES, play_episodes
 from wellposed.measure.kinds import Context
 from wellposed.measure.stress import Stress, StressSettings
@@ -34,8 +36,12 @@ def played(path: Path, settings: StressSettings, threads: int) -> list[Rows]:
     """The episodes of a run at each level."""
     config, agent, _ = load_run(path)
     seeds = seeding.evaluation_env_seeds(settings.seed, settings.episodes, "held-out")
-    with closing(envs.make_vec(config.env, min(EVALUATION_COPIES, len(seeds)), threads=threads)) as env:
-        return [play_episodes(NoisySensors(agent, env, noise, settings.seed), env, seeds) for noise in settings.noise]
+    copies, found = min(EVALUATION_COPIES, len(seeds)), []
+    for noise in settings.noise:
+        shown = replace(config.env, sensors=Sensors(noise))
+        with closing(make_env(shown, copies, "evaluation", threads=threads, seed=settings.seed)) as env:
+            found.append(play_episodes(agent, env, seeds))
+    return found
 
 
 def success(of_runs: list[Rows]) -> dict[str, Estimate]:

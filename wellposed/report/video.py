@@ -1,17 +1,18 @@
 """A grid of arms, one policy, many goals, as an MP4 in memory."""
 
 import io
+from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import av
 import numpy as np
 
 from wellposed import seeding
-from wellposed.envs import find
-from wellposed.envs.fetch_vec import FetchVecEnv
-from wellposed.envs.rendering import FetchRenderer, working_backend
+from wellposed.envs import EnvConfig, find, make_env
+from wellposed.envs.rendering import Renderer, working_backend
 from wellposed.errors import UserError
-from wellposed.types import Policy
+from wellposed.types import Moment, Policy
 
 COLUMNS, ROWS, TILE, GAP = 4, 3, 240, 4  # TILE and GAP in pixels
 FRAMES_PER_SECOND = 12.5  # half of the 25 steps per second that the robot takes
@@ -19,53 +20,54 @@ _GOALS_WITHOUT_OBJECT, _STEPS_PER_GOAL = 4, 14
 _PAPER = 255
 
 
-def grid_video(policy: Policy, env_id: str, seed: int, threads: int = 2) -> bytes:
+def grid_video(policy: Policy, config: EnvConfig, seed: int, threads: int = 2) -> bytes:
     """Twelve copies of the arm pursue held-out goals, at half speed; returns an MP4 (H.264).
 
     An arm without an object gets a new goal every 14 steps, from where it stands: the policy was never
     trained on those starting poses. With an object, one whole episode is played.
 
     Raises:
-        UserError: if nothing can be drawn here, or the environment is not a Fetch task.
+        UserError: if nothing can be drawn here, or the environment cannot be rendered.
     """
-    if "fetch" not in find(env_id).tags:
-        raise UserError(f"Videos are drawn of the Fetch tasks only, not of {env_id}.")
-    backend = working_backend()
-    copies = COLUMNS * ROWS
-    env: FetchVecEnv = find(env_id).make(num_envs=copies, threads=threads, max_episode_steps=10**6)
-    task = env.scene.task
-    renderer = FetchRenderer(task, TILE, backend)
+    entry, copies = find(config.id), COLUMNS * ROWS
+    if entry.renderer is None:
+        raise UserError(f"Videos are drawn of environments that can be rendered; {config.id} cannot.")
+    renderer = entry.renderer(TILE, working_backend())
+    env: Any = make_env(replace(config, max_episode_steps=10**6), copies, "evaluation", threads=threads, seed=seed)
     try:
         seeds = seeding.evaluation_env_seeds(seed, copies, "held-out")
-        return encode_mp4([_mosaic(renderer, env, obs) for obs in _play(policy, env, seeds, task.has_object)])
+        return encode_mp4([_mosaic(renderer, env, now) for now in _play(policy, env, seeds, "object" in entry.tags)])
     finally:
         renderer.close()
         env.close()
 
 
-def _play(policy: Policy, env: FetchVecEnv, seeds: list[int], has_object: bool) -> Any:
-    """Yield the observations of each moment to be drawn."""
-    obs, _ = env.reset(seed=seeds)
+def _play(policy: Policy, env: Any, seeds: list[int], has_object: bool) -> Iterator[Moment]:
+    """Yield each moment to be drawn."""
+    now, carry = env.reset(seeds), policy.initial_carry(env.num_envs)
     rounds, steps = (1, 50) if has_object else (_GOALS_WITHOUT_OBJECT, _STEPS_PER_GOAL)
     for i in range(rounds):
         if i:
-            here = env.get_state()
-            goals = env.reset()[0]["desired_goal"]
-            obs = env.set_state(here | {"desired_goal": goals, "rng": env.get_state()["rng"]})
+            here, drawn = env.get_state(), env.reset()
+            later = env.get_state()
+            now = env.set_state(here | {"desired_goal": drawn.truth["desired_goal"], "rng": later["rng"]})
+            carry = policy.initial_carry(env.num_envs)
         for _ in range(steps):
-            yield obs
-            obs = env.step(policy.act(obs))[0]
+            yield now
+            action, carry = policy.act(now.obs, carry)
+            env.step(action)
+            now = env.now
 
 
-def _mosaic(renderer: FetchRenderer, env: FetchVecEnv, obs: dict[str, np.ndarray]) -> np.ndarray:
+def _mosaic(renderer: Renderer, env: Any, now: Moment) -> np.ndarray:
     """One picture of all copies, uint8 [height, width, 3]."""
     height, width = (n * (TILE + GAP) - GAP for n in (ROWS, COLUMNS))
     picture = np.full((height, width, 3), _PAPER, np.uint8)
-    reached = env.is_success(obs["achieved_goal"], obs["desired_goal"])
+    goals = now.truth["desired_goal"]
+    reached = env.is_success(now.truth["achieved_goal"], goals)
     for i, data in enumerate(env.physics.data):
         top, left = (n * (TILE + GAP) for n in divmod(i, COLUMNS))
-        tile = renderer.frame(data.qpos, obs["desired_goal"][i], bool(reached[i]))
-        picture[top : top + TILE, left : left + TILE] = tile
+        picture[top : top + TILE, left : left + TILE] = renderer.frame(data.qpos, goals[i], bool(reached[i]))
     return picture
 
 

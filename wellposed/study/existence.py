@@ -20,11 +20,11 @@ from wellposed.agents.imitation import imitate
 from wellposed.analysis.study import Existence
 from wellposed.check.explore import directed, held, play
 from wellposed.check.subject import OneCopy
-from wellposed.envs.scripted import RandomPolicy
+from wellposed.envs.policies import RandomPolicy
 from wellposed.evaluate import EVALUATION_COPIES, play_episodes, summarise
 from wellposed.recipe import AnyRunConfig
 from wellposed.runs.record import EvaluationRow
-from wellposed.types import GOAL_KEYS, GoalObs, Policy
+from wellposed.types import GOAL_KEYS, Obs, Policy
 
 EPISODES = 100  # held out, for each policy
 ROUNDS = 12  # of DAgger, of EVALUATION_COPIES episodes each
@@ -39,7 +39,7 @@ class RowByRow:
     def __init__(self, act: Any):
         self._act = act
 
-    def act(self, obs: GoalObs, deterministic: bool = True) -> np.ndarray:
+    def act(self, obs: Obs, deterministic: bool = True) -> np.ndarray:
         """Actions [n, action_dim]."""
         rows = [{key: value[i] for key, value in obs.items()} for i in range(len(obs["observation"]))]
         return np.stack([self._act(row, 0) for row in rows]).astype(np.float32)
@@ -62,7 +62,7 @@ def examine(config: AnyRunConfig, threads: int) -> Existence:
     """Play held-out episodes with the controller, with random actions, and with a network that imitates it."""
     words, expert = controller(config.env)
     with closing(envs.make_vec(config.env, EVALUATION_COPIES, threads=threads)) as env:
-        noise = RandomPolicy(envs.dims(env).action, seeding.generator(SEED, "random baseline"))
+        noise = RandomPolicy(env.inner.spec.action_dim, seeding.generator(SEED, "random baseline"))
         found, random = _judge(expert, env), _judge(noise, env)
         known = found.success_ci95[0] > random.success_ci95[1]
         clone = _clone(config, expert, env) if known else None
@@ -78,10 +78,10 @@ def _judge(policy: Policy, env: Any, step: int = 0, updates: int = 0, seconds: f
 def _clone(config: AnyRunConfig, expert: Policy, env: Any) -> EvaluationRow:
     """A fresh network of the recipe after DAgger, on the held-out episodes."""
     began = time.perf_counter()
-    agent = make_agent(config.algo, config.agent, envs.dims(env), config.seed)
+    agent = make_agent(config.algo, config.agent, env.inner.spec, config.seed)
     rng = seeding.generator(config.seed, "imitation")
     start = seeding.training_env_seed(config.seed)
-    parts: list[tuple[GoalObs, np.ndarray]] = []
+    parts: list[tuple[Obs, np.ndarray]] = []
     for number in range(ROUNDS):
         seeds = [start + number * env.num_envs + i for i in range(env.num_envs)]
         parts.append(labelled(env, expert if number == 0 else agent, expert, seeds))
@@ -92,14 +92,14 @@ def _clone(config: AnyRunConfig, expert: Policy, env: Any) -> EvaluationRow:
     return _judge(agent, env, steps, ROUNDS * UPDATES, time.perf_counter() - began)
 
 
-def labelled(env: Any, driver: Policy, expert: Policy, seeds: list[int]) -> tuple[GoalObs, np.ndarray]:
+def labelled(env: Any, driver: Policy, expert: Policy, seeds: list[int]) -> tuple[Obs, np.ndarray]:
     """What a driver meets in an episode of every copy, and what the expert would have done there.
 
     Returns:
         Goal observations [steps * copies, ...] and actions [steps * copies, action_dim].
     """
     obs, _ = env.reset(seed=seeds)
-    met: list[GoalObs] = []
+    met: list[Obs] = []
     for _ in range(env.max_episode_steps):
         met.append(obs)
         obs, *_ = env.step(driver.act(obs))

@@ -1,4 +1,4 @@
-"""Policies written by hand, with the same `act` as an agent: baselines, and oracles that make contact.
+"""Policies written by hand, with the same `act` as an agent: controllers that solve the tasks.
 
 The oracles read nothing but the observation. They exist so that tests and checks can show episodes in which
 the hand pushes or carries the object, which random actions hardly ever do.
@@ -8,7 +8,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from wellposed.types import GoalObs, Policy
+from wellposed.envs.policies import Memoryless
+from wellposed.types import Carry, Obs, Policy
 
 _STEP = 0.05  # metres an action of 1 asks the hand to move
 _CLEAR = 0.06  # metres above the object at which the hand passes over it
@@ -16,37 +17,25 @@ _GLIDE = 2  # steps that an object which is pushed slides on
 _GENTLY = 0.1  # metres a step for each metre to the goal
 
 
-class RandomPolicy:
-    """Uniform actions in [-1, 1]: the floor every learner is held against."""
-
-    def __init__(self, action_dim: int, rng: np.random.Generator):
-        self.action_dim, self.rng = action_dim, rng
-
-    def act(self, obs: GoalObs, deterministic: bool = True) -> np.ndarray:
-        """Actions [n, action_dim]; `deterministic` is ignored, noise is all there is."""
-        n = len(obs["observation"])
-        return self.rng.uniform(-1.0, 1.0, (n, self.action_dim)).astype(np.float32)
-
-
-class ProportionalReach:
+class ProportionalReach(Memoryless):
     """Moves the hand straight towards the goal; solves Reach."""
 
     def __init__(self, gain: float = 1.0):
         self.gain = gain
 
-    def act(self, obs: GoalObs, deterministic: bool = True) -> np.ndarray:
+    def act(self, obs: Obs, carry: Carry = (), rng: np.random.Generator | None = None) -> tuple[np.ndarray, Carry]:
         """Actions [n, 4]: the remaining way as a share of one step's reach."""
-        return _towards(obs["desired_goal"] - obs["observation"][:, :3], self.gain)
+        return _towards(obs["desired_goal"] - obs["observation"][:, :3], self.gain), ()
 
 
-class ScriptedPush:
+class ScriptedPush(Memoryless):
     """Goes round the object, comes down behind it, seen from the goal, and pushes more gently the nearer the goal is.
 
     It looks ahead: once let go of, the object slides on, and the goal that counts is seen from where it will be. An
     object that slipped aside is approached anew, from above. For Push and, as far as the arm reaches, for Slide.
     """
 
-    def act(self, obs: GoalObs, deterministic: bool = True) -> np.ndarray:
+    def act(self, obs: Obs, carry: Carry = (), rng: np.random.Generator | None = None) -> tuple[np.ndarray, Carry]:
         """Actions [n, 4] of four phases: up, across to above the point behind the object, down, through the object."""
         seen, goal = obs["observation"], obs["desired_goal"][:, :2]
         hand, obj = seen[:, :3], seen[:, 3:6]
@@ -68,13 +57,13 @@ class ScriptedPush:
         through = np.concatenate([np.minimum(_STEP, _GENTLY * left) * direction + aside, -height[:, None]], axis=1)
         move = np.where(pushing[:, None], through, target - hand)
         done = np.linalg.norm(goal - obj[:, :2], axis=1) < 0.015
-        return _towards(np.where(done[:, None], 0.0, move), 1.0)
+        return _towards(np.where(done[:, None], 0.0, move), 1.0), ()
 
 
-class ScriptedPickAndPlace:
+class ScriptedPickAndPlace(Memoryless):
     """Opens over the object, comes down, closes, carries it to the goal; for PickAndPlace."""
 
-    def act(self, obs: GoalObs, deterministic: bool = True) -> np.ndarray:
+    def act(self, obs: Obs, carry: Carry = (), rng: np.random.Generator | None = None) -> tuple[np.ndarray, Carry]:
         """Actions [n, 4]; the fourth opens (+1) or closes (-1) the gripper."""
         hand, obj, goal = obs["observation"][:, :3], obs["observation"][:, 3:6], obs["desired_goal"]
         width = obs["observation"][:, 9:11].sum(axis=1)
@@ -86,7 +75,7 @@ class ScriptedPickAndPlace:
         target = np.where(held[:, None], goal, target)
         actions = _towards(target - hand, 1.0)
         actions[:, 3] = np.where(around, -1.0, 1.0)
-        return actions
+        return actions, ()
 
 
 ORACLES: dict[str, Callable[[], Policy]] = {

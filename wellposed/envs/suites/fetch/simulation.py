@@ -10,7 +10,7 @@ together to 1e-12. Nothing is looked up by name here, and what can be allocated 
 import mujoco
 import numpy as np
 
-from wellposed.envs import fetch
+from wellposed.envs.suites.fetch.model import SUBSTEPS, FetchScene, Variant
 
 # Columns of what is read off a copy after each step: positions in metres, velocities per second.
 GRIP, HAND_POSITION, HAND_QUATERNION = slice(0, 3), slice(3, 6), slice(6, 10)
@@ -21,7 +21,7 @@ OBJECT, OBJECT_ROTATION, OBJECT_LINEAR, OBJECT_ANGULAR = slice(17, 20), slice(20
 class FetchSimulation:
     """One copy of a task, with the views and scratch memory that its step touches, made once."""
 
-    def __init__(self, scene: fetch.FetchScene, data: mujoco.MjData, readings: np.ndarray):
+    def __init__(self, scene: FetchScene, data: mujoco.MjData, readings: np.ndarray):
         """`readings` is the row [17 or 35] that `read` fills."""
         self.scene, self.data, self.readings = scene, data, readings
         self.fingers, self.qvel = data.qpos[scene.finger_qpos], data.qvel
@@ -31,26 +31,26 @@ class FetchSimulation:
         self.views = [data.site_xpos[grip], data.xpos[hand], data.xquat[hand], self.fingers, finger_velocity]
         self.views.append(self.hand_velocity)
         self.object_motion: tuple[np.ndarray, ...] = ()
-        if scene.task.has_object:
+        if scene.variant.has_object:
             jacobians, velocities = np.zeros((2, 3, scene.model.nv)), np.zeros((2, 3))
             self.object_motion = (*jacobians, *velocities)
             self.views += [data.site_xpos[scene.object_site], data.site_xmat[scene.object_site], *velocities]
 
-    def advance(self, mocap_pos: np.ndarray, mocap_quat: np.ndarray, finger_action: float) -> None:
-        """One environment step: drag the hand towards the mocap pose, move the fingers, read what came of it."""
+    def advance(self, control: np.ndarray) -> None:
+        """One environment step under a control [8]: drag the hand towards its mocap pose, move the fingers, read."""
         model, data = self.scene.model, self.data
-        self.mocap_pos[:] = mocap_pos
-        self.mocap_quat[:] = mocap_quat
-        if self.scene.task.gripper_blocked:
-            mujoco.mj_step(model, data, fetch.SUBSTEPS)
+        self.mocap_pos[:] = control[:3]
+        self.mocap_quat[:] = control[3:7]
+        if self.scene.variant.gripper_blocked:
+            mujoco.mj_step(model, data, SUBSTEPS)
             self.fingers[:] = 0.0
             # What the original's mj_forward changes of an observation, at a quarter of its price.
             mujoco.mj_kinematics(model, data)
             mujoco.mj_comPos(model, data)
         else:  # here nothing is recomputed after the step, so positions lag `qpos` by one substep, as in the original
-            data.ctrl[0] = self.fingers[1] + finger_action  # actuators: left, then right
-            data.ctrl[1] = self.fingers[0] + finger_action
-            mujoco.mj_step(model, data, fetch.SUBSTEPS)
+            data.ctrl[0] = self.fingers[1] + control[7]  # actuators: left, then right
+            data.ctrl[1] = self.fingers[0] + control[7]
+            mujoco.mj_step(model, data, SUBSTEPS)
         self.read()
 
     def restart(self, object_position: np.ndarray | None) -> None:
@@ -78,17 +78,17 @@ class FetchSimulation:
         np.concatenate(self.views, out=self.readings)
 
 
-def readings_width(task: fetch.FetchTask) -> int:
+def readings_width(variant: Variant) -> int:
     """How many numbers are read off a copy."""
-    return OBJECT_ANGULAR.stop if task.has_object else HAND_VELOCITY.stop
+    return OBJECT_ANGULAR.stop if variant.has_object else HAND_VELOCITY.stop
 
 
-def observation(task: fetch.FetchTask, readings: np.ndarray, dt: float) -> np.ndarray:
+def observation(variant: Variant, readings: np.ndarray, dt: float) -> np.ndarray:
     """The tasks' observation [n, 10 or 25] from readings [n, width]; `dt` turns velocities into motion per step."""
     measured = [readings[:, GRIP], readings[:, FINGERS]]
     measured += [readings[:, HAND_VELOCITY] * dt, readings[:, FINGER_VELOCITY] * dt]
-    if task.has_object:
-        rotation = fetch.euler_from_matrix(readings[:, OBJECT_ROTATION].reshape(-1, 3, 3))
+    if variant.has_object:
+        rotation = euler_from_matrix(readings[:, OBJECT_ROTATION].reshape(-1, 3, 3))
         measured += [readings[:, OBJECT], rotation, readings[:, OBJECT_LINEAR] * dt, readings[:, OBJECT_ANGULAR] * dt]
     return assemble(*measured)
 
@@ -110,3 +110,16 @@ def assemble(
     position, rotation, linear, angular = of_object
     parts = [hand, position, position - hand, fingers, rotation, linear - hand_velocity, angular]
     return np.concatenate([*parts, hand_velocity, finger_velocity], axis=1)
+
+
+def euler_from_matrix(mat: np.ndarray) -> np.ndarray:
+    """Euler angles [n, 3] (x, y, z; radians) of rotation matrices [n, 3, 3], gimbal lock included.
+
+    The convention is that of the tasks' observation: R = Rx Ry Rz read with negated angles.
+    """
+    cos_y = np.sqrt(mat[:, 2, 2] * mat[:, 2, 2] + mat[:, 1, 2] * mat[:, 1, 2])  # hypot rounds otherwise
+    regular = cos_y > 4 * np.finfo(np.float64).eps
+    x = np.where(regular, -np.arctan2(mat[:, 1, 2], mat[:, 2, 2]), 0.0)
+    y = np.arctan2(mat[:, 0, 2], cos_y)
+    z = np.where(regular, -np.arctan2(mat[:, 0, 1], mat[:, 0, 0]), np.arctan2(mat[:, 1, 0], mat[:, 1, 1]))
+    return np.stack([x, y, z], axis=-1)

@@ -5,16 +5,14 @@ The goal distributions form a path from an easy problem to the task, and `schedu
 """
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
-import gymnasium as gym
 import numpy as np
 
-from wellposed.arrays import Arrays
-from wellposed.envs.fetch import OWN_SPREAD, GoalSpread
-from wellposed.envs.fetch_vec import FetchVecEnv
+from wellposed.envs.vector import GoalSpread
+from wellposed.envs.wrappers.wrapper import Wrapper
 from wellposed.errors import UserError, require
-from wellposed.types import GoalObs, Metrics
+from wellposed.types import Metrics, Moment, Step, VecEnv
 
 
 @dataclass(frozen=True)
@@ -41,11 +39,27 @@ class Curriculum:
     def __post_init__(self) -> None:
         for name in ("reach", "air", "bar"):
             value = getattr(self, name)
-            require(0 <= value <= 1, f"curriculum.{name}", "is a share between 0 and 1", value)
+            require(0 <= value <= 1, f"env.curriculum.{name}", "is a share between 0 and 1", value)
         for name in ("stages", "window"):
-            require(getattr(self, name) >= 1, f"curriculum.{name}", "must be at least 1", getattr(self, name))
-        require(self.begin >= 0, "curriculum.begin", "must not be negative", self.begin)
-        require(self.finish >= self.begin, "curriculum.finish", f"must not be below begin, {self.begin}", self.finish)
+            require(getattr(self, name) >= 1, f"env.curriculum.{name}", "must be at least 1", getattr(self, name))
+        require(self.begin >= 0, "env.curriculum.begin", "must not be negative", self.begin)
+        rule = f"must not be below begin, {self.begin}"
+        require(self.finish >= self.begin, "env.curriculum.finish", rule, self.finish)
+
+    def wrap(self, env: VecEnv, role: Literal["training", "evaluation"], seed: int) -> VecEnv:
+        """The environment with goals that grow, in training; itself where there is no curriculum, and in evaluation.
+
+        Raises:
+            UserError: if the environment's goals cannot be drawn otherwise than its own.
+        """
+        if self.kind == "none":
+            return env
+        if "goal spread" not in env.capabilities:
+            raise UserError(
+                "--env.curriculum.kind needs an environment whose goals can lie nearer (capability 'goal spread'); "
+                "`wellposed envs` lists them."
+            )
+        return env if role == "evaluation" else cast(VecEnv, CurriculumVecEnv(env, self))
 
 
 def schedule(progress: float, start: float, end: float, begin: float, finish: float) -> float:
@@ -57,26 +71,20 @@ def schedule(progress: float, start: float, end: float, begin: float, finish: fl
     return start + (end - start) * (progress - begin) / (finish - begin)
 
 
-class CurriculumVecEnv(gym.vector.VectorWrapper):
-    """A Fetch task whose goals grow while it is stepped. Its state holds the stage: a resumed run goes on with it."""
+class CurriculumVecEnv(Wrapper):
+    """A task whose goals grow while it is stepped. Its state holds the stage: a resumed run goes on with it."""
 
-    env: Any
-
-    def __init__(self, env: FetchVecEnv, curriculum: Curriculum):
+    def __init__(self, env: VecEnv, curriculum: Curriculum):
         super().__init__(env)
-        self.curriculum = curriculum
+        self.curriculum, self.capabilities = curriculum, env.capabilities | {"curriculum"}
         self._steps, self._stage = 0, 0
         self._counts = np.zeros(env.num_envs, bool)  # the episode began at this stage, and not at its goal
         self._recent = np.full(curriculum.window, -1, np.int8)  # how the stage's newest episodes ended; -1: none yet
 
-    def __getattr__(self, name: str) -> Any:
-        """All else is the environment's own."""
-        return getattr(self.env, name)
-
     @property
     def spread(self) -> GoalSpread:
         """How goals are drawn now."""
-        first, own = self.curriculum, OWN_SPREAD
+        first, own = self.curriculum, self.task.own_spread
         return GoalSpread(self.grown(first.reach, own.reach), self.grown(first.air, own.air))
 
     def grown(self, start: float, end: float) -> float:
@@ -86,52 +94,57 @@ class CurriculumVecEnv(gym.vector.VectorWrapper):
             return schedule(self._steps, start, end, settings.begin, settings.finish)
         return schedule(self._stage, start, end, 0, settings.stages)
 
-    def reset(self, *, seed: Any = None, options: dict | None = None) -> tuple[GoalObs, dict]:
+    def reset(self, seed: int | list[int] | None = None, mask: np.ndarray | None = None) -> Moment:
         """As the environment's own, with goals of this moment."""
-        self.env.goal_spread = self.spread
-        obs, info = self.env.reset(seed=seed, options=options)
-        self._begin(obs, np.asarray((options or {}).get("reset_mask", np.ones(self.num_envs, bool))))
-        return obs, info
+        self.task.goal_spread = self.spread
+        self.env.reset(seed, mask)
+        self._begin(np.ones(self.num_envs, bool) if mask is None else np.asarray(mask, bool))
+        return self.now
 
-    def step(self, actions: np.ndarray) -> tuple[GoalObs, np.ndarray, np.ndarray, np.ndarray, dict]:
+    def step(self, action: np.ndarray) -> Step:
         """As the environment's own; an episode that begins in this step has a goal of this moment."""
         self._steps += self.num_envs
-        self.env.goal_spread = self.spread
-        obs, reward, terminated, truncated, info = self.env.step(actions)
-        ended = terminated | truncated
-        if ended.any():
-            outcomes = info["is_success"][ended & self._counts]
-            self._begin(obs, ended)
+        self.task.goal_spread = self.spread
+        step = self.env.step(action)
+        if step.ended.any():
+            outcomes = step.success[step.ended & self._counts]
+            self._begin(step.ended)
             if self.curriculum.kind == "success":
                 self._judge(outcomes)
-        return obs, reward, terminated, truncated, info
+        return step
 
-    def get_state(self) -> Arrays:
+    def metrics(self) -> Metrics:
+        """Where the curriculum stands."""
+        spread = self.spread
+        return {
+            "curriculum/progress": self.grown(0.0, 1.0),
+            "curriculum/reach": spread.reach,
+            "curriculum/air": spread.air,
+        }
+
+    def get_state(self) -> dict[str, np.ndarray]:
         """That of the environment, and where the curriculum stands."""
         place = np.array([self._steps, self._stage])
         own = {"curriculum": place, "curriculum_counts": self._counts, "curriculum_recent": self._recent}
         return self.env.get_state() | {name: array.copy() for name, array in own.items()}
 
-    def set_state(self, state: Arrays) -> GoalObs:
-        """Go on from a `get_state`, bit for bit.
-
-        Raises:
-            ValueError: if the state is of another task, curriculum or number of copies.
-        """
+    def set_state(self, state: dict[str, np.ndarray]) -> Moment:
+        """As the environment's own."""
         place, counts, recent = (state[f"curriculum{name}"] for name in ("", "_counts", "_recent"))
         shapes = place.shape, counts.shape, recent.shape
         if shapes != ((2,), self._counts.shape, self._recent.shape) or counts.dtype != bool:
             raise ValueError("this state belongs to another curriculum or another number of copies")
         if min(place) < 0 or place[1] > self.curriculum.stages or not np.isin(recent, (-1, 0, 1)).all():
             raise ValueError("this state is of no stage of the curriculum")
-        obs = self.env.set_state({name: array for name, array in state.items() if not name.startswith("curriculum")})
+        self.env.set_state({name: array for name, array in state.items() if not name.startswith("curriculum")})
         self._steps, self._stage = (int(number) for number in place)
         self._counts, self._recent = counts.copy(), recent.astype(np.int8)
-        return obs
+        return self.now
 
-    def _begin(self, obs: GoalObs, chosen: np.ndarray) -> None:
+    def _begin(self, chosen: np.ndarray) -> None:
         """Episodes begin in the chosen copies [n]. Those already at their goal would say nothing of what was learnt."""
-        away = ~self.env.is_success(obs["achieved_goal"], obs["desired_goal"])
+        truth = self.now.truth
+        away = ~self.is_success(truth["achieved_goal"], truth["desired_goal"])
         self._counts = np.where(chosen, away, self._counts)
 
     def _judge(self, outcomes: np.ndarray) -> None:
@@ -147,24 +160,6 @@ class CurriculumVecEnv(gym.vector.VectorWrapper):
             self._counts[:] = False
 
 
-def with_curriculum(env: Any, curriculum: Curriculum) -> Any:
-    """The environment with the curriculum, if it is one.
-
-    Raises:
-        UserError: if the environment's goals cannot be drawn otherwise than its own.
-    """
-    if curriculum.kind == "none":
-        return env
-    if not isinstance(env, FetchVecEnv):
-        raise UserError("--curriculum.kind is for the Fetch tasks: how another environment draws its goals is its own.")
-    return CurriculumVecEnv(env, curriculum)
-
-
 def stage_metrics(env: Any) -> Metrics:
     """Where a curriculum stands; nothing without one."""
-    if not isinstance(env, CurriculumVecEnv):
-        return {}
-    spread = env.spread
-    return {
-        "curriculum/progress": env.grown(0.0, 1.0), "curriculum/reach": spread.reach, "curriculum/air": spread.air
-    }  # fmt: skip
+    return env.metrics() if "curriculum" in env.capabilities else {}

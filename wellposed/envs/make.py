@@ -1,0 +1,106 @@
+"""The one door to an environment: what it is, and what stands between it and the policy.
+
+The fields of `EnvConfig` after `max_episode_steps` are the wrappers, from the copies outwards, in the order in which
+they stand. A new one is a file in `wrappers/` with a frozen dataclass that has `wrap(env, role, seed)`, and a field
+here. What a policy remembers is none of them: it is the policy's carry, and replay hands out windows of transitions.
+"""
+
+import inspect
+import json
+from dataclasses import dataclass, field, fields
+from typing import Annotated, Any, Literal
+
+import tyro
+
+from wellposed.envs.gymnasium_edge import GymnasiumVecEnv
+from wellposed.envs.registry import find
+from wellposed.envs.wrappers.control import Control
+from wellposed.envs.wrappers.curriculum import Curriculum
+from wellposed.envs.wrappers.sensors import Sensors
+from wellposed.errors import UserError, require
+from wellposed.types import VecEnv
+
+_JSON = tyro.constructors.PrimitiveConstructorSpec(
+    nargs=1,
+    metavar="JSON",
+    instance_from_str=lambda text: json.loads(text[0]),
+    is_instance=lambda value: isinstance(value, dict),
+    str_from_instance=lambda value: [json.dumps(value)],
+)
+
+
+@dataclass(frozen=True)
+class EnvConfig:
+    """An environment, and how a policy sees and moves it."""
+
+    id: tyro.conf.Positional[str]
+    """A registered environment (`wellposed envs` lists them), or any goal environment of Gymnasium."""
+    kwargs: Annotated[dict[str, Any], _JSON] = field(default_factory=dict, hash=False)
+    """Arguments of the environment itself, as a JSON object."""
+    max_episode_steps: int | None = None
+    """Steps after which an episode is cut; the environment's own number if not given."""
+    control: Control = field(default_factory=Control)
+    """What becomes of an action on its way to the simulator."""
+    sensors: Sensors = field(default_factory=Sensors)
+    """What measures the observations."""
+    curriculum: Curriculum = field(default_factory=Curriculum)
+    """How the goals of training grow; evaluation has the task's own."""
+
+    def __post_init__(self) -> None:
+        require(self.id != "", "env.id", "must not be empty", repr(self.id))
+        require(isinstance(self.kwargs, dict), "env.kwargs", "must be a JSON object", self.kwargs)
+        steps = self.max_episode_steps
+        require(steps is None or steps >= 1, "env.max_episode_steps", "must be at least 1", steps)
+
+
+def make_env(
+    config: EnvConfig, num_envs: int, role: Literal["training", "evaluation"], *, threads: int = 1, seed: int = 0
+) -> VecEnv:
+    """`num_envs` copies of an environment, with everything that stands around them.
+
+    Args:
+        config: what to make.
+        num_envs: copies, at least 1.
+        role: a curriculum is for training only.
+        threads: native threads for the physics; results do not depend on it. Gymnasium's environments ignore it.
+        seed: of the run, for what is random around the copies; their own seeds come with `reset`.
+
+    Raises:
+        UserError: if the id is unknown, the environment is no well-posed goal environment, or it does not allow what
+            the configuration asks of it.
+    """
+    if num_envs < 1 or threads < 1:
+        raise UserError(f"num_envs and threads must be at least 1, got {num_envs} and {threads}.")
+    own, entry = dict(config.kwargs), find(config.id)
+    if config.max_episode_steps is not None:
+        own["max_episode_steps"] = config.max_episode_steps
+    try:
+        inspect.signature(entry.make).bind(num_envs=num_envs, threads=threads, **own)
+    except TypeError as error:
+        raise UserError(f"--env.kwargs does not fit {config.id}: {error}.") from error
+    env = entry.make(num_envs=num_envs, threads=threads, **own)
+    for wrapper in wrappers(config):
+        env = wrapper.wrap(env, role, seed)
+    return env
+
+
+def wrappers(config: EnvConfig) -> list[Any]:
+    """The configurations of the wrappers, in the order in which they stand around the copies."""
+    names = [field.name for field in fields(config)]
+    return [getattr(config, name) for name in names[names.index("max_episode_steps") + 1 :]]
+
+
+def make_vec(env_id: str, num_envs: int = 1, *, threads: int = 1, **kwargs: Any) -> GymnasiumVecEnv:
+    """`num_envs` copies of a goal environment as one `gymnasium.vector.VectorEnv`.
+
+    Args:
+        env_id: a registered id, or any goal environment Gymnasium knows ("module:Id-v0" included).
+        num_envs: copies, at least 1.
+        threads: native threads for the physics; results do not depend on it. Other Gymnasium environments
+            ignore it.
+        kwargs: passed to the environment, e.g. `max_episode_steps`.
+
+    Raises:
+        UserError: if the id is unknown, or the environment is not a well-posed goal environment.
+    """
+    return GymnasiumVecEnv(make_env(EnvConfig(env_id, kwargs), num_envs, "evaluation", threads=threads))

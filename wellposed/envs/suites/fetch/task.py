@@ -1,0 +1,200 @@
+"""The Fetch tasks: what an action does, what is observed, how goals and objects are drawn, what is rewarded.
+
+The numbers and the compiled model are in `model`, one arm in `simulation`; `envs.vector` steps the copies.
+"""
+
+from functools import cached_property
+from typing import Any
+
+import mujoco
+import numpy as np
+
+from wellposed.envs import goals
+from wellposed.envs.suites.fetch import simulation
+from wellposed.envs.suites.fetch.geometry import fetch_geometry
+from wellposed.envs.suites.fetch.model import (
+    DISTANCE_THRESHOLD,
+    HAND_DOWN,
+    MAX_EPISODE_STEPS,
+    POSITION_SCALE,
+    SUBSTEPS,
+    FetchScene,
+    Variant,
+    load_scene,
+)
+from wellposed.envs.suites.fetch.quantities import fetch_quantities
+from wellposed.envs.suites.fetch.simulation import FetchSimulation
+from wellposed.envs.vector import GoalSpread
+from wellposed.types import Field, Obs, Spec
+
+CAPABILITIES = frozenset({"state", "deterministic", "render", "oracle", "quantities", "goal spread", "sensors"})
+_FLOOR = DISTANCE_THRESHOLD / 50  # a length that varies by less does not vary
+_ANGLE_FLOOR = 1e-3  # radians
+_LEVER = 0.025  # metres from the object's centre to its faces, by which an angle is seen
+_MIN_OBJECT_OFFSET = 0.1  # metres between object and hand at reset, in the plane
+_AIR_SHARE, _AIR_HEIGHT = 0.5, 0.45  # of goals that may lie in the air: how many do, and up to how many metres above
+OWN_SPREAD = GoalSpread(1.0, _AIR_SHARE)  # what the tasks themselves do
+
+
+class FetchTask:
+    """A Fetch task for `MujocoVecEnv`. Copies play the episodes of gymnasium-robotics' environment of the same name.
+
+    Observations are float64. What each of the 10 or 25 numbers is, and in which unit and frame, `quantities` says.
+    """
+
+    capabilities = CAPABILITIES
+    own_spread = OWN_SPREAD
+
+    def __init__(self, variant: Variant, dense: bool = False):
+        self.variant, self.dense, self.scene = variant, dense, load_scene(variant)
+        self.model: mujoco.MjModel = self.scene.model  # type: ignore[name-defined]
+        self.goal_spread = self.own_spread  # of the episodes that begin from now on
+        self.readings = simulation.readings_width(variant)
+        self.error_sources = 22 if variant.has_object else 10  # all but the way from hand to object
+        self._dt = SUBSTEPS * self.model.opt.timestep
+
+    @cached_property
+    def spec(self) -> Spec:
+        """Lengths may count as varying from a fiftieth of the radius on."""
+        numbers = fetch_quantities(self.variant.has_object).observation
+        floor = tuple(_ANGLE_FLOOR if number.unit.startswith("rad") else _FLOOR for number in numbers)
+        return Spec(
+            obs=(
+                Field("observation", (len(numbers),), floor=floor),
+                Field("achieved_goal", (3,), "goal", floor=(_FLOOR,)),
+                Field("desired_goal", (3,), "goal", floor=(_FLOOR,)),
+            ),
+            action_dim=4,
+            max_episode_steps=MAX_EPISODE_STEPS,
+            geometry=fetch_geometry(self.scene),
+            radius=DISTANCE_THRESHOLD,
+            reward_range=None if self.dense else (-1.0, 0.0),
+        )
+
+    def simulate(self, data: Any, readings: np.ndarray) -> FetchSimulation:
+        """One copy, which keeps its row of readings up to date."""
+        return FetchSimulation(self.scene, data, readings)
+
+    def restart(self, copy: FetchSimulation, rng: np.random.Generator) -> np.ndarray:
+        """Begin an episode: object first, then goal, as the original draws them; returns the goal [3] in metres."""
+        start, position = self.scene.initial_grip, None
+        if self.variant.has_object:
+            position = sample_object(self.scene, rng)
+            start = np.array([*position, self.scene.object_height])
+        copy.restart(position)
+        return sample_goal(self.scene, rng, start, self.goal_spread)
+
+    def control(self, readings: np.ndarray, action: np.ndarray) -> np.ndarray:
+        """What actions [n, 4] ask of the copies [n, 8]: position and orientation of the hand's target, and fingers."""
+        position = readings[:, simulation.HAND_POSITION]
+        quaternion = readings[:, simulation.HAND_QUATERNION] + HAND_DOWN
+        # In float32 where the actions are: the original scales before it widens.
+        return np.concatenate([position + action[:, :3] * POSITION_SCALE, quaternion, action[:, 3:]], axis=1)
+
+    def observe(self, readings: np.ndarray, desired_goal: np.ndarray) -> Obs:
+        """Goal observations of all copies, as new arrays."""
+        achieved = readings[:, simulation.OBJECT if self.variant.has_object else simulation.GRIP].copy()
+        observation = simulation.observation(self.variant, readings, self._dt)
+        return {"observation": observation, "achieved_goal": achieved, "desired_goal": desired_goal.copy()}
+
+    def failed(self, readings: np.ndarray) -> np.ndarray:
+        """Always False [n]: nothing that happens ends an episode."""
+        return np.zeros(len(readings), bool)
+
+    def compute_reward(self, achieved_goal: np.ndarray, desired_goal: np.ndarray) -> np.ndarray:
+        """The reward [n] of having achieved `achieved_goal` [n, 3] when `desired_goal` [n, 3] was wanted."""
+        if self.dense:
+            return goals.dense_reward(achieved_goal, desired_goal)
+        return goals.sparse_reward(achieved_goal, desired_goal, DISTANCE_THRESHOLD)
+
+    def compute_terminated(self, achieved_goal: np.ndarray, desired_goal: np.ndarray) -> np.ndarray:
+        """Always False [n]: a Fetch task has no terminal state."""
+        return np.zeros(achieved_goal.shape[:-1], bool)
+
+    def is_success(self, achieved_goal: np.ndarray, desired_goal: np.ndarray) -> np.ndarray:
+        """True [n] where the goal is closer than 5 cm."""
+        return goals.success(achieved_goal, desired_goal, DISTANCE_THRESHOLD)
+
+    def goal_kinds(self, desired_goal: np.ndarray) -> list[str]:
+        """PickAndPlace: "table" for goals at the height of an object on it, "air" above; else one kind, ""."""
+        if not self.variant.target_in_the_air:
+            return [""] * len(desired_goal)
+        return ["air" if goal[2] > self.scene.object_height else "table" for goal in desired_goal]
+
+    def measurement_errors(self, draws: np.ndarray) -> Obs:
+        """Errors of sensors whose positions are off by 1 m, made of standard normal draws [n, `error_sources`].
+
+        A position (hand, fingers, object) is off by 1 on each axis. A velocity is the difference of two positions, one
+        step apart, and is off by sqrt(2) a step. An angle is seen by points a lever of 2.5 cm away, and is off by
+        1 / lever; an angular velocity again by sqrt(2) times that.
+
+        One quantity is measured once. The way from hand to object is the difference of the two measurements, and the
+        achieved goal is the measured position: had it an error of its own, the mean of the two would know better than
+        the sensor, and had it none, the policy would see the truth. The desired goal is told, not measured.
+        """
+        turn, change = 1 / _LEVER, np.sqrt(2)
+        widths, scales = [3, 2, 3, 2], [1, 1, change, change]  # hand, fingers, velocities of both
+        if self.variant.has_object:  # position, angles, velocity, angular velocity
+            widths, scales = [*widths, 3, 3, 3, 3], [*scales, 1, turn, change, turn * change]
+        parts = np.split(draws * np.repeat(scales, widths), np.cumsum(widths)[:-1], axis=1)
+        where = 4 if self.variant.has_object else 0  # of what achieves the goal
+        return {"observation": simulation.assemble(*parts), "achieved_goal": parts[where]}
+
+
+def sample_goal(
+    scene: FetchScene, rng: np.random.Generator, start: np.ndarray, spread: GoalSpread = OWN_SPREAD
+) -> np.ndarray:
+    """A goal [3] in metres, drawn in the order gymnasium-robotics draws it.
+
+    Where `spread.reach` is less than 1 it lies on the way from `start` [3], where the object rests (the hand, without
+    one), to the goal that the task itself would have drawn: start + reach * (goal - start).
+    """
+    variant = scene.variant
+    goal = scene.initial_grip + rng.uniform(-variant.target_range, variant.target_range, size=3)
+    if variant.has_object:
+        goal += variant.target_offset
+        goal[2] = scene.object_height
+        if variant.target_in_the_air and rng.uniform() < spread.air:
+            goal[2] += rng.uniform(0, _AIR_HEIGHT)
+    # At 1 the task's own goal to the last bit, which the sum would round.
+    return goal if spread.reach == 1 else start + spread.reach * (goal - start)
+
+
+def sample_object(scene: FetchScene, rng: np.random.Generator) -> np.ndarray:
+    """A start position [2] of the object in the plane, at least 0.1 m from the hand, in the original's order."""
+    centre, reach = scene.initial_grip[:2], scene.variant.object_range
+    position = centre
+    while np.linalg.norm(position - centre) < _MIN_OBJECT_OFFSET:
+        position = centre + rng.uniform(-reach, reach, size=2)
+    return position
+
+
+def solved_at_reset(variant: Variant) -> float | None:
+    """The probability that a goal is reached before the first action, by integration over what `sample_goal` and
+    `sample_object` draw from; None for goals that are not drawn around the hand (Slide).
+
+    Chapter 1 derives it: chapters/ch01_anatomy/chapter.md.
+    """
+    radius, side = DISTANCE_THRESHOLD, 2 * variant.target_range
+    if not variant.has_object:  # a ball in a cube, the hand in its middle
+        return 4 / 3 * np.pi * radius**3 / side**3
+    if any(variant.target_offset) or variant.object_range != variant.target_range:
+        return None
+    table = _goal_beside_object(radius, side)
+    if not variant.target_in_the_air:
+        return table
+    lifted = np.linspace(0, radius, 2001)
+    beside = _goal_beside_object(np.sqrt(radius**2 - lifted**2), side)
+    return (1 - _AIR_SHARE) * table + _AIR_SHARE * float(np.trapezoid(beside, lifted)) / _AIR_HEIGHT
+
+
+def _goal_beside_object(radius: Any, side: float) -> Any:
+    """The probability that object and goal, drawn in a square on the table, lie within `radius` of each other.
+
+    The object keeps clear of a disc in the middle, around the hand. `radius` added to that of the disc must not exceed
+    half the side.
+    """
+    inside = np.pi * radius**2 / side**2  # for an object far from the square's edge, as one in the disc is
+    anywhere = inside - 8 * radius**3 / (3 * side**3) + radius**4 / (2 * side**4)
+    square, disc = side**2, np.pi * _MIN_OBJECT_OFFSET**2
+    return (square * anywhere - disc * inside) / (square - disc)

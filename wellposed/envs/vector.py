@@ -1,0 +1,213 @@
+"""n copies of a MuJoCo task that step together. Written once: a suite gives a `Task`, all else is here.
+
+Here are autoreset, clocks, seeds and random streams, and what a state is made of.
+"""
+
+# mujoco's compiled half has no stubs:
+# pyright: reportAttributeAccessIssue=false
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import mujoco
+import numpy as np
+from gymnasium.utils import seeding
+
+from wellposed.envs.physics.cpu import Physics
+from wellposed.seeding import pack_generator, unpack_generator
+from wellposed.types import Moment, Obs, Spec, Step, clipped_actions
+
+
+@dataclass(frozen=True)
+class GoalSpread:
+    """How far goals lie from where the object starts, and how many of them in the air."""
+
+    reach: float  # share of the way to the task's own goals, 0 to 1
+    air: float  # share of goals that are lifted, 0 to 1, in a task that lifts any
+
+
+class Copy(Protocol):
+    """One simulated copy. It keeps its row of readings up to date."""
+
+    def advance(self, control: np.ndarray) -> None:
+        """One environment step under a row of what `Task.control` returns."""
+        ...
+
+
+class Task(Protocol):
+    """A task in the words of its domain.
+
+    `readings` [n, width] hold what is read off each copy after a step: all that is observed, rewarded and judged.
+
+    A task with the capability "goal spread" has `goal_spread`, how the goals of new episodes are drawn, and
+    `own_spread`, how the task draws them by itself; both are a `GoalSpread`. One with "sensors" has `error_sources` and
+    `measurement_errors` (see `envs.suites.fetch.task`).
+    """
+
+    model: mujoco.MjModel  # all copies share it
+    readings: int  # width
+    capabilities: frozenset[str]
+
+    @property
+    def spec(self) -> Spec:
+        """What is observed and done, and how long an episode of the task takes."""
+        ...
+
+    def simulate(self, data: mujoco.MjData, readings: np.ndarray) -> Any:
+        """The `Copy` that simulates in `data` and fills the row `readings` [width]."""
+        ...
+
+    def restart(self, copy: Any, rng: np.random.Generator) -> np.ndarray:
+        """Begin an episode in a copy, with all that is random drawn from `rng`; returns its goal [goal_dim]."""
+        ...
+
+    def control(self, readings: np.ndarray, action: np.ndarray) -> np.ndarray:
+        """What actions [n, action_dim] in [-1, 1] make each copy do, [n, any width]."""
+        ...
+
+    def observe(self, readings: np.ndarray, desired_goal: np.ndarray) -> Obs:
+        """All fields of the spec, as new arrays."""
+        ...
+
+    def failed(self, readings: np.ndarray) -> np.ndarray:
+        """Whether something other than its goal ends the episode, bool [n]."""
+        ...
+
+    def compute_reward(self, achieved_goal: np.ndarray, desired_goal: np.ndarray) -> np.ndarray:
+        """As `VecEnv`'s."""
+        ...
+
+    def compute_terminated(self, achieved_goal: np.ndarray, desired_goal: np.ndarray) -> np.ndarray:
+        """As `VecEnv`'s."""
+        ...
+
+    def is_success(self, achieved_goal: np.ndarray, desired_goal: np.ndarray) -> np.ndarray:
+        """As `VecEnv`'s."""
+        ...
+
+    def goal_kinds(self, desired_goal: np.ndarray) -> list[str]:
+        """As `VecEnv`'s."""
+        ...
+
+
+class MujocoVecEnv:
+    """`num_envs` copies of a task, a `VecEnv`.
+
+    Copy i, reset with seed s, plays the same episodes one after another whatever the numbers of threads and of copies:
+    those that its own stream, begun by s + i, draws.
+    """
+
+    now: Moment
+
+    def __init__(self, task: Task, num_envs: int = 1, *, threads: int = 1, max_episode_steps: int | None = None):
+        spec = task.spec
+        self.spec = spec._replace(max_episode_steps=max_episode_steps or spec.max_episode_steps)
+        self.task, self.num_envs, self.capabilities = task, num_envs, task.capabilities
+        self.compute_reward, self.compute_terminated = task.compute_reward, task.compute_terminated
+        self.is_success, self.goal_kinds = task.is_success, task.goal_kinds
+        self.physics = Physics(task.model, num_envs, threads)
+        # What the last step left behind. Some of it cannot be recomputed from a restored physics state (with a free
+        # gripper Fetch's lags `qpos` by one substep), so it belongs to the state itself.
+        self.readings = np.zeros((num_envs, task.readings))
+        pairs = zip(self.physics.data, self.readings, strict=True)
+        self.copies: list[Copy] = [task.simulate(data, row) for data, row in pairs]
+        self.goals = np.zeros((num_envs, spec.size("desired_goal")))
+        self._elapsed = np.zeros(num_envs, np.int64)
+        self._rngs = [seeding.np_random(None)[0] for _ in range(num_envs)]
+
+    def reset(self, seed: int | list[int] | None = None, mask: np.ndarray | None = None) -> Moment:
+        """As `VecEnv.reset`; a None in a list of seeds goes on with that copy's stream."""
+        chosen = np.arange(self.num_envs) if mask is None else np.flatnonzero(mask)
+        seeds = seeds_of_copies(seed, self.num_envs)
+        for i in chosen:
+            if seeds[i] is not None:
+                self._rngs[i] = seeding.np_random(seeds[i])[0]
+        return self._restart(chosen)
+
+    def step(self, action: np.ndarray) -> Step:
+        """As `VecEnv.step`."""
+        before = self.now.obs
+        applied = clipped_actions(action, (self.num_envs, self.spec.action_dim))
+        control, copies = self.task.control(self.readings, applied), self.copies
+        self.physics.for_each(lambda i: copies[i].advance(control[i]))
+        self._elapsed += 1
+        after = self.task.observe(self.readings, self.goals)
+        achieved, desired = after["achieved_goal"], after["desired_goal"]
+        terminated = self.compute_terminated(achieved, desired) | self.task.failed(self.readings)
+        step = Step(
+            obs=before,
+            truth=before,
+            action=np.array(action),
+            applied_action=applied,
+            reward=self.compute_reward(achieved, desired).astype(np.float64),
+            terminated=terminated,
+            truncated=(self._elapsed >= self.spec.max_episode_steps) & ~terminated,
+            success=self.is_success(achieved, desired),
+            next_obs=after,
+            next_truth=after,
+            warnings=self.physics.take_warnings(),  # before a reset clears them
+        )
+        self.now = step.after
+        if (ended := np.flatnonzero(step.ended)).size:
+            self._restart(ended)
+        return step
+
+    def get_state(self) -> dict[str, np.ndarray]:
+        """Everything the next step and the next reset depend on: physics, goals, clocks, random streams."""
+        return {
+            "physics": self.physics.get_state(),
+            "readings": self.readings.copy(),
+            "desired_goal": self.goals.copy(),
+            "elapsed": self._elapsed.copy(),
+            "rng": np.stack([pack_generator(rng) for rng in self._rngs]),
+        }
+
+    def set_state(self, state: dict[str, np.ndarray]) -> Moment:
+        """As `VecEnv.set_state`."""
+        current = self.get_state()
+        if {k: v.shape for k, v in state.items()} != {k: v.shape for k, v in current.items()}:
+            raise ValueError("this state belongs to another task or another number of copies")
+        if not ((state["elapsed"] >= 0) & (state["elapsed"] < self.spec.max_episode_steps)).all():
+            raise ValueError("this state is of episodes that were over")
+        self.physics.set_state(state["physics"])
+        self.readings[:] = state["readings"]
+        self.goals[:] = state["desired_goal"]
+        self._elapsed[:] = state["elapsed"]
+        for rng, packed in zip(self._rngs, state["rng"], strict=True):
+            unpack_generator(rng, packed)
+        return self.observe()
+
+    def observe(self) -> Moment:
+        """Look at the copies as they are."""
+        obs = self.task.observe(self.readings, self.goals)
+        self.now = Moment(obs, obs)
+        return self.now
+
+    def close(self) -> None:
+        """Stop the physics threads."""
+        self.physics.close()
+
+    def _restart(self, indices: Iterable[int]) -> Moment:
+        """Begin an episode in the given copies, each from its own stream."""
+
+        def restart(i: int) -> None:
+            self.goals[i] = self.task.restart(self.copies[i], self._rngs[i])
+            self._elapsed[i] = 0
+
+        self.physics.for_each(restart, indices)
+        return self.observe()
+
+
+def seeds_of_copies(seed: int | list[int] | None, num_envs: int) -> list[Any]:
+    """One seed for each copy: seed + i, its own of a list, or None.
+
+    Raises:
+        ValueError: if a list has another length.
+    """
+    if seed is None:
+        return [None] * num_envs
+    seeds = seed if isinstance(seed, list) else [int(seed) + i for i in range(num_envs)]
+    if len(seeds) != num_envs:
+        raise ValueError(f"{num_envs} copies need {num_envs} seeds, got {len(seeds)}")
+    return seeds

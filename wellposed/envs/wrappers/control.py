@@ -1,0 +1,76 @@
+"""The action interface: what becomes of a policy's action on its way to the simulator."""
+
+from dataclasses import dataclass
+from typing import Literal, cast
+
+import numpy as np
+
+from wellposed.envs.wrappers.wrapper import Wrapper
+from wellposed.errors import require
+from wellposed.types import Moment, Step, VecEnv, clipped_actions
+
+
+@dataclass(frozen=True)
+class Control:
+    """How actions reach the simulator."""
+
+    smoothing: float = 0.0
+    """Share s of the action before that is kept, 0 up to but not 1: applied = (1 - s) commanded + s applied before."""
+    delay: int = 0
+    """Steps by which actions arrive late; an episode begins with as many steps without action."""
+
+    def __post_init__(self) -> None:
+        require(0 <= self.smoothing < 1, "env.control.smoothing", "is a share from 0 up to but not 1", self.smoothing)
+        require(self.delay >= 0, "env.control.delay", "must not be negative", self.delay)
+
+    def wrap(self, env: VecEnv, role: Literal["training", "evaluation"], seed: int) -> VecEnv:
+        """The environment under this control; itself where the simulator gets what the policy says."""
+        return env if self == Control() else cast(VecEnv, ControlledVecEnv(env, self))
+
+
+class ControlledVecEnv(Wrapper):
+    """Actions are filtered (first order) and delayed. Its state holds the filter and the actions on their way.
+
+    Both begin at zero with each episode. An observation does not tell of actions on their way: a policy has to
+    remember them.
+    """
+
+    def __init__(self, env: VecEnv, control: Control):
+        super().__init__(env)
+        self.control = control
+        shape = env.num_envs, env.spec.action_dim
+        self._filtered = np.zeros(shape)
+        self._queue = np.zeros((shape[0], control.delay, shape[1]))  # the next to arrive first
+
+    def reset(self, seed: int | list[int] | None = None, mask: np.ndarray | None = None) -> Moment:
+        """As the environment's own."""
+        moment = self.env.reset(seed, mask)
+        self._clear(np.ones(self.num_envs, bool) if mask is None else np.asarray(mask, bool))
+        return moment
+
+    def step(self, action: np.ndarray) -> Step:
+        """As the environment's own; the step tells of the policy's action and of the one that arrived."""
+        commanded, keep = clipped_actions(action, self._filtered.shape), self.control.smoothing
+        self._filtered = (1 - keep) * commanded + keep * self._filtered
+        waiting = np.concatenate([self._queue, self._filtered[:, None]], axis=1)
+        self._queue = waiting[:, 1:]
+        step = self.env.step(waiting[:, 0].astype(commanded.dtype))
+        self._clear(step.ended)
+        return step._replace(action=np.array(action))
+
+    def get_state(self) -> dict[str, np.ndarray]:
+        """That of the environment, the filter, and the actions on their way."""
+        return self.env.get_state() | {"control_filter": self._filtered.copy(), "control_queue": self._queue.copy()}
+
+    def set_state(self, state: dict[str, np.ndarray]) -> Moment:
+        """As the environment's own."""
+        filtered, queue = state["control_filter"], state["control_queue"]
+        if (filtered.shape, queue.shape) != (self._filtered.shape, self._queue.shape):
+            raise ValueError("this state belongs to another control or another number of copies")
+        moment = self.env.set_state({name: array for name, array in state.items() if not name.startswith("control_")})
+        self._filtered, self._queue = filtered.copy(), queue.copy()
+        return moment
+
+    def _clear(self, chosen: np.ndarray) -> None:
+        """Episodes begin in the chosen copies [n]."""
+        self._filtered[chosen], self._queue[chosen] = 0.0, 0.0
