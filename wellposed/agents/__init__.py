@@ -1,49 +1,41 @@
-"""The algorithms. Each file holds its configuration and its losses, `off_policy` the rest of SAC and TD3; this is their
-registry.
+"""The algorithms by name. Each file is one algorithm, its whole update written out; a new one is one file and one
+registration, here or as an entry point of the group below.
 """
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+from wellposed.agents import ppo, sac, td3
 from wellposed.agents.ppo import PPO, PPOConfig
 from wellposed.agents.sac import SAC, SACConfig
 from wellposed.agents.td3 import TD3, TD3Config
-from wellposed.errors import UserError
-from wellposed.types import Agent, Dims
+from wellposed.registry import Registry
+from wellposed.types import Agent, Spec
 
 
 class Entry(NamedTuple):
     """A registered algorithm."""
 
-    config: type
-    make: Callable[[Any, Dims, int], Agent]  # (configuration, an environment's sizes, seed) -> a fresh agent
-    on_policy: bool = False  # whether it learns from the steps of its own policy alone: an `OnPolicyLearner`
+    config: type  # of its settings
+    make: Callable[[Any, Spec, int], Agent]  # (settings, what there is to know of an environment, seed) -> fresh agent
+    metrics: dict[str, str]  # what `update` logs, and what each number means
+    on_policy: bool = False  # whether it learns from its own newest steps alone: an `OnPolicyAgent`
 
 
-ALGORITHMS: dict[str, Entry] = {
-    "sac": Entry(SACConfig, SAC),
-    "td3": Entry(TD3Config, TD3),
-    "ppo": Entry(PPOConfig, PPO, on_policy=True),
-}
+ALGORITHMS: Registry[Entry] = Registry("algorithm", "wellposed.algorithms")
+ALGORITHMS.register("sac", Entry(SACConfig, SAC, sac.METRICS))
+ALGORITHMS.register("td3", Entry(TD3Config, TD3, td3.METRICS))
+ALGORITHMS.register("ppo", Entry(PPOConfig, PPO, ppo.METRICS, on_policy=True))
 
 __all__ = ["ALGORITHMS", "PPO", "SAC", "TD3", "Entry", "PPOConfig", "SACConfig", "TD3Config", "find", "make_agent"]
 
-
-def find(algo: str) -> Entry:
-    """The entry of a registered algorithm.
-
-    Raises:
-        UserError: if there is no such algorithm.
-    """
-    if algo not in list(ALGORITHMS):  # from a file it may be of any type, and a list has no hash
-        raise UserError(f"There is no algorithm {algo!r}; there are {', '.join(ALGORITHMS)}.")
-    return ALGORITHMS[algo]
+find = ALGORITHMS.find
 
 
-def make_agent(algo: str, config: Any, dims: Dims, seed: int) -> Any:
-    """A fresh agent of a registered algorithm: an `OnPolicyLearner` or an `OffPolicyLearner`, as its entry says.
+def make_agent(algo: str, config: Any, spec: Spec, seed: int) -> Any:
+    """A fresh agent of a registered algorithm: an `OnPolicyAgent` or an `OffPolicyAgent`, as its entry says.
 
     Raises:
         UserError: if there is no such algorithm.
     """
-    return find(algo).make(config, dims, seed)
+    return find(algo).make(config, spec, seed)

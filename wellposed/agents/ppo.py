@@ -1,7 +1,7 @@
 """Proximal Policy Optimisation for goals: the file a student reads, and the file that trains.
 
 PPO raises the probability of actions that went better than expected, by several passes over the same steps. Its
-objective stands below under the name of its equation; advantages are made in `replay/rollout.py`.
+objective stands below under the name of its equation; advantages are made in `data/rollout.py`.
 
 Source: Schulman et al. (2017), "Proximal Policy Optimization Algorithms", arXiv 1707.06347; equation numbers are that
 paper's.
@@ -9,7 +9,7 @@ paper's.
 
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import equinox as eqx
 import jax
@@ -18,14 +18,24 @@ import numpy as np
 import optax
 from jax import Array
 
-from wellposed.agents.settings import optimiser, require_shared
-from wellposed.arrays import check_arrays
+from wellposed.agents import shared
+from wellposed.agents.probe import Seen, with_other_goals
+from wellposed.agents.shared import optimiser, seen_by_critic
+from wellposed.config import LATER
 from wellposed.errors import require
-from wellposed.nn.inputs import InputConfig, InputScaler, InputStats, input_width, network_inputs
-from wellposed.nn.networks import MLP, descend
-from wellposed.nn.tree import from_arrays, to_arrays
-from wellposed.seeding import generator, key_data, pack_generator, unpack_generator
-from wellposed.types import Dims, GoalObs, Metrics, Rollout
+from wellposed.nn.encoders import ENCODERS
+from wellposed.nn.inputs import Encoder, InputConfig, InputStats, Scales, stored
+from wellposed.nn.networks import MLP, Network, descend
+from wellposed.nn.normaliser import InputScaler
+from wellposed.seeding import key_data
+from wellposed.types import Batch, Carry, Metrics, Moment, Obs, Rollout, Spec
+
+METRICS = {name: shared.METRICS[name] for name in ("train/actor_loss", "train/entropy")} | {
+    "train/value_loss": "PPO: mean squared difference of the critic's values from the lambda-returns",
+    "train/clip_fraction": "PPO: share of probability ratios beyond the clipping, mean over the updates on a rollout",
+    "train/kl": "PPO: divergence from the policy that collected a rollout to the one that has learnt from it, nats",
+    "train/explained_variance": "PPO: share of the variance of lambda-returns that the critic foretold",
+}
 
 
 @dataclass(frozen=True)
@@ -56,59 +66,53 @@ class PPOConfig:
     """Shift and scale the advantages of each minibatch to mean 0 and standard deviation 1. Source: SB3."""
     inputs: InputConfig = field(default_factory=InputConfig)
     """What the networks are shown of an observation."""
+    critic_sees: Literal["obs", "truth"] = field(default="obs", metadata=LATER)
+    """What the critic reads: what the policy sees, or what is true where that is something else."""
 
     def __post_init__(self) -> None:
-        require_shared(self, "clip", "epochs", "initial_std")
+        remembers = self.inputs.memory > 1 or ENCODERS.find(self.inputs.encoder).has_memory
+        require(not remembers, "agent.inputs.encoder", "of PPO has no memory; choose another algorithm", self.inputs)
+        shared.require_shared(self, "clip", "epochs", "initial_std")
         require(0 <= self.gae_lambda <= 1, "agent.gae_lambda", "lies in [0, 1]", self.gae_lambda)
         weight = self.entropy_weight
         require(0 <= weight < float("inf"), "agent.entropy_weight", "must not be negative", weight)
 
 
 class Actor(eqx.Module):
-    """A diagonal Gaussian: its mean is a function of the features, its standard deviation is not."""
+    """A diagonal Gaussian: its mean is a function of what is seen, its standard deviation is not."""
 
-    mean: MLP  # features -> [action_dim]
+    encoder: Encoder
+    head: MLP  # features -> mean [action_dim]
     log_std: Array  # [action_dim]
+
+    def __call__(self, obs: dict[str, Array], stats: Scales) -> Array:
+        """The mean action [b, action_dim] at observations [b, ...]; it may lie outside [-1, 1]."""
+        return self.head(self.encoder(obs, stats))
 
 
 class Networks(NamedTuple):
     """What is trained."""
 
     actor: Actor
-    critic: MLP  # features -> value [1]
+    critic: Network  # observation -> value [1]
 
 
-def policy(actor: Actor, x: Array, noise: Array) -> Array:
-    """Actions [..., action_dim] at features x; zero noise gives the mean, which is the greedy policy."""
-    return actor.mean(x) + jnp.exp(actor.log_std) * noise
-
-
-def explore(_config: PPOConfig, actor: Actor, x: Array, noise: Array) -> Array:
-    """Actions [..., action_dim] as environments take them, clipped to [-1, 1]; greedy ones where the noise is zero."""
-    return jnp.clip(policy(actor, x, noise), -1.0, 1.0)
-
-
-def log_density(actor: Actor, x: Array, action: Array) -> Array:
+def log_density(mean: Array, log_std: Array, action: Array) -> Array:
     """log pi(a|s) [...] = -sum_i ((a_i - mean_i)^2 / (2 std_i^2) + log std_i + log(2 pi) / 2)."""
-    noise = (action - actor.mean(x)) / jnp.exp(actor.log_std)
-    return -jnp.sum(0.5 * noise**2 + actor.log_std + 0.5 * jnp.log(2 * jnp.pi), axis=-1)
+    noise = (action - mean) / jnp.exp(log_std)
+    return -jnp.sum(0.5 * noise**2 + log_std + 0.5 * jnp.log(2 * jnp.pi), axis=-1)
 
 
-def entropy(actor: Actor) -> Array:
+def entropy(log_std: Array) -> Array:
     """Of the Gaussian, the same in every state: sum_i log std_i + log(2 pi e) / 2, in nats, []."""
-    return jnp.sum(actor.log_std + 0.5 * jnp.log(2 * jnp.pi * jnp.e))
+    return jnp.sum(log_std + 0.5 * jnp.log(2 * jnp.pi * jnp.e))
 
 
-def divergence(old: Actor, new: Actor, x: Array) -> Array:
-    """KL(old || new) of the policies at features x, exact for Gaussians, in nats, [...]."""
-    apart = (old.mean(x) - new.mean(x)) ** 2
-    scale = 2 * (new.log_std - old.log_std)
-    return 0.5 * jnp.sum(jnp.exp(-scale) + apart * jnp.exp(-2 * new.log_std) - 1 + scale, axis=-1)
-
-
-def value(critic: MLP, x: Array) -> Array:
-    """V(s, g) [...] at features x."""
-    return critic(x)[..., 0]
+def divergence(old_mean: Array, old_log_std: Array, new_mean: Array, new_log_std: Array) -> Array:
+    """KL(old || new) of two Gaussians with means [..., action_dim], in nats, [...]."""
+    apart = (old_mean - new_mean) ** 2
+    scale = 2 * (new_log_std - old_log_std)
+    return 0.5 * jnp.sum(jnp.exp(-scale) + apart * jnp.exp(-2 * new_log_std) - 1 + scale, axis=-1)
 
 
 def clipped_objective(ratio: Array, advantage: Array, epsilon: float) -> Array:
@@ -124,25 +128,29 @@ def normalised(advantage: Array) -> Array:
 class Minibatch(NamedTuple):
     """Steps of a rollout as the losses see them."""
 
-    features: Array  # [b, f]
+    obs: Any  # by field, [b, ...]
+    seen: Any  # by field, what the critic reads
     action: Array  # [b, action_dim]
     advantage: Array  # [b]
     value_target: Array  # [b]
     log_density: Array  # [b], of the policy that took the actions
 
 
-def actor_loss(config: PPOConfig, actor: Actor, batch: Minibatch) -> tuple[Array, dict[str, Array]]:
+def actor_loss(
+    actor: Actor, config: PPOConfig, stats: InputStats, batch: Minibatch
+) -> tuple[Array, dict[str, Array]]:
     """-(L^CLIP + weight x entropy): equation 9 without the value function's term, which is a loss of its own."""
-    ratio = jnp.exp(log_density(actor, batch.features, batch.action) - batch.log_density)
+    log_prob = log_density(actor(batch.obs, stats.actor), actor.log_std, batch.action)
+    ratio = jnp.exp(log_prob - batch.log_density)
     advantage = normalised(batch.advantage) if config.normalise_advantages else batch.advantage
-    loss = -clipped_objective(ratio, advantage, config.clip) - config.entropy_weight * entropy(actor)
+    loss = -clipped_objective(ratio, advantage, config.clip) - config.entropy_weight * entropy(actor.log_std)
     clipped = jnp.mean(jnp.abs(ratio - 1) > config.clip)
     return loss, {"train/actor_loss": loss, "train/clip_fraction": clipped}
 
 
-def value_loss(critic: MLP, batch: Minibatch) -> tuple[Array, dict[str, Array]]:
+def value_loss(critic: Network, stats: InputStats, batch: Minibatch) -> tuple[Array, dict[str, Array]]:
     """L^VF = mean (V(s) - target)^2: equation 9."""
-    loss = jnp.mean((value(critic, batch.features) - batch.value_target) ** 2)
+    loss = jnp.mean((critic(batch.seen, stats.critic)[..., 0] - batch.value_target) ** 2)
     return loss, {"train/value_loss": loss}
 
 
@@ -155,23 +163,24 @@ class Learner(NamedTuple):
     key: Array  # source of the order in which a rollout is gone through
 
 
-def init_learner(config: PPOConfig, dims: Dims, seed: int) -> Learner:
+def init_learner(config: PPOConfig, spec: Spec, seed: int) -> Learner:
     """Fresh networks and optimisers."""
     actor_key, critic_key, key = jax.random.split(jax.random.key(key_data(seed, "learner")), 3)
-    width = input_width(config.inputs, dims)
-    log_std = jnp.full(dims.action, jnp.log(config.initial_std))
-    actor = Actor(MLP([width, *config.hidden, dims.action], actor_key), log_std)
-    critic = MLP([width, *config.hidden, 1], critic_key)
+    mean = shared.make_network(config, spec, spec.action_dim, actor_key)
+    actor = Actor(mean.encoder, mean.head, jnp.full(spec.action_dim, jnp.log(config.initial_std)))
+    critic = shared.make_network(config, spec, 1, critic_key, config.critic_sees)
     opt: Any = optimiser(config)
     return Learner(Networks(actor, critic), opt.init(actor), opt.init(critic), key)
 
 
-def update_step(config: PPOConfig, learner: Learner, batch: Minibatch) -> tuple[Learner, dict[str, Array]]:
+def update_step(
+    config: PPOConfig, learner: Learner, stats: InputStats, batch: Minibatch
+) -> tuple[Learner, dict[str, Array]]:
     """One gradient update of actor and critic."""
     opt, (actor, critic) = optimiser(config), learner.nets
-    grad, actor_metrics = jax.grad(partial(actor_loss, config), has_aux=True)(actor, batch)
+    grad, actor_metrics = jax.grad(actor_loss, has_aux=True)(actor, config, stats, batch)
     actor, actor_opt = descend(opt, grad, learner.actor_opt, actor)
-    grad, critic_metrics = jax.grad(value_loss, has_aux=True)(critic, batch)
+    grad, critic_metrics = jax.grad(value_loss, has_aux=True)(critic, stats, batch)
     critic, critic_opt = descend(opt, grad, learner.critic_opt, critic)
     return Learner(Networks(actor, critic), actor_opt, critic_opt, learner.key), actor_metrics | critic_metrics
 
@@ -186,105 +195,110 @@ def minibatches(config: PPOConfig, key: Array, size: int) -> Array:
     return orders[:, : whole * config.batch_size].reshape(-1, config.batch_size)
 
 
-def features(config: PPOConfig, dims: Dims, stats: InputStats, seen: Rollout) -> Array:
-    """What the networks are shown of the steps of a rollout, [b, f]."""
-    return network_inputs(config.inputs, dims, stats, seen.observation, seen.achieved_goal, seen.desired_goal)
-
-
-@partial(jax.jit, static_argnums=(0, 1))
-def update_scan(
-    config: PPOConfig, dims: Dims, learner: Learner, stats: InputStats, rollout: Rollout
+@partial(jax.jit, static_argnums=0)
+def update(
+    config: PPOConfig, learner: Learner, stats: InputStats, rollout: Rollout
 ) -> tuple[Learner, dict[str, Array]]:
     """All updates on one rollout in one compiled call; the metrics of losses are means over them."""
-    x = features(config, dims, stats, rollout)
     old, critic = learner.nets
-    steps = Minibatch(x, rollout.action, rollout.advantage, rollout.value_target, log_density(old, x, rollout.action))
-    error = rollout.value_target - value(critic, x)
+    seen, mean = seen_by_critic(config, rollout.obs, rollout.truth), old(rollout.obs, stats.actor)
+    acted = log_density(mean, old.log_std, rollout.action)
+    steps = Minibatch(rollout.obs, seen, rollout.action, rollout.advantage, rollout.value_target, acted)
+    error = rollout.value_target - critic(seen, stats.critic)[..., 0]
     explained = 1 - jnp.var(error) / jnp.maximum(jnp.var(rollout.value_target), 1e-12)
     key, order_key = jax.random.split(learner.key)
 
-    def body(learner: Learner, rows: Array) -> tuple[Learner, dict[str, Array]]:
-        return update_step(config, learner, jax.tree.map(lambda values: values[rows], steps))
+    def one(learner: Learner, rows: Array) -> tuple[Learner, dict[str, Array]]:
+        return update_step(config, learner, stats, jax.tree.map(lambda values: values[rows], steps))
 
-    learner, metrics = jax.lax.scan(body, learner._replace(key=key), minibatches(config, order_key, len(x)))
+    learner, metrics = jax.lax.scan(one, learner._replace(key=key), minibatches(config, order_key, len(acted)))
+    actor = learner.nets.actor
     return learner, jax.tree.map(jnp.mean, metrics) | {
-        "train/kl": jnp.mean(divergence(old, learner.nets.actor, x)),
+        "train/kl": jnp.mean(divergence(mean, old.log_std, actor(rollout.obs, stats.actor), actor.log_std)),
         "train/explained_variance": explained,
-        "train/entropy": entropy(learner.nets.actor),
+        "train/entropy": entropy(actor.log_std),
     }
 
 
-@partial(jax.jit, static_argnums=(0, 1))
-def act(config: PPOConfig, dims: Dims, actor: Actor, stats: InputStats, obs: dict[str, Array], noise: Array) -> Array:
-    """Actions [n, action_dim] for goal observations, not clipped."""
-    x = network_inputs(config.inputs, dims, stats, obs["observation"], obs["achieved_goal"], obs["desired_goal"])
-    return policy(actor, x, noise)
+@jax.jit
+def act(actor: Actor, stats: Scales, obs: dict[str, Array], noise: Array) -> Array:
+    """Actions [n, action_dim] as the policy draws them, not clipped; zero noise gives the mean."""
+    return actor(obs, stats) + jnp.exp(actor.log_std) * noise
 
 
-@partial(jax.jit, static_argnums=(0, 1))
-def judge(config: PPOConfig, dims: Dims, critic: MLP, stats: InputStats, obs: dict[str, Array]) -> Array:
-    """Values [n] of goal observations."""
-    x = network_inputs(config.inputs, dims, stats, obs["observation"], obs["achieved_goal"], obs["desired_goal"])
-    return value(critic, x)
+@jax.jit
+def judge(critic: Network, stats: Scales, seen: dict[str, Array]) -> Array:
+    """Values [n] of what the critic reads."""
+    return critic(seen, stats)[..., 0]
+
+
+def greedy(actor: Actor, obs: dict[str, Array], stats: Scales) -> Array:
+    """Greedy actions [b, action_dim], clipped as environments clip; differentiable by the actor."""
+    return jnp.clip(actor(obs, stats), -1.0, 1.0)
+
+
+@partial(jax.jit, static_argnums=0)
+def look(config: PPOConfig, nets: Networks, stats: InputStats, batch: Batch) -> Seen:
+    """What the networks make of transitions [b, ...], for a probe."""
+    noise, actor = jax.random.normal(jax.random.key(0), batch.action.shape), nets.actor
+    shown = seen_by_critic(config, batch.obs, batch.truth)
+    return Seen(
+        q=judge(nets.critic, stats.critic, shown)[None],
+        target=None,
+        greedy=greedy(actor, batch.obs, stats.actor),
+        explored=jnp.clip(act(actor, stats.actor, batch.obs, noise), -1.0, 1.0),
+        features=actor.encoder(batch.obs, stats.actor),
+        swapped=actor.encoder(with_other_goals(batch.obs), stats.actor),
+        actor_layers=actor.head.hidden(actor.encoder(batch.obs, stats.actor)),
+        critic_layers=nets.critic.hidden(shown, stats.critic),
+    )
 
 
 class PPO:
-    """The agent: learner, input statistics and exploration noise behind the `OnPolicyLearner` protocol."""
+    """The agent: `PPO(config, spec, seed)`."""
 
-    def __init__(self, config: PPOConfig, dims: Dims, seed: int):
-        self.config, self.dims, self.updates, self.explore = config, dims, 0, explore
-        self.learner = init_learner(config, dims, seed)
+    greedy = staticmethod(greedy)
+
+    def __init__(self, config: PPOConfig, spec: Spec, seed: int):
+        self.config, self.spec, self.updates = config, spec, 0
+        self.learner = init_learner(config, spec, seed)
         self.first = self.learner.nets  # what the seed gave: how far the weights have come is told from here
-        self._noise = generator(seed, "exploration")
-        self.scaler = InputScaler(config.inputs, dims)
+        self.scaler = InputScaler(config.inputs, spec, config.critic_sees)
 
-    def act(self, obs: GoalObs, deterministic: bool = True) -> np.ndarray:
-        """Actions [n, action_dim] in [-1, 1]: the mean, or a sample, clipped as environments clip."""
-        if not deterministic:
-            return np.clip(self.sample(obs), -1, 1)
-        return np.clip(self._act(obs, np.zeros((len(obs["observation"]), self.dims.action), np.float32)), -1, 1)
+    def initial_carry(self, n: int) -> Carry:
+        """(): it has no memory."""
+        return ()
 
-    def sample(self, obs: GoalObs) -> np.ndarray:
-        """Actions [n, action_dim] as the policy draws them."""
-        return self._act(obs, self._noise.standard_normal((len(obs["observation"]), self.dims.action), np.float32))
+    def act(self, obs: Obs, carry: Carry = (), rng: np.random.Generator | None = None) -> tuple[np.ndarray, Carry]:
+        """Actions [n, action_dim]: the mean, clipped to [-1, 1], or with `rng` as the policy draws them, not clipped."""
+        noise, seen = shared.action_noise(rng, obs, self.spec), stored(self.spec.obs, obs)
+        action = np.asarray(act(self.learner.nets.actor, self.scaler.stats.actor, seen, noise))
+        return (np.clip(action, -1, 1) if rng is None else action), carry
 
-    def values(self, obs: GoalObs) -> np.ndarray:
-        """The value function at goal observations of n moments, [n]."""
-        return np.asarray(judge(self.config, self.dims, self.learner.nets.critic, self.scaler.stats, _as32(obs)))
+    def values(self, moment: Moment) -> np.ndarray:
+        """The value function at n moments, [n]."""
+        fields = self.spec.goals if self.config.critic_sees == "truth" else self.spec.obs
+        seen = stored(fields, seen_by_critic(self.config, moment.obs, moment.truth))
+        return np.asarray(judge(self.learner.nets.critic, self.scaler.stats.critic, seen))
 
-    def observe(self, obs: GoalObs) -> None:
-        """Take observations and both kinds of goals into the input statistics."""
-        self.scaler.observe(obs)
+    def observe(self, moment: Moment) -> None:
+        """Take newly collected observations into the input statistics."""
+        self.scaler.observe(moment)
 
     def update(self, rollout: Rollout) -> Metrics:
         """Take epochs x minibatches gradient updates on one rollout; returns their metrics."""
-        self.learner, metrics = update_scan(self.config, self.dims, self.learner, self.scaler.stats, rollout)
+        self.learner, metrics = update(self.config, self.learner, self.scaler.stats, rollout)
         self.updates += self.config.epochs * (len(rollout.advantage) // self.config.batch_size)
         return {name: float(number) for name, number in metrics.items()}
 
     def state(self) -> dict[str, np.ndarray]:
         """Networks, optimisers, keys and input statistics as named arrays."""
-        return (
-            to_arrays(self.learner, "learner")
-            | self.scaler.state()
-            | {"exploration": pack_generator(self._noise), "updates": np.array(self.updates)}
-        )
+        return shared.saved(self)
 
     def load_state(self, state: dict[str, np.ndarray]) -> None:
-        """Take over what `state` returned.
+        """Take over what `state` returned; raises UserError if it is of another configuration."""
+        shared.load(self, state)
 
-        Raises:
-            UserError: if the arrays are not those of an agent of this configuration.
-        """
-        check_arrays(self.state(), state)
-        self.learner = from_arrays(self.learner, state, "learner")
-        self.scaler.load_state(state)
-        unpack_generator(self._noise, state["exploration"])
-        self.updates = int(state["updates"])
-
-    def _act(self, obs: GoalObs, noise: Any) -> np.ndarray:
-        return np.asarray(act(self.config, self.dims, self.learner.nets.actor, self.scaler.stats, _as32(obs), noise))
-
-
-def _as32(obs: GoalObs) -> Any:
-    return {key: array.astype(np.float32) for key, array in obs.items()}
+    def look(self, batch: Batch) -> Seen:
+        """What the networks make of transitions [b, ...], for a probe."""
+        return look(self.config, self.learner.nets, self.scaler.stats, batch)

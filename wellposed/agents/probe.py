@@ -4,8 +4,7 @@ Nothing here changes an agent or draws from its random streams: weights are bit 
 An update is tried on the side to see how large its steps are, and forgotten.
 """
 
-from functools import partial
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import jax
 import jax.numpy as jnp
@@ -13,103 +12,80 @@ import numpy as np
 import optax
 from jax import Array
 
-from wellposed.agents import ppo
-from wellposed.agents.off_policy import Algorithm, Settings, join_goals, update_scan, values
-from wellposed.agents.ppo import PPO, PPOConfig
-from wellposed.nn.inputs import InputStats, network_inputs
-from wellposed.nn.networks import MLP
-from wellposed.types import Batch, Dims, Metrics
+from wellposed.types import Batch, Metrics
 
 ROWS = 1024  # transitions that the networks are shown at most
 SATURATED = 0.99  # size of an action component beyond which tanh hardly answers
 AT_BOUND = 0.95  # share of the way to the lowest possible return at which a target counts as being there
 
 
-def probe(agent: Any, batches: Batch) -> Metrics:
-    """What networks, optimisers and statistics are like on minibatches [u, b, ...], by the names in `METRICS`.
-
-    `agent`: an `OffPolicyAgent`, as every registered algorithm with a replay makes.
-    """
-    learner, stats, config = agent.learner, agent.scaler.stats, agent.config
-    tried, _ = update_scan(agent.algorithm, config, agent.dims, learner, stats, batches)
-    rows = Batch(*(np.asarray(field).reshape(-1, *np.shape(field)[2:])[:ROWS] for field in batches))
-    seen, target = jax.tree.map(np.asarray, look(agent.algorithm, config, agent.dims, learner.nets, stats, rows))
-    nets, first, updates = learner.nets, agent.first, len(batches.reward)
-    lowest = np.min(rows.reward) / (1 - config.gamma)
-    found = describe(seen, config) | describe_learner(agent, nets.critics, first.critics) | {
-        "probe/target_at_bound": np.mean((target <= AT_BOUND * lowest) & (lowest < 0)),
-        "probe/td_error": np.sqrt(np.mean((seen.q - target) ** 2)),
-        "probe/target_travel": relative_distance(nets.target_critics, first.target_critics),
-        "probe/target_lag": relative_distance(nets.target_critics, nets.critics),
-        "probe/actor_step": relative_distance(tried.nets.actor, nets.actor) / updates,
-        "probe/critic_step": relative_distance(tried.nets.critics, nets.critics) / updates,
-    }  # fmt: skip
-    return {name: float(value) for name, value in found.items()}
-
-
-def probe_policy(agent: PPO, rows: Batch) -> Metrics:
-    """The same of an agent without replay and targets, on steps [b, ...] that it took."""
-    rows, nets = Batch(*(field[:ROWS] for field in rows)), agent.learner.nets
-    seen = jax.tree.map(np.asarray, look_at_policy(agent.config, agent.dims, nets, agent.scaler.stats, rows))
-    found = describe(seen, agent.config) | describe_learner(agent, nets.critic, agent.first.critic)
-    return {name: float(value) for name, value in found.items()}
-
-
 class Seen(NamedTuple):
-    """What the networks make of transitions: all that has to be computed by them."""
+    """What an agent's networks make of transitions."""
 
     q: Any  # [critics, b]
+    target: Any  # [b], what the critics are drawn to; None without targets
     greedy: Any  # [b, action_dim]
     explored: Any  # the same with the policy's own noise
-    features: Any  # [b, f]
+    features: Any  # [b, f], of the actor's encoder
     swapped: Any  # the same with each transition's goal replaced by another's
     actor_layers: list[Any]  # [b, width] each
     critic_layers: list[Any]
 
 
-@partial(jax.jit, static_argnums=(0, 1, 2))
-def look(
-    algorithm: Algorithm, config: Settings, dims: Dims, nets: Any, stats: InputStats, batch: Batch
-) -> tuple[Seen, Array]:
-    """Run the networks on transitions [b, ...]; the Bellman targets [b] beside what they make of them."""
-    seen = join_goals(config, dims, stats, batch)
-    noise = jax.random.normal(jax.random.key(0), batch.action.shape)
-    return Seen(
-        q=values(nets.critics, seen.features, seen.action),
-        greedy=algorithm.explore(config, nets.actor, seen.features, jnp.zeros_like(noise)),
-        explored=algorithm.explore(config, nets.actor, seen.features, noise),
-        features=seen.features,
-        swapped=join_goals(config, dims, stats, with_other_goals(batch)).features,
-        actor_layers=activations(nets.actor, seen.features),
-        critic_layers=activations(nets.critics[0], jnp.concatenate([seen.features, seen.action], axis=-1)),
-    ), algorithm.target(config, nets, seen, noise)
+class Probed(Protocol):
+    """The parts of an agent that a probe looks at.
+
+    The networks of an agent with a replay are `actor`, `critics` and `target_critics`, of another `actor` and `critic`.
+    """
+
+    config: Any
+    learner: Any  # `nets`, and Adam's states `actor_opt` and `critic_opt`
+    first: Any  # the `nets` that the seed gave
+    scaler: Any  # an `InputScaler`
+
+    def look(self, batch: Batch) -> Seen:
+        """What the networks make of transitions [b, ...]."""
+        ...
 
 
-@partial(jax.jit, static_argnums=(0, 1))
-def look_at_policy(config: PPOConfig, dims: Dims, nets: ppo.Networks, stats: InputStats, batch: Batch) -> Seen:
-    """Run the networks of PPO on transitions [b, ...]."""
-    shown = lambda rows: network_inputs(  # noqa: E731
-        config.inputs, dims, stats, rows.observation, rows.achieved_goal, rows.desired_goal
-    )
-    x, noise = shown(batch), jax.random.normal(jax.random.key(0), batch.action.shape)
-    return Seen(
-        q=ppo.value(nets.critic, x)[None],
-        greedy=ppo.explore(config, nets.actor, x, jnp.zeros_like(noise)),
-        explored=ppo.explore(config, nets.actor, x, noise),
-        features=x,
-        swapped=shown(with_other_goals(batch)),
-        actor_layers=activations(nets.actor.mean, x),
-        critic_layers=activations(nets.critic, x),
-    )
+class ProbedOffPolicy(Probed, Protocol):
+    """And of an agent with a replay."""
+
+    def tried(self, batches: Batch) -> Any:
+        """The networks as an update on batches [u, b, ...] would leave them; nothing is changed."""
+        ...
 
 
-def with_other_goals(batch: Batch) -> Batch:
-    """The batch with each transition's goal replaced by another's."""
-    return batch._replace(desired_goal=jnp.roll(batch.desired_goal, 1, axis=0))
+def probe(agent: ProbedOffPolicy, batches: Batch) -> Metrics:
+    """What networks, optimisers and statistics are like on minibatches [u, b, ...], by the names in `METRICS`."""
+    nets, tried, updates = agent.learner.nets, agent.tried(batches), len(batches.reward)
+    rows: Batch = jax.tree.map(lambda array: np.reshape(array, (-1, *np.shape(array)[2:]))[:ROWS], batches)
+    seen, lowest = jax.tree.map(np.asarray, agent.look(rows)), np.min(rows.reward) / (1 - agent.config.gamma)
+    found = describe(seen, agent.config) | describe_learner(agent, nets.critics, agent.first.critics) | {
+        "probe/target_at_bound": np.mean((seen.target <= AT_BOUND * lowest) & (lowest < 0)),
+        "probe/td_error": np.sqrt(np.mean((seen.q - seen.target) ** 2)),
+        "probe/target_travel": relative_distance(nets.target_critics, agent.first.target_critics),
+        "probe/target_lag": relative_distance(nets.target_critics, nets.critics),
+        "probe/actor_step": relative_distance(tried.actor, nets.actor) / updates,
+        "probe/critic_step": relative_distance(tried.critics, nets.critics) / updates,
+    }  # fmt: skip
+    return {name: float(value) for name, value in found.items()}
+
+
+def probe_policy(agent: Probed, rows: Batch) -> Metrics:
+    """The same of an agent without replay and targets, on steps [b, ...] that it took."""
+    seen = jax.tree.map(np.asarray, agent.look(jax.tree.map(lambda array: array[:ROWS], rows)))
+    found = describe(seen, agent.config) | describe_learner(agent, agent.learner.nets.critic, agent.first.critic)
+    return {name: float(value) for name, value in found.items()}
+
+
+def with_other_goals(obs: dict[str, Array]) -> dict[str, Array]:
+    """Observations [b, ...] with each one's goal replaced by another's, where the goal is seen."""
+    return {name: jnp.roll(array, 1, axis=0) if name == "desired_goal" else array for name, array in obs.items()}
 
 
 def describe(seen: Seen, config: Any) -> dict[str, Any]:
-    """The same as numbers."""
+    """What was seen as numbers."""
     return {
         "probe/q_min": np.min(seen.q),
         "probe/q_mean": np.mean(seen.q),
@@ -126,7 +102,7 @@ def describe(seen: Seen, config: Any) -> dict[str, Any]:
     }
 
 
-def describe_learner(agent: Any, critics: Any, first_critics: Any) -> dict[str, Any]:
+def describe_learner(agent: Probed, critics: Any, first_critics: Any) -> dict[str, Any]:
     """How far weights have come, how large gradients are, and what the input statistics rest on."""
     learner = agent.learner
     return {
@@ -136,15 +112,6 @@ def describe_learner(agent: Any, critics: Any, first_critics: Any) -> dict[str, 
         "probe/critic_gradient": gradient_norm(learner.critic_opt),
         "probe/normaliser_count": agent.scaler.count,
     }
-
-
-def activations(mlp: MLP, x: Array) -> list[Array]:
-    """The output [b, width] of each hidden layer; without one, the input itself."""
-    layers = []
-    for weight, bias in zip(mlp.weights[:-1], mlp.biases[:-1], strict=True):
-        x = jax.nn.relu(x @ weight + bias)
-        layers.append(x)
-    return layers or [x]
 
 
 def dead_share(layers: list[np.ndarray]) -> float:

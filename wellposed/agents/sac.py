@@ -1,7 +1,7 @@
 """Soft Actor-Critic for goals: the file a student reads, and the file that trains.
 
 SAC maximises reward plus temperature times entropy. Its three losses stand below under the names of their
-equations, each a function of networks, batch and noise. The bookkeeping around them is in `off_policy.py`.
+equations, each a function of networks, batch and noise; `update` puts them together.
 
 Source: Haarnoja et al. (2018), "Soft Actor-Critic Algorithms and Applications", arXiv 1812.05905;
 equation numbers are that paper's. Twin critics: Fujimoto et al. (2018), arXiv 1802.09477.
@@ -9,29 +9,27 @@ equation numbers are that paper's. Twin critics: Fujimoto et al. (2018), arXiv 1
 
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 from jax import Array
 
-from wellposed.agents.off_policy import (
-    Algorithm,
-    OffPolicyAgent,
-    Transition,
-    bellman,
-    bounded,
-    init_networks,
-    require_off_policy,
-    values,
-)
-from wellposed.agents.settings import optimiser
-from wellposed.nn.inputs import InputConfig
-from wellposed.nn.networks import MLP, descend, polyak, squashed_gaussian
-from wellposed.types import Dims
+from wellposed.agents import shared
+from wellposed.agents.probe import Seen, with_other_goals
+from wellposed.agents.shared import bellman, bounded, optimiser, seen_by_critic
+from wellposed.config import LATER
+from wellposed.nn.augment import augment, augmentations
+from wellposed.nn.inputs import InputConfig, InputStats, Scales, stored
+from wellposed.nn.networks import Critics, Network, descend, polyak, squashed_gaussian
+from wellposed.nn.normaliser import InputScaler
+from wellposed.seeding import key_data
+from wellposed.types import Batch, Carry, Metrics, Moment, Obs, Spec
 
 LOG_STD_RANGE = (-20.0, 2.0)  # as in Stable-Baselines3
+METRICS = shared.METRICS | {"train/temperature": "SAC: weight of entropy against reward"}
 
 
 @dataclass(frozen=True)
@@ -55,31 +53,36 @@ class SACConfig:
     learn_temperature: bool = False
     """Adjust the temperature so that the policy's entropy meets minus the number of action dimensions."""
     bound_targets: bool = True
-    """Clip critic targets into [-1/(1-gamma), 0], the range of returns of the reward -1/0. Source: HER, appendix A."""
+    """Clip critic targets into the range of returns, where the range of rewards is known: [-1/(1-gamma), 0] for the
+    reward -1/0. Source: HER, appendix A."""
     mirror: bool = True
     """Learn from mirror images as well, where the task's geometry has a mirror: half of each batch, drawn anew."""
+    shift: int = field(default=0, metadata=LATER)
+    """Learn from images moved by up to this many pixels. Source: DrQ, arXiv 2004.13649 (4 pixels of 84 there)."""
     inputs: InputConfig = field(default_factory=InputConfig)
     """What the networks are shown of an observation."""
+    critic_sees: Literal["obs", "truth"] = field(default="obs", metadata=LATER)
+    """What the critics read: what the policy sees, or what is true where that is something else."""
 
     def __post_init__(self) -> None:
-        require_off_policy(self, "temperature")
+        shared.require_off_policy(self, "temperature")
 
 
 class Networks(NamedTuple):
     """What is trained, and the slowly following targets."""
 
-    actor: MLP  # features -> mean and log standard deviation [2 * action_dim]
-    critics: tuple[MLP, MLP]  # features and action -> value [1]
-    target_critics: tuple[MLP, MLP]
+    actor: Network  # observation -> mean and log standard deviation [2 * action_dim]
+    critics: Critics  # observation and action -> value [1]
+    target_critics: Critics
     log_temperature: Array  # []
 
 
-def policy(actor: MLP, x: Array, noise: Array) -> tuple[Array, Array]:
-    """Actions [..., action_dim] of the squashed Gaussian at features x, and their log densities [...].
+def policy(outputs: Array, noise: Array) -> tuple[Array, Array]:
+    """Actions [..., action_dim] of the squashed Gaussian that the actor puts out, and their log densities [...].
 
     Zero noise gives the deterministic policy tanh(mean).
     """
-    mean, log_std = jnp.split(actor(x), 2, axis=-1)
+    mean, log_std = jnp.split(outputs, 2, axis=-1)
     return squashed_gaussian(mean, jnp.clip(log_std, *LOG_STD_RANGE), noise)
 
 
@@ -93,30 +96,34 @@ def soft_bellman(
     return bellman(reward, terminated, jnp.min(next_q, axis=0) - temperature * next_log_prob, gamma)
 
 
-def soft_target(config: SACConfig, nets: Networks, batch: Transition, noise: Array) -> Array:
+def soft_target(
+    config: SACConfig, spec: Spec, nets: Networks, stats: InputStats, batch: Batch, noise: Array
+) -> Array:
     """What the critics are drawn to, [b]: the right side of the soft Bellman equation at one draw a' ~ pi."""
-    next_action, next_log_prob = policy(nets.actor, batch.next_features, noise)
-    next_q = values(nets.target_critics, batch.next_features, next_action)
+    next_action, next_log_prob = policy(nets.actor(batch.next_obs, stats.actor), noise)
+    seen = seen_by_critic(config, batch.next_obs, batch.next_truth)
+    next_q = nets.target_critics(seen, stats.critic, next_action)[..., 0]
     temperature = jnp.exp(nets.log_temperature)
-    return bounded(
-        config, soft_bellman(batch.reward, batch.terminated, next_q, next_log_prob, config.gamma, temperature)
-    )
+    target = soft_bellman(batch.reward, batch.terminated, next_q, next_log_prob, config.gamma, temperature)
+    return bounded(config, spec, target)
 
 
-def critic_loss(critics: tuple[MLP, MLP], batch: Transition, target: Array) -> tuple[Array, dict[str, Array]]:
+def critic_loss(
+    critics: Critics, config: SACConfig, stats: InputStats, batch: Batch, target: Array
+) -> tuple[Array, dict[str, Array]]:
     """J_Q = sum over critics of 1/2 mean (Q_i(s, a) - target)^2: equation 5."""
-    q = values(critics, batch.features, batch.action)
+    q = critics(seen_by_critic(config, batch.obs, batch.truth), stats.critic, batch.action)[..., 0]
     loss = 0.5 * jnp.sum(jnp.mean((q - target) ** 2, axis=1))
     return loss, {"train/critic_loss": loss, "train/q_mean": jnp.mean(q), "train/target_mean": jnp.mean(target)}
 
 
 def actor_loss(
-    actor: MLP, critics: tuple[MLP, MLP], temperature: Array, batch: Transition, noise: Array
+    actor: Network, critics: Critics, config: SACConfig, stats: InputStats, temperature: Array, batch: Batch, noise: Array
 ) -> tuple[Array, dict[str, Array]]:
     """J_pi = mean (temperature log pi(a|s) - min_i Q_i(s, a)), a ~ pi by reparameterisation: equation 9."""
-    action, log_prob = policy(actor, batch.features, noise)
-    q = jnp.min(values(critics, batch.features, action), axis=0)
-    loss = jnp.mean(temperature * log_prob - q)
+    action, log_prob = policy(actor(batch.obs, stats.actor), noise)
+    q = critics(seen_by_critic(config, batch.obs, batch.truth), stats.critic, action)[..., 0]
+    loss = jnp.mean(temperature * log_prob - jnp.min(q, axis=0))
     saturation = jnp.mean(jnp.abs(action) > 0.99)
     return loss, {
         "train/actor_loss": loss,
@@ -137,19 +144,21 @@ class Learner(NamedTuple):
     actor_opt: optax.OptState
     critic_opt: optax.OptState
     temperature_opt: optax.OptState
-    key: Array  # source of the update's noise
+    key: Array  # source of the updates' noise
 
 
-def init_learner(config: SACConfig, dims: Dims, seed: int) -> Learner:
+def init_learner(config: SACConfig, spec: Spec, seed: int) -> Learner:
     """Fresh networks and optimisers; the targets start equal to the critics."""
-    actor, critics, key = init_networks(config, dims, seed, actor_outputs=2 * dims.action)
+    actor_key, critic_key, key = jax.random.split(jax.random.key(key_data(seed, "learner")), 3)
+    actor = shared.make_network(config, spec, 2 * spec.action_dim, actor_key)
+    critics = shared.make_critics(config, spec, critic_key)
     nets = Networks(actor, critics, critics, jnp.log(jnp.asarray(config.temperature)))
     opt: Any = optimiser(config)
     return Learner(nets, opt.init(nets.actor), opt.init(nets.critics), opt.init(nets.log_temperature), key)
 
 
 def update_step(
-    config: SACConfig, learner: Learner, batch: Transition, noise: Array
+    config: SACConfig, spec: Spec, learner: Learner, stats: InputStats, batch: Batch, noise: Array
 ) -> tuple[Learner, dict[str, Array]]:
     """One gradient update of temperature, critics and actor, in the order of Stable-Baselines3.
 
@@ -157,28 +166,116 @@ def update_step(
     """
     opt = optimiser(config)
     nets, temperature = learner.nets, jnp.exp(learner.nets.log_temperature)
-    metrics = {"train/temperature": temperature}
     log_temperature, temperature_opt = nets.log_temperature, learner.temperature_opt
     if config.learn_temperature:
-        log_prob = policy(nets.actor, batch.features, noise[1])[1]
+        log_prob = policy(nets.actor(batch.obs, stats.actor), noise[1])[1]
         grad = jax.grad(temperature_loss)(log_temperature, log_prob, -float(batch.action.shape[-1]))
         log_temperature, temperature_opt = descend(opt, grad, temperature_opt, log_temperature)
 
-    target = soft_target(config, nets, batch, noise[0])
-    grad, critic_metrics = jax.grad(critic_loss, has_aux=True)(nets.critics, batch, target)
+    target = soft_target(config, spec, nets, stats, batch, noise[0])
+    grad, critic_metrics = jax.grad(critic_loss, has_aux=True)(nets.critics, config, stats, batch, target)
     critics, critic_opt = descend(opt, grad, learner.critic_opt, nets.critics)
 
-    grad, actor_metrics = jax.grad(actor_loss, has_aux=True)(nets.actor, critics, temperature, batch, noise[1])
+    grad, actor_metrics = jax.grad(actor_loss, has_aux=True)(
+        nets.actor, critics, config, stats, temperature, batch, noise[1]
+    )
     actor, actor_opt = descend(opt, grad, learner.actor_opt, nets.actor)
 
     nets = Networks(actor, critics, polyak(nets.target_critics, critics, config.tau), log_temperature)
-    return Learner(nets, actor_opt, critic_opt, temperature_opt, learner.key), metrics | critic_metrics | actor_metrics
+    metrics = {"train/temperature": temperature} | critic_metrics | actor_metrics
+    return Learner(nets, actor_opt, critic_opt, temperature_opt, learner.key), metrics
 
 
-def explore(_config: SACConfig, actor: MLP, x: Array, noise: Array) -> Array:
-    """Actions [n, action_dim] at features x: a sample of the policy, or tanh(mean) where the noise is zero."""
-    return policy(actor, x, noise)[0]
+@partial(jax.jit, static_argnums=(0, 1))
+def update(
+    config: SACConfig, spec: Spec, learner: Learner, stats: InputStats, batches: Batch
+) -> tuple[Learner, dict[str, Array]]:
+    """u gradient updates on batches with leading axes [u, b] in one compiled call; metrics are their means."""
+    chosen = augmentations(config, spec)
+
+    def one(learner: Learner, batch: Batch) -> tuple[Learner, dict[str, Array]]:
+        key, noise_key, augment_key = jax.random.split(learner.key, 3)
+        batch = augment(chosen, batch, augment_key)
+        noise = jax.random.normal(noise_key, (2, *batch.action.shape))
+        return update_step(config, spec, learner._replace(key=key), stats, batch, noise)
+
+    learner, metrics = jax.lax.scan(one, learner, batches)
+    return learner, jax.tree.map(jnp.mean, metrics)
 
 
-SAC = partial(OffPolicyAgent, Algorithm(init_learner, update_step, explore, soft_target, draws=2))
-"""The agent: `SAC(config, dims, seed)`."""
+@jax.jit
+def act(actor: Network, stats: Scales, obs: dict[str, Array], carry: Carry, noise: Array) -> tuple[Array, Carry]:
+    """Actions [n, action_dim], samples of the policy, or tanh(mean) where the noise is zero; and the new carry."""
+    outputs, carry = actor.step(obs, stats, carry)
+    return policy(outputs, noise)[0], carry
+
+
+def greedy(actor: Network, obs: dict[str, Array], stats: Scales) -> Array:
+    """Greedy actions [b, action_dim], differentiable by the actor."""
+    outputs = actor(obs, stats)
+    return policy(outputs, jnp.zeros_like(outputs[..., : outputs.shape[-1] // 2]))[0]
+
+
+@partial(jax.jit, static_argnums=(0, 1))
+def look(config: SACConfig, spec: Spec, nets: Networks, stats: InputStats, batch: Batch) -> Seen:
+    """What the networks make of transitions [b, ...], for a probe."""
+    noise, actor = jax.random.normal(jax.random.key(0), batch.action.shape), nets.actor
+    shown = seen_by_critic(config, batch.obs, batch.truth)
+    return Seen(
+        q=nets.critics(shown, stats.critic, batch.action)[..., 0],
+        target=soft_target(config, spec, nets, stats, batch, noise),
+        greedy=greedy(actor, batch.obs, stats.actor),
+        explored=policy(actor(batch.obs, stats.actor), noise)[0],
+        features=actor.encoder(batch.obs, stats.actor),
+        swapped=actor.encoder(with_other_goals(batch.obs), stats.actor),
+        actor_layers=actor.hidden(batch.obs, stats.actor),
+        critic_layers=nets.critics.hidden(shown, stats.critic, batch.action),
+    )
+
+
+class SAC:
+    """The agent: `SAC(config, spec, seed)`."""
+
+    greedy = staticmethod(greedy)
+
+    def __init__(self, config: SACConfig, spec: Spec, seed: int):
+        self.config, self.spec, self.updates, self.window = config, spec, 0, config.inputs.memory
+        self.learner = init_learner(config, spec, seed)
+        self.first = self.learner.nets  # what the seed gave: how far the weights have come is told from here
+        self.scaler = InputScaler(config.inputs, spec, config.critic_sees)
+
+    def initial_carry(self, n: int) -> Carry:
+        """What n copies remember at the start of an episode: nothing but with an encoder that has a memory."""
+        return self.learner.nets.actor.encoder.initial_carry(n)
+
+    def act(self, obs: Obs, carry: Carry = (), rng: np.random.Generator | None = None) -> tuple[np.ndarray, Carry]:
+        """Actions [n, action_dim] in [-1, 1], the greedy ones or with `rng` samples of the policy; and the new carry."""
+        noise, seen = shared.action_noise(rng, obs, self.spec), stored(self.spec.obs, obs)
+        action, carry = act(self.learner.nets.actor, self.scaler.stats.actor, seen, carry, noise)
+        return np.asarray(action), jax.tree.map(np.asarray, carry)
+
+    def observe(self, moment: Moment) -> None:
+        """Take newly collected observations into the input statistics."""
+        self.scaler.observe(moment)
+
+    def update(self, batches: Batch) -> Metrics:
+        """Take u gradient updates on batches [u, b, ...]; returns the means of their metrics."""
+        self.learner, metrics = update(self.config, self.spec, self.learner, self.scaler.stats, batches)
+        self.updates += len(batches.reward)
+        return {name: float(value) for name, value in metrics.items()}
+
+    def state(self) -> dict[str, np.ndarray]:
+        """Networks, optimisers, keys and input statistics as named arrays."""
+        return shared.saved(self)
+
+    def load_state(self, state: dict[str, np.ndarray]) -> None:
+        """Take over what `state` returned; raises UserError if it is of another configuration."""
+        shared.load(self, state)
+
+    def look(self, batch: Batch) -> Seen:
+        """What the networks make of transitions [b, ...], for a probe."""
+        return look(self.config, self.spec, self.learner.nets, self.scaler.stats, batch)
+
+    def tried(self, batches: Batch) -> Networks:
+        """What the networks would be after an `update` on batches [u, b, ...]; nothing is changed."""
+        return update(self.config, self.spec, self.learner, self.scaler.stats, batches)[0].nets

@@ -1,8 +1,8 @@
 """TD3 for goals: a deterministic policy that climbs a critic, and three measures against values that are too high.
 
 The smaller of two critics makes the target, noise on the target's action smooths it, and the policy waits until the
-critics have moved several times. The losses stand below, each a function of networks, batch and noise; the
-bookkeeping around them is in `off_policy.py`.
+critics have moved several times. The losses stand below, each a function of networks, batch and noise; `update` puts
+them together.
 
 Source: Fujimoto et al. (2018), "Addressing Function Approximation Error in Actor-Critic Methods", arXiv 1802.09477;
 equation numbers are that paper's.
@@ -10,28 +10,28 @@ equation numbers are that paper's.
 
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 from jax import Array
 
-from wellposed.agents.off_policy import (
-    Algorithm,
-    OffPolicyAgent,
-    Transition,
-    bellman,
-    bounded,
-    init_networks,
-    require_off_policy,
-    values,
-)
-from wellposed.agents.settings import optimiser
+from wellposed.agents import shared
+from wellposed.agents.probe import Seen, with_other_goals
+from wellposed.agents.shared import bellman, bounded, optimiser, seen_by_critic
+from wellposed.config import LATER
 from wellposed.errors import require
-from wellposed.nn.inputs import InputConfig
-from wellposed.nn.networks import MLP, descend, polyak
-from wellposed.types import Dims
+from wellposed.nn.augment import augment, augmentations
+from wellposed.nn.inputs import InputConfig, InputStats, Scales, stored
+from wellposed.nn.networks import Critics, Network, descend, polyak
+from wellposed.nn.normaliser import InputScaler
+from wellposed.seeding import key_data
+from wellposed.types import Batch, Carry, Metrics, Moment, Obs, Spec
+
+OWN = ("train/critic_loss", "train/actor_loss", "train/q_mean", "train/target_mean", "train/action_saturation")
+METRICS = {name: shared.METRICS[name] for name in OWN}
 
 
 @dataclass(frozen=True)
@@ -59,14 +59,19 @@ class TD3Config:
     target_noise_clip: float = 0.5
     """Bound on the size of that noise."""
     bound_targets: bool = True
-    """Clip critic targets into [-1/(1-gamma), 0], the range of returns of the reward -1/0. Source: HER, appendix A."""
+    """Clip critic targets into the range of returns, where the range of rewards is known: [-1/(1-gamma), 0] for the
+    reward -1/0. Source: HER, appendix A."""
     mirror: bool = True
     """Learn from mirror images as well, where the task's geometry has a mirror: half of each batch, drawn anew."""
+    shift: int = field(default=0, metadata=LATER)
+    """Learn from images moved by up to this many pixels. Source: DrQ, arXiv 2004.13649 (4 pixels of 84 there)."""
     inputs: InputConfig = field(default_factory=InputConfig)
     """What the networks are shown of an observation."""
+    critic_sees: Literal["obs", "truth"] = field(default="obs", metadata=LATER)
+    """What the critics read: what the policy sees, or what is true where that is something else."""
 
     def __post_init__(self) -> None:
-        require_off_policy(self, "policy_delay")
+        shared.require_off_policy(self, "policy_delay")
         for name in ("exploration_noise", "target_noise", "target_noise_clip"):
             value = getattr(self, name)
             require(0 <= value < float("inf"), f"agent.{name}", "must not be negative", value)
@@ -75,39 +80,46 @@ class TD3Config:
 class Networks(NamedTuple):
     """What is trained, and the slowly following targets."""
 
-    actor: MLP  # features -> action before tanh [action_dim]
-    critics: tuple[MLP, MLP]  # features and action -> value [1]
-    target_actor: MLP
-    target_critics: tuple[MLP, MLP]
+    actor: Network  # observation -> action before tanh [action_dim]
+    critics: Critics  # observation and action -> value [1]
+    target_actor: Network
+    target_critics: Critics
 
 
-def policy(actor: MLP, x: Array) -> Array:
-    """Actions [..., action_dim] at features x."""
-    return jnp.tanh(actor(x))
+def policy(outputs: Array, noise: Array | float = 0.0) -> Array:
+    """Actions [..., action_dim] in [-1, 1]: tanh of what the actor puts out, and noise on top."""
+    return jnp.clip(jnp.tanh(outputs) + noise, -1.0, 1.0)
 
 
-def smoothed_target(config: TD3Config, nets: Networks, batch: Transition, noise: Array) -> Array:
+def smoothed_target(
+    config: TD3Config, spec: Spec, nets: Networks, stats: InputStats, batch: Batch, noise: Array
+) -> Array:
     """r + gamma (1 - terminated) min_i Q'_i(s', pi'(s') + clipped noise): equations 10, 14 and 15, [b].
 
     `noise`: standard normal [b, action_dim].
     """
     smoothing = jnp.clip(config.target_noise * noise, -config.target_noise_clip, config.target_noise_clip)
-    next_action = jnp.clip(policy(nets.target_actor, batch.next_features) + smoothing, -1.0, 1.0)
-    next_q = jnp.min(values(nets.target_critics, batch.next_features, next_action), axis=0)
-    return bounded(config, bellman(batch.reward, batch.terminated, next_q, config.gamma))
+    next_action = policy(nets.target_actor(batch.next_obs, stats.actor), smoothing)
+    seen = seen_by_critic(config, batch.next_obs, batch.next_truth)
+    next_q = jnp.min(nets.target_critics(seen, stats.critic, next_action)[..., 0], axis=0)
+    return bounded(config, spec, bellman(batch.reward, batch.terminated, next_q, config.gamma))
 
 
-def critic_loss(critics: tuple[MLP, MLP], batch: Transition, target: Array) -> tuple[Array, dict[str, Array]]:
+def critic_loss(
+    critics: Critics, config: TD3Config, stats: InputStats, batch: Batch, target: Array
+) -> tuple[Array, dict[str, Array]]:
     """sum over critics of mean (Q_i(s, a) - target)^2: algorithm 1."""
-    q = values(critics, batch.features, batch.action)
+    q = critics(seen_by_critic(config, batch.obs, batch.truth), stats.critic, batch.action)[..., 0]
     loss = jnp.sum(jnp.mean((q - target) ** 2, axis=1))
     return loss, {"train/critic_loss": loss, "train/q_mean": jnp.mean(q), "train/target_mean": jnp.mean(target)}
 
 
-def actor_loss(actor: MLP, critics: tuple[MLP, MLP], batch: Transition) -> tuple[Array, dict[str, Array]]:
+def actor_loss(
+    actor: Network, critics: Critics, config: TD3Config, stats: InputStats, batch: Batch
+) -> tuple[Array, dict[str, Array]]:
     """-mean Q_1(s, pi(s)): its gradient is the deterministic policy gradient of equation 1 and algorithm 1."""
-    action = policy(actor, batch.features)
-    loss = -jnp.mean(values(critics[:1], batch.features, action))
+    action, first = jnp.tanh(actor(batch.obs, stats.actor)), Critics(critics.encoder, critics.heads[:1])
+    loss = -jnp.mean(first(seen_by_critic(config, batch.obs, batch.truth), stats.critic, action))
     return loss, {"train/actor_loss": loss, "train/action_saturation": jnp.mean(jnp.abs(action) > 0.99)}
 
 
@@ -118,62 +130,139 @@ class Learner(NamedTuple):
     actor_opt: optax.OptState
     critic_opt: optax.OptState
     taken: Array  # updates so far, []: it says when it is the actor's turn
-    key: Array  # source of the update's noise
+    key: Array  # source of the updates' noise
 
 
-def init_learner(config: TD3Config, dims: Dims, seed: int) -> Learner:
+def init_learner(config: TD3Config, spec: Spec, seed: int) -> Learner:
     """Fresh networks and optimisers; the targets start equal to what they follow."""
-    actor, critics, key = init_networks(config, dims, seed, actor_outputs=dims.action)
+    actor_key, critic_key, key = jax.random.split(jax.random.key(key_data(seed, "learner")), 3)
+    actor = shared.make_network(config, spec, spec.action_dim, actor_key)
+    critics = shared.make_critics(config, spec, critic_key)
     opt: Any = optimiser(config)
-    return Learner(
-        Networks(actor, critics, actor, critics), opt.init(actor), opt.init(critics), jnp.zeros((), jnp.int32), key
-    )
+    nets = Networks(actor, critics, actor, critics)
+    return Learner(nets, opt.init(actor), opt.init(critics), jnp.zeros((), jnp.int32), key)
 
 
 def update_step(
-    config: TD3Config, learner: Learner, batch: Transition, noise: Array
+    config: TD3Config, spec: Spec, learner: Learner, stats: InputStats, batch: Batch, noise: Array
 ) -> tuple[Learner, dict[str, Array]]:
     """One gradient update of the critics and, at each `policy_delay`-th, of the actor and all targets.
 
-    `noise`: standard normal [1, b, action_dim], for the action in the target.
+    `noise`: standard normal [b, action_dim], for the action in the target.
     """
-    nets, taken = learner.nets, learner.taken + 1
-    target = smoothed_target(config, nets, batch, noise[0])
-    grad, critic_metrics = jax.grad(critic_loss, has_aux=True)(nets.critics, batch, target)
-    critics, critic_opt = descend(optimiser(config), grad, learner.critic_opt, nets.critics)
-    nets, actor_opt, actor_metrics = jax.lax.cond(
-        taken % config.policy_delay == 0,
-        partial(move_actor, config),
-        keep_actor,
-        nets._replace(critics=critics),
-        learner.actor_opt,
-        batch,
-    )
+    opt, nets, taken = optimiser(config), learner.nets, learner.taken + 1
+    target = smoothed_target(config, spec, nets, stats, batch, noise)
+    grad, critic_metrics = jax.grad(critic_loss, has_aux=True)(nets.critics, config, stats, batch, target)
+    critics, critic_opt = descend(opt, grad, learner.critic_opt, nets.critics)
+
+    def move(actor_opt: optax.OptState) -> tuple[Networks, optax.OptState, dict[str, Array]]:
+        """The actor's step; then the targets follow."""
+        grad, metrics = jax.grad(actor_loss, has_aux=True)(nets.actor, critics, config, stats, batch)
+        actor, actor_opt = descend(opt, grad, actor_opt, nets.actor)
+        target_actor = polyak(nets.target_actor, actor, config.tau)
+        target_critics = polyak(nets.target_critics, critics, config.tau)
+        return Networks(actor, critics, target_actor, target_critics), actor_opt, metrics
+
+    def wait(actor_opt: optax.OptState) -> tuple[Networks, optax.OptState, dict[str, Array]]:
+        """Where it is not the actor's turn: its metrics, and all else as it was."""
+        metrics = actor_loss(nets.actor, critics, config, stats, batch)[1]
+        return nets._replace(critics=critics), actor_opt, metrics
+
+    turn = taken % config.policy_delay == 0
+    nets, actor_opt, actor_metrics = jax.lax.cond(turn, move, wait, learner.actor_opt)
     return Learner(nets, actor_opt, critic_opt, taken, learner.key), critic_metrics | actor_metrics
 
 
-def move_actor(
-    config: TD3Config, nets: Networks, actor_opt: optax.OptState, batch: Transition
-) -> tuple[Networks, optax.OptState, dict[str, Array]]:
-    """One gradient update of the actor; then the targets follow."""
-    grad, metrics = jax.grad(actor_loss, has_aux=True)(nets.actor, nets.critics, batch)
-    actor, actor_opt = descend(optimiser(config), grad, actor_opt, nets.actor)
-    target_actor = polyak(nets.target_actor, actor, config.tau)
-    target_critics = polyak(nets.target_critics, nets.critics, config.tau)
-    return Networks(actor, nets.critics, target_actor, target_critics), actor_opt, metrics
+@partial(jax.jit, static_argnums=(0, 1))
+def update(
+    config: TD3Config, spec: Spec, learner: Learner, stats: InputStats, batches: Batch
+) -> tuple[Learner, dict[str, Array]]:
+    """u gradient updates on batches with leading axes [u, b] in one compiled call; metrics are their means."""
+    chosen = augmentations(config, spec)
+
+    def one(learner: Learner, batch: Batch) -> tuple[Learner, dict[str, Array]]:
+        key, noise_key, augment_key = jax.random.split(learner.key, 3)
+        batch = augment(chosen, batch, augment_key)
+        noise = jax.random.normal(noise_key, batch.action.shape)
+        return update_step(config, spec, learner._replace(key=key), stats, batch, noise)
+
+    learner, metrics = jax.lax.scan(one, learner, batches)
+    return learner, jax.tree.map(jnp.mean, metrics)
 
 
-def keep_actor(
-    nets: Networks, actor_opt: optax.OptState, batch: Transition
-) -> tuple[Networks, optax.OptState, dict[str, Array]]:
-    """What `move_actor` returns where it is not the actor's turn: its metrics, and all else as it was."""
-    return nets, actor_opt, actor_loss(nets.actor, nets.critics, batch)[1]
+@jax.jit
+def act(actor: Network, stats: Scales, obs: dict[str, Array], carry: Carry, noise: Array) -> tuple[Array, Carry]:
+    """The policy's actions [n, action_dim] with this noise on top, clipped to [-1, 1]; and the new carry."""
+    outputs, carry = actor.step(obs, stats, carry)
+    return policy(outputs, noise), carry
 
 
-def explore(config: TD3Config, actor: MLP, x: Array, noise: Array) -> Array:
-    """Actions [n, action_dim] at features x: the policy's, Gaussian noise on top, clipped to [-1, 1]."""
-    return jnp.clip(policy(actor, x) + config.exploration_noise * noise, -1.0, 1.0)
+def greedy(actor: Network, obs: dict[str, Array], stats: Scales) -> Array:
+    """Greedy actions [b, action_dim], differentiable by the actor."""
+    return policy(actor(obs, stats))
 
 
-TD3 = partial(OffPolicyAgent, Algorithm(init_learner, update_step, explore, smoothed_target, draws=1))
-"""The agent: `TD3(config, dims, seed)`."""
+@partial(jax.jit, static_argnums=(0, 1))
+def look(config: TD3Config, spec: Spec, nets: Networks, stats: InputStats, batch: Batch) -> Seen:
+    """What the networks make of transitions [b, ...], for a probe."""
+    noise, actor = jax.random.normal(jax.random.key(0), batch.action.shape), nets.actor
+    shown = seen_by_critic(config, batch.obs, batch.truth)
+    return Seen(
+        q=nets.critics(shown, stats.critic, batch.action)[..., 0],
+        target=smoothed_target(config, spec, nets, stats, batch, noise),
+        greedy=greedy(actor, batch.obs, stats.actor),
+        explored=policy(actor(batch.obs, stats.actor), config.exploration_noise * noise),
+        features=actor.encoder(batch.obs, stats.actor),
+        swapped=actor.encoder(with_other_goals(batch.obs), stats.actor),
+        actor_layers=actor.hidden(batch.obs, stats.actor),
+        critic_layers=nets.critics.hidden(shown, stats.critic, batch.action),
+    )
+
+
+class TD3:
+    """The agent: `TD3(config, spec, seed)`."""
+
+    greedy = staticmethod(greedy)
+
+    def __init__(self, config: TD3Config, spec: Spec, seed: int):
+        self.config, self.spec, self.updates, self.window = config, spec, 0, config.inputs.memory
+        self.learner = init_learner(config, spec, seed)
+        self.first = self.learner.nets  # what the seed gave: how far the weights have come is told from here
+        self.scaler = InputScaler(config.inputs, spec, config.critic_sees)
+
+    def initial_carry(self, n: int) -> Carry:
+        """What n copies remember at the start of an episode: nothing but with an encoder that has a memory."""
+        return self.learner.nets.actor.encoder.initial_carry(n)
+
+    def act(self, obs: Obs, carry: Carry = (), rng: np.random.Generator | None = None) -> tuple[np.ndarray, Carry]:
+        """Actions [n, action_dim] in [-1, 1], greedy, or with `rng` Gaussian noise on top; and the new carry."""
+        noise = self.config.exploration_noise * shared.action_noise(rng, obs, self.spec)
+        seen = stored(self.spec.obs, obs)
+        action, carry = act(self.learner.nets.actor, self.scaler.stats.actor, seen, carry, noise)
+        return np.asarray(action), jax.tree.map(np.asarray, carry)
+
+    def observe(self, moment: Moment) -> None:
+        """Take newly collected observations into the input statistics."""
+        self.scaler.observe(moment)
+
+    def update(self, batches: Batch) -> Metrics:
+        """Take u gradient updates on batches [u, b, ...]; returns the means of their metrics."""
+        self.learner, metrics = update(self.config, self.spec, self.learner, self.scaler.stats, batches)
+        self.updates += len(batches.reward)
+        return {name: float(value) for name, value in metrics.items()}
+
+    def state(self) -> dict[str, np.ndarray]:
+        """Networks, optimisers, keys and input statistics as named arrays."""
+        return shared.saved(self)
+
+    def load_state(self, state: dict[str, np.ndarray]) -> None:
+        """Take over what `state` returned; raises UserError if it is of another configuration."""
+        shared.load(self, state)
+
+    def look(self, batch: Batch) -> Seen:
+        """What the networks make of transitions [b, ...], for a probe."""
+        return look(self.config, self.spec, self.learner.nets, self.scaler.stats, batch)
+
+    def tried(self, batches: Batch) -> Networks:
+        """What the networks would be after an `update` on batches [u, b, ...]; nothing is changed."""
+        return update(self.config, self.spec, self.learner, self.scaler.stats, batches)[0].nets

@@ -1,21 +1,22 @@
-"""What a network is shown of a goal observation: scaled, relative, and the same for all that symmetry makes equal.
+"""What a network is shown of an observation: scaled, relative, and the same for all that symmetry makes equal.
 
 How a problem is put decides how fast it is learnt. A network that sees where hand, object and goal are has to find
 out from data that only their differences matter; one that sees the differences need not. `docs/fast.md` has the
 measurements.
 """
 
-from dataclasses import dataclass
-from typing import Any, NamedTuple
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, NamedTuple
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from wellposed.errors import require
-from wellposed.nn.normaliser import RunningNormaliser
-from wellposed.types import Batch, Dims, GoalObs, Mirror
+from wellposed.config import LATER
+from wellposed.errors import UserError, require
+from wellposed.types import Carry, Field, Geometry, Obs, Spec
 
 # Distances are shown down to this share of the typical one: finer than any success test, coarser than noise.
 NEAREST = 0.01
@@ -33,60 +34,44 @@ class InputConfig:
     """Leave out coordinates that the task's geometry says do not matter; all else that is observed stays."""
     distances: bool = True
     """Add logarithms of distances: achieved goal to goal and, where the geometry tells it apart, effector to that."""
+    encoder: str = field(default="state", metadata=LATER)
+    """What makes features of an observation: state, cnn (images) or gru (memory)."""
+    width: int = field(default=50, metadata=LATER)
+    """Numbers that a learnt encoder makes of an image, or remembers. Source: DrQ, arXiv 2004.13649, appendix."""
+    memory: int = field(default=1, metadata=LATER)
+    """Transitions that a policy with memory looks back in training; 1 without memory."""
 
     def __post_init__(self) -> None:
         require(0 < self.clip < float("inf"), "agent.inputs.clip", "must be greater than 0", self.clip)
+        for name in ("width", "memory"):
+            require(getattr(self, name) > 0, f"agent.inputs.{name}", "must be greater than 0", getattr(self, name))
+
+
+class Scale(NamedTuple):
+    """Mean and standard deviation of one field."""
+
+    mean: Any  # [size]
+    std: Any  # [size]
+
+
+Scales = dict[str, Scale]  # by field; those of kind "goal" share one, named "goal"
 
 
 class InputStats(NamedTuple):
-    """Means and standard deviations of the inputs, constant within one call of `update`."""
+    """Scales of what actor and critics are shown, constant within one call of `update`."""
 
-    obs_mean: Any  # [obs_dim]
-    obs_std: Any
-    goal_mean: Any  # [goal_dim], shared by achieved and desired goals
-    goal_std: Any
+    actor: Scales
+    critic: Scales
 
 
-class InputScaler:
-    """Running statistics of observations and goals; goals that are points in space share one scale on all axes.
+def scale_name(one: Field) -> str:
+    """Under which name the scale of a field stands."""
+    return "goal" if one.kind == "goal" else one.name
 
-    Source: HER, appendix A. The floor on a standard deviation keeps an input that never varies from being blown up.
-    """
 
-    def __init__(self, config: InputConfig, dims: Dims):
-        self.config, self.dims = config, dims
-        self._obs = RunningNormaliser(dims.observation, min_std=1e-3)
-        self._goal = RunningNormaliser(dims.goal, min_std=1e-3)
-        self.stats = self._collect()
-
-    def observe(self, obs: GoalObs) -> None:
-        """Take in observations and both kinds of goals."""
-        if self.config.normalise:
-            self._obs.update(obs["observation"])
-            self._goal.update(np.concatenate([obs["achieved_goal"], obs["desired_goal"]]))
-            self.stats = self._collect()
-
-    @property
-    def count(self) -> float:
-        """How many observations were taken in."""
-        return self._obs.count
-
-    def state(self) -> dict[str, np.ndarray]:
-        """The statistics as named arrays."""
-        return self._obs.state("obs_stats") | self._goal.state("goal_stats")
-
-    def load_state(self, state: dict[str, np.ndarray]) -> None:
-        """Take over what `state` returned."""
-        self._obs.load_state(state, "obs_stats")
-        self._goal.load_state(state, "goal_stats")
-        self.stats = self._collect()
-
-    def _collect(self) -> InputStats:
-        goal_std = self._goal.std
-        if self.dims.geometry is not None:
-            goal_std = np.full_like(goal_std, np.sqrt(np.mean(goal_std**2)))
-        found = self._obs.mean, self._obs.std, self._goal.mean, goal_std
-        return InputStats(*(array.astype(np.float32) for array in found))
+def stored(fields: tuple[Field, ...], obs: Obs) -> Any:
+    """What a network reads of the observations of n copies, in the number types of replay."""
+    return {one.name: obs[one.name].astype(one.dtype) for one in fields}
 
 
 def log_distance(offset: Array) -> Array:
@@ -99,51 +84,85 @@ def log_distance(offset: Array) -> Array:
     return jnp.log(size + NEAREST)
 
 
-def network_inputs(
-    config: InputConfig, dims: Dims, stats: InputStats, observation: Array, achieved_goal: Array, desired_goal: Array
-) -> Array:
-    """Observation, goal, and the way from here to the goal, each in standard deviations, and log distances [..., f]."""
-    to_go = (desired_goal - achieved_goal) / stats.goal_std
-    seen = (observation - stats.obs_mean) / stats.obs_std
-    wanted = (desired_goal - stats.goal_mean) / stats.goal_std
-    geometry = dims.geometry
-    if config.relative and geometry is not None:
+class Encoder(eqx.Module):
+    """From an observation to features [..., f]: what every encoder offers. Without memory, the first method is all.
+
+    It is called where a loss is differentiated, so that its parameters learn from that loss.
+    """
+
+    has_memory: ClassVar[bool] = False  # whether it reads windows of `InputConfig.memory` transitions
+
+    def __call__(self, obs: dict[str, Array], stats: Scales) -> Array:
+        """Features [b, f] of a batch [b, ...], or with memory of windows [b, L, ...] at their last moment."""
+        raise NotImplementedError
+
+    def initial_carry(self, n: int) -> Carry:
+        """What n copies remember at the start of an episode."""
+        return ()
+
+    def step(self, obs: dict[str, Array], stats: Scales, carry: Carry) -> tuple[Array, Carry]:
+        """Features [n, f] of one moment, and what is remembered from then on."""
+        return self(obs, stats), carry
+
+
+class StateEncoder(Encoder):
+    """Vectors, goals, and the way from here to the goal, each in standard deviations, and log distances.
+
+    It has no parameters.
+    """
+
+    config: InputConfig = eqx.field(static=True)
+    fields: tuple[Field, ...] = eqx.field(static=True)
+    geometry: Geometry | None = eqx.field(static=True)
+
+    def __init__(self, config: InputConfig, fields: tuple[Field, ...], spec: Spec, key: Array):
+        """Raises UserError if one of the fields is an image."""
+        if images := [one.name for one in fields if one.kind == "image"]:
+            raise UserError(
+                f"The encoder {config.encoder!r} cannot read the image {images[0]!r}; use --agent.inputs.encoder cnn."
+            )
+        self.config, self.fields, self.geometry = config, fields, spec.geometry
+
+    def __call__(self, obs: dict[str, Array], stats: Scales) -> Array:
+        """[..., *shape] of each field -> [..., f]."""
+        flat = {one.name: jnp.reshape(obs[one.name], _lead(one, obs[one.name])) for one in self.fields}
+        relative = self.geometry if self.config.relative else None
+        parts = []
+        for one in sorted(self.fields, key=lambda one: one.kind == "goal"):
+            if one.name == "achieved_goal" and "desired_goal" in flat:
+                continue  # the way to the goal tells where it is
+            scale = stats[scale_name(one)]
+            seen = (flat[one.name] - scale.mean) / scale.std
+            parts.append(seen if relative is None else _without_place(one, relative, seen))
+        if {"achieved_goal", "desired_goal"} <= flat.keys():
+            to_go = (flat["desired_goal"] - flat["achieved_goal"]) / stats["goal"].std
+            parts += [to_go, log_distance(to_go)] if self.config.distances else [to_go]
+        if self.config.distances and self._effector_is_apart(flat):
+            effector = flat["observation"][..., np.array(self.geometry.effector)]  # type: ignore[union-attr]
+            parts.append(log_distance((flat["achieved_goal"] - effector) / stats["goal"].std))
+        return jnp.clip(jnp.concatenate(parts, axis=-1), -self.config.clip, self.config.clip)
+
+    def _effector_is_apart(self, flat: dict[str, Array]) -> bool:
+        """Whether the effector is seen, and is not itself what is to reach the goal."""
+        points = 0 if self.geometry is None else len(self.geometry.points)
+        return points > 1 and {"observation", "achieved_goal"} <= flat.keys()
+
+
+def _lead(one: Field, array: Array) -> tuple[int, ...]:
+    """The shape of a field's array with the field's own axes made one."""
+    return (*array.shape[: array.ndim - len(one.shape)], int(np.prod(one.shape)))
+
+
+def _without_place(one: Field, geometry: Geometry, seen: Array) -> Array:
+    """A field without the coordinates that say where on the geometry's shift axes a point lies."""
+    ignored = set(geometry.shift_axes) if one.kind == "goal" else set()
+    if one.name == "observation":
         ignored = {point[axis] for point in geometry.points for axis in geometry.shift_axes}
-        seen = seen[..., np.array([i for i in range(dims.observation) if i not in ignored])]
-        wanted = wanted[..., np.array([i for i in range(dims.goal) if i not in geometry.shift_axes], int)]
-    parts = [seen, wanted, to_go]
-    if config.distances:
-        parts.append(log_distance(to_go))
-        if geometry is not None and len(geometry.points) > 1:  # else the effector is what is to reach the goal
-            parts.append(log_distance((achieved_goal - observation[..., np.array(geometry.effector)]) / stats.goal_std))
-    return jnp.clip(jnp.concatenate(parts, axis=-1), -config.clip, config.clip)
+    return seen[..., np.array([i for i in range(seen.shape[-1]) if i not in ignored], int)]
 
 
-def input_width(config: InputConfig, dims: Dims) -> int:
-    """The number of inputs f that `network_inputs` makes."""
-    obs, goal = jnp.zeros(dims.observation), jnp.zeros(dims.goal)
-    ones = InputStats(obs, obs + 1, goal, goal + 1)
-    return jax.eval_shape(lambda: network_inputs(config, dims, ones, obs, goal, goal)).shape[0]
-
-
-def mirror_image(mirror: Mirror, batch: Batch) -> Batch:
-    """The transitions of a batch as seen in the mirror; rewards and termination are the same there."""
-    order = np.array(mirror.observation_order)
-    as32 = lambda numbers: np.array(numbers, np.float32)  # noqa: E731
-    seen = lambda obs: as32(mirror.observation_offset) + obs[..., order] * as32(mirror.observation_sign)  # noqa: E731
-    goal = lambda point: as32(mirror.goal_offset) + point * as32(mirror.goal_sign)  # noqa: E731
-    return batch._replace(
-        observation=seen(batch.observation),
-        achieved_goal=goal(batch.achieved_goal),
-        action=batch.action * as32(mirror.action_sign),
-        next_observation=seen(batch.next_observation),
-        next_achieved_goal=goal(batch.next_achieved_goal),
-        desired_goal=goal(batch.desired_goal),
-    )
-
-
-def mirror_half(mirror: Mirror, batch: Batch, key: Array) -> Batch:
-    """A batch [b, ...] in which each transition is replaced by its mirror image with probability 1/2."""
-    chosen = jax.random.bernoulli(key, shape=batch.reward.shape)
-    pick = lambda image, own: jnp.where(chosen.reshape(-1, *[1] * (own.ndim - 1)), image, own)  # noqa: E731
-    return jax.tree.map(pick, mirror_image(mirror, batch), batch)
+def feature_width(encoder: Encoder, fields: tuple[Field, ...]) -> int:
+    """The number of features f that an encoder makes of these fields."""
+    obs = {one.name: jnp.zeros((1, *one.shape), one.dtype) for one in fields}
+    ones = {scale_name(one): Scale(jnp.zeros(flat), jnp.ones(flat)) for one in fields if (flat := int(np.prod(one.shape)))}
+    return jax.eval_shape(lambda: encoder.step(obs, ones, encoder.initial_carry(1))[0]).shape[-1]

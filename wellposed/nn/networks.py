@@ -1,4 +1,4 @@
-"""Multilayer perceptrons. Plain matrices, so that what trains is what is written."""
+"""Multilayer perceptrons, and encoder and head as one network. Plain matrices: what trains is what is written."""
 
 from collections.abc import Sequence
 from itertools import pairwise
@@ -9,6 +9,9 @@ import jax
 import jax.numpy as jnp
 import optax
 from jax import Array
+
+from wellposed.nn.inputs import Encoder, Scales
+from wellposed.types import Carry
 
 Tree = TypeVar("Tree")
 
@@ -31,17 +34,53 @@ class MLP(eqx.Module):
             self.weights.append(jax.random.uniform(weight_key, (fan_in, fan_out), minval=-bound, maxval=bound))
             self.biases.append(jax.random.uniform(bias_key, (fan_out,), minval=-bound, maxval=bound))
 
-    def __call__(self, x: Array) -> Array:
-        """[..., sizes[0]] -> [..., sizes[-1]]."""
+    def hidden(self, x: Array) -> list[Array]:
+        """The output [..., width] of each hidden layer; without one, the input itself."""
+        layers = []
         for weight, bias in zip(self.weights[:-1], self.biases[:-1], strict=True):
             x = jax.nn.relu(x @ weight + bias)
-        return x @ self.weights[-1] + self.biases[-1]
+            layers.append(x)
+        return layers or [x]
+
+    def __call__(self, x: Array) -> Array:
+        """[..., sizes[0]] -> [..., sizes[-1]]."""
+        return self.hidden(x)[-1] @ self.weights[-1] + self.biases[-1]
 
 
-def twin(sizes: Sequence[int], key: Array) -> tuple[MLP, MLP]:
-    """Two MLPs of the same shape with independent weights."""
-    first, second = jax.random.split(key)
-    return MLP(sizes, first), MLP(sizes, second)
+class Network(eqx.Module):
+    """A head on an encoder of its own: a policy, or a value function of states."""
+
+    encoder: Encoder
+    head: MLP
+
+    def __call__(self, obs: dict[str, Array], stats: Scales) -> Array:
+        """Observations [b, ...] -> the head's outputs [b, outputs]."""
+        return self.head(self.encoder(obs, stats))
+
+    def hidden(self, obs: dict[str, Array], stats: Scales) -> list[Array]:
+        """The output [b, width] of each hidden layer of the head."""
+        return self.head.hidden(self.encoder(obs, stats))
+
+    def step(self, obs: dict[str, Array], stats: Scales, carry: Carry) -> tuple[Array, Carry]:
+        """Outputs [n, outputs] at one moment of acting, and what is remembered from then on."""
+        features, carry = self.encoder.step(obs, stats, carry)
+        return self.head(features), carry
+
+
+class Critics(eqx.Module):
+    """Value functions of states and actions: heads with weights of their own on one encoder, as in DrQ."""
+
+    encoder: Encoder
+    heads: tuple[MLP, ...]  # features and action -> [outputs]
+
+    def __call__(self, obs: dict[str, Array], stats: Scales, action: Array) -> Array:
+        """Observations [b, ...] and actions [b, action_dim] -> [critics, b, outputs]."""
+        inputs = jnp.concatenate([self.encoder(obs, stats), action], axis=-1)
+        return jnp.stack([head(inputs) for head in self.heads])
+
+    def hidden(self, obs: dict[str, Array], stats: Scales, action: Array) -> list[Array]:
+        """The output [b, width] of each hidden layer of the first head."""
+        return self.heads[0].hidden(jnp.concatenate([self.encoder(obs, stats), action], axis=-1))
 
 
 def descend(optimiser: Any, gradient: Tree, state: Any, parameters: Tree) -> tuple[Tree, Any]:

@@ -1,8 +1,16 @@
 """Running mean and standard deviation of what an agent sees, in float64, outside the compiled update."""
 
+from typing import Literal
+
 import numpy as np
 
 from wellposed.errors import UserError
+from wellposed.nn.inputs import InputConfig, InputStats, Scale, Scales, scale_name
+from wellposed.types import Moment, Spec
+
+# Where nobody says from what size on a number varies: below this share of its root mean square it counts as constant.
+# It is about a hundred times what float32 can tell apart.
+RELATIVE_FLOOR = 1e-5
 
 
 class RunningNormaliser:
@@ -12,12 +20,12 @@ class RunningNormaliser:
     "Updating formulae and a pairwise algorithm for computing sample variances".
     """
 
-    def __init__(self, dim: int, min_std: float):
-        """`min_std`: floor of the standard deviation, so that an input that never varies is not blown up."""
-        self.count, self.mean, self.m2, self.min_std = 0.0, np.zeros(dim), np.zeros(dim), min_std
+    def __init__(self, size: int, floor: tuple[float, ...] = ()):
+        """`floor`: least standard deviation, for each number or one for all; () for `RELATIVE_FLOOR`."""
+        self.count, self.mean, self.m2, self.floor = 0.0, np.zeros(size), np.zeros(size), np.array(floor)
 
     def update(self, rows: np.ndarray) -> None:
-        """Take in rows [n, dim]."""
+        """Take in rows [n, size]."""
         n, mean = len(rows), rows.mean(axis=0)
         delta, total = mean - self.mean, self.count + n
         self.m2 += ((rows - mean) ** 2).sum(axis=0) + delta**2 * self.count * n / total
@@ -26,10 +34,13 @@ class RunningNormaliser:
 
     @property
     def std(self) -> np.ndarray:
-        """Standard deviation [dim], at least `min_std`; 1 before anything was seen."""
+        """Standard deviation [size], at least the floor; 1 where all numbers were 0, and before anything was seen."""
         if not self.count:
             return np.ones_like(self.mean)
-        return np.maximum(np.sqrt(self.m2 / self.count), self.min_std)
+        variance = self.m2 / self.count
+        floor = self.floor if self.floor.size else RELATIVE_FLOOR * np.sqrt(self.mean**2 + variance)
+        std = np.maximum(np.sqrt(variance), floor)
+        return np.where(std > 0, std, 1.0)
 
     def state(self, name: str) -> dict[str, np.ndarray]:
         """Count, mean and sum of squares, as arrays whose names begin with `name`."""
@@ -39,9 +50,65 @@ class RunningNormaliser:
         """Take over what `state` returned under the same name.
 
         Raises:
-            UserError: if these are no moments.
+            UserError: if they are not finite, or negative where they cannot be.
         """
         count, mean, m2 = (state[f"{name}.{part}"] for part in ("count", "mean", "m2"))
         if not (np.isfinite([count, *mean, *m2]).all() and count >= 0 and (m2 >= 0).all()):
-            raise UserError(f"The saved statistics {name} are none; they were edited by hand or are damaged.")
+            raise UserError(f"The saved statistics {name} are not valid; they were edited by hand or are damaged.")
         self.count, self.mean, self.m2 = float(count), mean.copy(), m2.copy()
+
+
+class InputScaler:
+    """Running statistics of what is seen, and of the truth where the critics see it.
+
+    Goals that are points in space share one scale on all axes. Source: HER, appendix A.
+    """
+
+    def __init__(self, config: InputConfig, spec: Spec, critic_sees: Literal["obs", "truth"]):
+        self.config, self.spec = config, spec
+        self._fields = {"obs": spec.obs}
+        if critic_sees == "truth" and spec.truth:
+            self._fields["truth"] = spec.truth
+        self._running: dict[tuple[str, str], RunningNormaliser] = {}
+        for part, fields in self._fields.items():
+            for one in fields:
+                if one.kind != "image":
+                    fresh = RunningNormaliser(spec.size(one.name), one.floor)
+                    self._running.setdefault((part, scale_name(one)), fresh)
+        self.stats = self._collect()
+
+    def observe(self, moment: Moment) -> None:
+        """Take in what all copies show at a moment."""
+        if not self.config.normalise:
+            return
+        for (part, name), running in self._running.items():
+            obs = getattr(moment, part)
+            fields = [one for one in self._fields[part] if one.kind != "image" and scale_name(one) == name]
+            rows = [obs[one.name].reshape(len(obs[one.name]), -1) for one in fields]
+            running.update(np.concatenate(rows, dtype=np.float64))
+        self.stats = self._collect()
+
+    @property
+    def count(self) -> float:
+        """How many observations were taken in."""
+        return min((running.count for running in self._running.values()), default=0.0)
+
+    def state(self) -> dict[str, np.ndarray]:
+        """The statistics as named arrays, e.g. `inputs.obs.goal.mean`."""
+        states = [running.state(f"inputs.{part}.{name}") for (part, name), running in self._running.items()]
+        return {name: array for state in states for name, array in state.items()}
+
+    def load_state(self, state: dict[str, np.ndarray]) -> None:
+        """Take over what `state` returned."""
+        for (part, name), running in self._running.items():
+            running.load_state(state, f"inputs.{part}.{name}")
+        self.stats = self._collect()
+
+    def _collect(self) -> InputStats:
+        parts: dict[str, Scales] = {part: {} for part in self._fields}
+        for (part, name), running in self._running.items():
+            std = running.std
+            if name == "goal" and self.spec.geometry is not None:
+                std = np.full_like(std, np.sqrt(np.mean(std**2)))
+            parts[part][name] = Scale(running.mean.astype(np.float32), std.astype(np.float32))
+        return InputStats(parts["obs"], parts.get("truth", parts["obs"]))

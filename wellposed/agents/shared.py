@@ -1,0 +1,126 @@
+"""Plain functions that algorithms share: networks and optimisers made from settings, targets, the state of a learner."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jax import Array
+
+from wellposed.arrays import check_arrays
+from wellposed.errors import require
+from wellposed.nn.encoders import ENCODERS, make_encoder
+from wellposed.nn.inputs import feature_width
+from wellposed.nn.networks import MLP, Critics, Network
+from wellposed.nn.tree import from_arrays, to_arrays
+from wellposed.types import Obs, Spec
+
+# What most algorithms log, with the meaning that all share; each one's own stand in its file.
+METRICS = {
+    "train/critic_loss": "mean squared Bellman error, summed over both critics; half of that in SAC",
+    "train/actor_loss": "minus what the actor maximises: value of its actions (PPO: clipped objective), entropy",
+    "train/q_mean": "mean value both critics give the batch",
+    "train/target_mean": "mean of the (bounded) Bellman target, a soft one in SAC",
+    "train/entropy": "SAC: minus the mean log density of the policy's actions; PPO: entropy of its Gaussian; in nats",
+    "train/action_saturation": "share of the policy's action components beyond 0.99 in size",
+}
+
+
+def require_shared(config: Any, *positive: str) -> None:
+    """Check the settings that all algorithms have, and that those named in `positive` are finite and above 0.
+
+    Raises:
+        UserError: naming the setting as the command line does.
+    """
+    require(all(width > 0 for width in config.hidden), "agent.hidden", "takes widths greater than 0", config.hidden)
+    require(0 <= config.gamma < 1, "agent.gamma", "lies in [0, 1)", config.gamma)
+    for name in ("learning_rate", "batch_size", *positive):
+        value = getattr(config, name)
+        require(0 < value < float("inf"), f"agent.{name}", "must be greater than 0", value)
+    begin, end = config.anneal or (0, 1)
+    require(0 <= begin < end, "agent.anneal", "takes two numbers of updates, the first smaller", config.anneal)
+    inputs, remembers = config.inputs, ENCODERS.find(config.inputs.encoder).has_memory
+    rule = f"must be greater than 1 with the encoder {inputs.encoder}" if remembers else "must be 1 without memory"
+    require(remembers == (inputs.memory > 1), "agent.inputs.memory", rule, inputs.memory)
+
+
+def require_off_policy(config: Any, *positive: str) -> None:
+    """As `require_shared`, with the settings that algorithms with a replay have.
+
+    Raises:
+        UserError: naming the setting as the command line does.
+    """
+    require_shared(config, *positive)
+    require(0 < config.tau <= 1, "agent.tau", "lies in (0, 1]", config.tau)
+    require(config.shift >= 0, "agent.shift", "must not be negative", config.shift)
+
+
+def optimiser(config: Any) -> Any:
+    """Adam; where `anneal` says so, its step size falls linearly to a tenth, counted in steps of the optimiser."""
+    rate: Any = config.learning_rate
+    if config.anneal is not None:
+        begin, end = config.anneal
+        rate = optax.linear_schedule(rate, rate / 10, end - begin, begin)
+    return optax.adam(rate)
+
+
+def make_network(config: Any, spec: Spec, outputs: int, key: Array, sees: str = "obs") -> Network:
+    """A fresh network of the configured widths on the configured encoder of `spec.obs` or, with "truth", of the truth."""
+    fields = spec.goals if sees == "truth" else spec.obs
+    encoder = make_encoder(config.inputs, fields, spec, jax.random.fold_in(key, 1))
+    return Network(encoder, MLP([feature_width(encoder, fields), *config.hidden, outputs], key))
+
+
+def make_critics(config: Any, spec: Spec, key: Array, outputs: int = 1) -> Critics:
+    """Two fresh critics, features and action -> [outputs], on one encoder of what `critic_sees` says."""
+    fields = spec.goals if config.critic_sees == "truth" else spec.obs
+    encoder = make_encoder(config.inputs, fields, spec, jax.random.fold_in(key, 1))
+    sizes = [feature_width(encoder, fields) + spec.action_dim, *config.hidden, outputs]
+    first, second = jax.random.split(key)
+    return Critics(encoder, (MLP(sizes, first), MLP(sizes, second)))
+
+
+def seen_by_critic(config: Any, obs: Any, truth: Any) -> Any:
+    """What the critics read: the truth where they are to and it is not what is seen anyway."""
+    return truth if config.critic_sees == "truth" and truth else obs
+
+
+def bellman(reward: Array, terminated: Array, next_value: Array, gamma: float) -> Array:
+    """r + gamma (1 - terminated) V(s'), [b]."""
+    return reward + gamma * (1 - terminated) * next_value
+
+
+def bounded(config: Any, spec: Spec, target: Array) -> Array:
+    """A critic target [b], within the range of returns where that is known and wanted; no gradient goes through it.
+
+    An episode may go on for ever or end at once, so with rewards in [low, high] returns lie between the smaller of low
+    and low / (1 - gamma), and the larger of high and high / (1 - gamma).
+    """
+    if config.bound_targets and spec.reward_range is not None:
+        low, high = spec.reward_range
+        target = jnp.clip(target, min(low, low / (1 - config.gamma)), max(high, high / (1 - config.gamma)))
+    return jax.lax.stop_gradient(target)
+
+
+def action_noise(rng: np.random.Generator | None, obs: Obs, spec: Spec) -> Any:
+    """Standard normal numbers [n, action_dim] for the observations of n copies; zeros without a generator."""
+    shape = (len(next(iter(obs.values()))), spec.action_dim)
+    return np.zeros(shape, np.float32) if rng is None else rng.standard_normal(shape, np.float32)
+
+
+def saved(agent: Any) -> dict[str, np.ndarray]:
+    """Networks, optimisers, keys and input statistics of an agent as named arrays."""
+    return to_arrays(agent.learner, "learner") | agent.scaler.state() | {"updates": np.array(agent.updates)}
+
+
+def load(agent: Any, state: dict[str, np.ndarray]) -> None:
+    """Put what `saved` returned into an agent.
+
+    Raises:
+        UserError: if the arrays are not those of an agent of this configuration.
+    """
+    check_arrays(saved(agent), state)
+    agent.learner = from_arrays(agent.learner, state, "learner")
+    agent.scaler.load_state(state)
+    agent.updates = int(state["updates"])

@@ -1,0 +1,55 @@
+"""Named entries of one kind, ours and those that installed packages bring along by entry point."""
+
+from collections.abc import Iterator, Mapping
+from importlib.metadata import entry_points
+from typing import Generic, TypeVar
+
+from wellposed.errors import UserError
+
+T = TypeVar("T")
+
+
+class Registry(Mapping[str, T], Generic[T]):
+    """Entries by name. An installed package adds to it through its entry points of the registry's group."""
+
+    def __init__(self, kind: str, group: str):
+        """`kind`: what an entry is called in a message, as "algorithm"; `group`: of the entry points."""
+        self.kind, self.group = kind, group
+        self._entries: dict[str, T] = {}
+        self._asked = False  # whether installed packages were asked for theirs
+
+    def register(self, name: str, entry: T) -> None:
+        """Add an entry.
+
+        Raises:
+            ValueError: if the name is taken; an experiment must never silently get another one.
+        """
+        if name in self._entries:
+            raise ValueError(f"{self.kind} {name!r} is registered already")
+        self._entries[name] = entry
+
+    def find(self, name: str) -> T:
+        """The entry of that name.
+
+        Raises:
+            UserError: if there is none.
+        """
+        if name not in list(self):  # from a file it may be of any type, and a list has no hash
+            raise UserError(f"There is no {self.kind} {name!r}; there are {', '.join(self)}.")
+        return self[name]
+
+    def __getitem__(self, name: str) -> T:
+        return self._all()[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._all())
+
+    def __len__(self) -> int:
+        return len(self._all())
+
+    def _all(self) -> dict[str, T]:
+        if not self._asked:
+            self._asked = True
+            for point in entry_points(group=self.group):
+                self.register(point.name, point.load())
+        return self._entries
