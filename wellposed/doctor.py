@@ -14,11 +14,11 @@ import numpy as np
 
 from wellposed import arrays, envs
 from wellposed.agents import SACConfig
+from wellposed.data import ReplayConfig
 from wellposed.envs import rendering
 from wellposed.errors import UserError
-from wellposed.evaluate import play_episodes, summarise
 from wellposed.recipe import RunConfig
-from wellposed.replay import ReplayConfig
+from wellposed.rollout import play_episodes, summarise
 from wellposed.runs.provenance import PACKAGES, cpu_name
 from wellposed.runs.store import RunReader
 from wellposed.seeding import evaluation_env_seeds

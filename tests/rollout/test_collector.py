@@ -9,7 +9,7 @@ from wellposed.arrays import leaves, map_leaves, reset_carry, same_bits, with_le
 from wellposed.errors import UserError
 from wellposed.rollout import Explorer, pack_step, unpack_step
 
-OBS = {"observation": np.zeros((2, 1))}
+OBS = {"desired_goal": np.zeros((2, 1))}
 
 
 class Noise:

@@ -1,11 +1,11 @@
 """Every episode metric by hand, on a corridor whose numbers are known."""
 
-import gymnasium as gym
 import numpy as np
 import pytest
 
 from tests.rollout.corridor import SPEC, Script, corridor
 from wellposed import stats
+from wellposed.envs.gymnasium_edge import GymnasiumVecEnv
 from wellposed.rollout import play_episodes, summarise
 from wellposed.types import Geometry, Moment
 
@@ -74,10 +74,9 @@ def test_it_explores_with_a_generator_and_not_without():
 
 
 def test_the_gymnasium_adapter_is_played_through_what_it_adapts():
-    class Adapter(gym.vector.VectorEnv):
-        inner = corridor()
-
-    assert play_episodes(Script(1.0), Adapter(), [4, 7]) == play_episodes(Script(1.0), corridor(), [4, 7])
+    assert play_episodes(Script(1.0), GymnasiumVecEnv(corridor()), [4, 7]) == play_episodes(
+        Script(1.0), corridor(), [4, 7]
+    )
 
 
 def test_every_step_is_told_of():

@@ -39,7 +39,7 @@ def test_to_have_moved_is_a_fifth_of_the_radius_from_the_start_of_the_own_episod
     """In four steps of 0.4 the point moves 1.6."""
     assert played(radius=7.99, actions=(0.4,)).drain()["rollout/moved_rate"] == 1.0
     assert played(radius=8.01, actions=(0.4,)).drain()["rollout/moved_rate"] == 0.0
-    assert moved_from(0.05) == 0.01
+    assert moved_from(SPEC._replace(radius=0.05)) == 0.01
     moves_in_the_first_of_two = (1.0, 0, 0, 0, 0, 0, 0, 0)
     assert played(radius=4, actions=moves_in_the_first_of_two, steps=8).drain()["rollout/moved_rate"] == 0.5
 

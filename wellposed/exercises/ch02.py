@@ -220,7 +220,7 @@ def _elementwise(clipped_objective: Function) -> Counterexample | None:
 
 
 def _own_gae() -> Function:
-    from wellposed.replay.rollout import gae
+    from wellposed.data.rollout import gae
 
     return gae
 
@@ -253,7 +253,7 @@ Returns the advantages [t, n]:
         properties=(_one_step, _all_steps, _in_between, _terminal, _leak, _time_limit, _columns),
         form=one_advantage_each,
         own=_own_gae,
-        put=in_place_of("wellposed.replay.rollout.gae"),
+        put=in_place_of("wellposed.data.rollout.gae"),
         trial=trials.train("FetchReachDense-v4", {"algo": "ppo"}),
     ),
     Write(

@@ -5,6 +5,7 @@ from unittest.mock import patch
 
 import numpy as np
 
+from wellposed.arrays import leaves
 from wellposed.exercises import trials
 from wellposed.exercises.exercise import (
     Counterexample,
@@ -160,7 +161,7 @@ def _generator(future_goals: Function) -> Counterexample | None:
 
 
 def _own_future_goals() -> Function:
-    from wellposed.replay.hindsight import future
+    from wellposed.data.hindsight import future
 
     return future
 
@@ -170,27 +171,28 @@ def transitions_back(args: tuple[Any, ...], result: Any) -> str | None:
     batch = args[0]
     if not isinstance(result, Batch):
         return f"returns {show(result):.60}, where a Batch is due, as batch._replace gives one"
-    for name, before, after in zip(Batch._fields, batch, result, strict=True):
-        if complaint := wrong_array(
-            after, before.shape, "fbiu", f"the field `{name}` with numbers for every transition"
-        ):
-            return complaint
-    return None
+    before, after = leaves(batch._asdict()), leaves(result._asdict())
+    if before.keys() != after.keys():
+        return f"returns {', '.join(sorted(after))}, where {', '.join(sorted(before))} are due"
+    complaints = (
+        wrong_array(after[name], before[name].shape, "fbiu", f"the field `{name}` with numbers for every transition")
+        for name in before
+    )
+    return next((complaint for complaint in complaints if complaint), None)
 
 
 def _batch(next_achieved: Any, desired: Any, reward: Any, terminated: Any, achieved: Any = None) -> Batch:
     """Transitions with what goals decide; observations and actions are there to be left alone."""
     after, goal = np.array(next_achieved, float), np.array(desired, float)
-    shape = after.shape[:-1]
+    before, shape = after.copy() if achieved is None else np.array(achieved, float), after.shape[:-1]
     return Batch(
-        observation=np.full((*shape, 2), 5.0),
-        achieved_goal=after.copy() if achieved is None else np.array(achieved, float),
+        obs={"observation": np.full((*shape, 2), 5.0), "achieved_goal": before, "desired_goal": goal},
         action=np.full((*shape, 1), 0.5),
         reward=np.array(reward, float),
-        next_observation=np.full((*shape, 2), 6.0),
-        next_achieved_goal=after,
-        desired_goal=goal,
+        next_obs={"observation": np.full((*shape, 2), 6.0), "achieved_goal": after, "desired_goal": goal},
         terminated=np.array(terminated, float),
+        truth={},
+        next_truth={},
     )
 
 
@@ -209,11 +211,11 @@ def _asked(
 ) -> Counterexample | None:
     """A counterexample if a field of the relabelled transitions is not what is due."""
     goal = np.array(goal, float)
-    found = getattr(relabel(batch, goal, reward, ends), name)
+    found = leaves(relabel(batch, goal, reward, ends)._asdict())[name]
     if np.allclose(np.asarray(found, float), due):
         return None
-    shown = ("achieved_goal", "next_achieved_goal", "desired_goal", "reward", "terminated")
-    given = show_all({field: getattr(batch, field) for field in shown} | {"goal": goal})
+    shown = ("obs/achieved_goal", "next_obs/achieved_goal", "obs/desired_goal", "reward", "terminated")
+    given = show_all({field: leaves(batch._asdict())[field] for field in shown} | {"goal": goal})
     return Counterexample(given, f"{name} = {show(np.asarray(due))}", show(found))
 
 
@@ -224,7 +226,10 @@ def _asked(
 )
 def _goal(relabel: Function) -> Counterexample | None:
     batch = _batch([[0.5], [0.75]], [[0.0], [0.0]], [-1, -1], [0, 0])
-    return _asked(relabel, batch, [[0.5], [1.0]], "desired_goal", [[0.5], [1.0]])
+    new = [[0.5], [1.0]]
+    return _asked(relabel, batch, new, "obs/desired_goal", new) or _asked(
+        relabel, batch, new, "next_obs/desired_goal", new
+    )
 
 
 @states(
@@ -287,8 +292,10 @@ def _termination(relabel: Function) -> Counterexample | None:
 )
 def _rest(relabel: Function) -> Counterexample | None:
     batch = _batch([[0.5]], [[0.0]], [-1], [0], achieved=[[0.25]])
-    for name in ("observation", "achieved_goal", "action", "next_observation", "next_achieved_goal"):
-        if found := _asked(relabel, batch, [[0.5]], name, getattr(batch, name)):
+    for name, array in leaves(batch._asdict()).items():
+        if name.endswith(("reward", "terminated", "desired_goal")):
+            continue
+        if found := _asked(relabel, batch, [[0.5]], name, array):
             return found
     return None
 
@@ -305,7 +312,7 @@ def _axes(relabel: Function) -> Counterexample | None:
 
 
 def _own_relabel() -> Function:
-    from wellposed.replay.hindsight import relabel
+    from wellposed.data.hindsight import relabel
 
     return relabel
 
@@ -329,7 +336,7 @@ Returns moments, integers [n], each drawn for itself and
         properties=(_later, _inside, _independent, _last, _next, _only, _uniform, _generator),
         form=one_moment_each,
         own=_own_future_goals,
-        put=lambda function: patch.dict("wellposed.replay.hindsight.STRATEGIES", future=function),
+        put=lambda function: patch.dict("wellposed.data.hindsight.STRATEGIES", future=function),
         trial=trials.train("FetchReach-v4"),
     ),
     Write(
@@ -340,20 +347,20 @@ Returns moments, integers [n], each drawn for itself and
         task="""
 Transitions as they would have been recorded had another goal been pursued.
 
-batch: a wellposed.types.Batch, a NamedTuple of arrays with the same leading axes [...]: observation,
-achieved_goal, action, reward, next_observation, next_achieved_goal, desired_goal, terminated.
+batch: a wellposed.types.Batch, a NamedTuple of arrays with the same leading axes [...]: action, reward, terminated,
+and the dictionaries obs and next_obs with "observation", "achieved_goal" and "desired_goal".
 goal: the new goals, array [..., g].
 compute_reward, compute_terminated: the environment's functions (achieved, desired) -> [...].
 Returns a new Batch, as `batch._replace(...)` makes one, with
 
-    g := goal,   r := r(s', goal),   terminated := terminated(s', goal),
+    g := goal in obs and next_obs,   r := r(s', goal),   terminated := terminated(s', goal),
 
 and all else as it was. The arrays that were handed in are not written to.
 """,
         properties=(_goal, _reward, _successor, _order, _termination, _rest, _axes),
         form=transitions_back,
         own=_own_relabel,
-        put=in_place_of("wellposed.replay.buffer.relabel"),
+        put=in_place_of("wellposed.data.episodes.relabel"),
         trial=trials.train("FetchReach-v4"),
     ),
 )

@@ -5,14 +5,14 @@ from typing import Any
 import numpy as np
 
 from wellposed import envs, seeding
-from wellposed.collect import MOVED
-from wellposed.envs.gymnasium_edge import successor
 from wellposed.envs.policies import RandomPolicy
-from wellposed.evaluate import EVALUATION_COPIES, play_episodes, summarise
 from wellposed.measure.anatomy import Chance, Floor
 from wellposed.measure.kinds import Over
+from wellposed.rollout import EVALUATION_COPIES, play_episodes, summarise
+from wellposed.rollout.statistics import moved_from
 from wellposed.runs.record import Estimate
 from wellposed.stats import clopper_pearson
+from wellposed.types import Moment, Step
 
 STIRRED = 0.001  # goal units in one step above which an achieved goal counts as having moved in it
 
@@ -50,29 +50,29 @@ class Watched:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._env, name)
 
-    def reset(self, **kwargs: Any) -> Any:
+    def reset(self, **kwargs: Any) -> Moment:
         """Begin episodes."""
-        obs, info = self._env.reset(**kwargs)
-        self._start = self._last = obs["achieved_goal"]
+        now = self._env.reset(**kwargs)
+        self._start = self._last = now.truth["achieved_goal"]
         self._alive = np.ones(len(self._start), bool)
         self.farthest.append(np.zeros(len(self._start)))
-        return obs, info
+        return now
 
-    def step(self, actions: np.ndarray) -> Any:
+    def step(self, actions: np.ndarray) -> Step:
         """Take a step."""
-        obs, reward, terminated, truncated, info = self._env.step(actions)
-        now, alive = successor(obs, info)["achieved_goal"], self._alive
+        step = self._env.step(actions)
+        now, alive = step.next_truth["achieved_goal"], self._alive
         away = np.linalg.norm(now - self._start, axis=1)
         self.farthest[-1] = np.where(alive, np.maximum(self.farthest[-1], away), self.farthest[-1])
         self.ways.append(np.linalg.norm(now - self._last, axis=1)[alive])
-        self._last, self._alive = now, alive & ~(terminated | truncated)
-        return obs, reward, terminated, truncated, info
+        self._last, self._alive = now, alive & ~step.ended
+        return step
 
 
 def measure_chance(env_id: str, episodes: int, seed: int, threads: int, over: Over) -> Chance:
     """Play held-out episodes with uniform random actions."""
-    env: Any = Watched(envs.make_vec(env_id, EVALUATION_COPIES, threads=threads))
-    noise = RandomPolicy(env.inner.spec.action_dim, seeding.generator(seed, "random baseline"))
+    env: Any = Watched(envs.make_vec(env_id, EVALUATION_COPIES, threads=threads).inner)
+    noise = RandomPolicy(env.spec.action_dim, seeding.generator(seed, "random baseline"))
     seeds, rows, farthest = seeding.evaluation_env_seeds(seed, episodes, "held-out"), [], []
     for start in over(range(0, episodes, EVALUATION_COPIES), f"{env_id}: episodes, {EVALUATION_COPIES} at a time"):
         chunk = seeds[start : start + EVALUATION_COPIES]
@@ -86,6 +86,6 @@ def measure_chance(env_id: str, episodes: int, seed: int, threads: int, over: Ov
         success=exact(np.array([row.success for row in rows])),
         any_success=exact(np.array([row.any_success for row in rows])),
         episode_return=summary.means["episode_return"],
-        moved=exact(np.concatenate(farthest) > MOVED),
+        moved=exact(np.concatenate(farthest) > moved_from(env.spec)),
         moved_steps=float((np.concatenate(env.ways) > STIRRED).mean()),
     )

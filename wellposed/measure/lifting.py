@@ -6,16 +6,15 @@ from typing import Any
 import numpy as np
 
 from wellposed import envs, seeding
-from wellposed.collect import MOVED
-from wellposed.envs.gymnasium_edge import successor
 from wellposed.envs.policies import RandomPolicy
 from wellposed.envs.quantities import Quantities
 from wellposed.errors import UserError
-from wellposed.evaluate import EVALUATION_COPIES, play_episodes
 from wellposed.measure.chance import exact
 from wellposed.measure.kinds import Context
 from wellposed.measure.lift import Event, Lift, LiftSettings
-from wellposed.types import Obs
+from wellposed.rollout import EVALUATION_COPIES, play_episodes
+from wellposed.rollout.statistics import moved_from
+from wellposed.types import Moment, Obs, Step
 
 BETWEEN = 0.015  # metres, on each axis, from the hand to an object that is between the fingers
 HELD = (0.04, 0.06)  # metres from finger to finger around the object, whose edge is 0.05
@@ -25,7 +24,7 @@ class Watched:
     """A vector environment of which is noted what each episode came to."""
 
     def __init__(self, env: Any, quantities: Quantities, heights: list[float]):
-        self._env, self._heights = env, heights
+        self._env, self._heights, self._far = env, heights, moved_from(env.spec)
         number = lambda name: quantities.find("observation", name)  # noqa: E731
         self._way = [number(f"object from hand {axis}") for axis in "xyz"]
         self._fingers = [number(f"{side} finger opening") for side in ("right", "left")]
@@ -34,18 +33,18 @@ class Watched:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._env, name)
 
-    def reset(self, **kwargs: Any) -> Any:
+    def reset(self, **kwargs: Any) -> Moment:
         """Begin episodes."""
-        obs, info = self._env.reset(**kwargs)
-        self._start = obs["achieved_goal"]
-        self.seen.append(self._events(obs))
-        return obs, info
+        now = self._env.reset(**kwargs)
+        self._start = now.truth["achieved_goal"]
+        self.seen.append(self._events(now.truth))
+        return now
 
-    def step(self, actions: np.ndarray) -> Any:
+    def step(self, actions: np.ndarray) -> Step:
         """Take a step; Fetch episodes all end in the same one."""
-        result = self._env.step(actions)
-        self.seen[-1] |= self._events(successor(result[0], result[-1]))
-        return result
+        step = self._env.step(actions)
+        self.seen[-1] |= self._events(step.next_truth)
+        return step
 
     def _events(self, obs: Obs) -> np.ndarray:
         """Which of the events hold, [n, events]."""
@@ -54,7 +53,7 @@ class Watched:
         between = way.max(axis=1) < BETWEEN
         held = between & (width > HELD[0]) & (width < HELD[1])
         lifted = [moved[:, 2] > height for height in self._heights]
-        return np.stack([np.linalg.norm(moved, axis=1) > MOVED, between, held, *lifted], axis=1)
+        return np.stack([np.linalg.norm(moved, axis=1) > self._far, between, held, *lifted], axis=1)
 
 
 def measure_lift(settings: LiftSettings, context: Context) -> Lift:
@@ -66,14 +65,14 @@ def measure_lift(settings: LiftSettings, context: Context) -> Lift:
     quantities = envs.find(settings.env).quantities
     if quantities is None or quantities.goal[0].name != "object x":
         raise UserError(f"{settings.env} has no object that could be lifted; a Fetch task as FetchPickAndPlace-v4 has.")
-    names = [f"the object was moved by more than {100 * MOVED:g} cm", "it was between the fingers", "they held it"]
-    names += [f"it was lifted by more than {100 * height:g} cm" for height in settings.heights]
     seeds = seeding.evaluation_env_seeds(settings.seed, settings.episodes, "held-out")
     copies = min(EVALUATION_COPIES, len(seeds))
-    with closing(envs.make_vec(settings.env, copies, threads=context.threads)) as inner:
+    with closing(envs.make_vec(settings.env, copies, threads=context.threads).inner) as inner:
         env = Watched(inner, quantities, settings.heights)
-        noise = RandomPolicy(inner.inner.spec.action_dim, seeding.generator(settings.seed, "random baseline"))
+        noise = RandomPolicy(inner.spec.action_dim, seeding.generator(settings.seed, "random baseline"))
         for start in context.over(range(0, len(seeds), copies), f"episodes, {copies} at a time"):
             play_episodes(noise, env, seeds[start : start + copies])  # type: ignore[arg-type]
+    names = [f"the object was moved by more than {100 * moved_from(env.spec):g} cm", "it was between the fingers"]
+    names += ["they held it", *(f"it was lifted by more than {100 * height:g} cm" for height in settings.heights)]
     seen = np.concatenate(env.seen)[: len(seeds)]
     return Lift(len(seeds), [Event(name, exact(of_one)) for name, of_one in zip(names, seen.T, strict=True)])

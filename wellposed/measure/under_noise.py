@@ -9,9 +9,9 @@ import numpy as np
 from wellposed import seeding
 from wellposed.envs import make_env
 from wellposed.envs.wrappers.sensors import Sensors
-from wellposed.evaluate import EVALUATION_COPIES, play_episodes
 from wellposed.measure.kinds import Context
 from wellposed.measure.stress import Stress, StressSettings
+from wellposed.rollout import EVALUATION_COPIES, play_episodes
 from wellposed.runs.record import EpisodeRow, Estimate
 from wellposed.stats import over_seeds
 from wellposed.verdict import load_run

@@ -6,16 +6,19 @@ from wellposed.arrays import Arrays, check_arrays
 from wellposed.types import Metrics, Moment, Spec, Step
 
 
-def moved_from(radius: float) -> float:
-    """How far an achieved goal has to be from its start to count as moved, in goal units: 1 cm on Fetch."""
-    return radius / 5
+def moved_from(spec: Spec) -> float:
+    """How far an achieved goal has to be from its start to count as moved, in goal units: 1 cm on Fetch.
+
+    NaN, which nothing is beyond, where nobody knows how near a goal is near enough.
+    """
+    return np.nan if spec.radius is None else spec.radius / 5
 
 
 class EpisodeStatistics:
     """What the training episodes that ended since the last row came to. `now`: where they begin."""
 
     def __init__(self, spec: Spec, now: Moment):
-        self._radius = spec.radius
+        self._far = moved_from(spec)
         self._start = now.truth["achieved_goal"].copy()
         self._returns, self._moved = np.zeros(len(self._start)), np.zeros(len(self._start), bool)
         self._ended: list[tuple[float, float, float]] = []
@@ -23,9 +26,7 @@ class EpisodeStatistics:
     def add(self, step: Step, now: Moment) -> None:
         """Take in one step; `now` is where the copies stand after it, in the next episode where one ended."""
         self._returns += step.reward
-        if self._radius is not None:
-            away = np.linalg.norm(step.next_truth["achieved_goal"] - self._start, axis=1)
-            self._moved |= away > moved_from(self._radius)
+        self._moved |= np.linalg.norm(step.next_truth["achieved_goal"] - self._start, axis=1) > self._far
         for i in np.flatnonzero(step.ended):
             self._ended.append((float(step.success[i]), self._returns[i], float(self._moved[i])))
             self._start[i], self._returns[i], self._moved[i] = now.truth["achieved_goal"][i], 0.0, False
@@ -37,7 +38,7 @@ class EpisodeStatistics:
         success, returned, moved = np.mean(self._ended, axis=0).tolist()
         self._ended.clear()
         found = {"rollout/success_rate": success, "rollout/return": returned}
-        return found if self._radius is None else found | {"rollout/moved_rate": moved}
+        return found if np.isnan(self._far) else found | {"rollout/moved_rate": moved}
 
     def state(self) -> Arrays:
         """Everything as named arrays; `ended` is [episodes, 3]."""
