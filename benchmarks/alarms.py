@@ -21,8 +21,8 @@ def found_in(path: Path) -> tuple[set[str], set[str]]:
     """The rules that find something in a run at its end, and at any evaluation."""
     evidence = read_evidence(path)
     moments = [evidence.until(row.step) for row in evidence.evaluations]
-    ever = {finding.rule for moment in moments for finding in diagnose(moment).findings}
-    return {finding.rule for finding in diagnose(evidence).findings}, ever
+    ever = {finding.name for moment in moments for finding in diagnose(moment).findings}
+    return {finding.name for finding in diagnose(evidence).findings}, ever
 
 
 def told(counts: Counter[str]) -> str:

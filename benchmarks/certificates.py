@@ -43,8 +43,8 @@ def published() -> list[str]:
 
 def line(found: Certificate) -> str:
     """A certificate in short: what does not hold, with the evidence."""
-    told = [f"\n    {f.status} {f.condition}: {f.evidence}" for f in found.findings if f.status in ("warns", "fails")]
-    unseen = [f.condition for f in found.findings if f.status == "open"]
+    told = [f"\n    {f.status} {f.name}: {f.evidence}" for f in found.findings if f.status in ("warns", "fails")]
+    unseen = [f.name for f in found.findings if f.status == "open"]
     told += [f"\n    open: {', '.join(unseen)}"] if unseen else []
     return f"{found.env}: {found.verdict}, {found.seconds:.0f} s{''.join(told)}"
 

@@ -40,13 +40,13 @@ def judge(case: Case, task: str, seed: int, evidence: Evidence) -> Judged:
     quarter = evidence.until(config.total_steps // 4 + config.num_envs)
     found, early = diagnose(evidence), diagnose(quarter)
     each = [diagnose(evidence.until(step)) for step in moments]
-    said = [f"{finding.evidence} {finding.change}" for moment in each for finding in moment.findings]
+    said = [f"{finding.evidence} {finding.advice}" for moment in each for finding in moment.findings]
     return Judged(
         case.name, case.finding, task, seed, found.step, evidence.updates, found.phase.name,
         evidence.evaluations[-1].success_rate if evidence.evaluations else 0.0,
-        [finding.rule for finding in found.findings],
-        [finding.rule for finding in early.findings],
-        sorted({finding.rule for moment in each for finding in moment.findings}),
+        [finding.name for finding in found.findings],
+        [finding.name for finding in early.findings],
+        sorted({finding.name for moment in each for finding in moment.findings}),
         any(word in text.lower() for text in said for word in STOP_WORDS),
     )  # fmt: skip
 

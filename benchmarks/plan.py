@@ -75,10 +75,10 @@ def compare(name: str, options: list[str], threads: int) -> bool:
 def refusal_milliseconds() -> float:
     """What it costs a training to be checked against what is free, the first time in a process."""
     code = (
-        "import time; from pathlib import Path; from wellposed import envs; from wellposed.planning import room; "
+        "import time; from pathlib import Path; from wellposed import envs, memory; "
         "from wellposed.recipe import default_config; "
         "run = default_config('FetchPush-v4'); envs.make_vec(run.env).close(); "
-        "began = time.perf_counter(); room.require_fit([run], 1, [Path('runs')]); print(time.perf_counter() - began)"
+        "began = time.perf_counter(); memory.require_fit([run], 1, [Path('runs')]); print(time.perf_counter() - began)"
     )
     return 1000 * float(subprocess.check_output([sys.executable, "-c", code], text=True).splitlines()[-1])
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from wellposed.analysis.answers import Need, table
+from wellposed.analysis.tables import Need, table
 from wellposed.experiments import Answers, load_answers
 from wellposed.report.figures import needs_figure
 

@@ -12,9 +12,8 @@ from tests.runs.test_store import PROVENANCE, moment
 from wellposed.analysis.comparison import ABSENT, Comparison, Group, Run, as_data, compare
 from wellposed.analysis.study import Trial
 from wellposed.cli import main
+from wellposed.compare import answer, find_runs, lines, read_groups
 from wellposed.errors import UserError
-from wellposed.groups import find_runs, read_groups
-from wellposed.report.comparison import answer, lines
 from wellposed.runs.files import write_json
 from wellposed.runs.record import EpisodeRow, Estimate, Failure, Provenance, Resumption, Summary, Verdict, encode
 from wellposed.runs.store import RunReader, run_name
@@ -49,13 +48,13 @@ OTHER = CONFIG | {"replay": {"k": 0}}
 
 def test_the_better_group_is_named_with_how_much_and_how_sure():
     found = compare(group(GOOD, SOON), group(BAD, LATE, OTHER))
-    assert answer(found) == "A is better: it succeeds more often and gets to the bar in fewer steps."
+    assert answer(found) == "A is better: it succeeds more often and reaches the bar in fewer steps."
     assert found.success.difference.value == pytest.approx(np.mean(GOOD) - np.mean(BAD))
     said = "\n".join(lines(found))
     assert "They differ in one setting:\n  replay.k: 4 in A, 0 in B" in said
     assert "A minus B: +27.8 percentage points (95 % CI " in said
     assert "A median 300 (94 % CI 300-400, 5 of 5 seeds got there), B median 900 (94 % CI 800 or more, 3 of 5" in said
-    assert "A run of A succeeds more often than one of B with probability 1.00 (95 % CI 0.64 to 1.00)." in said
+    assert "A run of A succeeds more often than a run of B with probability 1.00 (95 % CI 0.64 to 1.00)." in said
     assert "times as many as B (97 % CI up to 0.44)." in said, "some of B may never get there"
     back = compare(group(BAD, LATE, OTHER), group(GOOD, SOON))
     assert "times as many as B (97 % CI 2.25 or more)." in "\n".join(lines(back))
@@ -77,7 +76,7 @@ def test_no_difference_is_claimed_that_the_interval_does_not_support(a, b):
     assert not found.success.shown
     assert answer(found).startswith("Neither is shown to be better.")
     said = "\n".join(lines(found))
-    assert ("WARNING: of one seed" in said) == (len(a[0]) == 1)
+    assert ("WARNING: one seed" in said) == (len(a[0]) == 1)
     assert "no difference is shown" in said
 
 
@@ -91,10 +90,10 @@ def test_what_a_difference_would_take_is_said_where_it_is_not_shown():
 def test_better_and_sooner_may_be_different_groups():
     found = compare(group(GOOD, LATE), group(BAD, SOON))
     assert answer(found) == (
-        "A succeeds more often and B gets to the bar in fewer steps: which is better depends on what is wanted."
+        "A succeeds more often and B reaches the bar in fewer steps: which is better depends on what matters to you."
     )
     sooner = compare(group(GOOD, SOON), group(GOOD, [900] * 5))
-    assert answer(sooner).startswith("A is better in what it takes")
+    assert answer(sooner).startswith("A learns faster")
 
 
 def test_two_settings_that_differ_are_a_warning_and_all_are_listed():
@@ -135,7 +134,7 @@ def test_another_commit_machine_or_environment_is_said():
     }
     said = "\n".join(lines(found))
     assert "WARNING: not only settings differ:\n  commit: abc in A, abc and def in B" in said
-    assert "WARNING: they are of different environments" in said
+    assert "WARNING: their environments differ" in said
     assert "They were not measured on the same machine and threads, so they are not compared." in said
     assert "not measured" not in "\n".join(lines(compare(group(GOOD, SOON), group(GOOD, SOON))))
 
@@ -173,7 +172,7 @@ def test_runs_that_diverged_never_get_there_and_the_data_stay_json():
     json.dumps(as_data(found), allow_nan=False)
     both = compare(replace(bad, runs=lost), replace(bad, runs=lost))
     assert both.times[0].restricted is None
-    assert "Too few of the runs got there to compare them." in "\n".join(lines(both))
+    assert "Too few of the runs reached it to compare them." in "\n".join(lines(both))
     json.dumps(as_data(both), allow_nan=False)
 
 
@@ -247,7 +246,7 @@ def test_runs_are_found_by_what_a_person_calls_them(runs, words, seeds):
     [
         ("nothing", "no run called 'nothing'.*`wellposed runs` lists"),
         ("FetchPush-v4", r"several configurations: FetchPush-v4_sac_\w+ \(\d runs\), FetchPush"),
-        ("", "empty word"),
+        ("", "name of a group of runs is empty"),
         ("/none/*", "no run called"),
     ],
 )

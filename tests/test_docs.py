@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from wellposed.analysis.answers import Need, mean_with_interval, table
+from wellposed.analysis.tables import Need, mean_with_interval, table
 
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT / "scripts"))

@@ -11,8 +11,8 @@ PACKAGE = Path(__file__).parent.parent / "wellposed"
 LAYERS = {
     "wellposed": 18,  # the public API
     "wellposed.errors": 0,
+    "wellposed.findings": 0,
     "wellposed.types": 1,
-    "wellposed.planning.memory": 1,
     "wellposed.seeding": 1,
     "wellposed.stats": 1,
     "wellposed.arrays": 1,
@@ -28,24 +28,23 @@ LAYERS = {
     "wellposed.agents": 5,
     "wellposed.evaluate": 6,
     "wellposed.recipe": 6,
-    "wellposed.planning.budget": 7,
+    "wellposed.budget": 7,
     "wellposed.collect": 7,
     "wellposed.probe": 7,
     "wellposed.diagnose": 7,
     "wellposed.loop": 8,
-    "wellposed.planning.room": 8,
+    "wellposed.memory": 8,
     "wellposed.training": 9,
-    "wellposed.planning.calibrate": 10,
     "wellposed.verdict": 10,
     "wellposed.examine": 11,
     "wellposed.analysis": 10,
-    "wellposed.planning": 11,
+    "wellposed.plan": 10,
     "wellposed.reproduce": 11,
     "wellposed.report": 11,
     "wellposed.experiments": 11,
     "wellposed.study": 12,
     "wellposed.doctor": 12,
-    "wellposed.groups": 13,
+    "wellposed.compare": 13,
     "wellposed.demo": 13,
     "wellposed.measure": 13,
     "wellposed.chapters": 14,
@@ -54,10 +53,16 @@ LAYERS = {
     "wellposed.commands": 16,
     "wellposed.cli": 17,
 }
-FREE_OF_JAX = {"wellposed.errors", "wellposed.types", "wellposed.seeding", "wellposed.stats", "wellposed.config"}
+FREE_OF_JAX = {
+    "wellposed.errors",
+    "wellposed.findings",
+    "wellposed.types",
+    "wellposed.seeding",
+    "wellposed.stats",
+    "wellposed.config",
+}
 FREE_OF_JAX |= {"wellposed.envs", "wellposed.runs", "wellposed.replay", "wellposed.progress", "wellposed.evaluate"}
-FREE_OF_JAX |= {"wellposed.check", "wellposed.analysis", "wellposed.arrays", "wellposed.interrupts"}
-FREE_OF_JAX |= {"wellposed.planning.memory"}
+FREE_OF_JAX |= {"wellposed.config", "wellposed.check", "wellposed.analysis", "wellposed.arrays", "wellposed.interrupts"}
 JAX = {"jax", "equinox", "optax", "torch"}
 FORBIDDEN = {  # within a row or against its sense
     "wellposed.envs": {"wellposed.nn", "wellposed.runs"},

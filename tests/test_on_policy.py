@@ -13,21 +13,21 @@ from tests.records import unequal
 from tests.test_divergence import after
 from tests.test_resume import TINY_PPO
 from wellposed import config as configs
+from wellposed import plan as plans
 from wellposed import verdict
 from wellposed.agents import PPO, SACConfig
+from wellposed.budget import Demand, budget
 from wellposed.cli import main
 from wellposed.diagnose import read_evidence
 from wellposed.errors import UserError
 from wellposed.examine import with_checkpoint
 from wellposed.loop import on_policy
-from wellposed.planning import plan as plans
-from wellposed.planning.budget import Demand, budget
-from wellposed.planning.calibrate import Calibration, Rates
+from wellposed.plan import Calibration, Rates
 from wellposed.recipe import OnPolicyRunConfig, RunConfig, default_config, override, read_config
 from wellposed.replay import rollout
 from wellposed.runs.record import METRICS
 from wellposed.runs.store import RunReader, run_name
-from wellposed.study.moves import Rows, ladders, left_out
+from wellposed.study.stability import Rows, ladders, left_out
 from wellposed.training import train
 
 CONFIG = replace(TINY_PPO, total_steps=430)

@@ -11,18 +11,16 @@ import jax
 import numpy as np
 import pytest
 
+from wellposed import budget as budgets
 from wellposed import config as configs
+from wellposed import memory
+from wellposed import plan as plans
 from wellposed.agents import PPOConfig, SACConfig, TD3Config, make_agent
+from wellposed.budget import Demand, budget, environment_dims
 from wellposed.cli import main
 from wellposed.errors import UserError
-from wellposed.planning import budget as budgets
-from wellposed.planning import memory, room
-from wellposed.planning import plan as plans
-from wellposed.planning.budget import Demand, budget, environment_dims
-from wellposed.planning.calibrate import Calibration, Rates
-from wellposed.planning.memory import Free, Held
-from wellposed.planning.plan import _peak, expected_seconds, lines, make_plan
-from wellposed.planning.room import Room, UnderWay, refusal
+from wellposed.memory import Free, Held, Room, UnderWay, refusal
+from wellposed.plan import Calibration, Rates, _peak, expected_seconds, lines, make_plan
 from wellposed.recipe import RunConfig, default_config
 from wellposed.replay import ReplayBuffer, ReplayConfig
 from wellposed.replay.size import Pixels, frame_bytes, replay_bytes
@@ -149,9 +147,9 @@ def test_a_replay_that_never_fills_counts_as_far_as_it_fills(monkeypatch):
     roomy = replace(LARGE, total_steps=TINY.total_steps, eval_every=TINY.eval_every)
     assert budget(roomy).replay_bytes > GIB
     assert Demand((roomy,), 1).peak == Demand((TINY,), 1).peak
-    room.require_fit([roomy], 1, [])
+    memory.require_fit([roomy], 1, [])
     with pytest.raises(UserError, match="does not fit"):
-        room.require_fit([LARGE], 1, [])
+        memory.require_fit([LARGE], 1, [])
 
 
 def free_now(monkeypatch, size: int) -> None:
@@ -174,7 +172,7 @@ def test_what_would_not_fit_is_refused_before_anything_is_written(tmp_path, monk
     assert 0.99 * GIB < asked.peak <= GIB
     assert main(["plan", *argv]) == 1
     out = capsys.readouterr().out
-    assert "not measured, for it does not fit" in out
+    assert "not measured, because it does not fit" in out
     assert f"--replay.capacity {capacity}." in out
 
 
@@ -191,7 +189,7 @@ def test_a_resumed_run_and_a_whole_wave_are_refused_too(tmp_path, monkeypatch):
     two = [replace(TINY, seed=1), replace(TINY, seed=2)]
     monkeypatch.setattr(memory, "held", lambda *_: Held(0, 0))
     free_now(monkeypatch, one)
-    room.require_fit(two, 1, [tmp_path])  # one after the other
+    memory.require_fit(two, 1, [tmp_path])  # one after the other
     with pytest.raises(UserError, match=r"2 runs side by side do not fit .* choose fewer --threads"):
         list(train_side_by_side(two, tmp_path, threads=2, quiet=True))
     free_now(monkeypatch, one - 1)
@@ -202,14 +200,14 @@ def test_a_resumed_run_and_a_whole_wave_are_refused_too(tmp_path, monkeypatch):
 
 def test_where_the_system_does_not_tell_nothing_is_refused(monkeypatch):
     monkeypatch.setattr(memory, "free", lambda: None)
-    room.require_fit([LARGE], 1, [])
+    memory.require_fit([LARGE], 1, [])
 
 
 def test_a_replay_whose_address_space_is_not_granted_is_refused_with_the_reason(monkeypatch):
     free_now(monkeypatch, GIB)
     absurd = replace(TINY, replay=ReplayConfig(10**15))
     with pytest.raises(UserError, match=r"the system does not grant a replay of .* --replay.capacity \d+"):
-        room.require_fit([absurd], 1, [])
+        memory.require_fit([absurd], 1, [])
 
 
 def write(path: Path, text: str) -> None:
@@ -268,24 +266,24 @@ sys.stdin.read()
 
 def test_runs_under_way_in_another_process_are_counted_and_others_are_not(tmp_path, monkeypatch):
     paths = [begin(tmp_path, replace(TINY, seed=seed)) for seed in (0, 1, 2)]
-    assert room.under_way([tmp_path]) == [], "nobody holds their locks"
+    assert memory.under_way([tmp_path]) == [], "nobody holds their locks"
     command = [sys.executable, "-c", HOLDER, *map(str, paths[:2])]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:
         assert other.stdout is not None
         assert other.stdout.readline() == "held\n"
-        (found,) = room.under_way([tmp_path])
+        (found,) = memory.under_way([tmp_path])
         there = memory.held(other.pid)
         assert there is not None
         assert (found.pid, sorted(found.runs)) == (other.pid, sorted(map(str, paths[:2])))
         planned = Demand((TINY, replace(TINY, seed=1)), 2).peak
         assert found.growth == pytest.approx(planned - there.now, abs=2**20)
         here = lock.acquire(tmp_path / "lock")
-        assert lock.owner(tmp_path / "lock") == room.getpid()
+        assert lock.owner(tmp_path / "lock") == memory.getpid()
         lock.disk.truncate(here, 0)
         lock.disk.write(here, b"process 1 on another-machine")
         assert lock.owner(tmp_path / "lock") is None
         free_now(monkeypatch, 10 * GIB)
-        there_is = room.find_room([tmp_path])
+        there_is = memory.find_room([tmp_path])
         assert there_is is not None
         assert there_is.bytes == pytest.approx(10 * GIB - (planned - there.now) + there_is.own, abs=2**20)
         assert "2 other runs under way will still take" in there_is.describe()

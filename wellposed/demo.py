@@ -1,11 +1,11 @@
-"""The main job in one command: proof of life, training, verdict, report."""
+"""`wellposed demo`: tests of the machine, training, verdict and report in one command."""
 
 import time
 from datetime import datetime
 from pathlib import Path
 
 from wellposed import verdict
-from wellposed.doctor import examine
+from wellposed.doctor import MARKS, examine
 from wellposed.recipe import RunConfig
 from wellposed.report.page import write_report
 from wellposed.training import train
@@ -14,7 +14,7 @@ TARGET = 0.98
 
 
 def demo_config(seed: int) -> RunConfig:
-    """Sparse Fetch Reach, evaluated often enough to see the curve rise; all else is the default recipe."""
+    """Sparse Fetch Reach, evaluated often enough to see the curve rise; otherwise the default recipe."""
     return RunConfig(
         env="FetchReach-v4",
         seed=seed,
@@ -27,20 +27,21 @@ def demo_config(seed: int) -> RunConfig:
 
 
 def run_demo(seeds: list[int], runs_dir: Path, threads: int) -> int:
-    """Run the demonstration into a fresh directory below `runs_dir`; 0 if machine and every verdict are sound."""
+    """Run the demonstration in a new directory below `runs_dir`; 0 if the machine and every verdict are good."""
     began = time.perf_counter()
     folder = runs_dir / f"demo-{datetime.now():%Y%m%d-%H%M%S}"
     print("1. Proof of life")
     fit = True
     for finding in examine():
-        fit &= finding.ok or not finding.required
-        mark = "ok  " if finding.ok else ("FAIL" if finding.required else "no  ")
-        print(f"   {mark} {finding.name:<24} {finding.detail}", flush=True)
+        fit &= finding.status != "fails"
+        print(f"   {MARKS[finding.status]} {finding.name:<24} {finding.evidence}", flush=True)
     if not fit:
         print("This machine is not fit for the laboratory; see FAIL above.")
         return 1
     print("2. Training: Fetch Reach from sparse rewards, SAC with hindsight", flush=True)
-    runs = [train(demo_config(seed), folder, threads=threads) for seed in seeds]  # one by one: each tells its seconds
+    runs = [
+        train(demo_config(seed), folder, threads=threads) for seed in seeds
+    ]  # one by one, so that seconds of training are comparable
     print("3. Verdict on 100 held-out episodes a run, greedy policy")
     sound = True
     for path, summary in runs:

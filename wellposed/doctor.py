@@ -1,4 +1,4 @@
-"""Proof of life: is this machine a laboratory? One finding per line, each seen, none assumed."""
+"""`wellposed doctor`: tests of this machine, from versions to a tiny training, each with what was seen."""
 
 import importlib.metadata
 import os
@@ -6,7 +6,6 @@ import platform
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import jax
@@ -17,6 +16,7 @@ from wellposed.agents import SACConfig
 from wellposed.data import ReplayConfig
 from wellposed.envs import rendering
 from wellposed.errors import UserError
+from wellposed.findings import Finding
 from wellposed.recipe import RunConfig
 from wellposed.rollout import play_episodes, summarise
 from wellposed.runs.provenance import PACKAGES, cpu_name
@@ -25,36 +25,34 @@ from wellposed.seeding import evaluation_env_seeds
 from wellposed.training import train
 from wellposed.verdict import load_run
 
-
-@dataclass(frozen=True)
-class Finding:
-    """One line of the examination. Only a failed `required` one makes the machine unfit."""
-
-    name: str
-    ok: bool
-    required: bool
-    detail: str
-    seconds: float
+FRAME = "rendered frame"
+OPTIONAL = (*(f"OpenGL {backend}" for backend in rendering.BACKENDS), FRAME)  # a machine is fit without them
+MARKS = {"holds": "ok  ", "warns": "no  ", "fails": "FAIL", "open": "open"}
 
 
 def examine(frame_file: Path | None = None) -> Iterator[Finding]:
-    """Yield findings one after another; `frame_file` receives the rendered frame as a PNG."""
-    checks: list[tuple[str, bool, Callable[[], str]]] = [
-        ("versions", True, _versions),
-        ("devices", True, _devices),
-        *((f"OpenGL {backend}", False, lambda b=backend: _backend(b)) for backend in rendering.BACKENDS),
-        ("rendered frame", False, lambda: _frame(frame_file)),
-        ("physics determinism", True, _determinism),
-        ("physics state", True, _state),
-        ("training and checkpoint", True, _training),
-    ]
-    for name, required, check in checks:
-        began = time.perf_counter()
+    """Yield findings one after another; one that fails makes the machine unfit, one that warns does not.
+
+    Args:
+        frame_file: receives the rendered frame, as PNG.
+    """
+    tests: dict[str, Callable[[], str]] = {
+        "versions": _versions,
+        "devices": _devices,
+        **{f"OpenGL {backend}": lambda b=backend: _backend(b) for backend in rendering.BACKENDS},
+        FRAME: lambda: _frame(frame_file),
+        "physics determinism": _determinism,
+        "physics state": _state,
+        "training and checkpoint": _training,
+    }
+    for name, test in tests.items():
+        began, status = time.perf_counter(), "holds"
         try:
-            ok, detail = True, check()
+            evidence = test()
         except (UserError, AssertionError, OSError, RuntimeError, ImportError) as error:
-            ok, detail = False, str(error) or type(error).__name__
-        yield Finding(name, ok, required, detail, time.perf_counter() - began)
+            status = "warns" if name in OPTIONAL else "fails"
+            evidence = str(error) or type(error).__name__
+        yield Finding(name, status, evidence, {"seconds": time.perf_counter() - began})
 
 
 def _versions() -> str:
@@ -87,16 +85,16 @@ def _frame(file: Path | None) -> str:
     renderer.close()
     env.close()
     if image.std() < 5:
-        raise UserError(f"The frame that {backend} rendered is blank.")
+        raise UserError(f"The frame rendered by {backend} is blank.")
     if file is not None:
-        import matplotlib.image  # only here: it takes longer to import than the frame to draw
+        import matplotlib.image  # only here, because its import takes longer than the frame
 
         matplotlib.image.imsave(file, image, format="png")
     return f"{image.shape[1]}x{image.shape[0]} pixels by {backend}" + (f", saved to {file}" if file else "")
 
 
 def _determinism() -> str:
-    """The same seed and actions on one thread and on two give the same bits."""
+    """The same seed and actions give the same bits on one thread and on two."""
     actions = np.random.default_rng(0).uniform(-1, 1, (60, 4, 4)).astype(np.float32)
     traces = []
     for threads in (1, 2):
@@ -110,7 +108,7 @@ def _determinism() -> str:
 
 
 def _state() -> str:
-    """A restored physics state goes on bit for bit."""
+    """Stepping from a restored physics state is bit-identical."""
     env = envs.make_vec("FetchPickAndPlace-v4", 2)
     env.reset(seed=0)
     actions = np.random.default_rng(0).uniform(-1, 1, (80, 2, 4)).astype(np.float32)
@@ -122,12 +120,12 @@ def _state() -> str:
     second = [env.step(a)[0]["observation"] for a in actions]
     env.close()
     if not np.array_equal(first, second):
-        raise UserError("Stepping from a restored physics state gave other results than the first time.")
+        raise UserError("Stepping from a restored physics state gave different results from the first time.")
     return "80 steps from a restored state bit-equal"
 
 
 def tiny_config(seed: int = 0) -> RunConfig:
-    """A training of a few seconds, in which everything happens that happens in a long one."""
+    """A training of a few seconds that goes through everything a long one does."""
     return RunConfig(
         env="FetchReach-v4",
         seed=seed,
@@ -142,17 +140,17 @@ def tiny_config(seed: int = 0) -> RunConfig:
 
 
 def _training() -> str:
-    """A tiny run trains, saves, loads, and the loaded agent acts like the one that was saved."""
+    """A tiny run trains, saves and loads, and the loaded agent acts like the saved one."""
     config = tiny_config()
     with tempfile.TemporaryDirectory() as folder:
         path, summary = train(config, Path(folder), threads=1, quiet=True)
         saved, agent = RunReader(path).load_checkpoint()[1], load_run(path)[1]
         env = envs.make_vec(config.env, 4)
-        # The last evaluation was played by the agent that was saved; the loaded one must play it again, bit for bit.
+        # The saved agent played the last evaluation; the loaded one must reproduce it bit for bit.
         last = summary.final_evaluation
         episodes = play_episodes(agent, env, evaluation_env_seeds(config.seed, 4, "monitoring"))
         again = summarise(episodes, step=last.step, updates=last.updates, seconds=last.seconds)
         env.close()
     if again != last or not arrays.same_bits(agent.state(), saved):
-        raise UserError("A checkpoint that was saved and loaded does not give the same agent.")
+        raise UserError("A saved and loaded checkpoint does not give the same agent.")
     return f"{summary.updates} updates, checkpoint saved, loaded and bit-equal"

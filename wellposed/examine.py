@@ -1,4 +1,4 @@
-"""A recorded run, diagnosed: its rows, and a probe of its newest checkpoint where the rows have none of that moment."""
+"""Diagnosis of a recorded run: from its rows, and from a probe of its newest checkpoint where rows lack one."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -17,10 +17,10 @@ from wellposed.verdict import load_run
 
 
 def examine(path: str | Path) -> Diagnosis:
-    """Diagnose a run, be it finished, under way or cut short.
+    """Diagnose a run, whether finished, under way or interrupted.
 
     Raises:
-        UserError: if it is no run, or its record is damaged.
+        UserError: if it is not a run directory, or its record is damaged.
     """
     path = Path(path)
     evidence = read_evidence(path)
@@ -32,7 +32,7 @@ def examine(path: str | Path) -> Diagnosis:
 
 
 def with_checkpoint(path: Path, evidence: Evidence) -> Evidence:
-    """The evidence with a row that is probed from the newest checkpoint, by the environment as it is registered here.
+    """The evidence with one more row, a probe of the newest checkpoint with the environment of this installation.
 
     Raises:
         UserError: if the checkpoint is damaged.

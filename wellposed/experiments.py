@@ -1,4 +1,4 @@
-"""Named experiments as data: one question, variants of the default recipe, several seeds each, one table of answers.
+"""Experiments as data: one question, variants of the default recipe, several seeds each, one table of answers.
 
     title = "..."              what is asked
     env = "FetchPush-v4"
@@ -11,8 +11,8 @@
     [variants.TD3]             another algorithm, with its own default recipe underneath
     algo = "td3"
 
-Every run lies in a directory of its own, as from `wellposed train`; finished ones are not trained again, and those that
-were cut short go on. The answers are stored beside the question, as JSON, with commit and machine.
+Every run has its own directory, as from `wellposed train`; finished runs are not trained again, interrupted ones go on.
+The answers are stored beside the question, as JSON, with commit and machine.
 """
 
 import tomllib
@@ -32,12 +32,12 @@ from wellposed.runs.store import RunReader, run_name
 from wellposed.seeding import parse_seeds
 from wellposed.training import resume, train_side_by_side
 
-FIXED = ("env", "seed", "until_success")  # the same for all variants, by the question's own fields
+FIXED = ("env", "seed", "until_success")  # set by the experiment, the same for all variants
 
 
 @dataclass(frozen=True)
 class Experiment:
-    """A question as data. The names of settings are those of `RunConfig`, dotted where nested."""
+    """A question as data. Settings have the names of `RunConfig`, dotted where nested."""
 
     title: str
     env: str
@@ -50,7 +50,7 @@ class Experiment:
         """Every variant's configurations, one for each seed.
 
         Raises:
-            UserError: naming a setting that does not exist, does not take the value, or is the question's own.
+            UserError: naming a setting that does not exist, does not take the value, or is set by the experiment.
         """
         found: dict[str, list[AnyRunConfig]] = {}
         for name, variant in self.variants.items():
@@ -71,11 +71,11 @@ class Experiment:
 
 @dataclass(frozen=True)
 class Answer:
-    """One run of one variant, and what a published number must carry."""
+    """One run of one variant, with everything that a published number must state."""
 
     variant: str
     seed: int
-    run: str  # its directory's name, which holds the hash of its configuration
+    run: str  # name of its directory, which contains the hash of its configuration
     solved: Solved | None  # null: not within the budget
     step: int  # where it ended
     updates: int
@@ -89,7 +89,7 @@ class Answer:
 
 @dataclass(frozen=True)
 class Answers:
-    """What an experiment found."""
+    """The answers of an experiment."""
 
     experiment: Experiment
     command: str
@@ -100,7 +100,7 @@ def load_experiment(path: Path) -> Experiment:
     """Read an experiment's question.
 
     Raises:
-        UserError: if the file cannot be read, or lacks a field or has one too many.
+        UserError: if the file cannot be read, or a field is missing or unknown.
     """
     try:
         text = path.read_text()
@@ -113,19 +113,19 @@ def load_experiment(path: Path) -> Experiment:
 
 
 def load_answers(path: Path) -> Answers:
-    """Read the answers that `run_experiment` stored; raises UserError if they are not that."""
+    """Read the answers that `run_experiment` stored; raises UserError if the file is something else."""
     return decode(Answers, read_json(path), str(path))
 
 
 def run_experiment(path: Path, runs_dir: Path, threads: int, quiet: bool) -> Iterator[Answer]:
-    """Train what is missing, `threads` runs side by side, and go on with what was cut short.
+    """Train the missing runs, `threads` side by side, and continue the interrupted ones.
 
     Yields:
-        Every run's answer as soon as there is one; when all are there they are stored, in the order of the question.
+        Every run's answer as soon as it is known. At the end all are stored, in the order of the question.
 
     Raises:
-        UserError: if the question is not sound, or a run fails.
-        KeyboardInterrupt: after Ctrl-C; the same call goes on from there.
+        UserError: if the question is not valid, or a run fails.
+        KeyboardInterrupt: after Ctrl-C; the same call continues from there.
     """
     experiment = load_experiment(path)
     runs = [(name, config) for name, of_one in experiment.runs().items() for config in of_one]
@@ -145,16 +145,16 @@ def answer_all(
     quiet: bool,
     progress: TrainingProgress | None = None,
 ) -> Iterator[Answer]:
-    """Train those of the named configurations that are missing, side by side, and go on with what was cut short.
+    """Train the missing ones among named configurations side by side, and continue the interrupted ones.
 
-    `progress` is the display of longer work that this is a part of.
+    `progress` is the display of the longer work that this is part of.
 
     Yields:
-        Every run's answer as soon as there is one: first those that are there.
+        Every run's answer as soon as it is known, those of finished runs first.
 
     Raises:
         UserError: if a run fails, after the others are done.
-        KeyboardInterrupt: after Ctrl-C; the same call goes on from there.
+        KeyboardInterrupt: after Ctrl-C; the same call continues from there.
     """
     folders = [runs_dir / run_name(configs.to_dict(config)) for _, config in runs]
     begun = [folder for folder in folders if (folder / "config.json").exists()]
@@ -169,20 +169,20 @@ def answer_all(
 
 
 def describe(answer: Answer) -> str:
-    """An answer in a line: `wide, seed 1: solved in 21 s, 24,000 steps, success 98%`."""
+    """An answer in one line: `wide, seed 1: solved in 21 s, 24,000 steps, success 98%`."""
     at = "not solved" if answer.solved is None else f"solved in {answer.solved.seconds:.0f} s"
     return f"{answer.variant}, seed {answer.seed}: {at}, {answer.step:,} steps, success {answer.success:.0%}"
 
 
 def _ended(result: tuple[Path, Summary | None]) -> Path:
-    """The directory of a run that came to its end."""
+    """The directory of a run that has ended."""
     if result[1] is None:
         raise KeyboardInterrupt
     return result[0]
 
 
 def _answer(variant: str, reader: RunReader) -> Answer:
-    """A finished run in a few numbers."""
+    """The answer of a finished run."""
     summary, origin = reader.summary, reader.provenance
     assert summary is not None
     return Answer(

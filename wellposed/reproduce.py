@@ -1,10 +1,10 @@
-"""Is it true? A record, trained again from its own provenance, and held against what it says.
+"""`wellposed reproduce`: train a recorded run again and compare the result with the record.
 
-What can be promised depends on what is equal:
+What to expect depends on what is equal:
 
     same code, packages and kind of processor    bit-identical, or the first step and quantity that differ
-    anything else                                the last digits of sums differ, and training amplifies them: what is
-                                                 compared is the success at the end, within its intervals
+    anything else                                the last digits of sums differ and training amplifies them, so the
+                                                 intervals of the final success are compared
 """
 
 import tempfile
@@ -20,27 +20,27 @@ from wellposed.runs.store import RunReader
 from wellposed.stats import describe_rate
 from wellposed.training import train
 
-Finding = Literal["bit-identical", "differs", "within tolerance", "outside tolerance"]
+Agreement = Literal["bit-identical", "differs", "within tolerance", "outside tolerance"]
 
 
 @dataclass(frozen=True)
 class Reproduction:
-    """What came of training a record again."""
+    """The result of training a recorded run again."""
 
-    finding: Finding
-    changed: list[str]  # what is not as it was: packages, Python, commit, processor, devices
-    first_difference: str | None  # step and quantity; null if there is none
-    success: tuple[float, float]  # at the last evaluation: recorded, and now
+    finding: Agreement
+    changed: list[str]  # what differs from then: packages, Python, commit, processor, devices
+    first_difference: str | None  # step and quantity; null if nothing differs
+    success: tuple[float, float]  # at the last evaluation, then and now
     sentence: str
 
     @property
     def holds(self) -> bool:
-        """Whether the record stands."""
+        """Whether the record is reproduced."""
         return self.finding in ("bit-identical", "within tolerance")
 
 
 def reproduce(path: Path, *, threads: int = 2, quiet: bool = False) -> Reproduction:
-    """Train a finished run again, in a directory of its own that is removed afterwards, and compare.
+    """Train a finished run again, in a temporary directory, and compare.
 
     Args:
         path: the run's directory; it is only read.
@@ -48,7 +48,7 @@ def reproduce(path: Path, *, threads: int = 2, quiet: bool = False) -> Reproduct
         quiet: no progress bar and no line per evaluation.
 
     Raises:
-        UserError: if the run is not finished, damaged, or of another version's configuration.
+        UserError: if the run is not finished, is damaged, or has the configuration of another version.
         KeyboardInterrupt: after Ctrl-C.
     """
     recorded = RunReader(path)
@@ -66,9 +66,9 @@ def reproduce(path: Path, *, threads: int = 2, quiet: bool = False) -> Reproduct
 
 
 def changes(then: Provenance, now: Provenance) -> list[str]:
-    """What differs in where two runs come from, as far as numbers may depend on it.
+    """Differences between the provenance of two runs that numbers may depend on.
 
-    A record that was resumed holds the packages of every process that wrote it; all of them count.
+    A resumed run has the packages of every process that wrote it; all of them count.
     """
     packages = [then.packages, *(again.packages for again in then.resumed)]
     commits = {then.commit, *(again.commit for again in then.resumed)}
@@ -92,7 +92,7 @@ def changes(then: Provenance, now: Provenance) -> list[str]:
 
 
 def judge(changed: list[str], difference: str | None, then: EvaluationRow, now: EvaluationRow) -> Reproduction:
-    """The finding: bits where nothing but the time has changed, intervals of the final success elsewhere."""
+    """The outcome: bits are compared where nothing has changed, intervals of the final success elsewhere."""
     rates = then.success_rate, now.success_rate
     said = " and ".join(describe_rate(row.success_rate, row.success_ci95) for row in (then, now))
     if difference is None:

@@ -11,13 +11,13 @@ from gymnasium.vector import AutoresetMode
 
 from wellposed import config as configs
 from wellposed import envs
+from wellposed.budget import runs_at_once
 from wellposed.envs.wrappers.curriculum import with_curriculum
 from wellposed.errors import NotFiniteError, UserError, require
 from wellposed.evaluate import EVALUATION_COPIES
 from wellposed.interrupts import Stopwatch, interruptible
 from wellposed.loop import LOOPS, OnPolicyTraining, Training
-from wellposed.planning.budget import runs_at_once
-from wellposed.planning.room import require_fit
+from wellposed.memory import require_fit
 from wellposed.progress import TrainingProgress
 from wellposed.recipe import AnyRunConfig, against_divergence, stored_config
 from wellposed.runs import provenance

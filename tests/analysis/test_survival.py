@@ -101,7 +101,7 @@ def test_the_restricted_mean_with_an_early_end_is_the_area_under_the_curve():
     ],
 )
 def test_times_that_cannot_be_are_refused(times, reached, horizon):
-    with pytest.raises(ValueError, match=r"must not be negative|no run tells"):
+    with pytest.raises(ValueError, match=r"must not be negative|no run lasted"):
         restricted_mean(np.array(times), np.array(reached, bool), horizon)
 
 

@@ -17,7 +17,7 @@ from wellposed.errors import UserError
 
 def complaints(name: str) -> dict[str, str]:
     found = certify(name, gamma=0.95).findings
-    return {f.condition: f"{f.status}: {f.evidence}" for f in found if f.status in ("warns", "fails")}
+    return {f.name: f"{f.status}: {f.evidence}" for f in found if f.status in ("warns", "fails")}
 
 
 @pytest.mark.parametrize("env", [env.__name__ for env in SOUND])
@@ -59,7 +59,7 @@ def test_the_page_about_it_names_every_condition_and_counts_the_broken_environme
 
 
 def test_an_environment_of_ours_and_one_of_gymnasium_are_examined_by_name():
-    found = {f.condition: f for f in certify("FetchReach-v4", gamma=0.95).findings}
+    found = {f.name: f for f in certify("FetchReach-v4", gamma=0.95).findings}
     assert all(f.status == "holds" for f in found.values())
     assert found["success geometric"].numbers["threshold"] == pytest.approx(0.05, rel=1e-3)
     assert found["success geometric"].numbers["norm"] == "Euclidean distance"

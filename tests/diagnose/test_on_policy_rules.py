@@ -6,9 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.diagnose.rows import evidence
-from wellposed.diagnose import Evidence, diagnose
-from wellposed.diagnose.judge import RULES
-from wellposed.diagnose.on_policy_rules import ON_POLICY_RULES
+from wellposed.diagnose import ON_POLICY_RULES, RULES, Evidence, diagnose
 from wellposed.recipe import default_config
 from wellposed.runs.record import MetricsRow
 
@@ -37,7 +35,7 @@ def found(rows: dict | None = None, successes: list[int] | None = None) -> Evide
 
 
 def named(*changes) -> list[str]:
-    return [finding.rule for finding in diagnose(found(*changes)).findings]
+    return [finding.name for finding in diagnose(found(*changes)).findings]
 
 
 @pytest.mark.parametrize("rule", CASES)

@@ -6,9 +6,8 @@ from pathlib import Path
 import pytest
 
 from tests.diagnose.rows import evidence
-from wellposed.diagnose import diagnose, lines, tell
+from wellposed.diagnose import RULES, diagnose, lines, tell
 from wellposed.diagnose.evidence import Evidence
-from wellposed.diagnose.judge import RULES
 from wellposed.runs.record import Failure
 
 FLAT, DROPPED = [1] * 9, [1, 5, 20, 25, 25, 24, 25, 3, 2]
@@ -90,7 +89,7 @@ def many_updates(found: Evidence) -> Evidence:
 
 
 def named(*changes) -> list[str]:
-    return [finding.rule for finding in diagnose(many_updates(evidence(*changes))).findings]
+    return [finding.name for finding in diagnose(many_updates(evidence(*changes))).findings]
 
 
 @pytest.mark.parametrize("rule", CASES)
@@ -128,27 +127,74 @@ def test_what_was_not_logged_proves_nothing(rule):
 
 
 def named_in(found: Evidence) -> list[str]:
-    return [finding.rule for finding in diagnose(found).findings]
+    return [finding.name for finding in diagnose(found).findings]
 
 
 @pytest.mark.parametrize("rule", CASES)
 def test_a_finding_is_whole_and_never_says_to_stop(rule):
-    found = next(f for f in diagnose(many_updates(evidence(*CASES[rule][0]))).findings if f.rule == rule)
+    found = next(f for f in diagnose(many_updates(evidence(*CASES[rule][0]))).findings if f.name == rule)
     assert 0.5 <= found.sure <= 1
-    for sentence in (found.evidence, found.lesson, found.change):
+    for sentence in (found.evidence, found.why, found.advice):
         assert sentence.endswith("."), sentence
     assert "step" in found.evidence
     assert any(digit in found.evidence for digit in "0123456789")
-    text = f"{found.evidence} {found.change}".lower()
+    text = f"{found.evidence} {found.advice}".lower()
     assert not any(word in text for word in ("stop", "abort", "give up", "cancel", "kill", "abandon")), text
     assert found.how_sure in tell(found)
+
+
+def rewards(low: float, high: float) -> dict[str, float]:
+    return {"probe/reward_min": low, "probe/reward_max": high}
+
+
+@pytest.mark.parametrize(("low", "high"), [(-1.0, 0.0), (-1.0, -1.0), (0.0, 1.0), (0.0, 10.0)])
+def test_any_sparse_reward_without_hindsight_is_noticed(low, high):
+    settings = {"replay.k": 0, "agent.bound_targets": False}
+    assert "hindsight_off" in named(rewards(low, high), settings)
+    assert "hindsight_off" not in named(rewards(low - 0.017, high + 0.21), settings), "a graded reward needs none"
+
+
+def test_a_bound_on_targets_is_held_against_the_rewards_it_is_for():
+    assert named(rewards(0.0, 1.0))[0] == "reward_scale"
+    assert "reward_scale" not in named(rewards(-1.0, -1.0)), "no success was seen yet"
+
+
+def test_the_lowest_return_is_that_of_the_lowest_reward():
+    rows, settings = rewards(-7.0, 0.0) | {"probe/target_at_bound": 1.0}, {"agent.bound_targets": False}
+    found = diagnose(many_updates(evidence(rows, settings))).findings
+    assert "-7/(1 - gamma) = -140 " in next(f for f in found if f.name == "values_at_bound").evidence
+
+
+@pytest.mark.parametrize("length", [50.0, 700.0])
+def test_the_replay_that_is_advised_is_large_enough(length):
+    few = {"replay.capacity": 5_000, "total_steps": 10**6, "agent.gamma": 0.99}
+    [found] = [
+        f for f in diagnose(evidence({"probe/episode_length": length}, few)).findings if f.name == "small_replay"
+    ]
+    advised = int("".join(digit for digit in found.advice if digit.isdigit()))
+    assert advised == 2_000 * length
+    assert "small_replay" not in named({"probe/episode_length": length}, few | {"replay.capacity": advised})
+
+
+def test_a_temperature_is_read_against_the_size_of_the_reward():
+    rows, settings = {"train/temperature": 0.05, "probe/exploration": 0.02}, {"agent.bound_targets": False}
+    assert "temperature_collapse" not in named(rows, settings)
+    assert "temperature_collapse" in named(rows | rewards(-100.0, 0.0), settings)
+
+
+def test_a_graded_reward_is_named_where_half_is_learnt():
+    case = CASES["half_learnt"][0]
+    advice = [f.advice for f in diagnose(evidence(*case)).findings if f.name == "half_learnt"]
+    graded = evidence(rewards(-0.31, -0.02), *case[1:])
+    assert advice == ["Let goals start near and grow: --curriculum.kind success."]
+    assert "sparse reward" in next(f.advice for f in diagnose(graded).findings if f.name == "half_learnt")
 
 
 def test_causes_are_told_before_what_they_lead_to():
     rows = {"probe/target_at_bound": 1.0, "probe/goals_foreign": 0.8, "probe/greedy_saturation": 1.0}
     found = diagnose(many_updates(evidence(rows, {"agent.gamma": 0.999}, FLAT))).findings
     assert [finding.kind for finding in found] == ["mechanism", "setting", "symptom", "symptom"]
-    assert found[0].rule == "foreign_goals"
+    assert found[0].name == "foreign_goals"
 
 
 def test_what_an_untrained_network_shows_is_no_evidence():

@@ -12,6 +12,7 @@ import pytest
 from wellposed import config, doctor, envs
 from wellposed.agents import make_agent
 from wellposed.agents.off_policy import OffPolicyAgent
+from wellposed.findings import Finding
 from wellposed.measure import MEASUREMENTS, life
 from wellposed.measure.kinds import Context
 from wellposed.measure.proof_of_life import ProofOfLife, ProofOfLifeSettings
@@ -93,10 +94,10 @@ def test_a_checkpoint_that_leaves_something_out_is_found_out(tmp_path, monkeypat
 @pytest.mark.usefixtures("records")
 def test_all_of_it_is_data_and_a_machine_that_is_not_fit_is_told(monkeypatch):
     findings = [
-        doctor.Finding("devices", False, True, "no device", 0.0),
-        doctor.Finding("OpenGL egl", True, False, "renders", 0.0),
-        doctor.Finding("OpenGL osmesa", False, False, "not here", 0.0),
-        doctor.Finding("OpenGL glfw", False, False, "no display", 0.0),
+        Finding("devices", "fails", "no device"),
+        Finding("OpenGL egl", "holds", "renders"),
+        Finding("OpenGL osmesa", "warns", "not here"),
+        Finding("OpenGL glfw", "warns", "no display"),
     ]
     monkeypatch.setattr(doctor, "examine", lambda: iter(findings))
     found = MEASUREMENTS["proof_of_life"].measure(ProofOfLifeSettings(), Context(1, {}, OVER))

@@ -7,7 +7,7 @@ import pytest
 from tests.study.made_up import tiny
 from wellposed import config as configs
 from wellposed.recipe import default_config, override
-from wellposed.study.moves import SETTINGS, Rows, changes, ladders, left_out, next_moves, rows_of
+from wellposed.study.stability import SETTINGS, Rows, changes, ladders, left_out, next_moves, rows_of
 
 ROWS = Rows(filled=10_200, episode=51)
 

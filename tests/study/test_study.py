@@ -21,7 +21,7 @@ from wellposed.runs.files import read_json
 from wellposed.runs.record import Failure, decode
 from wellposed.runs.store import RunReader
 from wellposed.runs.writer import RunWriter
-from wellposed.study import existence, moves, run, stability, trials
+from wellposed.study import existence, run, stability, trials
 from wellposed.study.run import Question, run_study
 
 
@@ -34,7 +34,7 @@ def small(monkeypatch):
     monkeypatch.setattr(existence, "EVALUATION_COPIES", 4)
     monkeypatch.setattr(existence, "ROUNDS", 2)
     monkeypatch.setattr(existence, "UPDATES", 20)
-    monkeypatch.setattr(moves, "SETTINGS", {"replay size": moves.SETTINGS["replay size"]})
+    monkeypatch.setattr(stability, "SETTINGS", {"replay size": stability.SETTINGS["replay size"]})
 
 
 def question(**changes) -> Question:
@@ -58,7 +58,7 @@ def test_a_study_is_interrupted_taken_up_and_trains_nothing_twice(tmp_path, monk
     assert not out.exists()
     lines = list(run_study(question(), out, runs, threads=1, quiet=True))
     assert lines[0].startswith("ProportionalReach, written by hand: 100.0 %")
-    assert re.match(r"\d+ to \d+ runs to make, 1 side by side, \d+ s each \(as the first one took\)", lines[1])
+    assert re.match(r"\d+ to \d+ runs to train, 1 side by side, \d+ s each \(as the first run\)", lines[1])
     assert len(made) == len(list(runs.iterdir())) == 3  # two seeds, and half a replay
     found = decode(Study, read_json(out / "study.json"), "study.json")
     assert found.learnability is not None
@@ -142,7 +142,7 @@ def test_the_step_at_which_it_breaks_is_found(monkeypatch, tmp_path):
 
     fake_outcomes(monkeypatch, solved_at)
     base = question(stability_seeds=[0, 1, 2]).of_seeds([0, 1, 2])
-    work = stability.examine(base, [trial(seed, 200) for seed in range(3)], tmp_path, 1, True)
+    work = stability.stability_of(base, [trial(seed, 200) for seed in range(3)], tmp_path, 1, True)
     with pytest.raises(StopIteration) as end:
         next(work)
     found = {(edge.setting, edge.up): (edge.held, edge.breaks) for edge in end.value.value.edges}

@@ -1,9 +1,9 @@
-"""Many tasks at once: one number out of scores [runs x tasks], and how sure it is.
+"""Many tasks at once: one number for scores [runs x tasks], with its interval.
 
 The measures are those of Agarwal et al. (2021), "Deep reinforcement learning at the edge of the statistical precipice",
-arXiv 2108.13264, and equal those of their library, rliable 1.2.0, which is not used: its resampling takes NumPy's
-global random state and ignores the one it is given, it can be had as source only where our locks take built files, and
-it brings seaborn and statsmodels along (tests/reference/rliable.json holds its answers).
+arXiv 2108.13264, and equal those of their library, rliable 1.2.0 (tests/reference/rliable.json). It is not used: its
+resampling takes NumPy's global random state and ignores the one it is given, it has no built package for our locks, and
+it needs seaborn and statsmodels.
 """
 
 from collections.abc import Callable
@@ -14,10 +14,10 @@ from wellposed.stats import Interval
 
 
 def iqm(scores: np.ndarray) -> float:
-    """Interquartile mean of scores [runs x tasks]: the mean of what is left without the lowest and highest quarter.
+    """Interquartile mean of scores [runs x tasks]: the mean without the lowest and the highest quarter.
 
-    It is less thrown by single failures than the mean, and uses more of the data than the median. Of n scores the
-    floor of n / 4 are left out at each end, so of three nothing is.
+    It is more robust to single failures than the mean, and uses more of the data than the median. Of n scores the
+    floor of n / 4 are dropped at each end, so of three none is.
     """
     ordered = np.sort(np.asarray(scores, np.float64), axis=None)
     cut = ordered.size // 4
@@ -25,13 +25,13 @@ def iqm(scores: np.ndarray) -> float:
 
 
 def probability_of_improvement(x: np.ndarray, y: np.ndarray) -> float:
-    """How often a run of X scores higher than one of Y on the same task, ties by half: the mean over tasks.
+    """How often a run of X scores higher than a run of Y on the same task, ties counting half: the mean over tasks.
 
     Args:
         x: scores of X, [runs of X x tasks].
         y: scores of Y, [runs of Y x tasks].
 
-    Source: Agarwal et al. (2021), section 4.3: Mann and Whitney's U over all pairs of runs, by their number.
+    Source: Agarwal et al. (2021), section 4.3: Mann and Whitney's U over all pairs of runs, divided by their number.
 
     Raises:
         ValueError: if the numbers of tasks differ.
@@ -45,17 +45,17 @@ def probability_of_improvement(x: np.ndarray, y: np.ndarray) -> float:
 def stratified_bootstrap(
     statistic: Callable[..., float], *scores: np.ndarray, seed: int = 0, confidence: float = 0.95, resamples: int = 2000
 ) -> Interval:
-    """Percentile interval of a statistic of scores [runs x tasks], the runs of each task drawn anew by themselves.
+    """Percentile interval of a statistic of scores [runs x tasks]; the runs of each task are resampled separately.
 
     The same seed gives the same interval, whatever else draws random numbers. It needs many scores: with one task and
-    five runs it covers too little (see `wellposed.stats.over_seeds`, which is for that).
+    five runs its coverage is too low (use `wellposed.stats.over_seeds` for that).
 
     Args:
         statistic: of as many arrays as there are `scores`, as `iqm` or `probability_of_improvement`.
         scores: one array [runs x tasks] for each group, drawn independently.
         seed: of the resampling.
-        confidence: how often it is to cover the statistic.
-        resamples: how many times all scores are drawn.
+        confidence: of the interval.
+        resamples: how many times all scores are resampled.
 
     Source: Agarwal et al. (2021), section 4.1; Efron & Tibshirani (1993), chapter 13.
     """

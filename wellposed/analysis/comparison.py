@@ -1,7 +1,7 @@
-"""Which of two groups of runs is better, by how much and how sure, and what else differs between them: the numbers.
+"""Statistics of two groups of runs: which is better, by how much, how certainly, and what else differs between them.
 
-A difference is claimed only where its 95 % interval leaves out equality. Each interval is 95 % sure by itself. What was
-wanted decides which is read: success on held-out episodes comes first, then what it takes to the bar.
+A difference is claimed only where its 95 % interval excludes equality. Each interval holds by itself, without a
+correction for their number. Success on held-out episodes comes first, then the cost of reaching the bar.
 """
 
 import json
@@ -29,22 +29,22 @@ class Run:
 
     trial: Trial
     evaluations: list[EvaluationRow]
-    by_kind: dict[str, tuple[int, int]]  # for each kind of goal, held-out episodes with success, and all of them
+    by_kind: dict[str, tuple[int, int]]  # for each kind of goal: successful held-out episodes, and all of them
     origin: Provenance
 
 
 @dataclass(frozen=True)
 class Group:
-    """Runs of one configuration that differ in their seed."""
+    """Runs of one configuration that differ only in their seed."""
 
-    label: str  # what their directories' names have in common
+    label: str  # the part of their directories' names that they share
     config: dict[str, Any]  # without the seed
     runs: list[Run]
 
 
 @dataclass(frozen=True)
 class Differing:
-    """A setting, or a circumstance, that is not the same in both groups."""
+    """A setting, or a circumstance (commit, machine, package), that differs between the groups."""
 
     name: str
     a: str
@@ -55,32 +55,32 @@ class Differing:
 class RateDifference:
     """A success rate of both groups, and that of A minus that of B."""
 
-    of: str  # a kind of goal; empty for all
+    of: str  # the kind of goal; empty for all goals
     a: Summary
     b: Summary
     difference: Estimate
-    shown: bool  # whether the interval leaves 0 out, with at least two seeds on either side
+    shown: bool  # whether the interval excludes 0, with at least two seeds in each group
 
 
 @dataclass(frozen=True)
 class TimeRatio:
-    """What both groups need to the bar, and how many times as much A needs as B; infinite ends are null in JSON."""
+    """What both groups need to reach the bar, and the ratio A over B; infinite ends are null in JSON."""
 
     quantity: Quantity
     a: Summary
     b: Summary
     ratio: differences.Ratio
-    sooner: Estimate  # probability that a run of A gets there before one of B
-    horizon: float | None  # as far as it is known of every run whether it got there; null: all diverged
-    restricted: tuple[Estimate, Estimate] | None  # mean of A and of B, as far as the horizon
+    sooner: Estimate  # probability that a run of A reaches it before a run of B
+    horizon: float | None  # up to which it is known for every run whether it reached the bar; null: all diverged
+    restricted: tuple[Estimate, Estimate] | None  # restricted mean of A and of B up to the horizon
 
 
 @dataclass(frozen=True)
 class Needed:
-    """What an interval takes that is narrow enough to tell a difference as large as the one that was seen."""
+    """How much data would tell a difference as large as the observed one from 0."""
 
     seeds: int  # in each group
-    episodes: int  # that every run plays
+    episodes: int  # of each run
 
 
 @dataclass(frozen=True)
@@ -94,15 +94,15 @@ class Comparison:
     circumstances: list[Differing]  # commit, machine, packages
     success: RateDifference
     by_kind: list[RateDifference]
-    better: Estimate  # probability that a run of A succeeds more often than one of B
-    needed: Needed | None  # null: the difference is shown, or there is none to look for
+    better: Estimate  # probability that a run of A succeeds more often than a run of B
+    needed: Needed | None  # null: the difference is shown, or the rates are equal
     bar: float | None
     times: list[TimeRatio]  # empty without a bar
 
     @property
     def changes(self) -> int:
-        """How many things were changed. Settings that only one group has count as one for each kind, as a curriculum;
-        those that only one of two algorithms has come with the algorithm.
+        """How many things differ. Settings that only one group has count as one per kind, such as a curriculum; where
+        the algorithms differ, they belong to the algorithm and do not count.
         """
         alone = {setting.name for setting in self.settings if ABSENT in (setting.a, setting.b)}
         shared = {setting.name for setting in self.settings} - alone
@@ -115,15 +115,15 @@ class Comparison:
 
 
 def compare(a: Group, b: Group, bar: float | None = None) -> Comparison:
-    """Hold two groups of runs against each other.
+    """Compare two groups of runs.
 
     Args:
         a: one group.
         b: the other.
-        bar: success rate that two evaluations in a row have to reach; None: the lower of those at which the runs stop.
+        bar: success rate that two evaluations in a row must reach; None: the lowest at which one of the groups stops.
 
     Raises:
-        UserError: if the bar is above what one of the groups stops at.
+        UserError: if the bar is above the success rate at which one of the groups stops.
     """
     bar = _common_bar(a, b, bar)
     success = _rate("", *([(run.trial.success.value, run.trial.episodes) for run in group.runs] for group in (a, b)))
@@ -145,7 +145,7 @@ def compare(a: Group, b: Group, bar: float | None = None) -> Comparison:
 
 
 def as_data(found: Comparison) -> dict[str, Any]:
-    """A comparison as JSON data; what is not finite is null."""
+    """A comparison as JSON data; numbers that are not finite are null."""
 
     def plain(value: Any) -> Any:
         if isinstance(value, dict):
@@ -163,14 +163,14 @@ def _common_bar(a: Group, b: Group, bar: float | None) -> float | None:
         return min(stops, default=None)
     if any(bar > stop for stop in stops):
         raise UserError(
-            f"--bar {bar} is above {min(stops)}, at which runs of one group stop: that they do not get there says "
-            "nothing. Choose a bar that is not above it."
+            f"--bar {bar} is above {min(stops)}, the success rate at which runs of one group stop, so they never reach "
+            f"it. Choose a bar of at most {min(stops)}."
         )
     return bar
 
 
 def _differing(a: dict[str, Any], b: dict[str, Any]) -> list[Differing]:
-    """What is not equal, in the order of the first."""
+    """The entries that are not equal, in the order of the first."""
 
     def text(data: dict[str, Any], name: str) -> str:
         return _text(data[name]) if name in data else ABSENT
@@ -184,7 +184,7 @@ def _text(value: Any) -> str:
 
 
 def _circumstances(origins: list[Provenance]) -> dict[str, str]:
-    """Where runs come from, every value that occurs among them; a resumed run has the values of all its processes."""
+    """Commits, machines and packages of runs: every value that occurs, in every process of a resumed run."""
     processes = [process for origin in origins for process in (origin, *origin.resumed)]
     found = {
         "commit": [f"{(p.commit or 'unknown')[:9]}{' with changes' if p.dirty else ''}" for p in processes],
@@ -212,7 +212,7 @@ def _rate(of: str, *groups: list[tuple[float, int]]) -> RateDifference:
 
 
 def _kind(kind: str, a: Group, b: Group) -> RateDifference | None:
-    """The rate for one kind of goal; None where a run was not asked for it."""
+    """The rate for one kind of goal; None where a run has no such goals."""
     counts = [[run.by_kind[kind] for run in group.runs if kind in run.by_kind] for group in (a, b)]
     if any(len(of_one) < len(group.runs) for of_one, group in zip(counts, (a, b), strict=True)):
         return None
@@ -220,7 +220,7 @@ def _kind(kind: str, a: Group, b: Group) -> RateDifference | None:
 
 
 def _needed(success: RateDifference) -> Needed | None:
-    """Seeds and episodes with which either rate is known well enough for the difference that was seen."""
+    """Seeds and episodes with which both rates are known well enough to show the observed difference."""
     apart = abs(success.difference.value)
     if success.shown or apart == 0 or min(len(success.a.each), len(success.b.each)) < 2:
         return None
@@ -248,13 +248,13 @@ def _times(quantity: Quantity, kind: Kind, a: Group, b: Group, bar: float) -> Ti
 
 
 def _horizon(needed: np.ndarray, reached: np.ndarray) -> float | None:
-    """As far as it is known of every run whether it got there: the least budget that was used up without."""
+    """Up to which it is known for every run whether it reached the bar: the smallest budget used up without success."""
     used_up = needed[~reached & np.isfinite(needed)]
     return float(min(used_up, default=max(needed[reached], default=0.0))) or None
 
 
 def _at_bar(run: Run, bar: float) -> Trial:
-    """The run as it counts for a bar that may not be its own."""
+    """The trial for a bar that may differ from the run's own."""
     row = None if run.trial.diverged else survival.first_at(run.evaluations, bar)
     solved = None if row is None else Solved(bar, row.step, row.updates, row.seconds)
     return replace(run.trial, solved=solved)

@@ -1,9 +1,9 @@
-"""Two groups of runs against each other: difference of rates, ratio of times, probability that one run beats another.
+"""Two groups of runs: difference of rates, ratio of times, probability that a run of one beats a run of the other.
 
-The runs of the two groups are independent samples, also where they have the same seeds. A seed names random streams;
-with other settings these are used up otherwise from the first update on, so that equal seeds share no luck, and taking
-them in pairs would throw away half of the degrees of freedom. The held-out episodes are the same for all runs; what is
-hard for both makes a difference surer than it is taken for here.
+The groups are independent samples, also where they have the same seeds. A seed names random streams; with other
+settings these are consumed differently from the first update on, so equal seeds share no luck, and pairing them would
+throw away half of the degrees of freedom. The held-out episodes are the same for all runs, so intervals are a little
+wider than they need be.
 """
 
 from dataclasses import dataclass
@@ -16,9 +16,9 @@ from wellposed.stats import Interval
 
 
 def difference(one: Interval, other: Interval) -> Interval:
-    """Interval of the difference of two quantities, `one` minus `other`, out of the interval of each.
+    """Interval of the difference `one` minus `other`, from the interval of each.
 
-    It keeps what is right about theirs: of rates it stays in [-1, 1] and has a width where both are 0 or 1.
+    For rates it stays in [-1, 1], and it has a width even where both are 0 or 1.
 
     Source: Newcombe (1998), "Interval estimation for the difference between independent proportions: comparison of
     eleven methods", Statistics in Medicine 17, method 10; for any two intervals: Zou & Donner (2008), "Construction of
@@ -32,36 +32,36 @@ def difference(one: Interval, other: Interval) -> Interval:
 
 @dataclass(frozen=True)
 class Ratio:
-    """How many times as much one group needs as the other; an end that is not known is 0 or infinite."""
+    """How many times as much one group needs as the other. An unknown end is 0 or infinite."""
 
     at_least: float  # the estimate lies between the two; they are equal unless too many runs are censored
     at_most: float
     low: float
     high: float
-    confidence: float  # what so few runs can give, 95 % or more where they can
+    confidence: float  # of the interval: at least 95 %, or the most that so few runs allow
 
     @property
     def decided(self) -> bool:
-        """Whether the data tell, with 95 % confidence, which group needs more."""
+        """Whether the data show, with 95 % confidence, which group needs more."""
         return self.confidence >= 0.95 and not self.low <= 1 <= self.high
 
 
 def ratio_of_times(
     one: np.ndarray, one_reached: np.ndarray, other: np.ndarray, other_reached: np.ndarray, confidence: float = 0.95
 ) -> Ratio:
-    """The factor between the times of two groups, with an interval that needs no assumption on how they are spread.
+    """The factor between the times of two groups, with an interval that assumes no distribution.
 
     The estimate is the median of the ratios of all pairs of runs, and the interval goes from the k-th smallest to the
-    k-th largest of them, k from the exact distribution of Mann and Whitney's U. That two groups are alike is excluded
-    by it exactly when that test does. A pair with a censored run has a ratio that is known from one side only, or not
-    at all; every such pair counts with the least and with the most that it can be, whichever makes the interval wider.
+    k-th largest of them, k from the exact distribution of Mann and Whitney's U. It excludes 1 exactly when that test
+    rejects equality. The ratio of a pair with a censored run is bounded on one side only, or on none; every such pair
+    counts with its lower or its upper bound, whichever makes the interval wider.
 
     Args:
-        one: times of one group, above 0; of a run that is not there, what it had used up, infinite if it diverged. [n]
-        one_reached: whether each got there. [n] bool
+        one: times of one group, above 0; of a run that did not reach the bar, its budget, infinite if it diverged. [n]
+        one_reached: whether each run reached the bar. [n] bool
         other: times of the other group. [m]
-        other_reached: whether each got there. [m] bool
-        confidence: that is wished for; 3 against 3 runs cannot give more than 90 %, 4 against 4 give 97 %.
+        other_reached: whether each reached the bar. [m] bool
+        confidence: asked for; 3 against 3 runs cannot give more than 90 %, 4 against 4 give 97 %.
 
     Source: Hodges & Lehmann (1963), "Estimates of location based on rank tests", Annals of Mathematical Statistics 34,
     of the logarithms; Hollander, Wolfe & Chicken (2014), "Nonparametric Statistical Methods", section 4.3.
@@ -82,7 +82,7 @@ def ratio_of_times(
 
 
 def better_share(one: np.ndarray, other: np.ndarray) -> Interval:
-    """The probability that a run of one group scores higher than one of the other, ties by half, with its interval.
+    """The probability that a run of one group scores higher than a run of the other, ties counting half.
 
     Args:
         one: scores of one group on one task, [n].
@@ -97,7 +97,7 @@ def better_share(one: np.ndarray, other: np.ndarray) -> Interval:
 
 
 def sooner_share(one: np.ndarray, one_reached: np.ndarray, other: np.ndarray, other_reached: np.ndarray) -> Interval:
-    """The probability that a run of one group gets there before one of the other; what is not known counts half.
+    """The probability that a run of one group reaches the bar before a run of the other; unknown pairs count half.
 
     Arguments and errors as of `ratio_of_times`.
 
@@ -112,7 +112,7 @@ def sooner_share(one: np.ndarray, one_reached: np.ndarray, other: np.ndarray, ot
 def _pairwise_ratios(
     one: np.ndarray, one_reached: np.ndarray, other: np.ndarray, other_reached: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The least and the most that the ratios of all pairs can be, each sorted, [n * m]."""
+    """Lower and upper bounds of the ratios of all pairs, each sorted, [n * m]."""
     one, other = np.asarray(one, np.float64), np.asarray(other, np.float64)
     if not (one > 0).all() or not (other > 0).all():
         raise ValueError("times to the bar are above 0")
@@ -123,7 +123,7 @@ def _pairwise_ratios(
 
 
 def _rank_sum_tail(n: int, m: int) -> list[float]:
-    """P(U <= u) for u = 0, 1, ... of Mann and Whitney's U of n and m values that are spread alike, up to its middle.
+    """P(U <= u) for u = 0, 1, ... of Mann and Whitney's U of n and m values of one distribution, up to the middle.
 
     Source: Mann & Whitney (1947), "On a test of whether one of two random variables is stochastically larger than the
     other", Annals of Mathematical Statistics 18: the counts are the coefficients of a Gaussian binomial.
@@ -139,7 +139,7 @@ def _rank_sum_tail(n: int, m: int) -> list[float]:
 
 
 def _share_interval(share: float, n: int, m: int, confidence: float = 0.95) -> Interval:
-    """Where the estimate lies within z standard errors, these taken at the probability and not at its estimate."""
+    """The probabilities whose z standard errors, computed at the probability itself, contain the estimate."""
     z2, mean_count = NormalDist().inv_cdf(0.5 + confidence / 2) ** 2, (n + m) / 2
 
     def excess(theta: float) -> float:

@@ -1,7 +1,7 @@
-"""A study in numbers: what its runs found, and the arithmetic of seeds that did not get there.
+"""The results of a study, and statistics over seeds of which some did not reach the bar.
 
-A seed that used up the budget without reaching the bar is censored: all that is known is that it needs more. A seed
-that diverged never reaches it. Neither is dropped: both stand in every denominator.
+A seed that used up its budget without reaching the bar is censored: it is only known to need more. A seed that diverged
+never reaches it. Neither is dropped: both count in every denominator.
 """
 
 from dataclasses import dataclass
@@ -15,23 +15,23 @@ from wellposed.runs.record import Estimate, EvaluationRow, Provenance, Solved
 
 Part = Literal["existence", "learnability", "stability"]
 PARTS: tuple[Part, ...] = get_args(Part)
-DOUBLINGS = 3  # how often a setting that holds is moved by two, each way, where nothing else is asked
+DOUBLINGS = 3  # how often a setting that holds is moved by two, up and down, by default
 Quantity = Literal["step", "updates", "seconds"]
 
 
 @dataclass(frozen=True)
 class Trial:
-    """One run as a study counts it, and what a published number must carry."""
+    """One run of a study, with everything that a published number must state."""
 
     seed: int
-    run: str  # its directory's name, which holds the hash of its configuration
+    run: str  # name of its directory, which contains the hash of its configuration
     solved: Solved | None  # null: not within the budget
     diverged: bool
     step: int  # where it ended
     updates: int
     seconds: float  # of training
-    success: Estimate  # on held-out episodes, with what it had learnt where it ended; 0 if it diverged
-    episodes: int  # how many of those, the same for every run
+    success: Estimate  # of the final policy on held-out episodes; 0 if it diverged
+    episodes: int  # number of held-out episodes, the same for every run
     commit: str | None
     dirty: bool | None
     cpu: str
@@ -41,11 +41,11 @@ class Trial:
 class Existence:
     """Is there a policy that solves the task, and can a network of the recipe's width express it?"""
 
-    controller: str  # what plays, in words
-    known: bool  # whether it does better than random actions, so that it is a solution at all
+    controller: str  # a description
+    known: bool  # whether it does better than random actions
     expert: EvaluationRow
     random: EvaluationRow
-    clone: EvaluationRow | None  # with the steps, updates and seconds of imitation; null where there was nothing to
+    clone: EvaluationRow | None  # the imitating network, with steps, updates and seconds; null if not `known`
     rounds: int
     hidden: list[int]
 
@@ -73,12 +73,12 @@ class Move:
 
 @dataclass(frozen=True)
 class Edge:
-    """How far one setting can be moved one way."""
+    """How far one setting can be moved in one direction."""
 
     setting: str
     up: bool
-    held: float  # the farthest factor at which at least half of the seeds reached the bar; 1 is the recipe
-    breaks: float | None  # the first at which fewer did; null: it did not break as far as it was moved
+    held: float  # the farthest factor at which at least half of the seeds reached the bar; 1: the recipe itself
+    breaks: float | None  # the first factor at which fewer did; null: none did
 
 
 @dataclass(frozen=True)
@@ -89,17 +89,17 @@ class Stability:
     moves: list[Move]
     edges: list[Edge]
     left_out: list[str]  # sentences
-    doublings: int  # how far settings that hold were moved at most, as a power of two
+    doublings: int  # how often settings that hold were moved by two at most
 
 
 @dataclass(frozen=True)
 class Study:
-    """Everything `wellposed study` found out; a part that was not asked for is null."""
+    """Everything that `wellposed study` found; a part that was not asked for is null."""
 
     env: str
     bar: float
     config: dict[str, Any]  # the recipe
-    seconds: float  # wall time of the call that wrote this; finished runs cost it nothing
+    seconds: float  # wall time of the call that wrote this, without runs that were finished before
     provenance: Provenance
     existence: Existence | None
     learnability: Learnability | None
@@ -107,7 +107,7 @@ class Study:
 
 
 def trials_of(study: Study) -> dict[str, Trial]:
-    """Every run that a study rests on, by its directory's name."""
+    """All trials of a study, by the name of the run directory."""
     found = list(study.learnability.trials if study.learnability else [])
     if study.stability is not None:
         found += [*study.stability.base, *(trial for move in study.stability.moves for trial in move.trials)]
@@ -131,9 +131,9 @@ def reached_rate(trials: list[Trial]) -> Estimate:
 
 
 def times(trials: list[Trial], quantity: Quantity) -> tuple[np.ndarray, np.ndarray]:
-    """What each trial needed to the bar, or had used up without reaching it, [n], and whether it reached it, [n] bool.
+    """What each trial needed to reach the bar, or used up without reaching it, [n]; and whether it did, [n] bool.
 
-    One that diverged never gets there, however much it is given.
+    A trial that diverged never reaches it: infinity.
     """
     needed = [
         getattr(trial.solved or trial, quantity) if trial.solved or not trial.diverged else np.inf for trial in trials
@@ -142,12 +142,12 @@ def times(trials: list[Trial], quantity: Quantity) -> tuple[np.ndarray, np.ndarr
 
 
 def median_need(trials: list[Trial], quantity: Quantity) -> Median:
-    """The median of what seeds needed; censored where fewer than half of them reached the bar."""
+    """The median of what seeds needed; censored if fewer than half of them reached the bar."""
     return median_time(*times(trials, quantity))
 
 
 def relative_need(moved: list[Trial], base: list[Trial]) -> Median | None:
-    """Median steps to the bar over those of the recipe; None where the recipe's own is not known."""
+    """Median steps to the bar relative to the recipe's; None where the recipe's are unknown."""
     one, other = median_need(base, "step"), median_need(moved, "step")
     if one.censored or not one.value:
         return None
@@ -156,7 +156,7 @@ def relative_need(moved: list[Trial], base: list[Trial]) -> Median | None:
 
 @dataclass(frozen=True)
 class ShareCurve:
-    """The share of seeds that reached the bar within so many steps: a step function, all arrays [m]."""
+    """The share of seeds that have reached the bar by a step: a step function, all arrays [m]."""
 
     step: np.ndarray  # where it jumps, with 0 before and the budget after
     share: np.ndarray  # from that step on
@@ -165,7 +165,7 @@ class ShareCurve:
 
 
 def share_curve(trials: list[Trial], budget: int) -> ShareCurve:
-    """The share of seeds solved against environment steps, up to the budget (or the last step taken beyond it)."""
+    """The share of solved seeds against environment steps, up to the budget (or the last step beyond it)."""
     curve = kaplan_meier(*times(trials, "step"))
     step = np.unique([*curve.time, budget])
     last = np.searchsorted(curve.time, step, side="right") - 1
@@ -178,11 +178,11 @@ def mean_success(trials: list[Trial]) -> stats.Interval:
 
 
 def edges(ladders: dict[tuple[str, bool], list[float]], held: dict[tuple[str, float], bool]) -> list[Edge]:
-    """How far each setting can be moved each way, from the moves that were tried.
+    """How far each setting can be moved in each direction, from the moves that were tried.
 
     Args:
-        ladders: for each setting and direction (True: up) the factors that can be tried, nearest first.
-        held: for each setting and factor that was tried whether at least half of the seeds reached the bar.
+        ladders: for each setting and direction (True: up) the possible factors, nearest first.
+        held: for each tried setting and factor, whether at least half of the seeds reached the bar.
     """
     found = []
     for (setting, up), factors in ladders.items():
@@ -196,7 +196,7 @@ def edges(ladders: dict[tuple[str, bool], list[float]], held: dict[tuple[str, fl
 
 @dataclass(frozen=True)
 class Sensitivity:
-    """One setting against the factor it was moved by, all arrays [m], the recipe itself (factor 1) among them."""
+    """Results of one setting against the factor it was moved by, all arrays [m]; factor 1 is the recipe itself."""
 
     setting: str
     factor: np.ndarray  # rising
@@ -204,8 +204,8 @@ class Sensitivity:
     low: np.ndarray
     high: np.ndarray
     per_seed: list[list[float]]  # success of each seed, for each factor
-    need: np.ndarray  # median steps to the bar over the recipe's; NaN where there is none
-    censored: np.ndarray  # bool: it is more than that
+    need: np.ndarray  # median steps to the bar relative to the recipe's; NaN where unknown
+    censored: np.ndarray  # bool: the true number is larger
 
 
 def sensitivity(stability: Stability) -> list[Sensitivity]:

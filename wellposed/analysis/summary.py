@@ -1,4 +1,4 @@
-"""One metric over seeds in one line: the value, its interval, and what it rests on."""
+"""One metric over seeds in one line: its value, its interval, and the seeds and episodes behind it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,19 +19,19 @@ STATISTICS: tuple[Statistic, ...] = get_args(Statistic)
 class Summary:
     """A metric over seeds.
 
-    Its mean has the interval of `stats.over_seeds`. Of times to the bar there is no mean as soon as a seed is censored:
-    then it is the median, and its interval, if `confidence` says so, less sure than 95 %.
+    The mean has the interval of `stats.over_seeds`. Times to the bar have no mean as soon as a seed is censored: then
+    the median is given, and `confidence` may be below 95 %.
     """
 
     kind: Kind
-    each: list[float]  # in the order given; of a censored seed what it had used up
+    each: list[float]  # in the order given; for a censored seed the budget it used up
     censored: list[bool] | None  # null: not a time to the bar
     statistic: Literal["mean", "median"]
-    value: float | None  # null: more than could be seen
-    low: float | None  # null: there is no interval
-    high: float | None  # null: there is none, or it has no upper end
+    value: float | None  # null: larger than could be observed
+    low: float | None  # null: no interval
+    high: float | None  # null: no interval, or one without an upper end
     confidence: float
-    episodes: int | None  # held-out episodes of each seed, where it is a rate
+    episodes: int | None  # held-out episodes of each seed, for a rate
 
     @property
     def text(self) -> str:
@@ -50,7 +50,7 @@ class Summary:
         return f"{value} ({100 * self.confidence:.0f} % CI {self._ends()}, {seeds})"
 
     def pick(self, statistic: Statistic) -> float | list[float | None] | None:
-        """One number of it; None where there is none. `low` and `high` are the ends of the interval, `n` the seeds.
+        """One statistic; None where it does not exist. `low` and `high` are the ends of the interval, `n` the seeds.
 
         Raises:
             KeyError: if there is no such statistic.
@@ -69,7 +69,7 @@ class Summary:
         }[statistic]
 
     def pick_text(self, statistic: Statistic) -> str:
-        """`pick` as people read it, in the metric's unit; of what was not reached that it is more than was seen."""
+        """`pick` as text in the metric's unit; a censored value reads "more than ..."."""
         if statistic == "n":
             return str(len(self.each))
         if statistic == "each":
@@ -86,7 +86,7 @@ class Summary:
         return "-"
 
     def _median(self) -> float | None:
-        """The median: of times Kaplan and Meier's, which of an even number is the lower of the middle two."""
+        """The median; for times Kaplan and Meier's, which is the lower of the middle two of an even number."""
         if self.censored is None:
             return float(np.median(self.each))
         found = survival.median_time(np.array(self.each), ~np.array(self.censored))
@@ -96,7 +96,7 @@ class Summary:
         return f"more than {format_value(value, self.kind)}" if isfinite(value) else "never"
 
     def _ends(self) -> str:
-        """The interval's ends, their unit left to the value."""
+        """The interval's ends, without their unit."""
         assert self.low is not None
         low = _number(self.low, self.kind)
         if self.high is None:
@@ -112,19 +112,19 @@ def summary_over_seeds(
     censored: Sequence[bool] | np.ndarray | None = None,
     median: bool = False,
 ) -> Summary:
-    """Sum up a metric over seeds.
+    """Summarise a metric over seeds.
 
     Args:
         values: one for each seed, [n].
-        kind: "rate" (of held-out episodes), "share" (of anything else; both in [0, 1]), "count" (of steps or updates),
-            "seconds", or "number" of anything else.
-        episodes: how many held-out episodes each seed played, the same ones; for a rate, and for nothing else.
-        censored: for times to the bar, whether a seed was not there when its budget ended; its value is then what it
-            had used up, or infinite if it diverged. [n]
-        median: take the median of times also where every seed got there, to stand beside one that must be a median.
+        kind: "rate" (of held-out episodes), "share" (any other in [0, 1]), "count" (of steps or updates), "seconds", or
+            "number" (anything else).
+        episodes: held-out episodes of each seed, the same ones for all; for a rate only.
+        censored: for times to the bar, whether a seed did not reach it; its value is then the budget it used up, or
+            infinite if it diverged. [n]
+        median: use the median of times even if every seed reached the bar, for comparison with another median.
 
     Raises:
-        ValueError: if there is no value, or they do not fit to what they are said to be.
+        ValueError: if there is no value, or the values do not fit their kind.
     """
     each = [float(value) for value in values]
     if (kind == "rate") != (episodes is not None):
@@ -158,7 +158,7 @@ def _number(value: float, kind: Kind) -> str:
 
 
 def _reached(each: list[float], censored: list[bool] | None) -> list[float]:
-    """The values, infinite where a seed did not get there."""
+    """The values, infinite for censored seeds."""
     return [inf if late else value for value, late in zip(each, censored or [False] * len(each), strict=True)]
 
 

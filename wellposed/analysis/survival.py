@@ -1,7 +1,7 @@
-"""Time to the bar with censoring: what is known of runs that used up their budget before they got there.
+"""Time to the bar with censoring: statistics that include the runs that did not reach it.
 
-A run that was not there when its budget ended needs more than that: it is censored. One that diverged never gets there:
-its time is infinite. Neither is left out of anything here, and none is counted as if it had got there at the end.
+A run that did not reach the bar within its budget needs more than that: it is censored. A run that diverged never
+reaches it: its time is infinite. Neither is dropped, and neither is counted as if it had reached the bar at the end.
 """
 
 from dataclasses import dataclass
@@ -19,12 +19,12 @@ from wellposed.runs.record import EvaluationRow
 class Median:
     """What half of the seeds needed: the least amount within which at least half of them had reached the bar."""
 
-    value: float | None  # null: it is infinite, for too many diverged
-    censored: bool  # then it is more than the value
+    value: float | None  # null: infinite, because too many diverged
+    censored: bool  # the true median is larger than the value
 
 
 class ExactInterval(NamedTuple):
-    """An interval out of the order of few values; `confidence` is what so few can give, 95 % or more where it can."""
+    """An interval from order statistics; `confidence` is at least 95 %, or the most that so few values allow."""
 
     low: float
     high: float
@@ -33,35 +33,35 @@ class ExactInterval(NamedTuple):
 
 @dataclass(frozen=True)
 class SurvivalCurve:
-    """The share of runs that are not there yet: a step function, all arrays [m], from `time` on."""
+    """The share of runs that have not reached the bar: a step function, all arrays [m], from `time` on."""
 
-    time: np.ndarray  # rising: 0, and where runs got there
+    time: np.ndarray  # increasing: 0, and the times at which runs reached it
     share: np.ndarray
     low: np.ndarray  # 95 %
     high: np.ndarray
 
 
 def first_at(evaluations: list[EvaluationRow], bar: float) -> EvaluationRow | None:
-    """The moment a run had reached the bar: the second of the first two evaluations in a row that are there."""
+    """The evaluation at which a run reached the bar: the second of the first two in a row at or above it."""
     return next((b for a, b in pairwise(evaluations) if min(a.success_rate, b.success_rate) >= bar), None)
 
 
 def kaplan_meier(times: np.ndarray, reached: np.ndarray) -> SurvivalCurve:
-    """The share of runs that are not there yet, and its 95 % interval.
+    """The share of runs that have not reached the bar, and its 95 % interval.
 
-    Where nobody is censored before a time the estimate is the plain share, and the interval Wilson's. Otherwise it is
-    Wilson's for as many runs as the estimate is worth by Greenwood's variance.
+    Where no run is censored before a time the estimate is the plain share, with Wilson's interval. Otherwise it is
+    Wilson's interval for the effective number of runs that Greenwood's variance implies.
 
     Args:
-        times: when each run got there, or what it had used up when it was given up; infinite if it diverged. [n]
-        reached: whether it got there. [n] bool
+        times: when each run reached the bar, or the budget it used up; infinite if it diverged. [n]
+        reached: whether it reached it. [n] bool
 
     Source: Kaplan & Meier (1958), "Nonparametric estimation from incomplete observations", JASA 53; the interval: Dorey
     & Korn (1987), "Effective sample sizes for confidence intervals for survival probabilities", Statistics in Medicine
     6.
 
     Raises:
-        ValueError: if there is no run, a time is negative or NaN, or one that got there has no finite time.
+        ValueError: if there is no run, a time is negative or NaN, or a run that reached the bar has an infinite time.
     """
     times, reached = _checked(times, reached)
     share, greenwood, rows = 1.0, 0.0, [(0.0, 1.0, float(times.size))]
@@ -76,15 +76,15 @@ def kaplan_meier(times: np.ndarray, reached: np.ndarray) -> SurvivalCurve:
 
 
 def median_time(times: np.ndarray, reached: np.ndarray) -> Median:
-    """The Kaplan-Meier median: the least time at which at most half of the runs are not there yet.
+    """The Kaplan-Meier median: the smallest time at which at most half of the runs have not reached the bar.
 
-    Where more than half never got there it is censored: more than the least that a censored run has used up.
+    Where more than half never reach it, it is censored: larger than the smallest budget of a censored run.
 
     Arguments and errors as of `kaplan_meier`.
     """
     times, reached = _checked(times, reached)
     curve = kaplan_meier(times, reached)
-    there = curve.time[curve.share <= 0.5 + 1e-9]  # a half, but for the rounding of products
+    there = curve.time[curve.share <= 0.5 + 1e-9]  # a half, up to rounding of the products
     if there.size:
         return Median(float(there[0]), censored=False)
     used = times[~reached & np.isfinite(times)]
@@ -92,12 +92,12 @@ def median_time(times: np.ndarray, reached: np.ndarray) -> Median:
 
 
 def median_interval(times: np.ndarray, reached: np.ndarray, confidence: float = 0.95) -> ExactInterval:
-    """Interval of the median over all seeds there could be, from the order of those there are; exact, never too narrow.
+    """Interval of the median over all possible seeds, from order statistics; exact, never too narrow.
 
     The k-th smallest and the k-th largest of n hold the median between them with probability 1 - 2 P(X < k), where X
-    counts heads among n throws of a coin. k is the largest that is sure enough; of five seeds even the smallest and the
-    largest (k = 1) are sure to 93.75 % only. A run that is not there yet stands at what it used up for the lower end,
-    and at infinity for the upper.
+    counts heads among n coin tosses. k is the largest with enough confidence; with five seeds even the smallest and the
+    largest (k = 1) give only 93.75 %. A run that did not reach the bar counts with its budget for the lower end, and
+    with infinity for the upper.
 
     Arguments and errors as of `kaplan_meier`.
 
@@ -115,21 +115,21 @@ def median_interval(times: np.ndarray, reached: np.ndarray, confidence: float = 
 
 
 def restricted_mean(times: np.ndarray, reached: np.ndarray, horizon: float) -> stats.Interval:
-    """The mean time to the bar as far as a horizon: of min(time, horizon), which exists whoever got there.
+    """The restricted mean time to the bar: the mean of min(time, horizon), which always exists.
 
-    Where nobody is censored before the horizon it is that mean with its t interval over seeds. Otherwise the mean is
-    the area under the Kaplan-Meier curve, and the interval that of the pseudo-values: what each run adds to that area.
+    Where no run is censored before the horizon it is that mean with its t interval over seeds. Otherwise the mean is
+    the area under the Kaplan-Meier curve, with the interval of the pseudo-values: what each run adds to that area.
 
     Source: Royston & Parmar (2013), "Restricted mean survival time", BMC Medical Research Methodology 13; Andersen,
     Hansen & Klein (2004), "Regression analysis of restricted mean survival time based on pseudo-observations",
     Lifetime Data Analysis 10.
 
     Raises:
-        ValueError: as `kaplan_meier`; or if the horizon is not positive and finite, or beyond what the last run saw.
+        ValueError: as `kaplan_meier`; or if the horizon is not positive and finite, or beyond all times.
     """
     times, reached = _checked(times, reached)
     if not 0 < horizon < inf or (horizon > times.max() and not reached[times.argmax()]):
-        raise ValueError(f"no run tells what happened until {horizon}")
+        raise ValueError(f"no run lasted until {horizon}")
     n, area = times.size, _area(times, reached, horizon)
     others = [_area(np.delete(times, i), np.delete(reached, i), horizon) for i in range(n)] if n > 1 else [area]
     found = stats.over_seeds(n * area - (n - 1) * np.array(others))

@@ -8,9 +8,10 @@ from typing import Literal
 
 from wellposed.check import goals, horizon, interface, observation, resets, reward, success
 from wellposed.check.evidence import Evidence
-from wellposed.check.findings import Condition, Finding, Outcome, found, unexamined
+from wellposed.check.findings import Condition, Outcome, found, unexamined
 from wellposed.check.subject import find_subject
 from wellposed.errors import UserError, require
+from wellposed.findings import Finding
 
 Verdict = Literal["ready", "ready with warnings", "not posed"]
 
@@ -137,7 +138,7 @@ def unexamined_together(findings: list[Finding]) -> list[str]:
     """Conditions that were not examined, one line for each condition at the root."""
     roots = dict.fromkeys(f.because for f in findings if f.because)
     return [
-        f"open Not examined before {root!r} is mended: {', '.join(f.condition for f in findings if f.because == root)}."
+        f"open Not examined before {root!r} is mended: {', '.join(f.name for f in findings if f.because == root)}."
         for root in roots
     ]
 

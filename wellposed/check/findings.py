@@ -2,9 +2,9 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
-Status = Literal["holds", "warns", "fails", "open"]
+from wellposed.findings import Finding, Status
 
 
 @dataclass(frozen=True)
@@ -32,20 +32,6 @@ class Condition:
     measure: Callable[[Any], Outcome]  # (evidence) -> outcome
     needs: tuple[str, ...] = ()
     told_by: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class Finding:
-    """A condition with what was measured; `why` and `advice` are told where it does not hold."""
-
-    condition: str
-    states: str
-    status: Status
-    evidence: str
-    numbers: dict[str, Any]
-    why: str
-    advice: str
-    because: str
 
 
 def holds(evidence: str, **numbers: Any) -> Outcome:
@@ -79,11 +65,11 @@ def found(condition: Condition, outcome: Outcome) -> Finding:
     why, advice = (condition.why, condition.advice) if bad else ("", "")
     return Finding(
         condition.name,
-        condition.states,
         outcome.status,
         outcome.evidence,
         outcome.numbers,
         why,
         advice,
-        outcome.because,
+        states=condition.states,
+        because=outcome.because,
     )

@@ -1,7 +1,8 @@
-"""What the commands share: kinds of arguments, JSON output, and the default configuration that a line names."""
+"""What the commands share: types of arguments, JSON output, and the default configuration of a command line."""
 
 import os
 import re
+from collections.abc import Iterable
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import tyro
 
 from wellposed.errors import UserError
+from wellposed.findings import Finding
 
 if TYPE_CHECKING:
     from wellposed.recipe import AnyRunConfig
@@ -16,15 +18,15 @@ if TYPE_CHECKING:
 RUNS = Path("runs")
 CORES = len(os.sched_getaffinity(0))
 Positional = tyro.conf.Positional
-JSON_HELP = "write the output as JSON to this file; - for standard output, which it then has to itself"
+JSON_HELP = "write the output as JSON to this file; - for standard output, which then contains nothing else"
 JsonFile = Annotated[Path | None, tyro.conf.arg(name="json", metavar="FILE", help=JSON_HELP)]
 THREADS_HELP = "native threads for physics; results do not depend on it"
 Threads = Annotated[int, tyro.conf.arg(help=THREADS_HELP)]
-RunsDir = Annotated[Path, tyro.conf.arg(metavar="DIR", help="directory that holds run directories")]
+RunsDir = Annotated[Path, tyro.conf.arg(metavar="DIR", help="directory that contains run directories")]
 
 
 def emit(data: Any, target: Path | None) -> bool:
-    """Write JSON where it was asked for; True if standard output is taken by it."""
+    """Write JSON to `target`, if there is one; True if it went to standard output."""
     if target is None:
         return False
     from wellposed.runs.files import format_json, write_json
@@ -36,13 +38,18 @@ def emit(data: Any, target: Path | None) -> bool:
     return False
 
 
-def default_config_of(argv: list[str]) -> "AnyRunConfig":
-    """The default configuration of the environment and the algorithm that a `train` or `plan` command line names.
+def as_rows(findings: Iterable[Finding], keys: Iterable[str], **called: str) -> list[dict[str, Any]]:
+    """Findings as JSON data with a command's own keys; `called` maps those that are not names of fields."""
+    return [{key: getattr(finding, called.get(key, key)) for key in keys} for finding in findings]
 
-    It is needed before the line is parsed, because the settings and their defaults depend on it.
+
+def default_config_of(argv: list[str]) -> "AnyRunConfig":
+    """The default configuration for the environment and the algorithm of a `train` or `plan` command line.
+
+    It is needed before the line is parsed, because the options and their defaults depend on it.
 
     Raises:
-        UserError: if the line names no environment, or what it names is unknown.
+        UserError: if the line names no environment, or an unknown environment or algorithm.
     """
     from wellposed.recipe import ALGO, default_config
 

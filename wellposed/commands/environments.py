@@ -4,33 +4,36 @@ import sys
 import time
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import tyro
 
-from wellposed.commands.arguments import CORES, JsonFile, Positional, Threads, emit
+from wellposed.commands.arguments import CORES, JsonFile, Positional, Threads, as_rows, emit
 from wellposed.errors import UserError
 
 
 def check(
     env: Annotated[Positional[str], tyro.conf.arg(metavar="ENV", help="Gymnasium id, module:Id-v0 or module:factory")],
     seed: Annotated[int, tyro.conf.arg(help="seed of the exploration")] = 0,
-    gamma: Annotated[float | None, tyro.conf.arg(help="discount that training would use; none: the recipe's")] = None,
+    gamma: Annotated[
+        float | None, tyro.conf.arg(help="discount that training would use; the recipe's by default")
+    ] = None,
     json_file: JsonFile = None,
 ) -> int:
-    """Certify that hindsight can learn an environment: every condition measured. Exit code 1 if it is not posed."""
+    """Certify that hindsight can learn an environment, by measuring every condition. Exit code 1 if it cannot."""
     from wellposed.agents import SACConfig
     from wellposed.check import certificate
 
     gamma = SACConfig().gamma if gamma is None else gamma
     began, findings, silent = time.perf_counter(), [], str(json_file) == "-"
-    sys.path.insert(0, "")  # a module:factory stands in the directory that the command is called from
+    sys.path.insert(0, "")  # so that module:factory is found in the current directory
     for finding in certificate.examine(env, seed=seed, gamma=gamma):
         findings.append(finding)
         if not silent and not finding.because:
             print(certificate.describe(finding), flush=True)
     found = certificate.Certificate(env, certificate.verdict(findings), findings, time.perf_counter() - began)
-    if not emit(asdict(found), json_file):
+    keys = ("condition", "states", "status", "evidence", "numbers", "why", "advice", "because")
+    if not emit(asdict(found) | {"findings": as_rows(findings, keys, condition="name")}, json_file):
         print(*certificate.unexamined_together(findings), "", sep="\n")
         print(f"{certificate.summary(env, findings)}, {found.seconds:.0f} s.")
     return 0 if found.posed else 1
@@ -38,14 +41,14 @@ def check(
 
 def anatomy(
     env: Annotated[Positional[str], tyro.conf.arg(metavar="ENV", help="environment id; `wellposed envs` lists them")],
-    resets: Annotated[int, tyro.conf.arg(help="resets for the share of goals that are reached already")] = 10_000,
+    resets: Annotated[int, tyro.conf.arg(help="resets to estimate the share of goals reached at reset")] = 10_000,
     episodes: Annotated[int, tyro.conf.arg(help="episodes of random actions")] = 1_000,
-    seed: Annotated[int, tyro.conf.arg(help="seed of all of it")] = 0,
+    seed: Annotated[int, tyro.conf.arg(help="seed of everything random")] = 0,
     threads: Threads = CORES,
     quiet: Annotated[bool, tyro.conf.arg(help="no progress bar")] = False,
     json_file: JsonFile = None,
 ) -> int:
-    """Dissect a goal environment: its numbers by name, what actions do, reward and success, what chance comes to."""
+    """Measure a goal environment: its quantities, the effect of actions, reward and success, random success rates."""
     from wellposed.measure import MEASUREMENTS
     from wellposed.measure.anatomy import AnatomySettings
     from wellposed.measure.kinds import Context
@@ -64,17 +67,19 @@ def doctor(
     frame: Annotated[Path | None, tyro.conf.arg(metavar="FILE", help="save the rendered frame here, as PNG")] = None,
     json_file: JsonFile = None,
 ) -> int:
-    """Examine this machine: versions, devices, OpenGL, a frame, determinism, a tiny training. Exit code 1 if unfit."""
-    from wellposed.doctor import examine
+    """Test this machine: versions, devices, OpenGL, a frame, determinism, a tiny training. Exit code 1 if unfit."""
+    from wellposed.doctor import MARKS, OPTIONAL, examine
 
-    findings, silent = [], str(json_file) == "-"
+    data: list[dict[str, Any]] = []
+    fit, silent = True, str(json_file) == "-"
     for finding in examine(frame):
-        findings.append(finding)
+        name, detail, seconds = finding.name, finding.evidence, finding.numbers["seconds"]
+        fit &= finding.status != "fails"
+        found = {"name": name, "ok": finding.status == "holds", "required": name not in OPTIONAL}
+        data.append(found | {"detail": detail, "seconds": seconds})
         if not silent:
-            mark = "ok  " if finding.ok else ("FAIL" if finding.required else "no  ")
-            print(f"{mark} {finding.name:<24} {finding.detail} ({finding.seconds:.1f} s)", flush=True)
-    fit = all(finding.ok for finding in findings if finding.required)
-    if not emit({"fit": fit, "findings": [asdict(finding) for finding in findings]}, json_file):
+            print(f"{MARKS[finding.status]} {name:<24} {detail} ({seconds:.1f} s)", flush=True)
+    if not emit({"fit": fit, "findings": data}, json_file):
         print("This machine is fit for the laboratory." if fit else "This machine is not fit; see FAIL above.")
     return 0 if fit else 1
 
@@ -83,7 +88,7 @@ def list_envs(
     tag: Annotated[str | None, tyro.conf.arg(help="only environments with this tag")] = None,
     json_file: JsonFile = None,
 ) -> int:
-    """List the registered environments; any other Gymnasium goal environment works by its id."""
+    """List the registered environments; any other goal environment of Gymnasium works by its id, too."""
     from wellposed import envs
 
     entries = [entry for entry in envs.registered() if tag is None or tag in entry.tags]

@@ -1,4 +1,4 @@
-"""Commands that read what was recorded."""
+"""Commands that read run records."""
 
 from dataclasses import asdict
 from pathlib import Path
@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import msgspec
 import tyro
 
-from wellposed.commands.arguments import CORES, RUNS, JsonFile, Positional, RunsDir, Threads, emit
+from wellposed.commands.arguments import CORES, RUNS, JsonFile, Positional, RunsDir, Threads, as_rows, emit
 from wellposed.errors import UserError, require
 
 
@@ -17,7 +17,7 @@ def reproduce_run(
     quiet: Annotated[bool, tyro.conf.arg(help="no progress bar and no line per evaluation")] = False,
     json_file: JsonFile = None,
 ) -> int:
-    """Train a recorded run again and hold it against its record. Exit code 1 if the record does not stand."""
+    """Train a recorded run again and compare it with its record. Exit code 1 if the record is not reproduced."""
     from wellposed.reproduce import reproduce
 
     found = reproduce(run, threads=threads, quiet=quiet)
@@ -29,12 +29,14 @@ def reproduce_run(
 def evaluate(
     run: Annotated[Positional[Path], tyro.conf.arg(metavar="RUN", help="a run's directory")],
     episodes: Annotated[int, tyro.conf.arg(help="held-out episodes to play")] = 100,
-    seed: Annotated[int, tyro.conf.arg(help="which held-out episodes; never ones of training")] = 0,
-    noise: Annotated[float, tyro.conf.arg(metavar="METRES", help="error of every position it is shown, 1 sd")] = 0.0,
+    seed: Annotated[int, tyro.conf.arg(help="which held-out episodes; they are never used in training")] = 0,
+    noise: Annotated[
+        float, tyro.conf.arg(metavar="METRES", help="standard deviation of errors of all positions the policy sees")
+    ] = 0.0,
     threads: Threads = CORES,
     json_file: JsonFile = None,
 ) -> int:
-    """Play held-out episodes with a run's newest checkpoint, greedily, beside random actions."""
+    """Evaluate a run's newest checkpoint on held-out episodes, greedily, beside random actions."""
     from wellposed import verdict
 
     found = verdict.assess(run, episodes, seed, threads, noise)
@@ -51,18 +53,20 @@ def diagnose(
     run: Annotated[Positional[Path], tyro.conf.arg(metavar="RUN", help="a run's directory; it may be under way")],
     json_file: JsonFile = None,
 ) -> int:
-    """Why is it not learning: what a run's record shows to be wrong, and what to change. Exit code 1 if anything is."""
+    """Find what is wrong with a run, from its record, and what to change. Exit code 1 if anything is wrong."""
     from wellposed.diagnose import lines
     from wellposed.examine import examine
 
     found = examine(run)
-    if not emit({"run": str(run), "healthy": found.healthy, **asdict(found)}, json_file):
+    keys = ("rule", "kind", "sure", "step", "evidence", "lesson", "change")
+    rows = as_rows(found.findings, keys, rule="name", lesson="why", change="advice")
+    if not emit({"run": str(run), "healthy": found.healthy, **asdict(found), "findings": rows}, json_file):
         print("\n".join(lines(found)))
     return 0 if found.healthy else 1
 
 
 def list_runs(runs_dir: RunsDir = RUNS, json_file: JsonFile = None) -> int:
-    """List the runs below a directory, with status and last evaluation; damaged ones are named, not hidden."""
+    """List the runs below a directory, with status and last evaluation; damaged ones are listed, too."""
     from wellposed.runs import store
     from wellposed.stats import describe_rate
 
@@ -86,8 +90,8 @@ def list_runs(runs_dir: RunsDir = RUNS, json_file: JsonFile = None) -> int:
 
 
 GROUP_HELP = (
-    "runs of one configuration, one or several seeds: a directory, a quoted pattern with *, or the beginning of their "
-    "names or of the hash in them; several with commas"
+    "runs of one configuration, with one or several seeds: a directory, a quoted pattern with *, or the beginning of "
+    "their names or of the hash in them; separate several with commas"
 )
 
 
@@ -95,17 +99,17 @@ def compare(
     a: Annotated[Positional[str], tyro.conf.arg(metavar="A", help=GROUP_HELP)],
     b: Annotated[Positional[str], tyro.conf.arg(metavar="B", help="the same for the other group")],
     bar: Annotated[
-        float | None, tyro.conf.arg(help="success rate to get to; none: the lower of those the runs stop at")
+        float | None,
+        tyro.conf.arg(help="success rate to reach; by default the lowest at which one of the groups stops"),
     ] = None,
-    episodes: Annotated[int, tyro.conf.arg(help="held-out episodes of each run; more make the rates surer")] = 100,
+    episodes: Annotated[int, tyro.conf.arg(help="held-out episodes of each run; more give narrower intervals")] = 100,
     runs_dir: RunsDir = RUNS,
     threads: Threads = CORES,
     json_file: JsonFile = None,
 ) -> int:
-    """Which of two groups of runs is better, by how much and how sure, and what else differs between them."""
+    """Compare two groups of runs: which is better, by how much, how certainly, and what else differs."""
     from wellposed.analysis import comparison
-    from wellposed.groups import find_runs, read_groups
-    from wellposed.report.comparison import lines
+    from wellposed.compare import find_runs, lines, read_groups
 
     if bar is not None:
         require(0 < bar <= 1, "bar", "is a share above 0 and at most 1", bar)

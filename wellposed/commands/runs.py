@@ -1,4 +1,4 @@
-"""Commands that train, or say what training would take."""
+"""Commands that train, or predict what training takes."""
 
 import sys
 from dataclasses import asdict, replace
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def train_command(default: "AnyRunConfig") -> Any:
-    """The train command, its defaults those of the environment and the algorithm that were named."""
+    """The train command, with the defaults of the named environment and algorithm."""
     from wellposed.recipe import AnyRunConfig, config_type
 
     def train(
@@ -33,7 +33,7 @@ def train_command(default: "AnyRunConfig") -> Any:
     ) -> int:
         """Train an agent and record the run; the last line printed is the run's directory.
 
-        Exit code 130 if it was interrupted: it is saved, and `wellposed resume` goes on with it.
+        Exit code 130 if it was interrupted: it is saved, and `wellposed resume` continues it.
         """
         from wellposed.training import train_side_by_side
 
@@ -43,7 +43,7 @@ def train_command(default: "AnyRunConfig") -> Any:
 
 
 def plan_command(default: "AnyRunConfig") -> Any:
-    """The plan command; its options are those of the train command, and a few of its own."""
+    """The plan command, with the options of the train command and a few of its own."""
     from wellposed.recipe import AnyRunConfig, RunConfig, config_type
 
     def plan(
@@ -58,11 +58,11 @@ def plan_command(default: "AnyRunConfig") -> Any:
         frame_stack: Annotated[int, tyro.conf.arg(help="frames in one observation, with --pixels")] = 3,
         json_file: JsonFile = None,
     ) -> int:
-        """What a training would take: bytes of replay, peak memory, updates, time from a 10 s trial, whether it fits.
+        """Predict what training takes: bytes of replay, peak memory, updates, time from a 10 s trial, whether it fits.
 
-        Nothing is trained or recorded. Exit code 1 if it does not fit.
+        Nothing is recorded. Exit code 1 if it does not fit.
         """
-        from wellposed.planning.plan import lines, make_plan
+        from wellposed.plan import lines, make_plan
         from wellposed.replay.size import Pixels
 
         if not isinstance(config, RunConfig) and (buffer is not None or pixels is not None):
@@ -79,12 +79,12 @@ def plan_command(default: "AnyRunConfig") -> Any:
 
 
 def _runs(config: "AnyRunConfig", seeds: str | None) -> list["AnyRunConfig"]:
-    """One run for each seed that is asked for."""
+    """One run for each seed."""
     return [replace(config, seed=seed) for seed in (parse_seeds(seeds) if seeds else [config.seed])]
 
 
 def tell(results: "Results", json_file: Path | None) -> int:
-    """Print each run's directory as soon as it ends; 130 if one was interrupted, with how to go on."""
+    """Print each run's directory as soon as it ends; 130 if one was interrupted, saying how to continue it."""
     ended, stopped = [], []
     for path, summary in results:
         if summary is None:
@@ -100,12 +100,12 @@ def tell(results: "Results", json_file: Path | None) -> int:
 
 
 def resume_runs(
-    runs: Annotated[Positional[list[Path]], tyro.conf.arg(metavar="RUN...", help="directories of runs cut short")],
+    runs: Annotated[Positional[list[Path]], tyro.conf.arg(metavar="RUN...", help="directories of interrupted runs")],
     threads: Annotated[int, tyro.conf.arg(help=f"runs side by side; with one run, {THREADS_HELP}")] = CORES,
     quiet: Annotated[bool, tyro.conf.arg(help="no progress bar and no line per evaluation")] = False,
     json_file: JsonFile = None,
 ) -> int:
-    """Go on with runs that were interrupted or killed; each ends bit for bit as if nothing had happened.
+    """Continue runs that were interrupted or killed; each ends bit for bit as if it had never stopped.
 
     Exit code 130 if one was interrupted again.
     """
@@ -122,7 +122,7 @@ def experiment(
     threads: Annotated[int, tyro.conf.arg(help="runs side by side")] = CORES,
     quiet: Annotated[bool, tyro.conf.arg(help="no progress bars and no line per evaluation")] = False,
 ) -> int:
-    """Train the variants and seeds of an experiment, skipping finished runs; stores the answers beside the question."""
+    """Train the variants and seeds of an experiment, except finished runs; stores the answers beside the question."""
     from wellposed.experiments import describe, run_experiment
 
     for answer in run_experiment(question, runs_dir, threads, quiet):
@@ -136,20 +136,22 @@ def study(
     algo: Annotated[str, tyro.conf.arg(help="algorithm whose default recipe is studied, sac, td3 or ppo")] = "sac",
     seeds: Annotated[str, tyro.conf.arg(help="seeds of learnability, as 0-4 or 0,2,5")] = "0-4",
     stability_seeds: Annotated[str, tyro.conf.arg(help="seeds of each move of a setting")] = "0-2",
-    doublings: Annotated[int, tyro.conf.arg(help="1 to 3: settings that hold go up to 2, 4 or 8 times")] = DOUBLINGS,
-    bar: Annotated[float, tyro.conf.arg(help="success rate that two evaluations in a row have to reach")] = 0.95,
-    budget: Annotated[int | None, tyro.conf.arg(help="environment steps of a run; none: the recipe's")] = None,
+    doublings: Annotated[
+        int, tyro.conf.arg(help="1 to 3: settings that hold are moved by up to 2, 4 or 8 times")
+    ] = DOUBLINGS,
+    bar: Annotated[float, tyro.conf.arg(help="success rate that two evaluations in a row must reach")] = 0.95,
+    budget: Annotated[int | None, tyro.conf.arg(help="environment steps of a run; the recipe's by default")] = None,
     only: Annotated[
-        tuple[Part, ...], tyro.conf.arg(help="which of the questions to ask; others stay as they are")
+        tuple[Part, ...], tyro.conf.arg(help="which questions to ask; the others keep their stored answers")
     ] = PARTS,
     out: Annotated[Path, tyro.conf.arg(metavar="DIR", help="folder of study.html and study.json")] = Path("study"),
     runs_dir: RunsDir = RUNS,
     threads: Annotated[int, tyro.conf.arg(help="runs side by side")] = CORES,
     quiet: Annotated[bool, tyro.conf.arg(help="no progress bars and no line per evaluation")] = False,
 ) -> int:
-    """Existence, learnability, stability of an environment and its recipe; the last line printed is the page's path.
+    """Study existence, learnability and stability of an environment and its recipe; prints the page's path last.
 
-    Finished runs are skipped, those cut short go on. Exit code 130 if it was interrupted: the same command goes on.
+    Finished runs are skipped, interrupted ones go on. Exit code 130 if it was interrupted: the same command goes on.
     """
     from wellposed.recipe import default_config
     from wellposed.study.run import Question, run_study
@@ -172,7 +174,7 @@ def demo(
     runs_dir: RunsDir = RUNS,
     threads: Threads = CORES,
 ) -> int:
-    """Proof of life, training on Fetch Reach from sparse rewards, verdict, report; about half a minute."""
+    """Test the machine, train Fetch Reach from sparse rewards, judge and report it; about half a minute."""
     from wellposed.demo import run_demo
 
     return run_demo(parse_seeds(seeds) if seeds else [seed], runs_dir, threads)

@@ -1,4 +1,4 @@
-"""What rules may look at: a configuration, the rows of a record, and nothing else."""
+"""What a rule looks at (a configuration and the rows of a record, nothing else), and what it answers with."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from wellposed.findings import Finding, Kind
 from wellposed.recipe import stored_config
 from wellposed.runs.record import EvaluationRow, Failure, MetricsRow
 from wellposed.runs.store import RunReader
@@ -23,16 +24,16 @@ class Reading:
 
 @dataclass(frozen=True)
 class Evidence:
-    """A run so far, rows in the order they were written."""
+    """A run so far. Rows are in the order they were written."""
 
-    config: Any  # a `RunConfig` or an `OnPolicyRunConfig`; which rules are asked depends on it
+    config: Any  # the run's configuration; its algorithm decides which rules apply
     rows: list[MetricsRow]
     evaluations: list[EvaluationRow]
     failure: Failure | None  # what was not finite, in a run that diverged
 
     @property
     def step(self) -> int:
-        """The last step there is anything of."""
+        """The last step that has a row."""
         return max([row.step for row in self.rows] + [row.step for row in self.evaluations], default=0)
 
     @property
@@ -41,12 +42,12 @@ class Evidence:
         return self.rows[-1].updates if self.rows else 0
 
     def series(self, name: str, learning: bool = False) -> tuple[np.ndarray, np.ndarray]:
-        """Steps and values of a metric, where it was logged; with `learning` only after the first update."""
+        """Steps and values of a metric where it was logged; with `learning` only from the first update on."""
         rows = [row for row in self.rows if name in row.metrics and not (learning and not row.updates)]
         return np.array([row.step for row in rows], int), np.array([row.metrics[name] for row in rows], float)
 
     def recent(self, name: str, learning: bool = False) -> Reading | None:
-        """The newest reading of a metric; None where it was never logged: what was not seen proves nothing."""
+        """The newest reading of a metric; None where it was never logged."""
         steps, values = self.series(name, learning)
         return Reading(int(steps[-1]), float(np.mean(values[-RECENT:]))) if len(steps) else None
 
@@ -59,10 +60,21 @@ class Evidence:
 
 
 def read_evidence(path: Path) -> Evidence:
-    """The evidence of a recorded run, be it finished, under way or cut short.
+    """The evidence of a recorded run, whether finished, under way or interrupted.
 
     Raises:
-        UserError: if it is no run, or its record is damaged.
+        UserError: if it is not a run directory, or its record is damaged.
     """
     reader = RunReader(path)
     return Evidence(stored_config(path), reader.metrics, reader.evaluations, reader.failure)
+
+
+def fault(rule: str, kind: Kind, sure: float, step: int, evidence: str, why: str, advice: str) -> Finding:
+    """What a rule has found. `evidence` names numbers and steps; it, `why` and `advice` are whole sentences."""
+    status = "warns" if kind == "symptom" else "fails"
+    return Finding(rule, status, evidence, why=why, advice=advice, kind=kind, sure=sure, step=step)
+
+
+def percent(share: float, digits: int = 0) -> str:
+    """A share as people read it: `14.6 %`."""
+    return f"{100 * share:.{digits}f} %"

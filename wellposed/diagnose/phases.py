@@ -12,7 +12,7 @@ CONVERGED = 0.9  # success from which a run counts as converged, two evaluations
 
 
 class Judged(Protocol):
-    """What of an evaluation a phase is read off; an `EvaluationRow` has it."""
+    """The part of an `EvaluationRow` that decides a phase."""
 
     @property
     def step(self) -> int:

@@ -107,8 +107,8 @@ class Standing:
             return
         rows, evaluations = self.newest
         for finding in diagnose(Evidence(self.config, list(rows), list(evaluations), failure=None)).findings:
-            if finding.rule not in self.told:
-                self.told.add(finding.rule)
+            if finding.name not in self.told:
+                self.told.add(finding.name)
                 progress.say(tell(finding))
 
     def metrics_row(self, seconds: float, probe: Metrics) -> MetricsRow:

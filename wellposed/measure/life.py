@@ -28,7 +28,8 @@ GROUPS = ("docker", "containerd", "kubepods", "lxc", "libpod")
 
 def prove(settings: ProofOfLifeSettings, context: Context) -> ProofOfLife:
     """Examine the machine, and train three tiny runs in a folder that is removed afterwards."""
-    findings = [Finding(f.name, f.ok, f.required, f.detail) for f in doctor.examine()]
+    seen = [(f.name, f.status == "holds", f.name not in doctor.OPTIONAL, f.evidence) for f in doctor.examine()]
+    findings = [Finding(*one) for one in seen]
     seeds = [settings.seed, settings.seed, settings.seed + 1]
     runs: list[Path] = []
     with tempfile.TemporaryDirectory() as folder:

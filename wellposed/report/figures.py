@@ -12,9 +12,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, MaxNLocator, PercentFormatter
 
-from wellposed.analysis.answers import Need
 from wellposed.analysis.study import Sensitivity, ShareCurve
-from wellposed.analysis.tables import Curve
+from wellposed.analysis.tables import Curve, Need
 
 INK, FAINT, ACCENT, WARN = "#1d2733", "#8a97a6", "#1667a8", "#c8553d"
 STYLE: Any = {

@@ -1,4 +1,4 @@
-"""Two records of the same run side by side: everything must be equal but the seconds, bit for bit."""
+"""Two records of the same run: everything but the seconds must be equal, bit for bit."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -33,9 +33,9 @@ class Difference:
 
 
 def differences(one: RunReader, other: RunReader) -> list[Difference]:
-    """All that differs between two finished records, the earliest step first; seconds do not count.
+    """All differences between two finished records except seconds, the earliest step first.
 
-    Compared are every row of metrics, evaluations, episodes and warnings, the summary, and from the newest checkpoint
+    Compared are all rows of metrics, evaluations, episodes and warnings, the summary, and from the newest checkpoint
     weights, optimisers, statistics, random streams, environments and the content of the replay.
 
     Raises:
@@ -76,7 +76,7 @@ def _values(step: int, name: str, one: Any, other: Any) -> Iterator[Difference]:
 
 
 def _replay(reader: RunReader, manifest: checkpoint.Manifest, state: Arrays) -> Arrays:
-    """The rows that the replay holds, oldest first, however they are cut into parts."""
+    """The rows of the replay, oldest first, joined from the parts they are stored in."""
     parts = [(part.first, checkpoint.load(reader.path, part.stored)) for part in manifest.replay]
     if not parts:
         return {}
@@ -86,7 +86,7 @@ def _replay(reader: RunReader, manifest: checkpoint.Manifest, state: Arrays) -> 
 
 
 def _timeless(value: Any) -> Any:
-    """A row without what a clock has told."""
+    """A row without times."""
     if isinstance(value, dict):
         return {key: _timeless(item) for key, item in value.items() if key not in TIMING}
     return [_timeless(item) for item in value] if isinstance(value, list) else value
@@ -97,7 +97,7 @@ def _plain(value: Any) -> Any:
 
 
 def _short(value: Any) -> str:
-    """A value in few characters: an array by its kind and its first number."""
+    """A value in few characters: an array by its type, shape and first number."""
     if isinstance(value, np.ndarray):
         first = value.reshape(-1)[:1].tolist()
         return f"{value.dtype}{list(value.shape)} beginning {first}"

@@ -1,9 +1,9 @@
 """Existence: a controller that solves the task, and a network of the recipe's width that imitates it.
 
-The controller is the one written by hand for the task, else a linear map from actions to the motion of the achieved
-goal, fitted to random actions. The network is taught by DAgger: it acts, the controller says what it would have done,
-and all that was said so far is fitted. That shows what the class of policies can express. A network that fails to
-imitate shows less: another one of the class might.
+The controller is the one written by hand for the task, or else a linear map from actions to the motion of the achieved
+goal, fitted to random actions. The network imitates it by DAgger: the network acts, the controller labels the
+observations with its own actions, and the network is fitted to all labels so far. Success shows what this class of
+policies can express. Failure shows less: another network of the class might succeed.
 
 Source: Ross, Gordon & Bagnell (2011), arXiv 1011.0686, algorithm 3.1 with beta_1 = 1 and 0 afterwards.
 """
@@ -27,15 +27,15 @@ from wellposed.rollout import EVALUATION_COPIES, play_episodes, summarise
 from wellposed.runs.record import EvaluationRow
 from wellposed.types import Carry, Moment, Obs, Policy
 
-EPISODES = 100  # held out, for each policy
+EPISODES = 100  # held-out episodes for each policy
 ROUNDS = 12  # of DAgger, of EVALUATION_COPIES episodes each
 UPDATES = 500  # after each round
-FIT_EPISODES = 20  # that the linear controller is fitted to
+FIT_EPISODES = 20  # to which the linear controller is fitted
 SEED = 0
 
 
 class RowByRow(Memoryless):
-    """A controller of single goal observations as a policy of many."""
+    """A controller of single goal observations as a policy for many environments."""
 
     def __init__(self, act: Any):
         self._act = act
@@ -47,7 +47,7 @@ class RowByRow(Memoryless):
 
 
 def controller(env_id: str) -> tuple[str, Policy]:
-    """The controller that is known for an environment, in words and as a policy."""
+    """The controller for an environment: a description and the policy."""
     oracle = envs.find(env_id).oracle
     if oracle is not None:
         return f"{oracle.__name__}, written by hand", oracle()
@@ -59,8 +59,8 @@ def controller(env_id: str) -> tuple[str, Policy]:
     return "a linear controller, fitted to random actions", RowByRow(directed(space, seen, rng))
 
 
-def examine(config: AnyRunConfig, threads: int) -> Existence:
-    """Play held-out episodes with the controller, with random actions, and with a network that imitates it."""
+def existence_of(config: AnyRunConfig, threads: int) -> Existence:
+    """Evaluate the controller, random actions, and a network that imitates the controller on held-out episodes."""
     words, expert = controller(config.env)
     with closing(envs.make_vec(config.env, EVALUATION_COPIES, threads=threads).inner) as env:
         noise = RandomPolicy(env.spec.action_dim, seeding.generator(SEED, "random baseline"))
@@ -71,13 +71,13 @@ def examine(config: AnyRunConfig, threads: int) -> Existence:
 
 
 def _judge(policy: Policy, env: Any, step: int = 0, updates: int = 0, seconds: float = 0.0) -> EvaluationRow:
-    """A policy on the held-out episodes."""
+    """The evaluation of a policy on the held-out episodes."""
     seeds = seeding.evaluation_env_seeds(SEED, EPISODES, "held-out")
     return summarise(play_episodes(policy, env, seeds), step=step, updates=updates, seconds=seconds)
 
 
 def _clone(config: AnyRunConfig, expert: Policy, env: Any) -> EvaluationRow:
-    """A fresh network of the recipe after DAgger, on the held-out episodes."""
+    """The evaluation of a new network of the recipe after DAgger."""
     began = time.perf_counter()
     agent = make_agent(config.algo, config.agent, env.spec, config.seed)
     rng = seeding.generator(config.seed, "imitation")
@@ -94,7 +94,7 @@ def _clone(config: AnyRunConfig, expert: Policy, env: Any) -> EvaluationRow:
 
 
 def labelled(env: Any, driver: Policy, expert: Policy, seeds: list[int]) -> tuple[Moment, np.ndarray]:
-    """What a driver meets in an episode of every copy, and what the expert would have done there.
+    """The observations of one episode of every copy driven by `driver`, and the expert's actions for them.
 
     Returns:
         Moments [steps * copies, ...] and actions [steps * copies, action_dim].

@@ -1,4 +1,4 @@
-"""A study under way: what is asked, what it will take, and the parts one after another."""
+"""Running a study: its questions, a forecast of its time, and its parts one after another."""
 
 import time
 from collections.abc import Generator, Iterator
@@ -29,32 +29,32 @@ from wellposed.runs.files import explained, read_json, write_json
 from wellposed.runs.record import decode, encode
 from wellposed.runs.store import RunReader
 from wellposed.stats import describe_rate
-from wellposed.study import existence, stability
-from wellposed.study.moves import ladders, rows_of
+from wellposed.study.existence import existence_of
+from wellposed.study.stability import ladders, moved, rows_of, stability_of
 from wellposed.study.trials import Named, folder_of, is_finished, train_all, trial_of
 from wellposed.training import here
 
-STEPS_PER_SECOND = 1_000  # about what the default recipe does on two cores (docs/fast.md); until a run has been timed
+STEPS_PER_SECOND = 1_000  # of the default recipe on two cores (docs/fast.md); used until a run has been timed
 
 
 @dataclass(frozen=True)
 class Question:
-    """What a study asks."""
+    """The question of a study."""
 
-    recipe: AnyRunConfig  # its seed and its `until_success` are the study's
+    recipe: AnyRunConfig  # its seed and its `until_success` are replaced by those below
     seeds: list[int]  # of learnability
     stability_seeds: list[int]  # of each move
-    bar: float  # two evaluations in a row at or above it, and a run stops
+    bar: float  # a run stops when two evaluations in a row are at or above it
     parts: tuple[Part, ...] = PARTS
-    doublings: int = DOUBLINGS  # of each setting that holds, in both directions
+    doublings: int = DOUBLINGS  # of each setting that holds, up and down
 
     def __post_init__(self) -> None:
         require(0 < self.bar <= 1, "bar", "is a share above 0 and at most 1", self.bar)
         require(1 <= self.doublings <= DOUBLINGS, "doublings", f"is between 1 and {DOUBLINGS}", self.doublings)
         if ":" in self.recipe.env and self.base:
             raise UserError(
-                f"{self.recipe.env} names a module, which a record of runs must not. Ask for --only existence, or give "
-                "the environment an id that Gymnasium knows without it."
+                f"{self.recipe.env} names a module, which a stored run must not. Ask for --only existence, or register "
+                "the environment with Gymnasium and use its id."
             )
 
     def of_seeds(self, seeds: list[int]) -> list[AnyRunConfig]:
@@ -63,13 +63,13 @@ class Question:
 
     @property
     def base(self) -> list[AnyRunConfig]:
-        """The runs of the recipe itself that the parts rest on."""
+        """The runs of the recipe itself that the parts need."""
         seeds = self.seeds if "learnability" in self.parts else []
         return self.of_seeds(sorted({*seeds, *(self.stability_seeds if "stability" in self.parts else [])}))
 
     @property
     def record(self) -> dict:
-        """What makes two studies the same one: the recipe, without a seed."""
+        """The recipe without its seed; two studies with equal recipes and bars are the same."""
         data = configs.to_dict(replace(self.recipe, until_success=self.bar))
         return {name: value for name, value in data.items() if name != "seed"}
 
@@ -84,20 +84,20 @@ def run_study(
 ) -> Iterator[str]:
     """Answer the questions, train what is missing, and write `study.html` and `study.json` into the folder `out`.
 
-    A part that was not asked for stays as it stands there. Finished runs are not trained again, those that were cut
-    short go on. `progress` is the display of longer work that the study is a part of.
+    Parts that were not asked for are kept from `out`. Finished runs are not trained again, interrupted ones go on.
+    `progress` is the display of the longer work that the study is part of.
 
     Yields:
-        A line for each thing that was done.
+        A line for each run and each part that is done.
 
     Raises:
-        UserError: if `out` holds another study, or a run fails (one that diverges is an outcome).
-        KeyboardInterrupt: after Ctrl-C; the same call goes on from there.
+        UserError: if `out` contains another study, or a run fails (one that diverges is an outcome).
+        KeyboardInterrupt: after Ctrl-C; the same call continues from there.
     """
     began, known = time.perf_counter(), _stored(question, out)
     found, learnt, stable = (known.existence, known.learnability, known.stability) if known else (None, None, None)
     if "existence" in question.parts:
-        found = existence.examine(question.recipe, threads)
+        found = existence_of(question.recipe, threads)
         yield _existence_line(found)
     trials: dict[int, Trial] = {}
     if question.base:
@@ -108,7 +108,7 @@ def run_study(
     if "stability" in question.parts:
         base = question.of_seeds(question.stability_seeds)
         of_base = [trials[seed] for seed in question.stability_seeds]
-        stable = yield from stability.examine(base, of_base, runs_dir, threads, quiet, progress, question.doublings)
+        stable = yield from stability_of(base, of_base, runs_dir, threads, quiet, progress, question.doublings)
     seconds = time.perf_counter() - began
     study = Study(question.recipe.env, question.bar, question.record, seconds, here(threads), found, learnt, stable)
     with explained(out, "make"):
@@ -120,7 +120,7 @@ def run_study(
 def _base_trials(
     question: Question, runs_dir: Path, threads: int, quiet: bool, progress: TrainingProgress | None
 ) -> Generator[str, None, dict[int, Trial]]:
-    """Train the recipe itself, saying before what all of it takes, and again when the first run has been timed."""
+    """Train the recipe itself, with a forecast before the first run and another after it."""
     yield forecast(question, runs_dir, threads)
     told = _timed(question.base, runs_dir) is not None
     runs: list[Named] = [("the recipe", config) for config in question.base]
@@ -139,7 +139,7 @@ def learnability(trials: list[Trial]) -> Learnability:
 
 
 def forecast(question: Question, runs_dir: Path, threads: int) -> str:
-    """How many runs are to be made and how long that takes: by a finished run of the recipe, else by the budget."""
+    """How many runs are missing and how long they take, estimated from a finished run of the recipe or the budget."""
     base, seeds = question.base, question.stability_seeds
     near: list[AnyRunConfig] = []
     far: list[AnyRunConfig] = []
@@ -149,21 +149,21 @@ def forecast(question: Question, runs_dir: Path, threads: int) -> str:
         rows = rows_of(question.recipe.total_steps, env.max_episode_steps)
         for (setting, _), factors in ladders(question.recipe, rows, question.doublings).items():
             for factor in factors:
-                runs = [config for _, config in stability.moved(question.of_seeds(seeds), setting, factor, rows)]
+                runs = [config for _, config in moved(question.of_seeds(seeds), setting, factor, rows)]
                 near, far = (near + runs, far) if factor in (0.5, 2.0) else (near, far + runs)
     least, more = (sum(not is_finished(config, runs_dir) for config in configs_) for configs_ in (base + near, far))
     timed = _timed(base, runs_dir)
     each = timed if timed is not None else question.recipe.total_steps / STEPS_PER_SECOND
     at_once = max(1, min(threads, least))
-    how = "as the first one took" if timed is not None else f"the whole budget at {STEPS_PER_SECOND:,} steps a second"
+    how = "as the first run" if timed is not None else f"the whole budget at {STEPS_PER_SECOND:,} steps a second"
     times = [duration(ceil(n / at_once) * each) for n in (least, least + more)]
     wide = "; wider networks take longer" if near else ""
     count, time_ = (f"{least} to {least + more}", " to ".join(times)) if more else (str(least), times[0])
-    return f"{count} runs to make, {at_once} side by side, {each:.0f} s each ({how}): about {time_}{wide}."
+    return f"{count} runs to train, {at_once} side by side, {each:.0f} s each ({how}): about {time_}{wide}."
 
 
 def _timed(base: list[AnyRunConfig], runs_dir: Path) -> float | None:
-    """Wall seconds of the first finished run of the recipe, evaluation included."""
+    """Seconds of the first finished run of the recipe, with its evaluations."""
     for folder in (folder_of(config, runs_dir) for config in base):
         if (folder / "summary.json").exists() and (summary := RunReader(folder).summary) is not None:
             return summary.seconds + summary.evaluation_seconds
@@ -171,10 +171,10 @@ def _timed(base: list[AnyRunConfig], runs_dir: Path) -> float | None:
 
 
 def _stored(question: Question, out: Path) -> Study | None:
-    """The study that stands in the folder already.
+    """The study that is already in the folder.
 
     Raises:
-        UserError: if it is another one.
+        UserError: if it is a different one.
     """
     file = out / "study.json"
     if not file.exists():
@@ -182,13 +182,13 @@ def _stored(question: Question, out: Path) -> Study | None:
     study = decode(Study, read_json(file), str(file))
     if (study.bar, study.config) != (question.bar, question.record):
         raise UserError(
-            f"{out} holds a study of {study.env} with another recipe, budget or bar. Name another folder with --out."
+            f"{out} contains a study of {study.env} with another recipe, budget or bar. Name another folder with --out."
         )
     return study
 
 
 def _existence_line(found: Existence) -> str:
-    """What was found out about existence, in a line."""
+    """The result on existence in one line."""
     expert = f"{found.controller}: {describe_rate(found.expert.success_rate, found.expert.success_ci95)}"
     if found.clone is None:
         return f"{expert}, no better than random actions; no controller is known that solves it."

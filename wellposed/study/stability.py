@@ -1,17 +1,129 @@
-"""Stability: how much seeds differ, and how far each setting can be moved before the recipe no longer works."""
+"""Stability: how much seeds differ, and how far each setting can be moved before the recipe fails.
 
-from collections.abc import Generator
+One setting is moved at a time, by factors of two, as long as at least half of the seeds reach the bar.
+"""
+
+from collections.abc import Callable, Generator
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import jax
 
 from wellposed import envs
 from wellposed.analysis.study import DOUBLINGS, Move, Stability, Trial, edges, holds, median_need
+from wellposed.errors import UserError
 from wellposed.experiments import describe
 from wellposed.progress import TrainingProgress
-from wellposed.recipe import AnyRunConfig, override
-from wellposed.study.moves import Rows, changes, ladders, left_out, next_moves, rows_of
+from wellposed.recipe import AnyRunConfig, RunConfig, override
 from wellposed.study.trials import Named, train_all, trial_of
+
+Ladders = dict[tuple[str, bool], list[float]]  # (setting, whether up) -> possible factors, nearest first
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Rows that limit a move of the replay's size."""
+
+    filled: int  # that a run of the recipe writes until it reaches the bar
+    episode: int  # of one episode: no replay can be smaller
+
+
+def rows_of(steps: float, max_episode_steps: int) -> Rows:
+    """The rows of a replay after so many environment steps in episodes of full length."""
+    episode = max_episode_steps + 1
+    return Rows(max(episode, round(steps * episode / max_episode_steps)), episode)
+
+
+def _learning_rate(config: AnyRunConfig, factor: float, _rows: Rows) -> dict[str, Any]:
+    return {"agent.learning_rate": config.agent.learning_rate * factor}
+
+
+def _horizon(config: AnyRunConfig, factor: float, _rows: Rows) -> dict[str, Any]:
+    return {"agent.gamma": 1 - (1 - config.agent.gamma) / factor}
+
+
+def _temperature(config: AnyRunConfig, factor: float, _rows: Rows) -> dict[str, Any] | None:
+    return {"agent.temperature": config.agent.temperature * factor} if hasattr(config.agent, "temperature") else None
+
+
+def _width(config: AnyRunConfig, factor: float, _rows: Rows) -> dict[str, Any]:
+    return {"agent.hidden": [max(1, round(width * factor)) for width in config.agent.hidden]}
+
+
+def _replay(config: AnyRunConfig, factor: float, rows: Rows) -> dict[str, Any] | None:
+    """Relative to the rows that are written, because a capacity that is never reached has no effect."""
+    if not isinstance(config, RunConfig):
+        return None
+    kept = min(config.replay.capacity, rows.filled)
+    moved = round(kept * factor)
+    felt = factor < 1 or kept * factor / 2 < rows.filled
+    return {"replay.capacity": moved} if felt and moved >= rows.episode else None
+
+
+SETTINGS: dict[str, Callable[[AnyRunConfig, float, Rows], dict[str, Any] | None]] = {
+    "learning rate": _learning_rate,
+    "horizon, 1/(1 - discount)": _horizon,
+    "temperature": _temperature,
+    "width": _width,
+    "replay size": _replay,
+}
+
+
+def changes(config: AnyRunConfig, setting: str, factor: float, rows: Rows) -> dict[str, Any] | None:
+    """The changed settings of a move, by dotted name; None where the recipe has no such move."""
+    moved = SETTINGS[setting](config, factor, rows)
+    if moved is None:
+        return None
+    try:
+        return moved if override(config, moved) != config else None
+    except UserError:  # out of the setting's range
+        return None
+
+
+def ladders(config: AnyRunConfig, rows: Rows, doublings: int = DOUBLINGS) -> Ladders:
+    """The factors by which each setting can be moved up and down, up to the first impossible one."""
+    found: Ladders = {}
+    for setting in SETTINGS:
+        for up in (False, True):
+            factors = [2.0 ** (n if up else -n) for n in range(1, doublings + 1)]
+            possible = [changes(config, setting, factor, rows) is not None for factor in factors]
+            end = possible.index(False) if False in possible else len(factors)
+            if end:
+                found[setting, up] = factors[:end]
+    return found
+
+
+def left_out(config: AnyRunConfig, rows: Rows) -> list[str]:
+    """A sentence for each setting that cannot be moved, or not in one direction."""
+    there, sentences = ladders(config, rows), []
+    for setting in SETTINGS:
+        ways = [up for up in (False, True) if (setting, up) not in there]
+        if len(ways) == 2:
+            sentences.append(f"{config.algo.upper()} has no {setting} that could be moved here.")
+        elif setting == "replay size" and ways == [True]:
+            sentences.append(f"A larger replay changes nothing: all {rows.filled:,} rows that are written fit already.")
+        elif ways:
+            sentences.append(f"The {setting} cannot be moved {'up' if ways[0] else 'down'} by a factor of two.")
+    return sentences
+
+
+def next_moves(ladders: Ladders, held: dict[tuple[str, float], bool]) -> list[tuple[str, float]]:
+    """The moves to try next: on each ladder the nearest untried factor, unless a nearer one broke.
+
+    Args:
+        ladders: the possible moves.
+        held: for each tried move, whether at least half of the seeds reached the bar.
+    """
+    found = []
+    for (setting, _), factors in ladders.items():
+        for factor in factors:
+            if (setting, factor) not in held:
+                found.append((setting, factor))
+                break
+            if not held[setting, factor]:
+                break
+    return found
 
 
 def name_of(setting: str, factor: float) -> str:
@@ -27,8 +139,7 @@ def moved(base: list[AnyRunConfig], setting: str, factor: float, rows: Rows) -> 
 
 
 def rows_until_solved(config: AnyRunConfig, trials: list[Trial]) -> Rows:
-    """The replay's rows at the median step at which the recipe reaches the bar; at the end of the budget if it does
-    not."""
+    """The replay's rows at the median step at which the recipe reaches the bar, or at the end of the budget."""
     need = median_need(trials, "step")
     env = envs.make_vec(config.env)
     env.close()
@@ -36,7 +147,7 @@ def rows_until_solved(config: AnyRunConfig, trials: list[Trial]) -> Rows:
     return rows_of(steps, env.max_episode_steps)
 
 
-def examine(
+def stability_of(
     base: list[AnyRunConfig],
     trials: list[Trial],
     runs_dir: Path,
@@ -45,18 +156,18 @@ def examine(
     progress: TrainingProgress | None = None,
     doublings: int = DOUBLINGS,
 ) -> Generator[str, None, Stability]:
-    """Move one setting at a time, by a factor of two each way, and double those that hold.
+    """Move one setting at a time up and down by a factor of two, and double the moves that hold.
 
-    Where the recipe itself does not reach the bar there is nothing to break: each setting is moved once.
+    Where the recipe itself does not reach the bar nothing can break: each setting is moved once.
 
     Args:
         base: the recipe, one configuration for each seed.
-        trials: what they found.
-        runs_dir: where runs are.
+        trials: their trials.
+        runs_dir: directory of the runs.
         threads: runs side by side.
         quiet: no progress bars and no line per evaluation.
-        progress: the display of longer work that this is a part of.
-        doublings: how often at most a setting is moved by two, each way.
+        progress: the display of the longer work that this is part of.
+        doublings: how often a setting is moved by two at most, in each direction.
 
     Yields:
         A line for each run that ended.
@@ -74,6 +185,6 @@ def examine(
             outcome = [trial_of(config, runs_dir, threads) for _, config in of_one]
             held[setting, factor] = holds(outcome)
             found.append(Move(setting, factor, changes(base[0], setting, factor, rows) or {}, outcome))
-        jax.clear_caches()  # each move compiles programs of its own, some 40 MB of them, that no other one can use
+        jax.clear_caches()  # each move compiles about 40 MB of programs that no other move can use
     reach = edges(ladder, held) if holds(trials) else []
     return Stability(trials, found, reach, left_out(base[0], rows), doublings)

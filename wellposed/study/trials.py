@@ -1,4 +1,4 @@
-"""The runs of a study: ordinary run directories, trained where they are missing, counted where they diverged."""
+"""The runs of a study: ordinary run directories, trained if missing; diverged runs count as outcomes."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,7 +13,7 @@ from wellposed.recipe import AnyRunConfig
 from wellposed.runs.record import Estimate, Verdict
 from wellposed.runs.store import RunReader, run_name
 
-Named = tuple[str, AnyRunConfig]  # what the run is called in a line of progress, and the run
+Named = tuple[str, AnyRunConfig]  # a name for lines of progress, and the run
 
 
 def folder_of(config: AnyRunConfig, runs_dir: Path) -> Path:
@@ -22,23 +22,23 @@ def folder_of(config: AnyRunConfig, runs_dir: Path) -> Path:
 
 
 def is_finished(config: AnyRunConfig, runs_dir: Path) -> bool:
-    """Whether a run needs no more training: it has ended, or diverged."""
+    """Whether a run needs no more training: it has finished or diverged."""
     return _status(folder_of(config, runs_dir)) in ("finished", "diverged")
 
 
 def train_all(
     runs: list[Named], runs_dir: Path, threads: int, quiet: bool, progress: TrainingProgress | None = None
 ) -> Iterator[Answer]:
-    """Train what is missing. A run that diverges is an outcome here and stops nothing.
+    """Train what is missing. A run that diverges is an outcome and does not stop the others.
 
-    `progress` is the display of longer work that this is a part of.
+    `progress` is the display of the longer work that this is part of.
 
     Yields:
-        The answer of each run that ended, once.
+        The answer of each finished run, once.
 
     Raises:
-        UserError: if one fails otherwise.
-        KeyboardInterrupt: after Ctrl-C; the same call goes on from there.
+        UserError: if a run fails otherwise.
+        KeyboardInterrupt: after Ctrl-C; the same call continues from there.
     """
     told: set[str] = set()
     while True:
@@ -55,14 +55,14 @@ def train_all(
 
 
 def trial_of(config: AnyRunConfig, runs_dir: Path, threads: int) -> Trial:
-    """A run that ended, as a study counts it: judged on held-out episodes, once."""
+    """The trial of a run that ended, with its success on held-out episodes."""
     folder = folder_of(config, runs_dir)
     judged = verdict.stored_verdict(folder, threads) if RunReader(folder).summary is not None else None
     return read_trial(folder, judged)
 
 
 def read_trial(path: Path, judged: Verdict | None) -> Trial:
-    """The run in a directory, which has ended, and its verdict; None if it diverged.
+    """The trial of a run directory that has ended; `judged` is its verdict, None if it diverged.
 
     Raises:
         UserError: if its record is damaged.
@@ -71,7 +71,7 @@ def read_trial(path: Path, judged: Verdict | None) -> Trial:
     summary, failure, origin = reader.summary, reader.failure, reader.provenance
     last = summary or failure
     assert last is not None
-    if summary is None or judged is None:  # what it had learnt before is not what training led to
+    if summary is None or judged is None:  # divergence counts as failure, whatever had been learnt before
         success, seconds = Estimate(0.0, (0.0, 0.0)), reader.evaluations[-1].seconds
         episodes = verdict.EPISODES
     else:
@@ -95,5 +95,5 @@ def read_trial(path: Path, judged: Verdict | None) -> Trial:
 
 
 def _status(folder: Path) -> str | None:
-    """The status of a run; None if it has not begun."""
+    """The status of a run; None if it has not started."""
     return RunReader(folder).status if (folder / "config.json").exists() else None

@@ -1,9 +1,9 @@
-"""What runs take, known before they start: steps, updates, evaluations, bytes of replay, and peak memory.
+"""What runs take, computed before they start: steps, updates, evaluations, bytes of replay, and peak memory.
 
-All of it is arithmetic. Bytes of replay are exact, and resident only as rows come into use. The rest of a process
-(Python, JAX, what compiling leaves behind, simulations, copies of weights and minibatches) follows from the sizes by
-constants that were measured on one machine; `python -m benchmarks.plan` shows how well they hold on another. What
-`wellposed plan` tells of memory and time was measured where it runs.
+Bytes of replay are exact, and resident only once their rows are in use. The rest of a process (Python, JAX, compiled
+code, simulations, copies of weights and minibatches) is estimated from sizes by constants that were measured on one
+machine; `python -m benchmarks.plan` shows how well they hold on another. `wellposed plan` also measures memory and time
+where it runs.
 """
 
 from bisect import bisect_left
@@ -31,35 +31,35 @@ from wellposed.types import Dims
 
 PROCESS = 575 * 2**20  # one that trains the smallest agent on one copy: Python, JAX, MuJoCo, compiled code
 COPY = 620 * 2**10  # one simulation of a Fetch task
-NETWORKS = 11  # an actor, two critics, their slow copies; and Adam's two moments of each that learns
+NETWORKS = 11  # an actor, two critics and their targets; and Adam's two moments of each that learns
 NETWORKS_WITHOUT_REPLAY = 6  # an actor and a critic, and Adam's two moments of each
 LEARNERS = 5  # weights and optimisers: before and after an update, and while a checkpoint is written
-BATCHES = 3  # the transitions of one compiled call: as rows, as arrays, and as JAX has them
-LAYERS = 6  # numbers kept for each transition of a minibatch and each unit of a hidden layer
+BATCHES = 3  # the transitions of one compiled call: as rows, as NumPy arrays, and as JAX arrays
+LAYERS = 6  # numbers kept per transition of a minibatch and hidden unit
 PARTS = 3  # the rows of a checkpoint: as arrays, as tensors, and as the bytes that are written
 
 
 @dataclass(frozen=True)
 class Budget:
-    """One run, by arithmetic. Episodes are taken to last as long as they may; rows of shorter ones are more."""
+    """One run. Episodes are taken to have full length; shorter ones need more rows for the same steps."""
 
     steps: int  # environment steps, summed over all copies
     updates: int
     evaluations: int
-    replay_bytes: int  # when full, as allocated; where there is none, those of the one rollout
-    rows_in_use: int  # of the ring, at the end; or steps of the rollout
-    ring_in_use: int  # bytes of the ring's rows, which come into use one by one
-    replay_in_use: int  # with the episodes under way
-    checkpoint: int  # bytes held while the largest part of the replay is written
-    frames: FrameBytes | None  # of a replay of pixels
+    replay_bytes: int  # as allocated; without a replay, those of the one rollout
+    rows_in_use: int  # of the replay, at the end; or steps of the rollout
+    ring_in_use: int  # bytes of these rows, which come into use one by one
+    replay_in_use: int  # the same with the episodes under way
+    checkpoint: int  # bytes needed while the largest part of the replay is written
+    frames: FrameBytes | None  # of a replay with pixels
     run_bytes: int  # all that this run adds to the memory of its process
 
 
 def budget(config: AnyRunConfig, pixels: Pixels | None = None) -> Budget:
-    """The arithmetic of one run.
+    """The budget of one run.
 
     Raises:
-        UserError: if there is no such environment, or the replay does not hold an episode.
+        UserError: if there is no such environment, or the replay is too small for an episode.
     """
     dims = environment_dims(config.env)
     if isinstance(config, OnPolicyRunConfig):
@@ -69,13 +69,13 @@ def budget(config: AnyRunConfig, pixels: Pixels | None = None) -> Budget:
 
 
 def _replay_budget(config: RunConfig, dims: Dims, pixels: Pixels | None) -> Budget:
-    """Of a run with a replay."""
+    """The budget of a run with a replay."""
     n, capacity = config.num_envs, config.replay.capacity
     require_capacity(capacity, dims)
     interval, steps = _whole(config.eval_every, n), _whole(config.total_steps, n)
     rows = min(capacity, rows_entered(steps, dims, n))
     ring = rows * row_bytes(dims)
-    # Episodes that were under way at the checkpoint before enter with those of the interval.
+    # Episodes that were under way at the previous checkpoint enter with those of the interval.
     part = PARTS * row_bytes(dims) * min(rows, rows_entered(interval + n * dims.max_episode_steps, dims, n))
     frames = frame_bytes(pixels, capacity, rows, dims, n) if pixels else None
     in_use = ring + open_bytes(dims, n)
@@ -95,7 +95,7 @@ def _replay_budget(config: RunConfig, dims: Dims, pixels: Pixels | None) -> Budg
 
 
 def _rollout_budget(config: OnPolicyRunConfig, dims: Dims) -> Budget:
-    """Of a run without one: what it holds of its steps is one rollout, allocated at once and in every checkpoint."""
+    """The budget of a run without a replay: it holds one rollout, allocated at once and stored in every checkpoint."""
     size = config.num_envs * config.rollout_steps
     interval, steps = _whole(config.eval_every, size), _whole(config.total_steps, size)
     held = rollout_bytes(config.rollout_steps, dims, config.num_envs)
@@ -115,7 +115,7 @@ def _rollout_budget(config: OnPolicyRunConfig, dims: Dims) -> Budget:
 
 @cache
 def environment_dims(env_id: str) -> Dims:
-    """Sizes of an environment; it is made for that, once."""
+    """Sizes of an environment, which is made once to ask for them."""
     env = envs.make_vec(env_id)
     try:
         return envs.dims(env)
@@ -124,19 +124,19 @@ def environment_dims(env_id: str) -> Dims:
 
 
 def _whole(steps: int, num_envs: int) -> int:
-    """The first number of steps, not less than that, that all copies take together."""
+    """The steps rounded up to a multiple of the copies."""
     return -(-steps // num_envs) * num_envs
 
 
 def _updates(config: RunConfig, dims: Dims, steps: int) -> int:
-    """Gradient updates that are due in so many steps, in whole calls, as `Training.due_batches` counts them."""
-    if steps <= max(config.random_steps, config.num_envs * dims.max_episode_steps):  # no episode to learn from yet
+    """Gradient updates due within so many steps, in whole calls, as `Training.due_batches` counts them."""
+    if steps <= max(config.random_steps, config.num_envs * dims.max_episode_steps):  # no episode to learn from
         return 0
     return int(steps * config.updates_per_step // config.updates_per_call) * config.updates_per_call
 
 
 def _working_bytes(config: AnyRunConfig, dims: Dims, networks: int, called: int) -> int:
-    """Simulations, weights, and the `called` bytes of steps that one compiled call takes."""
+    """Simulations, weights, and minibatches; `called`: bytes of transitions in one compiled call."""
     kept = config.agent.batch_size * sum(config.agent.hidden) * 4
     copies = config.num_envs + min(EVALUATION_COPIES, config.eval_episodes)
     learner = networks * 4 * _weights(config.agent.hidden, dims)
@@ -144,47 +144,47 @@ def _working_bytes(config: AnyRunConfig, dims: Dims, networks: int, called: int)
 
 
 def _weights(hidden: tuple[int, ...], dims: Dims) -> int:
-    """Numbers in a network of these layers, all that is observed as its inputs, two outputs for each action's."""
+    """Weights of a network with these hidden layers, all observations as inputs, and two outputs per action."""
     sizes = [dims.observation + 2 * dims.goal + dims.action, *hidden, 2 * dims.action]
     return sum((fan_in + 1) * fan_out for fan_in, fan_out in pairwise(sizes))
 
 
 def runs_at_once(runs: int, threads: int) -> int:
-    """How many runs are under way together."""
+    """How many runs train side by side."""
     return max(1, min(runs, threads))
 
 
 @dataclass(frozen=True)
 class Demand:
-    """Runs that one process is to train, and the memory that takes."""
+    """Runs that one process is to train, and the memory they need."""
 
     runs: tuple[AnyRunConfig, ...]
     threads: int
     pixels: Pixels | None = None
-    measured: int = 0  # bytes that were measured beyond the arithmetic, or below it
+    measured: int = 0  # measured bytes minus those by arithmetic
 
     @property
     def together(self) -> int:
-        """How many runs are under way at a time."""
+        """How many runs train at a time."""
         return runs_at_once(len(self.runs), self.threads)
 
     @property
     def budgets(self) -> list[Budget]:
-        """The arithmetic of each run."""
+        """The budget of each run."""
         return [budget(config, self.pixels) for config in self.runs]
 
     @property
     def peak(self) -> int:
-        """Peak memory of the process in bytes: of the runs that may come together, the largest."""
+        """Peak memory of the process in bytes, with the largest runs side by side."""
         sizes = sorted(one.run_bytes for one in self.budgets)
         return PROCESS + self.measured + sum(sizes[-self.together :])
 
     @property
     def refused(self) -> int | None:
-        """Bytes of the largest replay, if the system does not even grant its address space."""
+        """Bytes of the largest replay, if the system refuses to allocate it."""
         largest = max(one.replay_bytes + (one.frames.once if one.frames else 0) for one in self.budgets)
         try:
-            np.empty(largest, np.uint8)  # given back before any of it is touched
+            np.empty(largest, np.uint8)  # freed before any page is touched
         except (MemoryError, ValueError):
             return largest
         return None
@@ -194,7 +194,7 @@ class Demand:
         return self.peak <= limit and self.refused is None
 
     def largest_capacity(self, limit: int) -> int | None:
-        """The most rows of replay with which it fits, no run getting more than it asked for; None if none does."""
+        """The largest replay in rows, and no larger than asked for, with which the process fits; None if none does."""
         with_replay = [config for config in self.runs if isinstance(config, RunConfig)]
         if not with_replay:
             return None
@@ -204,7 +204,7 @@ class Demand:
         return least + too_large - 1 if too_large else None
 
     def at_most(self, capacity: int) -> "Demand":
-        """The same with replays of no more than so many rows."""
+        """The same runs with replays of at most so many rows."""
 
         def smaller(config: AnyRunConfig) -> AnyRunConfig:
             if not isinstance(config, RunConfig):

@@ -1,0 +1,372 @@
+"""A plan: what runs will take and whether they fit, from arithmetic and from ten seconds of the runs themselves.
+
+The ten seconds run in a separate process, `python -m wellposed.plan`. It trains with `Training` or `OnPolicyTraining`
+in a directory that is removed afterwards. One thing is different: updates that become due during the random steps are
+skipped, so that the time goes into what takes most of a run.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from wellposed import config as configs
+from wellposed.budget import Budget, Demand, budget, environment_dims, runs_at_once
+from wellposed.collect import take_step
+from wellposed.errors import UserError, require
+from wellposed.evaluate import EVALUATION_COPIES
+from wellposed.loop import OnPolicyTraining, Training
+from wellposed.memory import Free, Held, Room, UnderWay, find_room, held, readable, refusal
+from wellposed.progress import TrainingProgress
+from wellposed.recipe import AnyRunConfig, RunConfig, read_config
+from wellposed.replay.size import Pixels, row_bytes
+from wellposed.runs.writer import RunWriter
+from wellposed.training import Job, opened, overlap_by_threads
+
+SECONDS = 10.0
+LEAST = 0.3  # least share of them for steps and updates side by side, however long compiling took
+COLLECTING, UPDATING = 0.1, 0.05  # shares for steps alone and for updates alone
+NEVER: list[int] = []  # signals received: never any
+NO_PIXELS = (
+    "Training from pixels is not built yet: stored frames are counted, but not the memory of rendering or of an "
+    "encoder, and no time can be predicted."
+)
+
+
+@dataclass(frozen=True)
+class Rates:
+    """Seconds that the parts of a run take, with the other runs side by side."""
+
+    start: float  # building and compiling, once per process
+    collect: float  # one environment step, without an update beside it
+    update: float  # one gradient update, without a step beside it; 0 in a run without updates
+    together: float  # one environment step and the updates that are due with it
+    evaluation: float  # the episodes that are played at a time
+    probe: float  # the row of metrics of an evaluation
+    checkpoint: float
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """Measured times and memory of a process that trains."""
+
+    imports: float  # seconds from the start of the process until its imports are done
+    rates: Rates  # means over the runs side by side
+    held: Held | None  # None where the system does not report it
+    replay_in_use: int  # bytes of all replays at that moment
+
+
+@dataclass(frozen=True)
+class Seconds:
+    """Expected wall-clock seconds of all runs, from the start of the process to its end."""
+
+    total: float
+    start: float  # imports, building, compiling
+    training: float  # steps and updates side by side
+    collecting: float  # the steps, were they alone: a part of `training`
+    updating: float  # the updates, were they alone
+    evaluation: float
+    checkpoints: float
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What runs that differ only in their seed will take."""
+
+    env: str
+    algo: str
+    seeds: list[int]
+    side_by_side: int  # runs at a time, in one process
+    capacity: int | None  # rows of the replay; null where there is none
+    each: Budget  # of one run
+    arithmetic: int  # peak memory of the process in bytes, from sizes alone
+    peak: int  # the same from measured memory, plus what the replay will still take
+    calibrated: bool  # whether times and memory were measured
+    seconds: Seconds | None
+    until_success: bool  # whether the runs may end sooner
+    free: Free | None
+    others: list[UnderWay]
+    fits: bool | None  # None where the system does not report free memory
+    verdict: str
+
+
+def make_plan(runs: Sequence[AnyRunConfig], runs_dir: Path, *, threads: int = 2, pixels: Pixels | None = None) -> Plan:
+    """Plan runs that differ only in their seed, as `train_side_by_side` would train them.
+
+    Runs that do not fit by arithmetic are not measured, and neither are pixels, which are not built yet.
+
+    Args:
+        runs: one or several.
+        runs_dir: where to look for other runs under way.
+        threads: runs at a time.
+        pixels: camera frames to count as well.
+
+    Raises:
+        UserError: if the configuration cannot run.
+    """
+    require(threads >= 1, "threads", "must be at least 1", threads)
+    asked, room, seconds = Demand(tuple(runs), threads, pixels), find_room([runs_dir]), None
+    fits = None if room is None else asked.fits(room.bytes)
+    calibrated = fits is not False and pixels is None
+    if calibrated:
+        seen = calibrate(runs, threads)
+        asked = replace(asked, measured=_peak(asked, seen) - asked.peak)
+        seconds = expected_seconds(asked, seen)
+        room = find_room([runs_dir])
+        fits = None if room is None else asked.fits(room.bytes)
+    config = runs[0]
+    return Plan(
+        env=config.env,
+        algo=config.algo,
+        seeds=[run.seed for run in runs],
+        side_by_side=asked.together,
+        capacity=config.replay.capacity if isinstance(config, RunConfig) else None,
+        each=asked.budgets[0],
+        arithmetic=asked.peak - asked.measured,
+        peak=asked.peak,
+        calibrated=calibrated,
+        seconds=seconds,
+        until_success=config.until_success is not None,
+        free=room.free if room else None,
+        others=room.others if room else [],
+        fits=fits,
+        verdict=_verdict(asked, room, fits),
+    )
+
+
+def _peak(asked: Demand, seen: Calibration) -> int:
+    """Peak memory: what a training process was measured to hold, and what its replays will still take.
+
+    Memory that compiling gave back can serve the replay, so the two peaks do not add up.
+    """
+    if seen.held is None:
+        return asked.peak
+    each = asked.budgets[0]
+    growth = asked.together * (each.ring_in_use + each.checkpoint) - seen.replay_in_use
+    return max(seen.held.peak, seen.held.now + growth)
+
+
+def expected_seconds(asked: Demand, seen: Calibration) -> Seconds:
+    """The seconds of all runs from the measured rates; the next runs begin when the first have ended."""
+    config, each, rates = asked.runs[0], asked.budgets[0], seen.rates
+    waves = -(-len(asked.runs) // asked.together)
+    longest = environment_dims(config.env).max_episode_steps
+    alone, late = 0, 0.0  # steps without updates, and the updates that are caught up after them
+    if isinstance(config, RunConfig):
+        alone = min(each.steps, max(config.random_steps, config.num_envs * longest)) if each.updates else each.steps
+        late = alone * config.updates_per_step if each.updates else 0.0
+    training = alone * rates.collect + late * rates.update + (each.steps - alone) * rates.together
+    at_a_time = -(-config.eval_episodes // EVALUATION_COPIES)
+    parts = {
+        "training": training,
+        # The first evaluation has nothing to probe.
+        "evaluation": each.evaluations * at_a_time * rates.evaluation + (each.evaluations - 1) * rates.probe,
+        "checkpoints": each.evaluations * rates.checkpoint,
+    }
+    start = seen.imports + rates.start
+    waited = {name: waves * seconds for name, seconds in parts.items()}
+    return Seconds(
+        total=start + sum(waited.values()),
+        start=start,
+        collecting=waves * each.steps * rates.collect,
+        updating=waves * each.updates * rates.update,
+        **waited,
+    )
+
+
+def _verdict(asked: Demand, room: Room | None, fits: bool | None) -> str:
+    """Whether the runs fit, in sentences."""
+    notes = [NO_PIXELS] if asked.pixels else []
+    if room is None:
+        told = "Free memory is unknown here: only Linux reports it, in /proc. Nothing is refused."
+    elif fits:
+        told = f"It fits: {readable(asked.peak)} at the peak; {room.describe()}."
+    else:
+        told = refusal(asked, room)
+    if room and (unknown := [other.pid for other in room.others if other.growth is None]):
+        notes.append(f"What the runs of process {', '.join(map(str, unknown))} will still take is not known.")
+    return " ".join([told, *notes])
+
+
+def lines(plan: Plan) -> list[str]:
+    """The plan as a short table, and its verdict."""
+    each, n = plan.each, len(plan.seeds)
+    many = "" if n == 1 else f", each of {n} runs, {plan.side_by_side} at a time"
+    rows = [
+        ("environment steps", f"{each.steps:,}{many}"),
+        ("updates", f"{each.updates:,}, {each.updates / each.steps:.3g} a step"),
+        ("evaluations", f"{each.evaluations:,}, each with a checkpoint"),
+    ]
+    size = f"{each.replay_bytes:,} bytes ({readable(each.replay_bytes)})"
+    if plan.capacity is None:
+        rows.append(("rollout", f"{size} for {each.rows_in_use:,} steps; there is no replay"))
+    else:
+        rows.append(("replay", f"{size} for {plan.capacity:,} rows"))
+        rows.append(("  in use at the end", f"{readable(each.replay_in_use)}, {each.rows_in_use:,} rows"))
+    if frames := each.frames:
+        for name, size in (("stored once", frames.once), ("stored per transition", frames.per_transition)):
+            rows.append((f"frames, {name}", f"{size:,} bytes ({readable(size)})"))
+        rows.append(("  stored once, in use", f"{readable(frames.in_use)} at the end"))
+    how = "measured, plus what the replay will still take" if plan.calibrated else "by arithmetic"
+    rows.append(("peak memory", f"{readable(plan.peak)} ({how})"))
+    rows += _time_rows(plan)
+    if plan.free:
+        rows.append(("free now", f"{readable(plan.free.bytes)} ({plan.free.source})"))
+        taken = readable(sum(other.growth or 0 for other in plan.others))
+        count = sum(len(other.runs) for other in plan.others)
+        rows.append(("other runs", f"{count} under way, which will still take {taken}" if count else "none under way"))
+    return [f"{plan.env}, {plan.algo}", *(f"{name:<29} {value}" for name, value in rows), plan.verdict]
+
+
+def _time_rows(plan: Plan) -> list[tuple[str, str]]:
+    if (seconds := plan.seconds) is None:
+        return [("expected time", "not measured, because it does not fit" if plan.fits is False else "not known")]
+    at_most = "at most " if plan.until_success else ""
+    alone = f"steps alone {seconds.collecting:,.1f} s, updates alone {seconds.updating:,.1f} s"
+    return [
+        ("expected time", f"{at_most}{seconds.total:,.0f} s on this machine as it is now"),
+        ("  start and compiling", f"{seconds.start:,.1f} s"),
+        ("  training", f"{seconds.training:,.1f} s ({alone})"),
+        ("  evaluation", f"{seconds.evaluation:,.1f} s"),
+        ("  checkpoints", f"{seconds.checkpoints:,.1f} s"),
+    ]
+
+
+def calibrate(runs: Sequence[AnyRunConfig], threads: int, seconds: float = SECONDS) -> Calibration:
+    """Measure the first runs, as many as train side by side, in a separate process.
+
+    Raises:
+        UserError: saying why they could not be measured; training would fail the same way.
+    """
+    first = [configs.to_dict(config) for config in runs[: runs_at_once(len(runs), threads)]]
+    asked = json.dumps({"runs": first, "threads": threads, "seconds": seconds, "began": time.time()})
+    there = os.environ | {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
+    command = [sys.executable, "-m", "wellposed.plan"]
+    ran = subprocess.run(command, input=asked, capture_output=True, text=True, env=there)
+    if ran.returncode:
+        said = ran.stderr.strip().splitlines()[-1:] or [f"exit code {ran.returncode}"]
+        raise UserError(f"The run could not be measured: {said[0]}")
+    return configs.from_dict(Calibration, json.loads(ran.stdout.splitlines()[-1]), "the calibration")
+
+
+def main() -> int:
+    """The separate process: the runs as JSON on standard input, the calibration on standard output."""
+    asked = json.loads(sys.stdin.read())
+    imports = time.time() - asked["began"]
+    runs = [read_config(data, "the run to measure") for data in asked["runs"]]
+    overlap_by_threads()
+    share = max(1, asked["threads"] // len(runs))
+    try:
+        with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(len(runs)) as pool:
+            found = list(pool.map(lambda config: measure(config, share, Path(folder), asked["seconds"]), runs))
+    except (UserError, FloatingPointError) as error:
+        print(error, file=sys.stderr)
+        return 1
+    means = np.mean([list(asdict(rates).values()) for rates, _ in found], axis=0).tolist()
+    answer = Calibration(imports, Rates(*means), held(os.getpid()), sum(in_use for _, in_use in found))
+    print(json.dumps(asdict(answer)))
+    return 0
+
+
+def measure(config: AnyRunConfig, threads: int, folder: Path, seconds: float) -> tuple[Rates, int]:
+    """The rates of one run in this process, and the bytes of its replay then in use."""
+    began, short = time.perf_counter(), replace(config, eval_episodes=min(EVALUATION_COPIES, config.eval_episodes))
+    if isinstance(short, RunConfig):
+        short = replace(short, random_steps=0 if budget(config).updates else sys.maxsize)
+    job = Job(short, lambda origin: RunWriter(folder, configs.to_dict(short), origin))
+    with opened(job, threads) as (record, training), TrainingProgress(True) as bars:
+        progress = bars.follow("", 1)
+        opening = time.perf_counter() - began
+        evaluate = lambda: training.evaluate(record, progress, NEVER)  # noqa: E731
+        save = lambda: training.save(record)  # noqa: E731
+        first = _seconds(evaluate) + _seconds(save)
+        end = began + seconds - first - UPDATING * seconds
+        if isinstance(training, Training):
+            compiling, collect, update, together = _with_replay(training, seconds, end)
+            in_use = min(training.replay.end, training.config.replay.capacity) * row_bytes(training.replay.dims)
+        else:
+            compiling, collect, update, together = _with_rollouts(training, seconds, end)
+            in_use = 0
+        compiling += _seconds(training.probe)  # the first with something to probe
+        probe, both, checkpoint = _seconds(training.probe), _seconds(evaluate), _seconds(save)
+        evaluation = max(0.0, both - probe)
+    start = opening + max(0.0, first - evaluation - checkpoint) + compiling
+    return Rates(start, collect, update, together, evaluation, probe, checkpoint), in_use
+
+
+def _with_replay(training: Training, seconds: float, end: float) -> tuple[float, float, float, float]:
+    """Seconds of compiling, of one step alone, of one update alone, and of one step with its updates, until `end`."""
+    learns = training.config.random_steps == 0
+    with ThreadPoolExecutor(1) as collector:
+        compiling = _seconds(lambda: _advance(training, collector, 0.0, lambda: True))
+        collect = _advance(training, collector, COLLECTING * seconds, lambda: training.replay.transitions > 0)
+        if not training.replay.transitions:
+            _cut_episodes(training)
+        training.now.step = 0  # so that nothing is caught up
+        if learns:
+            compiling += _seconds(lambda: _advance(training, collector, np.inf, lambda: training.agent.updates > 0))
+        left = max(LEAST * seconds, end - time.perf_counter())
+        together = _advance(training, collector, left, lambda: False)
+        update = _update_alone(training, UPDATING * seconds) if learns else 0.0
+    return compiling, collect, update, together
+
+
+def _with_rollouts(training: OnPolicyTraining, seconds: float, end: float) -> tuple[float, float, float, float]:
+    """The same for a run whose steps and updates alternate."""
+
+    def collect() -> None:
+        training.collect()
+        while training.rollout.under_way:
+            training.collect()
+
+    compiling = _seconds(collect) + _seconds(training.learn)
+    began, first, collecting = time.perf_counter(), (training.now.step, training.agent.updates), 0.0
+    while training.now.step == first[0] or time.perf_counter() < max(end, began + LEAST * seconds):
+        collecting += _seconds(collect)
+        training.learn()
+    total, steps = time.perf_counter() - began, training.now.step - first[0]
+    updates = training.agent.updates - first[1]
+    return compiling, collecting / steps, (total - collecting) / updates, total / steps
+
+
+def _seconds(work: Callable[[], object]) -> float:
+    began = time.perf_counter()
+    work()
+    return time.perf_counter() - began
+
+
+def _advance(training: Training, collector: ThreadPoolExecutor, seconds: float, enough: Callable[[], bool]) -> float:
+    """Step all copies and update, for that long or until `enough`; seconds per environment step."""
+    began, first = time.perf_counter(), training.now.step
+    while training.now.step - first < 3 * training.config.num_envs or time.perf_counter() - began < seconds:
+        training.advance(collector, NEVER)
+        if enough():
+            break
+    return (time.perf_counter() - began) / (training.now.step - first)
+
+
+def _cut_episodes(training: Training) -> None:
+    """End the episodes under way here: long ones would leave nothing to learn from within seconds."""
+    step = take_step(training.env, training.explorer.act(training.now.obs, training.now.step))
+    training.take_in(step._replace(truncated=np.ones_like(step.truncated)))
+
+
+def _update_alone(training: Training, seconds: float) -> float:
+    """Seconds of one gradient update with its sampling, without a step beside it."""
+    began, first, config = time.perf_counter(), training.agent.updates, training.config
+    while training.agent.updates == first or time.perf_counter() - began < seconds:
+        batch = training.replay.sample(config.updates_per_call, config.agent.batch_size, training.sampling)
+        training.learn(iter([batch]), NEVER)
+    return (time.perf_counter() - began) / (training.agent.updates - first)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
