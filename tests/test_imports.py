@@ -24,12 +24,11 @@ LAYERS = {
     "wellposed.runs": 3,
     "wellposed.progress": 4,
     "wellposed.check": 4,
-    "wellposed.replay": 4,
+    "wellposed.data": 4,
     "wellposed.agents": 5,
-    "wellposed.evaluate": 6,
+    "wellposed.rollout": 6,
     "wellposed.recipe": 6,
     "wellposed.budget": 7,
-    "wellposed.collect": 7,
     "wellposed.probe": 7,
     "wellposed.diagnose": 7,
     "wellposed.loop": 8,
@@ -61,17 +60,17 @@ FREE_OF_JAX = {
     "wellposed.stats",
     "wellposed.config",
 }
-FREE_OF_JAX |= {"wellposed.envs", "wellposed.runs", "wellposed.replay", "wellposed.progress", "wellposed.evaluate"}
+FREE_OF_JAX |= {"wellposed.envs", "wellposed.runs", "wellposed.data", "wellposed.progress", "wellposed.rollout"}
 FREE_OF_JAX |= {"wellposed.config", "wellposed.check", "wellposed.analysis", "wellposed.arrays", "wellposed.interrupts"}
 JAX = {"jax", "equinox", "optax", "torch"}
 FORBIDDEN = {  # within a row or against its sense
     "wellposed.envs": {"wellposed.nn", "wellposed.runs"},
     "wellposed.nn": {"wellposed.envs", "wellposed.runs"},
     "wellposed.runs": {"wellposed.envs", "wellposed.nn"},
-    "wellposed.replay": {"wellposed.envs"},
-    "wellposed.agents": {"wellposed.envs", "wellposed.replay", "wellposed.runs"},
-    "wellposed.evaluate": {"wellposed.agents", "wellposed.envs"},
-    "wellposed.diagnose": {"wellposed.envs", "wellposed.nn", "wellposed.replay"},
+    "wellposed.data": {"wellposed.envs"},
+    "wellposed.agents": {"wellposed.envs", "wellposed.data", "wellposed.runs"},
+    "wellposed.rollout": {"wellposed.agents", "wellposed.envs.suites"},
+    "wellposed.diagnose": {"wellposed.envs", "wellposed.nn", "wellposed.data"},
     "wellposed.analysis": {"wellposed.envs", "wellposed.agents", "wellposed.verdict"},
 }
 
@@ -134,10 +133,10 @@ def test_modules_keep_to_their_layer(module, source):
     [
         ("wellposed.runs.store", "import jax"),
         ("wellposed.envs.fetch", "from wellposed.nn import networks"),
-        ("wellposed.agents.sac", "from wellposed.replay import ReplayBuffer"),
-        ("wellposed.replay.buffer", "from wellposed.training import train"),
+        ("wellposed.agents.sac", "from wellposed.data import ReplayBuffer"),
+        ("wellposed.data.episodes", "from wellposed.training import train"),
         ("wellposed.seeding", "from wellposed import stats"),
-        ("wellposed.replay.buffer", "from ..training import train"),
+        ("wellposed.data.episodes", "from ..training import train"),
         ("wellposed.analysis.tables", "def f():\n    from wellposed.envs import make_vec"),
     ],
 )

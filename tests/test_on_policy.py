@@ -24,7 +24,7 @@ from wellposed.examine import with_checkpoint
 from wellposed.loop import on_policy
 from wellposed.plan import Calibration, Rates
 from wellposed.recipe import OnPolicyRunConfig, RunConfig, default_config, override, read_config
-from wellposed.replay import rollout
+from wellposed.data import rollout
 from wellposed.runs.record import METRICS
 from wellposed.runs.store import RunReader, run_name
 from wellposed.study.stability import Rows, ladders, left_out

@@ -16,7 +16,7 @@ from wellposed.envs.vector import MujocoVecEnv
 from wellposed.envs.wrappers.curriculum import Curriculum
 from wellposed.errors import UserError
 from wellposed.recipe import OnPolicyRunConfig, RunConfig
-from wellposed.replay import ReplayConfig
+from wellposed.data import ReplayConfig
 from wellposed.runs.store import RunReader
 from wellposed.training import resume, train, train_side_by_side
 

@@ -17,7 +17,7 @@ from wellposed.demo import demo_config
 from wellposed.errors import UserError
 from wellposed.loop import reached
 from wellposed.recipe import RunConfig
-from wellposed.replay import ReplayConfig
+from wellposed.data import ReplayConfig
 from wellposed.runs.store import RunReader
 from wellposed.runs.writer import RunWriter
 from wellposed.training import train, train_side_by_side

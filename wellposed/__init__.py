@@ -19,13 +19,13 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from wellposed.agents import PPOConfig, SACConfig, TD3Config
     from wellposed.check import certify
+    from wellposed.data import ReplayBuffer, ReplayConfig
     from wellposed.envs import make_vec, registered
     from wellposed.errors import UserError
-    from wellposed.evaluate import play_episodes, summarise
     from wellposed.examine import examine
     from wellposed.recipe import OnPolicyRunConfig, RunConfig, default_config
-    from wellposed.replay import ReplayBuffer, ReplayConfig
     from wellposed.report.page import write_report
+    from wellposed.rollout import play_episodes, summarise
     from wellposed.runs.store import RunReader, list_runs
     from wellposed.training import resume, train, train_side_by_side
     from wellposed.verdict import assess, load_run
@@ -33,8 +33,8 @@ if TYPE_CHECKING:
 _HOME = {
     "OnPolicyRunConfig": "recipe",
     "PPOConfig": "agents",
-    "ReplayBuffer": "replay",
-    "ReplayConfig": "replay",
+    "ReplayBuffer": "data",
+    "ReplayConfig": "data",
     "RunConfig": "recipe",
     "RunReader": "runs.store",
     "SACConfig": "agents",
@@ -47,10 +47,10 @@ _HOME = {
     "list_runs": "runs.store",
     "load_run": "verdict",
     "make_vec": "envs",
-    "play_episodes": "evaluate",
+    "play_episodes": "rollout",
     "registered": "envs",
     "resume": "training",
-    "summarise": "evaluate",
+    "summarise": "rollout",
     "train": "training",
     "train_side_by_side": "training",
     "write_report": "report.page",

@@ -7,27 +7,20 @@ where it runs.
 """
 
 from bisect import bisect_left
+from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import cache
 from itertools import pairwise
 
 import numpy as np
 
-from wellposed import envs
-from wellposed.evaluate import EVALUATION_COPIES
+from wellposed.data.episodes import open_bytes, replay_bytes, require_capacity, row_bytes
+from wellposed.data.rollout import rollout_bytes
+from wellposed.envs import EnvConfig, make_env
+from wellposed.errors import require
 from wellposed.recipe import AnyRunConfig, OnPolicyRunConfig, RunConfig
-from wellposed.replay.size import (
-    FrameBytes,
-    Pixels,
-    frame_bytes,
-    open_bytes,
-    replay_bytes,
-    require_capacity,
-    rollout_bytes,
-    row_bytes,
-    rows_entered,
-)
-from wellposed.types import Dims
+from wellposed.rollout import EVALUATION_COPIES
+from wellposed.types import Spec
 
 PROCESS = 575 * 2**20  # one that trains the smallest agent on one copy: Python, JAX, MuJoCo, compiled code
 COPY = 620 * 2**10  # one simulation of a Fetch task
@@ -37,6 +30,47 @@ LEARNERS = 5  # weights and optimisers: before and after an update, and while a 
 BATCHES = 3  # the transitions of one compiled call: as rows, as NumPy arrays, and as JAX arrays
 LAYERS = 6  # numbers kept per transition of a minibatch and hidden unit
 PARTS = 3  # the rows of a checkpoint: as arrays, as tensors, and as the bytes that are written
+
+
+def rows_entered(steps: int, spec: Spec, num_envs: int) -> int:
+    """Rows that enter the ring in that many environment steps, if every episode lasts as long as it may.
+
+    Shorter episodes would add more final states, at most as many again as there are transitions.
+    """
+    return num_envs * (steps // num_envs // spec.max_episode_steps) * (spec.max_episode_steps + 1)
+
+
+@dataclass(frozen=True)
+class Pixels:
+    """Camera frames that a replay is to hold beside the numbers: uint8 red, green and blue."""
+
+    height: int
+    width: int
+    stack: int  # frames in one observation
+
+    def __post_init__(self) -> None:
+        size = f"{self.height} {self.width}"
+        require(self.height > 0 and self.width > 0, "pixels", "takes a height and a width greater than 0", size)
+        require(self.stack > 0, "frame_stack", "must be greater than 0", self.stack)
+
+
+@dataclass(frozen=True)
+class FrameBytes:
+    """What frames add to a replay, kept in one of two ways."""
+
+    one_frame: int
+    once: int  # each frame once, for every row of the ring and of the episodes under way; stacks are made by index
+    per_transition: int  # for the same transitions, the stack before and the stack after each
+    in_use: int  # of `once`, what is touched at the end of the run
+
+
+def frame_bytes(pixels: Pixels, capacity: int, rows_in_use: int, spec: Spec, num_envs: int) -> FrameBytes:
+    """The arithmetic of frames for a ring of so many rows, whole episodes in it."""
+    one, longest = pixels.height * pixels.width * 3, spec.max_episode_steps
+    under_way = num_envs * (longest + 1)
+    transitions = capacity // (longest + 1) * longest + num_envs * longest
+    twice = 2 * pixels.stack * transitions
+    return FrameBytes(one, (capacity + under_way) * one, twice * one, (rows_in_use + under_way) * one)
 
 
 @dataclass(frozen=True)
@@ -61,44 +95,44 @@ def budget(config: AnyRunConfig, pixels: Pixels | None = None) -> Budget:
     Raises:
         UserError: if there is no such environment, or the replay is too small for an episode.
     """
-    dims = environment_dims(config.env)
+    spec = environment_spec(config.env)
     if isinstance(config, OnPolicyRunConfig):
-        return _rollout_budget(config, dims)
+        return _rollout_budget(config, spec)
     assert isinstance(config, RunConfig)
-    return _replay_budget(config, dims, pixels)
+    return _replay_budget(config, spec, pixels)
 
 
-def _replay_budget(config: RunConfig, dims: Dims, pixels: Pixels | None) -> Budget:
+def _replay_budget(config: RunConfig, spec: Spec, pixels: Pixels | None) -> Budget:
     """The budget of a run with a replay."""
     n, capacity = config.num_envs, config.replay.capacity
-    require_capacity(capacity, dims)
+    require_capacity(capacity, spec)
     interval, steps = _whole(config.eval_every, n), _whole(config.total_steps, n)
-    rows = min(capacity, rows_entered(steps, dims, n))
-    ring = rows * row_bytes(dims)
+    rows = min(capacity, rows_entered(steps, spec, n))
+    ring = rows * row_bytes(spec)
     # Episodes that were under way at the previous checkpoint enter with those of the interval.
-    part = PARTS * row_bytes(dims) * min(rows, rows_entered(interval + n * dims.max_episode_steps, dims, n))
-    frames = frame_bytes(pixels, capacity, rows, dims, n) if pixels else None
-    in_use = ring + open_bytes(dims, n)
-    called = config.agent.batch_size * config.updates_per_call * 2 * row_bytes(dims)  # each row with its successor
+    part = PARTS * row_bytes(spec) * min(rows, rows_entered(interval + n * spec.max_episode_steps, spec, n))
+    frames = frame_bytes(pixels, capacity, rows, spec, n) if pixels else None
+    in_use = ring + open_bytes(spec, n)
+    called = config.agent.batch_size * config.updates_per_call * 2 * row_bytes(spec)  # each row with its successor
     return Budget(
         steps=steps,
-        updates=_updates(config, dims, steps),
+        updates=_updates(config, spec, steps),
         evaluations=1 + -(-steps // interval),
-        replay_bytes=replay_bytes(capacity, dims, n),
+        replay_bytes=replay_bytes(capacity, spec, n),
         rows_in_use=rows,
         ring_in_use=ring,
         replay_in_use=in_use,
         checkpoint=part,
         frames=frames,
-        run_bytes=in_use + part + (frames.in_use if frames else 0) + _working_bytes(config, dims, NETWORKS, called),
+        run_bytes=in_use + part + (frames.in_use if frames else 0) + _working_bytes(config, spec, NETWORKS, called),
     )
 
 
-def _rollout_budget(config: OnPolicyRunConfig, dims: Dims) -> Budget:
+def _rollout_budget(config: OnPolicyRunConfig, spec: Spec) -> Budget:
     """The budget of a run without a replay: it holds one rollout, allocated at once and stored in every checkpoint."""
     size = config.num_envs * config.rollout_steps
     interval, steps = _whole(config.eval_every, size), _whole(config.total_steps, size)
-    held = rollout_bytes(config.rollout_steps, dims, config.num_envs)
+    held = rollout_bytes(config.rollout_steps, spec, config.num_envs)
     return Budget(
         steps=steps,
         updates=steps // size * config.agent.epochs * (size // config.agent.batch_size),
@@ -109,18 +143,15 @@ def _rollout_budget(config: OnPolicyRunConfig, dims: Dims) -> Budget:
         replay_in_use=held,
         checkpoint=PARTS * held,
         frames=None,
-        run_bytes=held + PARTS * held + _working_bytes(config, dims, NETWORKS_WITHOUT_REPLAY, held),
+        run_bytes=held + PARTS * held + _working_bytes(config, spec, NETWORKS_WITHOUT_REPLAY, held),
     )
 
 
 @cache
-def environment_dims(env_id: str) -> Dims:
-    """Sizes of an environment, which is made once to ask for them."""
-    env = envs.make_vec(env_id)
-    try:
-        return envs.dims(env)
-    finally:
-        env.close()
+def environment_spec(config: EnvConfig) -> Spec:
+    """The spec of an environment, which is made once to ask for it."""
+    with closing(make_env(config, 1, "training")) as env:
+        return env.spec
 
 
 def _whole(steps: int, num_envs: int) -> int:
@@ -128,24 +159,25 @@ def _whole(steps: int, num_envs: int) -> int:
     return -(-steps // num_envs) * num_envs
 
 
-def _updates(config: RunConfig, dims: Dims, steps: int) -> int:
+def _updates(config: RunConfig, spec: Spec, steps: int) -> int:
     """Gradient updates due within so many steps, in whole calls, as `Training.due_batches` counts them."""
-    if steps <= max(config.random_steps, config.num_envs * dims.max_episode_steps):  # no episode to learn from
+    if steps <= max(config.random_steps, config.num_envs * spec.max_episode_steps):  # no episode to learn from
         return 0
     return int(steps * config.updates_per_step // config.updates_per_call) * config.updates_per_call
 
 
-def _working_bytes(config: AnyRunConfig, dims: Dims, networks: int, called: int) -> int:
+def _working_bytes(config: AnyRunConfig, spec: Spec, networks: int, called: int) -> int:
     """Simulations, weights, and minibatches; `called`: bytes of transitions in one compiled call."""
     kept = config.agent.batch_size * sum(config.agent.hidden) * 4
     copies = config.num_envs + min(EVALUATION_COPIES, config.eval_episodes)
-    learner = networks * 4 * _weights(config.agent.hidden, dims)
+    learner = networks * 4 * _weights(config.agent.hidden, spec)
     return COPY * copies + LEARNERS * learner + BATCHES * called + LAYERS * kept
 
 
-def _weights(hidden: tuple[int, ...], dims: Dims) -> int:
-    """Weights of a network with these hidden layers, all observations as inputs, and two outputs per action."""
-    sizes = [dims.observation + 2 * dims.goal + dims.action, *hidden, 2 * dims.action]
+def _weights(hidden: tuple[int, ...], spec: Spec) -> int:
+    """Weights of a network with these hidden layers, vectors and goals as inputs, and two outputs per action."""
+    seen = sum(int(np.prod(field.shape)) for field in spec.obs if field.kind != "image")
+    sizes = [seen + spec.action_dim, *hidden, 2 * spec.action_dim]
     return sum((fan_in + 1) * fan_out for fan_in, fan_out in pairwise(sizes))
 
 
@@ -198,7 +230,7 @@ class Demand:
         with_replay = [config for config in self.runs if isinstance(config, RunConfig)]
         if not with_replay:
             return None
-        least = 1 + max(environment_dims(config.env).max_episode_steps for config in with_replay)
+        least = 1 + max(environment_spec(config.env).max_episode_steps for config in with_replay)
         most = max(config.replay.capacity for config in with_replay)
         too_large = bisect_left(range(least, most + 1), True, key=lambda rows: not self.at_most(rows).fits(limit))
         return least + too_large - 1 if too_large else None

@@ -19,15 +19,14 @@ from pathlib import Path
 import numpy as np
 
 from wellposed import config as configs
-from wellposed.budget import Budget, Demand, budget, environment_dims, runs_at_once
-from wellposed.collect import take_step
+from wellposed.budget import Budget, Demand, Pixels, budget, environment_spec, runs_at_once
+from wellposed.data.episodes import row_bytes
 from wellposed.errors import UserError, require
-from wellposed.evaluate import EVALUATION_COPIES
 from wellposed.loop import OnPolicyTraining, Training
 from wellposed.memory import Free, Held, Room, UnderWay, find_room, held, readable, refusal
 from wellposed.progress import TrainingProgress
 from wellposed.recipe import AnyRunConfig, RunConfig, read_config
-from wellposed.replay.size import Pixels, row_bytes
+from wellposed.rollout import EVALUATION_COPIES
 from wellposed.runs.writer import RunWriter
 from wellposed.training import Job, opened, overlap_by_threads
 
@@ -158,7 +157,7 @@ def expected_seconds(asked: Demand, seen: Calibration) -> Seconds:
     """The seconds of all runs from the measured rates; the next runs begin when the first have ended."""
     config, each, rates = asked.runs[0], asked.budgets[0], seen.rates
     waves = -(-len(asked.runs) // asked.together)
-    longest = environment_dims(config.env).max_episode_steps
+    longest = environment_spec(config.env).max_episode_steps
     alone, late = 0, 0.0  # steps without updates, and the updates that are caught up after them
     if isinstance(config, RunConfig):
         alone = min(each.steps, max(config.random_steps, config.num_envs * longest)) if each.updates else each.steps
@@ -291,7 +290,7 @@ def measure(config: AnyRunConfig, threads: int, folder: Path, seconds: float) ->
         end = began + seconds - first - UPDATING * seconds
         if isinstance(training, Training):
             compiling, collect, update, together = _with_replay(training, seconds, end)
-            in_use = min(training.replay.end, training.config.replay.capacity) * row_bytes(training.replay.dims)
+            in_use = min(training.replay.end, training.config.replay.capacity) * row_bytes(training.replay.spec)
         else:
             compiling, collect, update, together = _with_rollouts(training, seconds, end)
             in_use = 0
@@ -355,7 +354,7 @@ def _advance(training: Training, collector: ThreadPoolExecutor, seconds: float, 
 
 def _cut_episodes(training: Training) -> None:
     """End the episodes under way here: long ones would leave nothing to learn from within seconds."""
-    step = take_step(training.env, training.explorer.act(training.now.obs, training.now.step))
+    step = training.env.step(training.explorer.act(training.env.now.obs, training.now.step))
     training.take_in(step._replace(truncated=np.ones_like(step.truncated)))
 
 

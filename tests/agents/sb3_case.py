@@ -13,7 +13,7 @@ from wellposed.agents.ppo import Minibatch, PPOConfig
 from wellposed.agents.sac import SACConfig
 from wellposed.agents.td3 import TD3Config
 from wellposed.nn.networks import MLP
-from wellposed.replay.rollout import gae
+from wellposed.data.rollout import gae
 
 Case = dict[str, np.ndarray]
 TEMPERATURE = 0.05

@@ -7,7 +7,7 @@ import pytest
 
 from wellposed import envs
 from wellposed.envs import fetch
-from wellposed.evaluate import play_episodes
+from wellposed.rollout import play_episodes
 from wellposed.measure import chance
 from wellposed.measure.chance import Watched, measure_chance, measure_floor
 from wellposed.stats import clopper_pearson

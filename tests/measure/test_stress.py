@@ -9,7 +9,7 @@ from wellposed import config as configs
 from wellposed import envs, seeding
 from wellposed.envs.suites.fetch.oracle import ScriptedPickAndPlace
 from wellposed.errors import UserError
-from wellposed.evaluate import play_episodes
+from wellposed.rollout import play_episodes
 from wellposed.measure import MEASUREMENTS, under_noise
 from wellposed.measure.kinds import Context
 from wellposed.measure.stress import StressSettings

@@ -62,8 +62,8 @@ def plan_command(default: "AnyRunConfig") -> Any:
 
         Nothing is recorded. Exit code 1 if it does not fit.
         """
+        from wellposed.budget import Pixels
         from wellposed.plan import lines, make_plan
-        from wellposed.replay.size import Pixels
 
         if not isinstance(config, RunConfig) and (buffer is not None or pixels is not None):
             raise UserError(f"--buffer and --pixels are about a replay, and {config.algo} has none.")
