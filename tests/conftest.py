@@ -16,6 +16,18 @@ os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(KEPT))  # read when JAX i
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "-1")
 
+TOY_SUITE = Path(__file__).parent / "toy_suite"
+
+
+@pytest.fixture
+def toy_suite(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A suite outside the package is installed: a fresh registry finds its entry point."""
+    from wellposed.envs import registry
+
+    monkeypatch.syspath_prepend(str(TOY_SUITE))
+    monkeypatch.setattr(registry, "_REGISTRY", {})
+    monkeypatch.setattr(registry, "_loaded", False)
+
 
 @pytest.fixture(autouse=True, scope="module")
 def programs_are_let_go() -> Iterator[None]:

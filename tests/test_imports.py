@@ -24,19 +24,18 @@ LAYERS = {
     "wellposed.runs": 3,
     "wellposed.progress": 4,
     "wellposed.check": 4,
-    "wellposed.replay": 4,
+    "wellposed.data": 4,
     "wellposed.agents": 5,
-    "wellposed.rollout.evaluate": 6,
+    "wellposed.rollout": 6,
     "wellposed.recipe": 6,
     "wellposed.budget": 7,
-    "wellposed.collect": 7,
     "wellposed.probe": 7,
     "wellposed.diagnose": 7,
     "wellposed.loop": 8,
     "wellposed.memory": 8,
     "wellposed.training": 9,
     "wellposed.verdict": 10,
-    "wellposed.examination": 11,
+    "wellposed.examine": 11,
     "wellposed.analysis": 10,
     "wellposed.plan": 10,
     "wellposed.reproduce": 11,
@@ -61,17 +60,17 @@ FREE_OF_JAX = {
     "wellposed.stats",
     "wellposed.config",
 }
-FREE_OF_JAX |= {"wellposed.envs", "wellposed.runs", "wellposed.replay", "wellposed.progress", "wellposed.rollout.evaluate"}
+FREE_OF_JAX |= {"wellposed.envs", "wellposed.runs", "wellposed.data", "wellposed.progress", "wellposed.rollout"}
 FREE_OF_JAX |= {"wellposed.config", "wellposed.check", "wellposed.analysis", "wellposed.arrays", "wellposed.interrupts"}
 JAX = {"jax", "equinox", "optax", "torch"}
 FORBIDDEN = {  # within a row or against its sense
     "wellposed.envs": {"wellposed.nn", "wellposed.runs"},
     "wellposed.nn": {"wellposed.envs", "wellposed.runs"},
     "wellposed.runs": {"wellposed.envs", "wellposed.nn"},
-    "wellposed.replay": {"wellposed.envs"},
-    "wellposed.agents": {"wellposed.envs", "wellposed.replay", "wellposed.runs"},
-    "wellposed.rollout.evaluate": {"wellposed.agents", "wellposed.envs"},
-    "wellposed.diagnose": {"wellposed.envs", "wellposed.nn", "wellposed.replay"},
+    "wellposed.data": {"wellposed.envs"},
+    "wellposed.agents": {"wellposed.envs", "wellposed.data", "wellposed.runs"},
+    "wellposed.rollout": {"wellposed.agents", "wellposed.envs.suites"},
+    "wellposed.diagnose": {"wellposed.envs", "wellposed.nn", "wellposed.data"},
     "wellposed.analysis": {"wellposed.envs", "wellposed.agents", "wellposed.verdict"},
 }
 

@@ -20,7 +20,7 @@ from wellposed.budget import Demand, budget
 from wellposed.cli import main
 from wellposed.diagnose import read_evidence
 from wellposed.errors import UserError
-from wellposed.examination import with_checkpoint
+from wellposed.examine import with_checkpoint
 from wellposed.loop import on_policy
 from wellposed.plan import Calibration, Rates
 from wellposed.config import OnPolicyRunConfig, RunConfig, override, read_config

@@ -16,21 +16,22 @@ from wellposed import serialise
 from wellposed import memory
 from wellposed import plan as plans
 from wellposed.agents import PPOConfig, SACConfig, TD3Config, make_agent
-from wellposed.budget import Demand, budget, environment_dims
+from wellposed.budget import Demand, Pixels, budget, environment_spec, frame_bytes
 from wellposed.cli import main
+from wellposed.data import ReplayBuffer, ReplayConfig
+from wellposed.data.episodes import replay_bytes
+from wellposed.envs import EnvConfig
 from wellposed.errors import UserError
 from wellposed.memory import Free, Held, Room, UnderWay, refusal
 from wellposed.plan import Calibration, Rates, _peak, expected_seconds, lines, make_plan
 from wellposed.config import RunConfig
 from wellposed.recipes import default_config
-from wellposed.data import ReplayBuffer, ReplayConfig
-from wellposed.replay.size import Pixels, frame_bytes, replay_bytes
 from wellposed.runs import lock, provenance
 from wellposed.runs.store import RunReader
 from wellposed.runs.writer import RunWriter
 from wellposed.side_by_side import resume, train_side_by_side
 from wellposed.training import train
-from wellposed.types import Dims
+from wellposed.types import Field, Spec, Step
 
 GIB = 2**30
 TINY = RunConfig(
@@ -39,48 +40,53 @@ TINY = RunConfig(
 )  # fmt: skip
 
 
-def store(capacity: int, dims: Dims, num_envs: int) -> ReplayBuffer:
+def sizes(observation: int, goal: int, action: int, longest: int) -> Spec:
+    """The spec of an environment that shows a state and goals."""
+    goals = (Field("achieved_goal", (goal,), "goal"), Field("desired_goal", (goal,), "goal"))
+    return Spec((Field("observation", (observation,)), *goals), action, longest)
+
+
+def store(capacity: int, spec: Spec, num_envs: int) -> ReplayBuffer:
     never = lambda achieved, _: np.zeros(len(achieved))  # noqa: E731
-    return ReplayBuffer(ReplayConfig(capacity), dims, num_envs, never, never)
+    return ReplayBuffer(ReplayConfig(capacity), spec, num_envs, never, never)
 
 
-@pytest.mark.parametrize("dims", [Dims(10, 3, 4, 50), Dims(25, 3, 4, 50), Dims(1, 2, 7, 1), Dims(100, 9, 1, 300)])
+@pytest.mark.parametrize("spec", [sizes(10, 3, 4, 50), sizes(25, 3, 4, 50), sizes(1, 2, 7, 1), sizes(100, 9, 1, 300)])
 @pytest.mark.parametrize(("capacity", "num_envs"), [(301, 1), (1_000, 16), (77_777, 3)])
-def test_bytes_of_a_replay_are_those_it_allocates(dims, capacity, num_envs):
-    assert replay_bytes(capacity, dims, num_envs) == store(capacity, dims, num_envs).nbytes
-    assert replay_bytes(capacity + 1, dims, num_envs) != store(capacity, dims, num_envs).nbytes
+def test_bytes_of_a_replay_are_those_it_allocates(spec, capacity, num_envs):
+    assert replay_bytes(capacity, spec, num_envs) == store(capacity, spec, num_envs).nbytes
+    assert replay_bytes(capacity + 1, spec, num_envs) != store(capacity, spec, num_envs).nbytes
 
 
 def fill(buffer: ReplayBuffer, steps: int, num_envs: int) -> None:
     """Episodes that last as long as they may, in all copies."""
-    dims = buffer.dims
-    obs = {"observation": np.ones((num_envs, dims.observation)), "achieved_goal": np.ones((num_envs, dims.goal))}
-    obs["desired_goal"] = obs["achieved_goal"]
-    no, yes = np.zeros(num_envs, bool), np.ones(num_envs, bool)
+    spec = buffer.spec
+    obs = {field.name: np.ones((num_envs, *field.shape)) for field in spec.obs}
+    action, reward, no = np.ones((num_envs, spec.action_dim)), np.ones(num_envs), np.zeros(num_envs, bool)
     for t in range(1, steps // num_envs + 1):
-        ended = yes if t % dims.max_episode_steps == 0 else no
-        buffer.add(obs, np.ones((num_envs, dims.action)), np.ones(num_envs), obs, no, ended)
+        cut = ~no if t % spec.max_episode_steps == 0 else no
+        buffer.add(Step(obs, obs, action, action, reward, no, cut, no, obs, obs, {}))
 
 
 @pytest.mark.parametrize("steps", [5, 95, 100, 160, 380, 3_000])
 @pytest.mark.parametrize("capacity", [60, 100_000])
 def test_rows_in_use_are_those_that_were_touched(monkeypatch, steps, capacity):
-    dims = Dims(4, 2, 3, 20)
-    monkeypatch.setattr(budgets, "environment_dims", lambda _: dims)
+    spec = sizes(4, 2, 3, 20)
+    monkeypatch.setattr(budgets, "environment_spec", lambda _: spec)
     config = replace(TINY, num_envs=5, total_steps=steps, replay=ReplayConfig(capacity))
-    buffer = store(capacity, dims, 5)
+    buffer = store(capacity, spec, 5)
     fill(buffer, steps, 5)
-    touched = int((buffer._rows[:, 0] != 0).sum())
+    touched = int((buffer._rows["float32"][:, 0] != 0).sum())
     assert touched == min(buffer.end, capacity)
     # Whole episodes wrap around the ring without a gap, so that all of its rows are used when it is full.
     assert budget(config).rows_in_use == touched
-    assert budget(config).ring_in_use == touched * (4 * buffer._rows.shape[1] + 8)
+    assert budget(config).ring_in_use == touched * (4 * buffer._rows["float32"].shape[1] + 8)
 
 
 @pytest.mark.parametrize("stack", [1, 3])
 def test_frames_stored_once_and_stacked_by_index_are_the_stacks_stored_per_transition(stack):
     """Two episodes of three steps, of 2 x 5 pixels, and one copy under way: both stores, filled."""
-    dims, (height, width), episodes = Dims(1, 1, 1, 3), (2, 5), 2
+    spec, (height, width), episodes = sizes(1, 1, 1, 3), (2, 5), 2
     pixels, rows = Pixels(height, width, stack), episodes * 4
     frames = np.random.default_rng(0).integers(0, 256, (rows, height, width, 3), dtype=np.uint8)
     stacks = lambda row, t: frames[[row - min(i, t) for i in range(stack)]]  # noqa: E731, the first frame repeats
@@ -89,11 +95,11 @@ def test_frames_stored_once_and_stacked_by_index_are_the_stacks_stored_per_trans
     under_way = np.zeros(
         (4, height, width, 3), np.uint8
     )  # of the only copy: its frames, or the stacks of 3 transitions
-    found = frame_bytes(pixels, capacity=rows, rows_in_use=rows, dims=dims, num_envs=1)
+    found = frame_bytes(pixels, capacity=rows, rows_in_use=rows, spec=spec, num_envs=1)
     assert found.one_frame == frames[0].nbytes
     assert found.once == found.in_use == frames.nbytes + under_way.nbytes
     assert found.per_transition == stored.nbytes + np.zeros((3, 2, stack, height, width, 3), np.uint8).nbytes
-    assert frame_bytes(pixels, rows, 4, dims, 1).in_use == found.once - 4 * found.one_frame
+    assert frame_bytes(pixels, rows, 4, spec, 1).in_use == found.once - 4 * found.one_frame
 
 
 @pytest.mark.parametrize(
@@ -122,13 +128,13 @@ def test_steps_updates_and_evaluations_are_those_of_the_run(tmp_path, change):
     ],
 )
 def test_weights_and_optimisers_are_about_those_of_the_agent(algo, kind, networks):
-    dims = environment_dims("FetchPush-v4")
-    shapes = jax.eval_shape(lambda: make_agent(algo, kind(hidden=(64, 32)), dims, 0).learner)  # type: ignore[attr-defined]
+    spec = environment_spec(EnvConfig("FetchPush-v4"))
+    shapes = jax.eval_shape(lambda: make_agent(algo, kind(hidden=(64, 32)), spec, 0).learner)  # type: ignore[attr-defined]
     there = sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(shapes))
-    assert networks * 4 * budgets._weights((64, 32), dims) == pytest.approx(there, rel=0.25)
+    assert networks * 4 * budgets._weights((64, 32), spec) == pytest.approx(there, rel=0.25)
 
 
-LARGE = replace(TINY, total_steps=10**9, eval_every=100_000, replay=ReplayConfig(20_000_000))  # 1.8 GiB
+LARGE = replace(TINY, total_steps=10**9, eval_every=100_000, replay=ReplayConfig(20_000_000))  # 1.9 GiB
 
 
 @pytest.mark.parametrize("seeds", [1, 3])
@@ -323,7 +329,7 @@ def test_a_plan_is_measured_and_told(tmp_path, capsys, monkeypatch):
     argv += ["--eval-episodes", "2"]
     assert main([*argv, "--threads", "1", "--runs-dir", str(tmp_path), "--json", str(file)]) == 0
     data, out = json.loads(file.read_text()), capsys.readouterr().out
-    assert data["each"]["replay_bytes"] == replay_bytes(3000, environment_dims("FetchReach-v4"), 16)
+    assert data["each"]["replay_bytes"] == replay_bytes(3000, environment_spec(EnvConfig("FetchReach-v4")), 16)
     assert f"{data['each']['replay_bytes']:,} bytes" in out
     assert data["fits"] is True
     assert data["seconds"]["total"] > data["seconds"]["training"] > 0

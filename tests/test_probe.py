@@ -1,10 +1,13 @@
 """Probes while training: weights are what they are without, and each number tells what it says it tells."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
 from tests.test_training import TINY
 from wellposed import envs
+from wellposed.arrays import map_leaves
 from wellposed.data import ReplayBuffer, ReplayConfig
 from wellposed.envs.policies import RandomPolicy
 from wellposed.loop import off_policy
@@ -13,8 +16,6 @@ from wellposed.runs import checkpoint
 from wellposed.runs.record import METRICS
 from wellposed.runs.store import RunReader
 from wellposed.training import train
-from wellposed.types import Batch
-from wellposed.envs.gymnasium_edge import successor
 
 
 def whole_state(path) -> dict[str, np.ndarray]:
@@ -35,8 +36,8 @@ def test_a_run_is_bit_for_bit_the_same_with_and_without_probes(tmp_path, monkeyp
 
 
 def test_a_probe_that_drew_from_the_runs_stream_would_be_noticed(tmp_path, monkeypatch):
-    def greedy(*run):
-        run[2].act({"observation": np.zeros((1, 10)), **dict.fromkeys(GOALS, np.zeros((1, 3)))}, deterministic=False)
+    def greedy(_config, _spec, _agent, _replay, env, _step):
+        env.reset()
         return {}
 
     plain, _ = train(TINY, tmp_path / "plain", quiet=True)
@@ -46,29 +47,25 @@ def test_a_probe_that_drew_from_the_runs_stream_would_be_noticed(tmp_path, monke
     assert any(one[name].tobytes() != two[name].tobytes() for name in one)
 
 
-GOALS = ("achieved_goal", "desired_goal")
-
-
 @pytest.fixture(scope="module", params=["FetchReach-v4", "FetchPush-v4"])
 def collected(request):
-    """An environment, its sizes, and a minibatch of random actions in it."""
-    env = envs.make_vec(request.param, 8)
-    dims = env.inner.spec
-    replay = ReplayBuffer(ReplayConfig(2000), dims, 8, env.compute_reward, env.compute_terminated)
-    policy, (obs, _) = RandomPolicy(4, np.random.default_rng(0)), env.reset(seed=0)
+    """An environment, and a minibatch of random actions in it."""
+    env = envs.make_vec(request.param, 8).inner
+    replay = ReplayBuffer(ReplayConfig(2000), env.spec, 8, env.compute_reward, env.compute_terminated)
+    policy, now = RandomPolicy(4, np.random.default_rng(0)), env.reset(seed=0)
     for _ in range(100):
-        action = policy.act(obs)
-        new, reward, terminated, truncated, info = env.step(action)
-        replay.add(obs, action, reward, successor(new, info), terminated, truncated)
-        obs = new
-    batch = replay.sample(1, 512, np.random.default_rng(0))
-    yield env, dims, Batch(*(field[0] for field in batch))
+        replay.add(env.step(policy.act(now.obs)[0]))
+        now = env.now
+    yield env, map_leaves(lambda array: array[0], replay.sample(1, 512, np.random.default_rng(0)))
     env.close()
 
 
+NONE = np.zeros(512, bool)  # of these transitions failed
+
+
 def test_sound_data_are_told_as_sound(collected):
-    env, dims, rows = collected
-    found = probe_rewards(rows, env) | probe_motion(rows, dims)
+    env, rows = collected
+    found = probe_rewards(rows, NONE, env) | probe_motion(rows, env.spec)
     assert found.keys() <= METRICS.keys()
     assert (found["probe/reward_wrong"], found["probe/terminated_wrong"]) == (0, 0)
     assert (found["probe/reward_min"], found["probe/reward_max"]) == (-1, 0)
@@ -79,38 +76,59 @@ def test_sound_data_are_told_as_sound(collected):
 
 
 def test_rewards_and_ends_of_other_goals_are_noticed(collected):
-    env, _, rows = collected
-    found = probe_rewards(rows._replace(reward=rows.reward * 0 - 1), env)
+    env, rows = collected
+    found = probe_rewards(rows._replace(reward=rows.reward * 0 - 1), NONE, env)
     assert found["probe/reward_wrong"] == pytest.approx(np.mean(rows.reward == 0))
     assert found["probe/reward_wrong"] > 0.05
-    assert probe_rewards(rows._replace(terminated=rows.reward * 0 + 1), env)["probe/terminated_wrong"] == 1
+    ended = rows._replace(terminated=rows.reward * 0 + 1)
+    assert probe_rewards(ended, NONE, env)["probe/terminated_wrong"] == 1
+    assert probe_rewards(ended, ~NONE, env)["probe/terminated_wrong"] == 0, "who failed has ended for every goal"
+    assert probe_rewards(rows, ~NONE, env)["probe/terminated_wrong"] == 1
+
+
+def test_goals_and_rewards_are_those_of_the_truth(collected):
+    env, rows = collected
+    seen = {key: array + 1 for key, array in rows.obs.items()}
+    hidden = rows._replace(obs=seen, next_obs=seen, truth=rows.obs, next_truth=rows.next_obs)
+    assert probe_rewards(hidden, NONE, env) == probe_rewards(rows, NONE, env)
+
+
+def test_where_no_radius_is_known_nothing_is_said_to_have_moved(collected):
+    env, rows = collected
+    unknown = SimpleNamespace(
+        spec=env.spec._replace(radius=None), compute_reward=env.compute_reward,
+        compute_terminated=env.compute_terminated, is_success=env.is_success,
+    )  # fmt: skip
+    found = probe_rewards(rows, NONE, env)
+    del found["probe/goal_moved"]
+    assert probe_rewards(rows, NONE, unknown) == found  # type: ignore[arg-type]
 
 
 def test_actions_that_were_not_sent_are_noticed(collected):
-    _, dims, rows = collected
+    env, rows = collected
     for actions in (np.roll(rows.action, 1, axis=0), rows.action * 0):
-        assert probe_motion(rows._replace(action=actions), dims)["probe/action_answered"] < 0.05
+        assert probe_motion(rows._replace(action=actions), env.spec)["probe/action_answered"] < 0.05
 
 
 def test_an_observation_without_velocities_is_noticed(collected):
-    _, dims, rows = collected
-    first = 14 if dims.observation == 25 else 5
-    blind = lambda obs: np.where(np.arange(dims.observation) < first, obs, 0)  # noqa: E731
-    found = probe_motion(
-        rows._replace(observation=blind(rows.observation), next_observation=blind(rows.next_observation)), dims
-    )
+    env, rows = collected
+    size = env.spec.size("observation")
+    first = 14 if size == 25 else 5
+    blind = lambda obs: {"observation": np.where(np.arange(size) < first, obs["observation"], 0)}  # noqa: E731
+    found = probe_motion(rows._replace(obs=blind(rows.obs), next_obs=blind(rows.next_obs)), env.spec)
     assert found["probe/motion_observed"] < 0.5
-    assert found["probe/observation_constant"] >= dims.observation - first
+    assert found["probe/observation_constant"] >= size - first
 
 
 def test_where_nothing_moves_nothing_is_divided_by_nothing(collected):
-    _, dims, rows = collected
-    found = probe_motion(rows._replace(observation=rows.observation * 0, next_observation=rows.observation * 0), dims)
+    env, rows = collected
+    still = {"observation": rows.obs["observation"] * 0}
+    found = probe_motion(rows._replace(obs=still, next_obs=still), env.spec)
     assert (found["probe/action_answered"], found["probe/motion_observed"]) == (0, 0)
 
 
 def test_a_task_without_geometry_is_probed_too(collected):
-    _, dims, rows = collected
-    found = probe_motion(rows, dims._replace(geometry=None))
+    env, rows = collected
+    found = probe_motion(rows, env.spec._replace(geometry=None))
     assert found["probe/action_answered"] > 0.9
     assert "probe/motion_observed" not in found

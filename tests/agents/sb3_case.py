@@ -6,14 +6,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from wellposed.agents.off_policy import Transition
 
 from wellposed.agents import ppo, sac, td3
+from wellposed.agents.off_policy import Transition
 from wellposed.agents.ppo import Minibatch, PPOConfig
 from wellposed.agents.sac import SACConfig
 from wellposed.agents.td3 import TD3Config
-from wellposed.data.rollout import gae
 from wellposed.nn.networks import MLP
+from wellposed.data.rollout import gae
 
 Case = dict[str, np.ndarray]
 TEMPERATURE = 0.05

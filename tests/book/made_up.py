@@ -23,7 +23,7 @@ from wellposed.runs.record import MEANS, Estimate, Solved
 from wellposed.runs.store import run_name
 from wellposed.study.run import Question, learnability
 
-CODE = "wellposed/replay/hindsight.py"
+CODE = "wellposed/data/hindsight.py"
 KIND = "made_up"
 
 TOML = f"""
@@ -92,7 +92,7 @@ y &= r + \gamma \max_{a'} Q_{\bar\theta}(s', a', g) \\
 as in [the section on runs](#what-was-run), in [the certificate](../../docs/check.md#what-is-asked), in
 [the data](../../experiments/push.json) and in the [paper](https://arxiv.org/abs/1707.01495).
 
-{{ code: wellposed/replay/hindsight.py }}
+{{ code: wellposed/data/hindsight.py }}
 
 - One of a list, with $x$
 

@@ -106,7 +106,7 @@ def test_the_page_ends_with_where_its_numbers_come_from(page):
 
 
 def test_a_region_stands_there_with_its_file_and_its_lines(page):
-    assert "wellposed/replay/hindsight.py, lines 1 to " in page
+    assert "wellposed/data/hindsight.py, lines 1 to " in page
     assert 'data-linenos=" 1 "' in page
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tests.replay.test_buffer import make, play
+from tests.data.test_episodes import make, play, same
 from wellposed.data import ReplayBuffer
 from wellposed.data.audit import audit, goal_origins
 from wellposed.runs.record import METRICS
@@ -21,7 +21,7 @@ def filled(capacity: int = 60, episodes: int = 4, **settings) -> ReplayBuffer:
 
 
 def origins(buffer: ReplayBuffer) -> list[float]:
-    _, found = audit(buffer, 4, 256, SEED)
+    _, _, found = audit(buffer, 4, 256, SEED)
     return [found[f"probe/goals_{name}"] for name in ORIGINS]
 
 
@@ -59,20 +59,20 @@ def test_goals_of_other_episodes_are_noticed(capacity, monkeypatch):
 def test_it_hands_out_what_training_would_get_and_draws_from_no_stream():
     buffer = filled()
     before = {name: array.copy() for name, array in buffer.state().items()}
-    batch, found = audit(buffer, 2, 64, SEED)
+    batch, _, found = audit(buffer, 2, 64, SEED)
     again = buffer.sample(2, 64, np.random.default_rng(SEED))
-    assert all(np.array_equal(one, other) for one, other in zip(batch, again, strict=True))
+    assert same(batch, again)
     assert all(np.array_equal(before[name], array) for name, array in buffer.state().items())
     assert found.keys() <= METRICS.keys()
-    assert found == audit(buffer, 2, 64, SEED)[1]
+    assert found == audit(buffer, 2, 64, SEED)[2]
 
 
 def test_the_age_of_what_is_sampled(monkeypatch):
     buffer = filled(600, episodes=60)
-    assert audit(buffer, 8, 256, SEED)[1]["probe/replay_age"] == pytest.approx(0.5, abs=0.03)
+    assert audit(buffer, 8, 256, SEED)[2]["probe/replay_age"] == pytest.approx(0.5, abs=0.03)
     monkeypatch.setattr(ReplayBuffer, "_any_rows", lambda _, n, rng: (rng.random(n) * 30).astype(np.int64))
-    assert audit(buffer, 8, 256, SEED)[1]["probe/replay_age"] > 0.9
-    assert audit(filled(), 1, 64, SEED)[1]["probe/replay_transitions"] == 5 + 6 + 7 + 5
+    assert audit(buffer, 8, 256, SEED)[2]["probe/replay_age"] > 0.9
+    assert audit(filled(), 1, 64, SEED)[2]["probe/replay_transitions"] == 5 + 6 + 7 + 5
 
 
 def test_a_row_knows_its_number_when_the_ring_has_wrapped():

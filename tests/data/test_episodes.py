@@ -7,25 +7,29 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from wellposed.data import ReplayBuffer, ReplayConfig
-from wellposed.envs import goals
+from wellposed.arrays import leaves
+from wellposed.data.episodes import ReplayBuffer, ReplayConfig
 from wellposed.errors import UserError
-from wellposed.types import Dims
+from wellposed.types import Field, Spec, Step
 
 THRESHOLD = 0.5
-DIMS = Dims(observation=2, goal=1, action=1, max_episode_steps=8)
+GOALS = (Field("achieved_goal", (1,), "goal"), Field("desired_goal", (1,), "goal"))
+SPEC = Spec(obs=(Field("observation", (2,)), *GOALS), action_dim=1, max_episode_steps=8)
+IMAGE = Field("image", (2, 3, 3), "image", "uint8")
+HIDDEN = Spec(obs=(IMAGE, GOALS[1]), action_dim=1, max_episode_steps=8, truth=SPEC.obs)
+BIASED = SPEC._replace(truth=SPEC.obs)  # what is seen is 7 more than what is true
 
 
 def reward(achieved, desired):
-    return goals.sparse_reward(achieved, desired, THRESHOLD)
+    return -(np.abs(achieved - desired)[..., 0] > THRESHOLD).astype(np.float32)
 
 
 def terminated(achieved, desired):
-    return goals.success(achieved, desired, THRESHOLD)
+    return np.abs(achieved - desired)[..., 0] < THRESHOLD
 
 
-def make(capacity=60, strategy: Any = "future", k=4, num_envs=1, dims=DIMS) -> ReplayBuffer:
-    return ReplayBuffer(ReplayConfig(capacity, strategy, k), dims, num_envs, reward, terminated)
+def make(capacity=60, strategy: Any = "future", k=4, num_envs=1, spec=SPEC) -> ReplayBuffer:
+    return ReplayBuffer(ReplayConfig(capacity, strategy, k), spec, num_envs, reward, terminated)
 
 
 def state(episode: int, t: int, goal: float) -> dict:
@@ -38,14 +42,36 @@ def state(episode: int, t: int, goal: float) -> dict:
     }
 
 
+def seen(truth: dict, spec: Spec) -> dict:
+    """What is seen of a state: the state itself, a picture in the colour of its moment, or 7 more than there is."""
+    if spec is SPEC:
+        return truth
+    if spec is BIASED:
+        return {key: array + 7 for key, array in truth.items()}
+    moment = truth["observation"][:, 1].astype(np.uint8)
+    return {
+        "image": np.full((len(moment), 2, 3, 3), moment[:, None, None, None]),
+        "desired_goal": truth["desired_goal"],
+    }
+
+
+def taken(truth: dict, after: dict, action: np.ndarray, ends: np.ndarray, cut: np.ndarray, spec: Spec = SPEC) -> Step:
+    """The step between two states, whose reward is that of its goal."""
+    r = reward(after["achieved_goal"], after["desired_goal"]).astype(float)
+    return Step(seen(truth, spec), truth, action, action, r, ends, cut, r == 0, seen(after, spec), after, {})
+
+
 def play(buffer: ReplayBuffer, episode: int, length: int, goal: float = -1.0, ends: str = "truncated") -> None:
     """Feed one episode; its action is 0.1 t."""
     for t in range(length):
-        obs, after = state(episode, t, goal), state(episode, t + 1, goal)
+        truth, after = state(episode, t, goal), state(episode, t + 1, goal)
         last = np.array([t == length - 1])
         flags = (last, ~last & False) if ends == "terminated" else (last & False, last)
-        r = reward(after["achieved_goal"], after["desired_goal"])
-        buffer.add(obs, np.array([[0.1 * t]]), r, after, *flags)
+        buffer.add(taken(truth, after, np.array([[0.1 * t]], np.float32), *flags, buffer.spec))
+
+
+def same(one: Any, other: Any) -> bool:
+    return all(np.array_equal(a, b) for a, b in zip(leaves(one).values(), leaves(other).values(), strict=True))
 
 
 def test_a_five_step_episode_by_hand():
@@ -54,13 +80,13 @@ def test_a_five_step_episode_by_hand():
     play(buffer, episode=0, length=5, goal=3.0)
     batch = buffer.sample(1, 4000, np.random.default_rng(0))
     relabelled, original = np.s_[0, :2000], np.s_[0, 2000:]
-    t = batch.observation[..., 1]
+    t = batch.obs["observation"][..., 1]
     assert set(t[0]) == {0, 1, 2, 3, 4}
-    assert np.array_equal(batch.next_observation[..., 1], t + 1)
-    assert np.array_equal(batch.next_achieved_goal[..., 0], t + 1)
+    assert np.array_equal(batch.next_obs["observation"][..., 1], t + 1)
+    assert np.array_equal(batch.next_obs["achieved_goal"][..., 0], t + 1)
     assert np.allclose(batch.action[..., 0], 0.1 * t)
-    assert (batch.desired_goal[original] == 3).all()
-    assert (batch.desired_goal[relabelled] == 5).all()
+    assert (batch.obs["desired_goal"][original] == 3).all()
+    assert (batch.obs["desired_goal"][relabelled] == 5).all()
     assert np.array_equal(batch.reward[original], np.where(t[original] == 2, 0, -1))
     assert np.array_equal(batch.reward[relabelled], np.where(t[relabelled] == 4, 0, -1))
     # Recorded: it never terminated. Relabelled: the environment's own test says where it would have.
@@ -73,14 +99,14 @@ def test_a_relabelled_transition_does_not_keep_its_old_termination():
     buffer = make(strategy="episode", k=9)
     play(buffer, episode=0, length=4, goal=4.0, ends="terminated")
     batch = buffer.sample(1, 1000, np.random.default_rng(0))
-    last = batch.observation[0, :900, 1] == 3
-    elsewhere = last & (batch.desired_goal[0, :900, 0] != 4)
+    last = batch.obs["observation"][0, :900, 1] == 3
+    elsewhere = last & (batch.obs["desired_goal"][0, :900, 0] != 4)
     assert elsewhere.any()
     assert (batch.terminated[0, :900][elsewhere] == 0).all()
     assert (batch.reward[0, :900][elsewhere] == -1).all()
 
 
-episodes = st.lists(st.integers(1, DIMS.max_episode_steps), min_size=1, max_size=25)
+episodes = st.lists(st.integers(1, SPEC.max_episode_steps), min_size=1, max_size=25)
 
 
 @settings(max_examples=60, deadline=None)
@@ -90,10 +116,10 @@ def test_goals_never_leave_their_episode_nor_look_back(lengths, strategy, seed):
     for i, length in enumerate(lengths):
         play(buffer, i, length)
     batch = buffer.sample(2, 50, np.random.default_rng(seed))
-    episode, t = batch.observation[:, :40, 0], batch.observation[:, :40, 1]
-    goal_episode, goal_time = np.divmod(batch.desired_goal[:, :40, 0], 100)
+    episode, t = batch.obs["observation"][:, :40, 0], batch.obs["observation"][:, :40, 1]
+    goal_episode, goal_time = np.divmod(batch.obs["desired_goal"][:, :40, 0], 100)
     assert np.array_equal(goal_episode, episode)
-    assert (batch.desired_goal[:, 40:] == -1).all()
+    assert (batch.obs["desired_goal"][:, 40:] == -1).all()
     if strategy != "episode":
         assert (goal_time > t).all()
     if strategy == "final":
@@ -108,7 +134,7 @@ def test_a_transition_relabelled_with_its_own_goal_gives_back_its_recorded_rewar
     for i, length in enumerate(lengths):
         play(buffer, i, length, goal=100.0 * i + rng.integers(0, 9), ends=rng.choice(["terminated", "truncated"]))
     batch = buffer.sample(1, 64, rng)
-    achieved, desired = batch.next_achieved_goal[0], batch.desired_goal[0]
+    achieved, desired = batch.next_obs["achieved_goal"][0], batch.obs["desired_goal"][0]
     assert np.array_equal(batch.reward[0], reward(achieved, desired))
 
 
@@ -126,7 +152,7 @@ def test_every_transition_on_a_wrapped_ring_is_reachable_and_no_other(lengths):
             break
         kept += [(i, t) for t in range(lengths[i])]
     batch = buffer.sample(1, 3000, np.random.default_rng(0))
-    seen = {(int(e), int(t)) for e, t in batch.observation[0]}
+    seen = {(int(e), int(t)) for e, t in batch.obs["observation"][0]}
     assert seen == set(kept)
     assert buffer.transitions == len(kept)
 
@@ -136,7 +162,7 @@ def test_transitions_are_drawn_uniformly_whatever_the_episode_length():
     play(buffer, 0, 1)
     play(buffer, 1, 8)
     batch = buffer.sample(1, 40_000, np.random.default_rng(0))
-    assert (batch.observation[0, :, 0] == 0).mean() == pytest.approx(1 / 9, abs=0.01)
+    assert (batch.obs["observation"][0, :, 0] == 0).mean() == pytest.approx(1 / 9, abs=0.01)
 
 
 def test_copies_do_not_mix_their_episodes():
@@ -145,27 +171,27 @@ def test_copies_do_not_mix_their_episodes():
         pair = [state(7, t, -1), state(8, t, -1)], [state(7, t + 1, -1), state(8, t + 1, -1)]
         obs, after = ({k: np.concatenate([s[k] for s in one]) for k in one[0]} for one in pair)
         ended = np.array([t in (2, 5), t == 5])
-        buffer.add(obs, np.zeros((2, 1)), np.full(2, -1.0), after, ended & False, ended)
+        buffer.add(taken(obs, after, np.zeros((2, 1), np.float32), ended & False, ended))
     batch = buffer.sample(1, 500, np.random.default_rng(0))
-    assert np.array_equal(batch.observation[0, :, 0], batch.next_observation[0, :, 0])
-    assert np.array_equal(batch.observation[0, :250, 0], batch.desired_goal[0, :250, 0] // 100)
+    assert np.array_equal(batch.obs["observation"][0, :, 0], batch.next_obs["observation"][0, :, 0])
+    assert np.array_equal(batch.obs["observation"][0, :250, 0], batch.obs["desired_goal"][0, :250, 0] // 100)
 
 
 def test_episodes_under_way_stay_outside():
     buffer = make()
     play(buffer, 0, 3)
-    buffer.add(state(1, 0, -1), np.zeros((1, 1)), np.array([-1.0]), state(1, 1, -1), *np.zeros((2, 1), bool))
+    buffer.add(taken(state(1, 0, -1), state(1, 1, -1), np.zeros((1, 1), np.float32), *np.zeros((2, 1), bool)))
     assert buffer.transitions == 3
     batch = buffer.sample(1, 500, np.random.default_rng(0))
-    assert set(batch.observation[0, :, 0]) == {0.0}
+    assert set(batch.obs["observation"][0, :, 0]) == {0.0}
 
 
 def test_sampling_repeats_with_its_generator():
     buffer = make()
     play(buffer, 0, 8)
     first, second = (buffer.sample(2, 16, np.random.default_rng(3)) for _ in range(2))
-    assert all(np.array_equal(a, b) for a, b in zip(first, second, strict=True))
-    assert all(array.dtype == np.float32 for array in first)
+    assert same(first, second)
+    assert all(array.dtype == np.float32 for array in leaves(first).values())
 
 
 def test_an_empty_replay_and_one_too_small_are_refused():
@@ -192,13 +218,13 @@ def test_a_buffer_made_up_of_its_parts_is_the_buffer(lengths, saves, capacity, s
             saved = one.end
     parts.append(one.part(saved))
     other = make(capacity=capacity)
-    needed = [(first, arrays) for first, arrays in parts if first + len(arrays["rows"]) > one.oldest]
+    needed = [(first, arrays) for first, arrays in parts if first + len(arrays["time"]) > one.oldest]
     other.load_state({name: array.copy() for name, array in one.state().items()}, needed)
     for buffer in (one, other):
         play(buffer, 99, 5)
     assert one.transitions == other.transitions
     first, second = (buffer.sample(2, 16, np.random.default_rng(seed)) for buffer in (one, other))
-    assert all(np.array_equal(a, b) for a, b in zip(first, second, strict=True))
+    assert same(first, second)
 
 
 @pytest.mark.parametrize("spoil", ["time", "length", "gap", "missing", "order", "beyond", "open"])
@@ -219,7 +245,7 @@ def test_parts_that_do_not_fit_together_are_refused(spoil):
     elif spoil == "beyond":
         state["held"] = np.array([0, 1000])
     else:
-        state["open_length"][0] = DIMS.max_episode_steps
+        state["open_length"][0] = SPEC.max_episode_steps
     with pytest.raises(UserError, match="do not fit together"):
         make().load_state(state, [(first, arrays)])
     make().load_state(one.state(), [(0, whole)])
@@ -227,8 +253,8 @@ def test_parts_that_do_not_fit_together_are_refused(spoil):
 
 def test_an_episode_that_goes_on_beyond_the_limit_is_refused():
     buffer = make()
-    for t in range(DIMS.max_episode_steps):
+    for t in range(SPEC.max_episode_steps):
         never = np.array([False])
-        buffer.add(state(0, t, 1.0), np.zeros((1, 1)), np.zeros(1), state(0, t + 1, 1.0), never, never)
+        buffer.add(taken(state(0, t, 1.0), state(0, t + 1, 1.0), np.zeros((1, 1), np.float32), never, never))
     with pytest.raises(UserError, match="beyond the environment's own limit of 8 steps"):
         play(buffer, 0, 1)

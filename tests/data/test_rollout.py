@@ -2,14 +2,15 @@
 
 import numpy as np
 import pytest
-from wellposed.replay.size import rollout_bytes
 
-from wellposed.data.rollout import RolloutBuffer, gae
+from wellposed.data.rollout import RolloutBuffer, gae, rollout_bytes
 from wellposed.errors import UserError
-from wellposed.types import Dims
+from wellposed.types import Field, Spec, Step
 
 GAMMA, LAM = 0.9, 0.7
-DIMS = Dims(observation=3, goal=2, action=2, max_episode_steps=4)
+GOALS = (Field("achieved_goal", (2,), "goal"), Field("desired_goal", (2,), "goal"))
+SPEC = Spec((Field("observation", (3,)), *GOALS), action_dim=2, max_episode_steps=4)
+HIDDEN = SPEC._replace(obs=(Field("image", (2, 2, 3), "image", "uint8"), GOALS[1]), truth=SPEC.obs)
 
 
 def case(steps: int = 9, n: int = 3, seed: int = 0) -> dict[str, np.ndarray]:
@@ -93,17 +94,26 @@ def test_values_of_the_next_episode_would_be_noticed():
     assert not np.allclose(wrong[3, 0], gae(**made, gamma=GAMMA, lam=LAM)[3, 0])
 
 
-def filled(steps: int = 5, n: int = 2, count: int = 5) -> RolloutBuffer:
-    buffer, rng = RolloutBuffer(steps, DIMS, n), np.random.default_rng(1)
+def shown(truth: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """A picture of each state, in the colour of its achieved goal."""
+    colour = truth["achieved_goal"][:, :1, None, None].astype(np.uint8)
+    return {"image": np.broadcast_to(colour, (len(colour), 2, 2, 3)), "desired_goal": truth["desired_goal"]}
+
+
+def filled(steps: int = 5, n: int = 2, count: int = 5, spec: Spec = SPEC) -> RolloutBuffer:
+    buffer, rng = RolloutBuffer(steps, spec, n), np.random.default_rng(1)
     for t in range(count):
-        obs = {
+        truth = {
             "observation": rng.standard_normal((n, 3)),
             "achieved_goal": np.full((n, 2), t, float),
             "desired_goal": rng.standard_normal((n, 2)),
         }
-        after = obs | {"achieved_goal": np.full((n, 2), t + 1.0)}
+        after = truth | {"achieved_goal": np.full((n, 2), t + 1.0)}
         ends = np.full(n, t % 4 == 3)
-        buffer.add(obs, np.full((n, 2), 3.0 - t), np.full(n, -t), after, np.array([True, False]) & ends, ends)
+        obs, next_obs = (shown(arrays) if spec is HIDDEN else arrays for arrays in (truth, after))
+        action, terminated = np.full((n, 2), 3.0 - t), np.array([True, False]) & ends
+        flags = terminated, ends & ~terminated, ends & False
+        buffer.add(Step(obs, truth, action, action, np.full(n, -float(t)), *flags, next_obs, after, {}))
     return buffer
 
 
@@ -111,8 +121,8 @@ def test_storage_hands_out_what_was_put_in_in_its_order():
     buffer = filled()
     assert buffer.full
     assert not buffer.under_way
-    assert buffer.obs["achieved_goal"][:, 0].tolist() == [0, 0, 1, 1, 2, 2, 3, 3, 4, 4]
-    assert buffer.after["achieved_goal"][:, 0].tolist() == [1, 1, 2, 2, 3, 3, 4, 4, 5, 5]
+    assert buffer.before.obs["achieved_goal"][:, 0].tolist() == [0, 0, 1, 1, 2, 2, 3, 3, 4, 4]
+    assert buffer.after.obs["achieved_goal"][:, 0].tolist() == [1, 1, 2, 2, 3, 3, 4, 4, 5, 5]
     values, following = np.arange(10.0), np.arange(10.0) + 0.5
     steps = buffer.with_advantages(values, following, GAMMA, LAM)
     table = lambda flat: flat.reshape(5, 2)  # noqa: E731
@@ -132,20 +142,43 @@ def test_the_next_step_begins_a_full_rollout_anew():
     buffer = filled(count=6)
     assert buffer.filled == 1
     assert buffer.under_way
-    assert buffer.obs["achieved_goal"][:, 0].tolist() == [5, 5, 1, 1, 2, 2, 3, 3, 4, 4]
+    assert buffer.before.obs["achieved_goal"][:, 0].tolist() == [5, 5, 1, 1, 2, 2, 3, 3, 4, 4]
 
 
 def test_its_size_is_foretold_to_the_byte():
-    assert filled().nbytes == rollout_bytes(5, DIMS, 2)
+    assert filled().nbytes == rollout_bytes(5, SPEC, 2)
+    assert filled(spec=HIDDEN).nbytes == rollout_bytes(5, HIDDEN, 2)
+    images, numbers = 2 * 2 * 2 * 3, 2 * 2 + 2 * (3 + 2 + 2) + 2  # before and after; goal, truth, action
+    assert rollout_bytes(5, HIDDEN, 2) == 10 * (images + 4 * numbers + 8 + 2)
+
+
+def test_each_key_is_kept_in_its_own_dtype_and_what_is_true_beside_what_is_seen():
+    buffer = filled(spec=HIDDEN)
+    assert buffer.before.obs["image"].dtype == np.uint8
+    assert (buffer.before.obs["image"] == buffer.before.truth["achieved_goal"][:, :1, None, None]).all()
+    assert buffer.after.truth["achieved_goal"][:, 0].tolist() == [1, 1, 2, 2, 3, 3, 4, 4, 5, 5]
+    steps, rows = buffer.with_advantages(np.zeros(10), np.zeros(10), GAMMA, LAM), buffer.transitions()
+    assert steps.obs.keys() == rows.next_obs.keys() == {"image", "desired_goal"}
+    assert steps.truth.keys() == rows.next_truth.keys() == {"observation", "achieved_goal", "desired_goal"}
+
+
+def test_where_nothing_stands_between_what_is_seen_is_what_is_true():
+    buffer = filled()
+    assert all(np.array_equal(buffer.after.truth[key], buffer.after.obs[key]) for key in buffer.after.obs)
+    assert buffer.transitions().truth == {}
+
+
+def test_an_end_that_no_time_limit_made_is_told_apart():
+    assert filled().ended_in_time.tolist() == [False] * 6 + [True, False] + [False] * 2
 
 
 def test_a_saved_rollout_goes_on_and_one_of_another_size_is_refused():
-    buffer, other = filled(count=3), RolloutBuffer(5, DIMS, 2)
+    buffer, other = filled(count=3), RolloutBuffer(5, SPEC, 2)
     saved = {name: array.copy() for name, array in buffer.state().items()}
     other.load_state(saved)
     assert (other.filled, other.under_way) == (3, True)
     assert all(np.array_equal(other.state()[name], saved[name]) for name in saved)
     with pytest.raises(UserError, match="does not fit"):
-        RolloutBuffer(6, DIMS, 2).load_state(saved)
+        RolloutBuffer(6, SPEC, 2).load_state(saved)
     with pytest.raises(UserError, match="saved rollout is none"):
         other.load_state(saved | {"filled": np.array(6)})

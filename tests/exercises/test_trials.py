@@ -6,22 +6,22 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from wellposed.agents.off_policy import Transition
 
 from tests.agents.data import DIMS
 from wellposed import arrays, stats
 from wellposed.agents import ppo, sac
+from wellposed.agents.off_policy import Transition
 from wellposed.cli import main
-from wellposed.data import ReplayBuffer, ReplayConfig
-from wellposed.data.rollout import RolloutBuffer
+from wellposed.data import ReplayBuffer, ReplayConfig, RolloutBuffer
 from wellposed.envs import curriculum, make_vec
 from wellposed.errors import UserError
-from wellposed.exercises import WRITE, submission
+from wellposed.exercises import WRITE, work
 from wellposed.exercises.exercise import Setting
 from wellposed.nn.inputs import input_width
-from wellposed.types import Dims
+from wellposed.types import Field, Spec, Step
 
-TOY = Dims(observation=2, goal=1, action=1, max_episode_steps=8)
+GOALS = (Field("achieved_goal", (1,), "goal"), Field("desired_goal", (1,), "goal"))
+TOY = Spec((Field("observation", (2,)), *GOALS), action_dim=1, max_episode_steps=8)
 
 
 def replayed() -> None:
@@ -29,8 +29,9 @@ def replayed() -> None:
     none = lambda achieved, _desired: np.zeros(len(achieved))  # noqa: E731
     replay = ReplayBuffer(ReplayConfig(60), TOY, 1, none, none)
     obs = {"observation": np.zeros((1, 2)), "achieved_goal": np.zeros((1, 1)), "desired_goal": np.zeros((1, 1))}
+    action, no = np.zeros((1, 1)), np.zeros(1, bool)
     for t in range(4):
-        replay.add(obs, np.zeros((1, 1)), np.zeros(1), obs, np.zeros(1, bool), np.array([t == 3]))
+        replay.add(Step(obs, obs, action, action, np.zeros(1), no, np.array([t == 3]), no, obs, obs, {}))
     replay.sample(1, 8, np.random.default_rng(0))
 
 
@@ -60,7 +61,7 @@ CALLS = {
     "0.1": lambda: stats.wilson(1, 2),
     "0.2": lambda: arrays.same_bits({}, {}),
     "1.1": lambda: make_vec("FetchReach-v4").compute_reward(np.zeros((1, 3)), np.zeros((1, 3))),
-    "2.1": lambda: RolloutBuffer(2, DIMS, 1).with_advantages(np.zeros(2), np.zeros(2), 0.9, 0.9),
+    "2.1": lambda: RolloutBuffer(2, TOY, 1).with_advantages(np.zeros(2), np.zeros(2), 0.9, 0.9),
     "2.2": clipped,
     "3.1": updated,
     "3.2": updated,
@@ -121,7 +122,7 @@ def test_a_fault_that_only_the_trial_finds_is_told_and_leaves_nothing(tmp_path):
     file.write_text(IN_THE_TRIAL)
     setting = Setting(tmp_path / "runs", seeds=[0], threads=1, quiet=True)
     with pytest.raises(UserError, match=r"mine\.py, line 6, raises ValueError: too many, given hand = "):
-        submission.run(WRITE["1.2"], file, setting, limit=20)
+        work.run(WRITE["1.2"], file, setting, limit=20)
     assert not list((tmp_path / "runs" / "1.2").iterdir())
 
 

@@ -151,7 +151,16 @@ def clip(ratio, epsilon):
 
 
 def batch_of(b, goal, reward, terminated):
-    return b._replace(desired_goal=goal, reward=reward, terminated=terminated)
+    shown = {"obs": b.obs | {"desired_goal": goal}, "next_obs": b.next_obs | {"desired_goal": goal}}
+    return b._replace(**shown, reward=reward, terminated=terminated)
+
+
+def before(b):
+    return b.obs["achieved_goal"]
+
+
+def after(b):
+    return b.next_obs["achieved_goal"]
 
 
 def random_between(t, low, high, rng):
@@ -266,37 +275,40 @@ CHAPTER_4 = [
     Wrong("4.1", lambda t, n, rng: np.where(t == n - 1, t, random_between(t, t + 1, n + 1, rng)), "before the end"),
     Wrong("4.1", lambda t, n, rng: random_between(t, t + 1, n + 1, np.random.default_rng(0)), "all randomness"),
     Wrong("4.1", lambda t, n, rng: random_between(t, t + 1, n + 1, np.random.default_rng()), "all randomness"),
-    Wrong("4.2", lambda b, g, r, d: b._replace(reward=r(b.next_achieved_goal, g)), "the goal is the new one"),
-    Wrong("4.2", lambda b, g, r, d: b._replace(desired_goal=g), "the reward is that of the new goal"),
+    Wrong("4.2", lambda b, g, r, d: b._replace(reward=r(after(b), g)), "the goal is the new one"),
+    Wrong(
+        "4.2",
+        lambda b, g, r, d: b._replace(
+            obs=b.obs | {"desired_goal": g}, reward=r(after(b), g), terminated=d(after(b), g)
+        ),
+        "the goal is the new one",
+    ),
+    Wrong("4.2", lambda b, g, r, d: batch_of(b, g, b.reward, b.terminated), "the reward is that of the new goal"),
     Wrong("4.2", lambda b, g, r, d: batch_of(b, g, 0 * b.reward, b.terminated), "the reward is that of the new goal"),
     Wrong(
         "4.2",
-        lambda b, g, r, d: batch_of(b, g, -(distance(b.next_achieved_goal, g) > 0.1).astype(float), b.terminated),
+        lambda b, g, r, d: batch_of(b, g, -(distance(after(b), g) > 0.1).astype(float), b.terminated),
         "the reward is that of the new goal",
     ),
     Wrong(
         "4.2",
-        lambda b, g, r, d: batch_of(b, g, r(b.achieved_goal, g), d(b.next_achieved_goal, g)),
+        lambda b, g, r, d: batch_of(b, g, r(before(b), g), d(after(b), g)),
         "it is judged by the state that the transition led to",
     ),
     Wrong(
         "4.2",
-        lambda b, g, r, d: batch_of(b, g, r(g, b.next_achieved_goal), d(b.next_achieved_goal, g)),
+        lambda b, g, r, d: batch_of(b, g, r(g, after(b)), d(after(b), g)),
         "achieved comes first",
     ),
-    Wrong(
-        "4.2", lambda b, g, r, d: batch_of(b, g, r(b.next_achieved_goal, g), b.terminated), "termination is asked anew"
-    ),
+    Wrong("4.2", lambda b, g, r, d: batch_of(b, g, r(after(b), g), b.terminated), "termination is asked anew"),
     Wrong(
         "4.2",
-        lambda b, g, r, d: batch_of(b, g, r(b.next_achieved_goal, g), r(b.next_achieved_goal, g) == 0),
+        lambda b, g, r, d: batch_of(b, g, r(after(b), g), r(after(b), g) == 0),
         "termination is asked anew",
     ),
     Wrong(
         "4.2",
-        lambda b, g, r, d: batch_of(b, g, r(b.next_achieved_goal, g), d(b.next_achieved_goal, g))._replace(
-            achieved_goal=g
-        ),
+        lambda b, g, r, d: batch_of(b._replace(obs=b.obs | {"achieved_goal": g}), g, r(after(b), g), d(after(b), g)),
         "all else stays",
     ),
 ]
@@ -332,7 +344,7 @@ FORMLESS = [  # what comes back cannot be looked at, or nothing does: the exerci
     Wrong("3.2", lambda s, p, h: -float(s) * jnp.mean(p + h), "it can be compiled"),
     Wrong(
         "4.2",
-        lambda b, g, r, d: batch_of(b, g, r(b.next_achieved_goal, g).reshape(-1), d(b.next_achieved_goal, g)),
+        lambda b, g, r, d: batch_of(b, g, r(after(b), g).reshape(-1), d(after(b), g)),
         "it takes any number of leading axes",
     ),
 ]

@@ -7,9 +7,9 @@ import pytest
 
 from wellposed import envs
 from wellposed.envs import fetch
-from wellposed.rollout.evaluate import play_episodes
+from wellposed.rollout import play_episodes
 from wellposed.measure import chance
-from wellposed.measure.chance import MotionRecorder, measure_chance, measure_floor
+from wellposed.measure.chance import Watched, measure_chance, measure_floor
 from wellposed.stats import clopper_pearson
 
 DRAWS = 20_000
@@ -100,10 +100,10 @@ class Idle:
 
 
 def test_an_achieved_goal_is_watched_to_the_end_of_its_episode_and_no_further():
-    env: Any = MotionRecorder(Scripted())
+    env: Any = Watched(Scripted())
     play_episodes(Idle(), env, [0, 1])
     assert env.farthest[0] == pytest.approx([0.2, 0.005])  # not 9, where the next episode of copy 0 is
-    assert np.sort(np.concatenate(env.step_distances)) == pytest.approx([0.0005, 0.0005, 0.005, 0.2, 0.2])
+    assert np.sort(np.concatenate(env.ways)) == pytest.approx([0.0005, 0.0005, 0.005, 0.2, 0.2])
 
 
 def test_random_actions_hardly_ever_move_the_block_and_always_the_hand(monkeypatch):

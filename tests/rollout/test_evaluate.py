@@ -1,73 +1,13 @@
 """Every episode metric by hand, on a corridor whose numbers are known."""
 
-from typing import Any
-
-import gymnasium as gym
 import numpy as np
 import pytest
 
-from wellposed import envs, stats
-from wellposed.envs.suites.fetch.oracle import ProportionalReach
-from wellposed.rollout.evaluate import play_episodes, summarise
-
-
-class Corridor:
-    """A point on a line, moved by its action. Copy i starts at 0 and wants to be at its seed; it ends after 4 steps,
-    or at once (terminated) when the seed is 100 or more and the point has passed 2."""
-
-    num_envs, max_episode_steps, geometry = 2, 4, None
-    single_action_space = gym.spaces.Box(-1, 1, (1,))
-
-    def reset(self, *, seed, options=None):
-        self.position, self.t = np.zeros(2), np.zeros(2, int)
-        self.goal = np.array(seed, float)
-        return self.obs(), {}
-
-    def obs(self):
-        one = lambda x: x[:, None].copy()  # noqa: E731
-        return {
-            "observation": one(self.position), "achieved_goal": one(self.position), "desired_goal": one(self.goal)
-        }  # fmt: skip
-
-    def is_success(self, achieved, desired):
-        return np.abs(achieved - desired)[:, 0] < 0.25
-
-    def goal_kinds(self, desired):
-        return ["far" if goal[0] > 5 else "near" for goal in desired]
-
-    def step(self, actions):
-        applied = np.clip(actions, -1, 1)
-        self.position = self.position + applied[:, 0]
-        self.t += 1
-        last = self.obs()
-        success = self.is_success(last["achieved_goal"], last["desired_goal"])
-        terminated, truncated = (self.goal >= 100) & (self.position > 2), self.t >= 4
-        info = {"is_success": success, "applied_action": applied}
-        ended = terminated | truncated
-        if ended.any():
-            final = np.full(2, None, object)
-            for i in np.flatnonzero(ended):
-                final[i] = {key: value[i] for key, value in last.items()}
-            info |= {"final_obs": final, "_final_obs": ended}
-            self.position = np.where(ended, 0.0, self.position)  # same-step autoreset
-            self.t = np.where(ended, 0, self.t)
-        return self.obs(), np.where(success, 0.0, -1.0), terminated, truncated, info
-
-
-def corridor() -> Any:
-    """It has all of GoalVecEnv that evaluation uses, and no more."""
-    return Corridor()
-
-
-class Script:
-    """Plays given actions, [steps]; the same in every copy."""
-
-    def __init__(self, *actions: float):
-        self.actions, self.t = actions, 0
-
-    def act(self, obs, deterministic=True):
-        self.t += 1
-        return np.full((2, 1), self.actions[(self.t - 1) % len(self.actions)])
+from tests.rollout.corridor import SPEC, Script, corridor
+from wellposed import stats
+from wellposed.envs.gymnasium_edge import GymnasiumVecEnv
+from wellposed.rollout import play_episodes, summarise
+from wellposed.types import Geometry, Moment
 
 
 def test_each_metric_by_hand():
@@ -104,6 +44,47 @@ def test_only_the_first_episode_of_a_copy_counts():
     assert other.success
 
 
+def test_what_is_seen_does_not_enter_what_is_measured():
+    plain, biased = (play_episodes(Script(1.0, 0.5), corridor(bias), [2, 0, 100, 4]) for bias in (0.0, 50.0))
+    assert plain == biased
+
+
+def test_with_a_geometry_the_path_is_that_of_the_effector():
+    """Its position stands in the observation; here that is where the point is, and the achieved goal stays behind."""
+    env = corridor()
+    env.spec = SPEC._replace(geometry=Geometry((0,), ((0,),), (), None))
+    moment = env.moment
+    env.moment = lambda: Moment(*({**m, "achieved_goal": 0 * m["achieved_goal"]} for m in moment()))
+    row, _ = play_episodes(Script(1.0), env, [7, 7])
+    assert row.path_length == pytest.approx(4)
+    assert row.final_distance == pytest.approx(7)
+
+
+def test_a_policy_begins_each_episode_with_a_fresh_carry():
+    """Each episode goes three steps ahead and stops; a memory that went on into the next would stop sooner."""
+    rows = play_episodes(Script(1.0, 1.0, 1.0, 0.0, 0.0), corridor(), [3, 100, 3, 3])
+    assert [row.path_length for row in rows] == [3, 3, 3, 3]
+
+
+def test_it_explores_with_a_generator_and_not_without():
+    play = lambda rng: play_episodes(Script(0.5), corridor(), [2, 2], rng=rng)  # noqa: E731
+    assert play(None)[0].path_length == 2
+    assert play(np.random.default_rng(0)) == play(np.random.default_rng(0))
+    assert play(np.random.default_rng(0)) != play(None)
+
+
+def test_the_gymnasium_adapter_is_played_through_what_it_adapts():
+    assert play_episodes(Script(1.0), GymnasiumVecEnv(corridor()), [4, 7]) == play_episodes(
+        Script(1.0), corridor(), [4, 7]
+    )
+
+
+def test_every_step_is_told_of():
+    steps = []
+    play_episodes(Script(1.0), corridor(), [4, 7, 4], on_step=lambda: steps.append(1))
+    assert len(steps) == 8
+
+
 def test_more_seeds_than_copies_and_an_odd_one_out():
     rows = play_episodes(Script(1.0), corridor(), [4, 7, 4])
     assert [row.seed for row in rows] == [4, 7, 4]
@@ -127,24 +108,6 @@ def test_success_is_told_apart_by_the_kind_of_goal():
     assert total.success_by_kind["near"].ci95 == tuple(stats.wilson(2, 3)[1:])
 
 
-def test_goals_on_the_table_and_in_the_air_are_told_apart_in_pick_and_place_alone():
-    env = envs.make_vec("FetchPickAndPlace-v4", 40)
-    goals = env.reset(seed=0)[0]["desired_goal"]
-    kinds = np.array(env.goal_kinds(goals))
-    assert np.ptp(goals[kinds == "table", 2]) < 1e-9
-    assert goals[kinds == "air", 2].min() > goals[kinds == "table", 2].max()
-    assert 10 < (kinds == "air").sum() < 30
-    assert set(envs.make_vec("FetchPush-v4", 3).goal_kinds(goals[:3])) == {""}
-
-
 def test_a_mean_over_no_episode_is_left_out_not_zero():
     total = summarise(play_episodes(Script(0.0), corridor(), [7, 7]), step=0, updates=0, seconds=0.0)
     assert "time_to_success" not in total.means
-
-
-def test_the_result_does_not_depend_on_how_many_play_at_once():
-    policy = ProportionalReach(gain=0.3)
-    seeds = [5, 6, 7, 8, 9, 10, 11]
-    alone, together = (play_episodes(policy, envs.make_vec("FetchReach-v4", n), seeds) for n in (1, 7))
-    assert alone == together
-    assert all(row.success for row in alone)

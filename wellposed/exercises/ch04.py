@@ -1,19 +1,20 @@
-"""Exercises of chapter 4: hindsight goals, and relabelling."""
+"""Exercises of chapter 4: goals in hindsight, and what they change."""
 
 from typing import Any
 from unittest.mock import patch
 
 import numpy as np
 
+from wellposed.arrays import leaves
 from wellposed.exercises import trials
 from wellposed.exercises.exercise import (
     Counterexample,
     Function,
     Write,
-    as_property,
     in_place_of,
     show,
     show_all,
+    states,
     wrong_array,
 )
 from wellposed.types import Batch
@@ -22,32 +23,32 @@ FUTURE = "the moment is uniform over t + 1 .. L (Andrychowicz et al. 2017, arXiv
 
 
 def one_moment_each(args: tuple[Any, ...], result: Any) -> str | None:
-    """What is wrong with the type or shape of moments."""
+    """What is wrong with the form of moments."""
     return wrong_array(result, args[0].shape, "iu", "one moment for each transition, as integers")
 
 
 def _drawn(future_goals: Function, t: Any, length: Any, seed: int = 0) -> tuple[dict[str, Any], np.ndarray]:
-    """Arguments with a fresh generator, and the moments drawn for them."""
+    """Arguments, with a fresh generator, and the moments that were drawn for them."""
     given = {"t": np.asarray(t), "length": np.asarray(length), "rng": np.random.default_rng(seed)}
     return given, np.asarray(future_goals(*given.values()))
 
 
 def _mixed() -> tuple[np.ndarray, np.ndarray]:
-    """Transitions of episodes of different lengths, none near the end of its episode."""
+    """Transitions of episodes of different length, none of them near its end."""
     rng = np.random.default_rng(0)
     length = rng.integers(5, 60, 400)
     return (rng.random(400) * (length - 4)).astype(int), length
 
 
 def _first(wrong: np.ndarray, t: np.ndarray, length: np.ndarray, due: str, drawn: np.ndarray) -> Counterexample | None:
-    """A counterexample for the first wrong moment; None if there is none."""
+    """The first of the moments that are wrong, as a counterexample."""
     if not wrong.any():
         return None
     i = int(np.flatnonzero(wrong)[0])
     return Counterexample(f"t = {t[i]}, length = {length[i]} among {len(t)} transitions", due, f"moment {drawn[i]}")
 
 
-@as_property(
+@states(
     "a goal comes strictly later than its transition",
     equation="moment > t: transition t leads from state t to state t + 1, and may claim only what came after it",
     hint="What the arm achieved before it acted says nothing about the action. Which is the first state that the "
@@ -59,7 +60,7 @@ def _later(future_goals: Function) -> Counterexample | None:
     return _first(drawn <= t, t, length, "a moment after t", drawn)
 
 
-@as_property(
+@states(
     "a goal is of the same episode",
     equation="moment <= L: an episode of L transitions has the states 0 .. L",
     hint="Episodes differ in length, and behind the last state of one begins another. `length` has one entry for each "
@@ -71,7 +72,7 @@ def _inside(future_goals: Function) -> Counterexample | None:
     return _first(drawn > length, t, length, "a moment of at most length", drawn)
 
 
-@as_property(
+@states(
     "each transition draws for itself",
     equation="the moments of different transitions are independent",
     hint="One random number for all of them gives every transition of a minibatch the same share of its future. How "
@@ -86,7 +87,7 @@ def _independent(future_goals: Function) -> Counterexample | None:
 
 
 def _never_drawn(future_goals: Function, moment: int) -> Counterexample | None:
-    """A counterexample if a moment is missing from 200 draws at t = 3 of 5 (two moments), and in 400 at t = 2 of 6."""
+    """A counterexample if a moment never comes in 200 draws at t = 3 of 5 (two moments), and in 400 at t = 2 of 6."""
     for t, length, n in ((3, 5, 200), (2, 6, 400)):
         _, drawn = _drawn(future_goals, np.full(n, t), np.full(n, length))
         due = length if moment < 0 else t + moment
@@ -96,7 +97,7 @@ def _never_drawn(future_goals: Function, moment: int) -> Counterexample | None:
     return None
 
 
-@as_property(
+@states(
     "the last state of the episode can be drawn",
     equation="moment = L has the probability 1 / (L - t)",
     hint="The states are 0 .. L: with the last one there are L - t later than t. A generator that excludes the upper "
@@ -106,7 +107,7 @@ def _last(future_goals: Function) -> Counterexample | None:
     return _never_drawn(future_goals, -1)
 
 
-@as_property(
+@states(
     "the state that the transition led to can be drawn",
     equation="moment = t + 1 has the probability 1 / (L - t): the transition then succeeds by what it did itself",
     hint="This is the one relabelling whose reward is sure to tell of success. Without it, what the last action did is "
@@ -116,7 +117,7 @@ def _next(future_goals: Function) -> Counterexample | None:
     return _never_drawn(future_goals, 1)
 
 
-@as_property(
+@states(
     "before the end there is one moment left",
     equation="t = L - 1: the moment is L",
     hint="Put t = L - 1 into your range by hand: exactly one state is later.",
@@ -127,7 +128,7 @@ def _only(future_goals: Function) -> Counterexample | None:
     return None if np.array_equal(drawn, length) else Counterexample(show_all(given), show(length), show(drawn))
 
 
-@as_property(
+@states(
     "all later moments are equally likely",
     equation=FUTURE,
     hint="Count, on paper, how much of [0, 1) leads to each moment. Rounding to the nearest gives the two ends half of "
@@ -143,7 +144,7 @@ def _uniform(future_goals: Function) -> Counterexample | None:
     return Counterexample(given, "shares of about 0.2 for the moments 3, 4, 5, 6, 7", show(shares))
 
 
-@as_property(
+@states(
     "all randomness comes from the generator that is handed in",
     equation="equal generators give equal moments, and others give others",
     hint="A run repeats bit for bit because every random stream is its own. A generator made inside, or the global "
@@ -166,68 +167,72 @@ def _own_future_goals() -> Function:
 
 
 def transitions_back(args: tuple[Any, ...], result: Any) -> str | None:
-    """What is wrong with the type or shape of relabelled transitions."""
+    """What is wrong with the form of relabelled transitions."""
     batch = args[0]
     if not isinstance(result, Batch):
-        return f"returns {show(result):.60}, expected a Batch, as batch._replace gives one"
-    for name, before, after in zip(Batch._fields, batch, result, strict=True):
-        if complaint := wrong_array(
-            after, before.shape, "fbiu", f"the field `{name}` with numbers for every transition"
-        ):
-            return complaint
-    return None
+        return f"returns {show(result):.60}, where a Batch is due, as batch._replace gives one"
+    before, after = leaves(batch._asdict()), leaves(result._asdict())
+    if before.keys() != after.keys():
+        return f"returns {', '.join(sorted(after))}, where {', '.join(sorted(before))} are due"
+    complaints = (
+        wrong_array(after[name], before[name].shape, "fbiu", f"the field `{name}` with numbers for every transition")
+        for name in before
+    )
+    return next((complaint for complaint in complaints if complaint), None)
 
 
 def _batch(next_achieved: Any, desired: Any, reward: Any, terminated: Any, achieved: Any = None) -> Batch:
-    """Transitions with the given goals, rewards and terminations; observations and actions are constant."""
+    """Transitions with what goals decide; observations and actions are there to be left alone."""
     after, goal = np.array(next_achieved, float), np.array(desired, float)
-    shape = after.shape[:-1]
+    before, shape = after.copy() if achieved is None else np.array(achieved, float), after.shape[:-1]
     return Batch(
-        observation=np.full((*shape, 2), 5.0),
-        achieved_goal=after.copy() if achieved is None else np.array(achieved, float),
+        obs={"observation": np.full((*shape, 2), 5.0), "achieved_goal": before, "desired_goal": goal},
         action=np.full((*shape, 1), 0.5),
         reward=np.array(reward, float),
-        next_observation=np.full((*shape, 2), 6.0),
-        next_achieved_goal=after,
-        desired_goal=goal,
+        next_obs={"observation": np.full((*shape, 2), 6.0), "achieved_goal": after, "desired_goal": goal},
         terminated=np.array(terminated, float),
+        truth={},
+        next_truth={},
     )
 
 
 def _sparse(achieved: np.ndarray, desired: np.ndarray) -> np.ndarray:
-    """-1 if farther than 0.1 from the goal, else 0."""
+    """-1 farther than 0.1 from the goal, else 0."""
     return -(np.linalg.norm(achieved - desired, axis=-1) > 0.1).astype(float)
 
 
 def _never(achieved: np.ndarray, _desired: np.ndarray) -> np.ndarray:
-    """The termination of an environment that never terminates."""
+    """An environment that does not end by itself."""
     return np.zeros(achieved.shape[:-1], bool)
 
 
 def _asked(
     relabel: Function, batch: Batch, goal: Any, name: str, due: Any, reward: Function = _sparse, ends: Function = _never
 ) -> Counterexample | None:
-    """A counterexample if a field of the relabelled transitions has the wrong values."""
+    """A counterexample if a field of the relabelled transitions is not what is due."""
     goal = np.array(goal, float)
-    found = getattr(relabel(batch, goal, reward, ends), name)
+    found = leaves(relabel(batch, goal, reward, ends)._asdict())[name]
     if np.allclose(np.asarray(found, float), due):
         return None
-    shown = ("achieved_goal", "next_achieved_goal", "desired_goal", "reward", "terminated")
-    given = show_all({field: getattr(batch, field) for field in shown} | {"goal": goal})
+    shown = ("obs/achieved_goal", "next_obs/achieved_goal", "obs/desired_goal", "reward", "terminated")
+    given = show_all({field: leaves(batch._asdict())[field] for field in shown} | {"goal": goal})
     return Counterexample(given, f"{name} = {show(np.asarray(due))}", show(found))
 
 
-@as_property(
+@states(
     "the goal is the new one",
     equation="g := g'",
     hint="What the learner is shown as the desired goal must be the goal whose reward it gets.",
 )
 def _goal(relabel: Function) -> Counterexample | None:
     batch = _batch([[0.5], [0.75]], [[0.0], [0.0]], [-1, -1], [0, 0])
-    return _asked(relabel, batch, [[0.5], [1.0]], "desired_goal", [[0.5], [1.0]])
+    new = [[0.5], [1.0]]
+    return _asked(relabel, batch, new, "obs/desired_goal", new) or _asked(
+        relabel, batch, new, "next_obs/desired_goal", new
+    )
 
 
-@as_property(
+@states(
     "the reward is that of the new goal",
     equation="r := r(s', g') (arXiv 1707.01495, algorithm 1)",
     hint="The old reward judged the old goal. Nor is every goal in hindsight reached by this very transition: ask the "
@@ -241,7 +246,7 @@ def _reward(relabel: Function) -> Counterexample | None:
     )
 
 
-@as_property(
+@states(
     "it is judged by the state that the transition led to",
     equation="r(s', g'): of the next achieved goal",
     hint="The reward of a transition belongs to its end. An achieved goal before the action and one after it are both "
@@ -252,7 +257,7 @@ def _successor(relabel: Function) -> Counterexample | None:
     return _asked(relabel, batch, [[0.5], [0.5]], "reward", [0, -1])
 
 
-@as_property(
+@states(
     "achieved comes first, desired second",
     equation="compute_reward(achieved, desired)",
     hint="A distance does not mind the order, other rewards do: what is wanted and what was achieved are not the same "
@@ -266,7 +271,7 @@ def _order(relabel: Function) -> Counterexample | None:
     )
 
 
-@as_property(
+@states(
     "termination is asked anew",
     equation="terminated := terminated(s', g')",
     hint="If reaching the goal ends the episode, a transition that had ended it for the old goal may not for the new "
@@ -280,20 +285,22 @@ def _termination(relabel: Function) -> Counterexample | None:
     )
 
 
-@as_property(
+@states(
     "all else stays as it was",
     equation="s, a, s' do not depend on the goal",
     hint="Hindsight changes what was wanted, not what was done or seen.",
 )
 def _rest(relabel: Function) -> Counterexample | None:
     batch = _batch([[0.5]], [[0.0]], [-1], [0], achieved=[[0.25]])
-    for name in ("observation", "achieved_goal", "action", "next_observation", "next_achieved_goal"):
-        if found := _asked(relabel, batch, [[0.5]], name, getattr(batch, name)):
+    for name, array in leaves(batch._asdict()).items():
+        if name.endswith(("reward", "terminated", "desired_goal")):
+            continue
+        if found := _asked(relabel, batch, [[0.5]], name, array):
             return found
     return None
 
 
-@as_property(
+@states(
     "it takes any number of leading axes",
     equation="reward[u, b] depends on the transition [u, b] and its goal alone",
     hint="The trainer relabels several minibatches at once: goals are [u, b, g]. Hand the environment's functions "
@@ -340,13 +347,13 @@ Returns moments, integers [n], each drawn for itself and
         task="""
 Transitions as they would have been recorded had another goal been pursued.
 
-batch: a wellposed.types.Batch, a NamedTuple of arrays with the same leading axes [...]: observation,
-achieved_goal, action, reward, next_observation, next_achieved_goal, desired_goal, terminated.
+batch: a wellposed.types.Batch, a NamedTuple of arrays with the same leading axes [...]: action, reward, terminated,
+and the dictionaries obs and next_obs with "observation", "achieved_goal" and "desired_goal".
 goal: the new goals, array [..., g].
 compute_reward, compute_terminated: the environment's functions (achieved, desired) -> [...].
 Returns a new Batch, as `batch._replace(...)` makes one, with
 
-    g := goal,   r := r(s', goal),   terminated := terminated(s', goal),
+    g := goal in obs and next_obs,   r := r(s', goal),   terminated := terminated(s', goal),
 
 and all else as it was. The arrays that were handed in are not written to.
 """,

@@ -158,7 +158,7 @@ def _round_trip(run: Path, folder: Path) -> RoundTrip:
     (folder / checkpoint.CHECKPOINTS).mkdir()
     stored = checkpoint.store(folder, f"{checkpoint.CHECKPOINTS}/agent.safetensors", agent.state())
     other.load_state(checkpoint.load(folder, stored))
-    here, there = agent.act(obs), other.act(obs)
+    here, there = agent.act(obs)[0], other.act(obs)[0]
     state = agent.state()
     return RoundTrip(
         arrays=len(state),

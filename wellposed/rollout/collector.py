@@ -4,6 +4,7 @@ import numpy as np
 
 from wellposed import seeding
 from wellposed.arrays import Arrays, check_arrays, leaves, merged, part_of, reset_carry, scalars_of, with_leaves
+from wellposed.envs.policies import RandomPolicy
 from wellposed.types import Moment, Obs, Policy, Step
 
 
@@ -32,18 +33,18 @@ class Explorer:
         random_steps: int = 0,
         random_share: float = 0.0,
     ):
-        self.policy, self.shape = policy, (num_envs, action_dim)
+        self.policy = policy
         self.random_steps, self.random_share = random_steps, random_share
         self.streams = {name: seeding.generator(seed, name) for name in ("random actions", "exploration")}
+        self._uniform = RandomPolicy(action_dim, self.streams["random actions"])
         self.fresh = self.carry = policy.initial_carry(num_envs)
 
     def act(self, obs: Obs, step: int) -> np.ndarray:
         """Actions [n, action_dim] at environment step `step` of the run."""
-        rng = self.streams["random actions"]
-        uniform = rng.uniform(-1.0, 1.0, self.shape).astype(np.float32)
+        uniform, _ = self._uniform.act(obs)
         if step < self.random_steps:
             return uniform
-        keep = rng.random((len(uniform), 1)) >= self.random_share
+        keep = self._uniform.rng.random((len(uniform), 1)) >= self.random_share
         own, self.carry = self.policy.act(obs, self.carry, self.streams["exploration"])
         return np.where(keep, own, uniform)
 

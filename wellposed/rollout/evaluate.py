@@ -6,10 +6,10 @@ evaluates itself, or a baseline is measured.
 
 from collections.abc import Callable
 
-import gymnasium as gym
 import numpy as np
 
 from wellposed import stats
+from wellposed.envs.gymnasium_edge import GymnasiumVecEnv
 from wellposed.runs.record import MEANS, EpisodeRow, Estimate, EvaluationRow
 from wellposed.types import Obs, Policy, Step, VecEnv
 
@@ -18,7 +18,7 @@ EVALUATION_COPIES = 25  # episodes at a time
 
 def play_episodes(
     policy: Policy,
-    env: VecEnv | gym.vector.VectorEnv,
+    env: VecEnv | GymnasiumVecEnv,
     seeds: list[int],
     on_step: Callable[[], None] = lambda: None,
     rng: np.random.Generator | None = None,
@@ -34,7 +34,7 @@ def play_episodes(
         on_step: called after every step of the copies (to record frames, to show progress).
         rng: with it the policy explores; without it plays greedily.
     """
-    inner: VecEnv = env.inner if isinstance(env, gym.vector.VectorEnv) else env  # type: ignore[attr-defined]
+    inner = env.inner if isinstance(env, GymnasiumVecEnv) else env
     rows: list[EpisodeRow] = []
     for start in range(0, len(seeds), inner.num_envs):
         chunk = seeds[start : start + inner.num_envs]

@@ -18,13 +18,14 @@ from wellposed import envs, seeding
 from wellposed.agents import make_agent
 from wellposed.agents.bc import imitate
 from wellposed.analysis.study import Existence
+from wellposed.arrays import map_leaves
 from wellposed.check.subject import OneCopy
 from wellposed.config import AnyRunConfig
 from wellposed.envs.explore import directed, held, play
-from wellposed.envs.policies import RandomPolicy
-from wellposed.rollout.evaluate import EVALUATION_COPIES, play_episodes, summarise
+from wellposed.envs.policies import Memoryless, RandomPolicy
+from wellposed.rollout import EVALUATION_COPIES, play_episodes, summarise
 from wellposed.runs.record import EvaluationRow
-from wellposed.types import GOAL_KEYS, Obs, Policy
+from wellposed.types import Carry, Moment, Obs, Policy
 
 EPISODES = 100  # held-out episodes for each policy
 ROUNDS = 12  # of DAgger, of EVALUATION_COPIES episodes each
@@ -33,16 +34,16 @@ FIT_EPISODES = 20  # to which the linear controller is fitted
 SEED = 0
 
 
-class RowByRow:
+class RowByRow(Memoryless):
     """A controller of single goal observations as a policy for many environments."""
 
     def __init__(self, act: Any):
         self._act = act
 
-    def act(self, obs: Obs, deterministic: bool = True) -> np.ndarray:
+    def act(self, obs: Obs, carry: Carry = (), rng: np.random.Generator | None = None) -> tuple[np.ndarray, Carry]:
         """Actions [n, action_dim]."""
         rows = [{key: value[i] for key, value in obs.items()} for i in range(len(obs["observation"]))]
-        return np.stack([self._act(row, 0) for row in rows]).astype(np.float32)
+        return np.stack([self._act(row, 0) for row in rows]).astype(np.float32), ()
 
 
 def controller(env_id: str) -> tuple[str, Policy]:
@@ -61,8 +62,8 @@ def controller(env_id: str) -> tuple[str, Policy]:
 def existence_of(config: AnyRunConfig, threads: int) -> Existence:
     """Evaluate the controller, random actions, and a network that imitates the controller on held-out episodes."""
     words, expert = controller(config.env)
-    with closing(envs.make_vec(config.env, EVALUATION_COPIES, threads=threads)) as env:
-        noise = RandomPolicy(env.inner.spec.action_dim, seeding.generator(SEED, "random baseline"))
+    with closing(envs.make_vec(config.env, EVALUATION_COPIES, threads=threads).inner) as env:
+        noise = RandomPolicy(env.spec.action_dim, seeding.generator(SEED, "random baseline"))
         found, random = _judge(expert, env), _judge(noise, env)
         known = found.success_ci95[0] > random.success_ci95[1]
         clone = _clone(config, expert, env) if known else None
@@ -78,30 +79,32 @@ def _judge(policy: Policy, env: Any, step: int = 0, updates: int = 0, seconds: f
 def _clone(config: AnyRunConfig, expert: Policy, env: Any) -> EvaluationRow:
     """The evaluation of a new network of the recipe after DAgger."""
     began = time.perf_counter()
-    agent = make_agent(config.algo, config.agent, env.inner.spec, config.seed)
+    agent = make_agent(config.algo, config.agent, env.spec, config.seed)
     rng = seeding.generator(config.seed, "imitation")
     start = seeding.training_env_seed(config.seed)
-    parts: list[tuple[Obs, np.ndarray]] = []
+    parts: list[tuple[Moment, np.ndarray]] = []
     for number in range(ROUNDS):
         seeds = [start + number * env.num_envs + i for i in range(env.num_envs)]
         parts.append(labelled(env, expert if number == 0 else agent, expert, seeds))
         agent.observe(parts[-1][0])
-        obs = {key: np.concatenate([part[key] for part, _ in parts]) for key in GOAL_KEYS}
+        obs = map_leaves(lambda *same: np.concatenate(same), *(met.obs for met, _ in parts))
         imitate(agent, obs, np.concatenate([labels for _, labels in parts]), UPDATES, rng)
     steps = sum(len(labels) for _, labels in parts)
     return _judge(agent, env, steps, ROUNDS * UPDATES, time.perf_counter() - began)
 
 
-def labelled(env: Any, driver: Policy, expert: Policy, seeds: list[int]) -> tuple[Obs, np.ndarray]:
+def labelled(env: Any, driver: Policy, expert: Policy, seeds: list[int]) -> tuple[Moment, np.ndarray]:
     """The observations of one episode of every copy driven by `driver`, and the expert's actions for them.
 
     Returns:
-        Goal observations [steps * copies, ...] and actions [steps * copies, action_dim].
+        Moments [steps * copies, ...] and actions [steps * copies, action_dim].
     """
-    obs, _ = env.reset(seed=seeds)
-    met: list[Obs] = []
-    for _ in range(env.max_episode_steps):
-        met.append(obs)
-        obs, *_ = env.step(driver.act(obs))
-    together = {key: np.concatenate([one[key] for one in met]) for key in GOAL_KEYS}
-    return together, expert.act(together)
+    now, carry = env.reset(seed=seeds), driver.initial_carry(env.num_envs)
+    met: list[Moment] = []
+    for _ in range(env.spec.max_episode_steps):
+        met.append(now)
+        action, carry = driver.act(now.obs, carry)
+        env.step(action)
+        now = env.now
+    together = map_leaves(lambda *same: np.concatenate(same), *met)
+    return together, expert.act(together.obs)[0]

@@ -1,0 +1,113 @@
+"""The one door, its configuration, and the registry behind it."""
+
+import importlib.metadata
+import warnings
+from dataclasses import FrozenInstanceError, fields, replace
+
+import numpy as np
+import pytest
+import tyro
+
+from wellposed import envs
+from wellposed.envs import registry
+from wellposed.envs.make import EnvConfig, make_env, wrappers
+from wellposed.envs.wrappers.control import Control, ControlledVecEnv
+from wellposed.envs.wrappers.curriculum import Curriculum, CurriculumVecEnv
+from wellposed.envs.wrappers.sensors import SensedVecEnv, Sensors
+from wellposed.errors import UserError
+
+
+def test_a_configuration_can_be_compared_and_hashed_but_not_changed():
+    one, same = (EnvConfig("FetchPush-v4", {"a": [1]}, control=Control(0.5)) for _ in range(2))
+    assert one == same
+    assert hash(one) == hash(same)
+    for other in (replace(one, kwargs={}), replace(one, control=Control()), replace(one, max_episode_steps=3)):
+        assert other != one
+    with pytest.raises(FrozenInstanceError):
+        one.id = "FetchReach-v4"  # type: ignore[misc]
+
+
+def test_the_command_line_takes_every_setting():
+    words = ["FetchPush-v4", "--kwargs", '{"a": [1, 2]}', "--max-episode-steps", "30", "--control.delay", "2"]
+    read = tyro.cli(EnvConfig, args=words)
+    assert read == EnvConfig("FetchPush-v4", {"a": [1, 2]}, 30, Control(delay=2))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"id": ""}, "--env.id must not be empty"),
+        ({"kwargs": [1]}, "--env.kwargs must be a JSON object"),
+        ({"max_episode_steps": 0}, "--env.max-episode-steps must be at least 1"),
+    ],
+)
+def test_settings_out_of_range_are_refused_by_name(change, message):
+    with pytest.raises(UserError, match=message):
+        replace(EnvConfig("FetchPush-v4"), **change)
+
+
+def test_arguments_that_an_environment_does_not_take_are_refused_by_name():
+    with pytest.raises(UserError, match=r"--env.kwargs does not fit FetchPush-v4: .*'colour'"):
+        make_env(EnvConfig("FetchPush-v4", {"colour": "red"}), 1, "training")
+
+
+def test_wrappers_stand_in_the_order_of_the_fields_and_a_curriculum_only_in_training():
+    config = EnvConfig("FetchPush-v4", {}, 7, Control(0.5), Sensors(0.01), Curriculum("linear"))
+    names = [field.name for field in fields(EnvConfig)]
+    assert wrappers(config) == [getattr(config, name) for name in names[names.index("max_episode_steps") + 1 :]]
+    found = {}
+    for role in ("training", "evaluation"):
+        env, kinds = make_env(config, 2, role), []
+        assert env.spec.max_episode_steps == 7
+        while hasattr(type(env), "__getattr__"):
+            kinds.append(type(env))
+            env = env.env  # type: ignore[attr-defined]
+        found[role] = kinds
+    assert found == {
+        "training": [CurriculumVecEnv, SensedVecEnv, ControlledVecEnv],
+        "evaluation": [SensedVecEnv, ControlledVecEnv],
+    }
+
+
+def test_no_copies_or_no_threads_is_refused():
+    for wrong in ({"num_envs": 0}, {"threads": 0}):
+        with pytest.raises(UserError, match="at least 1"):
+            envs.make_vec("FetchReach-v4", **wrong)
+
+
+def test_a_name_is_registered_once():
+    with pytest.raises(ValueError, match="registered already"):
+        envs.register(envs.registered()[0])
+
+
+def test_nobody_changes_an_entry_from_outside():
+    for entry in (envs.find("FetchSlide-v4"), envs.registered()[4]):
+        assert entry.id == "FetchSlide-v4"
+        entry.settings["agent.hidden"].append(7)
+        entry.settings.clear()
+    assert envs.find("FetchSlide-v4").settings["agent.hidden"] == [128, 128, 128]
+
+
+def test_a_suite_of_another_package_is_found_by_its_entry_point(toy_suite):
+    assert "ToyBeam-v0" in {entry.id for entry in envs.registered()}
+    env = make_env(EnvConfig("ToyBeam-v0"), 2, "training")
+    assert env.reset(seed=0).obs["camera"].dtype == np.uint8
+
+
+@pytest.mark.parametrize("value", ["no_such_module:register_all", "toy_suite:ToyBeam", "toy_suite:nothing"])
+def test_a_broken_plug_in_is_a_warning_and_nothing_else(toy_suite, monkeypatch, value):
+    points = [
+        importlib.metadata.EntryPoint("broken", value, registry.GROUP),
+        importlib.metadata.EntryPoint("toy", "toy_suite:register_all", registry.GROUP),
+    ]
+    if value.endswith("ToyBeam"):
+        points.append(points[1])  # registers twice
+    monkeypatch.setattr(importlib.metadata, "entry_points", lambda group: [p for p in points if p.group == group])
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        found = {entry.id for entry in envs.registered()}
+        envs.registered()
+    told = [str(warning.message) for warning in caught if "could not be registered" in str(warning.message)]
+    assert {"FetchReach-v4", "ToyBeam-v0"} <= found
+    assert len(told) == 1
+    assert value in told[0] or "registered already" in told[0]
