@@ -11,8 +11,8 @@ PACKAGE = Path(__file__).parent.parent / "wellposed"
 LAYERS = {
     "wellposed": 18,  # the public API
     "wellposed.errors": 0,
-    "wellposed.findings": 0,
     "wellposed.types": 1,
+    "wellposed.planning.memory": 1,
     "wellposed.seeding": 1,
     "wellposed.stats": 1,
     "wellposed.arrays": 1,
@@ -24,26 +24,28 @@ LAYERS = {
     "wellposed.runs": 3,
     "wellposed.progress": 4,
     "wellposed.check": 4,
-    "wellposed.data": 4,
+    "wellposed.replay": 4,
     "wellposed.agents": 5,
-    "wellposed.rollout": 6,
+    "wellposed.rollout.evaluate": 6,
     "wellposed.recipe": 6,
-    "wellposed.budget": 7,
+    "wellposed.planning.budget": 7,
+    "wellposed.collect": 7,
     "wellposed.probe": 7,
     "wellposed.diagnose": 7,
     "wellposed.loop": 8,
-    "wellposed.memory": 8,
+    "wellposed.planning.room": 8,
     "wellposed.training": 9,
+    "wellposed.planning.calibrate": 10,
     "wellposed.verdict": 10,
     "wellposed.examine": 11,
     "wellposed.analysis": 10,
-    "wellposed.plan": 10,
+    "wellposed.planning": 11,
     "wellposed.reproduce": 11,
     "wellposed.report": 11,
     "wellposed.experiments": 11,
     "wellposed.study": 12,
     "wellposed.doctor": 12,
-    "wellposed.compare": 13,
+    "wellposed.groups": 13,
     "wellposed.demo": 13,
     "wellposed.measure": 13,
     "wellposed.chapters": 14,
@@ -52,25 +54,19 @@ LAYERS = {
     "wellposed.commands": 16,
     "wellposed.cli": 17,
 }
-FREE_OF_JAX = {
-    "wellposed.errors",
-    "wellposed.findings",
-    "wellposed.types",
-    "wellposed.seeding",
-    "wellposed.stats",
-    "wellposed.config",
-}
-FREE_OF_JAX |= {"wellposed.envs", "wellposed.runs", "wellposed.data", "wellposed.progress", "wellposed.rollout"}
-FREE_OF_JAX |= {"wellposed.config", "wellposed.check", "wellposed.analysis", "wellposed.arrays", "wellposed.interrupts"}
+FREE_OF_JAX = {"wellposed.errors", "wellposed.types", "wellposed.seeding", "wellposed.stats", "wellposed.config"}
+FREE_OF_JAX |= {"wellposed.envs", "wellposed.runs", "wellposed.replay", "wellposed.progress", "wellposed.rollout.evaluate"}
+FREE_OF_JAX |= {"wellposed.check", "wellposed.analysis", "wellposed.arrays", "wellposed.interrupts"}
+FREE_OF_JAX |= {"wellposed.planning.memory"}
 JAX = {"jax", "equinox", "optax", "torch"}
 FORBIDDEN = {  # within a row or against its sense
     "wellposed.envs": {"wellposed.nn", "wellposed.runs"},
     "wellposed.nn": {"wellposed.envs", "wellposed.runs"},
     "wellposed.runs": {"wellposed.envs", "wellposed.nn"},
-    "wellposed.data": {"wellposed.envs"},
-    "wellposed.agents": {"wellposed.envs", "wellposed.data", "wellposed.runs"},
-    "wellposed.rollout": {"wellposed.agents", "wellposed.envs.suites"},
-    "wellposed.diagnose": {"wellposed.envs", "wellposed.nn", "wellposed.data"},
+    "wellposed.replay": {"wellposed.envs"},
+    "wellposed.agents": {"wellposed.envs", "wellposed.replay", "wellposed.runs"},
+    "wellposed.rollout.evaluate": {"wellposed.agents", "wellposed.envs"},
+    "wellposed.diagnose": {"wellposed.envs", "wellposed.nn", "wellposed.replay"},
     "wellposed.analysis": {"wellposed.envs", "wellposed.agents", "wellposed.verdict"},
 }
 
@@ -132,7 +128,7 @@ def test_modules_keep_to_their_layer(module, source):
     ("module", "source"),
     [
         ("wellposed.runs.store", "import jax"),
-        ("wellposed.envs.fetch", "from wellposed.nn import networks"),
+        ("wellposed.envs.suites.fetch.task", "from wellposed.nn import networks"),
         ("wellposed.agents.sac", "from wellposed.data import ReplayBuffer"),
         ("wellposed.data.episodes", "from wellposed.training import train"),
         ("wellposed.seeding", "from wellposed import stats"),
