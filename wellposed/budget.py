@@ -6,7 +6,6 @@ machine; `python -m benchmarks.plan` shows how well they hold on another. `wellp
 where it runs.
 """
 
-import json
 from bisect import bisect_left
 from contextlib import closing
 from dataclasses import dataclass, replace
@@ -15,7 +14,6 @@ from itertools import pairwise
 
 import numpy as np
 
-from wellposed import serialise
 from wellposed.config import AnyRunConfig, OnPolicyRunConfig, RunConfig
 from wellposed.data.episodes import open_bytes, replay_bytes, require_capacity, row_bytes
 from wellposed.data.rollout import rollout_bytes
@@ -97,7 +95,7 @@ def budget(config: AnyRunConfig, pixels: Pixels | None = None) -> Budget:
     Raises:
         UserError: if there is no such environment, or the replay is too small for an episode.
     """
-    spec = spec_of(config)
+    spec = environment_spec(config.env)
     if isinstance(config, OnPolicyRunConfig):
         return _rollout_budget(config, spec)
     assert isinstance(config, RunConfig)
@@ -149,15 +147,11 @@ def _rollout_budget(config: OnPolicyRunConfig, spec: Spec) -> Budget:
     )
 
 
-def spec_of(config: AnyRunConfig) -> Spec:
-    """What the environment of a run is like; it is made for that, once."""
-    return _spec(json.dumps(serialise.to_dict(config.env), sort_keys=True))
-
-
 @cache
-def _spec(env: str) -> Spec:
-    with closing(make_env(serialise.from_dict(EnvConfig, json.loads(env), "env"), 1, "training")) as made:
-        return made.spec
+def environment_spec(config: EnvConfig) -> Spec:
+    """The spec of an environment, which is made once to ask for it."""
+    with closing(make_env(config, 1, "training")) as env:
+        return env.spec
 
 
 def _whole(steps: int, num_envs: int) -> int:
@@ -236,7 +230,7 @@ class Demand:
         with_replay = [config for config in self.runs if isinstance(config, RunConfig)]
         if not with_replay:
             return None
-        least = 1 + max(spec_of(config).max_episode_steps for config in with_replay)
+        least = 1 + max(environment_spec(config.env).max_episode_steps for config in with_replay)
         most = max(config.replay.capacity for config in with_replay)
         too_large = bisect_left(range(least, most + 1), True, key=lambda rows: not self.at_most(rows).fits(limit))
         return least + too_large - 1 if too_large else None

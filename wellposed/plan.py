@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 
 from wellposed import serialise
-from wellposed.budget import Budget, Demand, Pixels, budget, runs_at_once, spec_of
+from wellposed.budget import Budget, Demand, Pixels, budget, runs_at_once, environment_spec
 from wellposed.config import AnyRunConfig, RunConfig, read_config
 from wellposed.data.episodes import row_bytes
 from wellposed.errors import UserError, require
@@ -157,7 +157,7 @@ def expected_seconds(asked: Demand, seen: Calibration) -> Seconds:
     """The seconds of all runs from the measured rates; the next runs begin when the first have ended."""
     config, each, rates = asked.runs[0], asked.budgets[0], seen.rates
     waves = -(-len(asked.runs) // asked.together)
-    longest = spec_of(config).max_episode_steps
+    longest = environment_spec(config.env).max_episode_steps
     alone, late = 0, 0.0  # steps without updates, and the updates that are caught up after them
     if isinstance(config, RunConfig):
         alone = min(each.steps, max(config.random_steps, config.num_envs * longest)) if each.updates else each.steps

@@ -110,16 +110,18 @@ def origin_of(name: str, kwargs: dict[str, Any]) -> Origin:
         UserError: if there is no such environment, or it cannot be made.
     """
     subject = find_subject(name, kwargs)
-    with closing(subject.make()) as env:
-        kind = getattr(env.unwrapped, "defined_by", type(env.unwrapped))
-    names = dict.fromkeys((*PACKAGES, kind.__module__.split(".")[0]))
-    versions = {name: found for name in names if (found := _version(name))}
-    return Origin(name, json.dumps(kwargs, sort_keys=True), source_digest(kind.__module__), versions)
+    if (module := subject.module) is None:
+        with closing(subject.make()) as env:
+            module = type(env.unwrapped).__module__
+    packages = dict.fromkeys((*PACKAGES, module.split(".")[0]))
+    versions = {package: found for package in packages if (found := _version(package))}
+    return Origin(name, json.dumps(kwargs, sort_keys=True), source_digest(module), versions)
 
 
 def source_digest(module: str) -> str:
     """Digest of a module's code and of all that it imports of its own package; docstrings and comments do not count."""
-    within = ".".join(module.split(".")[:2])
+    parts = module.split(".")
+    within = ".".join(parts[: 1 if len(parts) < 3 else 2])  # the package, or the part of it, as `wellposed.envs`
     waiting, sources = [module], dict[str, str]()
     while waiting:
         name = waiting.pop()

@@ -18,7 +18,6 @@ class OneCopy(gym.Env):
 
     def __init__(self, env_id: str, **kwargs: Any):
         self._env: Any = envs.make_vec(env_id, 1, **kwargs)
-        self.defined_by = type(self._env)
         self.observation_space, self.action_space = self._env.single_observation_space, self._env.single_action_space
         self.max_episode_steps = self._env.max_episode_steps
         self.compute_reward, self.compute_terminated = self._env.compute_reward, self._env.compute_terminated
@@ -49,5 +48,6 @@ def find_subject(name: str, kwargs: dict[str, Any] | None = None) -> Subject:
     """
     kwargs = kwargs or {}
     if ":" not in name and (entry := envs.find(name)) in envs.registered():
-        return Subject(name, partial(OneCopy, name, **kwargs), entry.oracle)
+        defined_by = getattr(entry.make, "func", entry.make)  # a suite's class, with its task
+        return Subject(name, partial(OneCopy, name, **kwargs), entry.oracle, defined_by.__module__)
     return Subject(name, partial(make_one, name, **kwargs))

@@ -320,8 +320,14 @@ class Evidence:
         Raises:
             UserError: if the environment has a `fault`.
         """
-        if fault := self.fault():
-            raise UserError(f"{self.subject.name} is not a well-posed goal environment: {fault}.")
+        name = self.subject.name
+        try:
+            fault = self.fault()
+        except Exception as error:  # a stranger's code may raise anything
+            fault = f"it raised {type(error).__name__}: {error}"
+        if fault:
+            more = f"`wellposed check {name}` examines all conditions."
+            raise UserError(f"{name} is not a well-posed goal environment: {fault}. {more}")
         together: frozenset[RuleName] = frozenset(name for name in self.rules.together if not self.batch_fault(name))
         told_radius = self.told_radius if self.success_test[1] == TOLD else None
         assert self.length is not None

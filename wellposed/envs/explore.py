@@ -206,6 +206,6 @@ def directed(space: gym.spaces.Box, seen: Transitions, rng: np.random.Generator)
     def act(obs: Any, _t: int) -> np.ndarray:
         _, achieved, desired = goals_of(obs)
         wish = np.clip(back @ (desired - achieved), -1.0, 1.0)
-        return (middle + half * wish).astype(space.dtype)
+        return np.clip((middle + half * wish).astype(space.dtype), space.low, space.high)
 
     return act

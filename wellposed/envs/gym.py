@@ -11,7 +11,7 @@ with the reason (`Evidence.fault`): hindsight relabelling would fail silently on
 import importlib
 from contextlib import closing
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 import gymnasium as gym
 import mujoco
@@ -46,7 +46,11 @@ class GymGoalVecEnv:
         """`threads` is accepted and means nothing."""
         del threads
         first = make_one(env_id, **kwargs)
-        found = _measured(env_id, first, kwargs)
+        try:
+            found = _measured(env_id, first, kwargs)
+        except UserError:
+            first.close()
+            raise
         mode = gym.vector.AutoresetMode.SAME_STEP
         makers = [lambda: EpisodeRecorder(first)]
         makers += [lambda: EpisodeRecorder(make_one(env_id, **kwargs))] * (num_envs - 1)
@@ -170,7 +174,9 @@ def make_one(name: str, **kwargs: Any) -> gym.Env:
     except ImportError as error:
         raise UserError(f"The module {module!r} could not be imported: {error}.") from error
     try:
-        return factory(**kwargs) if callable(factory) else gym.make(name, disable_env_checker=True, **kwargs)
+        if callable(factory):
+            return cast(gym.Env, factory(**kwargs))
+        return gym.make(name, disable_env_checker=True, **kwargs)
     except UserError:
         raise
     except gym.error.Error as error:

@@ -32,6 +32,8 @@ class Subject:
     make: Callable[[], gym.Env]
     oracle: Callable[[], Policy] | None = None
     """A policy written by hand that makes the achieved goal move, where there is one."""
+    module: str | None = None
+    """The module that defines it, where that is known without making it."""
 
 
 # --- what can be read off the spaces

@@ -1,0 +1,114 @@
+"""Certificates that are kept: valid for their source only, and what they refuse is refused with the reason."""
+
+import time
+
+import pytest
+
+from tests.check.broken import FallsOff
+from tests.check.point import Point
+from wellposed import envs
+from wellposed.check import certify, stored
+from wellposed.errors import UserError
+
+
+@pytest.fixture(autouse=True)
+def _own_cache(monkeypatch, tmp_path):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+
+
+@pytest.fixture
+def examined(monkeypatch):
+    """The names that are examined, in order."""
+    names = []
+    monkeypatch.setattr(stored, "certify", lambda name, **more: names.append(name) or certify(name, **more))
+    return names
+
+
+def test_the_certificates_of_registered_environments_are_of_their_source_today():
+    """If this fails, their code has changed: run `python -m scripts.certificates`."""
+    shipped = stored.shipped_certificates()
+    assert shipped.keys() == {entry.id for entry in envs.registered()}
+    for name, kept in shipped.items():
+        assert kept.origin.source == stored.origin_of(name, {}).source, name
+        assert kept.certificate().posed
+
+
+def test_a_certificate_that_comes_with_the_package_is_what_an_examination_finds():
+    found, kept = certify("FetchPush-v4", gamma=0.95), stored.shipped_certificates()["FetchPush-v4"]
+    assert kept.verdict == found.verdict
+    assert [(f.condition, f.evidence) for f in kept.findings] == [
+        (f.condition, f.evidence) for f in found.findings if f.status != "holds"
+    ]
+
+
+def test_registered_environments_are_not_examined_and_others_once(examined):
+    stored.certificate_for("FetchReach-v4", gamma=0.95)
+    assert examined == []
+    name = "tests.check.point:Point"
+    first, second = (stored.certificate_for(name, gamma=0.95) for _ in range(2))
+    assert examined == [name]
+    assert (first.verdict, second.verdict, second.findings) == ("ready", "ready", [])
+
+
+@pytest.mark.parametrize("what", ["source", "arguments", "version"])
+def test_another_source_other_arguments_or_versions_are_examined_anew(what, examined, monkeypatch):
+    stored.certificate_for("FetchReach-v4", {"max_episode_steps": 30}, gamma=0.95, seconds=0)
+    assert examined == ["FetchReach-v4"]
+    kwargs = {"max_episode_steps": 40 if what == "arguments" else 30}
+    if what == "source":
+        monkeypatch.setattr(stored, "source_digest", lambda _: "another")
+    elif what == "version":
+        monkeypatch.setattr(stored, "_version", lambda _: "9.9")
+    stored.certificate_for("FetchReach-v4", kwargs, gamma=0.95, seconds=0)
+    assert len(examined) == 2
+
+
+def test_a_cache_that_is_broken_is_made_anew(examined, tmp_path):
+    stored.certificate_for("tests.check.point:Point", gamma=0.95, seconds=0)
+    (path,) = tmp_path.rglob("*.json")
+    path.write_text("{")
+    stored.certificate_for("tests.check.point:Point", gamma=0.95, seconds=0)
+    assert len(examined) == 2
+
+
+def test_what_is_not_posed_is_refused_with_condition_evidence_and_advice():
+    found = stored.certificate_for("tests.check.broken:FallsOff", gamma=0.95)
+    with pytest.raises(UserError) as refused:
+        stored.require_posed(found)
+    for told in (
+        "can be said of any goal",
+        "steps terminated",
+        "Add compute_terminated",
+        "wellposed check tests.check",
+    ):
+        assert told in str(refused.value)
+    stored.require_posed(stored.certificate_for("FetchPush-v4", gamma=0.95))  # a warning is no refusal
+    assert FallsOff.__name__ in str(refused.value)
+
+
+class Slow(Point):
+    def move(self, action):
+        time.sleep(2e-3)
+        super().move(action)
+
+
+def test_an_examination_that_runs_out_of_time_says_what_it_did_not_come_to():
+    found = certify(f"{__name__}:Slow", gamma=0.95, seconds=0.5)
+    unseen = {f.condition for f in found.findings if f.evidence == "not examined within 0.5 s"}
+    assert "Markov" in unseen
+    assert "goals apart" not in unseen
+    assert found.posed
+
+
+def test_the_digest_is_of_code_and_of_all_code_that_the_package_imports(tmp_path, monkeypatch):
+    package = tmp_path / "robot_of_a_test"
+    package.mkdir()
+    (package / "__init__.py").write_text("")
+    (package / "physics.py").write_text("MASS = 1.0\n")
+    (package / "env.py").write_text('"""An arm."""\nimport math\nfrom .physics import MASS\n')
+    monkeypatch.syspath_prepend(str(tmp_path))
+    first = stored.source_digest("robot_of_a_test.env")
+    (package / "env.py").write_text('"""A better arm."""\nimport math  # for pi\nfrom .physics import MASS\n')
+    assert stored.source_digest("robot_of_a_test.env") == first
+    (package / "physics.py").write_text("MASS = 2.0\n")
+    assert stored.source_digest("robot_of_a_test.env") != first
