@@ -32,10 +32,10 @@ def test_nothing_published_names_a_directory_of_a_machine():
 @pytest.mark.parametrize(
     "bad",
     [
-        '"command": ["wellposed", "chapter", "run", "2", "--runs-dir", "/tmp/w/official"]',
+        '"command": ["wellposed", "chapter", "run", "2", "--runs-dir", "/tmp/runs"]',
         "wellposed chapter run 2 --runs-dir=/home/me/runs",
         "see `/root/.cache/x`",
-        "(/work/main/runs)",
+        "(/work/runs)",
         "FILE=/Users/me/a.json",
         "/var/folders/zz/T/run",
     ],

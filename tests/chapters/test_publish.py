@@ -13,6 +13,7 @@ from wellposed.chapters.gather import Runs, gather
 from wellposed.chapters.results import Results, VariantResult, format_rows
 from wellposed.cli import main
 from wellposed.errors import UserError
+from wellposed.runs.record import Resumption
 
 SOURCE = '''
 """Module."""
@@ -47,6 +48,25 @@ def test_records_hold_what_was_gathered_and_give_the_same_facts(chapter, runs):
     for text in ("width.narrow 0.5.success", 'width."narrow 0.5".end_steps.max', "width.narrow 0.5.seconds"):
         assert facts.fact(chapter, again.results, text) == facts.fact(chapter, gathered, text)
     assert records.stale(chapter, again) == []
+
+
+@pytest.mark.usefixtures("clean")
+def test_every_command_is_published_as_a_reader_would_type_it(chapter, runs, monkeypatch):
+    ran = ["cli.py", "chapter", "run", "4", "--runs-dir", "/tmp/mine"]
+    resumed = Resumption(1, "", ran, None, None, {}, "", "")
+    origin = replace(publish.here(threads=1), command=ran, resumed=[resumed])
+    found = gather(chapter, Runs(runs))
+    for variants in found.results.experiments.values():
+        for name, variant in variants.items():
+            variants[name] = replace(variant, runs=[replace(run, command=" ".join(ran)) for run in variant.runs])
+    monkeypatch.setattr(publish, "gather", lambda *_: found)
+    monkeypatch.setattr(publish, "here", lambda **_: origin)
+    published, path = publish.publish(chapter, Runs(runs), anyway=True)
+    assert published.published.command == published.published.resumed[0].command == ["wellposed", "chapter", "run", "4"]
+    commands = re.findall('"command": (.*)', path.read_text())
+    line = '"wellposed chapter run 4",'
+    assert commands.count(line) == sum(len(v.runs) for e in found.results.experiments.values() for v in e.values()) > 0
+    assert "/tmp/mine" not in path.read_text()
 
 
 @pytest.mark.usefixtures("clean")

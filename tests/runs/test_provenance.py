@@ -30,11 +30,11 @@ def test_the_command_line_has_one_name_however_it_was_started(monkeypatch, start
 @pytest.mark.parametrize(
     ("given", "typed"),
     [
-        ("cli.py chapter run 2 --studies --runs-dir /tmp/x/y --quiet", "wellposed chapter run 2 --studies --quiet"),
+        ("cli.py chapter run 2 --studies --runs-dir /tmp/runs --quiet", "wellposed chapter run 2 --studies --quiet"),
         ("wellposed train FetchReach-v4 --runs-dir=/data/r --seed 1", "wellposed train FetchReach-v4 --seed 1"),
         ("wellposed train E-v0 --runs-dir there", "wellposed train E-v0"),
         ("wellposed resume --quiet /home/me/runs/a_s0/ runs/b", "wellposed resume --quiet a_s0/ runs/b"),
-        ("wellposed experiment /work/experiments/push.toml", "wellposed experiment push.toml"),
+        ("wellposed experiment /home/me/experiments/push.toml", "wellposed experiment push.toml"),
         ("wellposed compare /tmp/a,/tmp/b/c --json=/tmp/d.json", "wellposed compare a,c --json=d.json"),
         ("wellposed train mine:Env-v0 --x 1/2", "wellposed train mine:Env-v0 --x 1/2"),
         ("wellposed train E-v0 --runs-dir", "wellposed train E-v0"),
