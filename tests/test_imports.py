@@ -55,7 +55,13 @@ LAYERS = {
     "wellposed.cli": 17,
 }
 FREE_OF_JAX = {"wellposed.errors", "wellposed.types", "wellposed.seeding", "wellposed.stats", "wellposed.config"}
-FREE_OF_JAX |= {"wellposed.envs", "wellposed.runs", "wellposed.replay", "wellposed.progress", "wellposed.rollout.evaluate"}
+FREE_OF_JAX |= {
+    "wellposed.envs",
+    "wellposed.runs",
+    "wellposed.replay",
+    "wellposed.progress",
+    "wellposed.rollout.evaluate",
+}
 FREE_OF_JAX |= {"wellposed.check", "wellposed.analysis", "wellposed.arrays", "wellposed.interrupts"}
 FREE_OF_JAX |= {"wellposed.planning.memory"}
 JAX = {"jax", "equinox", "optax", "torch"}

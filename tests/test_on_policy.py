@@ -8,24 +8,23 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+from wellposed.examine import with_checkpoint
 
 from tests.records import unequal
 from tests.test_divergence import after
 from tests.test_resume import TINY_PPO
-from wellposed import serialise
 from wellposed import plan as plans
-from wellposed import verdict
+from wellposed import serialise, verdict
 from wellposed.agents import PPO, SACConfig
 from wellposed.budget import Demand, budget
 from wellposed.cli import main
+from wellposed.config import OnPolicyRunConfig, RunConfig, override, read_config
+from wellposed.data import rollout
 from wellposed.diagnose import read_evidence
 from wellposed.errors import UserError
-from wellposed.examine import with_checkpoint
 from wellposed.loop import on_policy
 from wellposed.plan import Calibration, Rates
-from wellposed.config import OnPolicyRunConfig, RunConfig, override, read_config
 from wellposed.recipes import default_config
-from wellposed.data import rollout
 from wellposed.runs.record import METRICS
 from wellposed.runs.store import RunReader, run_name
 from wellposed.study.stability import Rows, ladders, left_out

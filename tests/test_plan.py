@@ -12,19 +12,18 @@ import numpy as np
 import pytest
 
 from wellposed import budget as budgets
-from wellposed import serialise
-from wellposed import memory
+from wellposed import memory, serialise
 from wellposed import plan as plans
 from wellposed.agents import PPOConfig, SACConfig, TD3Config, make_agent
 from wellposed.budget import Demand, Pixels, budget, environment_spec, frame_bytes
 from wellposed.cli import main
+from wellposed.config import RunConfig
 from wellposed.data import ReplayBuffer, ReplayConfig
 from wellposed.data.episodes import replay_bytes
 from wellposed.envs import EnvConfig
 from wellposed.errors import UserError
 from wellposed.memory import Free, Held, Room, UnderWay, refusal
 from wellposed.plan import Calibration, Rates, _peak, expected_seconds, lines, make_plan
-from wellposed.config import RunConfig
 from wellposed.recipes import default_config
 from wellposed.runs import lock, provenance
 from wellposed.runs.store import RunReader

@@ -8,15 +8,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from wellposed.agents.off_policy import OffPolicyAgent
 
 from tests.records import unequal
 from wellposed.agents import PPO, PPOConfig, SACConfig, TD3Config
-from wellposed.agents.off_policy import OffPolicyAgent
+from wellposed.config import OnPolicyRunConfig, RunConfig
+from wellposed.data import ReplayConfig
 from wellposed.envs.vector import MujocoVecEnv
 from wellposed.envs.wrappers.curriculum import Curriculum
 from wellposed.errors import UserError
-from wellposed.config import OnPolicyRunConfig, RunConfig
-from wellposed.data import ReplayConfig
 from wellposed.runs.store import RunReader
 from wellposed.side_by_side import resume, train_side_by_side
 from wellposed.training import train

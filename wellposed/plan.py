@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 
 from wellposed import serialise
-from wellposed.budget import Budget, Demand, Pixels, budget, runs_at_once, environment_spec
+from wellposed.budget import Budget, Demand, Pixels, budget, environment_spec, runs_at_once
 from wellposed.config import AnyRunConfig, RunConfig, read_config
 from wellposed.data.episodes import row_bytes
 from wellposed.errors import UserError, require

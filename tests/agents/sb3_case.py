@@ -12,9 +12,9 @@ from wellposed.agents import ppo, sac, td3
 from wellposed.agents.ppo import Minibatch, PPOConfig
 from wellposed.agents.sac import SACConfig
 from wellposed.agents.td3 import TD3Config
+from wellposed.data.rollout import gae
 from wellposed.nn.inputs import Encoder, InputStats, Scales
 from wellposed.nn.networks import MLP, Actor, Critics
-from wellposed.data.rollout import gae
 from wellposed.types import Batch
 
 Case = dict[str, np.ndarray]

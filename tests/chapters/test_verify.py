@@ -135,7 +135,8 @@ def test_a_summary_that_a_reader_could_edit_counts_for_nothing_and_is_refused(ch
     )
     file.unlink()
     assert (
-        "does not exist. `wellposed chapter run 4` writes it again." in verify(chapter, Runs(runs)).deliverables[0].reason
+        "does not exist. `wellposed chapter run 4` writes it again."
+        in verify(chapter, Runs(runs)).deliverables[0].reason
     )
 
 

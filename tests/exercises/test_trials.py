@@ -6,11 +6,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from wellposed.agents.off_policy import Transition
 
 from tests.agents.data import DIMS
 from wellposed import arrays, stats
 from wellposed.agents import ppo, sac
-from wellposed.agents.off_policy import Transition
 from wellposed.cli import main
 from wellposed.data import ReplayBuffer, ReplayConfig, RolloutBuffer
 from wellposed.envs import curriculum, make_vec

@@ -8,9 +8,9 @@ import pytest
 from wellposed import envs
 from wellposed.envs.suites.fetch import model
 from wellposed.envs.suites.fetch import task as fetch
-from wellposed.rollout.evaluate import play_episodes
 from wellposed.measure import chance
 from wellposed.measure.chance import Watched, measure_chance, measure_floor
+from wellposed.rollout.evaluate import play_episodes
 from wellposed.stats import clopper_pearson
 
 DRAWS = 20_000

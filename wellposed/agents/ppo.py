@@ -21,13 +21,13 @@ from jax import Array
 from wellposed.agents import shared
 from wellposed.agents.probe import Seen
 from wellposed.agents.shared import Losses, optimiser
-from wellposed.serialise import LATER
 from wellposed.errors import require
 from wellposed.nn.encoders import ENCODERS
 from wellposed.nn.inputs import Encoder, InputConfig, InputStats, Scales, stored
 from wellposed.nn.networks import MLP, Critics, descend
 from wellposed.nn.normaliser import InputScaler
 from wellposed.seeding import key_data
+from wellposed.serialise import LATER
 from wellposed.types import Batch, Carry, Metrics, Moment, Obs, Rollout, Spec
 
 METRICS = {name: shared.METRICS[name] for name in ("train/actor_loss", "train/entropy")} | {

@@ -20,12 +20,12 @@ from jax import Array
 from wellposed.agents import shared
 from wellposed.agents.probe import Seen
 from wellposed.agents.shared import Losses, bellman, bounded, optimiser
-from wellposed.serialise import LATER
 from wellposed.nn.augment import augment, augmentations
 from wellposed.nn.inputs import InputConfig, InputStats, Scales, stored
 from wellposed.nn.networks import Actor, Critics, descend, polyak, squashed_gaussian
 from wellposed.nn.normaliser import InputScaler
 from wellposed.seeding import key_data
+from wellposed.serialise import LATER
 from wellposed.types import Batch, Carry, Metrics, Moment, Obs, Spec
 
 LOG_STD_RANGE = (-20.0, 2.0)  # as in Stable-Baselines3

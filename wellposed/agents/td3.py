@@ -21,13 +21,13 @@ from jax import Array
 from wellposed.agents import shared
 from wellposed.agents.probe import Seen
 from wellposed.agents.shared import Losses, bellman, bounded, optimiser
-from wellposed.serialise import LATER
 from wellposed.errors import require
 from wellposed.nn.augment import augment, augmentations
 from wellposed.nn.inputs import InputConfig, InputStats, Scales, stored
 from wellposed.nn.networks import Actor, Critics, descend, polyak
 from wellposed.nn.normaliser import InputScaler
 from wellposed.seeding import key_data
+from wellposed.serialise import LATER
 from wellposed.types import Batch, Carry, Metrics, Moment, Obs, Spec
 
 OWN = ("train/critic_loss", "train/actor_loss", "train/q_mean", "train/target_mean", "train/action_saturation")

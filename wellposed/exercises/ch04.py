@@ -11,10 +11,10 @@ from wellposed.exercises.exercise import (
     Counterexample,
     Function,
     Write,
+    as_property,
     in_place_of,
     show,
     show_all,
-    states,
     wrong_array,
 )
 from wellposed.types import Batch
@@ -48,7 +48,7 @@ def _first(wrong: np.ndarray, t: np.ndarray, length: np.ndarray, due: str, drawn
     return Counterexample(f"t = {t[i]}, length = {length[i]} among {len(t)} transitions", due, f"moment {drawn[i]}")
 
 
-@states(
+@as_property(
     "a goal comes strictly later than its transition",
     equation="moment > t: transition t leads from state t to state t + 1, and may claim only what came after it",
     hint="What the arm achieved before it acted says nothing about the action. Which is the first state that the "
@@ -60,7 +60,7 @@ def _later(future_goals: Function) -> Counterexample | None:
     return _first(drawn <= t, t, length, "a moment after t", drawn)
 
 
-@states(
+@as_property(
     "a goal is of the same episode",
     equation="moment <= L: an episode of L transitions has the states 0 .. L",
     hint="Episodes differ in length, and behind the last state of one begins another. `length` has one entry for each "
@@ -72,7 +72,7 @@ def _inside(future_goals: Function) -> Counterexample | None:
     return _first(drawn > length, t, length, "a moment of at most length", drawn)
 
 
-@states(
+@as_property(
     "each transition draws for itself",
     equation="the moments of different transitions are independent",
     hint="One random number for all of them gives every transition of a minibatch the same share of its future. How "
@@ -97,7 +97,7 @@ def _never_drawn(future_goals: Function, moment: int) -> Counterexample | None:
     return None
 
 
-@states(
+@as_property(
     "the last state of the episode can be drawn",
     equation="moment = L has the probability 1 / (L - t)",
     hint="The states are 0 .. L: with the last one there are L - t later than t. A generator that excludes the upper "
@@ -107,7 +107,7 @@ def _last(future_goals: Function) -> Counterexample | None:
     return _never_drawn(future_goals, -1)
 
 
-@states(
+@as_property(
     "the state that the transition led to can be drawn",
     equation="moment = t + 1 has the probability 1 / (L - t): the transition then succeeds by what it did itself",
     hint="This is the one relabelling whose reward is sure to tell of success. Without it, what the last action did is "
@@ -117,7 +117,7 @@ def _next(future_goals: Function) -> Counterexample | None:
     return _never_drawn(future_goals, 1)
 
 
-@states(
+@as_property(
     "before the end there is one moment left",
     equation="t = L - 1: the moment is L",
     hint="Put t = L - 1 into your range by hand: exactly one state is later.",
@@ -128,7 +128,7 @@ def _only(future_goals: Function) -> Counterexample | None:
     return None if np.array_equal(drawn, length) else Counterexample(show_all(given), show(length), show(drawn))
 
 
-@states(
+@as_property(
     "all later moments are equally likely",
     equation=FUTURE,
     hint="Count, on paper, how much of [0, 1) leads to each moment. Rounding to the nearest gives the two ends half of "
@@ -144,7 +144,7 @@ def _uniform(future_goals: Function) -> Counterexample | None:
     return Counterexample(given, "shares of about 0.2 for the moments 3, 4, 5, 6, 7", show(shares))
 
 
-@states(
+@as_property(
     "all randomness comes from the generator that is handed in",
     equation="equal generators give equal moments, and others give others",
     hint="A run repeats bit for bit because every random stream is its own. A generator made inside, or the global "
@@ -219,7 +219,7 @@ def _asked(
     return Counterexample(given, f"{name} = {show(np.asarray(due))}", show(found))
 
 
-@states(
+@as_property(
     "the goal is the new one",
     equation="g := g'",
     hint="What the learner is shown as the desired goal must be the goal whose reward it gets.",
@@ -232,7 +232,7 @@ def _goal(relabel: Function) -> Counterexample | None:
     )
 
 
-@states(
+@as_property(
     "the reward is that of the new goal",
     equation="r := r(s', g') (arXiv 1707.01495, algorithm 1)",
     hint="The old reward judged the old goal. Nor is every goal in hindsight reached by this very transition: ask the "
@@ -246,7 +246,7 @@ def _reward(relabel: Function) -> Counterexample | None:
     )
 
 
-@states(
+@as_property(
     "it is judged by the state that the transition led to",
     equation="r(s', g'): of the next achieved goal",
     hint="The reward of a transition belongs to its end. An achieved goal before the action and one after it are both "
@@ -257,7 +257,7 @@ def _successor(relabel: Function) -> Counterexample | None:
     return _asked(relabel, batch, [[0.5], [0.5]], "reward", [0, -1])
 
 
-@states(
+@as_property(
     "achieved comes first, desired second",
     equation="compute_reward(achieved, desired)",
     hint="A distance does not mind the order, other rewards do: what is wanted and what was achieved are not the same "
@@ -271,7 +271,7 @@ def _order(relabel: Function) -> Counterexample | None:
     )
 
 
-@states(
+@as_property(
     "termination is asked anew",
     equation="terminated := terminated(s', g')",
     hint="If reaching the goal ends the episode, a transition that had ended it for the old goal may not for the new "
@@ -285,7 +285,7 @@ def _termination(relabel: Function) -> Counterexample | None:
     )
 
 
-@states(
+@as_property(
     "all else stays as it was",
     equation="s, a, s' do not depend on the goal",
     hint="Hindsight changes what was wanted, not what was done or seen.",
@@ -300,7 +300,7 @@ def _rest(relabel: Function) -> Counterexample | None:
     return None
 
 
-@states(
+@as_property(
     "it takes any number of leading axes",
     equation="reward[u, b] depends on the transition [u, b] and its goal alone",
     hint="The trainer relabels several minibatches at once: goals are [u, b, g]. Hand the environment's functions "

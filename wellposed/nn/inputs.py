@@ -14,8 +14,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from wellposed.serialise import LATER
 from wellposed.errors import UserError, require
+from wellposed.serialise import LATER
 from wellposed.types import Carry, Field, Geometry, Obs, Spec
 
 # Distances are shown down to this share of the typical one: finer than any success test, coarser than noise.
