@@ -3,6 +3,7 @@
 import os
 import re
 from collections.abc import Iterable
+from contextlib import suppress
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -22,6 +23,37 @@ JSON_HELP = "write the output as JSON to this file; - for standard output, which
 JsonFile = Annotated[Path | None, tyro.conf.arg(name="json", metavar="FILE", help=JSON_HELP)]
 THREADS_HELP = "native threads for physics; results do not depend on it"
 Threads = Annotated[int, tyro.conf.arg(help=THREADS_HELP)]
+RunsDir = Annotated[Path, tyro.conf.arg(metavar="DIR", help="directory that contains run directories")]
+INTEGERS = tyro.constructors.ConstructorRegistry()  # how every integer of a command line is read
+
+
+@INTEGERS.primitive_rule
+def _integer(info: tyro.constructors.PrimitiveTypeInfo) -> tyro.constructors.PrimitiveConstructorSpec[int] | None:
+    """Tells tyro to read an integer with `parse_integer`; None for other types, which it reads as ever."""
+    if info.type is not int:
+        return None
+    return tyro.constructors.PrimitiveConstructorSpec(
+        nargs=1,
+        metavar="INT",
+        instance_from_str=lambda words: parse_integer(words[0]),
+        is_instance=lambda value: type(value) is int,
+        str_from_instance=lambda value: [str(value)],
+    )
+
+
+def parse_integer(text: str) -> int:
+    """An integer as a person writes it: `100000`, `100_000` or `1e5`.
+
+    Raises:
+        ValueError: if it is not a whole number.
+    """
+    with suppress(ValueError):
+        return int(text)
+    with suppress(ValueError):
+        number = float(text)
+        if number.is_integer() and abs(number) < 2**53:  # beyond, a float is not exact
+            return int(number)
+    raise ValueError(f"{text!r} is not a whole number")
 
 
 def emit(data: Any, target: Path | None) -> bool:
