@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from wellposed.agents.off_policy import OffPolicyAgent
 
 from wellposed import config, doctor, envs
 from wellposed.agents import make_agent
-from wellposed.agents.off_policy import OffPolicyAgent
 from wellposed.findings import Finding
 from wellposed.measure import MEASUREMENTS, life
 from wellposed.measure.kinds import Context

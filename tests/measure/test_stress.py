@@ -9,11 +9,11 @@ from wellposed import config as configs
 from wellposed import envs, seeding
 from wellposed.envs.suites.fetch.oracle import ScriptedPickAndPlace
 from wellposed.errors import UserError
-from wellposed.rollout import play_episodes
 from wellposed.measure import MEASUREMENTS, under_noise
 from wellposed.measure.kinds import Context
 from wellposed.measure.stress import StressSettings
 from wellposed.recipe import RunConfig
+from wellposed.rollout import play_episodes
 from wellposed.stats import over_seeds
 
 EPISODES = 6

@@ -22,10 +22,12 @@ class EpisodeStatistics:
         self._start = now.truth["achieved_goal"].copy()
         self._returns, self._moved = np.zeros(len(self._start)), np.zeros(len(self._start), bool)
         self._ended: list[tuple[float, float, float]] = []
+        self._peak = np.zeros(())  # largest component of the actions that reached the simulator since then
 
     def add(self, step: Step, now: Moment) -> None:
         """Take in one step; `now` is where the copies stand after it, in the next episode where one ended."""
         self._returns += step.reward
+        self._peak = np.maximum(self._peak, np.abs(step.applied_action).max())
         self._moved |= np.linalg.norm(step.next_truth["achieved_goal"] - self._start, axis=1) > self._far
         for i in np.flatnonzero(step.ended):
             self._ended.append((float(step.success[i]), self._returns[i], float(self._moved[i])))
@@ -36,14 +38,21 @@ class EpisodeStatistics:
         if not self._ended:
             return {}
         success, returned, moved = np.mean(self._ended, axis=0).tolist()
+        found = {"rollout/success_rate": success, "rollout/return": returned, "rollout/action_max": float(self._peak)}
         self._ended.clear()
-        found = {"rollout/success_rate": success, "rollout/return": returned}
+        self._peak = np.zeros(())
         return found if np.isnan(self._far) else found | {"rollout/moved_rate": moved}
 
     def state(self) -> Arrays:
         """Everything as named arrays; `ended` is [episodes, 3]."""
         ended = np.array(self._ended).reshape(-1, 3)
-        return {"start": self._start, "returns": self._returns, "moved": self._moved, "ended": ended}
+        return {
+            "start": self._start,
+            "returns": self._returns,
+            "moved": self._moved,
+            "ended": ended,
+            "peak": self._peak,
+        }
 
     def load_state(self, state: Arrays) -> None:
         """Take over what `state` returned.
@@ -53,5 +62,6 @@ class EpisodeStatistics:
         """
         ended = state["ended"] if "ended" in state else np.zeros((0, 3))
         check_arrays(self.state() | {"ended": ended.reshape(-1, 3)}, state)
-        self._start, self._returns, self._moved = (state[name].copy() for name in ("start", "returns", "moved"))
+        start, returns, moved, peak = (state[name].copy() for name in ("start", "returns", "moved", "peak"))
+        self._start, self._returns, self._moved, self._peak = start, returns, moved, peak
         self._ended = [(row[0], row[1], row[2]) for row in ended.tolist()]
