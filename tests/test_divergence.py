@@ -53,9 +53,9 @@ def after(monkeypatch, owner: type, method: str, calls: int, change) -> None:
 @pytest.mark.parametrize("name", ["observation", "achieved_goal"])
 @pytest.mark.parametrize("value", [np.nan, np.inf])
 def test_an_observation(tmp_path, monkeypatch, name, value):
-    def spoil(_, result):
-        result[0][name][1, 2] = value
-        return result
+    def spoil(_, step):
+        step.next_obs[name][1, 2] = value
+        return step
 
     after(monkeypatch, MujocoVecEnv, "step", 110, spoil)  # 50 of the first evaluation, then collecting
     failure = failed(TINY, tmp_path)
@@ -64,18 +64,18 @@ def test_an_observation(tmp_path, monkeypatch, name, value):
 
 
 def test_an_observation_while_evaluating(tmp_path, monkeypatch):
-    def spoil(_, result):
-        result[0]["observation"][:] = np.nan
-        return result
+    def spoil(env, step):
+        env.now.obs["observation"][:] = np.nan
+        return step
 
     after(monkeypatch, MujocoVecEnv, "step", 130, spoil)
     assert failed(TINY, tmp_path).quantity == "action"  # what the policy makes of it
 
 
 def test_a_reward(tmp_path, monkeypatch):
-    def spoil(_, result):
-        result[1][0] = np.nan
-        return result
+    def spoil(_, step):
+        step.reward[0] = np.nan
+        return step
 
     after(monkeypatch, MujocoVecEnv, "step", 60, spoil)
     failure = failed(TINY, tmp_path)
@@ -103,15 +103,15 @@ def test_a_weight_that_no_loss_has_told_of_yet(tmp_path, monkeypatch):
 
 def test_a_physics_state_that_mujoco_resets_in_silence(tmp_path, monkeypatch):
     """MuJoCo puts a broken state back to its initial one and goes on; observations look fine from then on."""
-    original, calls = MujocoVecEnv._advance, [0]
+    original, calls = MujocoVecEnv.step, [0]
 
-    def advance(self, actions):
+    def step(self, action):
         calls[0] += 1
         if calls[0] == 120:
             self.physics.data[2].qpos[0] = np.nan
-        original(self, actions)
+        return original(self, action)
 
-    monkeypatch.setattr(MujocoVecEnv, "_advance", advance)
+    monkeypatch.setattr(MujocoVecEnv, "step", step)
     monkeypatch.chdir(tmp_path)
     failure = failed(PUSH, tmp_path / "runs")
     assert failure.quantity == "physics"
@@ -120,22 +120,22 @@ def test_a_physics_state_that_mujoco_resets_in_silence(tmp_path, monkeypatch):
 
 
 def test_a_milder_warning_reaches_the_record(tmp_path, monkeypatch):
-    original, calls = MujocoVecEnv._advance, [0]
+    original, calls = MujocoVecEnv.step, [0]
 
-    def advance(self, actions):
+    def step(self, action):
         calls[0] += 1
-        original(self, actions)
         if calls[0] in (60, 70):
             self.physics.data[1].warning[int(mujoco.mjtWarning.mjWARN_CONTACTFULL)].number = 3
+        return original(self, action)
 
-    monkeypatch.setattr(MujocoVecEnv, "_advance", advance)
+    monkeypatch.setattr(MujocoVecEnv, "step", step)
     path, _ = train(TINY, tmp_path, quiet=True)
     [row] = RunReader(path).warnings
     assert (row.step, row.kind, row.count) == (300, "mjWARN_CONTACTFULL", 6)
 
 
 def test_a_run_that_diverged_is_not_taken_up(tmp_path, monkeypatch):
-    after(monkeypatch, MujocoVecEnv, "step", 60, lambda _, result: (result[0], result[1] * np.nan, *result[2:]))
+    after(monkeypatch, MujocoVecEnv, "step", 60, lambda _, step: step._replace(reward=step.reward * np.nan))
     failed(TINY, tmp_path)
     with pytest.raises(UserError, match=r"is diverged\. the reward after step 40 is not finite"):
         list(resume(list(tmp_path.iterdir()), quiet=True))

@@ -132,7 +132,7 @@ def test_modules_keep_to_their_layer(module, source):
     ("module", "source"),
     [
         ("wellposed.runs.store", "import jax"),
-        ("wellposed.envs.fetch", "from wellposed.nn import networks"),
+        ("wellposed.envs.suites.fetch.task", "from wellposed.nn import networks"),
         ("wellposed.agents.sac", "from wellposed.data import ReplayBuffer"),
         ("wellposed.data.episodes", "from wellposed.training import train"),
         ("wellposed.seeding", "from wellposed import stats"),

@@ -29,14 +29,14 @@ def test_the_same_code_on_the_same_machine_is_bit_identical(run, capsys):
 
 def test_code_that_computes_something_else_is_found_out_with_the_first_step_and_quantity(run, monkeypatch, capsys):
     """A reward that is wrong for one goal in a hundred, in code that calls itself the same."""
-    from wellposed.envs.vector import MujocoVecEnv
+    from wellposed.envs.suites.fetch.task import FetchTask
 
-    original = MujocoVecEnv.compute_reward
+    original = FetchTask.compute_reward
 
-    def wrong(self, achieved_goal, desired_goal, info=None):
-        return original(self, achieved_goal, desired_goal, info) - (achieved_goal[..., 0] > 1.45)
+    def wrong(self, achieved_goal, desired_goal):
+        return original(self, achieved_goal, desired_goal) - (achieved_goal[..., 0] > 1.45)
 
-    monkeypatch.setattr(MujocoVecEnv, "compute_reward", wrong)
+    monkeypatch.setattr(FetchTask, "compute_reward", wrong)
     monkeypatch.setattr("wellposed.reproduce.changes", lambda *_: [])
     assert main(["reproduce", str(run), "--quiet"]) == 1
     told = capsys.readouterr().out

@@ -124,8 +124,8 @@ class Step(NamedTuple):
 class Batch(NamedTuple):
     """Transitions (s, a, r, s', g), each key in its field's dtype, leading axes [u, b] from replay, [b] inside a loss.
 
-    A batch of windows of L transitions (`sample(length=L)`) has one axis more in the arrays of `obs`, `next_obs`, `truth`
-    and `next_truth`, [u, b, L, ...]: the last entry is the transition itself, those before led to it; their key
+    A batch of windows of L transitions (`sample(length=L)`) has one axis more in the arrays of `obs`, `next_obs`,
+    `truth` and `next_truth`, [u, b, L, ...]: the last entry is the transition itself, those before led to it; their key
     "valid" [u, b, L] is False before the episode began. `terminated` is 1 where s' has no future. An
     episode cut by a time limit has one, so truncation never reaches an agent.
     """
@@ -212,7 +212,7 @@ class VecEnv(Protocol):
 
     num_envs: int
     spec: Spec
-    capabilities: frozenset[str]  # of "state", "deterministic", "render", "oracle", "quantities", "goal spread"
+    capabilities: frozenset[str]  # what it can do; `envs.registry.EnvEntry` says what there is
     now: Moment  # where the copies stand: after a reset, after a step, after `set_state`
 
     def reset(self, seed: int | list[int] | None = None, mask: np.ndarray | None = None) -> Moment:

@@ -1,28 +1,32 @@
 """The goal curriculum: every copy gets it, goals lie where it says, and a state that is taken up goes on with it."""
 
+from types import SimpleNamespace
 from typing import Any
 
-import gymnasium as gym
 import numpy as np
 import pytest
 
-from wellposed import envs
-from wellposed.envs import fetch
-from wellposed.envs.wrappers.curriculum import Curriculum, CurriculumVecEnv, schedule, stage_metrics, with_curriculum
+from wellposed.envs.make import EnvConfig, make_env
+from wellposed.envs.suites.fetch import model
+from wellposed.envs.suites.fetch import task as fetch
+from wellposed.envs.vector import GoalSpread
+from wellposed.envs.wrappers.curriculum import Curriculum, CurriculumVecEnv, schedule, stage_metrics
+from wellposed.envs.wrappers.wrapper import Wrapper
 from wellposed.errors import UserError
-from wellposed.types import GoalObs
+from wellposed.types import Moment, Obs, Step
 
 COPIES = 8
-SCENE = fetch.load_scene(fetch.PICK_AND_PLACE)
+SCENE = model.load_scene(model.PICK_AND_PLACE)
 
 
 def grown(
-    curriculum: Curriculum, env_id: str = "FetchPickAndPlace-v4", copies: int = COPIES, **kwargs
+    curriculum: Curriculum, env_id: str = "FetchPickAndPlace-v4", copies: int = COPIES, steps: int | None = None
 ) -> CurriculumVecEnv:
-    return with_curriculum(envs.make_vec(env_id, copies, **kwargs), curriculum)
+    config = EnvConfig(env_id, max_episode_steps=steps, curriculum=curriculum)
+    return make_env(config, copies, "training")  # type: ignore[return-value]
 
 
-def way(obs: GoalObs) -> np.ndarray:
+def way(obs: Obs) -> np.ndarray:
     """The way from object to goal, [n, 3]."""
     return obs["desired_goal"] - obs["achieved_goal"]
 
@@ -30,7 +34,7 @@ def way(obs: GoalObs) -> np.ndarray:
 def copies_left_out(env: CurriculumVecEnv) -> list[int]:
     """The copies in which some of 30 goals is farther than the curriculum lets any be, from its start or upwards."""
     first = env.curriculum
-    drawn = np.array([np.abs(way(env.reset(seed=None if i else 0)[0])) for i in range(30)])  # [30, n, 3]
+    drawn = np.array([np.abs(way(env.reset(seed=None if i else 0).obs)) for i in range(30)])  # [30, n, 3]
     limit = first.reach * np.array([0.3, 0.3, 0.45])  # object and goal are each within 0.15 m of the hand
     return np.flatnonzero((drawn > limit + 1e-3).any(axis=(0, 2))).tolist()  # an object comes to rest within 1 mm
 
@@ -53,12 +57,12 @@ def test_a_curriculum_that_reaches_one_copy_of_eight_is_noticed(monkeypatch):
 @pytest.mark.parametrize("air", [0.0, 0.2, 1.0])
 def test_the_share_in_the_air_is_the_one_asked_for(air):
     env, n = grown(Curriculum("linear", air=air), copies=40), 400
-    goals = [env.reset(seed=None if i else 0)[0]["desired_goal"] for i in range(n // 40)]
+    goals = [env.reset(seed=None if i else 0).obs["desired_goal"] for i in range(n // 40)]
     kinds = env.goal_kinds(np.concatenate(goals))
     assert abs(kinds.count("air") - n * air) <= 4 * np.sqrt(n * air * (1 - air))
 
 
-def drawn(spread: fetch.GoalSpread, draws: int = 5000) -> tuple[np.ndarray, np.ndarray]:
+def drawn(spread: GoalSpread, draws: int = 5000) -> tuple[np.ndarray, np.ndarray]:
     """Where blocks begin and goals lie, both [draws, 3], as episodes draw them, without physics."""
     rng = np.random.default_rng(0)
     starts = [np.append(fetch.sample_object(SCENE, rng), SCENE.object_height) for _ in range(draws)]
@@ -67,9 +71,9 @@ def drawn(spread: fetch.GoalSpread, draws: int = 5000) -> tuple[np.ndarray, np.n
 
 def test_nearly_half_of_the_first_goals_are_reached_at_reset():
     """Chapter 5 says 44 % at the first stage and 4 % at the task itself: why the gate must not count them."""
-    for spread, share in ((fetch.GoalSpread(Curriculum().reach, Curriculum().air), 0.44), (fetch.OWN_SPREAD, 0.037)):
+    for spread, share in ((GoalSpread(Curriculum().reach, Curriculum().air), 0.44), (fetch.OWN_SPREAD, 0.037)):
         starts, goals = drawn(spread)
-        near = np.linalg.norm(goals - starts, axis=1) < fetch.DISTANCE_THRESHOLD
+        near = np.linalg.norm(goals - starts, axis=1) < model.DISTANCE_THRESHOLD
         assert abs(near.mean() - share) < 4 * np.sqrt(share * (1 - share) / len(near))
 
 
@@ -79,9 +83,9 @@ def test_a_pusher_passes_every_gate():
     shown = []
     for stage in range(settings.stages):
         ends = zip((settings.reach, settings.air), (1.0, 0.5), strict=True)
-        starts, goals = drawn(fetch.GoalSpread(*(schedule(stage, *of_one, 0, settings.stages) for of_one in ends)))
-        away = np.linalg.norm(goals - starts, axis=1) >= fetch.DISTANCE_THRESHOLD
-        low = goals[:, 2] - SCENE.object_height < fetch.DISTANCE_THRESHOLD
+        starts, goals = drawn(GoalSpread(*(schedule(stage, *of_one, 0, settings.stages) for of_one in ends)))
+        away = np.linalg.norm(goals - starts, axis=1) >= model.DISTANCE_THRESHOLD
+        low = goals[:, 2] - SCENE.object_height < model.DISTANCE_THRESHOLD
         shown.append(low[away].mean())
     assert min(shown) == shown[-1] > settings.bar + 0.05
     assert abs(shown[-1] - 0.576) < 0.03
@@ -92,7 +96,7 @@ def test_a_pusher_passes_every_gate():
 def test_goals_are_only_added_and_in_the_share_that_theorem_5_1_says(air, power):
     """At the reach 1, goals that belong to the reach 0.6 as well: those whose stretched way ends where goals lie."""
     reach = 0.6
-    starts, goals = drawn(fetch.GoalSpread(1.0, air))
+    starts, goals = drawn(GoalSpread(1.0, air))
     own = starts + (goals - starts) / reach - np.append(SCENE.initial_grip[:2], SCENE.object_height)
     belongs = (np.abs(own[:, :2]) <= 0.15).all(axis=1) & (own[:, 2] <= 0.45)
     share = reach**power
@@ -103,7 +107,7 @@ def test_nearer_goals_lie_on_the_way_to_the_tasks_own():
     start = np.array([1.2, 0.8, SCENE.object_height])
     for seed in range(50):
         own, near = (
-            fetch.sample_goal(SCENE, np.random.default_rng(seed), start, fetch.GoalSpread(reach, 0.5))
+            fetch.sample_goal(SCENE, np.random.default_rng(seed), start, GoalSpread(reach, 0.5))
             for reach in (1.0, 0.25)
         )
         assert np.allclose(near, start + 0.25 * (own - start), atol=1e-15)
@@ -112,17 +116,22 @@ def test_nearer_goals_lie_on_the_way_to_the_tasks_own():
 
 @pytest.mark.parametrize("env_id", ["FetchPickAndPlace-v4", "FetchSlide-v4", "FetchReach-v4"])
 def test_a_finished_curriculum_is_the_task_itself_to_the_last_bit(env_id):
-    env, plain = grown(Curriculum("linear", finish=0), env_id), envs.make_vec(env_id, COPIES)
-    pairs = [(env.reset(seed=3)[0], plain.reset(seed=3)[0]), (env.reset()[0], plain.reset()[0])]
+    env, plain = grown(Curriculum("linear", finish=0), env_id), grown(Curriculum(), env_id)
+    pairs = [(env.reset(seed=3).obs, plain.reset(seed=3).obs), (env.reset().obs, plain.reset().obs)]
     assert all(np.array_equal(a[key], b[key]) for a, b in pairs for key in a)
 
 
 def test_no_curriculum_leaves_the_environment_alone_and_others_are_refused():
-    env = envs.make_vec("FetchPush-v4", 2)
-    assert with_curriculum(env, Curriculum()) is env
+    env = grown(Curriculum(), "FetchPush-v4")
+    assert not isinstance(env, CurriculumVecEnv)
     assert stage_metrics(env) == {}
-    with pytest.raises(UserError, match=r"--curriculum.kind is for the Fetch tasks"):
-        with_curriculum(envs.make_vec("PointMaze_UMaze-v3"), Curriculum("linear"))
+    with pytest.raises(UserError, match=r"--env.curriculum.kind needs an environment whose goals can lie nearer"):
+        grown(Curriculum("linear"), "PointMaze_UMaze-v3")
+
+
+def test_a_wrapper_further_out_does_not_hide_the_stage():
+    env = Wrapper(grown(Curriculum("linear"), "FetchPush-v4"))  # type: ignore[arg-type]
+    assert stage_metrics(env)["curriculum/reach"] == Curriculum().reach
 
 
 def test_the_schedule_is_flat_straight_flat():
@@ -133,21 +142,26 @@ def test_the_schedule_is_flat_straight_flat():
     assert schedule(15, 1.0, 0.0, 10, 30) == 0.75  # downwards
 
 
-class OneStepEpisodes(gym.vector.VectorEnv):
+class OneStepEpisodes:
     """Episodes of one step that end as they are told to."""
 
-    num_envs = COPIES
+    num_envs, capabilities = COPIES, frozenset({"goal spread"})
     at_goal, ends_well = np.zeros(COPIES, bool), np.zeros(COPIES, bool)  # where the next begin, how these end
 
-    def observe(self) -> GoalObs:
-        return {"achieved_goal": self.at_goal.astype(float), "desired_goal": np.ones(COPIES)}
+    def __init__(self) -> None:
+        self.task = SimpleNamespace(own_spread=fetch.OWN_SPREAD, goal_spread=None)
 
-    def reset(self, *, seed=None, options=None):
-        return self.observe(), {}
+    @property
+    def now(self) -> Moment:
+        obs = {"achieved_goal": self.at_goal.astype(float), "desired_goal": np.ones(COPIES)}
+        return Moment(obs, obs)
 
-    def step(self, actions):
-        none = np.zeros(COPIES)
-        return self.observe(), none, none.astype(bool), ~none.astype(bool), {"is_success": self.ends_well}
+    def reset(self, seed=None, mask=None):
+        return self.now
+
+    def step(self, action):
+        no, obs = np.zeros(COPIES, bool), self.now.obs
+        return Step(obs, obs, action, action, np.zeros(COPIES), no, ~no, self.ends_well, obs, obs, {})
 
     def is_success(self, achieved, desired):
         return achieved == desired
@@ -159,7 +173,7 @@ def test_goals_grow_with_the_steps_of_all_copies_together():
     seen = {}
     for step in range(COPIES, 1208, COPIES):
         env.step(np.zeros(COPIES))
-        assert inner.goal_spread == env.spread
+        assert inner.task.goal_spread == env.spread
         seen[step] = stage_metrics(env)
     assert seen[400] == {"curriculum/progress": 0.0, "curriculum/reach": 0.25, "curriculum/air": 0.1}
     assert seen[800] == pytest.approx({"curriculum/progress": 0.5, "curriculum/reach": 0.625, "curriculum/air": 0.3})
@@ -211,11 +225,15 @@ def test_a_state_that_is_taken_up_goes_on_bit_for_bit(kind):
     settings = Curriculum(kind, begin=20, finish=120, stages=3, window=2, bar=0.0)
 
     def short() -> CurriculumVecEnv:
-        return grown(settings, copies=2, max_episode_steps=5)
+        return grown(settings, copies=2, steps=5)
 
     def goals(env: CurriculumVecEnv, steps: int) -> np.ndarray:
         moves = np.random.default_rng(0).uniform(-1, 1, (steps, 2, 4)).astype(np.float32)
-        return np.array([[*env.step(move)[0]["desired_goal"].ravel(), *stage_metrics(env).values()] for move in moves])
+        found = []
+        for move in moves:
+            env.step(move)
+            found.append([*env.now.obs["desired_goal"].ravel(), *stage_metrics(env).values()])
+        return np.array(found)
 
     env, fresh, unaware = short(), short(), short()
     env.reset(seed=0)
@@ -246,10 +264,10 @@ def test_a_state_without_a_stage_or_of_another_curriculum_is_refused():
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"reach": 1.5}, "--curriculum.reach is a share"),
-        ({"air": -0.1}, "--curriculum.air is a share"),
-        ({"window": 0}, "--curriculum.window must be at least 1"),
-        ({"begin": 5, "finish": 4}, "--curriculum.finish must not be below begin"),
+        ({"reach": 1.5}, "--env.curriculum.reach is a share"),
+        ({"air": -0.1}, "--env.curriculum.air is a share"),
+        ({"window": 0}, "--env.curriculum.window must be at least 1"),
+        ({"begin": 5, "finish": 4}, "--env.curriculum.finish must not be below begin"),
     ],
 )
 def test_settings_out_of_range_are_refused_by_name(change, message):

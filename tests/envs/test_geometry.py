@@ -12,9 +12,9 @@ COPIES = 8
 def start(env, objects: np.ndarray | None, goals: np.ndarray) -> dict[str, np.ndarray]:
     """Begin an episode in every copy with the object at a given place."""
     for i in range(COPIES):
-        env._copies[i].restart(None if objects is None else objects[i])
-    env._goals[:] = goals
-    return env._observe()
+        env.copies[i].restart(None if objects is None else objects[i])
+    env.goals[:] = goals
+    return env.observe().obs
 
 
 def image(mirror, obs: np.ndarray) -> np.ndarray:
@@ -27,12 +27,12 @@ def mirrored_episodes(env_id: str, policy) -> tuple[np.ndarray, np.ndarray]:
     mirror = env.geometry.mirror
     obs, _ = env.reset(seed=0)
     flip = lambda points: np.array(mirror.goal_offset) + points * np.array(mirror.goal_sign)  # noqa: E731
-    objects = obs["achieved_goal"] if env.scene.task.has_object else None
+    objects = obs["achieved_goal"] if env.task.variant.has_object else None
     obs = start(env, None if objects is None else objects[:, :2], obs["desired_goal"])
     start(other, None if objects is None else flip(objects)[:, :2], flip(obs["desired_goal"]))
     rng, expected, seen = np.random.default_rng(0), [], []
     for _ in range(40):
-        action = policy.act(obs) + 0.1 * rng.standard_normal((COPIES, 4)).astype(np.float32)
+        action = policy.act(obs)[0] + 0.1 * rng.standard_normal((COPIES, 4)).astype(np.float32)
         obs = env.step(action)[0]
         expected.append(image(mirror, obs["observation"]))
         seen.append(other.step(action * np.array(mirror.action_sign, np.float32))[0]["observation"])

@@ -7,8 +7,8 @@ import pytest
 
 from tests.check.point import Point
 from wellposed import envs
+from wellposed.envs.gymnasium_edge import successor
 from wellposed.errors import UserError
-from wellposed.types import successor
 
 gym.register_envs(gymnasium_robotics)
 
@@ -125,13 +125,3 @@ def test_a_termination_at_the_goal_is_not_a_truncation():
 def test_what_is_unknown_or_not_well_posed_is_refused_with_the_reason(env_id, reason):
     with pytest.raises(UserError, match=reason):
         envs.make_vec(env_id)
-
-
-def test_a_name_is_registered_once():
-    with pytest.raises(ValueError, match="registered already"):
-        envs.register(envs.registered()[0])
-
-
-def test_no_copies_or_no_threads_is_refused():
-    with pytest.raises(UserError, match="at least 1"):
-        envs.make_vec("FetchReach-v4", 0)

@@ -88,14 +88,16 @@ def test_nobody_changes_an_entry_from_outside():
     assert envs.find("FetchSlide-v4").settings["agent.hidden"] == [128, 128, 128]
 
 
-def test_a_suite_of_another_package_is_found_by_its_entry_point(toy_suite):
+@pytest.mark.usefixtures("toy_suite")
+def test_a_suite_of_another_package_is_found_by_its_entry_point():
     assert "ToyBeam-v0" in {entry.id for entry in envs.registered()}
     env = make_env(EnvConfig("ToyBeam-v0"), 2, "training")
     assert env.reset(seed=0).obs["camera"].dtype == np.uint8
 
 
+@pytest.mark.usefixtures("toy_suite")
 @pytest.mark.parametrize("value", ["no_such_module:register_all", "toy_suite:ToyBeam", "toy_suite:nothing"])
-def test_a_broken_plug_in_is_a_warning_and_nothing_else(toy_suite, monkeypatch, value):
+def test_a_broken_plug_in_is_a_warning_and_nothing_else(monkeypatch, value):
     points = [
         importlib.metadata.EntryPoint("broken", value, registry.GROUP),
         importlib.metadata.EntryPoint("toy", "toy_suite:register_all", registry.GROUP),

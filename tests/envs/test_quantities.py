@@ -29,15 +29,15 @@ def tumbling(env_id: str, seed: int = 0):
     env = envs.make_vec(env_id, 1)
     env.reset(seed=seed)
     rng, data = np.random.default_rng(seed), env.physics.data[0]
-    data.qpos[env.scene.finger_qpos] = 0.011, 0.037
+    data.qpos[env.task.scene.finger_qpos] = 0.011, 0.037
     data.qpos[:3] += rng.uniform(-0.05, 0.05, 3)
-    if env.scene.task.has_object:
+    if env.task.variant.has_object:
         turn = rng.normal(size=4)
-        data.qpos[env.scene.object_qpos] = (*rng.uniform(0.3, 0.8, 3), *turn / np.linalg.norm(turn))
-    data.qvel[:] = rng.uniform(-1, 1, env.scene.model.nv)
-    mujoco.mj_forward(env.scene.model, data)
-    env._copies[0].read()
-    return env, env._observe()
+        data.qpos[env.task.scene.object_qpos] = (*rng.uniform(0.3, 0.8, 3), *turn / np.linalg.norm(turn))
+    data.qvel[:] = rng.uniform(-1, 1, env.task.scene.model.nv)
+    mujoco.mj_forward(env.task.scene.model, data)
+    env.copies[0].read()
+    return env, env.observe().obs
 
 
 def elementary(axis: int, angle: float) -> np.ndarray:
@@ -52,7 +52,7 @@ def elementary(axis: int, angle: float) -> np.ndarray:
 
 def later(env) -> mujoco.MjData:
     """The same physics after an instant of its present velocities, without forces."""
-    model, data = env.scene.model, mujoco.MjData(env.scene.model)
+    model, data = env.task.scene.model, mujoco.MjData(env.task.scene.model)
     data.qpos[:] = env.physics.data[0].qpos
     mujoco.mj_integratePos(model, data.qpos, env.physics.data[0].qvel, INSTANT)
     mujoco.mj_kinematics(model, data)
@@ -64,7 +64,7 @@ def truths(env, obs: dict[str, np.ndarray], quantities: Quantities) -> dict[str,
     now, then = env.physics.data[0], later(env)
     vectors = {"hand": now.site("robot0:grip").xpos}
     vectors["hand velocity"] = (then.site("robot0:grip").xpos - vectors["hand"]) / INSTANT * STEP
-    if env.scene.task.has_object:
+    if env.task.variant.has_object:
         place, rotation = now.site("object0").xpos, now.site("object0").xmat.reshape(3, 3)
         velocity = (then.site("object0").xpos - place) / INSTANT * STEP
         spin = (then.site("object0").xmat.reshape(3, 3) - rotation) / INSTANT @ rotation.T  # skew: w x r
@@ -110,7 +110,7 @@ def test_every_number_is_what_its_name_says(env_id):
 
 def test_an_observation_is_not_the_state():
     """Chapter 1: 43 numbers of position and velocity stand behind the 25 of Push."""
-    model = envs.make_vec("FetchPush-v4").scene.model
+    model = envs.make_vec("FetchPush-v4").task.model
     assert (model.nq, model.nv) == (15 + 7, 15 + 6)
 
 

@@ -152,10 +152,10 @@ def test_much_noise_makes_a_controller_fail_and_a_little_does_not():
 
 @pytest.mark.parametrize("noise", [-0.01, float("nan"), float("inf")])
 def test_senseless_noise_is_refused(noise):
-    with pytest.raises(UserError, match="--env.sensors.noise is a length in goal units"):
+    with pytest.raises(UserError, match=r"--env.sensors.noise is a length in goal units"):
         Sensors(noise)
 
 
 def test_other_environments_are_refused():
-    with pytest.raises(UserError, match="--env.sensors.noise needs an environment that says what its numbers measure"):
+    with pytest.raises(UserError, match=r"--env.sensors.noise needs an environment that says what its numbers measure"):
         sensed("PointMaze_UMaze-v3")

@@ -7,6 +7,7 @@ import pytest
 
 from wellposed import envs
 from wellposed.envs.policies import Memoryless
+from wellposed.envs.suites.fetch import model
 from wellposed.envs.suites.fetch import task as fetch
 from wellposed.measure import chance
 from wellposed.measure.chance import Watched, measure_chance, measure_floor
@@ -18,26 +19,26 @@ DRAWS = 20_000
 OVER: Any = lambda items, _what: iter(items)  # noqa: E731
 
 
-def integrated(task: fetch.FetchTask) -> float:
+def integrated(task: model.Variant) -> float:
     share = fetch.solved_at_reset(task)
     assert share is not None
     return share
 
 
-def drawn(task: fetch.FetchTask) -> tuple[float, float]:
+def drawn(task: model.Variant) -> tuple[float, float]:
     """The exact 99.9 % interval of the share of goals solved, drawn as episodes draw them, without physics."""
-    scene, rng = fetch.load_scene(task), np.random.default_rng(0)
+    scene, rng = model.load_scene(task), np.random.default_rng(0)
     solved = 0
     for _ in range(DRAWS):
         start = scene.initial_grip
         if task.has_object:
             start = np.append(fetch.sample_object(scene, rng), scene.object_height)
-        solved += bool(np.linalg.norm(fetch.sample_goal(scene, rng, start) - start) < fetch.DISTANCE_THRESHOLD)
+        solved += bool(np.linalg.norm(fetch.sample_goal(scene, rng, start) - start) < model.DISTANCE_THRESHOLD)
     share = clopper_pearson(solved, DRAWS, 0.999)
     return share.low, share.high
 
 
-@pytest.mark.parametrize("task", [fetch.REACH, fetch.PICK_AND_PLACE], ids=lambda task: task.name)
+@pytest.mark.parametrize("task", [model.REACH, model.PICK_AND_PLACE], ids=lambda task: task.name)
 def test_the_integral_is_what_episodes_draw(task):
     low, high = drawn(task)
     assert low < integrated(task) < high
@@ -45,8 +46,8 @@ def test_the_integral_is_what_episodes_draw(task):
 
 def test_neither_the_edge_of_the_square_nor_the_disc_may_be_forgotten():
     """Push: without either, or with the five per cent that are often quoted, the share lies outside."""
-    low, high = drawn(fetch.PUSH)
-    assert low < integrated(fetch.PUSH) < high
+    low, high = drawn(model.PUSH)
+    assert low < integrated(model.PUSH) < high
     without_edge = np.pi * 0.05**2 / 0.3**2
     without_disc = without_edge - 8 * 0.05**3 / (3 * 0.3**3) + 0.05**4 / (2 * 0.3**4)
     for wrong in (without_edge, without_disc, 0.05):
@@ -58,7 +59,7 @@ def test_resets_are_counted_by_kind_of_goal():
     again = measure_floor("FetchPickAndPlace-v4", 130, 0, 1, OVER)
     assert found == again
     assert found.resets == 130
-    assert found.expected == fetch.solved_at_reset(fetch.PICK_AND_PLACE)
+    assert found.expected == fetch.solved_at_reset(model.PICK_AND_PLACE)
     assert set(found.kinds) == {"air", "table"}
     assert found.kinds["table"].value > found.solved.value > found.kinds["air"].value
 
@@ -118,4 +119,4 @@ def test_random_actions_hardly_ever_move_the_block_and_always_the_hand(monkeypat
     assert push.episodes == 8
     assert -50 <= push.episode_return.value <= 0
     assert max(push.success.value, push.already_solved.value) <= push.any_success.value
-    assert envs.find("FetchPush-v4").solved_at_reset == fetch.solved_at_reset(fetch.PUSH)
+    assert envs.find("FetchPush-v4").solved_at_reset == fetch.solved_at_reset(model.PUSH)

@@ -1,9 +1,7 @@
 """What chance comes to, and that who lifts is seen to lift."""
 
-import numpy as np
 import pytest
 
-from wellposed.envs.policies import Memoryless
 from wellposed.envs.suites.fetch.oracle import ScriptedPickAndPlace
 from wellposed.errors import UserError
 from wellposed.measure import MEASUREMENTS, lifting
@@ -25,13 +23,13 @@ def shares(monkeypatch, policy) -> list[float]:
 def test_who_rests_does_nothing_and_who_lifts_is_seen_to(monkeypatch):
     script = ScriptedPickAndPlace()
 
-    class Lifts(Memoryless):
+    class Rests(ScriptedPickAndPlace):
+        def act(self, obs, carry=(), rng=None):
+            return 0 * script.act(obs)[0], ()
+
+    class Lifts(ScriptedPickAndPlace):
         def act(self, obs, carry=(), rng=None):
             return script.act(obs | {"desired_goal": obs["desired_goal"] * [1, 1, 0] + [0, 0, 0.6]})
-
-    class Rests(Memoryless):
-        def act(self, obs, carry=(), rng=None):
-            return np.zeros((len(obs["desired_goal"]), 4), np.float32), ()
 
     assert shares(monkeypatch, Rests()) == [0.0] * 5
     assert shares(monkeypatch, Lifts()) == [1.0] * 5

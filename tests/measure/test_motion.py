@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from wellposed import envs
-from wellposed.envs.vector import MujocoVecEnv
+from wellposed.envs.suites.fetch.task import FetchTask
 from wellposed.measure import motion
 from wellposed.measure.anatomy import Gripper, Motion
 from wellposed.measure.motion import displacement_per_action, measure_gripper, measure_motion
@@ -30,8 +30,8 @@ def gripped(env_id: str) -> Gripper:
 
 def other_actions(monkeypatch, change) -> None:
     """Let the physics get other actions than those asked for."""
-    original = MujocoVecEnv._advance
-    monkeypatch.setattr(MujocoVecEnv, "_advance", lambda self, actions: original(self, change(actions)))
+    original = FetchTask.control
+    monkeypatch.setattr(FetchTask, "control", lambda self, readings, action: original(self, readings, change(action)))
 
 
 def test_the_fit_is_least_squares_through_the_origin_each_axis_on_its_own():

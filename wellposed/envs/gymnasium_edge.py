@@ -26,7 +26,8 @@ class GymnasiumVecEnv(gym.vector.VectorEnv):
     def __init__(self, inner: VecEnv):
         spec = inner.spec
         self.inner, self.num_envs = inner, inner.num_envs
-        self.max_episode_steps, self.geometry = spec.max_episode_steps, spec.geometry
+        self.max_episode_steps = spec.max_episode_steps
+        self.geometry: Any = spec.geometry
         self.single_observation_space = gym.spaces.Dict({field.name: _space(field) for field in spec.obs})
         self.single_action_space = gym.spaces.Box(-1.0, 1.0, (spec.action_dim,), np.float32)
         self.observation_space = batch_space(self.single_observation_space, self.num_envs)

@@ -10,8 +10,8 @@ from typing import Any, Literal, cast
 import numpy as np
 
 from wellposed.envs.vector import GoalSpread
-from wellposed.envs.wrappers.wrapper import Wrapper
-from wellposed.errors import UserError, require
+from wellposed.envs.wrappers.wrapper import Wrapper, require_capability
+from wellposed.errors import require
 from wellposed.types import Metrics, Moment, Step, VecEnv
 
 
@@ -54,11 +54,7 @@ class Curriculum:
         """
         if self.kind == "none":
             return env
-        if "goal spread" not in env.capabilities:
-            raise UserError(
-                "--env.curriculum.kind needs an environment whose goals can lie nearer (capability 'goal spread'); "
-                "`wellposed envs` lists them."
-            )
+        require_capability(env, "goal spread", "env.curriculum.kind", "whose goals can lie nearer")
         return env if role == "evaluation" else cast(VecEnv, CurriculumVecEnv(env, self))
 
 

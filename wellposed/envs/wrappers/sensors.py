@@ -11,8 +11,8 @@ import numpy as np
 
 from wellposed import seeding
 from wellposed.envs.vector import seeds_of_copies
-from wellposed.envs.wrappers.wrapper import Wrapper, rows_where
-from wellposed.errors import UserError, require
+from wellposed.envs.wrappers.wrapper import Wrapper, require_capability, rows_where
+from wellposed.errors import require
 from wellposed.types import Moment, Obs, Step, VecEnv
 
 
@@ -35,11 +35,7 @@ class Sensors:
         """
         if not self.noise:
             return env
-        if "sensors" not in env.capabilities:
-            raise UserError(
-                "--env.sensors.noise needs an environment that says what its numbers measure (capability 'sensors'); "
-                "`wellposed envs` lists them."
-            )
+        require_capability(env, "sensors", "env.sensors.noise", "that says what its numbers measure")
         return cast(VecEnv, SensedVecEnv(env, self.noise, seed))
 
 

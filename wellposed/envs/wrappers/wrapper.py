@@ -4,6 +4,8 @@ from typing import Any
 
 import numpy as np
 
+from wellposed.envs.registry import registered
+from wellposed.errors import UserError
 from wellposed.types import Moment, Obs, VecEnv
 
 
@@ -23,6 +25,17 @@ class Wrapper:
     def now(self) -> Moment:
         """Where the copies stand."""
         return self.env.now
+
+
+def require_capability(env: VecEnv, capability: str, setting: str, meaning: str) -> None:
+    """Refuse a setting that the environment does not allow.
+
+    Raises:
+        UserError: naming the setting as the command line does, and the environments that do allow it.
+    """
+    if capability not in env.capabilities:
+        able = ", ".join(entry.id for entry in registered() if capability in entry.capabilities)
+        raise UserError(f"--{setting} needs an environment {meaning} (capability {capability!r}): {able}.")
 
 
 def rows_where(mask: np.ndarray, there: Obs, elsewhere: Obs) -> Obs:

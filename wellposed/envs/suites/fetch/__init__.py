@@ -10,6 +10,7 @@ from wellposed.envs.suites.fetch.quantities import fetch_quantities
 from wellposed.envs.suites.fetch.rendering import renderer
 from wellposed.envs.suites.fetch.task import CAPABILITIES, FetchTask, solved_at_reset
 from wellposed.envs.vector import MujocoVecEnv
+from wellposed.types import VecEnv
 
 _SUMMARIES = {
     "Reach": ("move the hand to a point in space", 20_000),
@@ -38,7 +39,7 @@ def register_all() -> None:
             register(_entry(variant, dense))
 
 
-def _make(variant: Variant, dense: bool, num_envs: int, threads: int, max_episode_steps: int | None = None) -> Any:
+def _make(variant: Variant, dense: bool, num_envs: int, threads: int, max_episode_steps: int | None = None) -> VecEnv:
     task = FetchTask(variant, dense)
     return MujocoVecEnv(task, num_envs, threads=threads, max_episode_steps=max_episode_steps)
 

@@ -3,7 +3,6 @@
 The numbers and the compiled model are in `model`, one arm in `simulation`; `envs.vector` steps the copies.
 """
 
-from functools import cached_property
 from typing import Any
 
 import mujoco
@@ -36,6 +35,24 @@ _AIR_SHARE, _AIR_HEIGHT = 0.5, 0.45  # of goals that may lie in the air: how man
 OWN_SPREAD = GoalSpread(1.0, _AIR_SHARE)  # what the tasks themselves do
 
 
+def fetch_spec(scene: FetchScene, dense: bool) -> Spec:
+    """What is observed of a Fetch task. Lengths count as varying from a fiftieth of the radius on."""
+    numbers = fetch_quantities(scene.variant.has_object).observation
+    floor = tuple(_ANGLE_FLOOR if number.unit.startswith("rad") else _FLOOR for number in numbers)
+    return Spec(
+        obs=(
+            Field("observation", (len(numbers),), floor=floor),
+            Field("achieved_goal", (3,), "goal", floor=(_FLOOR,)),
+            Field("desired_goal", (3,), "goal", floor=(_FLOOR,)),
+        ),
+        action_dim=4,
+        max_episode_steps=MAX_EPISODE_STEPS,
+        geometry=fetch_geometry(scene),
+        radius=DISTANCE_THRESHOLD,
+        reward_range=None if dense else (-1.0, 0.0),
+    )
+
+
 class FetchTask:
     """A Fetch task for `MujocoVecEnv`. Copies play the episodes of gymnasium-robotics' environment of the same name.
 
@@ -51,25 +68,8 @@ class FetchTask:
         self.goal_spread = self.own_spread  # of the episodes that begin from now on
         self.readings = simulation.readings_width(variant)
         self.error_sources = 22 if variant.has_object else 10  # all but the way from hand to object
+        self.spec = fetch_spec(self.scene, dense)
         self._dt = SUBSTEPS * self.model.opt.timestep
-
-    @cached_property
-    def spec(self) -> Spec:
-        """Lengths may count as varying from a fiftieth of the radius on."""
-        numbers = fetch_quantities(self.variant.has_object).observation
-        floor = tuple(_ANGLE_FLOOR if number.unit.startswith("rad") else _FLOOR for number in numbers)
-        return Spec(
-            obs=(
-                Field("observation", (len(numbers),), floor=floor),
-                Field("achieved_goal", (3,), "goal", floor=(_FLOOR,)),
-                Field("desired_goal", (3,), "goal", floor=(_FLOOR,)),
-            ),
-            action_dim=4,
-            max_episode_steps=MAX_EPISODE_STEPS,
-            geometry=fetch_geometry(self.scene),
-            radius=DISTANCE_THRESHOLD,
-            reward_range=None if self.dense else (-1.0, 0.0),
-        )
 
     def simulate(self, data: Any, readings: np.ndarray) -> FetchSimulation:
         """One copy, which keeps its row of readings up to date."""
