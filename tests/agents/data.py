@@ -1,32 +1,60 @@
 """A small problem, and made-up experience in it, for tests of agents."""
 
+from typing import Any
+
+import jax
 import numpy as np
 
 from wellposed.agents import ALGORITHMS
-from wellposed.types import Batch, Dims, Rollout
-
-DIMS = Dims(observation=3, goal=2, action=2, max_episode_steps=5)
+from wellposed.types import Batch, Field, Moment, Rollout, Spec
 
 
-def batches(u: int, b: int, seed: int = 0, dims: Dims = DIMS) -> Batch:
-    """Random transitions [u, b]; nothing terminates, each reward is -1."""
-    rng = np.random.default_rng(seed)
-    normal = lambda *shape: rng.standard_normal(shape).astype(np.float32)  # noqa: E731
-    ones = np.ones((u, b), np.float32)
-    return Batch(
-        normal(u, b, dims.observation), normal(u, b, dims.goal), np.tanh(normal(u, b, dims.action)), -ones,
-        normal(u, b, dims.observation), normal(u, b, dims.goal), normal(u, b, dims.goal), 0 * ones,
-    )  # fmt: skip
+def spec_of(observation: int, goal: int, action: int, **other: Any) -> Spec:
+    """What there is to know of an environment of states with rewards -1 and 0."""
+    fields = Field("observation", (observation,)), *(Field(f"{kind}_goal", (goal,), "goal") for kind in KINDS)
+    return Spec(fields, action, **({"max_episode_steps": 5, "reward_range": (-1.0, 0.0)} | other))
 
 
-def rollout(b: int, seed: int = 0, dims: Dims = DIMS) -> Rollout:
+KINDS = ("achieved", "desired")
+SPEC = spec_of(3, 2, 2)
+ONES = {"observation": np.ones((4, 3)), "achieved_goal": np.zeros((4, 2)), "desired_goal": np.ones((4, 2))}
+MOMENT = Moment(ONES, ONES)
+
+
+def seen(rng: np.random.Generator, lead: tuple[int, ...], spec: Spec = SPEC) -> dict[str, np.ndarray]:
+    """Random observations with these leading axes, in the number types of replay."""
+    found = {}
+    for field in spec.obs:
+        if field.kind == "image":
+            found[field.name] = rng.integers(256, size=(*lead, *field.shape)).astype(field.dtype)
+        else:
+            found[field.name] = rng.standard_normal((*lead, *field.shape)).astype(field.dtype)
+    return found
+
+
+def batches(u: int, b: int, seed: int = 0, spec: Spec = SPEC, window: int = 1) -> Batch:
+    """Random transitions [u, b], or windows of them; nothing terminates, each reward is -1."""
+    rng, lead = np.random.default_rng(seed), (u, b) if window == 1 else (u, b, window)
+    obs, after, ones = seen(rng, lead, spec), seen(rng, lead, spec), np.ones((u, b), np.float32)
+    if window > 1:
+        begun = np.arange(window) >= rng.integers(window, size=(u, b, 1))
+        obs, after = obs | {"valid": begun}, after | {"valid": begun}
+    action = np.tanh(rng.standard_normal((u, b, spec.action_dim))).astype(np.float32)
+    return Batch(obs, action, -ones, after, 0 * ones, {}, {})
+
+
+def first(batches: Any) -> Any:
+    """The first minibatch of several."""
+    return jax.tree.map(lambda array: array[0], batches)
+
+
+def rollout(b: int, seed: int = 0, spec: Spec = SPEC) -> Rollout:
     """Random steps [b] with random advantages."""
     rng = np.random.default_rng(seed)
     normal = lambda *shape: rng.standard_normal(shape).astype(np.float32)  # noqa: E731
-    obs = normal(b, dims.observation), normal(b, dims.goal), normal(b, dims.goal)
-    return Rollout(*obs, normal(b, dims.action), normal(b), normal(b))
+    return Rollout(seen(rng, (b,), spec), {}, normal(b, spec.action_dim), normal(b), normal(b))
 
 
-def experience(algo: str, u: int, b: int, seed: int = 0) -> Batch | Rollout:
+def experience(algo: str, u: int, b: int, seed: int = 0, window: int = 1) -> Batch | Rollout:
     """u b transitions or steps, as the algorithm's `update` takes them."""
-    return rollout(u * b, seed) if ALGORITHMS[algo].on_policy else batches(u, b, seed)
+    return rollout(u * b, seed) if ALGORITHMS[algo].on_policy else batches(u, b, seed, window=window)

@@ -7,17 +7,27 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
+from tests.agents.data import SPEC
 from wellposed.agents import ppo, sac, td3
-from wellposed.agents.off_policy import Transition
 from wellposed.agents.ppo import Minibatch, PPOConfig
 from wellposed.agents.sac import SACConfig
 from wellposed.agents.td3 import TD3Config
-from wellposed.nn.networks import MLP
 from wellposed.data.rollout import gae
+from wellposed.nn.inputs import Encoder, InputStats, Scales
+from wellposed.nn.networks import MLP, Actor, Critics
+from wellposed.types import Batch
 
 Case = dict[str, np.ndarray]
 TEMPERATURE = 0.05
+STATS = InputStats({}, {})
 SHARED: dict[str, Any] = {"gamma": 0.95, "tau": 0.05, "learning_rate": 1e-3, "bound_targets": False}
+
+
+class Given(Encoder):
+    """Features as they come: SB3's networks begin where its feature extractor ends."""
+
+    def __call__(self, obs: dict[str, jax.Array], scales: Scales) -> jax.Array:
+        return obs["features"]
 
 
 def relative_error(ours: object, theirs: np.ndarray) -> float:
@@ -35,7 +45,7 @@ def compare_sac(case: Case, **changes: Any) -> dict[str, float]:
     with jax.enable_x64(True):
         batch, noise = _batch(case), jnp.stack([case["noise/next"], case["noise/here"]])
         learner = _sac_learner(case, config)
-        after, _ = jax.jit(sac.update_step, static_argnums=0)(config, learner, batch, noise)
+        after, _ = jax.jit(sac.update_step, static_argnums=(0, 1))(config, SPEC, learner, STATS, batch, noise)
         errors = _loss_errors(_sac_losses(config, learner, after.nets, batch, noise), case)
         if learn:
             errors["log_temperature"] = relative_error(after.nets.log_temperature, case["after/log_temperature"])
@@ -45,16 +55,16 @@ def compare_sac(case: Case, **changes: Any) -> dict[str, float]:
 def compare_td3(case: Case, **changes: Any) -> dict[str, float]:
     """As `compare_sac`, after as many updates of TD3 as the case has noise for; the losses are those of the last."""
     config = TD3Config(**(SHARED | changes))
-    step = jax.jit(td3.update_step, static_argnums=0)
+    step = jax.jit(td3.update_step, static_argnums=(0, 1))
     with jax.enable_x64(True):
         batch, learner = _batch(case), _td3_learner(case, config)
         losses = {}
         for noise in jnp.asarray(case["noise/target"]):
             before = learner.nets
-            learner, _ = step(config, learner, batch, noise[None])
-            target = td3.smoothed_target(config, before, batch, noise)
-            losses["critic"] = td3.critic_loss(before.critics, batch, target)[0]
-            losses["actor"] = td3.actor_loss(before.actor, learner.nets.critics, batch)[0]
+            learner, _ = step(config, SPEC, learner, STATS, batch, noise)
+            target = td3.smoothed_target(config, SPEC, before, STATS, batch, noise)
+            losses["critic"] = td3.critic_loss(before.critics, STATS, batch, target)[0]
+            losses["actor"] = td3.actor_loss(before.actor, learner.nets.critics, STATS, batch)[0]
         return _loss_errors(losses, case) | _weight_errors(learner.nets, case)
 
 
@@ -64,20 +74,24 @@ def compare_ppo(case: Case, updates: int, **changes: Any) -> dict[str, float]:
     config = PPOConfig(**(settings | changes))
     step = jax.jit(ppo.update_step, static_argnums=0)
     with jax.enable_x64(True):
-        batch = Minibatch(*(jnp.asarray(case[f"batch/{field}"]) for field in Minibatch._fields))
-        actor = ppo.Actor(_mlp(case, "actor"), jnp.asarray(case["before/log_std"]))
-        critic, opt = _mlp(case, "critic"), optax.adam(config.learning_rate)
+        given = {name: jnp.asarray(case[f"batch/{name}"]) for name in ("features", *Minibatch._fields[2:])}
+        batch = Minibatch({"features": given.pop("features")}, {}, **given)
+        actor = ppo.Actor(Given(), _mlp(case, "actor"), jnp.asarray(case["before/log_std"]))
+        critic, opt = Critics(Given(), (_mlp(case, "critic"),), "obs"), optax.adam(config.learning_rate)
         state: Any = opt.init
         learner = ppo.Learner(ppo.Networks(actor, critic), state(actor), state(critic), jax.random.key(0))
         before = learner.nets
         for _ in range(updates):
             before = learner.nets
-            learner, _ = step(config, learner, batch)
-        entropy = ppo.entropy(before.actor)
-        loss, told = ppo.actor_loss(config, before.actor, batch)
+            learner, _ = step(config, learner, STATS, batch)
+        entropy = ppo.entropy(before.actor.log_std)
+        loss, told = ppo.actor_loss(before.actor, config, STATS, batch)
         losses = {"policy": loss + config.entropy_weight * entropy, "entropy": -entropy}
-        losses |= {"value": ppo.value_loss(before.critic, batch)[0], "clip_fraction": told["train/clip_fraction"]}
-        after = {"actor": learner.nets.actor.mean, "critic": learner.nets.critic}
+        losses |= {
+            "value": ppo.value_loss(before.critic, STATS, batch)[0],
+            "clip_fraction": told["train/clip_fraction"],
+        }
+        after = {"actor": learner.nets.actor.head, "critic": learner.nets.critic.heads[0]}
         errors = _loss_errors(losses, case) | _network_errors(after, case)
         return errors | {"log_std": relative_error(learner.nets.actor.log_std, case["after/log_std"])}
 
@@ -89,20 +103,23 @@ def gae_error(case: Case, **changes: Any) -> float:
 
 
 def _sac_losses(
-    config: SACConfig, learner: sac.Learner, after: sac.Networks, batch: Transition, noise: jax.Array
+    config: SACConfig, learner: sac.Learner, after: sac.Networks, batch: Batch, noise: jax.Array
 ) -> dict[str, jax.Array]:
     """The three losses; the actor's is taken after the critics' step, as Stable-Baselines3 does."""
     nets, alpha = learner.nets, jnp.exp(learner.nets.log_temperature)
-    log_prob = sac.policy(nets.actor, batch.features, noise[1])[1]
+    log_prob = sac.policy(nets.actor(batch.obs, {}), noise[1])[1]
+    target = sac.soft_target(config, SPEC, nets, STATS, batch, noise[0])
     return {
-        "critic": sac.critic_loss(nets.critics, batch, sac.soft_target(config, nets, batch, noise[0]))[0],
-        "actor": sac.actor_loss(nets.actor, after.critics, alpha, batch, noise[1])[0],
+        "critic": sac.critic_loss(nets.critics, STATS, batch, target)[0],
+        "actor": sac.actor_loss(nets.actor, after.critics, STATS, alpha, batch, noise[1])[0],
         "temperature": sac.temperature_loss(nets.log_temperature, log_prob, -float(batch.action.shape[1])),
     }
 
 
-def _batch(case: Case) -> Transition:
-    return Transition(*(jnp.asarray(case[f"batch/{field}"]) for field in Transition._fields))
+def _batch(case: Case) -> Batch:
+    given = {name: jnp.asarray(case[f"batch/{name}"]) for name in ("action", "reward", "terminated")}
+    here, there = ({"features": jnp.asarray(case[f"batch/{name}"])} for name in ("features", "next_features"))
+    return Batch(obs=here, next_obs=there, truth={}, next_truth={}, **given)
 
 
 def _mlp(case: Case, name: str) -> MLP:
@@ -115,15 +132,16 @@ def _mlp(case: Case, name: str) -> MLP:
     return network
 
 
-def _twins(case: Case) -> tuple[tuple[MLP, MLP], tuple[MLP, MLP]]:
+def _twins(case: Case) -> tuple[Critics, Critics]:
     """Critics and target critics."""
-    return (_mlp(case, "critic0"), _mlp(case, "critic1")), (_mlp(case, "target0"), _mlp(case, "target1"))
+    twins = [tuple(_mlp(case, f"{name}{i}") for i in range(2)) for name in ("critic", "target")]
+    return Critics(Given(), twins[0], "obs"), Critics(Given(), twins[1], "obs")
 
 
 def _sac_learner(case: Case, config: SACConfig) -> sac.Learner:
     log_temperature = jnp.asarray(case.get("before/log_temperature", np.log(TEMPERATURE)))
     opt: Any = optax.adam(config.learning_rate)
-    nets = sac.Networks(_mlp(case, "actor"), *_twins(case), log_temperature)
+    nets = sac.Networks(Actor(Given(), _mlp(case, "actor")), *_twins(case), log_temperature)
     states = opt.init(nets.actor), opt.init(nets.critics), opt.init(log_temperature)
     return sac.Learner(nets, *states, jax.random.key(0))
 
@@ -131,7 +149,9 @@ def _sac_learner(case: Case, config: SACConfig) -> sac.Learner:
 def _td3_learner(case: Case, config: TD3Config) -> td3.Learner:
     critics, targets = _twins(case)
     opt: Any = optax.adam(config.learning_rate)
-    nets = td3.Networks(_mlp(case, "actor"), critics, _mlp(case, "target_actor"), targets)
+    nets = td3.Networks(
+        Actor(Given(), _mlp(case, "actor")), critics, Actor(Given(), _mlp(case, "target_actor")), targets
+    )
     return td3.Learner(nets, opt.init(nets.actor), opt.init(critics), jnp.zeros((), jnp.int32), jax.random.key(0))
 
 
@@ -141,10 +161,11 @@ def _loss_errors(losses: dict[str, jax.Array], case: Case) -> dict[str, float]:
 
 
 def _weight_errors(nets: sac.Networks | td3.Networks, case: Case) -> dict[str, float]:
-    named = {"actor": nets.actor, "critic0": nets.critics[0], "critic1": nets.critics[1]}
-    named |= {"target0": nets.target_critics[0], "target1": nets.target_critics[1]}
+    named = {"actor": nets.actor.head}
+    for name, critics in (("critic", nets.critics), ("target", nets.target_critics)):
+        named |= {f"{name}{i}": head for i, head in enumerate(critics.heads)}
     if isinstance(nets, td3.Networks):
-        named["target_actor"] = nets.target_actor
+        named["target_actor"] = nets.target_actor.head
     return _network_errors(named, case)
 
 

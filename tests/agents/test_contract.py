@@ -2,93 +2,137 @@
 
 from typing import Any
 
+import jax
 import numpy as np
 import pytest
 
-from tests.agents.data import DIMS, batches, experience
+from tests.agents.data import MOMENT, ONES, SPEC, batches, experience
 from wellposed.agents import ALGORITHMS, make_agent
 from wellposed.errors import UserError
-from wellposed.types import Agent, Batch
+from wellposed.nn.inputs import InputConfig
+from wellposed.types import Agent
 
-CASES = [(algo, {}) for algo in ALGORITHMS] + [("sac", {"learn_temperature": True})]
-OBS = {"observation": np.ones((4, 3)), "achieved_goal": np.zeros((4, 2)), "desired_goal": np.ones((4, 2))}
+GRU = {"inputs": InputConfig(encoder="gru", width=4, memory=3)}
 OFF_POLICY = [algo for algo, entry in ALGORITHMS.items() if not entry.on_policy]
+REPLAY_CASES: list[tuple[str, dict[str, Any]]] = [(algo, {}) for algo in OFF_POLICY]
+REPLAY_CASES += [("sac", {"learn_temperature": True}), *((algo, GRU) for algo in OFF_POLICY)]
+CASES = REPLAY_CASES + [(algo, {}) for algo in ALGORITHMS if algo not in OFF_POLICY]
 every_algorithm = pytest.mark.parametrize("algo", ALGORITHMS)
 every_case = pytest.mark.parametrize(("algo", "settings"), CASES)
-every_replay_case = pytest.mark.parametrize(("algo", "settings"), [case for case in CASES if case[0] in OFF_POLICY])
+every_replay_case = pytest.mark.parametrize(("algo", "settings"), REPLAY_CASES)
 
 
 def fresh(algo: str, seed: int = 0, hidden: tuple[int, ...] = (16, 16), **settings: Any) -> Any:
-    return make_agent(algo, ALGORITHMS[algo].config(hidden=hidden, **settings), DIMS, seed)
+    return make_agent(algo, ALGORITHMS[algo].config(hidden=hidden, **settings), SPEC, seed)
+
+
+def learn(agent: Any, algo: str, u: int = 3, seed: int = 0) -> dict[str, float]:
+    return agent.update(experience(algo, u, 32, seed, agent.config.inputs.memory))
+
+
+def act(agent: Any, obs: dict[str, np.ndarray] = ONES, seed: int | None = None) -> np.ndarray:
+    """Actions at the start of an episode, greedy without a seed."""
+    rng = None if seed is None else np.random.default_rng(seed)
+    return agent.act(obs, agent.initial_carry(4), rng)[0]
 
 
 def weight_of(state: dict[str, np.ndarray], layer: str) -> str:
     """The full name of a layer of the actor, as in `biases[2]`."""
-    (name,) = [name for name in state if name.startswith("learner.nets.actor.") and name.endswith(layer)]
+    (name,) = [name for name in state if name.startswith("learner.nets.actor.head.") and name.endswith(layer)]
     return name
 
 
 @every_case
-def test_updates_repeat_bit_for_bit_and_differ_by_seed(algo, settings):
+def test_updates_repeat_bit_for_bit_differ_by_seed_and_log_what_is_declared(algo, settings):
     agents = [fresh(algo, seed, **settings) for seed in (0, 0, 1)]
     for agent in agents:
-        agent.update(experience(algo, 3, 32))
+        metrics = learn(agent, algo)
+        assert metrics.keys() == ALGORITHMS[algo].metrics.keys()
+        assert np.isfinite(list(metrics.values())).all()
     a, b, c = (agent.state() for agent in agents)
     assert all(np.array_equal(a[k], b[k]) for k in a)
-    first = weight_of(a, "weights[0]")
-    assert not np.array_equal(a[first], c[first])
+    name = weight_of(a, "weights[0]")
+    assert not np.array_equal(a[name], c[name])
+
+
+def test_a_metric_means_the_same_wherever_it_is_logged():
+    meanings = [pair for entry in ALGORITHMS.values() for pair in entry.metrics.items()]
+    assert len(set(meanings)) == len({name for name, _ in meanings})
 
 
 @every_replay_case
 def test_one_scan_is_as_many_single_updates(algo, settings):
     scanned, single = fresh(algo, **settings), fresh(algo, **settings)
-    data = batches(4, 32)
+    data = batches(4, 32, window=scanned.window)
     scanned.update(data)
     for i in range(4):
-        single.update(Batch(*(field[i : i + 1] for field in data)))
+        single.update(jax.tree.map(lambda array, i=i: array[i : i + 1], data))
     a, b = scanned.state(), single.state()
     assert scanned.updates == single.updates == 4
-    assert all(np.allclose(a[k], b[k], rtol=1e-5, atol=1e-6) for k in a if k.startswith("learner"))
+    assert all(np.allclose(a[k], b[k], rtol=1e-4, atol=1e-5) for k in a if k.startswith("learner"))
 
 
 @every_case
 def test_a_saved_agent_goes_on_bit_for_bit(algo, settings):
     agent = fresh(algo, **settings)
-    agent.observe(OBS)
-    agent.update(experience(algo, 3, 32))
-    agent.act(OBS, deterministic=False)
+    agent.observe(MOMENT)
+    learn(agent, algo)
     saved = {name: array.copy() for name, array in agent.state().items()}
     other = fresh(algo, seed=77, **settings)
     other.load_state(saved)
     for one in (agent, other):
         assert isinstance(one, Agent)
         assert one.updates == agent.updates > 2
-    for _ in range(2):
-        acted, found = (one.act(OBS, deterministic=False) for one in (agent, other))
-        assert np.array_equal(acted, found)
-        assert agent.update(experience(algo, 3, 32, seed=1)) == other.update(experience(algo, 3, 32, seed=1))
+    for seed in range(2):
+        assert np.array_equal(act(agent, seed=seed), act(other, seed=seed))
+        assert learn(agent, algo, seed=1) == learn(other, algo, seed=1)
     a, b = agent.state(), other.state()
     assert all(np.array_equal(a[k], b[k]) for k in a)
 
 
+@every_case
+def test_a_carry_is_of_each_copy_and_empty_without_memory(algo, settings):
+    agent, rng = fresh(algo, **settings), np.random.default_rng(0)
+    moments = [{name: rng.standard_normal(array.shape) for name, array in ONES.items()} for _ in range(3)]
+    carry = agent.initial_carry(4)
+    if settings is not GRU:
+        assert carry == () == agent.act(moments[0], carry)[1]
+        return
+    rows, alone = np.array([0]), agent.initial_carry(1)
+    for obs in moments:
+        action, carry = agent.act(obs, carry)
+        own, alone = agent.act({name: array[rows] for name, array in obs.items()}, alone)
+        assert np.allclose(action[rows], own, atol=1e-6)
+        assert np.allclose(carry[rows], alone, atol=1e-6)
+    assert not np.allclose(act(agent, moments[-1]), action), "what came before must matter"
+    with pytest.raises(ValueError, match="initial_carry"):
+        agent.act(ONES)
+
+
 @every_algorithm
-def test_actions_stay_in_their_range_and_greedy_ones_repeat(algo):
+def test_actions_stay_in_their_range_and_exploration_comes_from_the_generator(algo):
     """Far from what the scaler has seen, and with an actor that is pushed into saturation."""
     agent = fresh(algo)
     state = agent.state()
     last = weight_of(state, "biases[2]")
     agent.load_state(state | {last: state[last] + 3})
-    far = {key: 1e3 * value for key, value in OBS.items()}
-    for obs in (OBS, far):
-        for deterministic in (True, False):
-            actions = agent.act(obs, deterministic)
-            assert actions.shape == (4, DIMS.action)
-            assert np.abs(actions).max() <= 1
-    assert np.array_equal(agent.act(OBS), agent.act(OBS))
-    first, second = (fresh(algo).act(OBS, deterministic=False) for _ in range(2))
-    assert np.array_equal(first, second), "exploration belongs to the seed"
+    far = {key: 1e3 * value for key, value in ONES.items()}
+    for obs in (ONES, far):
+        assert act(agent, obs).shape == act(agent, obs, seed=0).shape == (4, SPEC.action_dim)
+        assert np.abs(act(agent, obs)).max() <= 1
+        assert ALGORITHMS[algo].on_policy or np.abs(act(agent, obs, seed=0)).max() <= 1
     agent = fresh(algo)  # one in saturation may well be cut off at the same end of the range twice
-    assert not np.array_equal(agent.act(OBS, deterministic=False), agent.act(OBS, deterministic=False))
+    assert np.array_equal(act(agent), act(agent))
+    assert np.array_equal(act(agent, seed=0), act(agent, seed=0))
+    assert not np.array_equal(act(agent, seed=0), act(agent, seed=1))
+
+
+@every_algorithm
+def test_exploring_draws_one_standard_normal_number_for_each_action_component(algo):
+    rng, same = np.random.default_rng(5), np.random.default_rng(5)
+    fresh(algo).act(ONES, (), rng)
+    same.standard_normal((4, SPEC.action_dim), np.float32)
+    assert rng.bit_generator.state == same.bit_generator.state
 
 
 @every_algorithm
@@ -117,6 +161,8 @@ def test_an_agent_of_another_algorithm_is_refused(algo):
         ({"learning_rate": float("nan")}, "--agent.learning-rate must be greater than 0"),
         ({"batch_size": 0}, "--agent.batch-size must be greater than 0"),
         ({"hidden": (64, 0)}, "--agent.hidden takes widths"),
+        ({"inputs": InputConfig(memory=2)}, "memory"),
+        ({"inputs": InputConfig(encoder="nose")}, "no encoder 'nose'; there are state, cnn, gru"),
     ],
 )
 def test_a_setting_outside_its_range_is_refused_by_name(algo, change, message):
@@ -125,12 +171,25 @@ def test_a_setting_outside_its_range_is_refused_by_name(algo, change, message):
 
 
 @pytest.mark.parametrize("algo", OFF_POLICY)
-def test_targets_that_never_follow_are_refused(algo):
-    with pytest.raises(UserError, match=r"--agent.tau lies in \(0, 1\]"):
-        ALGORITHMS[algo].config(tau=0.0)
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"tau": 0.0}, r"--agent.tau lies in \(0, 1\]"),
+        ({"shift": -1}, "--agent.shift must not be negative"),
+        ({"inputs": InputConfig(encoder="gru")}, "--agent.inputs.memory must be greater than 1 with the encoder gru"),
+    ],
+)
+def test_a_setting_of_algorithms_with_a_replay_is_refused_by_name(algo, change, message):
+    with pytest.raises(UserError, match=message):
+        ALGORITHMS[algo].config(**change)
 
 
 @pytest.mark.parametrize("name", ["dqn", ["sac"], None])
 def test_an_unknown_algorithm_is_refused(name):
     with pytest.raises(UserError, match=r"There is no algorithm .*; there are sac, td3, ppo"):
-        make_agent(name, None, DIMS, 0)
+        make_agent(name, None, SPEC, 0)
+
+
+def test_a_name_is_taken_once():
+    with pytest.raises(ValueError, match="algorithm 'sac' is registered already"):
+        ALGORITHMS.register("sac", ALGORITHMS["td3"])

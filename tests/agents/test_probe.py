@@ -1,9 +1,11 @@
 """The probe of an agent: what it tells is true in closed form, and it leaves no trace; over every algorithm."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 
-from tests.agents.data import batches, rollout
+from tests.agents.data import MOMENT, batches, first, rollout
 from tests.agents.test_contract import every_replay_case, fresh
 from wellposed.agents.probe import dead_share, effective_rank, probe, probe_policy, relative_distance
 from wellposed.runs.record import METRICS
@@ -12,18 +14,19 @@ from wellposed.runs.record import METRICS
 @every_replay_case
 def test_a_probe_leaves_no_trace_and_tells_what_has_moved(algo, settings):
     agent = fresh(algo, **settings)
-    unmoved = probe(agent, batches(4, 32))
+    data = partial(batches, 4, 32, window=agent.window)
+    unmoved = probe(agent, data(0))
     for name in ("actor_travel", "critic_travel", "target_travel", "target_lag", "actor_gradient", "critic_gradient"):
         assert unmoved[f"probe/{name}"] == 0, name
-    agent.observe({"observation": np.ones((4, 3)), "achieved_goal": np.zeros((4, 2)), "desired_goal": np.ones((4, 2))})
-    agent.update(batches(4, 32))
+    agent.observe(MOMENT)
+    agent.update(data(0))
     before = {name: array.copy() for name, array in agent.state().items()}
-    found = probe(agent, batches(4, 32, seed=1))
+    found = probe(agent, data(1))
     after = agent.state()
     assert before.keys() == after.keys()
     assert all(before[name].tobytes() == after[name].tobytes() for name in before)
-    assert found == probe(agent, batches(4, 32, seed=1))
-    assert found != probe(agent, batches(4, 32, seed=2))
+    assert found == probe(agent, data(1))
+    assert found != probe(agent, data(2))
     assert found.keys() <= METRICS.keys()
     assert np.isfinite(list(found.values())).all()
     assert found["probe/normaliser_count"] == 4
@@ -34,7 +37,7 @@ def test_a_probe_leaves_no_trace_and_tells_what_has_moved(algo, settings):
 
 
 def test_a_probe_of_a_policy_leaves_no_trace_either():
-    agent, one = fresh("ppo"), type(batches(1, 1))(*(field[0] for field in batches(1, 32)))
+    agent, one = fresh("ppo"), first(batches(1, 32))
     unmoved = probe_policy(agent, one)
     assert unmoved["probe/actor_travel"] == unmoved["probe/critic_travel"] == unmoved["probe/actor_gradient"] == 0
     # The noise of a fresh policy has standard deviation 1, and what it leaves of [-1, 1] is clipped.

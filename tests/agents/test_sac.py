@@ -5,9 +5,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from scipy.integrate import quad
+from wellposed.agents.off_policy import Transition, values
 
 from tests.agents.data import DIMS
-from wellposed.agents.off_policy import Transition, values
 from wellposed.agents.sac import SAC, SACConfig, critic_loss, policy
 from wellposed.nn.inputs import InputConfig, network_inputs
 from wellposed.nn.networks import MLP, polyak, squashed_gaussian

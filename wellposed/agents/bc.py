@@ -21,13 +21,13 @@ from wellposed.types import Obs
 Greedy = Callable[[Any, dict[str, Array], Scales], Array]  # (actor, observations, scales) -> actions [b, action_dim]
 
 
-def imitation_loss(actor: Any, greedy: Greedy, stats: Scales, obs: dict[str, Array], labels: Array) -> Array:
+def imitation_loss(actor: Any, greedy: Greedy, scales: Scales, obs: dict[str, Array], labels: Array) -> Array:
     """J = mean |pi(s) - a|^2 over observations s [b, ...] and labels a [b, action_dim]; pi is the greedy policy.
 
     Source: Ross, Gordon & Bagnell (2011), "A Reduction of Imitation Learning and Structured Prediction to No-Regret
     Online Learning", arXiv 1011.0686, section 3, with the squared error as its surrogate loss.
     """
-    return jnp.mean(jnp.sum((greedy(actor, obs, stats) - labels) ** 2, axis=-1))
+    return jnp.mean(jnp.sum((greedy(actor, obs, scales) - labels) ** 2, axis=-1))
 
 
 def imitate(agent: Any, obs: Obs, labels: np.ndarray, updates: int, rng: np.random.Generator) -> Array:
@@ -52,7 +52,7 @@ def imitate(agent: Any, obs: Obs, labels: np.ndarray, updates: int, rng: np.rand
     seen: Any = {name: array[rows] for name, array in stored(agent.spec.obs, obs).items()}
     learner, wanted = agent.learner, labels[rows].astype(np.float32)
     actor, state, losses = update(
-        agent.config, agent.greedy, learner.nets.actor, learner.actor_opt, agent.scaler.stats.actor, seen, wanted
+        agent.config, agent.greedy, learner.nets.actor, learner.actor_opt, agent.scaler.stats.obs, seen, wanted
     )
     agent.learner = learner._replace(nets=learner.nets._replace(actor=actor), actor_opt=state)
     return losses
@@ -60,14 +60,14 @@ def imitate(agent: Any, obs: Obs, labels: np.ndarray, updates: int, rng: np.rand
 
 @partial(jax.jit, static_argnums=(0, 1))
 def update(
-    config: Any, greedy: Greedy, actor: Any, state: Any, stats: Scales, batches: dict[str, Array], labels: Array
+    config: Any, greedy: Greedy, actor: Any, state: Any, scales: Scales, batches: dict[str, Array], labels: Array
 ) -> tuple[Any, Any, Array]:
     """Updates on minibatches with leading axes [updates, b] in one compiled call."""
     opt = optimiser(config)
 
     def one(learner: tuple[Any, Any], batch: tuple[dict[str, Array], Array]) -> tuple[tuple[Any, Any], Array]:
         actor, state = learner
-        loss, gradient = jax.value_and_grad(imitation_loss)(actor, greedy, stats, *batch)
+        loss, gradient = jax.value_and_grad(imitation_loss)(actor, greedy, scales, *batch)
         return descend(opt, gradient, state, actor), loss
 
     (actor, state), losses = jax.lax.scan(one, (actor, state), (batches, labels))

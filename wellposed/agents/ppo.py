@@ -19,13 +19,13 @@ import optax
 from jax import Array
 
 from wellposed.agents import shared
-from wellposed.agents.probe import Seen, with_other_goals
-from wellposed.agents.shared import optimiser, seen_by_critic
+from wellposed.agents.probe import Seen
+from wellposed.agents.shared import Losses, optimiser
 from wellposed.config import LATER
 from wellposed.errors import require
 from wellposed.nn.encoders import ENCODERS
 from wellposed.nn.inputs import Encoder, InputConfig, InputStats, Scales, stored
-from wellposed.nn.networks import MLP, Network, descend
+from wellposed.nn.networks import MLP, Critics, descend
 from wellposed.nn.normaliser import InputScaler
 from wellposed.seeding import key_data
 from wellposed.types import Batch, Carry, Metrics, Moment, Obs, Rollout, Spec
@@ -85,16 +85,16 @@ class Actor(eqx.Module):
     head: MLP  # features -> mean [action_dim]
     log_std: Array  # [action_dim]
 
-    def __call__(self, obs: dict[str, Array], stats: Scales) -> Array:
+    def __call__(self, obs: dict[str, Array], scales: Scales) -> Array:
         """The mean action [b, action_dim] at observations [b, ...]; it may lie outside [-1, 1]."""
-        return self.head(self.encoder(obs, stats))
+        return self.head(self.encoder(obs, scales))
 
 
 class Networks(NamedTuple):
     """What is trained."""
 
     actor: Actor
-    critic: Network  # observation -> value [1]
+    critic: Critics  # one of states alone -> value [1]
 
 
 def log_density(mean: Array, log_std: Array, action: Array) -> Array:
@@ -115,6 +115,11 @@ def divergence(old_mean: Array, old_log_std: Array, new_mean: Array, new_log_std
     return 0.5 * jnp.sum(jnp.exp(-scale) + apart * jnp.exp(-2 * new_log_std) - 1 + scale, axis=-1)
 
 
+def values(critic: Critics, stats: InputStats, obs: Any, truth: Any) -> Array:
+    """V(s, g) [b] of what is seen and what is true, [b, ...]."""
+    return critic(obs, truth, stats)[0, :, 0]
+
+
 def clipped_objective(ratio: Array, advantage: Array, epsilon: float) -> Array:
     """L^CLIP = mean min(ratio A, clip(ratio, 1 - epsilon, 1 + epsilon) A), to be maximised: equation 7, []."""
     return jnp.mean(jnp.minimum(ratio * advantage, jnp.clip(ratio, 1 - epsilon, 1 + epsilon) * advantage))
@@ -129,18 +134,16 @@ class Minibatch(NamedTuple):
     """Steps of a rollout as the losses see them."""
 
     obs: Any  # by field, [b, ...]
-    seen: Any  # by field, what the critic reads
+    truth: Any  # by field, [b, ...]; {} where `obs` is the truth
     action: Array  # [b, action_dim]
     advantage: Array  # [b]
     value_target: Array  # [b]
     log_density: Array  # [b], of the policy that took the actions
 
 
-def actor_loss(
-    actor: Actor, config: PPOConfig, stats: InputStats, batch: Minibatch
-) -> tuple[Array, dict[str, Array]]:
+def actor_loss(actor: Actor, config: PPOConfig, stats: InputStats, batch: Minibatch) -> Losses:
     """-(L^CLIP + weight x entropy): equation 9 without the value function's term, which is a loss of its own."""
-    log_prob = log_density(actor(batch.obs, stats.actor), actor.log_std, batch.action)
+    log_prob = log_density(actor(batch.obs, stats.obs), actor.log_std, batch.action)
     ratio = jnp.exp(log_prob - batch.log_density)
     advantage = normalised(batch.advantage) if config.normalise_advantages else batch.advantage
     loss = -clipped_objective(ratio, advantage, config.clip) - config.entropy_weight * entropy(actor.log_std)
@@ -148,9 +151,9 @@ def actor_loss(
     return loss, {"train/actor_loss": loss, "train/clip_fraction": clipped}
 
 
-def value_loss(critic: Network, stats: InputStats, batch: Minibatch) -> tuple[Array, dict[str, Array]]:
+def value_loss(critic: Critics, stats: InputStats, batch: Minibatch) -> Losses:
     """L^VF = mean (V(s) - target)^2: equation 9."""
-    loss = jnp.mean((critic(batch.seen, stats.critic)[..., 0] - batch.value_target) ** 2)
+    loss = jnp.mean((values(critic, stats, batch.obs, batch.truth) - batch.value_target) ** 2)
     return loss, {"train/value_loss": loss}
 
 
@@ -166,9 +169,9 @@ class Learner(NamedTuple):
 def init_learner(config: PPOConfig, spec: Spec, seed: int) -> Learner:
     """Fresh networks and optimisers."""
     actor_key, critic_key, key = jax.random.split(jax.random.key(key_data(seed, "learner")), 3)
-    mean = shared.make_network(config, spec, spec.action_dim, actor_key)
+    mean = shared.make_actor(config, spec, spec.action_dim, actor_key)
     actor = Actor(mean.encoder, mean.head, jnp.full(spec.action_dim, jnp.log(config.initial_std)))
-    critic = shared.make_network(config, spec, 1, critic_key, config.critic_sees)
+    critic = shared.make_critics(config, spec, 0, 1, critic_key)
     opt: Any = optimiser(config)
     return Learner(Networks(actor, critic), opt.init(actor), opt.init(critic), key)
 
@@ -200,11 +203,11 @@ def update(
     config: PPOConfig, learner: Learner, stats: InputStats, rollout: Rollout
 ) -> tuple[Learner, dict[str, Array]]:
     """All updates on one rollout in one compiled call; the metrics of losses are means over them."""
-    old, critic = learner.nets
-    seen, mean = seen_by_critic(config, rollout.obs, rollout.truth), old(rollout.obs, stats.actor)
+    (old, critic), obs, truth = learner.nets, rollout.obs, rollout.truth
+    mean = old(obs, stats.obs)
     acted = log_density(mean, old.log_std, rollout.action)
-    steps = Minibatch(rollout.obs, seen, rollout.action, rollout.advantage, rollout.value_target, acted)
-    error = rollout.value_target - critic(seen, stats.critic)[..., 0]
+    steps = Minibatch(obs, truth, rollout.action, rollout.advantage, rollout.value_target, acted)
+    error = rollout.value_target - values(critic, stats, obs, truth)
     explained = 1 - jnp.var(error) / jnp.maximum(jnp.var(rollout.value_target), 1e-12)
     key, order_key = jax.random.split(learner.key)
 
@@ -214,43 +217,35 @@ def update(
     learner, metrics = jax.lax.scan(one, learner._replace(key=key), minibatches(config, order_key, len(acted)))
     actor = learner.nets.actor
     return learner, jax.tree.map(jnp.mean, metrics) | {
-        "train/kl": jnp.mean(divergence(mean, old.log_std, actor(rollout.obs, stats.actor), actor.log_std)),
+        "train/kl": jnp.mean(divergence(mean, old.log_std, actor(obs, stats.obs), actor.log_std)),
         "train/explained_variance": explained,
         "train/entropy": entropy(actor.log_std),
     }
 
 
 @jax.jit
-def act(actor: Actor, stats: Scales, obs: dict[str, Array], noise: Array) -> Array:
+def act(actor: Actor, scales: Scales, obs: dict[str, Array], noise: Array) -> Array:
     """Actions [n, action_dim] as the policy draws them, not clipped; zero noise gives the mean."""
-    return actor(obs, stats) + jnp.exp(actor.log_std) * noise
+    return actor(obs, scales) + jnp.exp(actor.log_std) * noise
+
+
+judge = jax.jit(values)
+
+
+def greedy(actor: Actor, obs: dict[str, Array], scales: Scales) -> Array:
+    """Greedy actions [b, action_dim], clipped as environments clip; differentiable by the actor."""
+    return jnp.clip(actor(obs, scales), -1.0, 1.0)
 
 
 @jax.jit
-def judge(critic: Network, stats: Scales, seen: dict[str, Array]) -> Array:
-    """Values [n] of what the critic reads."""
-    return critic(seen, stats)[..., 0]
-
-
-def greedy(actor: Actor, obs: dict[str, Array], stats: Scales) -> Array:
-    """Greedy actions [b, action_dim], clipped as environments clip; differentiable by the actor."""
-    return jnp.clip(actor(obs, stats), -1.0, 1.0)
-
-
-@partial(jax.jit, static_argnums=0)
-def look(config: PPOConfig, nets: Networks, stats: InputStats, batch: Batch) -> Seen:
+def look(nets: Networks, stats: InputStats, batch: Batch) -> Seen:
     """What the networks make of transitions [b, ...], for a probe."""
-    noise, actor = jax.random.normal(jax.random.key(0), batch.action.shape), nets.actor
-    shown = seen_by_critic(config, batch.obs, batch.truth)
+    noise = jax.random.normal(jax.random.key(0), batch.action.shape)
     return Seen(
-        q=judge(nets.critic, stats.critic, shown)[None],
+        q=nets.critic(batch.obs, batch.truth, stats)[..., 0],
         target=None,
-        greedy=greedy(actor, batch.obs, stats.actor),
-        explored=jnp.clip(act(actor, stats.actor, batch.obs, noise), -1.0, 1.0),
-        features=actor.encoder(batch.obs, stats.actor),
-        swapped=actor.encoder(with_other_goals(batch.obs), stats.actor),
-        actor_layers=actor.head.hidden(actor.encoder(batch.obs, stats.actor)),
-        critic_layers=nets.critic.hidden(shown, stats.critic),
+        greedy=greedy(nets.actor, batch.obs, stats.obs),
+        explored=jnp.clip(act(nets.actor, stats.obs, batch.obs, noise), -1.0, 1.0),
     )
 
 
@@ -270,16 +265,15 @@ class PPO:
         return ()
 
     def act(self, obs: Obs, carry: Carry = (), rng: np.random.Generator | None = None) -> tuple[np.ndarray, Carry]:
-        """Actions [n, action_dim]: the mean, clipped to [-1, 1], or with `rng` as the policy draws them, not clipped."""
+        """Actions [n, action_dim]: the mean, clipped to [-1, 1]; with `rng` as the policy draws them, not clipped."""
         noise, seen = shared.action_noise(rng, obs, self.spec), stored(self.spec.obs, obs)
-        action = np.asarray(act(self.learner.nets.actor, self.scaler.stats.actor, seen, noise))
+        action = np.asarray(act(self.learner.nets.actor, self.scaler.stats.obs, seen, noise))
         return (np.clip(action, -1, 1) if rng is None else action), carry
 
     def values(self, moment: Moment) -> np.ndarray:
         """The value function at n moments, [n]."""
-        fields = self.spec.goals if self.config.critic_sees == "truth" else self.spec.obs
-        seen = stored(fields, seen_by_critic(self.config, moment.obs, moment.truth))
-        return np.asarray(judge(self.learner.nets.critic, self.scaler.stats.critic, seen))
+        obs, truth = stored(self.spec.obs, moment.obs), stored(self.spec.truth, moment.truth)
+        return np.asarray(judge(self.learner.nets.critic, self.scaler.stats, obs, truth))
 
     def observe(self, moment: Moment) -> None:
         """Take newly collected observations into the input statistics."""
@@ -301,4 +295,4 @@ class PPO:
 
     def look(self, batch: Batch) -> Seen:
         """What the networks make of transitions [b, ...], for a probe."""
-        return look(self.config, self.learner.nets, self.scaler.stats, batch)
+        return look(self.learner.nets, self.scaler.stats, batch)

@@ -12,6 +12,8 @@ import numpy as np
 import optax
 from jax import Array
 
+from wellposed.nn.inputs import InputStats
+from wellposed.nn.networks import Critics
 from wellposed.types import Batch, Metrics
 
 ROWS = 1024  # transitions that the networks are shown at most
@@ -20,16 +22,21 @@ AT_BOUND = 0.95  # share of the way to the lowest possible return at which a tar
 
 
 class Seen(NamedTuple):
-    """What an agent's networks make of transitions."""
+    """What an agent makes of transitions."""
 
     q: Any  # [critics, b]
     target: Any  # [b], what the critics are drawn to; None without targets
     greedy: Any  # [b, action_dim]
     explored: Any  # the same with the policy's own noise
+
+
+class Inside(NamedTuple):
+    """What goes on within its networks, on the same transitions."""
+
     features: Any  # [b, f], of the actor's encoder
     swapped: Any  # the same with each transition's goal replaced by another's
     actor_layers: list[Any]  # [b, width] each
-    critic_layers: list[Any]
+    critic_layers: list[Any]  # of the first critic
 
 
 class Probed(Protocol):
@@ -61,7 +68,8 @@ def probe(agent: ProbedOffPolicy, batches: Batch) -> Metrics:
     nets, tried, updates = agent.learner.nets, agent.tried(batches), len(batches.reward)
     rows: Batch = jax.tree.map(lambda array: np.reshape(array, (-1, *np.shape(array)[2:]))[:ROWS], batches)
     seen, lowest = jax.tree.map(np.asarray, agent.look(rows)), np.min(rows.reward) / (1 - agent.config.gamma)
-    found = describe(seen, agent.config) | describe_learner(agent, nets.critics, agent.first.critics) | {
+    inside = look_inside(nets.actor, nets.critics, agent.scaler.stats, rows, rows.action)
+    found = describe(seen, inside, agent.config) | describe_learner(agent, nets.critics, agent.first.critics) | {
         "probe/target_at_bound": np.mean((seen.target <= AT_BOUND * lowest) & (lowest < 0)),
         "probe/td_error": np.sqrt(np.mean((seen.q - seen.target) ** 2)),
         "probe/target_travel": relative_distance(nets.target_critics, agent.first.target_critics),
@@ -74,18 +82,25 @@ def probe(agent: ProbedOffPolicy, batches: Batch) -> Metrics:
 
 def probe_policy(agent: Probed, rows: Batch) -> Metrics:
     """The same of an agent without replay and targets, on steps [b, ...] that it took."""
-    seen = jax.tree.map(np.asarray, agent.look(jax.tree.map(lambda array: array[:ROWS], rows)))
-    found = describe(seen, agent.config) | describe_learner(agent, agent.learner.nets.critic, agent.first.critic)
+    nets, rows = agent.learner.nets, jax.tree.map(lambda array: array[:ROWS], rows)
+    seen = jax.tree.map(np.asarray, agent.look(rows))
+    inside = look_inside(nets.actor, nets.critic, agent.scaler.stats, rows)
+    found = describe(seen, inside, agent.config) | describe_learner(agent, nets.critic, agent.first.critic)
     return {name: float(value) for name, value in found.items()}
 
 
-def with_other_goals(obs: dict[str, Array]) -> dict[str, Array]:
-    """Observations [b, ...] with each one's goal replaced by another's, where the goal is seen."""
-    return {name: jnp.roll(array, 1, axis=0) if name == "desired_goal" else array for name, array in obs.items()}
+@jax.jit
+def look_inside(actor: Any, critics: Critics, stats: InputStats, batch: Batch, *action: Array) -> Inside:
+    """Run the networks on transitions [b, ...]; `action` where the critics are of actions."""
+    other = {name: jnp.roll(one, 1, axis=0) if name == "desired_goal" else one for name, one in batch.obs.items()}
+    features, inputs = actor.encoder(batch.obs, stats.obs), critics.inputs(batch.obs, batch.truth, stats, *action)
+    swapped = actor.encoder(other, stats.obs)
+    return Inside(features, swapped, actor.head.hidden(features), critics.heads[0].hidden(inputs))
 
 
-def describe(seen: Seen, config: Any) -> dict[str, Any]:
+def describe(seen: Seen, inside: Inside, config: Any) -> dict[str, Any]:
     """What was seen as numbers."""
+    inside = jax.tree.map(np.asarray, inside)
     return {
         "probe/q_min": np.min(seen.q),
         "probe/q_mean": np.mean(seen.q),
@@ -93,12 +108,12 @@ def describe(seen: Seen, config: Any) -> dict[str, Any]:
         "probe/q_spread": np.std(seen.q[0]),
         "probe/exploration": np.mean(np.abs(seen.explored - seen.greedy)),
         "probe/greedy_saturation": np.mean(np.abs(seen.greedy) > SATURATED),
-        "probe/goal_in_inputs": np.mean(np.any(seen.swapped != seen.features, axis=-1)),
-        "probe/inputs_clipped": np.mean(np.abs(seen.features) >= config.inputs.clip),
-        "probe/actor_dead": dead_share(seen.actor_layers),
-        "probe/critic_dead": dead_share(seen.critic_layers),
-        "probe/actor_rank": effective_rank(seen.actor_layers[-1]),
-        "probe/critic_rank": effective_rank(seen.critic_layers[-1]),
+        "probe/goal_in_inputs": np.mean(np.any(inside.swapped != inside.features, axis=-1)),
+        "probe/inputs_clipped": np.mean(np.abs(inside.features) >= config.inputs.clip),
+        "probe/actor_dead": dead_share(inside.actor_layers),
+        "probe/critic_dead": dead_share(inside.critic_layers),
+        "probe/actor_rank": effective_rank(inside.actor_layers[-1]),
+        "probe/critic_rank": effective_rank(inside.critic_layers[-1]),
     }
 
 

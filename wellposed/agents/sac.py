@@ -18,12 +18,12 @@ import optax
 from jax import Array
 
 from wellposed.agents import shared
-from wellposed.agents.probe import Seen, with_other_goals
-from wellposed.agents.shared import bellman, bounded, optimiser, seen_by_critic
+from wellposed.agents.probe import Seen
+from wellposed.agents.shared import Losses, bellman, bounded, optimiser
 from wellposed.config import LATER
 from wellposed.nn.augment import augment, augmentations
 from wellposed.nn.inputs import InputConfig, InputStats, Scales, stored
-from wellposed.nn.networks import Critics, Network, descend, polyak, squashed_gaussian
+from wellposed.nn.networks import Actor, Critics, descend, polyak, squashed_gaussian
 from wellposed.nn.normaliser import InputScaler
 from wellposed.seeding import key_data
 from wellposed.types import Batch, Carry, Metrics, Moment, Obs, Spec
@@ -71,7 +71,7 @@ class SACConfig:
 class Networks(NamedTuple):
     """What is trained, and the slowly following targets."""
 
-    actor: Network  # observation -> mean and log standard deviation [2 * action_dim]
+    actor: Actor  # observation -> mean and log standard deviation [2 * action_dim]
     critics: Critics  # observation and action -> value [1]
     target_critics: Critics
     log_temperature: Array  # []
@@ -96,40 +96,31 @@ def soft_bellman(
     return bellman(reward, terminated, jnp.min(next_q, axis=0) - temperature * next_log_prob, gamma)
 
 
-def soft_target(
-    config: SACConfig, spec: Spec, nets: Networks, stats: InputStats, batch: Batch, noise: Array
-) -> Array:
+def soft_target(config: SACConfig, spec: Spec, nets: Networks, stats: InputStats, batch: Batch, noise: Array) -> Array:
     """What the critics are drawn to, [b]: the right side of the soft Bellman equation at one draw a' ~ pi."""
-    next_action, next_log_prob = policy(nets.actor(batch.next_obs, stats.actor), noise)
-    seen = seen_by_critic(config, batch.next_obs, batch.next_truth)
-    next_q = nets.target_critics(seen, stats.critic, next_action)[..., 0]
+    next_action, next_log_prob = policy(nets.actor(batch.next_obs, stats.obs), noise)
+    next_q = nets.target_critics(batch.next_obs, batch.next_truth, stats, next_action)[..., 0]
     temperature = jnp.exp(nets.log_temperature)
     target = soft_bellman(batch.reward, batch.terminated, next_q, next_log_prob, config.gamma, temperature)
     return bounded(config, spec, target)
 
 
-def critic_loss(
-    critics: Critics, config: SACConfig, stats: InputStats, batch: Batch, target: Array
-) -> tuple[Array, dict[str, Array]]:
+def critic_loss(critics: Critics, stats: InputStats, batch: Batch, target: Array) -> Losses:
     """J_Q = sum over critics of 1/2 mean (Q_i(s, a) - target)^2: equation 5."""
-    q = critics(seen_by_critic(config, batch.obs, batch.truth), stats.critic, batch.action)[..., 0]
+    q = critics(batch.obs, batch.truth, stats, batch.action)[..., 0]
     loss = 0.5 * jnp.sum(jnp.mean((q - target) ** 2, axis=1))
     return loss, {"train/critic_loss": loss, "train/q_mean": jnp.mean(q), "train/target_mean": jnp.mean(target)}
 
 
 def actor_loss(
-    actor: Network, critics: Critics, config: SACConfig, stats: InputStats, temperature: Array, batch: Batch, noise: Array
-) -> tuple[Array, dict[str, Array]]:
+    actor: Actor, critics: Critics, stats: InputStats, temperature: Array, batch: Batch, noise: Array
+) -> Losses:
     """J_pi = mean (temperature log pi(a|s) - min_i Q_i(s, a)), a ~ pi by reparameterisation: equation 9."""
-    action, log_prob = policy(actor(batch.obs, stats.actor), noise)
-    q = critics(seen_by_critic(config, batch.obs, batch.truth), stats.critic, action)[..., 0]
+    action, log_prob = policy(actor(batch.obs, stats.obs), noise)
+    q = critics(batch.obs, batch.truth, stats, action)[..., 0]
     loss = jnp.mean(temperature * log_prob - jnp.min(q, axis=0))
-    saturation = jnp.mean(jnp.abs(action) > 0.99)
-    return loss, {
-        "train/actor_loss": loss,
-        "train/entropy": -jnp.mean(log_prob),
-        "train/action_saturation": saturation,
-    }
+    told = {"train/entropy": -jnp.mean(log_prob), "train/action_saturation": jnp.mean(jnp.abs(action) > 0.99)}
+    return loss, {"train/actor_loss": loss} | told
 
 
 def temperature_loss(log_temperature: Array, log_prob: Array, target_entropy: float) -> Array:
@@ -150,8 +141,8 @@ class Learner(NamedTuple):
 def init_learner(config: SACConfig, spec: Spec, seed: int) -> Learner:
     """Fresh networks and optimisers; the targets start equal to the critics."""
     actor_key, critic_key, key = jax.random.split(jax.random.key(key_data(seed, "learner")), 3)
-    actor = shared.make_network(config, spec, 2 * spec.action_dim, actor_key)
-    critics = shared.make_critics(config, spec, critic_key)
+    actor = shared.make_actor(config, spec, 2 * spec.action_dim, actor_key)
+    critics = shared.make_critics(config, spec, spec.action_dim, 1, *jax.random.split(critic_key))
     nets = Networks(actor, critics, critics, jnp.log(jnp.asarray(config.temperature)))
     opt: Any = optimiser(config)
     return Learner(nets, opt.init(nets.actor), opt.init(nets.critics), opt.init(nets.log_temperature), key)
@@ -168,17 +159,15 @@ def update_step(
     nets, temperature = learner.nets, jnp.exp(learner.nets.log_temperature)
     log_temperature, temperature_opt = nets.log_temperature, learner.temperature_opt
     if config.learn_temperature:
-        log_prob = policy(nets.actor(batch.obs, stats.actor), noise[1])[1]
+        log_prob = policy(nets.actor(batch.obs, stats.obs), noise[1])[1]
         grad = jax.grad(temperature_loss)(log_temperature, log_prob, -float(batch.action.shape[-1]))
         log_temperature, temperature_opt = descend(opt, grad, temperature_opt, log_temperature)
 
     target = soft_target(config, spec, nets, stats, batch, noise[0])
-    grad, critic_metrics = jax.grad(critic_loss, has_aux=True)(nets.critics, config, stats, batch, target)
+    grad, critic_metrics = jax.grad(critic_loss, has_aux=True)(nets.critics, stats, batch, target)
     critics, critic_opt = descend(opt, grad, learner.critic_opt, nets.critics)
 
-    grad, actor_metrics = jax.grad(actor_loss, has_aux=True)(
-        nets.actor, critics, config, stats, temperature, batch, noise[1]
-    )
+    grad, actor_metrics = jax.grad(actor_loss, has_aux=True)(nets.actor, critics, stats, temperature, batch, noise[1])
     actor, actor_opt = descend(opt, grad, learner.actor_opt, nets.actor)
 
     nets = Networks(actor, critics, polyak(nets.target_critics, critics, config.tau), log_temperature)
@@ -204,32 +193,27 @@ def update(
 
 
 @jax.jit
-def act(actor: Network, stats: Scales, obs: dict[str, Array], carry: Carry, noise: Array) -> tuple[Array, Carry]:
+def act(actor: Actor, scales: Scales, obs: dict[str, Array], carry: Carry, noise: Array) -> tuple[Array, Carry]:
     """Actions [n, action_dim], samples of the policy, or tanh(mean) where the noise is zero; and the new carry."""
-    outputs, carry = actor.step(obs, stats, carry)
+    outputs, carry = actor.step(obs, scales, carry)
     return policy(outputs, noise)[0], carry
 
 
-def greedy(actor: Network, obs: dict[str, Array], stats: Scales) -> Array:
+def greedy(actor: Actor, obs: dict[str, Array], scales: Scales) -> Array:
     """Greedy actions [b, action_dim], differentiable by the actor."""
-    outputs = actor(obs, stats)
+    outputs = actor(obs, scales)
     return policy(outputs, jnp.zeros_like(outputs[..., : outputs.shape[-1] // 2]))[0]
 
 
 @partial(jax.jit, static_argnums=(0, 1))
 def look(config: SACConfig, spec: Spec, nets: Networks, stats: InputStats, batch: Batch) -> Seen:
     """What the networks make of transitions [b, ...], for a probe."""
-    noise, actor = jax.random.normal(jax.random.key(0), batch.action.shape), nets.actor
-    shown = seen_by_critic(config, batch.obs, batch.truth)
+    noise, outputs = jax.random.normal(jax.random.key(0), batch.action.shape), nets.actor(batch.obs, stats.obs)
     return Seen(
-        q=nets.critics(shown, stats.critic, batch.action)[..., 0],
+        q=nets.critics(batch.obs, batch.truth, stats, batch.action)[..., 0],
         target=soft_target(config, spec, nets, stats, batch, noise),
-        greedy=greedy(actor, batch.obs, stats.actor),
-        explored=policy(actor(batch.obs, stats.actor), noise)[0],
-        features=actor.encoder(batch.obs, stats.actor),
-        swapped=actor.encoder(with_other_goals(batch.obs), stats.actor),
-        actor_layers=actor.hidden(batch.obs, stats.actor),
-        critic_layers=nets.critics.hidden(shown, stats.critic, batch.action),
+        greedy=greedy(nets.actor, batch.obs, stats.obs),
+        explored=policy(outputs, noise)[0],
     )
 
 
@@ -249,9 +233,9 @@ class SAC:
         return self.learner.nets.actor.encoder.initial_carry(n)
 
     def act(self, obs: Obs, carry: Carry = (), rng: np.random.Generator | None = None) -> tuple[np.ndarray, Carry]:
-        """Actions [n, action_dim] in [-1, 1], the greedy ones or with `rng` samples of the policy; and the new carry."""
+        """Actions [n, action_dim] in [-1, 1], greedy or with `rng` samples of the policy; and the new carry."""
         noise, seen = shared.action_noise(rng, obs, self.spec), stored(self.spec.obs, obs)
-        action, carry = act(self.learner.nets.actor, self.scaler.stats.actor, seen, carry, noise)
+        action, carry = act(self.learner.nets.actor, self.scaler.stats.obs, seen, carry, noise)
         return np.asarray(action), jax.tree.map(np.asarray, carry)
 
     def observe(self, moment: Moment) -> None:

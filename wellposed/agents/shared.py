@@ -1,4 +1,4 @@
-"""Plain functions that algorithms share: networks and optimisers made from settings, targets, the state of a learner."""
+"""What algorithms share, as plain functions: checks of settings, fresh networks, targets, a learner's state."""
 
 from typing import Any
 
@@ -12,9 +12,11 @@ from wellposed.arrays import check_arrays
 from wellposed.errors import require
 from wellposed.nn.encoders import ENCODERS, make_encoder
 from wellposed.nn.inputs import feature_width
-from wellposed.nn.networks import MLP, Critics, Network
+from wellposed.nn.networks import MLP, Actor, Critics
 from wellposed.nn.tree import from_arrays, to_arrays
 from wellposed.types import Obs, Spec
+
+Losses = tuple[Array, dict[str, Array]]  # a loss, and what is logged of it
 
 # What most algorithms log, with the meaning that all share; each one's own stand in its file.
 METRICS = {
@@ -65,25 +67,18 @@ def optimiser(config: Any) -> Any:
     return optax.adam(rate)
 
 
-def make_network(config: Any, spec: Spec, outputs: int, key: Array, sees: str = "obs") -> Network:
-    """A fresh network of the configured widths on the configured encoder of `spec.obs` or, with "truth", of the truth."""
-    fields = spec.goals if sees == "truth" else spec.obs
-    encoder = make_encoder(config.inputs, fields, spec, jax.random.fold_in(key, 1))
-    return Network(encoder, MLP([feature_width(encoder, fields), *config.hidden, outputs], key))
+def make_actor(config: Any, spec: Spec, outputs: int, key: Array) -> Actor:
+    """A fresh actor: an observation -> [outputs]."""
+    encoder = make_encoder(config.inputs, spec.obs, spec, jax.random.fold_in(key, 1))
+    return Actor(encoder, MLP([feature_width(encoder, spec.obs), *config.hidden, outputs], key))
 
 
-def make_critics(config: Any, spec: Spec, key: Array, outputs: int = 1) -> Critics:
-    """Two fresh critics, features and action -> [outputs], on one encoder of what `critic_sees` says."""
+def make_critics(config: Any, spec: Spec, inputs: int, outputs: int, *keys: Array) -> Critics:
+    """Fresh value functions, one for each key: what `critic_sees` says, and an action [inputs] -> [outputs]."""
     fields = spec.goals if config.critic_sees == "truth" else spec.obs
-    encoder = make_encoder(config.inputs, fields, spec, jax.random.fold_in(key, 1))
-    sizes = [feature_width(encoder, fields) + spec.action_dim, *config.hidden, outputs]
-    first, second = jax.random.split(key)
-    return Critics(encoder, (MLP(sizes, first), MLP(sizes, second)))
-
-
-def seen_by_critic(config: Any, obs: Any, truth: Any) -> Any:
-    """What the critics read: the truth where they are to and it is not what is seen anyway."""
-    return truth if config.critic_sees == "truth" and truth else obs
+    encoder = make_encoder(config.inputs, fields, spec, jax.random.fold_in(keys[0], 1))
+    sizes = [feature_width(encoder, fields) + inputs, *config.hidden, outputs]
+    return Critics(encoder, tuple(MLP(sizes, key) for key in keys), config.critic_sees)
 
 
 def bellman(reward: Array, terminated: Array, next_value: Array, gamma: float) -> Array:

@@ -19,13 +19,13 @@ import optax
 from jax import Array
 
 from wellposed.agents import shared
-from wellposed.agents.probe import Seen, with_other_goals
-from wellposed.agents.shared import bellman, bounded, optimiser, seen_by_critic
+from wellposed.agents.probe import Seen
+from wellposed.agents.shared import Losses, bellman, bounded, optimiser
 from wellposed.config import LATER
 from wellposed.errors import require
 from wellposed.nn.augment import augment, augmentations
 from wellposed.nn.inputs import InputConfig, InputStats, Scales, stored
-from wellposed.nn.networks import Critics, Network, descend, polyak
+from wellposed.nn.networks import Actor, Critics, descend, polyak
 from wellposed.nn.normaliser import InputScaler
 from wellposed.seeding import key_data
 from wellposed.types import Batch, Carry, Metrics, Moment, Obs, Spec
@@ -80,9 +80,9 @@ class TD3Config:
 class Networks(NamedTuple):
     """What is trained, and the slowly following targets."""
 
-    actor: Network  # observation -> action before tanh [action_dim]
+    actor: Actor  # observation -> action before tanh [action_dim]
     critics: Critics  # observation and action -> value [1]
-    target_actor: Network
+    target_actor: Actor
     target_critics: Critics
 
 
@@ -99,27 +99,22 @@ def smoothed_target(
     `noise`: standard normal [b, action_dim].
     """
     smoothing = jnp.clip(config.target_noise * noise, -config.target_noise_clip, config.target_noise_clip)
-    next_action = policy(nets.target_actor(batch.next_obs, stats.actor), smoothing)
-    seen = seen_by_critic(config, batch.next_obs, batch.next_truth)
-    next_q = jnp.min(nets.target_critics(seen, stats.critic, next_action)[..., 0], axis=0)
+    next_action = policy(nets.target_actor(batch.next_obs, stats.obs), smoothing)
+    next_q = jnp.min(nets.target_critics(batch.next_obs, batch.next_truth, stats, next_action)[..., 0], axis=0)
     return bounded(config, spec, bellman(batch.reward, batch.terminated, next_q, config.gamma))
 
 
-def critic_loss(
-    critics: Critics, config: TD3Config, stats: InputStats, batch: Batch, target: Array
-) -> tuple[Array, dict[str, Array]]:
+def critic_loss(critics: Critics, stats: InputStats, batch: Batch, target: Array) -> Losses:
     """sum over critics of mean (Q_i(s, a) - target)^2: algorithm 1."""
-    q = critics(seen_by_critic(config, batch.obs, batch.truth), stats.critic, batch.action)[..., 0]
+    q = critics(batch.obs, batch.truth, stats, batch.action)[..., 0]
     loss = jnp.sum(jnp.mean((q - target) ** 2, axis=1))
     return loss, {"train/critic_loss": loss, "train/q_mean": jnp.mean(q), "train/target_mean": jnp.mean(target)}
 
 
-def actor_loss(
-    actor: Network, critics: Critics, config: TD3Config, stats: InputStats, batch: Batch
-) -> tuple[Array, dict[str, Array]]:
+def actor_loss(actor: Actor, critics: Critics, stats: InputStats, batch: Batch) -> Losses:
     """-mean Q_1(s, pi(s)): its gradient is the deterministic policy gradient of equation 1 and algorithm 1."""
-    action, first = jnp.tanh(actor(batch.obs, stats.actor)), Critics(critics.encoder, critics.heads[:1])
-    loss = -jnp.mean(first(seen_by_critic(config, batch.obs, batch.truth), stats.critic, action))
+    action, first = jnp.tanh(actor(batch.obs, stats.obs)), Critics(critics.encoder, critics.heads[:1], critics.sees)
+    loss = -jnp.mean(first(batch.obs, batch.truth, stats, action))
     return loss, {"train/actor_loss": loss, "train/action_saturation": jnp.mean(jnp.abs(action) > 0.99)}
 
 
@@ -136,8 +131,8 @@ class Learner(NamedTuple):
 def init_learner(config: TD3Config, spec: Spec, seed: int) -> Learner:
     """Fresh networks and optimisers; the targets start equal to what they follow."""
     actor_key, critic_key, key = jax.random.split(jax.random.key(key_data(seed, "learner")), 3)
-    actor = shared.make_network(config, spec, spec.action_dim, actor_key)
-    critics = shared.make_critics(config, spec, critic_key)
+    actor = shared.make_actor(config, spec, spec.action_dim, actor_key)
+    critics = shared.make_critics(config, spec, spec.action_dim, 1, *jax.random.split(critic_key))
     opt: Any = optimiser(config)
     nets = Networks(actor, critics, actor, critics)
     return Learner(nets, opt.init(actor), opt.init(critics), jnp.zeros((), jnp.int32), key)
@@ -152,12 +147,12 @@ def update_step(
     """
     opt, nets, taken = optimiser(config), learner.nets, learner.taken + 1
     target = smoothed_target(config, spec, nets, stats, batch, noise)
-    grad, critic_metrics = jax.grad(critic_loss, has_aux=True)(nets.critics, config, stats, batch, target)
+    grad, critic_metrics = jax.grad(critic_loss, has_aux=True)(nets.critics, stats, batch, target)
     critics, critic_opt = descend(opt, grad, learner.critic_opt, nets.critics)
 
     def move(actor_opt: optax.OptState) -> tuple[Networks, optax.OptState, dict[str, Array]]:
         """The actor's step; then the targets follow."""
-        grad, metrics = jax.grad(actor_loss, has_aux=True)(nets.actor, critics, config, stats, batch)
+        grad, metrics = jax.grad(actor_loss, has_aux=True)(nets.actor, critics, stats, batch)
         actor, actor_opt = descend(opt, grad, actor_opt, nets.actor)
         target_actor = polyak(nets.target_actor, actor, config.tau)
         target_critics = polyak(nets.target_critics, critics, config.tau)
@@ -165,7 +160,7 @@ def update_step(
 
     def wait(actor_opt: optax.OptState) -> tuple[Networks, optax.OptState, dict[str, Array]]:
         """Where it is not the actor's turn: its metrics, and all else as it was."""
-        metrics = actor_loss(nets.actor, critics, config, stats, batch)[1]
+        metrics = actor_loss(nets.actor, critics, stats, batch)[1]
         return nets._replace(critics=critics), actor_opt, metrics
 
     turn = taken % config.policy_delay == 0
@@ -190,32 +185,29 @@ def update(
     return learner, jax.tree.map(jnp.mean, metrics)
 
 
-@jax.jit
-def act(actor: Network, stats: Scales, obs: dict[str, Array], carry: Carry, noise: Array) -> tuple[Array, Carry]:
-    """The policy's actions [n, action_dim] with this noise on top, clipped to [-1, 1]; and the new carry."""
-    outputs, carry = actor.step(obs, stats, carry)
-    return policy(outputs, noise), carry
+@partial(jax.jit, static_argnums=0)
+def act(
+    config: TD3Config, actor: Actor, scales: Scales, obs: dict[str, Array], carry: Carry, noise: Array
+) -> tuple[Array, Carry]:
+    """The policy's actions [n, action_dim] with standard normal noise scaled as set; and the new carry."""
+    outputs, carry = actor.step(obs, scales, carry)
+    return policy(outputs, config.exploration_noise * noise), carry
 
 
-def greedy(actor: Network, obs: dict[str, Array], stats: Scales) -> Array:
+def greedy(actor: Actor, obs: dict[str, Array], scales: Scales) -> Array:
     """Greedy actions [b, action_dim], differentiable by the actor."""
-    return policy(actor(obs, stats))
+    return policy(actor(obs, scales))
 
 
 @partial(jax.jit, static_argnums=(0, 1))
 def look(config: TD3Config, spec: Spec, nets: Networks, stats: InputStats, batch: Batch) -> Seen:
     """What the networks make of transitions [b, ...], for a probe."""
-    noise, actor = jax.random.normal(jax.random.key(0), batch.action.shape), nets.actor
-    shown = seen_by_critic(config, batch.obs, batch.truth)
+    noise, outputs = jax.random.normal(jax.random.key(0), batch.action.shape), nets.actor(batch.obs, stats.obs)
     return Seen(
-        q=nets.critics(shown, stats.critic, batch.action)[..., 0],
+        q=nets.critics(batch.obs, batch.truth, stats, batch.action)[..., 0],
         target=smoothed_target(config, spec, nets, stats, batch, noise),
-        greedy=greedy(actor, batch.obs, stats.actor),
-        explored=policy(actor(batch.obs, stats.actor), config.exploration_noise * noise),
-        features=actor.encoder(batch.obs, stats.actor),
-        swapped=actor.encoder(with_other_goals(batch.obs), stats.actor),
-        actor_layers=actor.hidden(batch.obs, stats.actor),
-        critic_layers=nets.critics.hidden(shown, stats.critic, batch.action),
+        greedy=greedy(nets.actor, batch.obs, stats.obs),
+        explored=policy(outputs, config.exploration_noise * noise),
     )
 
 
@@ -236,9 +228,8 @@ class TD3:
 
     def act(self, obs: Obs, carry: Carry = (), rng: np.random.Generator | None = None) -> tuple[np.ndarray, Carry]:
         """Actions [n, action_dim] in [-1, 1], greedy, or with `rng` Gaussian noise on top; and the new carry."""
-        noise = self.config.exploration_noise * shared.action_noise(rng, obs, self.spec)
-        seen = stored(self.spec.obs, obs)
-        action, carry = act(self.learner.nets.actor, self.scaler.stats.actor, seen, carry, noise)
+        noise, seen = shared.action_noise(rng, obs, self.spec), stored(self.spec.obs, obs)
+        action, carry = act(self.config, self.learner.nets.actor, self.scaler.stats.obs, seen, carry, noise)
         return np.asarray(action), jax.tree.map(np.asarray, carry)
 
     def observe(self, moment: Moment) -> None:

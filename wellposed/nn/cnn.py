@@ -61,7 +61,7 @@ class ConvEncoder(Encoder):
         keys = jax.random.split(key, max(len(images), 1))
         self.images = {one.name: Convolutions(one.shape, config.width, k) for one, k in zip(images, keys, strict=False)}
 
-    def __call__(self, obs: dict[str, Array], stats: Scales) -> Array:
+    def __call__(self, obs: dict[str, Array], scales: Scales) -> Array:
         """[..., *shape] of each field -> [..., f]."""
-        parts = [] if self.state is None else [self.state(obs, stats)]
+        parts = [] if self.state is None else [self.state(obs, scales)]
         return jnp.concatenate(parts + [read(obs[name]) for name, read in self.images.items()], axis=-1)

@@ -58,10 +58,10 @@ Scales = dict[str, Scale]  # by field; those of kind "goal" share one, named "go
 
 
 class InputStats(NamedTuple):
-    """Scales of what actor and critics are shown, constant within one call of `update`."""
+    """Scales of what is seen and what is true, constant within one call of `update`."""
 
-    actor: Scales
-    critic: Scales
+    obs: Scales
+    truth: Scales  # {} where no critic sees it
 
 
 def scale_name(one: Field) -> str:
@@ -92,7 +92,7 @@ class Encoder(eqx.Module):
 
     has_memory: ClassVar[bool] = False  # whether it reads windows of `InputConfig.memory` transitions
 
-    def __call__(self, obs: dict[str, Array], stats: Scales) -> Array:
+    def __call__(self, obs: dict[str, Array], scales: Scales) -> Array:
         """Features [b, f] of a batch [b, ...], or with memory of windows [b, L, ...] at their last moment."""
         raise NotImplementedError
 
@@ -100,9 +100,9 @@ class Encoder(eqx.Module):
         """What n copies remember at the start of an episode."""
         return ()
 
-    def step(self, obs: dict[str, Array], stats: Scales, carry: Carry) -> tuple[Array, Carry]:
+    def step(self, obs: dict[str, Array], scales: Scales, carry: Carry) -> tuple[Array, Carry]:
         """Features [n, f] of one moment, and what is remembered from then on."""
-        return self(obs, stats), carry
+        return self(obs, scales), carry
 
 
 class StateEncoder(Encoder):
@@ -123,46 +123,43 @@ class StateEncoder(Encoder):
             )
         self.config, self.fields, self.geometry = config, fields, spec.geometry
 
-    def __call__(self, obs: dict[str, Array], stats: Scales) -> Array:
+    def __call__(self, obs: dict[str, Array], scales: Scales) -> Array:
         """[..., *shape] of each field -> [..., f]."""
-        flat = {one.name: jnp.reshape(obs[one.name], _lead(one, obs[one.name])) for one in self.fields}
-        relative = self.geometry if self.config.relative else None
-        parts = []
-        for one in sorted(self.fields, key=lambda one: one.kind == "goal"):
-            if one.name == "achieved_goal" and "desired_goal" in flat:
-                continue  # the way to the goal tells where it is
-            scale = stats[scale_name(one)]
-            seen = (flat[one.name] - scale.mean) / scale.std
-            parts.append(seen if relative is None else _without_place(one, relative, seen))
-        if {"achieved_goal", "desired_goal"} <= flat.keys():
-            to_go = (flat["desired_goal"] - flat["achieved_goal"]) / stats["goal"].std
-            parts += [to_go, log_distance(to_go)] if self.config.distances else [to_go]
-        if self.config.distances and self._effector_is_apart(flat):
-            effector = flat["observation"][..., np.array(self.geometry.effector)]  # type: ignore[union-attr]
-            parts.append(log_distance((flat["achieved_goal"] - effector) / stats["goal"].std))
+        geometry, flat = self.geometry, {one.name: _flat(one, obs[one.name]) for one in self.fields}
+        to_goal, parts = {"achieved_goal", "desired_goal"} <= flat.keys(), []
+        for one in sorted(self.fields, key=lambda one: one.kind == "goal"):  # vectors before goals
+            if one.name != "achieved_goal" or not to_goal:  # the way to the goal tells where it is
+                scale = scales[scale_name(one)]
+                parts.append(self._without_place(one, (flat[one.name] - scale.mean) / scale.std))
+        if to_goal:
+            way = (flat["desired_goal"] - flat["achieved_goal"]) / scales["goal"].std
+            parts += [way, log_distance(way)] if self.config.distances else [way]
+        # With one point only, the effector itself is what is to reach the goal.
+        apart = self.config.distances and {"observation", "achieved_goal"} <= flat.keys()
+        if apart and geometry is not None and len(geometry.points) > 1:
+            effector = flat["observation"][..., np.array(geometry.effector)]
+            parts.append(log_distance((flat["achieved_goal"] - effector) / scales["goal"].std))
         return jnp.clip(jnp.concatenate(parts, axis=-1), -self.config.clip, self.config.clip)
 
-    def _effector_is_apart(self, flat: dict[str, Array]) -> bool:
-        """Whether the effector is seen, and is not itself what is to reach the goal."""
-        points = 0 if self.geometry is None else len(self.geometry.points)
-        return points > 1 and {"observation", "achieved_goal"} <= flat.keys()
+    def _without_place(self, one: Field, seen: Array) -> Array:
+        """A field without the coordinates that say where on the geometry's shift axes a point lies."""
+        if not self.config.relative or self.geometry is None:
+            return seen
+        axes, ignored = self.geometry.shift_axes, set()
+        if one.kind == "goal":
+            ignored = set(axes)
+        elif one.name == "observation":
+            ignored = {point[axis] for point in self.geometry.points for axis in axes}
+        return seen[..., np.array([i for i in range(seen.shape[-1]) if i not in ignored], int)]
 
 
-def _lead(one: Field, array: Array) -> tuple[int, ...]:
-    """The shape of a field's array with the field's own axes made one."""
-    return (*array.shape[: array.ndim - len(one.shape)], int(np.prod(one.shape)))
-
-
-def _without_place(one: Field, geometry: Geometry, seen: Array) -> Array:
-    """A field without the coordinates that say where on the geometry's shift axes a point lies."""
-    ignored = set(geometry.shift_axes) if one.kind == "goal" else set()
-    if one.name == "observation":
-        ignored = {point[axis] for point in geometry.points for axis in geometry.shift_axes}
-    return seen[..., np.array([i for i in range(seen.shape[-1]) if i not in ignored], int)]
+def _flat(one: Field, array: Array) -> Array:
+    """The array of a field with the field's own axes made one."""
+    return jnp.reshape(array, (*array.shape[: array.ndim - len(one.shape)], int(np.prod(one.shape))))
 
 
 def feature_width(encoder: Encoder, fields: tuple[Field, ...]) -> int:
     """The number of features f that an encoder makes of these fields."""
     obs = {one.name: jnp.zeros((1, *one.shape), one.dtype) for one in fields}
-    ones = {scale_name(one): Scale(jnp.zeros(flat), jnp.ones(flat)) for one in fields if (flat := int(np.prod(one.shape)))}
+    ones = {scale_name(one): Scale(0.0, jnp.ones(int(np.prod(one.shape)))) for one in fields}
     return jax.eval_shape(lambda: encoder.step(obs, ones, encoder.initial_carry(1))[0]).shape[-1]

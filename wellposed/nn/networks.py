@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import equinox as eqx
 import jax
@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import optax
 from jax import Array
 
-from wellposed.nn.inputs import Encoder, Scales
+from wellposed.nn.inputs import Encoder, InputStats, Scales
 from wellposed.types import Carry
 
 Tree = TypeVar("Tree")
@@ -47,40 +47,38 @@ class MLP(eqx.Module):
         return self.hidden(x)[-1] @ self.weights[-1] + self.biases[-1]
 
 
-class Network(eqx.Module):
-    """A head on an encoder of its own: a policy, or a value function of states."""
+class Actor(eqx.Module):
+    """A head on an encoder of its own: what a policy makes of an observation."""
 
     encoder: Encoder
     head: MLP
 
-    def __call__(self, obs: dict[str, Array], stats: Scales) -> Array:
+    def __call__(self, obs: dict[str, Array], scales: Scales) -> Array:
         """Observations [b, ...] -> the head's outputs [b, outputs]."""
-        return self.head(self.encoder(obs, stats))
+        return self.head(self.encoder(obs, scales))
 
-    def hidden(self, obs: dict[str, Array], stats: Scales) -> list[Array]:
-        """The output [b, width] of each hidden layer of the head."""
-        return self.head.hidden(self.encoder(obs, stats))
-
-    def step(self, obs: dict[str, Array], stats: Scales, carry: Carry) -> tuple[Array, Carry]:
+    def step(self, obs: dict[str, Array], scales: Scales, carry: Carry) -> tuple[Array, Carry]:
         """Outputs [n, outputs] at one moment of acting, and what is remembered from then on."""
-        features, carry = self.encoder.step(obs, stats, carry)
+        features, carry = self.encoder.step(obs, scales, carry)
         return self.head(features), carry
 
 
 class Critics(eqx.Module):
-    """Value functions of states and actions: heads with weights of their own on one encoder, as in DrQ."""
+    """Value functions: heads with weights of their own on one encoder, as in DrQ (arXiv 2004.13649)."""
 
     encoder: Encoder
-    heads: tuple[MLP, ...]  # features and action -> [outputs]
+    heads: tuple[MLP, ...]  # features, and the action where it is one of actions -> [outputs]
+    sees: Literal["obs", "truth"] = eqx.field(static=True)
 
-    def __call__(self, obs: dict[str, Array], stats: Scales, action: Array) -> Array:
-        """Observations [b, ...] and actions [b, action_dim] -> [critics, b, outputs]."""
-        inputs = jnp.concatenate([self.encoder(obs, stats), action], axis=-1)
+    def __call__(self, obs: dict[str, Array], truth: dict[str, Array], stats: InputStats, *action: Array) -> Array:
+        """What is seen and what is true [b, ...], actions [b, action_dim] -> [critics, b, outputs]."""
+        inputs = self.inputs(obs, truth, stats, *action)
         return jnp.stack([head(inputs) for head in self.heads])
 
-    def hidden(self, obs: dict[str, Array], stats: Scales, action: Array) -> list[Array]:
-        """The output [b, width] of each hidden layer of the first head."""
-        return self.heads[0].hidden(jnp.concatenate([self.encoder(obs, stats), action], axis=-1))
+    def inputs(self, obs: dict[str, Array], truth: dict[str, Array], stats: InputStats, *action: Array) -> Array:
+        """What the heads are shown, [b, f]; `truth` is {} where what is seen is true."""
+        told = (truth, stats.truth) if self.sees == "truth" and truth else (obs, stats.obs)
+        return jnp.concatenate([self.encoder(*told), *action], axis=-1)
 
 
 def descend(optimiser: Any, gradient: Tree, state: Any, parameters: Tree) -> tuple[Tree, Any]:

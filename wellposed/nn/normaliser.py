@@ -111,4 +111,4 @@ class InputScaler:
             if name == "goal" and self.spec.geometry is not None:
                 std = np.full_like(std, np.sqrt(np.mean(std**2)))
             parts[part][name] = Scale(running.mean.astype(np.float32), std.astype(np.float32))
-        return InputStats(parts["obs"], parts.get("truth", parts["obs"]))
+        return InputStats(parts["obs"], parts.get("truth", {}))

@@ -34,9 +34,9 @@ class GRUEncoder(Encoder):
         made = [jax.random.uniform(k, s, minval=-bound, maxval=bound) for k, s in zip(keys, shapes, strict=True)]
         self.from_now, self.from_before, self.bias_now, self.bias_before = made
 
-    def __call__(self, obs: dict[str, Array], stats: Scales) -> Array:
+    def __call__(self, obs: dict[str, Array], scales: Scales) -> Array:
         """Windows [b, L, ...] with "valid" [b, L] -> features [b, f] at their last moment."""
-        x = self.now(obs, stats)
+        x = self.now(obs, scales)
 
         def remember(carry: Array, moment: tuple[Array, Array]) -> tuple[Array, None]:
             seen, valid = moment
@@ -50,7 +50,7 @@ class GRUEncoder(Encoder):
         """Zeros [n, width]."""
         return jnp.zeros((n, self.from_before.shape[0]))
 
-    def step(self, obs: dict[str, Array], stats: Scales, carry: Carry) -> tuple[Array, Carry]:
+    def step(self, obs: dict[str, Array], scales: Scales, carry: Carry) -> tuple[Array, Carry]:
         """Features [n, f] of one moment, and the unit's new state.
 
         Raises:
@@ -58,7 +58,7 @@ class GRUEncoder(Encoder):
         """
         if isinstance(carry, tuple):
             raise ValueError("This policy has a memory: hand in `initial_carry(n)`, then what `act` returned.")
-        x = self.now(obs, stats)
+        x = self.now(obs, scales)
         carry = self.cell(x, carry)
         return jnp.concatenate([x, carry], axis=-1), carry
 

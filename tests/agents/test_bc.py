@@ -1,4 +1,4 @@
-"""Imitation: it fits what it is shown, changes nothing but the actor, and cannot fit what is not there."""
+"""Behaviour cloning: it fits what it is shown, changes nothing but the actor, and cannot fit what is not there."""
 
 from typing import Any
 
@@ -6,31 +6,34 @@ import jax
 import numpy as np
 import pytest
 
-from tests.agents.data import DIMS
+from tests.agents.data import SPEC
 from wellposed.agents import ALGORITHMS, make_agent
-from wellposed.agents.imitation import imitate
+from wellposed.agents.bc import imitate
+from wellposed.errors import UserError
+from wellposed.nn.inputs import InputConfig
+from wellposed.types import Moment
 
 every_algorithm = pytest.mark.parametrize("algo", ALGORITHMS)
 
 
 def fresh(algo: str) -> Any:
     config: Any = ALGORITHMS[algo].config
-    return make_agent(algo, config(hidden=(32, 32), batch_size=64, learning_rate=1e-3), DIMS, 0)
+    return make_agent(algo, config(hidden=(32, 32), batch_size=64, learning_rate=1e-3), SPEC, 0)
 
 
 def moments(n: int = 512) -> tuple[dict[str, np.ndarray], np.ndarray]:
     """Observations, and a known function of them: tanh of the way to the goal."""
     rng = np.random.default_rng(0)
     obs = {
-        "observation": rng.standard_normal((n, DIMS.observation)),
-        "achieved_goal": rng.standard_normal((n, DIMS.goal)),
-        "desired_goal": rng.standard_normal((n, DIMS.goal)),
+        "observation": rng.standard_normal((n, 3)),
+        "achieved_goal": rng.standard_normal((n, 2)),
+        "desired_goal": rng.standard_normal((n, 2)),
     }
     return obs, np.tanh(obs["desired_goal"] - obs["achieved_goal"])
 
 
 def error(agent: Any, obs: dict[str, np.ndarray], labels: np.ndarray) -> float:
-    return float(np.mean(np.sum((agent.act(obs) - labels) ** 2, axis=1)))
+    return float(np.mean(np.sum((agent.act(obs)[0] - labels) ** 2, axis=1)))
 
 
 @every_algorithm
@@ -40,7 +43,7 @@ def test_it_fits_a_known_function_and_not_the_wrong_labels(algo):
     found = {}
     for name, shown in (("right", labels), ("wrong", shuffled)):
         agent = fresh(algo)
-        agent.observe(obs)
+        agent.observe(Moment(obs, obs))
         imitate(agent, obs, shown, 400, np.random.default_rng(2))
         found[name] = error(agent, obs, labels)
     spread = float(np.sum(labels.var(axis=0)))
@@ -53,7 +56,7 @@ def test_the_first_loss_is_the_squared_error_of_the_greedy_actions(algo):
     obs, labels = moments(8)
     agent = fresh(algo)
     rows = np.random.default_rng(3).integers(8, size=(1, 64))[0]
-    expected = np.mean(np.sum((agent.act(obs)[rows] - labels[rows]) ** 2, axis=1))
+    expected = np.mean(np.sum((agent.act(obs)[0][rows] - labels[rows]) ** 2, axis=1))
     losses = imitate(agent, obs, labels, 1, np.random.default_rng(3))
     assert losses.shape == (1,)
     assert float(losses[0]) == pytest.approx(expected, rel=1e-4)
@@ -72,3 +75,9 @@ def test_no_updates_change_nothing_and_updates_change_the_actor_alone(algo):
     rest = lambda learner: learner.nets._replace(actor=None)  # noqa: E731
     same = jax.tree.map(lambda a, b: bool((a == b).all()), rest(before), rest(agent.learner))
     assert jax.tree.all(same)
+
+
+def test_single_moments_cannot_teach_a_policy_with_memory():
+    config = ALGORITHMS["sac"].config(hidden=(8,), inputs=InputConfig(encoder="gru", memory=2))
+    with pytest.raises(UserError, match="cannot be cloned"):
+        imitate(make_agent("sac", config, SPEC, 0), *moments(8), 1, np.random.default_rng(0))
