@@ -15,14 +15,12 @@ from wellposed.arrays import map_leaves
 from wellposed.data import ReplayBuffer, RolloutBuffer
 from wellposed.data.audit import audit
 from wellposed.recipe import RunConfig
-from wellposed.types import Batch, Metrics, OffPolicyAgent, Spec, VecEnv
+from wellposed.types import Batch, Metrics, Spec, VecEnv
 
 ROWS = 2048  # transitions that are held against the environment at most
 
 
-def take_probe(
-    config: RunConfig, spec: Spec, agent: OffPolicyAgent, replay: ReplayBuffer, env: VecEnv, step: int
-) -> Metrics:
+def take_probe(config: RunConfig, spec: Spec, agent: Any, replay: ReplayBuffer, env: VecEnv, step: int) -> Metrics:
     """All `probe/` metrics of this moment; none before an episode has ended.
 
     Only finite numbers are kept: a weight that is not finite ends the run, with its name, when it is about to be saved.

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from wellposed.agents.off_policy import OffPolicyAgent
+from wellposed.agents.off_policy import SAC
 
 from wellposed import config, doctor, envs
 from wellposed.agents import make_agent
@@ -18,10 +18,10 @@ from wellposed.measure.kinds import Context
 from wellposed.measure.proof_of_life import ProofOfLife, ProofOfLifeSettings
 
 
-def agent_of(seed: int) -> OffPolicyAgent:
+def agent_of(seed: int) -> SAC:
     """An agent of the tiny training, untrained."""
-    found = make_agent("sac", doctor.tiny_config().agent, envs.dims(envs.make_vec("FetchReach-v4")), seed)
-    assert isinstance(found, OffPolicyAgent)
+    found = make_agent("sac", doctor.tiny_config().agent, envs.make_vec("FetchReach-v4").inner.spec, seed)
+    assert isinstance(found, SAC)
     return found
 
 
@@ -29,7 +29,7 @@ OVER: Any = lambda items, _what: iter(items)  # noqa: E731
 
 
 @pytest.fixture(scope="module")
-def agents() -> list[OffPolicyAgent]:
+def agents() -> list[SAC]:
     return [agent_of(0), agent_of(1)]
 
 
@@ -75,7 +75,7 @@ def test_a_checkpoint_is_read_by_another_agent_bit_for_bit(tmp_path):
 @pytest.mark.usefixtures("records")
 def test_a_checkpoint_that_leaves_something_out_is_found_out(tmp_path, monkeypatch, agents):
     """An agent that does not take over what it knows of its inputs acts otherwise, though every weight is right."""
-    original = OffPolicyAgent.load_state
+    original = SAC.load_state
     goals = np.random.default_rng(0).normal(1, 0.1, (64, 3))
     agents[0].observe({"observation": np.ones((64, 10)), "achieved_goal": goals, "desired_goal": goals})
 
@@ -84,7 +84,7 @@ def test_a_checkpoint_that_leaves_something_out_is_found_out(tmp_path, monkeypat
         original(self, state)
         self.scaler.load_state(scale)
 
-    monkeypatch.setattr(OffPolicyAgent, "load_state", forgetful)
+    monkeypatch.setattr(SAC, "load_state", forgetful)
     found = life._round_trip(Path("0"), tmp_path)
     assert found.unequal > 0
     assert found.unequal_actions > 0
