@@ -12,12 +12,13 @@ from unittest.mock import patch
 import jax
 import numpy as np
 
-from wellposed.agents import off_policy, sac
+from wellposed.agents import sac
 from wellposed.data import ReplayBuffer
 from wellposed.envs import goals, vector
 from wellposed.envs.suites.fetch.task import FetchTask
-from wellposed.nn.inputs import InputScaler
+from wellposed.nn.inputs import StateEncoder
 from wellposed.nn.networks import MLP
+from wellposed.nn.normaliser import InputScaler
 
 Patch = Callable[[], AbstractContextManager[Any]]
 TASKS = ("FetchReach-v4", "FetchPush-v4")
@@ -36,46 +37,34 @@ class Case:
 
 def goals_keep_their_key() -> AbstractContextManager[Any]:
     """Relabelling reads `desired_goal` where `achieved_goal` is meant, so each goal is replaced by itself."""
-    original = ReplayBuffer.sample
+    original = ReplayBuffer._relabel
 
-    def sample(self: Any, updates: int, batch_size: int, rng: np.random.Generator) -> Any:
-        columns = dict(self._columns)
-        rows = rng.bit_generator.state
-        batch = original(self, updates, batch_size, rng)
-        fresh = np.random.default_rng()
-        fresh.bit_generator.state = rows
-        _, after, hindsight = self.draw(updates * batch_size, fresh)
-        wrong = self._rows[hindsight, columns["desired_goal"]].reshape(batch.desired_goal.shape)
-        reached = self._rows[after, columns["achieved_goal"]].reshape(batch.desired_goal.shape)
-        return batch._replace(desired_goal=wrong, reward=self._reward(reached, wrong))
+    def relabel(self: Any, batch: Any, goals: np.ndarray, failed: np.ndarray) -> None:
+        original(self, batch, batch.obs["desired_goal"][:, : goals.shape[1]].copy(), failed)
 
-    return patch.object(ReplayBuffer, "sample", sample)
+    return patch.object(ReplayBuffer, "_relabel", relabel)
 
 
 def goal_not_shown() -> AbstractContextManager[Any]:
     """The networks are handed `achieved_goal` as the desired one."""
-    original = off_policy.network_inputs
+    original = StateEncoder.__call__
 
-    def inputs(config: Any, dims: Any, stats: Any, observation: Any, achieved: Any, desired: Any) -> Any:
-        del desired
-        return original(config, dims, stats, observation, achieved, achieved)
+    def call(self: Any, obs: Any, stats: Any) -> Any:
+        return original(self, obs | {"desired_goal": obs["achieved_goal"]}, stats)
 
-    return patch.object(off_policy, "network_inputs", inputs)
+    return patch.object(StateEncoder, "__call__", call)
 
 
 def reward_not_recomputed() -> AbstractContextManager[Any]:
     """A relabelled transition keeps the reward it got for its old goal."""
-    original = ReplayBuffer.sample
+    original = ReplayBuffer._relabel
 
-    def sample(self: Any, updates: int, batch_size: int, rng: np.random.Generator) -> Any:
-        state = rng.bit_generator.state
-        batch = original(self, updates, batch_size, rng)
-        fresh = np.random.default_rng()
-        fresh.bit_generator.state = state
-        rows = self.draw(updates * batch_size, fresh)[0]
-        return batch._replace(reward=self._rows[rows, self._columns["reward"].start].reshape(batch.reward.shape))
+    def relabel(self: Any, batch: Any, goals: np.ndarray, failed: np.ndarray) -> None:
+        kept = batch.reward.copy()
+        original(self, batch, goals, failed)
+        batch.reward[...] = kept
 
-    return patch.object(ReplayBuffer, "sample", sample)
+    return patch.object(ReplayBuffer, "_relabel", relabel)
 
 
 def goals_of_other_episodes() -> AbstractContextManager[Any]:
@@ -103,8 +92,8 @@ def time_limit_ends() -> AbstractContextManager[Any]:
     """`done = terminated or truncated` enters the replay."""
     original = ReplayBuffer.add
 
-    def add(self: Any, obs: Any, action: Any, reward: Any, after: Any, terminated: Any, truncated: Any) -> None:
-        original(self, obs, action, reward, after, terminated | truncated, truncated)
+    def add(self: Any, step: Any) -> None:
+        original(self, step._replace(terminated=step.ended))
 
     return patch.object(ReplayBuffer, "add", add)
 

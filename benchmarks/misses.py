@@ -20,20 +20,21 @@ COPIES = 100
 def last_places(path: Path, episodes: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Where the achieved goal began, where it should be, and where it was at the end, [episodes, goal_dim] each."""
     from wellposed import envs, seeding
-    from wellposed.envs.gymnasium_edge import successor
     from wellposed.verdict import load_run
 
     config, agent, _ = load_run(path)
-    env = envs.make_vec(config.env, min(COPIES, episodes), threads=len(os.sched_getaffinity(0)))
+    env = envs.make_vec(config.env, min(COPIES, episodes), threads=len(os.sched_getaffinity(0))).inner
     seeds = seeding.evaluation_env_seeds(0, episodes, "held-out")
     found = []
     for first in range(0, episodes, env.num_envs):
         chunk = (seeds[first:] + seeds)[: env.num_envs]
-        obs, _ = env.reset(seed=chunk)
-        start, goal, info = obs["achieved_goal"], obs["desired_goal"], {}
-        for _ in range(env.max_episode_steps):
-            obs, _, _, _, info = env.step(agent.act(obs))
-        found.append(np.stack([start, goal, successor(obs, info)["achieved_goal"]]))
+        now, carry, step = env.reset(seed=chunk), agent.initial_carry(env.num_envs), None
+        start, goal = now.truth["achieved_goal"], now.truth["desired_goal"]
+        for _ in range(env.spec.max_episode_steps):
+            action, carry = agent.act(now.obs, carry)
+            step, now = env.step(action), env.now
+        assert step is not None
+        found.append(np.stack([start, goal, step.next_truth["achieved_goal"]]))
     env.close()
     start, goal, end = np.concatenate(found, axis=1)[:, :episodes]
     return start, goal, end

@@ -137,8 +137,11 @@ def _watcher(env: str, seed: int, give_up: float):
             self.env = make_vec(env, 25, threads=2)
             self.seeds = seeding.evaluation_env_seeds(seed, task.episodes, "monitoring")
 
-        def act(self, obs, deterministic=True):
-            return self.model.predict({k: v.astype(np.float32) for k, v in obs.items()}, deterministic=True)[0]
+        def initial_carry(self, n):
+            return ()
+
+        def act(self, obs, carry=(), rng=None):
+            return self.model.predict({k: v.astype(np.float32) for k, v in obs.items()}, deterministic=True)[0], ()
 
         def _on_step(self) -> bool:
             if self.num_timesteps < self.due:

@@ -180,7 +180,9 @@ def test_copies_do_not_mix_their_episodes():
 def test_episodes_under_way_stay_outside():
     buffer = make()
     play(buffer, 0, 3)
-    buffer.add(taken(state(1, 0, -1), state(1, 1, -1), np.zeros((1, 1), np.float32), *np.zeros((2, 1), bool)))
+    buffer.add(
+        taken(state(1, 0, -1), state(1, 1, -1), np.zeros((1, 1), np.float32), np.zeros(1, bool), np.zeros(1, bool))
+    )
     assert buffer.transitions == 3
     batch = buffer.sample(1, 500, np.random.default_rng(0))
     assert set(batch.obs["observation"][0, :, 0]) == {0.0}

@@ -16,7 +16,7 @@ SOUND = {
     "probe/reward_max": 0.0, "probe/reward_wrong": 0.0, "probe/terminated_wrong": 0.0, "probe/success_before": 0.6,
     "probe/success_gained": 0.08, "probe/goal_moved": 1.0, "probe/goals_future": 0.8, "probe/goals_original": 0.2,
     "probe/goals_past": 0.0, "probe/goals_foreign": 0.0, "probe/replay_age": 0.5, "probe/episode_length": 50.0,
-    "probe/action_max": 1.0, "probe/action_answered": 0.99, "probe/motion_observed": 0.96,
+    "rollout/action_max": 1.0, "probe/action_answered": 0.99, "probe/motion_observed": 0.96,
     "probe/observation_constant": 0.0, "probe/actor_dead": 0.1, "probe/critic_dead": 0.1, "probe/actor_rank": 13.0,
     "probe/critic_rank": 5.4, "probe/exploration": 0.3, "probe/goal_in_inputs": 0.99, "probe/greedy_saturation": 0.01,
     "probe/inputs_clipped": 0.001, "probe/q_min": -7.0, "probe/q_mean": -0.7, "probe/q_max": 0.2, "probe/q_spread": 1.2,

@@ -25,8 +25,8 @@ CASES: dict[str, tuple[tuple, tuple]] = {
     "reward_scale": (({"probe/reward_min": -100.0},), ({"probe/reward_min": -100.0}, {"agent.bound_targets": False})),
     "unanswered_actions": (({"probe/action_answered": 0.01},), ({"probe/action_answered": 0.5},)),
     "clipped_actions": (
-        ({"probe/action_max": 0.1},),
-        ({"probe/action_max": 0.1}, {"random_share": 0.0, "random_steps": 0}),
+        ({"rollout/action_max": 0.1},),
+        ({"rollout/action_max": 0.1}, {"random_share": 0.0, "random_steps": 0}),
     ),
     "unobserved_motion": (({"probe/motion_observed": 0.2},), ({"probe/motion_observed": 0.9},)),
     "stale_samples": (({"probe/replay_age": 0.9},), ({"probe/replay_age": 0.52},)),

@@ -1,5 +1,6 @@
 """A reader's function in the laboratory's place: it is called there, its records lie apart, and its faults are told."""
 
+from functools import partial
 from types import SimpleNamespace
 
 import jax
@@ -8,16 +9,16 @@ import numpy as np
 import pytest
 from wellposed.agents.off_policy import Transition
 
-from tests.agents.data import DIMS
+from tests.agents.data import SPEC, batches, first, rollout
 from wellposed import arrays, stats
 from wellposed.agents import ppo, sac
 from wellposed.cli import main
 from wellposed.data import ReplayBuffer, ReplayConfig, RolloutBuffer
-from wellposed.envs import curriculum, make_vec
+from wellposed.envs import make_vec
+from wellposed.envs.wrappers import curriculum
 from wellposed.errors import UserError
 from wellposed.exercises import WRITE, work
 from wellposed.exercises.exercise import Setting
-from wellposed.nn.inputs import input_width
 from wellposed.types import Field, Spec, Step
 
 GOALS = (Field("achieved_goal", (1,), "goal"), Field("desired_goal", (1,), "goal"))
@@ -37,18 +38,16 @@ def replayed() -> None:
 
 def updated() -> None:
     """One update of SAC, its temperature learnt; traced, not computed."""
-    config = sac.SACConfig(hidden=(2,), learn_temperature=True)
-    width = input_width(config.inputs, DIMS)
-    fields = Transition(*(jnp.zeros(shape) for shape in ((3, width), (3, 2), (3,), (3, width), (3,))))
-    jax.eval_shape(lambda: sac.update_step(config, sac.init_learner(config, DIMS, 0), fields, jnp.zeros((2, 3, 2))))
+    agent = sac.SAC(sac.SACConfig(hidden=(2,), learn_temperature=True), SPEC, 0)
+    given = agent.learner, agent.scaler.stats, first(batches(1, 3)), jnp.zeros((2, 3, 2))
+    jax.eval_shape(partial(sac.update_step, agent.config, SPEC), *given)
 
 
 def clipped() -> None:
     """The loss of PPO's actor; traced, not computed."""
-    config = ppo.PPOConfig(hidden=(2,), batch_size=3)
-    shapes = (3, input_width(config.inputs, DIMS)), (3, 2), (3,), (3,), (3,)
-    batch = ppo.Minibatch(*(jnp.zeros(shape) for shape in shapes))
-    jax.eval_shape(lambda: ppo.actor_loss(config, ppo.init_learner(config, DIMS, 0).nets.actor, batch))
+    agent, steps = ppo.PPO(ppo.PPOConfig(hidden=(2,), batch_size=3), SPEC, 0), rollout(3)
+    batch = ppo.Minibatch(*steps, jnp.zeros(3))
+    jax.eval_shape(lambda: ppo.actor_loss(agent.learner.nets.actor, agent.config, agent.scaler.stats, batch))
 
 
 def regrown() -> None:

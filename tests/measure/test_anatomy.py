@@ -73,10 +73,14 @@ def test_what_cannot_be_named_is_said():
 
 @pytest.mark.parametrize("entry", envs.registered(), ids=lambda entry: entry.id)
 def test_every_registered_environment_has_all_its_numbers_named(entry):
-    size = envs.dims(entry.make(num_envs=1, threads=1))
+    spec = entry.make(num_envs=1, threads=1).spec
     named = entry.quantities
-    assert (len(named.observation), len(named.goal), len(named.action)) == (size.observation, size.goal, size.action)
-    assert len({quantity.name for quantity in named.observation}) == size.observation
+    assert (len(named.observation), len(named.goal), len(named.action)) == (
+        spec.size("observation"),
+        spec.size("desired_goal"),
+        spec.action_dim,
+    )
+    assert len({quantity.name for quantity in named.observation}) == spec.size("observation")
 
 
 def test_what_is_no_goal_environment_is_refused_in_a_sentence(capsys):

@@ -6,12 +6,14 @@ import numpy as np
 import pytest
 
 from wellposed import envs
+from wellposed.envs.policies import Memoryless
 from wellposed.envs.suites.fetch import model
 from wellposed.envs.suites.fetch import task as fetch
 from wellposed.measure import chance
 from wellposed.measure.chance import Watched, measure_chance, measure_floor
-from wellposed.rollout.evaluate import play_episodes
+from wellposed.rollout import play_episodes
 from wellposed.stats import clopper_pearson
+from wellposed.types import Field, Moment, Spec, Step
 
 DRAWS = 20_000
 OVER: Any = lambda items, _what: iter(items)  # noqa: E731
@@ -65,28 +67,26 @@ def test_resets_are_counted_by_kind_of_goal():
 class Scripted:
     """Two copies whose achieved goals follow given paths; the first ends after two steps and starts anew far away."""
 
-    num_envs, max_episode_steps, geometry = 2, 3, None
+    num_envs = 2
+    spec = Spec((Field("observation", (1,)), Field("achieved_goal", (1,)), Field("desired_goal", (1,))), 1, 3)
     PATHS = np.array([[[0.0], [0.2], [0.0], [9.0]], [[0.0], [0.0005], [0.0], [0.005]]])
+    BEYOND = np.array([[9.0], [0.0]])  # where the next episode of copy 0 begins
 
     def reset(self, *, seed):
         self.t = 0
-        return self._obs(), {}
+        self.now = self._moment(self.PATHS[:, 0])
+        return self.now
 
-    def _obs(self):
-        goals = self.PATHS[:, self.t].copy()
-        return {"observation": goals, "achieved_goal": goals, "desired_goal": np.ones((2, 1))}
+    def _moment(self, goals):
+        obs = {"observation": goals.copy(), "achieved_goal": goals.copy(), "desired_goal": np.ones((2, 1))}
+        return Moment(obs, obs)
 
     def step(self, actions):
         self.t += 1
-        ended = np.array([self.t == 2, self.t == 3])
-        true = np.ones(2, bool)
-        info: dict[str, Any] = {"is_success": ~true, "applied_action": actions}
-        if ended.any():
-            final = np.full(2, None, object)
-            for i in np.flatnonzero(ended):
-                final[i] = {key: value[i] for key, value in self._obs().items()}
-            info |= {"final_obs": final, "_final_obs": ended}
-        return self._obs(), np.zeros(2), np.array([self.t == 2, False]), np.array([False, self.t == 3]), info
+        before, after, no = self.now, self._moment(self.PATHS[:, self.t]), np.zeros(2, bool)
+        terminated, truncated = np.array([self.t == 2, False]), np.array([False, self.t == 3])
+        self.now = self._moment(np.where(terminated[:, None], self.BEYOND, self.PATHS[:, self.t]))
+        return Step(*before, actions, actions, np.zeros(2), terminated, truncated, no, *after, {})
 
     def is_success(self, achieved, desired):
         return np.zeros(len(achieved), bool)
@@ -95,9 +95,9 @@ class Scripted:
         return [""] * len(desired)
 
 
-class Idle:
-    def act(self, obs, deterministic=True):
-        return np.zeros((2, 1), np.float32)
+class Idle(Memoryless):
+    def act(self, obs, carry=(), rng=None):
+        return np.zeros((2, 1), np.float32), ()
 
 
 def test_an_achieved_goal_is_watched_to_the_end_of_its_episode_and_no_further():

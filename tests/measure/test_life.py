@@ -1,25 +1,27 @@
 """Proof of life: a training or a checkpoint that is not the same is found out, and so is a machine that is not fit."""
 
+import subprocess
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
-from wellposed.agents.off_policy import OffPolicyAgent
+from wellposed.agents.off_policy import SAC
 
 from wellposed import config, doctor, envs
 from wellposed.agents import make_agent
 from wellposed.findings import Finding
 from wellposed.measure import MEASUREMENTS, life
 from wellposed.measure.kinds import Context
-from wellposed.measure.life import ProofOfLife, ProofOfLifeSettings
+from wellposed.measure.proof_of_life import ProofOfLife, ProofOfLifeSettings
 
 
-def agent_of(seed: int) -> OffPolicyAgent:
+def agent_of(seed: int) -> SAC:
     """An agent of the tiny training, untrained."""
-    found = make_agent("sac", doctor.tiny_config().agent, envs.dims(envs.make_vec("FetchReach-v4")), seed)
-    assert isinstance(found, OffPolicyAgent)
+    found = make_agent("sac", doctor.tiny_config().agent, envs.make_vec("FetchReach-v4").inner.spec, seed)
+    assert isinstance(found, SAC)
     return found
 
 
@@ -27,7 +29,7 @@ OVER: Any = lambda items, _what: iter(items)  # noqa: E731
 
 
 @pytest.fixture(scope="module")
-def agents() -> list[OffPolicyAgent]:
+def agents() -> list[SAC]:
     return [agent_of(0), agent_of(1)]
 
 
@@ -73,7 +75,7 @@ def test_a_checkpoint_is_read_by_another_agent_bit_for_bit(tmp_path):
 @pytest.mark.usefixtures("records")
 def test_a_checkpoint_that_leaves_something_out_is_found_out(tmp_path, monkeypatch, agents):
     """An agent that does not take over what it knows of its inputs acts otherwise, though every weight is right."""
-    original = OffPolicyAgent.load_state
+    original = SAC.load_state
     goals = np.random.default_rng(0).normal(1, 0.1, (64, 3))
     agents[0].observe({"observation": np.ones((64, 10)), "achieved_goal": goals, "desired_goal": goals})
 
@@ -82,7 +84,7 @@ def test_a_checkpoint_that_leaves_something_out_is_found_out(tmp_path, monkeypat
         original(self, state)
         self.scaler.load_state(scale)
 
-    monkeypatch.setattr(OffPolicyAgent, "load_state", forgetful)
+    monkeypatch.setattr(SAC, "load_state", forgetful)
     found = life._round_trip(Path("0"), tmp_path)
     assert found.unequal > 0
     assert found.unequal_actions > 0
@@ -107,7 +109,7 @@ def test_all_of_it_is_data_and_a_machine_that_is_not_fit_is_told(monkeypatch):
 
 
 def test_the_order_of_a_sum_matters_and_the_exact_sum_lies_among_them():
-    found = life.sum_in_many_orders(0)
+    found = life.add_up(0)
     assert found.sums > 10
     assert found.lowest < found.exact < found.highest
     assert 100 * found.spacing < found.span == found.highest - found.lowest
@@ -124,7 +126,13 @@ def test_a_digest_tells_names_types_shapes_and_bits_apart():
 
 def test_a_container_is_known_by_what_it_leaves_behind(tmp_path, monkeypatch):
     monkeypatch.setattr(life, "MARKS", {str(tmp_path / "mark"): "Podman"})
-    monkeypatch.setattr(life, "CGROUPS", ())
-    assert life.find_container() == "none"
+    monkeypatch.setattr(life, "GROUPS", ())
+    assert life.container() == "none"
     (tmp_path / "mark").touch()
-    assert life.find_container() == "Podman"
+    assert life.container() == "Podman"
+
+
+def test_the_list_of_measurements_costs_nothing_to_read():
+    code = "import sys, wellposed.measure; print(sorted({'jax', 'mujoco', 'gymnasium'} & set(sys.modules)))"
+    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert told == "[]\n"

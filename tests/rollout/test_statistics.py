@@ -24,7 +24,12 @@ def played(radius: float | None = 5.0, bias: float = 0.0, actions=(1.0, 1.0, 1.0
 @pytest.mark.parametrize("bias", [0.0, 50.0])
 def test_means_of_ended_episodes(bias):
     found = played(bias=bias).drain()
-    assert found == {"rollout/success_rate": 0.5, "rollout/return": -2.5, "rollout/moved_rate": 1.0}
+    assert found == {
+        "rollout/success_rate": 0.5,
+        "rollout/return": -2.5,
+        "rollout/moved_rate": 1.0,
+        "rollout/action_max": 1.0,
+    }
 
 
 def test_only_episodes_that_ended_count_and_only_once():
@@ -45,7 +50,14 @@ def test_to_have_moved_is_a_fifth_of_the_radius_from_the_start_of_the_own_episod
 
 
 def test_without_a_radius_nothing_is_said_to_have_moved():
-    assert played(radius=None).drain().keys() == {"rollout/success_rate", "rollout/return"}
+    assert played(radius=None).drain().keys() == {"rollout/success_rate", "rollout/return", "rollout/action_max"}
+
+
+def test_the_largest_action_is_that_of_the_simulator_since_the_last_row():
+    """Asked for 3 the corridor moves by 1; in the steps after that, by 0.25."""
+    statistics = played(actions=(3.0, 0.25, 0.25, 0.25))
+    assert statistics.drain()["rollout/action_max"] == 1
+    assert played(actions=(0.25, -0.5, 0, 0)).drain()["rollout/action_max"] == 0.5
 
 
 def test_it_goes_on_from_where_it_was_saved():

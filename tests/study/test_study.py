@@ -204,7 +204,7 @@ def test_a_linear_controller_is_fitted_where_none_is_written(monkeypatch):
     words, policy = existence.controller("FetchReach-v4")
     assert words == "a linear controller, fitted to random actions"
     obs, _ = existence.envs.make_vec("FetchReach-v4", 3).reset(seed=0)
-    towards = (policy.act(obs)[:, :3] * (obs["desired_goal"] - obs["achieved_goal"])).sum(axis=1)
+    towards = (policy.act(obs)[0][:, :3] * (obs["desired_goal"] - obs["achieved_goal"])).sum(axis=1)
     assert (towards > 0).all()
 
 

@@ -146,14 +146,14 @@ def unanswered_actions(e: Evidence) -> Finding | None:
 
 
 def clipped_actions(e: Evidence) -> Finding | None:
-    """No action in the replay is large, although uniform ones are mixed in."""
-    steps, values = e.series("probe/action_max")
+    """No action that reaches the simulator is large, although uniform ones are mixed in."""
+    steps, values = e.series("rollout/action_max")
     if not len(values) or not (e.config.random_share or e.config.random_steps) or values.max() > 0.8:
         return None
     return fault(
         "clipped_actions", "mechanism", 0.95, int(steps[-1]),
-        f"No component of the actions in the replay is larger than {values.max():.2f} (step {steps[-1]:,}), although "
-        "uniform actions in [-1, 1] are mixed in.",
+        f"No component of the actions that reached the simulator was larger than {values.max():.2f} (step "
+        f"{steps[-1]:,}), although uniform actions in [-1, 1] are mixed in.",
         "What a wrapper clips does not show in the policy's logs; the robot moves a fraction of what was asked.",
         "Find what clips the action between policy and simulator; rescale it instead of clipping.",
     )  # fmt: skip

@@ -5,7 +5,8 @@ import numpy as np
 from wellposed import envs, seeding
 from wellposed.envs.make import EnvConfig, make_env
 from wellposed.envs.policies import RandomPolicy
-from wellposed.envs.units import MOVED, STILL
+from wellposed.envs.units import STILL
+from wellposed.rollout.statistics import moved_from
 from wellposed.envs.wrappers.wrapper import Wrapper
 from wellposed.measure.anatomy import Chance, Floor
 from wellposed.measure.kinds import Over
@@ -81,6 +82,6 @@ def measure_chance(env_id: str, episodes: int, seed: int, threads: int, over: Ov
         success=exact_share(np.array([row.success for row in rows])),
         any_success=exact_share(np.array([row.any_success for row in rows])),
         episode_return=summary.means["episode_return"],
-        moved=exact_share(np.concatenate(farthest) > env.spec.radius / MOVED),
+        moved=exact_share(np.concatenate(farthest) > moved_from(env.spec)),
         moved_steps=float((np.concatenate(env.step_distances) > env.spec.radius / STILL).mean()),
     )

@@ -9,7 +9,7 @@ from wellposed import envs, seeding
 from wellposed.envs.make import EnvConfig, make_env
 from wellposed.envs.policies import RandomPolicy
 from wellposed.envs.quantities import Quantities
-from wellposed.envs.units import MOVED
+from wellposed.rollout.statistics import moved_from
 from wellposed.envs.wrappers.wrapper import Wrapper
 from wellposed.errors import UserError
 from wellposed.measure.chance import exact_share
@@ -60,7 +60,7 @@ class EventRecorder(Wrapper):
 
     def __init__(self, env: VecEnv, quantities: Quantities, heights: list[float]):
         super().__init__(env)
-        self._heights, self.moved_from = heights, env.spec.radius / MOVED
+        self._heights, self.moved_from = heights, moved_from(env.spec)
         number = lambda name: quantities.find("observation", name)  # noqa: E731
         self._way = [number(f"object from hand {axis}") for axis in "xyz"]
         self._fingers = [number(f"{side} finger opening") for side in ("right", "left")]
