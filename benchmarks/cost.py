@@ -29,7 +29,7 @@ CHANGES: dict[str, list[dict[str, Any]]] = {
 
 def measure(changes: dict[str, Any]) -> dict[str, float]:
     """One short training in this process."""
-    from wellposed.envs import dims, make_vec
+    from wellposed.envs import make_vec
     from wellposed.recipe import default_config, override
     from wellposed.replay import ReplayBuffer
     from wellposed.runs.store import RunReader
@@ -43,8 +43,8 @@ def measure(changes: dict[str, Any]) -> dict[str, float]:
     peak_memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     seconds, steps, updates = (getattr(rows[-1], k) - getattr(rows[0], k) for k in ("seconds", "step", "updates"))
     env = make_vec(ENV)
-    replay = ReplayBuffer(config.replay, dims(env), 1, env.compute_reward, env.compute_terminated)
-    flops = flops_of_an_update(config.agent, dims(env))
+    replay = ReplayBuffer(config.replay, env.inner.spec, 1, env.compute_reward, env.compute_terminated)
+    flops = flops_of_an_update(config.agent, env.inner.spec)
     return {
         "steps_per_second": steps / seconds, "updates_per_second": updates / seconds, "megaflop": flops / 1e6,
         "gflops": flops * updates / seconds / 1e9, "memory": peak_memory, "replay": replay.nbytes / 2**20,

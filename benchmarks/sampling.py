@@ -12,7 +12,7 @@ from stable_baselines3 import HerReplayBuffer
 from stable_baselines3.common.vec_env import DummyVecEnv
 
 from benchmarks.machine import interleaved_rates, print_header, print_ratios
-from wellposed.envs import dims, make_vec
+from wellposed.envs import make_vec
 from wellposed.envs.gymnasium_edge import successor
 from wellposed.replay import ReplayBuffer, ReplayConfig
 
@@ -25,7 +25,7 @@ def main() -> None:
     theirs_env = DummyVecEnv([lambda: gym.make("FetchPush-v4")])
     theirs = HerReplayBuffer(CAPACITY, theirs_env.observation_space, theirs_env.action_space, theirs_env)  # type: ignore[arg-type]
     env = make_vec("FetchPush-v4", 1)
-    ours = ReplayBuffer(ReplayConfig(CAPACITY), dims(env), 1, env.compute_reward, env.compute_terminated)
+    ours = ReplayBuffer(ReplayConfig(CAPACITY), env.inner.spec, 1, env.compute_reward, env.compute_terminated)
     rng = np.random.default_rng(0)
     obs, _ = env.reset(seed=0)
     for _ in range(STEPS):
