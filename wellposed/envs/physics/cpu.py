@@ -21,7 +21,7 @@ from wellposed.errors import NotFiniteError
 INTEGRATION = int(mujoco.mjtState.mjSTATE_INTEGRATION)
 
 
-# A state that is no longer one. MuJoCo resets it to the model's initial state and goes on, so that only this tells.
+# A NaN, an infinity or a huge number. MuJoCo resets the copy to its initial state and goes on: only this tells.
 BROKEN = ("mjWARN_BADQPOS", "mjWARN_BADQVEL", "mjWARN_BADQACC")
 _KINDS = {int(kind): name for name, kind in mujoco.mjtWarning.__members__.items()}
 mujoco.set_mju_user_warning(lambda _: None)  # else MuJoCo writes MUJOCO_LOG.TXT wherever we happen to be
@@ -116,7 +116,8 @@ def sum_warnings(copies: Iterable[dict[str, int]]) -> dict[str, int]:
     total: dict[str, int] = {}
     for i, counts in enumerate(copies):
         if broken := ", ".join(name for name in BROKEN if name in counts):
-            raise NotFiniteError("physics", f"MuJoCo met a state that is none in copy {i} and started over: {broken}.")
+            met = f"MuJoCo met a NaN, an infinity or a huge number in copy {i} and started over: {broken}."
+            raise NotFiniteError("physics", met)
         for name, count in counts.items():
             total[name] = total.get(name, 0) + count
     return total
