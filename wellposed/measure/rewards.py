@@ -9,7 +9,7 @@ from typing import Literal
 
 import numpy as np
 
-from wellposed.check import success
+from wellposed.check import goals
 from wellposed.envs.evidence import Evidence
 from wellposed.envs.rules import rewards
 from wellposed.measure.anatomy import Agreement, Rule
@@ -32,7 +32,7 @@ def find_rule(ev: Evidence, unit: str) -> tuple[Rule, Formula | None]:
     sides of it, a dense one to be minus the distance.
     """
     seen = np.concatenate([ev.pair_rewards, ev.all.reward])
-    found = success.geometric(ev).numbers
+    found = goals.geometric(ev).numbers
     norm, threshold = found.get("norm", ""), found.get("threshold")
     kind: Literal["sparse", "dense"] = "sparse" if ev.sparse else "dense"
     words, formula = "", None
