@@ -16,6 +16,7 @@ LAYERS = {
     "wellposed.seeding": 1,
     "wellposed.stats": 1,
     "wellposed.arrays": 1,
+    "wellposed.units": 1,
     "wellposed.interrupts": 1,
     "wellposed.config": 2,
     "wellposed.envs.goals": 2,
@@ -56,7 +57,7 @@ LAYERS = {
 }
 FREE_OF_JAX = {"wellposed.errors", "wellposed.types", "wellposed.seeding", "wellposed.stats", "wellposed.config"}
 FREE_OF_JAX |= {"wellposed.envs", "wellposed.runs", "wellposed.replay", "wellposed.progress", "wellposed.evaluate"}
-FREE_OF_JAX |= {"wellposed.check", "wellposed.analysis", "wellposed.arrays", "wellposed.interrupts"}
+FREE_OF_JAX |= {"wellposed.check", "wellposed.analysis", "wellposed.arrays", "wellposed.interrupts", "wellposed.units"}
 FREE_OF_JAX |= {"wellposed.planning.memory"}
 JAX = {"jax", "equinox", "optax", "torch"}
 FORBIDDEN = {  # within a row or against its sense

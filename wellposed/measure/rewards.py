@@ -14,7 +14,7 @@ from wellposed.envs.evidence import Evidence
 from wellposed.envs.rules import rewards
 from wellposed.measure.anatomy import Agreement, Rule
 
-EUCLIDEAN = "Euclidean distance"  # as `check.rays.best_norm` calls it
+EUCLIDEAN = "Euclidean distance"  # as `envs.rays.best_norm` calls it
 ROUNDING = 1e-12  # of a unit: what a sum in another order may differ by
 MOSTLY = 0.5  # share of pairs of goals for which a formula has to hold to be taken for the rule
 Formula = Callable[[np.ndarray], np.ndarray]  # distances [n] to rewards [n]
