@@ -13,7 +13,7 @@ from wellposed.arrays import map_leaves
 from wellposed.config import RunConfig
 from wellposed.data import ReplayBuffer, RolloutBuffer
 from wellposed.data.audit import audit
-from wellposed.envs.units import STILL
+from wellposed.units import STILL
 from wellposed.types import Agent, Batch, Metrics, OffPolicyAgent, Spec, VecEnv
 
 ROWS = 2048  # transitions that are held against the environment at most

@@ -7,7 +7,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from wellposed.check import goals, horizon, interface, observation, resets, reward, success
+from wellposed.check import episodes, goals, interface, observation, reward
 from wellposed.check.findings import Condition, Outcome, found, unexamined, unseen
 from wellposed.check.subject import find_subject
 from wellposed.envs.evidence import Evidence
@@ -33,11 +33,10 @@ def _in_order(conditions: tuple[Condition, ...]) -> tuple[Condition, ...]:
 CONDITIONS = _in_order(
     (
         *interface.CONDITIONS,
-        *resets.CONDITIONS,
+        *episodes.BEGINNINGS,
         *reward.CONDITIONS,
-        *success.CONDITIONS,
         *goals.CONDITIONS,
-        *horizon.CONDITIONS,
+        *episodes.ENDINGS,
         *observation.CONDITIONS,
     )
 )

@@ -4,7 +4,6 @@ The certificate judges an environment by it and training reads its rules off it,
 """
 
 from collections.abc import Callable
-from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
@@ -30,8 +29,8 @@ from wellposed.envs.rules import (
     same,
     spaces_fault,
 )
-from wellposed.envs.units import Units, observation_floors
 from wellposed.errors import UserError
+from wellposed.units import Units, observation_floors, radius_like_fetch
 
 RESETS = 64
 STEPS = 2_000  # of independent uniform actions; half as many of each other behaviour
@@ -290,10 +289,10 @@ class Evidence:
     @cached_property
     def units(self) -> Units:
         """The scales of an environment that has no `fault`."""
-        low, high = self.reward_range
-        found = Units(low, high, self.sparse, self.rays.radius, tuple(map(float, self.spread)), ())
         seen = np.concatenate([self.resets.observation, self.random.next_observation])
-        return replace(found, observation_floor=observation_floors(found.goal_floor, self.spread, seen.std(axis=0)))
+        radius = self.rays.radius or radius_like_fetch(self.spread)
+        floors = observation_floors(radius, self.spread, seen.std(axis=0))
+        return Units(self.reward_range, self.sparse, radius, tuple(map(float, self.spread)), floors)
 
     def fault(self) -> str:
         """Why training cannot be done at all, where it can't; "" where it can. `wellposed check` asks far more."""

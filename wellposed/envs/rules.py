@@ -13,9 +13,9 @@ from typing import Any, Literal
 import gymnasium as gym
 import numpy as np
 
-from wellposed.envs.units import Units
 from wellposed.errors import UserError
 from wellposed.types import GOAL_KEYS, Policy
+from wellposed.units import Units
 
 TOLERANCE = 1e-5  # relative, and absolute in units of the larger of 1 and the reward: float32 arithmetic passes
 

@@ -5,7 +5,7 @@ import numpy as np
 from wellposed import envs, seeding
 from wellposed.envs.make import EnvConfig, make_env
 from wellposed.envs.policies import RandomPolicy
-from wellposed.envs.units import STILL
+from wellposed.units import STILL
 from wellposed.rollout.statistics import moved_from
 from wellposed.envs.wrappers.wrapper import Wrapper
 from wellposed.measure.anatomy import Chance, Floor

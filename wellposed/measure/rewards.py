@@ -9,12 +9,12 @@ from typing import Literal
 
 import numpy as np
 
-from wellposed.check import success
+from wellposed.check import goals
 from wellposed.envs.evidence import Evidence
 from wellposed.envs.rules import rewards
 from wellposed.measure.anatomy import Agreement, Rule
 
-EUCLIDEAN = "Euclidean distance"  # the name in `check.rays.best_norm`
+EUCLIDEAN = "Euclidean distance"  # the name in `envs.rays.best_norm`
 ROUNDING = 1e-12  # goal units: difference allowed for another order of summation
 MIN_FIT = 0.5  # share of pairs of goals that a formula has to fit to be reported
 Formula = Callable[[np.ndarray], np.ndarray]  # distances [n] to rewards [n]
@@ -32,7 +32,7 @@ def find_rule(ev: Evidence, unit: str) -> tuple[Rule, Formula | None]:
     threshold, that of a dense reward minus the distance.
     """
     seen = np.concatenate([ev.pair_rewards, ev.all.reward])
-    found = success.geometric(ev).numbers
+    found = goals.geometric(ev).numbers
     norm, threshold = found.get("norm", ""), found.get("threshold")
     kind: Literal["sparse", "dense"] = "sparse" if ev.sparse else "dense"
     words, formula = "", None

@@ -3,7 +3,7 @@
 import numpy as np
 
 from wellposed.arrays import Arrays, check_arrays
-from wellposed.envs.units import MOVED
+from wellposed.units import MOVED
 from wellposed.types import Metrics, Moment, Spec, Step
 
 

@@ -23,7 +23,7 @@ from wellposed.envs.suites.fetch.model import (
 )
 from wellposed.envs.suites.fetch.quantities import fetch_quantities
 from wellposed.envs.suites.fetch.simulation import FetchSimulation
-from wellposed.envs.units import FLOOR
+from wellposed.units import FLOOR
 from wellposed.envs.vector import GoalSpread
 from wellposed.types import Field, Obs, Spec
 

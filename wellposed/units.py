@@ -15,73 +15,73 @@ RADII = 3  # success radii in the spread of goals, assumed where no radius can b
 FAINT = 1e-3  # of the median spread: an observation that varies less is taken for one that is constant
 
 
+def goal_floor(radius: float) -> float:
+    """The standard deviation of goals that is no signal: the floor of their normaliser."""
+    return radius / FLOOR
+
+
+def moved(radius: float) -> float:
+    """The distance from where it began at which an achieved goal has moved."""
+    return radius / MOVED
+
+
+def still(radius: float) -> float:
+    """The distance in one step below which an achieved goal stands still."""
+    return radius / STILL
+
+
 @dataclass(frozen=True)
 class Units:
-    """The scales of an environment, declared by a suite or measured by `rules.Evidence`."""
+    """The scales of an environment, as measured by `envs.evidence.Evidence`."""
 
-    reward_low: float  # of one step
-    reward_high: float
+    reward_range: tuple[float, float]  # the least and the greatest reward of one step
     sparse: bool  # whether the reward takes these two values only
-    radius: float | None  # distance at which success ends, in the unit of goals; None where none was found
+    radius: float  # distance at which success ends, in the unit of goals; where none was found, `radius_like_fetch`
     goal_spread: tuple[float, ...]  # standard deviation of goals, desired and achieved, on each axis
     observation_floor: tuple[float, ...]  # standard deviation of each number of the observation that is no signal
 
-    @property
-    def length(self) -> float:
-        """The success radius; where there is none, what it would be on Fetch for goals that spread as these do."""
-        spread = float(np.linalg.norm(self.goal_spread)) or 1.0
-        return spread / RADII if self.radius is None else self.radius
 
-    @property
-    def goal_floor(self) -> float:
-        """The standard deviation of goals that is no signal: the floor of their normaliser."""
-        return self.length / FLOOR
-
-    @property
-    def moved(self) -> float:
-        """The distance from where it began at which an achieved goal has moved."""
-        return self.length / MOVED
-
-    @property
-    def still(self) -> float:
-        """The distance in one step below which an achieved goal stands still."""
-        return self.length / STILL
+def radius_like_fetch(goal_spread: np.ndarray) -> float:
+    """What the success radius would be on Fetch for goals with this standard deviation on each axis [g]."""
+    return (float(np.linalg.norm(goal_spread)) or 1.0) / RADII
 
 
-def observation_floors(goal_floor: float, goal_spread: np.ndarray, spread: np.ndarray) -> tuple[float, ...]:
+def observation_floors(radius: float, goal_spread: np.ndarray, spread: np.ndarray) -> tuple[float, ...]:
     """The floor of each number of an observation: in proportion to its spread as that of goals is to theirs.
 
     A number that hardly varies (a block at rest trembles by 1e-9 m) gets the floor of the faintest that counts.
 
     Args:
-        goal_floor: `Units.goal_floor`.
+        radius: of success.
         goal_spread: standard deviation of goals [g].
         spread: standard deviation of the numbers of the observation [o].
     """
     typical = float(np.sqrt(np.mean(np.square(goal_spread)))) or 1.0
     varying = spread[spread > 0]
     if not len(varying):
-        return (goal_floor,) * len(spread)
+        return (goal_floor(radius),) * len(spread)
     least = FAINT * float(np.median(varying))
-    return tuple(float(s) for s in goal_floor / typical * np.maximum(spread, least))
+    return tuple(float(s) for s in goal_floor(radius) / typical * np.maximum(spread, least))
 
 
-def return_range(units: Units, gamma: float, ends_at_goal: bool = False) -> tuple[float, float]:
+def return_range(
+    reward_range: tuple[float, float], gamma: float, *, ends: bool = False, sparse: bool = False
+) -> tuple[float, float]:
     """The least and the greatest discounted return that rewards of this range can add up to.
 
-    Without an end, r / (1 - gamma) of the least and the greatest reward r. Where episodes end at their goal, k >= 1
-    rewards are added up: a sparse reward is the lower one until the goal and the higher one once, any other lies in the
-    range at every step.
+    Without an end, r / (1 - gamma) of the least and the greatest reward r. Where episodes end, k >= 1 rewards are added
+    up; where they end at their goal and the reward is sparse, the lower one until the goal and the higher one once.
 
     Args:
-        units: of the environment.
+        reward_range: the least and the greatest reward of a step.
         gamma: discount per step, in [0, 1).
-        ends_at_goal: whether a transition that reaches its goal terminates.
+        ends: whether some transitions terminate.
+        sparse: whether they do at the goal only, of a reward that takes two values.
     """
-    low, high = units.reward_low, units.reward_high
+    low, high = reward_range
     least, greatest = low / (1 - gamma), high / (1 - gamma)
-    if ends_at_goal and units.sparse:
+    if ends and sparse:
         least, greatest = min(least, high), max(least, high)
-    elif ends_at_goal:
+    elif ends:
         least, greatest = min(least, low), max(greatest, high)
     return least + 0.0, greatest + 0.0  # no minus zero
