@@ -134,10 +134,8 @@ def test_a_summary_that_a_reader_could_edit_counts_for_nothing_and_is_refused(ch
         in found.deliverables[0].reason
     )
     file.unlink()
-    assert (
-        "does not exist. `wellposed chapter run 4` writes it again."
-        in verify(chapter, Runs(runs)).deliverables[0].reason
-    )
+    reason = verify(chapter, Runs(runs)).deliverables[0].reason
+    assert "does not exist. `wellposed chapter run 4` writes it again." in reason
 
 
 RANDOM = "inside width.narrow 0.5.random_success, 5.7 % to 51.0 %"

@@ -71,9 +71,9 @@ def _statistics(summary: Summary) -> OverSeeds:
 
 def _success(runs: list[RunResult], kind: str | None = None) -> OverSeeds:
     """Success on held-out episodes, or on those with one kind of goal; 0 for a run that diverged."""
-    judged = [run.held_out for run in runs if run.held_out is not None]
-    if kind is not None and any(kind not in held_out.kinds for held_out in judged):
-        kinds = {kind for held_out in judged for kind in held_out.kinds}
+    evaluated = [run.held_out for run in runs if run.held_out is not None]
+    if kind is not None and any(kind not in held_out.kinds for held_out in evaluated):
+        kinds = {kind for held_out in evaluated for kind in held_out.kinds}
         raise UserError(f"These runs have no goals of the kind {kind!r}{instead(kind, sorted(kinds))}")
 
     def outcomes(run: RunResult) -> list[bool]:

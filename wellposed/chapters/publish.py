@@ -28,7 +28,7 @@ def publish(chapter: Chapter, runs: Runs, anyway: bool) -> tuple[Records, Path]:
     if failing and not anyway:
         raise UserError(
             "\n".join(failing)
-            + f"\nChapter {chapter.number} is not published. --anyway publishes it all the same, and "
+            + f"\nChapter {chapter.number} is not published. --anyway publishes it in spite of that, and "
             "its records then say so."
         )
     records = as_published(Records(here(threads=1), failing, code, found.results))

@@ -59,7 +59,7 @@ def _check_result(file: Path, name: str, kind: type, result: object) -> None:
         serialise.from_dict(kind, result, f"{file}, {name}")
     except ValueError as error:
         raise UserError(
-            f"{error}. It was published with another version of the measurement; publish it anew."
+            f"{error}. It was published with another version of the measurement; publish it again."
         ) from error
 
 

@@ -1,4 +1,4 @@
-"""Runs a chapter: finished runs are skipped, interrupted ones resumed, missing ones trained; then measured and judged.
+"""Runs a chapter: finished runs are skipped, interrupted ones resumed, missing ones trained.
 
 A failure does not stop the rest; all failures are reported at the end.
 """

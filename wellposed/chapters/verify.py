@@ -92,12 +92,12 @@ def describe(chapter: Chapter, found: Verification) -> list[str]:
     for one in found.deliverables:
         lines.append(f"{_mark(one.there)} {one.deliverable.file}: {one.deliverable.says}")
         lines += [f"       {one.reason}"] if one.reason else []
-    for judged in found.criteria:
-        asked = judged.criterion
-        lines.append(f"{_mark(judged.outcome == 'pass')} {asked.says}")
+    for result in found.criteria:
+        asked = result.criterion
+        lines.append(f"{_mark(result.outcome == 'pass')} {asked.says}")
         of = " ".join(filter(None, (asked.of, asked.metric, asked.statistic)))
-        lines.append(f"       {of}: {judged.measured or 'missing'}; {judged.bound}")
-        lines += [f"       {judged.reason}"] if judged.reason else []
+        lines.append(f"       {of}: {result.measured or 'missing'}; {result.bound}")
+        lines += [f"       {result.reason}"] if result.reason else []
     there, passed = sum(d.there for d in found.deliverables), sum(j.outcome == "pass" for j in found.criteria)
     done = "The chapter is done." if found.holds else "The chapter is not done."
     return [
@@ -135,7 +135,7 @@ def status_of(chapter: Chapter, runs: Runs) -> Status:
         paths[asked.study] |= {runs.path(config) for of_one in asked.runs.values() for config in of_one}
     study = paths[True] - paths[False]
     found = verify(chapter, runs)
-    outcomes = Counter(judged.outcome for judged in found.criteria)
+    outcomes = Counter(result.outcome for result in found.criteria)
     return Status(
         number=chapter.number,
         title=chapter.title,

@@ -103,9 +103,9 @@ def run(
     require(limit > 0, "limit", "must be greater than 0", limit)
     if not isinstance(exercise, Write):
         # Predictions are measured on the runs of the chapters, so that none is trained twice.
-        judged = predict.run(exercise, file, replace(setting, folder=runs_dir / "chapters"))
-        if not emit([one.data() for one in judged], json_file):
-            print("\n".join(line for one in judged for line in one.lines()))
+        results = predict.run(exercise, file, replace(setting, folder=runs_dir / "chapters"))
+        if not emit([one.data() for one in results], json_file):
+            print("\n".join(line for one in results for line in one.lines()))
         return 0
     checked = submission.check(exercise, file, limit)
     if not checked.passed or str(json_file) != "-":
