@@ -29,11 +29,11 @@ CHANGES: dict[str, list[dict[str, Any]]] = {
 
 def measure(changes: dict[str, Any]) -> dict[str, float]:
     """One short training in this process."""
-    from wellposed.envs import make_vec
-    from wellposed.serialise import override
-    from wellposed.recipes import default_config
     from wellposed.data import ReplayBuffer
+    from wellposed.envs import make_vec
+    from wellposed.recipes import default_config
     from wellposed.runs.store import RunReader
+    from wellposed.serialise import override
     from wellposed.training import train
 
     base = replace(default_config(ENV), total_steps=WARM + MEASURED, eval_every=WARM, eval_episodes=2)
@@ -55,9 +55,9 @@ def measure(changes: dict[str, Any]) -> dict[str, float]:
 def flops_of_an_update(config: Any, dims: Any) -> float:
     """Floating-point operations of one gradient update, as XLA counts those of the compiled call."""
     import numpy as np
+    from wellposed.agents.off_policy import update_scan
 
     from wellposed.agents import SAC
-    from wellposed.agents.off_policy import update_scan
     from wellposed.types import Batch
 
     agent, b = SAC(config, dims, 0), config.batch_size

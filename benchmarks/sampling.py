@@ -12,9 +12,9 @@ from stable_baselines3 import HerReplayBuffer
 from stable_baselines3.common.vec_env import DummyVecEnv
 
 from benchmarks.machine import interleaved_rates, print_header, print_ratios
+from wellposed.data import ReplayBuffer, ReplayConfig
 from wellposed.envs import make_vec
 from wellposed.envs.gymnasium_edge import successor
-from wellposed.data import ReplayBuffer, ReplayConfig
 
 STEPS, BATCH, CAPACITY = 20_000, 256, 100_000
 

@@ -17,7 +17,7 @@ from wellposed.config import RunConfig
 from wellposed.data import ReplayConfig
 from wellposed.demo import demo_config
 from wellposed.errors import UserError
-from wellposed.loop import reached
+from wellposed.loop.monitor import reached
 from wellposed.runs.store import RunReader
 from wellposed.runs.writer import RunWriter
 from wellposed.side_by_side import train_side_by_side

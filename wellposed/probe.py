@@ -13,8 +13,8 @@ from wellposed.arrays import map_leaves
 from wellposed.config import RunConfig
 from wellposed.data import ReplayBuffer, RolloutBuffer
 from wellposed.data.audit import audit
-from wellposed.units import STILL
 from wellposed.types import Agent, Batch, Metrics, OffPolicyAgent, Spec, VecEnv
+from wellposed.units import still
 
 ROWS = 2048  # transitions that are held against the environment at most
 
@@ -71,7 +71,7 @@ def probe_rewards(rows: Batch, failed: np.ndarray, env: VecEnv) -> Metrics:
     }
     if env.spec.radius is None:
         return found
-    return found | {"probe/goal_moved": float(np.mean(np.linalg.norm(end - start, axis=1) > env.spec.radius / STILL))}
+    return found | {"probe/goal_moved": float(np.mean(np.linalg.norm(end - start, axis=1) > still(env.spec.radius)))}
 
 
 def probe_motion(rows: Batch, spec: Spec) -> Metrics:

@@ -64,24 +64,15 @@ def observation_floors(radius: float, goal_spread: np.ndarray, spread: np.ndarra
     return tuple(float(s) for s in goal_floor(radius) / typical * np.maximum(spread, least))
 
 
-def return_range(
-    reward_range: tuple[float, float], gamma: float, *, ends: bool = False, sparse: bool = False
-) -> tuple[float, float]:
+def return_range(reward_range: tuple[float, float], gamma: float) -> tuple[float, float]:
     """The least and the greatest discounted return that rewards of this range can add up to.
 
-    Without an end, r / (1 - gamma) of the least and the greatest reward r. Where episodes end, k >= 1 rewards are added
-    up; where they end at their goal and the reward is sparse, the lower one until the goal and the higher one once.
+    An episode may go on for ever or end after any step, so with rewards in [low, high] returns lie between the smaller
+    of low and low / (1 - gamma), and the larger of high and high / (1 - gamma).
 
     Args:
         reward_range: the least and the greatest reward of a step.
         gamma: discount per step, in [0, 1).
-        ends: whether some transitions terminate.
-        sparse: whether they do at the goal only, of a reward that takes two values.
     """
     low, high = reward_range
-    least, greatest = low / (1 - gamma), high / (1 - gamma)
-    if ends and sparse:
-        least, greatest = min(least, high), max(least, high)
-    elif ends:
-        least, greatest = min(least, low), max(greatest, high)
-    return least + 0.0, greatest + 0.0  # no minus zero
+    return min(low, low / (1 - gamma)), max(high, high / (1 - gamma)) + 0.0  # no minus zero

@@ -7,7 +7,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from wellposed.agents.off_policy import Transition
 
 from tests.agents.data import SPEC, batches, first, rollout
 from wellposed import arrays, stats

@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 import pytest
 from wellposed.agents.off_policy import SAC
+from wellposed.measure.proof_of_life import ProofOfLife, ProofOfLifeSettings
 
 from wellposed import config, doctor, envs
 from wellposed.agents import make_agent
 from wellposed.findings import Finding
 from wellposed.measure import MEASUREMENTS, life
 from wellposed.measure.kinds import Context
-from wellposed.measure.proof_of_life import ProofOfLife, ProofOfLifeSettings
 
 
 def agent_of(seed: int) -> SAC:

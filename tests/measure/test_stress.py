@@ -5,14 +5,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from wellposed import serialise
-from wellposed import envs, seeding
+from wellposed import envs, seeding, serialise
+from wellposed.config import RunConfig
 from wellposed.envs.suites.fetch.oracle import ScriptedPickAndPlace
 from wellposed.errors import UserError
 from wellposed.measure import MEASUREMENTS, under_noise
 from wellposed.measure.kinds import Context
 from wellposed.measure.stress import StressSettings
-from wellposed.config import RunConfig
 from wellposed.rollout import play_episodes
 from wellposed.stats import over_seeds
 

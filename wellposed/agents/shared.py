@@ -15,6 +15,7 @@ from wellposed.nn.inputs import feature_width
 from wellposed.nn.networks import MLP, Actor, Critics
 from wellposed.nn.tree import from_arrays, to_arrays
 from wellposed.types import Obs, Spec
+from wellposed.units import return_range
 
 Losses = tuple[Array, dict[str, Array]]  # a loss, and what is logged of it
 
@@ -87,14 +88,9 @@ def bellman(reward: Array, terminated: Array, next_value: Array, gamma: float) -
 
 
 def bounded(config: Any, spec: Spec, target: Array) -> Array:
-    """A critic target [b], within the range of returns where that is known and wanted; no gradient goes through it.
-
-    An episode may go on for ever or end at once, so with rewards in [low, high] returns lie between the smaller of low
-    and low / (1 - gamma), and the larger of high and high / (1 - gamma).
-    """
+    """A critic target [b], within the range of returns where that is known and wanted; no gradient goes through it."""
     if config.bound_targets and spec.reward_range is not None:
-        low, high = spec.reward_range
-        target = jnp.clip(target, min(low, low / (1 - config.gamma)), max(high, high / (1 - config.gamma)))
+        target = jnp.clip(target, *return_range(spec.reward_range, config.gamma))
     return jax.lax.stop_gradient(target)
 
 

@@ -25,6 +25,7 @@ from wellposed.envs.physics.cpu import WarningCounters, sum_warnings
 from wellposed.envs.rules import GoalRules, Measured, Subject
 from wellposed.errors import UserError
 from wellposed.types import GOAL_KEYS, Field, Metrics, Moment, Obs, Spec, Step, clipped_actions
+from wellposed.units import goal_floor
 
 _MEASURED: dict[tuple[Any, ...], Measured] = {}  # of this process, by what makes the environment and its arguments
 
@@ -203,10 +204,9 @@ def _spec(env: gym.Env, found: Measured) -> Spec:
     shapes: Any = {key: env.observation_space[key].shape for key in GOAL_KEYS}  # type: ignore[index]
     units = found.units
     fields = [Field("observation", shapes["observation"], "vector", floor=units.observation_floor)]
-    fields += [Field(key, shapes[key], "goal", floor=(units.goal_floor,)) for key in GOAL_KEYS[1:]]
-    rewards = units.reward_low, units.reward_high
+    fields += [Field(key, shapes[key], "goal", floor=(goal_floor(units.radius),)) for key in GOAL_KEYS[1:]]
     shape: Any = env.action_space.shape
-    return Spec(tuple(fields), shape[0], found.limit, radius=units.length, reward_range=rewards)
+    return Spec(tuple(fields), shape[0], found.limit, radius=units.radius, reward_range=units.reward_range)
 
 
 def _mujoco_data(env: gym.Env) -> Any:

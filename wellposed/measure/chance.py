@@ -5,15 +5,15 @@ import numpy as np
 from wellposed import envs, seeding
 from wellposed.envs.make import EnvConfig, make_env
 from wellposed.envs.policies import RandomPolicy
-from wellposed.units import STILL
-from wellposed.rollout.statistics import moved_from
 from wellposed.envs.wrappers.wrapper import Wrapper
 from wellposed.measure.anatomy import Chance, Floor
 from wellposed.measure.kinds import Over
 from wellposed.rollout.evaluate import EVALUATION_COPIES, play_episodes, summarise
+from wellposed.rollout.statistics import moved_from
 from wellposed.runs.record import Estimate
 from wellposed.stats import clopper_pearson
 from wellposed.types import Moment, Step, VecEnv
+from wellposed.units import still
 
 
 def exact_share(flags: np.ndarray) -> Estimate:
@@ -83,5 +83,5 @@ def measure_chance(env_id: str, episodes: int, seed: int, threads: int, over: Ov
         any_success=exact_share(np.array([row.any_success for row in rows])),
         episode_return=summary.means["episode_return"],
         moved=exact_share(np.concatenate(farthest) > moved_from(env.spec)),
-        moved_steps=float((np.concatenate(env.step_distances) > env.spec.radius / STILL).mean()),
+        moved_steps=float((np.concatenate(env.step_distances) > still(env.spec.radius)).mean()),
     )

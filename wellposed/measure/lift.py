@@ -9,12 +9,12 @@ from wellposed import envs, seeding
 from wellposed.envs.make import EnvConfig, make_env
 from wellposed.envs.policies import RandomPolicy
 from wellposed.envs.quantities import Quantities
-from wellposed.rollout.statistics import moved_from
 from wellposed.envs.wrappers.wrapper import Wrapper
 from wellposed.errors import UserError
 from wellposed.measure.chance import exact_share
 from wellposed.measure.kinds import Context
 from wellposed.rollout.evaluate import EVALUATION_COPIES, play_episodes
+from wellposed.rollout.statistics import moved_from
 from wellposed.runs.record import Estimate
 from wellposed.types import Moment, Obs, Step, VecEnv
 

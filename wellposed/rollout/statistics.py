@@ -3,8 +3,8 @@
 import numpy as np
 
 from wellposed.arrays import Arrays, check_arrays
-from wellposed.units import MOVED
 from wellposed.types import Metrics, Moment, Spec, Step
+from wellposed.units import moved
 
 
 def moved_from(spec: Spec) -> float:
@@ -12,7 +12,7 @@ def moved_from(spec: Spec) -> float:
 
     NaN, which nothing is beyond, where nobody knows how near a goal is near enough.
     """
-    return np.nan if spec.radius is None else spec.radius / MOVED
+    return np.nan if spec.radius is None else moved(spec.radius)
 
 
 class EpisodeStatistics:

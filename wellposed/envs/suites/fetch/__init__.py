@@ -30,6 +30,8 @@ _SETTINGS: dict[str, dict[str, Any]] = {
         "random_share": 0.1,
     },
 }
+# The published runs on the dense reward were made without a bound on targets.
+_DENSE = {"agent.bound_targets": False}
 
 
 def register_all() -> None:
@@ -53,7 +55,7 @@ def _entry(variant: Variant, dense: bool) -> EnvEntry:
         summary=f"{_SUMMARIES[variant.name][0]} ({reward} reward)",
         budget=_SUMMARIES[variant.name][1],
         capabilities=CAPABILITIES,
-        settings=_SETTINGS.get(variant.name, {}),
+        settings=_SETTINGS.get(variant.name, {}) | (_DENSE if dense else {}),
         oracle=ORACLES[variant.name],
         quantities=fetch_quantities(variant.has_object),
         renderer=partial(renderer, variant),

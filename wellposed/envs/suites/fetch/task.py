@@ -23,12 +23,12 @@ from wellposed.envs.suites.fetch.model import (
 )
 from wellposed.envs.suites.fetch.quantities import fetch_quantities
 from wellposed.envs.suites.fetch.simulation import FetchSimulation
-from wellposed.units import FLOOR
 from wellposed.envs.vector import GoalSpread
 from wellposed.types import Field, Obs, Spec
+from wellposed.units import goal_floor
 
 CAPABILITIES = frozenset({"state", "deterministic", "render", "oracle", "quantities", "goal spread", "sensors"})
-_FLOOR = DISTANCE_THRESHOLD / FLOOR  # a length that varies by less does not vary
+_FLOOR = goal_floor(DISTANCE_THRESHOLD)  # a length that varies by less does not vary
 _ANGLE_FLOOR = 1e-3  # radians
 _LEVER = 0.025  # metres from the object's centre to its faces, by which an angle is seen
 _MIN_OBJECT_OFFSET = 0.1  # metres between object and hand at reset, in the plane
