@@ -147,6 +147,14 @@ def read_config(data: Any, where: str) -> AnyRunConfig:
     return configs.from_dict(config_type(data["algo"]), data, where)
 
 
+def describes(data: dict[str, Any], config: AnyRunConfig) -> bool:
+    """Whether stored JSON data, with or without a seed, are of this configuration, whatever version wrote them."""
+    try:
+        return read_config({"seed": config.seed} | data, "a stored configuration") == config
+    except (UserError, ValueError):  # a setting that there is no more
+        return False
+
+
 def stored_config(path: Path) -> AnyRunConfig:
     """The configuration of a recorded run.
 

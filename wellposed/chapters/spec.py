@@ -108,7 +108,6 @@ class Chapter:
     number: int
     title: str
     summary: str
-    code: list[str]  # source files, from the repository's root, that the published facts depend on
     minutes: float  # measured: what `wellposed chapter run` takes on two cores
     study_minutes: float  # what --studies takes beyond that
     experiments: dict[str, AskedExperiment]

@@ -114,8 +114,9 @@ def _of_record(path: Path) -> Arrays:
 
 
 def _at_random_first(rows: Arrays) -> Arrays:
-    """The rows of a replay in two parts: each copy's first episode, of uniform actions, and those of the policy."""
-    policy = np.flatnonzero(rows["time"] == 0)[COPIES]
+    """The rows of a replay in two parts: the first half of the episodes, of uniform actions, and the policy's."""
+    begins = np.flatnonzero(rows["time"] == 0)
+    policy = begins[len(begins) // 2]
     first, later = (
         {name: array[part] for name, array in rows.items()} for part in (slice(policy), slice(policy, None))
     )

@@ -9,6 +9,8 @@ C library are kept from using AVX and FMA.
 """
 
 import hashlib
+import json
+import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +24,7 @@ from wellposed.arrays import Arrays
 from wellposed.chapters.spec import Chapter
 from wellposed.chapters.trace import cases, record
 from wellposed.errors import UserError
-from wellposed.recipe import read_config
+from wellposed.recipe import describes
 from wellposed.runs.files import read_bytes, read_json, write_json, write_whole
 from wellposed.runs.provenance import cpu_name, git_state
 from wellposed.runs.record import decode, encode
@@ -83,7 +85,7 @@ def sample(trace: Arrays) -> Arrays:
 
 def difference(stored: Arrays, today: Arrays, tolerances: dict[str, float]) -> str | None:
     """The first quantity of two samples that differs by more than its tolerance, as a sentence; None if none does."""
-    for name in sorted(stored, key=lambda name: list(tolerances).index(_part(name))):
+    for name in sorted(stored, key=lambda name: (list(tolerances).index(_part(name)), name)):
         if name not in today or today[name].shape != stored[name].shape:
             return f"{name} is not there any more in that shape."
         here, there = (samples[name].astype(float) for samples in (stored, today))
@@ -152,36 +154,50 @@ def record_sample(case: Any) -> tuple[StoredTrace, Arrays]:
     return StoredTrace(of, digest(samples), commit, cpu_name()), samples
 
 
+def current_traces(chapter: Chapter) -> dict[str, StoredTrace | None]:
+    """The stored trace of each case of a chapter, whatever name it was stored under; None where there is none."""
+    known, _ = load_traces(chapter.folder)
+    return {
+        name: next((trace for trace in known.traces.values() if is_of(trace, case)), None)
+        for name, case in cases(chapter).items()
+    }
+
+
 def check(chapter: Chapter, write: bool = False) -> Iterator[tuple[str, str | None]]:
     """Record today's trace of each case of a chapter and hold it against the stored one.
 
-    With `write` a trace that is missing or differs is stored as it is today; facts that were published with the former
-    one are stale from then on.
+    With `write` traces that are missing or differ are stored as they are today; facts that were published with the
+    former ones are stale from then on.
 
     Yields:
         The name of each case, and how it differs, as a sentence; None if it does not.
     """
     known, samples = load_traces(chapter.folder)
+    names = {trace.digest: name for name, trace in known.traces.items()}
     kept: dict[str, StoredTrace] = {}
-    for name, case in cases(chapter).items():
+    kept_samples: dict[str, Arrays] = {}
+    for (name, stored), case in zip(current_traces(chapter).items(), cases(chapter).values(), strict=True):
         today, new = record_sample(case)
-        stored = known.traces.get(name)
-        if stored is None:
-            wrong = "There is no stored trace."
-        elif not is_of(stored, case):
-            wrong = "The stored trace is of another configuration."
-        else:
-            wrong = difference(samples[name], new, known.tolerances)
-        kept[name] = stored if stored is not None and wrong is None else today
-        if kept[name] is today:
-            samples[name] = new
+        old = samples[names[stored.digest]] if stored else {}
+        wrong = difference(old, new, known.tolerances) if stored else "There is no stored trace."
+        kept[name], kept_samples[name] = (stored, old) if stored and wrong is None else (today, new)
         yield name, wrong
     if write and kept:
-        store_traces(chapter.folder, kept, samples)
+        store_traces(chapter.folder, kept, kept_samples)
 
 
 def is_of(stored: StoredTrace, case: Any) -> bool:
     """Whether a stored trace is of this configuration or environment."""
     if isinstance(stored.of, str) or isinstance(case, str):
         return stored.of == case
-    return read_config(stored.of, "a stored trace") == case
+    return describes(stored.of, case)
+
+
+def traces_at(folder: Path, commit: str) -> set[str]:
+    """The digests of the traces that were stored in a folder at a commit; none if that cannot be had."""
+    show = ["git", "show", f"{commit}:./{FILE}"]
+    try:
+        shown = subprocess.run(show, cwd=folder, capture_output=True, check=True).stdout
+        return {trace["digest"] for trace in json.loads(shown)["traces"].values()}
+    except (OSError, subprocess.CalledProcessError):
+        return set()

@@ -19,7 +19,7 @@ def book(
 ) -> int:
     """Build the course as a site that needs no network; the last line printed is its first page.
 
-    Exit code 1, with every problem, if something that the text names is missing or older than the code it speaks of.
+    Exit code 1, with every problem, if something that the text names is missing or stale.
     """
     from wellposed.book.build import build_book
     from wellposed.chapters.load import find_chapters

@@ -23,7 +23,7 @@ from wellposed.analysis.study import (
 from wellposed.errors import UserError, require
 from wellposed.experiments import describe
 from wellposed.progress import TrainingProgress, duration
-from wellposed.recipe import AnyRunConfig
+from wellposed.recipe import AnyRunConfig, describes
 from wellposed.report.study import write_page
 from wellposed.runs.files import explained, read_json, write_json
 from wellposed.runs.record import decode, encode
@@ -66,6 +66,10 @@ class Question:
         """The runs of the recipe itself that the parts rest on."""
         seeds = self.seeds if "learnability" in self.parts else []
         return self.of_seeds(sorted({*seeds, *(self.stability_seeds if "stability" in self.parts else [])}))
+
+    def is_of(self, study: Study) -> bool:
+        """Whether a stored study is of this recipe and bar."""
+        return study.bar == self.bar and describes(study.config, replace(self.recipe, until_success=self.bar))
 
     @property
     def record(self) -> dict:
@@ -180,7 +184,7 @@ def _stored(question: Question, out: Path) -> Study | None:
     if not file.exists():
         return None
     study = decode(Study, read_json(file), str(file))
-    if (study.bar, study.config) != (question.bar, question.record):
+    if not question.is_of(study):
         raise UserError(
             f"{out} holds a study of {study.env} with another recipe, budget or bar. Name another folder with --out."
         )
