@@ -10,7 +10,7 @@ RAISE ?=
 BIN := $(VENV)/bin
 RUN := PYTHON=$(PYTHON) VENV=$(VENV) scripts/setup.sh
 
-.PHONY: demo test book setup lint peers test-peers torture bench faults lock offline help
+.PHONY: demo test test-slow book setup lint peers test-peers torture bench faults lock offline help
 .DEFAULT_GOAL := help
 
 help:           ## list the targets
@@ -19,8 +19,11 @@ help:           ## list the targets
 demo: setup     ## set up; proof of life, train Fetch Reach from sparse rewards, verdict, report
 	@$(BIN)/wellposed demo
 
-test: setup     ## set up; run the tests
-	$(BIN)/pytest -n 2
+test: setup     ## set up; run the tests but the slow ones
+	$(BIN)/pytest -n 2 -m "not slow"
+
+test-slow: setup ## the traces of every configuration that a chapter names: does the code do what it did?
+	$(BIN)/pytest -n 2 -m slow
 
 book: setup     ## set up; build the course as a site that needs no network, in site/
 	@$(BIN)/wellposed book

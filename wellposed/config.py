@@ -129,6 +129,14 @@ def read_config(data: Any, where: str) -> AnyRunConfig:
     return serialise.from_dict(config_type(data["algo"]), data, where)
 
 
+def describes(data: dict[str, Any], config: AnyRunConfig) -> bool:
+    """Whether stored JSON data, with or without a seed, are those of this configuration."""
+    try:
+        return read_config({"seed": config.seed} | data, "a stored configuration") == config
+    except (UserError, ValueError):  # it names a setting that no longer exists
+        return False
+
+
 def stored_config(path: Path) -> AnyRunConfig:
     """The configuration of a recorded run.
 

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import numpy as np
 
+from tests.chapters.tiny import store_traces
 from tests.runs.test_store import PROVENANCE
 from tests.study.made_up import trial
 from wellposed import serialise
 from wellposed.analysis.study import Edge, Move, Stability, Study
-from wellposed.chapters.digest import source_digest
 from wellposed.chapters.load import ROOT, load_chapter
 from wellposed.chapters.records import Records, write_records
 from wellposed.chapters.results import Curve, HeldOut, Measured, Results, RunResult, VariantResult
@@ -23,7 +23,6 @@ from wellposed.runs.record import MEANS, Estimate, Solved
 from wellposed.runs.store import run_name
 from wellposed.study.run import Question, learnability
 
-CODE = "wellposed/data/hindsight.py"
 KIND = "made_up"
 
 TOML = f"""
@@ -32,7 +31,6 @@ title = "Hindsight"
 summary = "What is learnt from a goal that was missed."
 minutes = 25
 study_minutes = 60
-code = ["{CODE}"]
 
 [experiments.relabelling]
 title = "Does it matter?"
@@ -172,7 +170,7 @@ def records(chapter: Chapter) -> Records:
     settings = serialise.to_dict(FloorSettings("FetchPush-v4"))
     measured = Measured(KIND, settings, {}, serialise.content_hash(floor), PROVENANCE, 1.0, floor)
     results = Results(experiments, {"floor": measured}, {"push": _study(chapter.studies["push"])})
-    return Records(PROVENANCE, [], {CODE: source_digest(ROOT / CODE)}, results)
+    return Records(PROVENANCE, [], store_traces(chapter), results)
 
 
 def _variant(configurations: Sequence[AnyRunConfig], middle: float | None) -> VariantResult:

@@ -9,7 +9,7 @@ from html import unescape
 
 import pytest
 
-from tests.book.made_up import CODE, TEXT, records, registered, write_chapter
+from tests.book.made_up import TEXT, records, registered, write_chapter
 from tests.test_browser import BROWSER, opened
 from wellposed.book import build, site
 from wellposed.book.answers import Course, origins_section
@@ -218,13 +218,13 @@ def noted(chapters) -> list[str]:
     return problems.lines()
 
 
-def test_facts_older_than_the_code_they_speak_of_are_refused(tmp_path):
+def test_stale_facts_are_refused(tmp_path):
     folder = write_chapter(tmp_path)
     assert noted(tmp_path) == []
     found = records(load_chapter(folder))
-    write_records(folder, replace(found, code={CODE: "0" * 16}))
+    write_records(folder, replace(found, traces=dict(list(found.traces.items())[1:])))
     (told,) = noted(tmp_path)
-    assert told.startswith(f"{folder / 'records.json'}: {CODE} has changed since chapter 4 was published")
+    assert told.startswith(f"{folder / 'records.json'}: What relabelling.future does has changed since chapter 4 was")
     (folder / "records.json").unlink()
     (told,) = noted(tmp_path)
     assert "records.json does not exist: the chapter was not published" in told

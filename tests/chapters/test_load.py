@@ -121,8 +121,7 @@ MISTAKES = [  # what stands there, what stands there instead with #! on the line
     ("number = 4", 'number = "4" #!', "Expected `int`"),
     ("minutes = 3\n", "", "chapter.toml: The key minutes is missing"),
     ("minutes = 3", "minutes = 3\nminuts = 4 #!", "did you mean 'minutes'"),
-    ('code = ["wellposed/stats.py"]', 'code = ["wellposed/stat.py"] #!', "code 1.*no file 'wellposed/stat.py'"),
-    ("[experiments.width]", "[experiments.width", "not valid TOML.*line 9"),
+    ("[experiments.width]", "[experiments.width", "not valid TOML.*line 8"),
     ("[[criteria]]", "experiments = 3\n[[criteria]]", "does not fit|There is no key 'experiments' here"),
 ]
 OTHER_MISTAKES = [

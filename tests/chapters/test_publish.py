@@ -1,34 +1,19 @@
-"""A published chapter says the same as the runs it was made of, and knows the code that made them."""
+"""A published chapter says the same as the runs it was made of, and knows what the code did that made them."""
 
 import json
 import re
-import subprocess
 from dataclasses import replace
 
 import pytest
 
-from tests.chapters.tiny import TOML, load, made_up, write_chapter
-from wellposed.chapters import digest, facts, publish, records
+from tests.chapters.tiny import TOML, load, made_up, store_traces, write_chapter
+from wellposed import experiments
+from wellposed.chapters import facts, publish, records, traces
 from wellposed.chapters.gather import Runs, gather
 from wellposed.chapters.results import Results, VariantResult, format_rows
 from wellposed.cli import main
 from wellposed.errors import UserError
 from wellposed.runs.record import Resumption
-
-SOURCE = '''
-"""Module."""
-import math
-
-LIMIT = 3  # metres
-
-
-class Point:
-    """A point."""
-
-    def norm(self, x: float = 0.5) -> float:
-        """Its length."""
-        return math.sqrt(x) if x > LIMIT else f"{x!r:>3}"
-'''
 
 
 @pytest.fixture
@@ -39,6 +24,7 @@ def clean(monkeypatch):
 
 @pytest.mark.usefixtures("clean")
 def test_records_hold_what_was_gathered_and_give_the_same_facts(chapter, runs):
+    store_traces(chapter)
     found, path = publish.publish(chapter, Runs(runs), anyway=False)
     again = records.load_records(chapter.folder)
     gathered = gather(chapter, Runs(runs)).results
@@ -82,44 +68,68 @@ def test_what_fails_is_not_published_unless_it_is_said(tmp_path, runs, capsys):
     assert failing.endswith("not at least 100.0 %.")
 
 
-def test_results_of_unknown_code_are_not_published(monkeypatch):
+def test_results_of_unknown_code_are_not_published(chapter, monkeypatch):
     run = made_up(0)
     variants = {"narrow 0.5": VariantResult({}, [replace(run, dirty=True), replace(run, commit=None), run])}
-    code = {"wellposed/stats.py": "0" * 16}
-    monkeypatch.setattr(publish, "digest_at", lambda *_: "1" * 16)
-    assert list(publish._unsound(Results({"width": variants}, {}, {}), code)) == [
+    results = Results({"width": variants}, {}, {})
+
+    def unsound() -> list[str]:
+        return list(publish._unsound(chapter, results, traces.current_traces(chapter)))
+
+    assert unsound()[0] == "There is no trace of width.narrow 0.5; `wellposed chapter traces 4 --write` records it."
+    [digest] = store_traces(chapter).values()
+    monkeypatch.setattr(publish, "traces_at", lambda *_: {"another"})
+    assert unsound() == [
         "1 results were made outside a git checkout, so that nobody knows by what code.",
         "1 results were made with uncommitted changes, so that nobody knows by what code.",
-        "wellposed/stats.py is not what it was at abc, with which results were made.",
+        "The trace of width.narrow 0.5 is not one that was stored at abc, with which results were made.",
     ]
-    monkeypatch.setattr(publish, "digest_at", lambda *_: "0" * 16)
+    monkeypatch.setattr(publish, "traces_at", lambda *_: {"another", digest})
     variants["narrow 0.5"].runs[:2] = []
-    assert list(publish._unsound(Results({"width": variants}, {}, {}), code)) == []
+    assert unsound() == []
 
 
 @pytest.mark.usefixtures("clean")
-def test_facts_older_than_code_or_question_are_noticed(chapter, runs, tmp_path):
+def test_facts_older_than_behaviour_or_question_are_noticed(chapter, runs, tmp_path):
+    store_traces(chapter)
     found, _ = publish.publish(chapter, Runs(runs), anyway=False)
-    (sentence,) = records.stale(chapter, replace(found, code={"wellposed/stats.py": "0" * 16}))
-    assert "wellposed/stats.py has changed since chapter 4 was published" in sentence
-    (sentence,) = records.stale(chapter, replace(found, code={}))
-    assert "whose digest is not in its records.json" in sentence
+    assert records.stale(chapter, found) == []
+    store_traces(chapter, content=1.0)
+    (sentence,) = records.stale(chapter, found)
+    assert sentence.startswith("What width.narrow 0.5 does has changed since chapter 4 was published")
+    (chapter.folder / traces.FILE).unlink()
+    (sentence,) = records.stale(chapter, found)
+    assert "There is no trace of width.narrow 0.5" in sentence
+    store_traces(chapter)
     for old, new in (('seeds = "0"', 'seeds = "0-1"'), ("total_steps = 160", "total_steps = 320")):
         (sentence,) = records.stale(load(tmp_path, TOML.replace(old, new)), found)
         assert "width.narrow 0.5 was published with other settings or seeds" in sentence
 
 
 @pytest.mark.usefixtures("clean")
+def test_a_changed_default_makes_facts_stale(chapter, runs, tmp_path, monkeypatch):
+    store_traces(chapter)
+    found, _ = publish.publish(chapter, Runs(runs), anyway=False)
+    recipe = experiments.default_config
+    monkeypatch.setattr(
+        experiments, "default_config", lambda *which: experiments.override(recipe(*which), {"agent.gamma": 0.9})
+    )
+    told = records.stale(load(tmp_path), found)
+    assert any("width.narrow 0.5 was published with other settings" in sentence for sentence in told)
+
+
+@pytest.mark.usefixtures("clean")
 def test_the_list_says_what_is_published(tmp_path, runs, capsys):
     where = ["chapter", "list", "--chapters", str(write_chapter(tmp_path).parent)]
     assert records.edition(load(tmp_path)) == "not published"
+    store_traces(load(tmp_path))
     publish.publish(load(tmp_path, TOML.replace("at_least = 0.0", "at_least = 1.0")), Runs(runs), anyway=True)
     write_chapter(tmp_path)
     assert main(where) == 0
     assert re.search(r"; published at \w{7} although 1 things did not hold\)\n", capsys.readouterr().out)
     write_chapter(tmp_path, TOML.replace('seeds = "0"', 'seeds = "0-1"'))
     assert main(where) == 0
-    assert ", older than its code or its questions)\n" in capsys.readouterr().out
+    assert ", older than its questions or than what the code does)\n" in capsys.readouterr().out
     (tmp_path / "chapters" / "ch04_hindsight" / "records.json").write_text("{}")
     assert main(where) == 1
     assert " 4  broken: " in capsys.readouterr().out
@@ -139,45 +149,6 @@ def test_records_edited_by_hand_are_refused(chapter, runs):
     path.write_text(text.replace('"failing"', '"failling"', 1))
     with pytest.raises(UserError, match=r"records.json, line \d+: .*failing"):
         records.load_records(chapter.folder)
-
-
-def test_a_digest_knows_code_from_words(tmp_path):
-    """Comments, docstrings and layout are words; a name, a number and an annotation are code."""
-    file = tmp_path / "point.py"
-
-    def of(source: str) -> str:
-        file.write_text(source)
-        return digest.source_digest(file)
-
-    first = of(SOURCE)
-    assert first == "f6e8b59cc0c464bb", "the digest of the same code must be the same for every version of Python"
-    words = SOURCE.replace("# metres", "# another").replace('"""A point."""', '"""Another."""').replace("x if", "x  if")
-    assert words != SOURCE
-    assert of(words) == first
-    assert of(SOURCE.replace('        """Its length."""\n', "")) == first
-    for old, new in (("LIMIT = 3", "LIMIT = 4"), ("0.5", "0.6"), (": float", ": int"), ("x > ", "x >= "), ("!r", "!s")):
-        assert of(SOURCE.replace(old, new)) != first
-    assert of("x = 1") != of("x = True") != of("x = None")
-    assert of("x = ''") != of("x = 0") != of("x = []")
-
-
-def test_a_digest_of_an_earlier_commit(tmp_path):
-    def git(*args: str) -> str:
-        identity = ("-c", "user.name=a", "-c", "user.email=a@b")
-        return subprocess.run(
-            ["git", *identity, *args], cwd=tmp_path, check=True, capture_output=True, text=True
-        ).stdout
-
-    git("init", "-q")
-    (tmp_path / "point.py").write_text(SOURCE)
-    git("add", "point.py")
-    git("commit", "-qm", "one")
-    commit = git("rev-parse", "HEAD").strip()
-    (tmp_path / "point.py").write_text("x = 1")
-    content = digest.content_digest(SOURCE.encode(), python=True)
-    assert digest.digest_at(tmp_path, commit, "point.py") == content
-    assert digest.digest_at(tmp_path, commit, "line.py") is None
-    assert digest.digest_at(tmp_path, "0" * 40, "point.py") is None
 
 
 def test_rows_are_json_with_a_line_for_each_part():

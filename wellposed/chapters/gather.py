@@ -176,7 +176,7 @@ def study(name: str, chapter: Chapter, runs: Runs) -> Study:
         found = decode(Study, read_json(file), str(file))
     except UserError as error:
         raise with_line(error) from error
-    if (found.bar, found.config) != (question.bar, question.record) or unanswered(question, found):
+    if not question.is_of(found) or unanswered(question, found):
         raise MissingError(f"{file} answers another question, or only parts of this one.")
     expected: dict[str, Any] = {}
     if found.learnability is not None:
@@ -194,7 +194,7 @@ def unanswered(question: Question, found: Study | None) -> tuple[Part, ...]:
     """The parts of a question that a study does not answer; empty if it is a study of another question."""
     if found is None:
         return question.parts
-    if (found.bar, found.config) != (question.bar, question.record):
+    if not question.is_of(found):
         return ()
     learnt, stable = found.learnability, found.stability
     there = {

@@ -32,7 +32,7 @@ from wellposed.runs.store import run_name
 from wellposed.seeding import parse_seeds
 from wellposed.study.run import Question
 
-ROOT = Path(__file__).resolve().parents[2]  # of the repository; paths in `code` are relative to it
+ROOT = Path(__file__).resolve().parents[2]  # of the repository
 NAME = re.compile(r"[a-z][a-z0-9_]*")
 FOLDER = re.compile(r"ch(\d\d)_([a-z0-9_]+)")
 
@@ -46,7 +46,6 @@ class ChapterTable:
     summary: str
     minutes: float
     study_minutes: float = 0.0
-    code: list[str] = field(default_factory=list)
     experiments: dict[str, Any] = field(default_factory=dict)
     measurements: dict[str, Any] = field(default_factory=dict)
     studies: dict[str, Any] = field(default_factory=dict)
@@ -115,7 +114,6 @@ def load_chapter(folder: Path) -> Chapter:
         number=table.number,
         title=table.title,
         summary=table.summary,
-        code=_code(table.code, source),
         minutes=table.minutes,
         study_minutes=table.study_minutes,
         experiments={name: _experiment(name, data, source) for name, data in table.experiments.items()},
@@ -143,14 +141,6 @@ def _check_names(table: ChapterTable, source: Source) -> None:
             if name in taken:
                 raise source.error((group, name), f"There is {name!r} in [{taken[name]}] already; rename one.")
             taken[name] = group
-
-
-def _code(files: list[str], source: Source) -> list[str]:
-    """The files that facts depend on, after checking that they exist."""
-    for i, file in enumerate(files):
-        if not (ROOT / file).is_file() or ".." in Path(file).parts or Path(file).is_absolute():
-            raise source.error(("code", i), f"There is no file {file!r} in the repository, {ROOT}.")
-    return files
 
 
 def _experiment(name: str, data: Any, source: Source) -> AskedExperiment:

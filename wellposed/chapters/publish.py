@@ -1,15 +1,14 @@
-"""Publishes a chapter: writes its records, from which the book takes every number."""
+"""Publishes a chapter: writes its records, from which the book takes every number, and the traces they rest on."""
 
 from collections.abc import Iterator
 from pathlib import Path
 
 from wellposed.analysis.study import trials_of
-from wellposed.chapters.digest import digest_at, source_digest
 from wellposed.chapters.gather import Runs, gather
-from wellposed.chapters.load import ROOT
 from wellposed.chapters.records import Records, as_published, write_records
 from wellposed.chapters.results import Results
 from wellposed.chapters.spec import Chapter
+from wellposed.chapters.traces import StoredTrace, current_traces, traces_at
 from wellposed.chapters.verify import verify
 from wellposed.errors import UserError
 from wellposed.training import here
@@ -20,23 +19,26 @@ def publish(chapter: Chapter, runs: Runs, anyway: bool) -> tuple[Records, Path]:
 
     Raises:
         UserError: unless `anyway`, if a deliverable or a criterion fails, or results were made with uncommitted changes
-            or with other code than there is now.
+            or by code that did something else than today's, as far as the stored traces tell.
     """
     found = gather(chapter, runs)
-    code = {file: source_digest(ROOT / file) for file in chapter.code}
-    failing = [*verify(chapter, runs, found).failing, *_unsound(found.results, code)]
+    traces = current_traces(chapter)
+    failing = [*verify(chapter, runs, found).failing, *_unsound(chapter, found.results, traces)]
     if failing and not anyway:
         raise UserError(
             "\n".join(failing)
             + f"\nChapter {chapter.number} is not published. --anyway publishes it in spite of that, and "
             "its records then say so."
         )
-    records = as_published(Records(here(threads=1), failing, code, found.results))
+    digests = {name: trace.digest for name, trace in traces.items() if trace}
+    records = as_published(Records(here(threads=1), failing, digests, found.results))
     return records, write_records(chapter.folder, records)
 
 
-def _unsound(results: Results, code: dict[str, str]) -> Iterator[str]:
-    """Why results may not be those of the code that is there, in sentences."""
+def _unsound(chapter: Chapter, results: Results, traces: dict[str, StoredTrace | None]) -> Iterator[str]:
+    """Why results may not be those of what the code does today, in sentences."""
+    for name in (name for name, trace in traces.items() if trace is None):
+        yield f"There is no trace of {name}; `wellposed chapter traces {chapter.number} --write` records it."
     origins = [
         (run.commit, run.dirty)
         for variants in results.experiments.values()
@@ -52,6 +54,6 @@ def _unsound(results: Results, code: dict[str, str]) -> Iterator[str]:
     if dirty := sum(bool(changed) for _, changed in origins):
         yield f"{dirty} results were made with uncommitted changes, so that nobody knows by what code."
     for commit in sorted({commit for commit, _ in origins if commit is not None}):
-        for file, digest in code.items():
-            if digest_at(ROOT, commit, file) != digest:
-                yield f"{file} is not what it was at {commit[:7]}, with which results were made."
+        then = traces_at(chapter.folder, commit)
+        for name in (name for name, trace in traces.items() if trace and trace.digest not in then):
+            yield f"The trace of {name} is not one that was stored at {commit[:7]}, with which results were made."

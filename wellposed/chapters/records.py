@@ -6,19 +6,17 @@ from pathlib import Path
 from typing import Any
 
 from wellposed import serialise
-from wellposed.chapters.digest import source_digest
 from wellposed.chapters.edited import with_line
 from wellposed.chapters.gather import unanswered
-from wellposed.chapters.load import ROOT
 from wellposed.chapters.results import Results, write_rows
 from wellposed.chapters.spec import Chapter
-from wellposed.config import AnyRunConfig
+from wellposed.chapters.traces import current_traces
+from wellposed.config import describes
 from wellposed.errors import UserError
 from wellposed.measure import MEASUREMENTS
 from wellposed.runs.files import read_json
 from wellposed.runs.provenance import as_typed
 from wellposed.runs.record import Provenance, decode, encode
-from wellposed.runs.store import run_name
 
 FILE = "records.json"
 
@@ -29,7 +27,7 @@ class Records:
 
     published: Provenance  # of the publish command
     failing: list[str]  # sentences: what failed when the chapter was published anyway
-    code: dict[str, str]  # source file -> the digest of it that these results were made with
+    traces: dict[str, str]  # what the facts rest on -> the digest of its trace when these results were made
     results: Results
 
 
@@ -75,7 +73,7 @@ def edition(chapter: Chapter) -> str:
     words = f"published at {(found.published.commit or 'no commit')[:7]}"
     if found.failing:
         words += f" although {len(found.failing)} things did not hold"
-    return f"{words}, older than its code or its questions" if stale(chapter, found) else words
+    return f"{words}, older than its questions or than what the code does" if stale(chapter, found) else words
 
 
 def as_published(records: Records) -> Records:
@@ -105,17 +103,17 @@ def write_records(folder: Path, records: Records) -> Path:
 
 
 def stale(chapter: Chapter, records: Records) -> list[str]:
-    """Why the records are not those of today's chapter and code, in sentences; none if they are."""
-    return [*_stale_code(chapter, records), *_stale_questions(chapter, records.results)]
+    """Why the records are not those of today's chapter and behaviour, in sentences; none if they are."""
+    return [*_stale_behaviour(chapter, records), *_stale_questions(chapter, records.results)]
 
 
-def _stale_code(chapter: Chapter, records: Records) -> Iterator[str]:
-    """Source files that changed since."""
-    for file in chapter.code:
-        if file not in records.code:
-            yield f"Chapter {chapter.number} names {file}, whose digest is not in its {FILE}; publish it anew."
-        elif records.code[file] != source_digest(ROOT / file):
-            yield f"{file} has changed since chapter {chapter.number} was published; run it and publish it anew."
+def _stale_behaviour(chapter: Chapter, records: Records) -> Iterator[str]:
+    """Configurations and environments whose stored trace is another one since."""
+    for name, trace in current_traces(chapter).items():
+        if trace is None:
+            yield f"There is no trace of {name}; `wellposed chapter traces {chapter.number} --write` records it."
+        elif trace.digest not in records.traces.values():
+            yield f"What {name} does has changed since chapter {chapter.number} was published; run and publish it anew."
 
 
 def _stale_questions(chapter: Chapter, found: Results) -> Iterator[str]:
@@ -123,8 +121,9 @@ def _stale_questions(chapter: Chapter, found: Results) -> Iterator[str]:
     for name, variants in found.experiments.items():
         asked = chapter.experiments[name].runs if name in chapter.experiments else {}
         for variant, result in variants.items():
-            wanted = [_run_name(config) for config in asked[variant]] if variant in asked else []
-            if [run.run for run in result.runs] != wanted:
+            wanted = asked.get(variant, [])
+            same = [run.seed for run in result.runs] == [config.seed for config in wanted]
+            if not same or not all(describes(result.config, config) for config in wanted):
                 yield f"{name}.{variant} was published with other settings or seeds than {chapter.slug} asks."
     for name, measured in found.measurements.items():
         asked_ = chapter.measurements.get(name)
@@ -132,10 +131,5 @@ def _stale_questions(chapter: Chapter, found: Results) -> Iterator[str]:
             yield f"The measurement {name} was published with other settings than {chapter.slug} asks."
     for name, study in found.studies.items():
         question = chapter.studies.get(name)
-        other = question is None or (study.bar, study.config) != (question.bar, question.record)
-        if question is None or other or unanswered(question, study):
+        if question is None or not question.is_of(study) or unanswered(question, study):
             yield f"The study {name} was published with another question than {chapter.slug} asks."
-
-
-def _run_name(config: AnyRunConfig) -> str:
-    return run_name(serialise.to_dict(config))

@@ -107,7 +107,6 @@ class Chapter:
     number: int
     title: str
     summary: str
-    code: list[str]  # source files that the published facts depend on, relative to the repository
     minutes: float  # measured: what `wellposed chapter run` takes on two cores
     study_minutes: float  # additional minutes of --studies
     experiments: dict[str, AskedExperiment]

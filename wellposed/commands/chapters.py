@@ -133,9 +133,34 @@ def publish(
     return 0
 
 
+def traces(
+    number: Annotated[
+        Positional[int | None], tyro.conf.arg(metavar="N", help="number of the chapter; none: all")
+    ] = None,
+    write: Annotated[
+        bool, tyro.conf.arg(help="store what is missing or differs; facts that rest on it are stale")
+    ] = False,
+    chapters: Chapters = None,
+) -> int:
+    """Does the code do what published facts rest on? Records the first 1,600 steps of each configuration of a chapter,
+    ten seconds each, and holds them against the stored ones. Exit code 1 if one differs.
+    """
+    from wellposed.chapters.load import chapter_folders, chapter_of, find_chapters
+    from wellposed.chapters.traces import check
+
+    folder, differ = find_chapters(chapters), False
+    for one in chapter_folders(folder) if number is None else [number]:
+        for name, wrong in check(chapter_of(folder, one), write):
+            print(f"{one:>2}  {name}: {wrong or 'as stored'}", flush=True)
+            differ |= wrong is not None
+    return 1 if differ and not write else 0
+
+
 def chapter() -> int:
-    """The course: list, run, verify, status, publish; `wellposed chapter` explains them."""
+    """The course: list, run, verify, status, publish, traces; `wellposed chapter` explains them."""
     raise AssertionError("only listed; the command line calls one of COMMANDS")
 
 
-COMMANDS = {"list": list_chapters, "run": run, "verify": verify, "status": status, "publish": publish}
+COMMANDS = {
+    "list": list_chapters, "run": run, "verify": verify, "status": status, "publish": publish, "traces": traces,
+}  # fmt: skip

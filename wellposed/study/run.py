@@ -19,7 +19,7 @@ from wellposed.analysis.study import (
     reached,
     reached_rate,
 )
-from wellposed.config import AnyRunConfig
+from wellposed.config import AnyRunConfig, describes
 from wellposed.errors import UserError, require
 from wellposed.experiments import describe
 from wellposed.progress import TrainingProgress, duration
@@ -65,6 +65,10 @@ class Question:
         """The runs of the recipe itself that the parts need."""
         seeds = self.seeds if "learnability" in self.parts else []
         return self.of_seeds(sorted({*seeds, *(self.stability_seeds if "stability" in self.parts else [])}))
+
+    def is_of(self, study: Study) -> bool:
+        """Whether a stored study is of this recipe and bar."""
+        return study.bar == self.bar and describes(study.config, replace(self.recipe, until_success=self.bar))
 
     @property
     def record(self) -> dict:
@@ -179,7 +183,7 @@ def _stored(question: Question, out: Path) -> Study | None:
     if not file.exists():
         return None
     study = decode(Study, read_json(file), str(file))
-    if (study.bar, study.config) != (question.bar, question.record):
+    if not question.is_of(study):
         raise UserError(
             f"{out} contains a study of {study.env} with another recipe, budget or bar. Name another folder with --out."
         )

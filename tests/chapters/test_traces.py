@@ -1,0 +1,154 @@
+"""The code does what the published facts rest on; a change of behaviour is seen, and makes facts stale."""
+
+import subprocess
+from dataclasses import replace
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+
+from tests.chapters.tiny import load
+from wellposed.agents import sac
+from wellposed.chapters import publish, records, trace, traces
+from wellposed.chapters.load import ROOT, chapter_folders, load_chapter
+from wellposed.data import buffer
+from wellposed.errors import UserError
+
+FOLDERS = chapter_folders(ROOT / "chapters")
+CASES = [(folder, name) for folder in FOLDERS.values() for name in traces.load_traces(folder)[0].traces]
+QUICK = {"relabelling.future", "recipe.ppo", "dense.sac", "anatomy_push"}  # sparse Push; PPO; k = 0; an environment
+TRACE = {
+    "steps/reward": np.linspace(-1, 0, 34),
+    "batch 0/reward": np.zeros((8, 256)),
+    "losses/train/critic_loss": np.linspace(1, 2, 100),
+    "weights at 1600/learner.nets.actor.biases[0]": np.array([3.0, 4.0]),
+}
+
+
+def wrong(folder: Path, name: str) -> str | None:
+    """How what is recorded now differs from the stored trace of a case."""
+    known, samples = traces.load_traces(folder)
+    return traces.difference(
+        samples[name], traces.sample(trace.record(trace.cases(load_chapter(folder))[name])), known.tolerances
+    )
+
+
+@pytest.mark.parametrize(
+    ("folder", "name"),
+    [
+        pytest.param(*case, id=f"{case[0].name[:4]}.{case[1]}", marks=() if case[1] in QUICK else pytest.mark.slow)
+        for case in CASES
+    ],
+)
+def test_the_code_does_what_published_facts_rest_on(folder, name):
+    assert wrong(folder, name) is None
+    jax.clear_caches()
+
+
+@pytest.mark.parametrize("folder", FOLDERS.values(), ids=lambda folder: folder.name)
+def test_every_chapter_is_published_with_the_traces_that_are_stored(folder):
+    chapter = load_chapter(folder)
+    assert records.stale(chapter, records.load_records(folder)) == []
+    assert traces.load_traces(folder)[0].traces.keys() == trace.cases(chapter).keys()
+
+
+def test_the_stored_traces_are_small():
+    files = [folder / file for folder in FOLDERS.values() for file in (traces.FILE, traces.SAMPLES)]
+    assert sum(file.stat().st_size for file in files if file.exists()) < 1.5e6
+
+
+def test_another_strategy_of_hindsight_differs_from_the_stored_trace(monkeypatch):
+    monkeypatch.setitem(buffer.STRATEGIES, "future", buffer.STRATEGIES["episode"])
+    assert "batch 0/desired_goal differs" in str(wrong(FOLDERS[4], "relabelling.future"))
+
+
+def test_another_discount_in_the_loss_differs_from_the_stored_trace(monkeypatch):
+    bellman = sac.bellman
+    monkeypatch.setattr(sac, "bellman", lambda r, end, value, _: bellman(r, end, value, 0.94))
+    jax.clear_caches()
+    assert "first losses/train/" in str(wrong(FOLDERS[4], "relabelling.future"))
+    jax.clear_caches()
+
+
+def test_a_trace_that_differs_makes_its_chapter_stale_when_it_is_stored(tmp_path, monkeypatch):
+    chapter, today = load(tmp_path), dict(TRACE)
+    monkeypatch.setattr(traces, "record", lambda _: today)
+    assert list(traces.check(chapter)) == [("width.narrow 0.5", "There is no stored trace.")]
+    assert traces.current_traces(chapter) == {"width.narrow 0.5": None}
+    list(traces.check(chapter, write=True))
+    first = traces.current_traces(chapter)["width.narrow 0.5"]
+    assert first is not None
+
+    today["steps/reward"] = TRACE["steps/reward"] * (1 + 1e-6)  # another machine
+    assert list(traces.check(chapter, write=True)) == [("width.narrow 0.5", None)]
+    assert traces.current_traces(chapter)["width.narrow 0.5"] == first, "what does not differ stays as it was recorded"
+
+    today["steps/reward"] = TRACE["steps/reward"] * (1 + 1e-3)
+    [(_, told)] = traces.check(chapter)
+    assert told == "steps/reward differs by 0.0017 of its size, where 1e-05 is allowed."
+    assert traces.current_traces(chapter)["width.narrow 0.5"] == first
+    list(traces.check(chapter, write=True))
+    then = replace(records.load_records(FOLDERS[0]), traces={"width.narrow 0.5": first.digest})
+    assert any("What width.narrow 0.5 does has changed" in sentence for sentence in records.stale(chapter, then))
+
+
+def test_each_part_of_a_trace_is_compared_with_its_own_tolerance():
+    stored = traces.sample(TRACE)
+    assert set(stored) == {
+        "steps/reward", "batch 0/reward", "first losses/train/critic_loss", "later losses/train/critic_loss",
+        "weight norms/weights at 1600",
+    }  # fmt: skip
+    assert stored["weight norms/weights at 1600"].item() == 5.0
+    for name, array in stored.items():
+        tolerance = traces.TOLERANCES[name.partition("/")[0].removesuffix(" 0")]
+        for factor in (0.5, 2.0):
+            other = stored | {name: array * (1 + factor * tolerance) if array.any() else array + factor * 1e-17}
+            told = traces.difference(stored, other, traces.TOLERANCES)
+            assert (told is None) == (factor < 1), name
+    assert "is not there any more" in str(traces.difference(stored, {}, traces.TOLERANCES))
+    nan = {name: array * np.nan for name, array in stored.items()}
+    assert "differs by nan" in str(traces.difference(stored, nan, traces.TOLERANCES))
+
+
+def test_two_traces_are_compared_bit_for_bit():
+    one = {"steps/a": np.array([0.0, 1.0]), "losses/b": np.array([np.nan, 2.0])}
+    assert trace.first_difference(one, {name: array.copy() for name, array in one.items()}) is None
+    assert trace.first_difference(one, one | {"metrics/new": np.zeros(1)}) is None
+    other = one | {"losses/b": np.array([np.nan, np.nextafter(2.0, 3.0)])}
+    assert str(trace.first_difference(one, other)).startswith("losses/b differs, first in place 1 of 2: 2.0 and 2.0")
+    assert trace.first_difference(one, {"steps/a": one["steps/a"]}) == "only one of them has losses/b"
+    assert "float64[2] in one and float32[2]" in str(
+        trace.first_difference(one, one | {"steps/a": np.array([0, 1], np.float32)})
+    )
+    assert "differs" in str(trace.first_difference(one, one | {"steps/a": np.array([-0.0, 1.0])}))
+
+
+def test_traces_that_were_edited_by_hand_are_refused(tmp_path, monkeypatch):
+    chapter = load(tmp_path)
+    monkeypatch.setattr(traces, "record", lambda _: TRACE)
+    list(traces.check(chapter, write=True))
+    file = chapter.folder / traces.FILE
+    text, digest = file.read_text(), traces.current_traces(chapter)["width.narrow 0.5"].digest  # type: ignore[union-attr]
+    file.write_text(text.replace(digest, "0" * 16))
+    with pytest.raises(UserError, match=r"the samples of width\.narrow 0\.5 are not the recorded ones"):
+        traces.load_traces(chapter.folder)
+
+
+def test_the_traces_of_an_earlier_commit(tmp_path, monkeypatch):
+    def git(*args: str) -> str:
+        command = ["git", "-c", "user.name=a", "-c", "user.email=a@b", *args]
+        return subprocess.run(command, cwd=tmp_path, check=True, capture_output=True, text=True).stdout
+
+    chapter = load(tmp_path)
+    monkeypatch.setattr(traces, "record", lambda _: TRACE)
+    list(traces.check(chapter, write=True))
+    git("init", "-q")
+    git("add", ".")
+    git("commit", "-qm", "one")
+    commit = git("rev-parse", "HEAD").strip()
+    stored = traces.current_traces(chapter)["width.narrow 0.5"]
+    (chapter.folder / traces.FILE).unlink()
+    assert stored is not None
+    assert publish.traces_at(chapter.folder, commit) == {stored.digest}
+    assert publish.traces_at(chapter.folder, "0" * 40) == set()

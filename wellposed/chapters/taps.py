@@ -1,0 +1,110 @@
+"""All that recording a trace knows of the inside of the package, in one place, for this version and for b16341c.
+
+`wellposed.chapters.trace` records with what is here and with the public API alone. Both files also run inside a
+checkout of another commit (`python -m benchmarks.golden`).
+"""
+
+import importlib
+import importlib.util
+import re
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+Arrays = dict[str, np.ndarray]
+Place = tuple[str, str, str]  # module, class, method
+# What draws minibatches, and what learns from them; modules that a version does not have are passed over.
+SAMPLE: list[Place] = [("wellposed.data.episodes", "ReplayBuffer", "sample")]
+UPDATE: list[Place] = [
+    ("wellposed.agents.off_policy", "OffPolicyAgent", "update"),
+    ("wellposed.agents.ppo", "PPO", "update"),
+]
+
+
+def shortened(config: Any, steps: int, saved: int, episodes: int) -> Any:
+    """A configuration cut to `steps` environment steps and seed 0; what does not matter until then is the same for all.
+
+    It is evaluated and saved at step `saved`, in the middle of its episodes; an on-policy run between two rollouts.
+    """
+    every = steps // 2 if hasattr(config, "rollout_steps") else saved
+    return replace(config, seed=0, total_steps=steps, until_success=None, eval_every=every, eval_episodes=episodes)
+
+
+@contextmanager
+def tapped(sampled: Callable[[Arrays], None], learnt: Callable[[Any, dict[str, float]], None]) -> Iterator[None]:
+    """Call `sampled` with every minibatch drawn within, by key, and `learnt` with what each call of `update` learnt
+    from and its losses.
+    """
+    with ExitStack() as stack:
+        for place in filter(_is_there, SAMPLE):
+            stack.enter_context(_around(place, lambda batch, _: sampled(by_key(batch))))
+        for place in filter(_is_there, UPDATE):
+            stack.enter_context(_around(place, lambda losses, given: learnt(by_key(given), losses)))
+        yield
+
+
+def _is_there(place: Place) -> bool:
+    """Whether this version has such a module."""
+    package = importlib.util.find_spec(place[0].rpartition(".")[0])
+    return package is not None and importlib.util.find_spec(place[0]) is not None
+
+
+@contextmanager
+def _around(place: Place, see: Callable[[Any, Any], None]) -> Iterator[None]:
+    """Hand the result and the first argument of every call of a method within to `see`."""
+    module, owner, method = place
+    kind = getattr(importlib.import_module(module), owner)
+    original = getattr(kind, method)
+
+    def seen(self: Any, *given: Any) -> Any:
+        result = original(self, *given)
+        see(result, given[0])
+        return result
+
+    setattr(kind, method, seen)
+    try:
+        yield
+    finally:
+        setattr(kind, method, original)
+
+
+def by_key(batch: Any) -> Arrays:
+    """Copies of the arrays of a minibatch or a rollout: observation, achieved_goal, action, next_observation, ..."""
+    found: Arrays = {}
+    for field, value in batch._asdict().items():
+        if isinstance(value, dict):
+            found |= {("next_" if field.startswith("next_") else "") + key: part for key, part in value.items()}
+        else:
+            found[field] = value
+    return {name: np.array(value) for name, value in found.items()}
+
+
+def weights(state: Arrays) -> Arrays:
+    """Networks, optimisers and input statistics among the arrays of a checkpoint, sorted by name."""
+    named = {name.removeprefix("agent/").replace(".head.", "."): array for name, array in state.items()}
+    kept = re.compile(r"learner\.|obs_stats\.|goal_stats\.")
+    return {name: named[name] for name in sorted(named) if kept.match(name)}
+
+
+def surroundings(state: Arrays) -> Arrays:
+    """The environments and their last observations among the arrays of a checkpoint, sorted by name."""
+    return {name: state[name] for name in sorted(state) if name.startswith(("loop/env/", "loop/obs/"))}
+
+
+def rewards(state: Arrays) -> Arrays:
+    """The rewards of the last rollout [t, n] in a checkpoint of an on-policy run."""
+    return {name: state[f"loop/rollout/{name}"] for name in ("reward", "terminated", "ended")}
+
+
+def replay(state: Arrays, parts: list[Arrays]) -> Arrays:
+    """The whole episodes of a replay, oldest first, by key: [rows, ...]."""
+    whole = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    rows = whole.pop("rows")
+    sizes = [state[f"loop/obs/{name}"].shape[1] for name in ("observation", "achieved_goal")]
+    ends = np.cumsum([*sizes, rows.shape[1] - sum(sizes) - sizes[1] - 2, sizes[1], 1])
+    names = ("observation", "achieved_goal", "action", "desired_goal", "reward", "terminated")
+    found = dict(zip(names, np.split(rows, ends, axis=1), strict=True)) | whole
+    return found | {name: found[name][:, 0] for name in ("reward", "terminated")}
