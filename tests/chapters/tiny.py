@@ -75,7 +75,7 @@ def load(folder: Path, text: str = TOML) -> Chapter:
 def store_traces(chapter: Chapter, content: float = 0.0) -> dict[str, str]:
     """Traces of all that a chapter names, made up, one number each; their digests by name."""
     samples = {name: {"steps/reward": np.array([i, content], np.float32)} for i, name in enumerate(cases(chapter))}
-    of = {name: case if isinstance(case, str) else configs.to_dict(case) for name, case in cases(chapter).items()}
+    of = {name: case if isinstance(case, str) else serialise.to_dict(case) for name, case in cases(chapter).items()}
     found = {name: traces.StoredTrace(of[name], traces.digest(samples[name]), "abc", "a processor") for name in of}
     traces.store_traces(chapter.folder, found, samples)
     return {name: trace.digest for name, trace in found.items()}
