@@ -1,8 +1,10 @@
+"""JSON of frozen dataclasses: strict to read, nothing lost, and a hash that any change changes."""
+
 from dataclasses import dataclass, replace
 
 import pytest
 
-from wellposed import config
+from wellposed import serialise
 from wellposed.agents import SACConfig
 from wellposed.config import RunConfig
 
@@ -11,7 +13,7 @@ DEFAULT = RunConfig("FetchReach-v4")
 
 def test_a_configuration_survives_json():
     changed = replace(DEFAULT, seed=3, until_success=0.98, agent=SACConfig(hidden=(7, 8), gamma=0.9))
-    assert config.from_dict(RunConfig[SACConfig], config.to_dict(changed), "here") == changed
+    assert serialise.from_dict(RunConfig[SACConfig], serialise.to_dict(changed), "here") == changed
 
 
 @pytest.mark.parametrize(
@@ -25,34 +27,35 @@ def test_a_configuration_survives_json():
     ],
 )
 def test_what_is_missing_unknown_or_of_another_type_is_an_error(edit, message):
-    data = config.to_dict(DEFAULT)
+    data = serialise.to_dict(DEFAULT)
     edit(data)
     with pytest.raises(ValueError, match=message):
-        config.from_dict(RunConfig[SACConfig], data, "config.json")
+        serialise.from_dict(RunConfig[SACConfig], data, "config.json")
 
 
 def test_data_are_overridden_by_dotted_name_in_a_copy():
-    data = config.to_dict(DEFAULT)
-    changed = config.override(data, {"agent.inputs.relative": False, "num_envs": 3})
-    assert data == config.to_dict(DEFAULT)
+    data = serialise.to_dict(DEFAULT)
+    changed = serialise.override(data, {"agent.inputs.relative": False, "num_envs": 3})
+    assert data == serialise.to_dict(DEFAULT)
     assert (changed["num_envs"], changed["agent"]["inputs"]["relative"]) == (3, False)
     for name in ("agent.inputs.x", "agent.gamma.x", "x"):
         with pytest.raises(ValueError, match=f"no setting '{name}'"):
-            config.override(data, {name: 1})
+            serialise.override(data, {name: 1})
 
 
 def test_every_field_changes_the_hash():
-    data = config.to_dict(DEFAULT)
-    hashes = {config.content_hash(data)}
-    flat = [(data, key) for key in data if key not in ("agent", "replay")]
-    flat += [(data[part], key) for part in ("agent", "replay") for key in data[part]]
+    data = serialise.to_dict(DEFAULT)
+    hashes = {serialise.content_hash(data)}
+    groups = ("agent", "env", "replay")
+    flat = [(data, key) for key in data if key not in groups]
+    flat += [(data[part], key) for part in groups for key in data[part]]
     for holder, key in flat:
         kept = holder[key]
         holder[key] = f"not {kept}"
-        hashes.add(config.content_hash(data))
+        hashes.add(serialise.content_hash(data))
         holder[key] = kept
     assert len(hashes) == len(flat) + 1
-    assert config.content_hash(data) in hashes
+    assert serialise.content_hash(data) in hashes
 
 
 def test_a_nan_is_refused():
@@ -61,4 +64,4 @@ def test_a_nan_is_refused():
         number: float
 
     with pytest.raises(ValueError, match="Out of range"):
-        config.to_dict(Anything(float("nan")))
+        serialise.to_dict(Anything(float("nan")))
