@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+from wellposed.data.rollout import gae
 
 from tests.agents.data import SPEC
 from wellposed.agents import ppo, sac, td3
@@ -14,7 +15,6 @@ from wellposed.agents.sac import SACConfig
 from wellposed.agents.td3 import TD3Config
 from wellposed.nn.inputs import Encoder, InputStats, Scales
 from wellposed.nn.networks import MLP, Actor, Critics
-from wellposed.data.rollout import gae
 from wellposed.types import Batch
 
 Case = dict[str, np.ndarray]
