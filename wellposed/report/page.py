@@ -1,4 +1,4 @@
-"""The report: one self-contained HTML page out of finished runs. No network, no script, nothing to install."""
+"""The report: one self-contained HTML page about finished runs. No network, no script, nothing to install."""
 
 import base64
 from collections.abc import Sequence
@@ -20,7 +20,7 @@ from wellposed.runs.record import EvaluationRow, Provenance, Summary, Verdict
 from wellposed.runs.store import RunReader
 from wellposed.stats import describe_interval, describe_rate
 
-SOLVED = 0.9  # a verdict is shown in green where even the lower end of its interval lies above
+SOLVED = 0.9  # a verdict is green if the lower end of its interval is above this
 
 _MEASURES: tuple[
     tuple[str, str, float, str, int], ...
@@ -40,15 +40,15 @@ def write_report(paths: Sequence[str | Path], target: str | Path, *, video: bool
     Args:
         paths: run directories.
         target: the HTML file.
-        video: whether to draw one; it takes a few seconds.
+        video: whether to render one; it takes a few seconds.
         threads: native threads for physics.
 
     Raises:
-        UserError: if a run is not finished, or they are of different environments or configurations.
+        UserError: if a run is not finished, or their configurations differ in more than the seed.
     """
     paths, target = [Path(path) for path in paths], Path(target)
     if len({path.resolve() for path in paths}) != len(paths):
-        raise UserError("The same run was named twice; it would count twice in the interval.")
+        raise UserError("The same run is named twice; it would count twice in the interval.")
     readers = [RunReader(path) for path in paths]
     summaries = [_finished(reader) for reader in readers]
     configs = [{k: v for k, v in reader.config.items() if k != "seed"} for reader in readers]
@@ -76,7 +76,7 @@ def write_report(paths: Sequence[str | Path], target: str | Path, *, video: bool
 
 
 def template(name: str) -> jinja2.Template:
-    """A page's template; everything put into it is escaped unless it is our own SVG."""
+    """A page's template; all values are escaped except our own SVG."""
     loader = jinja2.PackageLoader("wellposed", "report")
     env = jinja2.Environment(loader=loader, autoescape=True, undefined=jinja2.StrictUndefined)
     return env.get_template(name)
@@ -94,7 +94,7 @@ def _finished(reader: RunReader) -> Summary:
 
 def _video(path: Path, threads: int) -> tuple[str | None, str]:
     """The grid video as base64, or None and the reason."""
-    from wellposed.report.video import grid_video  # only here: it needs OpenGL
+    from wellposed.report.video import grid_video  # only here, because it needs OpenGL
 
     config, agent, _ = verdicts.load_run(path)
     try:
@@ -136,7 +136,7 @@ def _head(readers: list[RunReader], summaries: list[Summary], found: list[Verdic
 
 
 def _over_seeds(found: list[Verdict]) -> dict[str, Any]:
-    """The verdict over all seeds: the mean, with an interval that knows how few they are."""
+    """The verdict over all seeds: the mean, with an interval over seeds."""
     rates = [verdict.trained.success_rate for verdict in found]
     whole = summary_over_seeds(rates, "rate", episodes=found[0].trained.episodes)
     return {
@@ -147,14 +147,14 @@ def _over_seeds(found: list[Verdict]) -> dict[str, Any]:
 
 
 def _ended(summary: Summary) -> str:
-    """Why training ended, in words."""
+    """Why training ended."""
     if summary.solved is not None:
         return f"stopped at two evaluations in a row at {summary.solved.success_rate:.0%} or above"
     return "the whole budget was used"
 
 
 def _figure(readers: list[RunReader], found: list[Verdict]) -> dict[str, Any]:
-    """The learning curve and what its reader must know."""
+    """The learning curve and its caption."""
     curve = learning_curve([reader.evaluations for reader in readers])
     svg = figures.learning_curve(curve, found[0].random.success_rate, found[0].trained.already_solved_rate)
     caption = (
@@ -165,7 +165,7 @@ def _figure(readers: list[RunReader], found: list[Verdict]) -> dict[str, Any]:
 
 
 def _diagnosis(path: Path, seed: int) -> dict[str, Any]:
-    """What `wellposed diagnose` says of a run, in the same lines; where a record cannot be diagnosed, why."""
+    """The lines of `wellposed diagnose` about a run; the reason if its record cannot be diagnosed."""
     try:
         found = diagnose(read_evidence(path))
     except UserError as error:
@@ -174,13 +174,13 @@ def _diagnosis(path: Path, seed: int) -> dict[str, Any]:
 
 
 def _numbers(verdict: Verdict) -> dict[str, Any]:
-    """The table of episode measures, trained beside random."""
+    """The table of episode measures, trained policy beside random actions."""
 
     def rate(row: EvaluationRow) -> str:
         return describe_rate(row.success_rate, row.success_ci95)
 
     def cell(row: EvaluationRow, field: str, factor: float, unit: str, decimals: int) -> str:
-        if field not in row.means:  # only the time to success may be missing, where no episode succeeded
+        if field not in row.means:  # only the time to success is missing, if no episode succeeded
             return "never"
         estimate = row.means[field]
         low, high = (factor * bound for bound in estimate.ci95)
@@ -201,13 +201,13 @@ def _numbers(verdict: Verdict) -> dict[str, Any]:
 
 
 def _origin(readers: list[RunReader]) -> dict[str, Any]:
-    """Configuration and provenance as rows of words."""
+    """Configuration and provenance as rows of text."""
     config = readers[0].config | {"seed": ", ".join(str(reader.config["seed"]) for reader in readers)}
     return {"configuration": flat_settings(config), "provenance": provenance_rows(readers[0].provenance)}
 
 
 def flat_settings(config: dict[str, Any]) -> list[tuple[str, Any]]:
-    """A configuration as rows of name and value; settings of settings get dotted names and come last."""
+    """A configuration as rows of name and value; nested settings get dotted names and come last."""
     flat = [(k, v) for k, v in config.items() if not isinstance(v, dict)]
     return flat + [
         (f"{k}.{name}", value) for k, v in config.items() if isinstance(v, dict) for name, value in v.items()
@@ -215,7 +215,7 @@ def flat_settings(config: dict[str, Any]) -> list[tuple[str, Any]]:
 
 
 def provenance_rows(p: Provenance) -> list[tuple[str, str]]:
-    """Where something comes from, as rows of words."""
+    """Provenance as rows of text."""
     dirty = " with uncommitted changes" if p.dirty else ""
     rows = [
         ("command", " ".join(p.command)),
