@@ -65,12 +65,15 @@ class StoredTraces:
 def sample(trace: Arrays) -> Arrays:
     """A few numbers of each part of a trace."""
     found: Arrays = {}
+    environment, off_policy = "reset/observation" in trace, "steps/time" in trace
     for name, array in trace.items():
         kind, _, what = name.partition("/")
-        if kind in ("reset", "steps"):
-            found[name] = array[::10, ::4] if len(trace) < 20 else array[::17]
+        if kind == "reset":
+            found[name] = array[::4]
+        elif kind == "steps":
+            found[name] = array[::10, ::4] if environment else array[::17]
         elif kind.startswith("batch"):
-            found[name] = array[:4, ::51] if array.shape[0] < 20 else array[::16]
+            found[name] = array[:4, ::51] if off_policy else array[::16]
         elif kind == "losses":
             found[f"first losses/{what}"] = array[:4]
             if array[9::10].any():
