@@ -149,7 +149,12 @@ def test_the_comparison_would_see_a_difference(undisturbed, tmp_path):
     other = train(replace(TINY, seed=1), tmp_path, quiet=True)[0]
     found = unequal(other, undisturbed("Reach"))
     assert {"config", "metrics metrics train/critic_loss", "agent/learner.nets.actor.head.weights[0]"} <= found
-    assert {"loop/env/physics", "replay obs/observation", "loop/sampling/replay", "agent/inputs.obs.observation.mean"} <= found
+    assert {
+        "loop/env/physics",
+        "replay obs/observation",
+        "loop/sampling/replay",
+        "agent/inputs.obs.observation.mean",
+    } <= found
 
 
 def test_a_finished_run_is_not_taken_up(undisturbed):

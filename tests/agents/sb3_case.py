@@ -6,7 +6,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from wellposed.data.rollout import gae
 
 from tests.agents.data import SPEC
 from wellposed.agents import ppo, sac, td3

@@ -32,7 +32,7 @@ def test_the_mirror_image_of_a_mirror_image_is_the_batch_itself():
     for name in ("obs", "next_obs", "truth", "next_truth", "action"):
         assert not same(getattr(once, name), getattr(batch, name)), name
     assert same(
-        once._replace(**{n: None for n in ("obs", "next_obs", "truth", "next_truth", "action")}).reward, batch.reward
+        once._replace(**dict.fromkeys(("obs", "next_obs", "truth", "next_truth", "action"))).reward, batch.reward
     )
 
 

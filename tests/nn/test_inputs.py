@@ -109,7 +109,7 @@ def test_the_floor_of_a_field_counts_as_constant_what_varies_less():
     obs = {"observation": 5 + rng.normal(size=(500, 3)) * [1.0, 1e-3, 0.0]}
     std = lambda floor: (
         scaler_of(Spec((Field("observation", (3,), floor=floor),), 1, 1), obs).stats.obs["observation"].std
-    )  # noqa: E731
+    )
     own = obs["observation"].std(axis=0)
     assert np.allclose(std((0.01,)), [own[0], 0.01, 0.01])
     assert np.allclose(std((0.01, 1e-9, 0.5)), [own[0], own[1], 0.5])
