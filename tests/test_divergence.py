@@ -9,10 +9,10 @@ import equinox as eqx
 import mujoco
 import numpy as np
 import pytest
-from wellposed.agents.off_policy import OffPolicyAgent
 
 from tests.test_resume import TINY
 from wellposed import envs
+from wellposed.agents import SAC
 from wellposed.config import RunConfig
 from wellposed.envs.vector import MujocoVecEnv
 from wellposed.errors import NotFiniteError, UserError
@@ -92,14 +92,15 @@ def test_a_loss(tmp_path):
 def test_a_weight_that_no_loss_has_told_of_yet(tmp_path, monkeypatch):
     def spoil(agent, metrics):
         nets = agent.learner.nets
-        broken = eqx.tree_at(lambda net: net.biases[0], nets.target_critics[0], replace_fn=lambda bias: bias * np.nan)
-        agent.learner = agent.learner._replace(nets=nets._replace(target_critics=(broken, nets.target_critics[1])))
+        first = lambda critics: critics.heads[0].biases[0]  # noqa: E731
+        broken = eqx.tree_at(first, nets.target_critics, replace_fn=lambda bias: bias * np.nan)
+        agent.learner = agent.learner._replace(nets=nets._replace(target_critics=broken))
         return dict.fromkeys(metrics, 0.0)
 
-    after(monkeypatch, OffPolicyAgent, "update", 1, spoil)
+    after(monkeypatch, SAC, "update", 1, spoil)
     failure = failed(replace(TINY, updates_per_call=200), tmp_path)  # the only update before the next checkpoint
     assert failure.quantity == "weight"
-    assert failure.detail.startswith("learner.nets.target_critics[0].biases[0] after update 200 is not finite.")
+    assert failure.detail.startswith("learner.nets.target_critics.heads[0].biases[0] after update 200 is not finite.")
 
 
 def test_a_physics_state_that_mujoco_resets_in_silence(tmp_path, monkeypatch):
@@ -148,7 +149,7 @@ def test_every_environment_tells_of_broken_physics(env_id):
     env.reset(seed=0)
     zero = np.zeros(env.action_space.shape, np.float32)
     assert env.step(zero)[-1]["physics_warnings"] == {}
-    data = env.physics.data[1] if env_id.startswith("Fetch") else env._copies[1].unwrapped.data
+    data = env.inner.physics.data[1] if "Fetch" in env_id else env.inner._copies[1].unwrapped.data
     data.qvel[0] = np.inf
     with pytest.raises(NotFiniteError, match="mjWARN_BADQVEL"):
         env.step(zero)

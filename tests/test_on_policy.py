@@ -8,7 +8,6 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from wellposed.examine import with_checkpoint
 
 from tests.records import unequal
 from tests.test_divergence import after
@@ -22,6 +21,7 @@ from wellposed.config import OnPolicyRunConfig, RunConfig, override, read_config
 from wellposed.data import rollout
 from wellposed.diagnose import read_evidence
 from wellposed.errors import UserError
+from wellposed.examination import with_checkpoint
 from wellposed.loop import on_policy
 from wellposed.plan import Calibration, Rates
 from wellposed.recipes import default_config
@@ -77,7 +77,7 @@ def test_a_truncated_episode_keeps_its_future_in_training(run, tmp_path, monkeyp
 
     monkeypatch.setattr(rollout, "gae", as_if_terminated)
     other, _ = train(CONFIG, tmp_path, quiet=True)
-    assert "agent/learner.nets.critic.weights[0]" in unequal(run, other)
+    assert "agent/learner.nets.critic.heads[0].weights[0]" in unequal(run, other)
 
 
 def test_a_loss_that_is_not_finite_is_named(tmp_path, monkeypatch):

@@ -4,9 +4,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from wellposed.agents.off_policy import OffPolicyAgent
 
 from tests.test_resume import TINY, Stop
+from wellposed.agents import SAC
 from wellposed.cli import main
 from wellposed.errors import UserError
 from wellposed.reproduce import changes, judge, reproduce
@@ -75,7 +75,7 @@ def test_what_changed_is_listed(run):
 
 
 def test_a_record_that_other_versions_took_up_is_of_those_versions_too(tmp_path, monkeypatch):
-    Stop(monkeypatch, OffPolicyAgent, "update", 20)
+    Stop(monkeypatch, SAC, "update", 20)
     [(path, _)] = train_side_by_side([TINY], tmp_path, quiet=True)
     main(["resume", str(path), "--quiet"])
     data = read_json(path / "provenance.json")
@@ -85,7 +85,7 @@ def test_a_record_that_other_versions_took_up_is_of_those_versions_too(tmp_path,
 
 
 def test_an_unfinished_run_cannot_be_reproduced(tmp_path, monkeypatch):
-    Stop(monkeypatch, OffPolicyAgent, "update", 20)
+    Stop(monkeypatch, SAC, "update", 20)
     [(path, _)] = train_side_by_side([TINY], tmp_path, quiet=True)
     with pytest.raises(UserError, match="only a finished run can be reproduced"):
         reproduce(path)

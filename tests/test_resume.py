@@ -8,15 +8,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from wellposed.agents.off_policy import OffPolicyAgent
 
 from tests.records import unequal
-from wellposed.agents import PPO, PPOConfig, SACConfig, TD3Config
+from wellposed import agents
+from wellposed.agents import SAC, PPOConfig, SACConfig, TD3Config
 from wellposed.config import OnPolicyRunConfig, RunConfig
 from wellposed.data import ReplayConfig
+from wellposed.envs.make import EnvConfig
 from wellposed.envs.vector import MujocoVecEnv
 from wellposed.envs.wrappers.curriculum import Curriculum
 from wellposed.errors import UserError
+from wellposed.rollout import Explorer
 from wellposed.runs.store import RunReader
 from wellposed.side_by_side import resume, train_side_by_side
 from wellposed.training import train
@@ -36,7 +38,7 @@ CASES = {
     "Push, one call a step": replace(TINY, env="FetchPush-v4", num_envs=3, updates_per_step=2.0),
     "a replay that wraps": replace(TINY, replay=ReplayConfig(capacity=330), total_steps=1600),
     "PickAndPlace, temperature learnt, goals that grow": replace(
-        TINY, env="FetchPickAndPlace-v4", agent=replace(SMALL, learn_temperature=True), curriculum=GROWING
+        TINY, agent=replace(SMALL, learn_temperature=True), env=EnvConfig("FetchPickAndPlace-v4", curriculum=GROWING)
     ),
     "TD3": replace(TINY, algo="td3", agent=TD3Config(hidden=(16, 16), batch_size=32)),
     "PPO": TINY_PPO,
@@ -86,7 +88,7 @@ def undisturbed(tmp_path_factory):
 @pytest.mark.parametrize(("method", "at"), [("update", 17), ("act", 60)])
 def test_a_run_that_is_interrupted_ends_as_if_it_had_not_been(tmp_path, monkeypatch, undisturbed, name, method, at):
     expected = undisturbed(name)  # before the patch, which would count its calls too
-    stop = Stop(monkeypatch, PPO if CASES[name] is TINY_PPO else OffPolicyAgent, method, at)
+    stop = Stop(monkeypatch, agents.find(CASES[name].algo).make, method, at)
     [(path, summary)] = train_side_by_side([CASES[name]], tmp_path, quiet=True)
     if summary is None:  # else the run was over before
         assert RunReader(path).status == "interrupted"
@@ -118,7 +120,7 @@ def test_a_run_that_is_interrupted_at_every_turn_ends_as_if_it_had_not_been(tmp_
 def test_a_rollout_that_is_interrupted_goes_on_where_it_was(tmp_path, monkeypatch, undisturbed):
     """In the middle of the third one: its steps are in the checkpoint."""
     expected = undisturbed("PPO")
-    Stop(monkeypatch, PPO, "sample", 26)
+    Stop(monkeypatch, Explorer, "act", 26)
     [(path, summary)] = train_side_by_side([TINY_PPO], tmp_path, quiet=True)
     assert summary is None
     newest = sorted((path / "checkpoints").glob("*.json"))[-1]
@@ -129,7 +131,7 @@ def test_a_rollout_that_is_interrupted_goes_on_where_it_was(tmp_path, monkeypatc
 def test_several_seeds_are_taken_up_side_by_side(tmp_path, monkeypatch):
     configs = [replace(TINY, seed=seed) for seed in (0, 1, 2)]
     alone = [train(config, tmp_path / "alone", quiet=True)[0] for config in configs]
-    Stop(monkeypatch, OffPolicyAgent, "update", 9)
+    Stop(monkeypatch, SAC, "update", 9)
     stopped = list(train_side_by_side(configs, tmp_path / "together", quiet=True))
     assert [summary for _, summary in stopped] == [None, None]  # the third was not begun
     paths = [path for path, _ in resume([path for path, _ in stopped], quiet=True)]
@@ -146,8 +148,13 @@ def test_goals_did_grow_in_the_run_that_was_taken_up(undisturbed):
 def test_the_comparison_would_see_a_difference(undisturbed, tmp_path):
     other = train(replace(TINY, seed=1), tmp_path, quiet=True)[0]
     found = unequal(other, undisturbed("Reach"))
-    assert {"config", "metrics metrics train/critic_loss", "agent/learner.nets.actor.weights[0]"} <= found
-    assert {"loop/env/physics", "replay rows", "loop/streams/replay", "agent/obs_stats.mean"} <= found
+    assert {"config", "metrics metrics train/critic_loss", "agent/learner.nets.actor.head.weights[0]"} <= found
+    assert {
+        "loop/env/physics",
+        "replay obs/observation",
+        "loop/sampling/replay",
+        "agent/inputs.obs.observation.mean",
+    } <= found
 
 
 def test_a_finished_run_is_not_taken_up(undisturbed):
@@ -160,7 +167,7 @@ def test_a_run_without_a_checkpoint_begins_anew(tmp_path, monkeypatch, undisturb
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr("wellposed.loop.Training.evaluate", die)
+        patch.setattr("wellposed.loop.monitor.Monitor.evaluate", die)
         with pytest.raises(KeyboardInterrupt):
             train(TINY, tmp_path, quiet=True)
     (path,) = tmp_path.iterdir()
@@ -170,7 +177,7 @@ def test_a_run_without_a_checkpoint_begins_anew(tmp_path, monkeypatch, undisturb
 
 @pytest.mark.parametrize("damage", ["manifest", "state", "replay"])
 def test_a_damaged_checkpoint_is_named_and_the_one_before_counts(tmp_path, monkeypatch, capsys, undisturbed, damage):
-    Stop(monkeypatch, OffPolicyAgent, "update", 60)
+    Stop(monkeypatch, SAC, "update", 60)
     [(path, _)] = train_side_by_side([TINY], tmp_path, quiet=True)
     newest = sorted((path / "checkpoints").glob("*.json"))[-1]
     part = sorted((path / "replay").iterdir())[-1]
@@ -182,7 +189,7 @@ def test_a_damaged_checkpoint_is_named_and_the_one_before_counts(tmp_path, monke
 
 
 def test_a_run_without_a_whole_checkpoint_is_refused_and_nothing_is_thrown_away(tmp_path, monkeypatch):
-    Stop(monkeypatch, OffPolicyAgent, "update", 60)
+    Stop(monkeypatch, SAC, "update", 60)
     [(path, _)] = train_side_by_side([TINY], tmp_path, quiet=True)
     for state in (path / "checkpoints").glob("*.safetensors"):
         state.write_bytes(state.read_bytes()[:-3])
@@ -195,7 +202,7 @@ def test_a_run_without_a_whole_checkpoint_is_refused_and_nothing_is_thrown_away(
 @pytest.mark.parametrize("name", ["replay", "checkpoints", "tensorboard", "metrics.jsonl", "lock"])
 def test_a_run_with_a_part_elsewhere_is_not_taken_up(tmp_path, monkeypatch, name):
     """A stranger's directory may hold a link to anywhere."""
-    Stop(monkeypatch, OffPolicyAgent, "update", 60)
+    Stop(monkeypatch, SAC, "update", 60)
     [(path, _)] = train_side_by_side([TINY], tmp_path / "runs", quiet=True)
     elsewhere = tmp_path / "elsewhere"
     (path / name).rename(elsewhere)
@@ -207,7 +214,7 @@ def test_a_run_with_a_part_elsewhere_is_not_taken_up(tmp_path, monkeypatch, name
 
 
 def test_what_is_resumed_says_so_in_its_record(tmp_path, monkeypatch, capsys):
-    Stop(monkeypatch, OffPolicyAgent, "update", 60)
+    Stop(monkeypatch, SAC, "update", 60)
     [(path, _)] = train_side_by_side([TINY], tmp_path, quiet=True)
     list(resume([path]))
     [again] = RunReader(path).provenance.resumed

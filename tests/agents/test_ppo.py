@@ -8,40 +8,56 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from tests.agents.data import DIMS, rollout
+from tests.agents.data import ONES, SPEC, rollout
+from tests.agents.sb3_case import Given
 from wellposed.agents import ppo
 from wellposed.agents.ppo import PPO, Actor, Minibatch, PPOConfig
 from wellposed.errors import UserError
+from wellposed.nn.inputs import InputConfig, InputStats
 from wellposed.nn.networks import MLP
+from wellposed.types import Moment
 
 CONFIG = PPOConfig(hidden=(16, 16))
 FEATURES = 5
+STATS = InputStats({}, {})
 
 
 def actor_of(seed: int, std: float) -> Actor:
-    return Actor(MLP([FEATURES, 8, 2], jax.random.key(seed)), jnp.log(jnp.array([std, 2 * std])))
+    return Actor(Given(), MLP([FEATURES, 8, 2], jax.random.key(seed)), jnp.log(jnp.array([std, 2 * std])))
 
 
-def features(n: int = 6) -> jax.Array:
-    return jax.random.normal(jax.random.key(9), (n, FEATURES))
+def observed(n: int = 6) -> dict[str, jax.Array]:
+    return {"features": jax.random.normal(jax.random.key(9), (n, FEATURES))}
+
+
+def log_density(actor: Actor, obs: dict[str, jax.Array], action: jax.Array) -> jax.Array:
+    return ppo.log_density(actor(obs, {}), actor.log_std, action)
+
+
+def divergence(old: Actor, new: Actor, obs: dict[str, jax.Array]) -> jax.Array:
+    return divergence(old(obs, {}), old.log_std, new(obs, {}), new.log_std)
+
+
+def steps(obs: dict[str, jax.Array], *fields: jax.Array) -> Minibatch:
+    return Minibatch(obs, {}, *fields)
 
 
 def test_the_density_of_the_policy_is_that_of_independent_gaussians():
-    actor, x = actor_of(0, 0.5), features()
-    action = ppo.policy(actor, x, jax.random.normal(jax.random.key(1), (6, 2)))
-    by_hand = jax.scipy.stats.norm.logpdf(action, actor.mean(x), jnp.array([0.5, 1.0])).sum(axis=1)
-    assert np.allclose(ppo.log_density(actor, x, action), by_hand, atol=1e-5)
+    actor, x = actor_of(0, 0.5), observed()
+    action = ppo.act(actor, {}, x, jax.random.normal(jax.random.key(1), (6, 2)))
+    by_hand = jax.scipy.stats.norm.logpdf(action, actor(x, {}), jnp.array([0.5, 1.0])).sum(axis=1)
+    assert np.allclose(log_density(actor, x, action), by_hand, atol=1e-5)
 
 
 def test_entropy_and_divergence_are_means_over_the_policys_own_actions():
     """Both are closed forms of expectations; a large sample of actions gives the same."""
-    old, new, x = actor_of(0, 0.5), actor_of(1, 0.4), features(1)
-    action = ppo.policy(old, x, jax.random.normal(jax.random.key(2), (200_000, 2)))
-    log_old, log_new = (np.asarray(ppo.log_density(actor, x, action)) for actor in (old, new))
-    assert ppo.entropy(old) == pytest.approx(-log_old.mean(), abs=0.01)
-    assert ppo.divergence(old, new, x)[0] == pytest.approx((log_old - log_new).mean(), abs=0.01)
-    assert abs(ppo.divergence(old, new, x)[0] - ppo.divergence(new, old, x)[0]) > 0.05, "it is not symmetric"
-    assert ppo.divergence(old, old, x)[0] == pytest.approx(0, abs=1e-6)
+    old, new, x = actor_of(0, 0.5), actor_of(1, 0.4), observed(1)
+    action = ppo.act(old, {}, x, jax.random.normal(jax.random.key(2), (200_000, 2)))
+    log_old, log_new = (np.asarray(log_density(actor, x, action)) for actor in (old, new))
+    assert ppo.entropy(old.log_std) == pytest.approx(-log_old.mean(), abs=0.01)
+    assert divergence(old, new, x)[0] == pytest.approx((log_old - log_new).mean(), abs=0.01)
+    assert abs(divergence(old, new, x)[0] - divergence(new, old, x)[0]) > 0.05, "it is not symmetric"
+    assert divergence(old, old, x)[0] == pytest.approx(0, abs=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -70,24 +86,24 @@ def test_a_clipping_without_the_minimum_would_be_noticed():
 
 def test_at_the_policy_that_acted_the_gradient_is_the_policy_gradient():
     """There the ratio is 1 and its gradient the score: mean A grad log pi, whatever the clipping."""
-    actor, x = actor_of(0, 0.5), features(64)
-    action = ppo.policy(actor, x, jax.random.normal(jax.random.key(1), (64, 2)))
+    actor, x = actor_of(0, 0.5), observed(64)
+    action = ppo.act(actor, {}, x, jax.random.normal(jax.random.key(1), (64, 2)))
     advantage = jax.random.normal(jax.random.key(2), (64,))
-    batch = Minibatch(x, action, advantage, advantage, ppo.log_density(actor, x, action))
+    batch = steps(x, action, advantage, advantage, log_density(actor, x, action))
     config = replace(CONFIG, normalise_advantages=False)
-    found = jax.grad(lambda actor: ppo.actor_loss(config, actor, batch)[0])(actor)
-    expected = jax.grad(lambda actor: -jnp.mean(advantage * ppo.log_density(actor, x, action)))(actor)
+    found = jax.grad(lambda actor: ppo.actor_loss(actor, config, STATS, batch)[0])(actor)
+    expected = jax.grad(lambda actor: -jnp.mean(advantage * log_density(actor, x, action)))(actor)
     assert all(np.allclose(a, b, atol=1e-6) for a, b in zip(*map(jax.tree.leaves, (found, expected)), strict=True))
 
 
 def test_outside_the_clipping_nothing_is_learnt():
     """Probabilities that have doubled already, of actions that were good: the actor's loss has no slope."""
-    actor, x = actor_of(0, 0.5), features(8)
-    action = ppo.policy(actor, x, jnp.ones((8, 2)))
-    long_ago = ppo.log_density(actor, x, action) - jnp.log(2.0)
-    batch = Minibatch(x, action, jnp.ones(8), jnp.ones(8), long_ago)
+    actor, x = actor_of(0, 0.5), observed(8)
+    action = ppo.act(actor, {}, x, jnp.ones((8, 2)))
+    long_ago = log_density(actor, x, action) - jnp.log(2.0)
+    batch = steps(x, action, jnp.ones(8), jnp.ones(8), long_ago)
     config = replace(CONFIG, normalise_advantages=False)
-    loss = lambda config, actor: ppo.actor_loss(config, actor, batch)[0]  # noqa: E731
+    loss = lambda config, actor: ppo.actor_loss(actor, config, STATS, batch)[0]  # noqa: E731
     slopes = {clip: jax.grad(partial(loss, replace(config, clip=clip)))(actor) for clip in (0.2, 1e6)}
     assert all(not np.any(leaf) for leaf in jax.tree.leaves(slopes[0.2]))
     assert any(np.any(leaf) for leaf in jax.tree.leaves(slopes[1e6]))
@@ -109,16 +125,15 @@ def test_every_epoch_goes_through_all_rows_once_in_an_order_of_its_own():
 
 
 def test_one_compiled_call_is_as_many_single_updates():
-    agent, data = PPO(CONFIG, DIMS, 0), rollout(128)
+    agent, data = PPO(CONFIG, SPEC, 0), rollout(128)
     learner = agent.learner
     key, order = jax.random.split(learner.key)
-    x = ppo.features(CONFIG, DIMS, agent.scaler.stats, data)
-    steps = Minibatch(
-        x, data.action, data.advantage, data.value_target, ppo.log_density(learner.nets.actor, x, data.action)
-    )
+    stats, old = agent.scaler.stats, learner.nets.actor
+    acted = ppo.log_density(old(data.obs, stats.obs), old.log_std, data.action)
+    whole = steps(data.obs, data.action, data.advantage, data.value_target, acted)
     for rows in ppo.minibatches(CONFIG, order, 128):
-        batch = jax.tree.map(lambda values, rows=rows: values[rows], steps)
-        learner, _ = ppo.update_step(CONFIG, learner, batch)
+        batch = jax.tree.map(lambda values, rows=rows: values[rows], whole)
+        learner, _ = ppo.update_step(CONFIG, learner, stats, batch)
     agent.update(data)
     assert agent.updates == 20
     pairs = zip(*map(jax.tree.leaves, (agent.learner.nets, learner.nets)), strict=True)
@@ -126,20 +141,29 @@ def test_one_compiled_call_is_as_many_single_updates():
 
 
 def test_metrics_speak_of_the_rollout():
-    agent, data = PPO(CONFIG, DIMS, 0), rollout(128)
-    foretold = agent.values({"observation": data.observation, "achieved_goal": data.achieved_goal,
-                             "desired_goal": data.desired_goal})  # fmt: skip
+    agent, data = PPO(CONFIG, SPEC, 0), rollout(128)
+    foretold = agent.values(Moment(data.obs, data.obs))
     told = agent.update(data._replace(value_target=foretold))
     assert told["train/explained_variance"] == pytest.approx(1, abs=1e-5)
     assert told["train/kl"] > 0
-    assert told["train/entropy"] == pytest.approx(float(ppo.entropy(agent.learner.nets.actor)))
+    assert told["train/entropy"] == pytest.approx(float(ppo.entropy(agent.learner.nets.actor.log_std)))
 
 
-def test_samples_are_drawn_as_they_are_and_acted_on_clipped():
-    obs = {"observation": np.ones((500, 3)), "achieved_goal": np.zeros((500, 2)), "desired_goal": np.ones((500, 2))}
-    drawn, acted = PPO(CONFIG, DIMS, 0).sample(obs), PPO(CONFIG, DIMS, 0).act(obs, deterministic=False)
+def test_samples_are_as_drawn_and_greedy_actions_clipped():
+    obs = {name: np.repeat(array[:1], 500, axis=0) for name, array in ONES.items()}
+    agent = PPO(CONFIG, SPEC, 0)
+    drawn, greedy = agent.act(obs, (), np.random.default_rng(0))[0], agent.act(obs)[0]
     assert np.abs(drawn).max() > 1.5
-    assert np.array_equal(np.clip(drawn, -1, 1), acted)
+    assert np.allclose((drawn - greedy).std(axis=0), 1, rtol=0.1)
+    state, name = agent.state(), "learner.nets.actor.head.biases[2]"
+    agent.load_state(state | {name: state[name] + 7})
+    assert (agent.act(obs)[0] == 1).all()
+
+
+@pytest.mark.parametrize("inputs", [InputConfig(encoder="gru", memory=4), InputConfig(encoder="gru")])
+def test_a_memory_is_refused(inputs):
+    with pytest.raises(UserError, match="--agent.inputs.encoder of PPO has no memory; choose another algorithm"):
+        PPOConfig(inputs=inputs)
 
 
 @pytest.mark.parametrize(

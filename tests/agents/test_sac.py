@@ -5,13 +5,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from scipy.integrate import quad
-from wellposed.agents.off_policy import Transition, values
 
-from tests.agents.data import DIMS
 from wellposed.agents.sac import SAC, SACConfig, critic_loss, policy
-from wellposed.nn.inputs import InputConfig, network_inputs
+from wellposed.nn.inputs import InputConfig
 from wellposed.nn.networks import MLP, polyak, squashed_gaussian
-from wellposed.types import Batch, Dims
+from wellposed.types import Batch
 
 
 @pytest.mark.parametrize(("mean", "log_std"), [(0.0, 0.0), (0.7, -1.0), (-1.5, 0.3)])
@@ -31,18 +29,16 @@ def test_the_squashed_density_does_not_overflow_where_tanh_saturates():
 
 
 def test_no_noise_is_the_deterministic_policy():
-    actor = MLP([3, 8, 4], jax.random.key(0))
-    x = jnp.ones((5, 3))
-    assert np.allclose(policy(actor, x, jnp.zeros((5, 2)))[0], jnp.tanh(actor(x)[:, :2]))
+    outputs = jax.random.normal(jax.random.key(0), (5, 4))
+    assert np.allclose(policy(outputs, jnp.zeros((5, 2)))[0], jnp.tanh(outputs[:, :2]))
 
 
 def test_the_critic_loss_by_hand():
-    agent = SAC(SACConfig(hidden=(8,)), DIMS, seed=0)
-    batch = Transition(jnp.ones((3, 8)), jnp.zeros((3, 2)), jnp.zeros(3), jnp.ones((3, 8)), jnp.zeros(3))
-    target = jnp.array([1.0, 2.0, 3.0])
-    q = values(agent.learner.nets.critics, batch.features, batch.action)
+    agent, batch = SAC(SACConfig(hidden=(8,)), SPEC, seed=0), first(batches(1, 3))
+    critics, stats, target = agent.learner.nets.critics, agent.scaler.stats, jnp.array([1.0, 2.0, 3.0])
+    q = critics(batch.obs, {}, stats, batch.action)[..., 0]
     expected = 0.5 * sum(np.mean((np.asarray(one) - target) ** 2) for one in q)
-    assert critic_loss(agent.learner.nets.critics, batch, target)[0] == pytest.approx(float(expected), rel=1e-6)
+    assert critic_loss(critics, stats, batch, target)[0] == pytest.approx(float(expected), rel=1e-6)
 
 
 def test_polyak_moves_a_share_of_the_way():
@@ -69,8 +65,12 @@ def chain_batches(u: int, b: int, seed: int, respect_end: bool) -> Batch:
     one_hot = np.eye(3)
     nothing = np.zeros((u, b, 1))
     after = one_hot[np.minimum(s + 1, 2)]
-    fields = (one_hot[s], nothing, np.tanh(pre_tanh), reward, after, nothing, nothing, (s == 2) * float(respect_end))
-    return Batch(*(np.asarray(field, np.float32) for field in fields))
+    as32 = lambda array: np.asarray(array, np.float32)  # noqa: E731
+    shown = lambda state: {  # noqa: E731
+        "observation": as32(state), "achieved_goal": as32(nothing), "desired_goal": as32(nothing)
+    }  # fmt: skip
+    ends = as32((s == 2) * float(respect_end))
+    return Batch(shown(one_hot[s]), as32(np.tanh(pre_tanh)), as32(reward), shown(after), ends, {}, {})
 
 
 def learnt_soft_values(respect_end: bool) -> np.ndarray:
@@ -83,17 +83,15 @@ def learnt_soft_values(respect_end: bool) -> np.ndarray:
         bound_targets=False,
         inputs=InputConfig(normalise=False, distances=False),
     )
-    agent = SAC(config, Dims(3, 1, 1, 3), seed=0)
+    agent = SAC(config, spec_of(3, 1, 1, max_episode_steps=3), seed=0)
     for i in range(40):
         agent.update(chain_batches(50, 256, i, respect_end))
     nets = agent.learner.nets
-    shown = network_inputs(
-        config.inputs, agent.dims, agent.scaler.stats, jnp.eye(3), jnp.zeros((3, 1)), jnp.zeros((3, 1))
-    )
-    x = jnp.repeat(shown, 2000, axis=0)
+    nothing = jnp.zeros((6000, 1))
+    obs = {"observation": jnp.repeat(jnp.eye(3), 2000, axis=0), "achieved_goal": nothing, "desired_goal": nothing}
     noise = jnp.asarray(np.random.default_rng(0).standard_normal((6000, 1)), jnp.float32)
-    action, log_prob = policy(nets.actor, x, noise)
-    soft = jnp.min(values(nets.critics, x, action), axis=0) - TEMPERATURE * log_prob
+    action, log_prob = policy(nets.actor(obs, agent.scaler.stats.obs), noise)
+    soft = jnp.min(nets.critics(obs, {}, agent.scaler.stats, action)[..., 0], axis=0) - TEMPERATURE * log_prob
     return np.asarray(soft).reshape(3, 2000).mean(axis=1)
 
 

@@ -26,7 +26,7 @@ class Curve:
 def learning_curve(runs: list[list[EvaluationRow]]) -> Curve:
     """The curve of the evaluations of one run (Wilson over its episodes) or of several (`stats.over_seeds`).
 
-    Several runs are averaged at the steps at which every one of them was evaluated, and nowhere else.
+    Several runs are averaged only at steps at which all of them were evaluated.
 
     Raises:
         UserError: if a run was never evaluated, or the runs share no step.
@@ -60,7 +60,7 @@ def learning_curve(runs: list[list[EvaluationRow]]) -> Curve:
 
 @dataclass(frozen=True)
 class Need:
-    """What one variant's runs needed until they were solved; an infinity for each that was not within its budget."""
+    """What the runs of one variant needed until they were solved; infinity for each that was not, within its budget."""
 
     variant: str
     steps: np.ndarray  # [seeds]
@@ -73,10 +73,9 @@ class Need:
 
 
 def mean_with_interval(values: np.ndarray, digits: int) -> str:
-    """`31,000 (28,000 to 34,000)`: mean and 95 % t interval over seeds; `-` where one never got there.
+    """`31,000 (28,000 to 34,000)`: mean and 95 % t interval over seeds; `-` if a seed was not solved.
 
-    Where seeds do not differ, or there is one, no interval is known: `31,000`. Below 0 there are no steps and no
-    seconds.
+    With equal values or a single seed there is no interval: `31,000`. Intervals are cut off at 0.
     """
     if not np.isfinite(values).all():
         return "-"

@@ -7,6 +7,7 @@ between two checkpoints and was taken up again. Nothing here depends on the insi
     python -m wellposed.chapters.trace OUT [CASE ...]      writes OUT/CASE.safetensors; all cases where none is named
 """
 
+import importlib
 import json
 import sys
 import tempfile
@@ -18,11 +19,11 @@ import jax
 import numpy as np
 from safetensors.numpy import load_file, save_file
 
-import wellposed as wp
 from wellposed.chapters import taps
 from wellposed.chapters.load import chapter_folders, find_chapters, load_chapter
 from wellposed.chapters.spec import Chapter
 
+wp: Any = importlib.import_module("wellposed")  # the public API of whatever version this runs in
 Arrays = dict[str, np.ndarray]
 STEPS, SAVED, EPISODES, COPIES, THREADS = 1_600, 1_280, 4, 16, 2
 BESIDE = {"td3": "FetchPush-v4"}  # algorithms that no chapter trains, each with an environment

@@ -32,6 +32,7 @@ from wellposed.runs.record import decode, encode
 FILE, SAMPLES = "traces.json", "traces.safetensors"
 MAX_BYTES = 2**22
 FIRST_EVALUATION = ("seed", "length", "already_solved", "episode_return", "final_distance", "path_length")
+COUNTED = ("train/action_saturation",)  # shares that count few actions: rounding moves them by more than any tolerance
 # Largest difference, as a share of the root mean square of a quantity: of an array's last axis each column is one.
 TOLERANCES = {
     "reset": 1e-5,
@@ -65,15 +66,18 @@ class StoredTraces:
 def sample(trace: Arrays) -> Arrays:
     """A few numbers of each part of a trace."""
     found: Arrays = {}
+    environment, off_policy = "reset/observation" in trace, "steps/time" in trace
     for name, array in trace.items():
         kind, _, what = name.partition("/")
-        if kind in ("reset", "steps"):
-            found[name] = array[::10, ::4] if len(trace) < 20 else array[::17]
+        if kind == "reset":
+            found[name] = array[::4]
+        elif kind == "steps":
+            found[name] = array[::10, ::4] if environment else array[::17]
         elif kind.startswith("batch"):
-            found[name] = array[:4, ::51] if array.shape[0] < 20 else array[::16]
+            found[name] = array[:4, ::51] if off_policy else array[::16]
         elif kind == "losses":
             found[f"first losses/{what}"] = array[:4]
-            if array[9::10].any():
+            if what not in COUNTED:
                 found[f"later losses/{what}"] = array[9::10]
         elif kind == "episodes" and what in FIRST_EVALUATION:
             found[f"first evaluation/{what}"] = array[:4]

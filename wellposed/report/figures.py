@@ -1,4 +1,4 @@
-"""Figures as SVG text. They take arrays, never runs."""
+"""Figures as SVG text, drawn from arrays."""
 
 import io
 from collections.abc import Callable
@@ -6,7 +6,7 @@ from typing import Any
 
 import matplotlib
 
-matplotlib.use("svg")  # before pyplot: no screen is needed or looked for
+matplotlib.use("svg")  # before pyplot, so that no display is needed
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
@@ -19,7 +19,7 @@ INK, FAINT, ACCENT, WARN = "#1d2733", "#8a97a6", "#1667a8", "#c8553d"
 STYLE: Any = {
     "font.family": "sans-serif",
     "font.size": 10,
-    "svg.fonttype": "none",  # text stays text: sharp, selectable, in the page's own font
+    "svg.fonttype": "none",  # text stays text: selectable, in the font of the page
     "svg.hashsalt": "wellposed",  # the same data gives the same file
     "axes.edgecolor": FAINT,
     "axes.labelcolor": INK,
@@ -33,8 +33,8 @@ STYLE: Any = {
 def learning_curve(curve: Curve, random_rate: float, solved_rate: float) -> str:
     """Success against environment steps with its interval; updates and seconds as further axes below.
 
-    `random_rate`: success of random actions; `solved_rate`: share of goals already reached at reset. The curve
-    means nothing below either.
+    `random_rate`: success of random actions; `solved_rate`: share of goals already reached at reset. Below either of
+    them nothing has been learnt.
     """
     with plt.rc_context(STYLE):
         fig, ax = plt.subplots(figsize=(8.6, 4.9))
@@ -61,9 +61,9 @@ def learning_curve(curve: Curve, random_rate: float, solved_rate: float) -> str:
 
 
 def needs_figure(needs: list[Need], bar: str) -> str:
-    """Environment steps and seconds each variant needed to reach the bar: a dot for each seed, a tick at the median.
+    """Environment steps and seconds that each variant needed to reach the bar: a dot per seed, a tick at the median.
 
-    A run that did not get there within its budget is an open triangle at the right edge.
+    A run that did not reach it within its budget is an open triangle at the right edge.
     """
     with plt.rc_context(STYLE):
         fig, axes = plt.subplots(1, 2, figsize=(8.6, 0.36 * len(needs) + 1.1), sharey=True)
@@ -83,7 +83,7 @@ def needs_figure(needs: list[Need], bar: str) -> str:
                     ax.plot(np.median(values), y, "|", color=colour, markersize=15, markeredgewidth=2)
             ax.set_xlim(0, 1.06 * edge)
             ax.grid(axis="both", color=FAINT, alpha=0.25, linewidth=0.7)
-            ax.xaxis.set_major_locator(MaxNLocator(4))  # more numbers of five digits would run into each other
+            ax.xaxis.set_major_locator(MaxNLocator(4))  # more labels of five digits would overlap
             ax.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:,.0f}"))
             ax.set_xlabel(f"{'environment steps' if quantity == 'steps' else 'seconds of training'} to {bar}")
         axes[0].set_yticks(range(len(needs)), [need.variant for need in needs])
@@ -111,7 +111,7 @@ def share_figure(curve: ShareCurve, budget: int, seeds: int) -> str:
 
 
 def rates_figure(rates: list[tuple[str, float, tuple[float, float]]]) -> str:
-    """Rates with their intervals, one below the other: name, rate, interval."""
+    """Rates with their intervals, one below the other: (name, rate, interval)."""
     with plt.rc_context(STYLE):
         fig, ax = plt.subplots(figsize=(8.6, 0.42 * len(rates) + 0.8))
         for y, (_, rate, (low, high)) in enumerate(rates):
@@ -127,10 +127,9 @@ def rates_figure(rates: list[tuple[str, float, tuple[float, float]]]) -> str:
 
 
 def sensitivity_figure(settings: list[Sensitivity], bar: float) -> str:
-    """Success, and steps to the bar relative to the recipe's, against the factor each setting was moved by.
+    """Success, and steps to the bar relative to the recipe's, against the factor of each setting.
 
-    A dot is a seed. Where fewer than half of the seeds got there the steps are more than could be seen: an open
-    triangle.
+    A dot is a seed. Where fewer than half of the seeds reached the bar, an open triangle marks a lower bound.
     """
     with plt.rc_context(STYLE):
         shape = {"figsize": (1.0 + 1.9 * len(settings), 4.4), "sharex": True, "sharey": "row", "squeeze": False}
@@ -171,7 +170,7 @@ def as_svg(fig: Any) -> str:
 def _axis_below(
     ax: Axes, step: np.ndarray, quantity: np.ndarray, offset: float, label: str, show: Callable[[float], str]
 ) -> None:
-    """A further horizontal axis: what `quantity` was at the main axis' ticks, `offset` points below it."""
+    """Another horizontal axis, `offset` points below: the `quantity` at the ticks of the main axis."""
     low, high = ax.get_xlim()
     ticks = [t for t in ax.get_xticks() if low <= t <= min(high, step[-1])]
     second = ax.secondary_xaxis(0.0)

@@ -1,4 +1,4 @@
-"""The page of a study: three questions, a page each when printed. No network, no script, nothing to install."""
+"""The page of a study: three questions, one printed page each. No network, no script, nothing to install."""
 
 from importlib.metadata import version
 from pathlib import Path
@@ -44,7 +44,7 @@ def write_page(study: Study, target: Path) -> None:
 
 
 def _cost(study: Study) -> list[tuple[str, str]]:
-    """What the runs took, and where they were made."""
+    """What the runs took, and their commits and machines."""
     trials = list(numbers.trials_of(study).values())
     if not trials:
         return [("seconds of this call", f"{study.seconds:.0f}")]
@@ -65,7 +65,7 @@ def _rate(row: EvaluationRow) -> str:
 
 
 def existence_rates(found: Existence) -> list[tuple[str, float, tuple[float, float]]]:
-    """Who succeeds how often: name, rate, interval; what a rate has to be above comes last."""
+    """Success rates of each policy: name, rate, interval; the baselines come last."""
     able = [("controller", found.expert)]
     able += [("network that imitates it", found.clone)] if found.clone is not None else []
     rates = [(name, row.success_rate, row.success_ci95) for name, row in [*able, ("random actions", found.random)]]
@@ -73,7 +73,7 @@ def existence_rates(found: Existence) -> list[tuple[str, float, tuple[float, flo
 
 
 def _existence(found: Existence, study: Study) -> Section:
-    """What plays, and whether a network can be taught it."""
+    """The section about the controller and the network that imitates it."""
     bar = study.bar
     rows = [("controller", found.expert), ("random actions", found.random)]
     rates = existence_rates(found)
@@ -110,7 +110,7 @@ def _existence(found: Existence, study: Study) -> Section:
 
 
 def _trained(trials: list[Trial], bar: float) -> str:
-    """What training says about existence: a policy that was found is there."""
+    """What training says about existence: each trained policy that succeeds is a solution."""
     able = sum(trial.success.value >= bar for trial in trials)
     return f"{able} of {len(trials)} trained policies (below) succeed in {bar:.0%} of these episodes or more" + (
         ": each is a solution, and one that the policy can express." if able else "."
@@ -129,7 +129,7 @@ def need(median: Median, unit: str = "") -> str:
 
 
 def missing(trials: list[Trial], budget: int) -> str:
-    """A sentence on the seeds that did not get there; empty if all did."""
+    """Sentences on the seeds that did not reach the bar; empty if all did."""
     diverged = [trial.seed for trial in trials if trial.diverged]
     late = [trial.seed for trial in trials if trial.solved is None and not trial.diverged]
     sentences = []
@@ -142,7 +142,7 @@ def missing(trials: list[Trial], budget: int) -> str:
 
 
 def _learnability(found: Learnability, study: Study) -> Section:
-    """How many seeds reach the bar, and what they need."""
+    """The section about how many seeds reach the bar, and what they need."""
     budget, count = study.config["total_steps"], len(found.trials)
     rows = [
         (
@@ -185,7 +185,7 @@ def _not_there(trial: Trial) -> tuple[str, str, str]:
 
 
 def spread(trials: list[Trial]) -> str:
-    """How much the seeds of one recipe differ, in a sentence."""
+    """A sentence on how much the seeds of one recipe differ."""
     rates = [trial.success.value for trial in trials]
     steps = sorted(trial.solved.step for trial in trials if trial.solved is not None)
     text = f"Seeds: success {min(rates):.0%} to {max(rates):.0%} on held-out episodes"
@@ -199,14 +199,14 @@ def _factor(factor: float) -> str:
 
 
 def edge_words(edge: Edge | None) -> str:
-    """At what step a setting breaks one way: `x 4`, `not within x 8`, or `-` where it cannot be moved that way."""
+    """The factor at which a setting breaks: `x 4`, `not within x 8`, or `-` if it cannot be moved that way."""
     if edge is None:
         return "-"
     return _factor(edge.breaks) if edge.breaks is not None else f"not within {_factor(edge.held)}"
 
 
 def _stability(found: Stability, study: Study) -> Section:
-    """How far settings can be moved."""
+    """The section about how far settings can be moved."""
     settings = numbers.sensitivity(found)
     sound = numbers.holds(found.base)
     near = [edge for edge in found.edges if edge.breaks in (0.5, 2.0)]
@@ -238,7 +238,7 @@ def _stability(found: Stability, study: Study) -> Section:
 
 
 def _moves(found: Stability) -> dict[str, Any]:
-    """The local sensitivity table: every move in numbers."""
+    """The table of all moves."""
     settings = list(dict.fromkeys(move.setting for move in found.moves))
     ordered = sorted(found.moves, key=lambda move: (settings.index(move.setting), move.factor))
     base = Move("the recipe", 1.0, {}, found.base)

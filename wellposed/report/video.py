@@ -1,4 +1,4 @@
-"""A grid of arms, one policy, many goals, as an MP4 in memory."""
+"""A video of one policy in twelve copies of its environment, as an MP4 in memory."""
 
 import io
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ from wellposed.errors import UserError
 from wellposed.types import Moment, Policy
 
 COLUMNS, ROWS, TILE, GAP = 4, 3, 240, 4  # TILE and GAP in pixels
-FRAMES_PER_SECOND = 12.5  # half of the 25 steps per second that the robot takes
+FRAMES_PER_SECOND = 12.5  # half of the robot's 25 steps per second
 _GOALS_WITHOUT_OBJECT, _STEPS_PER_GOAL = 4, 14
 _PAPER = 255
 
@@ -80,7 +80,7 @@ def encode_mp4(frames: list[np.ndarray]) -> bytes:
         stream.options = {"crf": "23", "preset": "veryfast", "movflags": "faststart"}
         for frame in frames:
             picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format="rgb24")
-            for _ in range(2):  # every frame twice: 12.5 a second, at a rate every player takes
+            for _ in range(2):  # every frame twice, at a frame rate that every player supports
                 container.mux(stream.encode(picture))
         container.mux(stream.encode())
     return memory.getvalue()

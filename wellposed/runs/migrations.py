@@ -37,13 +37,25 @@ def migrated(data: Any, schema: int) -> Any:
 
 
 def agent_3(arrays: Arrays) -> Arrays:
-    """Schema 3 to 4: each network has an encoder before its layers; the source of exploration noise is the loop's."""
+    """Schema 3 to 4: a network is an encoder and its heads; exploration noise is the loop's; statistics are by field."""
     return {_renamed_3(name): array for name, array in arrays.items() if name != "exploration"}
 
 
 def _renamed_3(name: str) -> str:
     """The name of an agent's array of schema 3 in schema 4."""
-    return re.sub(r"(actor|critics?|mean)(\[\d\])?\.(weights|biases)", r"\1\2.head.\3", name)
+    fields = {"obs_stats.": "inputs.obs.observation.", "goal_stats.": "inputs.obs.goal."}
+    for old, new in fields.items():
+        name = name.replace(old, new)
+    one_critic = "heads[0]" if "critic" in name else "head"
+    rules = (
+        (r"(critics|\.mu|\.nu)\[(\d)\]\.(weights|biases)", r"\1.heads[\2].\3"),  # twin critics
+        (r"\.mean\.(weights|biases)", r".head.\1"),  # the actor of PPO
+        (r"(actor|critic|mu|nu)\.(weights|biases)", rf"\1.{one_critic}.\2"),
+    )
+    for pattern, new in rules:
+        if re.search(pattern, name):
+            return re.sub(pattern, new, name)
+    return name
 
 
 AGENT: dict[int, Callable[[Arrays], Arrays]] = {3: agent_3}

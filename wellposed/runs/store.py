@@ -49,12 +49,23 @@ def run_name(config: dict[str, Any]) -> str:
     It is a plain name of at most 255 bytes, whatever the environment or the algorithm is called. Names that are cut
     short stay distinct by the hash; a seed too long to be a name is told by a hash of its own.
     """
-    shared = {key: value for key, value in config.items() if key != "seed"}
+    shared = as_named({key: value for key, value in config.items() if key != "seed"})
     names = env_id(config), config["algo"]
     env, algo = (re.sub(r"[^A-Za-z0-9.-]+", "-", name).strip(".-")[:100] for name in names)
     seed = config["seed"]
     told = str(seed) if abs(seed) < 10**30 else f"x{serialise.content_hash({'seed': hex(seed)})}"
     return f"{env}_{algo}_{serialise.content_hash(shared)}_s{told}"
+
+
+def as_named(config: dict[str, Any]) -> dict[str, Any]:
+    """A configuration in the form of schema 3, by whose hash runs are named: names stay what they were."""
+    if isinstance(config["env"], str):
+        return config
+    env = dict(config["env"])
+    form = config | {"env": env.pop("id")}
+    if "curriculum" in env:
+        form["curriculum"] = env.pop("curriculum")
+    return form | ({"env settings": env} if env else {})
 
 
 def env_id(config: dict[str, Any]) -> str:
