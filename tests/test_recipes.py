@@ -71,7 +71,7 @@ def test_a_curriculum_is_written_only_where_there_is_one():
     [("curriculum.kind", "env.curriculum.kind"), ("agent.gama", "agent.gamma"), ("replay.kk", "replay.k")],
 )
 def test_a_setting_that_does_not_exist_is_told_with_the_nearest_one(wrong, meant):
-    with pytest.raises(ValueError, match=f"there is no setting '{wrong}'; did you mean '{meant}'"):
+    with pytest.raises(ValueError, match=rf"there is no setting '{wrong}' \(did you mean '{meant}'\?\)"):
         override(default_config("FetchPush-v4"), {wrong: 1})
 
 
