@@ -8,53 +8,32 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "wellposed"
 
 # Longest prefix wins. The table stands in CONTRIBUTING.md too.
-LAYERS = {
-    "wellposed": 18,  # the public API
-    "wellposed.errors": 0,
-    "wellposed.types": 1,
-    "wellposed.planning.memory": 1,
-    "wellposed.seeding": 1,
-    "wellposed.stats": 1,
-    "wellposed.arrays": 1,
-    "wellposed.interrupts": 1,
-    "wellposed.config": 2,
-    "wellposed.envs.goals": 2,
-    "wellposed.envs": 3,
-    "wellposed.nn": 3,
-    "wellposed.runs": 3,
-    "wellposed.progress": 4,
-    "wellposed.check": 4,
-    "wellposed.replay": 4,
-    "wellposed.agents": 5,
-    "wellposed.rollout.evaluate": 6,
-    "wellposed.recipe": 6,
-    "wellposed.planning.budget": 7,
-    "wellposed.collect": 7,
-    "wellposed.probe": 7,
-    "wellposed.diagnose": 7,
-    "wellposed.loop": 8,
-    "wellposed.planning.room": 8,
-    "wellposed.training": 9,
-    "wellposed.planning.calibrate": 10,
-    "wellposed.verdict": 10,
-    "wellposed.examine": 11,
-    "wellposed.analysis": 10,
-    "wellposed.planning": 11,
-    "wellposed.reproduce": 11,
-    "wellposed.report": 11,
-    "wellposed.experiments": 11,
-    "wellposed.study": 12,
-    "wellposed.doctor": 12,
-    "wellposed.groups": 13,
-    "wellposed.demo": 13,
-    "wellposed.measure": 13,
-    "wellposed.chapters": 14,
-    "wellposed.exercises": 15,
-    "wellposed.book": 15,
-    "wellposed.commands": 16,
-    "wellposed.cli": 17,
+ROWS: dict[int, tuple[str, ...]] = {
+    0: ("errors",),
+    1: ("stats", "seeding", "arrays", "interrupts", "registry", "findings", "units"),
+    2: ("types", "serialise"),
+    3: ("envs", "data", "runs", "nn"),
+    4: ("agents", "check", "progress"),
+    5: ("config",),
+    6: ("recipes", "rollout", "diagnose", "probe"),
+    7: ("budget",),
+    8: ("memory", "loop"),
+    9: ("training",),
+    10: ("side_by_side", "verdict", "analysis"),
+    11: ("examination", "plan", "reproduce", "experiments"),
+    12: ("report", "doctor"),
+    13: ("study",),
+    14: ("compare", "demo", "measure"),
+    15: ("chapters",),
+    16: ("exercises", "book"),
+    17: ("commands",),
+    18: ("cli",),
+    19: ("__main__",),
 }
-FREE_OF_JAX = {"wellposed.errors", "wellposed.types", "wellposed.seeding", "wellposed.stats", "wellposed.config"}
+LAYERS = {f"wellposed.{name}": row for row, names in ROWS.items() for name in names} | {"wellposed": 20}  # public API
+FREE_OF_JAX = {f"wellposed.{name}" for row in (0, 1, 2) for name in ROWS[row]}
+FREE_OF_JAX |= {f"wellposed.{name}" for name in ("envs", "data", "runs", "check", "progress", "rollout", "analysis")}
+JAX = {"wellposed.errors", "wellposed.types", "wellposed.seeding", "wellposed.stats", "wellposed.config"}
 FREE_OF_JAX |= {
     "wellposed.envs",
     "wellposed.runs",
@@ -66,13 +45,15 @@ FREE_OF_JAX |= {"wellposed.check", "wellposed.analysis", "wellposed.arrays", "we
 FREE_OF_JAX |= {"wellposed.planning.memory"}
 JAX = {"jax", "equinox", "optax", "torch"}
 FORBIDDEN = {  # within a row or against its sense
-    "wellposed.envs": {"wellposed.nn", "wellposed.runs"},
-    "wellposed.nn": {"wellposed.envs", "wellposed.runs"},
-    "wellposed.runs": {"wellposed.envs", "wellposed.nn"},
-    "wellposed.replay": {"wellposed.envs"},
-    "wellposed.agents": {"wellposed.envs", "wellposed.replay", "wellposed.runs"},
-    "wellposed.rollout.evaluate": {"wellposed.agents", "wellposed.envs"},
-    "wellposed.diagnose": {"wellposed.envs", "wellposed.nn", "wellposed.replay"},
+    "wellposed.envs": {"wellposed.data", "wellposed.nn", "wellposed.runs"},
+    "wellposed.data": {"wellposed.envs", "wellposed.nn", "wellposed.runs"},
+    "wellposed.nn": {"wellposed.envs", "wellposed.data", "wellposed.runs"},
+    "wellposed.runs": {"wellposed.envs", "wellposed.data", "wellposed.nn"},
+    "wellposed.agents": {"wellposed.envs", "wellposed.data", "wellposed.runs"},
+    "wellposed.check": {"wellposed.agents", "wellposed.data"},
+    "wellposed.rollout": {"wellposed.agents", "wellposed.envs.suites"},
+    "wellposed.diagnose": {"wellposed.envs", "wellposed.nn", "wellposed.data"},
+    "wellposed.training": {"wellposed.analysis", "wellposed.report"},
     "wellposed.analysis": {"wellposed.envs", "wellposed.agents", "wellposed.verdict"},
 }
 
