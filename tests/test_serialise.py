@@ -38,9 +38,9 @@ def test_a_later_field_is_left_out_while_it_has_its_default_at_any_depth():
     assert data["env"] == {"id": "FetchReach-v4"}
     assert "memory" not in data["agent"]["inputs"]
     assert serialise.from_dict(RunConfig[SACConfig], serialise.whole(DEFAULT), "here") == DEFAULT
-    changed = replace(DEFAULT, agent=SACConfig(inputs=InputConfig(memory=3)))
+    changed = replace(DEFAULT, agent=SACConfig(inputs=InputConfig(width=3)))
     data = serialise.to_dict(changed)
-    assert data["agent"]["inputs"]["memory"] == 3
+    assert data["agent"]["inputs"]["width"] == 3
     assert serialise.from_dict(RunConfig[SACConfig], data, "here") == changed
     data["agent"]["inputs"]["forgetting"] = 3
     with pytest.raises(ValueError, match="here: agent: inputs: unknown key forgetting"):

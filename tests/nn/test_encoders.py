@@ -95,7 +95,7 @@ def test_the_encoders_gradient_is_the_slope_of_the_loss(encoder):
         gradient = jax.tree.leaves(jax.grad(loss)(critics.encoder))
         assert all(np.any(leaf) for leaf in gradient), "every parameter of the encoder must be reached"
         found = sum(jnp.vdot(g, d) for g, d in zip(gradient, jax.tree.leaves(direction), strict=True))
-        assert found == pytest.approx(slope, rel=1e-5)
+        assert float(found) == pytest.approx(float(slope), rel=1e-5)
 
 
 def remembered(rng: np.random.Generator, n: int) -> tuple[np.ndarray, list[dict[str, np.ndarray]]]:
@@ -129,7 +129,7 @@ def remembering(agent: SAC) -> float:
 
 
 def test_what_is_no_longer_seen_is_remembered_and_without_a_memory_left_to_chance():
-    """Asked, both cues look alike: a memoryless policy acts alike, and is right in as many episodes as have that cue."""
+    """When asked, both cues look alike: a memoryless policy is right in as many episodes as have one of the cues."""
     assert remembering(learn_to_remember(agent_of(CUE, encoder="gru", width=8, memory=2), 20)) > 0.95
     cue, _ = remembered(np.random.default_rng(10**6), 1000)
     more = max(np.mean(cue > 0), np.mean(cue < 0))

@@ -70,6 +70,8 @@ def another(value: Any) -> Any:
         return not value
     if isinstance(value, str):
         return value + "x"
+    if isinstance(value, dict):
+        return {**value, "x": 1}
     return [*value, 1] if isinstance(value, tuple) else value + 1
 
 

@@ -20,8 +20,12 @@ class RunningNormaliser:
     "Updating formulae and a pairwise algorithm for computing sample variances".
     """
 
-    def __init__(self, size: int, floor: tuple[float, ...] = ()):
-        """`floor`: least standard deviation, for each number or one for all; () for `RELATIVE_FLOOR`."""
+    def __init__(self, size: int, floor: tuple[float, ...] = (), shared: bool = False):
+        """`floor`: least standard deviation, for each number or one for all; () for `RELATIVE_FLOOR`.
+
+        `shared`: all numbers get the root mean square of their standard deviations.
+        """
+        self.shared = shared
         self.count, self.mean, self.m2, self.floor = 0.0, np.zeros(size), np.zeros(size), np.array(floor)
 
     def update(self, rows: np.ndarray) -> None:
@@ -40,6 +44,8 @@ class RunningNormaliser:
         variance = self.m2 / self.count
         floor = self.floor if self.floor.size else RELATIVE_FLOOR * np.sqrt(self.mean**2 + variance)
         std = np.maximum(np.sqrt(variance), floor)
+        if self.shared:
+            std = np.full_like(std, np.sqrt(np.mean(std**2)))
         return np.where(std > 0, std, 1.0)
 
     def state(self, name: str) -> dict[str, np.ndarray]:
@@ -73,7 +79,8 @@ class InputScaler:
         for part, fields in self._fields.items():
             for one in fields:
                 if one.kind != "image":
-                    fresh = RunningNormaliser(spec.size(one.name), one.floor)
+                    shared = one.kind == "goal" and spec.geometry is not None
+                    fresh = RunningNormaliser(spec.size(one.name), one.floor, shared)
                     self._running.setdefault((part, scale_name(one)), fresh)
         self.stats = self._collect()
 
@@ -107,8 +114,5 @@ class InputScaler:
     def _collect(self) -> InputStats:
         parts: dict[str, Scales] = {part: {} for part in self._fields}
         for (part, name), running in self._running.items():
-            std = running.std
-            if name == "goal" and self.spec.geometry is not None:
-                std = np.full_like(std, np.sqrt(np.mean(std**2)))
-            parts[part][name] = Scale(running.mean.astype(np.float32), std.astype(np.float32))
+            parts[part][name] = Scale(running.mean.astype(np.float32), running.std.astype(np.float32))
         return InputStats(parts["obs"], parts.get("truth", {}))
