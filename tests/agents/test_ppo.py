@@ -36,7 +36,7 @@ def log_density(actor: Actor, obs: dict[str, jax.Array], action: jax.Array) -> j
 
 
 def divergence(old: Actor, new: Actor, obs: dict[str, jax.Array]) -> jax.Array:
-    return divergence(old(obs, {}), old.log_std, new(obs, {}), new.log_std)
+    return ppo.divergence(old(obs, {}), old.log_std, new(obs, {}), new.log_std)
 
 
 def steps(obs: dict[str, jax.Array], *fields: Any) -> Minibatch:
