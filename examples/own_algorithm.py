@@ -71,7 +71,7 @@ def update(config, spec, learner, stats, batches):
 class TQC(SAC):
     """SAC's agent with other critics, another update, and means of quantiles where a probe asks for values."""
 
-    def __init__(self, config, spec, seed):
+    def __init__(self, config: TQCConfig, spec, seed):
         super().__init__(config, spec, seed)
         keys = jax.random.split(jax.random.fold_in(self.learner.key, 0))
         critics = shared.make_critics(config, spec, spec.action_dim, config.quantiles, *keys)
