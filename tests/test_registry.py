@@ -23,8 +23,7 @@ class Point:
 def shapes(monkeypatch: pytest.MonkeyPatch) -> Any:
     groups = {"test.shapes": [Point("ball", 3)], "test.clash": [Point("square", 5)]}
     monkeypatch.setattr(registry, "entry_points", lambda group: groups[group])
-    made = lambda group: Registry("shape", group)  # noqa: E731
-    return made
+    return lambda group: Registry("shape", group)
 
 
 def test_entries_are_found_by_name_ours_first(shapes):
