@@ -20,12 +20,8 @@ class RunningNormaliser:
     "Updating formulae and a pairwise algorithm for computing sample variances".
     """
 
-    def __init__(self, size: int, floor: tuple[float, ...] = (), shared: bool = False):
-        """`floor`: least standard deviation, for each number or one for all; () for `RELATIVE_FLOOR`.
-
-        `shared`: all numbers get the root mean square of their standard deviations.
-        """
-        self.shared = shared
+    def __init__(self, size: int, floor: tuple[float, ...] = ()):
+        """`floor`: least standard deviation, for each number or one for all; () for `RELATIVE_FLOOR`."""
         self.count, self.mean, self.m2, self.floor = 0.0, np.zeros(size), np.zeros(size), np.array(floor)
 
     def update(self, rows: np.ndarray) -> None:
@@ -38,15 +34,12 @@ class RunningNormaliser:
 
     @property
     def std(self) -> np.ndarray:
-        """Standard deviation [size], at least the floor; 1 where all numbers were 0, and before anything was seen."""
+        """Standard deviation [size], at least the floor; 1 before anything was seen, 0 where all numbers were 0."""
         if not self.count:
             return np.ones_like(self.mean)
         variance = self.m2 / self.count
         floor = self.floor if self.floor.size else RELATIVE_FLOOR * np.sqrt(self.mean**2 + variance)
-        std = np.maximum(np.sqrt(variance), floor)
-        if self.shared:
-            std = np.full_like(std, np.sqrt(np.mean(std**2)))
-        return np.where(std > 0, std, 1.0)
+        return np.maximum(np.sqrt(variance), floor)
 
     def state(self, name: str) -> dict[str, np.ndarray]:
         """Count, mean and sum of squares, as arrays whose names begin with `name`."""
@@ -79,8 +72,7 @@ class InputScaler:
         for part, fields in self._fields.items():
             for one in fields:
                 if one.kind != "image":
-                    shared = one.kind == "goal" and spec.geometry is not None
-                    fresh = RunningNormaliser(spec.size(one.name), one.floor, shared)
+                    fresh = RunningNormaliser(spec.size(one.name), one.floor)
                     self._running.setdefault((part, scale_name(one)), fresh)
         self.stats = self._collect()
 
@@ -114,5 +106,9 @@ class InputScaler:
     def _collect(self) -> InputStats:
         parts: dict[str, Scales] = {part: {} for part in self._fields}
         for (part, name), running in self._running.items():
-            parts[part][name] = Scale(running.mean.astype(np.float32), running.std.astype(np.float32))
+            std = running.std
+            if name == "goal" and self.spec.geometry is not None:
+                std = np.full_like(std, np.sqrt(np.mean(std**2)))
+            std[std == 0] = 1.0  # what is always 0 stays 0
+            parts[part][name] = Scale(running.mean.astype(np.float32), std.astype(np.float32))
         return InputStats(parts["obs"], parts.get("truth", {}))
