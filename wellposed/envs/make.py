@@ -34,7 +34,7 @@ _JSON = tyro.constructors.PrimitiveConstructorSpec(
 class EnvConfig:
     """An environment, and how a policy sees and moves it."""
 
-    id: tyro.conf.Positional[str]
+    id: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="ENV")]
     """A registered environment (`wellposed envs` lists them), or any goal environment of Gymnasium."""
     kwargs: Annotated[dict[str, Any], _JSON] = field(default_factory=dict, hash=False, metadata=LATER)
     """Arguments of the environment itself, as a JSON object."""
