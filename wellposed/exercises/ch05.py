@@ -310,7 +310,7 @@ Where begin = finish it jumps there.
         form=one_value,
         own=_own_schedule,
         put=in_place_of("wellposed.envs.wrappers.curriculum.schedule"),
-        trial=trials.train("FetchReach-v4", {"curriculum.kind": "linear", "curriculum.finish": 3_000}),
+        trial=trials.train("FetchReach-v4", {"env.curriculum.kind": "linear", "env.curriculum.finish": 3_000}),
     ),
     Write(
         id="5.2",
