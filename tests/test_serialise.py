@@ -1,5 +1,3 @@
-"""JSON of frozen dataclasses: strict to read, nothing lost, and a hash that any change changes."""
-
 from dataclasses import dataclass, replace
 
 import pytest
@@ -7,6 +5,7 @@ import pytest
 from wellposed import serialise
 from wellposed.agents import SACConfig
 from wellposed.config import RunConfig
+from wellposed.nn.inputs import InputConfig
 
 DEFAULT = RunConfig("FetchReach-v4")
 
@@ -33,6 +32,21 @@ def test_what_is_missing_unknown_or_of_another_type_is_an_error(edit, message):
         serialise.from_dict(RunConfig[SACConfig], data, "config.json")
 
 
+def test_a_later_field_is_left_out_while_it_has_its_default_at_any_depth():
+    """A new setting, however deep, orphans no stored run and renames none."""
+    data = serialise.to_dict(DEFAULT)
+    assert data["env"] == {"id": "FetchReach-v4"}
+    assert "memory" not in data["agent"]["inputs"]
+    assert serialise.from_dict(RunConfig[SACConfig], serialise.whole(DEFAULT), "here") == DEFAULT
+    changed = replace(DEFAULT, agent=SACConfig(inputs=InputConfig(width=3)))
+    data = serialise.to_dict(changed)
+    assert data["agent"]["inputs"]["width"] == 3
+    assert serialise.from_dict(RunConfig[SACConfig], data, "here") == changed
+    data["agent"]["inputs"]["forgetting"] = 3
+    with pytest.raises(ValueError, match="here: agent: inputs: unknown key forgetting"):
+        serialise.from_dict(RunConfig[SACConfig], data, "here")
+
+
 def test_data_are_overridden_by_dotted_name_in_a_copy():
     data = serialise.to_dict(DEFAULT)
     changed = serialise.override(data, {"agent.inputs.relative": False, "num_envs": 3})
@@ -46,9 +60,8 @@ def test_data_are_overridden_by_dotted_name_in_a_copy():
 def test_every_field_changes_the_hash():
     data = serialise.to_dict(DEFAULT)
     hashes = {serialise.content_hash(data)}
-    groups = ("agent", "env", "replay")
-    flat = [(data, key) for key in data if key not in groups]
-    flat += [(data[part], key) for part in groups for key in data[part]]
+    flat = [(data, key) for key in data if key not in ("agent", "replay", "env")]
+    flat += [(data[part], key) for part in ("agent", "replay", "env") for key in data[part]]
     for holder, key in flat:
         kept = holder[key]
         holder[key] = f"not {kept}"
