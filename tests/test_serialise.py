@@ -1,3 +1,5 @@
+"""JSON of frozen dataclasses: strict to read, nothing lost, and a hash that any change changes."""
+
 from dataclasses import dataclass, replace
 
 import pytest

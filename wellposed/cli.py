@@ -114,8 +114,8 @@ def _named_plan() -> int:
 
 DESCRIPTION = (
     "A laboratory for goal-conditioned robot learning: pose the problem, train fast, verify with intervals. "
-    "`wellposed COMMAND --help` explains each command, `wellposed --version` says which wellposed this is. With any command, `--plugin FILE` imports a "
-    "Python file of yours first, which registers an algorithm or an environment."
+    "`wellposed COMMAND --help` explains each command, `wellposed --version` says which wellposed this is. "
+    "With any command, `--plugin FILE` first imports a Python file that registers an algorithm or environment of yours."
 )
 
 if __name__ == "__main__":

@@ -171,7 +171,7 @@ def make_one(name: str, **kwargs: Any) -> gym.Env:
     """
     module, _, attribute = name.partition(":")
     try:
-        factory: Any = getattr(importlib.import_module(module), attribute, None) if attribute else None
+        factory: Any = getattr(importlib.import_module(module), attribute, None) if module and attribute else None
     except ImportError as error:
         raise UserError(f"The module {module!r} could not be imported: {error}.") from error
     try:
