@@ -35,13 +35,8 @@ def test_a_seed_that_never_got_there_leaves_no_mean_behind():
 def missing(page: str) -> list[str]:
     """The files and folders of this repository that a page names in backquotes and that are not there."""
     named = re.findall(r"`((?:[\w-]+/)+[\w-]*(?:\.\w+)?|\w+\.py)`", page)
-    there = lambda name: (
-        any((ROOT / at / name).exists() for at in (".", "wellposed"))
-        or (  # noqa: E731
-            "/" not in name and any((ROOT / "wellposed").rglob(name))
-        )
-    )
-    return [name for name in named if not there(name)]
+    roots = [ROOT, *(ROOT / "wellposed").rglob("")]  # the package and every folder in it
+    return [name for name in named if not any((root / name).exists() for root in roots)]
 
 
 @pytest.mark.parametrize("page", ["README.md", "docs/architecture.md"])
