@@ -129,11 +129,11 @@ def _head(readers: list[RunReader], summaries: list[Summary], found: list[Verdic
     ]
     whole = _over_seeds(found) if len(found) > 1 else lines[0]
     abstract = (
-        f"{method} on {config['env']}. Success means: at the last step of the episode, the greedy policy is at its "
+        f"{method} on {config['env']['id']}. Success means: at the last step of the episode, the greedy policy is at its "
         f"goal. The verdict is over {first.trained.episodes} held-out episodes that neither trained the policy nor "
         "decided when to stop."
     )
-    title = f"{config['env']}: {method}"
+    title = f"{config['env']['id']}: {method}"
     return {"title": title, "abstract": abstract, "verdict": whole, "verdicts": lines, "cards": cards}
 
 
