@@ -193,7 +193,7 @@ def _settings(found: Comparison) -> list[str]:
             "Change one thing at a time."
         ]
     said += _table(found.settings)
-    if any(setting.name == "env" for setting in found.settings):
+    if any(setting.name == "env.id" for setting in found.settings):
         said.append("WARNING: their environments differ, and success may be easier in one of them.")
     if found.circumstances:
         said += ["WARNING: not only settings differ:", *_table(found.circumstances)]
