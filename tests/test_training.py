@@ -240,7 +240,7 @@ def test_evaluation_takes_no_training_time(tmp_path):
 
 def test_what_is_found_under_way_is_said_once(monkeypatch):
     found: list[Finding] = []
-    monkeypatch.setattr(monitor, "diagnose", lambda evidence: SimpleNamespace(findings=found))
+    monkeypatch.setattr(monitor, "diagnose", lambda _: SimpleNamespace(findings=found))
     said: list[str] = []
     loud: Any = SimpleNamespace(quiet=False, say=said.append)
     run: Any = SimpleNamespace(config=TINY, newest=([], []), said=set())
