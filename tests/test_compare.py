@@ -16,7 +16,7 @@ from wellposed.compare import answer, find_runs, lines, read_groups
 from wellposed.errors import UserError
 from wellposed.runs.files import write_json
 from wellposed.runs.record import EpisodeRow, Estimate, Failure, Provenance, Resumption, Summary, Verdict, encode
-from wellposed.runs.store import RunReader, run_name
+from wellposed.runs.store import RunReader, env_id, run_name
 from wellposed.runs.writer import RunWriter
 
 CONFIG = {"env": "FetchPush-v4", "algo": "sac", "total_steps": 1000, "until_success": 0.8}
@@ -193,7 +193,7 @@ def recorded(folder: Path, seed: int, success: int, config: dict = OTHER, end: s
         evaluation(100, success, episodes=EPISODES), success_by_kind={"air": Estimate(success / 100, (0, 1))}
     )
     state = RunReader(writer.path).load_checkpoint()[0].state.sha256
-    write_json(writer.path / "verdict.json", encode(Verdict(config["env"]["id"], 0, state, trained, trained, episodes)))
+    write_json(writer.path / "verdict.json", encode(Verdict(env_id(config), 0, state, trained, trained, episodes)))
     return writer.path
 
 
