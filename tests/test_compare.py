@@ -193,7 +193,7 @@ def recorded(folder: Path, seed: int, success: int, config: dict = OTHER, end: s
         evaluation(100, success, episodes=EPISODES), success_by_kind={"air": Estimate(success / 100, (0, 1))}
     )
     state = RunReader(writer.path).load_checkpoint()[0].state.sha256
-    write_json(writer.path / "verdict.json", encode(Verdict(config["env"], 0, state, trained, trained, episodes)))
+    write_json(writer.path / "verdict.json", encode(Verdict(config["env"]["id"], 0, state, trained, trained, episodes)))
     return writer.path
 
 

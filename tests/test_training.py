@@ -7,6 +7,8 @@ import sys
 import threading
 import time
 from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,7 +19,9 @@ from wellposed.config import RunConfig
 from wellposed.data import ReplayConfig
 from wellposed.demo import demo_config
 from wellposed.errors import UserError
-from wellposed.loop.monitor import reached
+from wellposed.findings import Finding
+from wellposed.loop import monitor
+from wellposed.loop.monitor import Monitor, reached
 from wellposed.runs.store import RunReader
 from wellposed.runs.writer import RunWriter
 from wellposed.side_by_side import train_side_by_side
@@ -232,3 +236,16 @@ def test_evaluation_takes_no_training_time(tmp_path):
     wall = time.perf_counter() - began
     assert summary.evaluation_seconds > 0.5
     assert summary.seconds + summary.evaluation_seconds == pytest.approx(wall, abs=0.5)
+
+
+def test_what_is_found_under_way_is_said_once(monkeypatch):
+    found: list[Finding] = []
+    monkeypatch.setattr(monitor, "diagnose", lambda _: SimpleNamespace(findings=found))
+    said: list[str] = []
+    loud: Any = SimpleNamespace(quiet=False, say=said.append)
+    run: Any = SimpleNamespace(config=TINY, newest=([], []), said=set())
+    for name in ("one", "one", "two"):
+        found[:] = [Finding(name, "fails", "Seen.", why="It matters.", advice="Change it.", kind="setting")]
+        Monitor.say_news(run, loud)
+    assert [line.split()[0] for line in said] == ["one", "two"]
+    Monitor.say_news(run, SimpleNamespace(quiet=True))  # type: ignore[arg-type]

@@ -18,8 +18,7 @@ from wellposed.analysis.comparison import Comparison, Differing, Group, RateDiff
 from wellposed.analysis.differences import Ratio
 from wellposed.errors import UserError
 from wellposed.runs.record import Estimate
-from wellposed.runs.store import RunReader, list_runs
-from wellposed.serialise import content_hash
+from wellposed.runs.store import RunReader, list_runs, run_name
 from wellposed.study.trials import read_trial
 
 ENDED = ("finished", "diverged")
@@ -81,9 +80,7 @@ def _begins(name: str, word: str) -> bool:
 
 def _label(reader: RunReader) -> str:
     """The part of the name that all runs of a configuration share, made from the configuration itself."""
-    config = reader.config
-    shared = {name: value for name, value in config.items() if name != "seed"}
-    return f"{config['env']}_{config['algo']}_{content_hash(shared)}"
+    return run_name(reader.config).rpartition("_s")[0]
 
 
 def read_groups(
@@ -196,7 +193,7 @@ def _settings(found: Comparison) -> list[str]:
             "Change one thing at a time."
         ]
     said += _table(found.settings)
-    if any(setting.name == "env" for setting in found.settings):
+    if any(setting.name == "env.id" for setting in found.settings):
         said.append("WARNING: their environments differ, and success may be easier in one of them.")
     if found.circumstances:
         said += ["WARNING: not only settings differ:", *_table(found.circumstances)]

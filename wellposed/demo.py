@@ -16,7 +16,7 @@ TARGET = 0.98
 def demo_config(seed: int) -> RunConfig:
     """Sparse Fetch Reach, evaluated often enough to see the curve rise; otherwise the default recipe."""
     return RunConfig(
-        env="FetchReach-v4",
+        env=EnvConfig("FetchReach-v4"),
         seed=seed,
         total_steps=10_000,
         num_envs=4,

@@ -17,7 +17,7 @@ from wellposed.agents import SACConfig
 from wellposed.config import RunConfig
 from wellposed.data import ReplayConfig
 from wellposed.envs import rendering
-from wellposed.envs.make import make_env
+from wellposed.envs.make import EnvConfig, make_env
 from wellposed.errors import UserError
 from wellposed.findings import Finding
 from wellposed.rollout.evaluate import play_episodes, summarise
@@ -128,7 +128,7 @@ def _state() -> str:
 def tiny_config(seed: int = 0) -> RunConfig:
     """A training of a few seconds that goes through everything a long one does."""
     return RunConfig(
-        env="FetchReach-v4",
+        env=EnvConfig("FetchReach-v4"),
         seed=seed,
         total_steps=400,
         num_envs=4,

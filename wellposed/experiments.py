@@ -34,7 +34,7 @@ from wellposed.runs.store import RunReader, run_name
 from wellposed.seeding import parse_seeds
 from wellposed.side_by_side import resume, train_side_by_side
 
-FIXED = ("env", "seed", "until_success")  # the same for all variants, by the question's own fields
+FIXED = ("env", "env.id", "seed", "until_success")  # the same for all variants, by the question's own fields
 
 
 @dataclass(frozen=True)

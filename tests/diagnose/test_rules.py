@@ -186,7 +186,7 @@ def test_a_graded_reward_is_named_where_half_is_learnt():
     case = CASES["half_learnt"][0]
     advice = [f.advice for f in diagnose(evidence(*case)).findings if f.name == "half_learnt"]
     graded = evidence(rewards(-0.31, -0.02), *case[1:])
-    assert advice == ["Let goals start near and grow: --curriculum.kind success."]
+    assert advice == ["Let goals start near and grow: --env.curriculum.kind success."]
     assert "sparse reward" in next(f.advice for f in diagnose(graded).findings if f.name == "half_learnt")
 
 

@@ -16,7 +16,7 @@ from wellposed.data import ReplayBuffer, ReplayConfig, RolloutBuffer
 from wellposed.envs import make_vec
 from wellposed.envs.wrappers import curriculum
 from wellposed.errors import UserError
-from wellposed.exercises import WRITE, work
+from wellposed.exercises import WRITE, submission
 from wellposed.exercises.exercise import Setting
 from wellposed.types import Field, Spec, Step
 
@@ -120,7 +120,7 @@ def test_a_fault_that_only_the_trial_finds_is_told_and_leaves_nothing(tmp_path):
     file.write_text(IN_THE_TRIAL)
     setting = Setting(tmp_path / "runs", seeds=[0], threads=1, quiet=True)
     with pytest.raises(UserError, match=r"mine\.py, line 6, raises ValueError: too many, given hand = "):
-        work.run(WRITE["1.2"], file, setting, limit=20)
+        submission.run(WRITE["1.2"], file, setting, limit=20)
     assert not list((tmp_path / "runs" / "1.2").iterdir())
 
 

@@ -5,7 +5,7 @@ from typing import Any
 import gymnasium as gym
 import pytest
 
-from wellposed import config, envs
+from wellposed import envs, serialise
 from wellposed.cli import main
 from wellposed.envs import evidence
 from wellposed.errors import UserError
@@ -27,14 +27,14 @@ def _briefly(monkeypatch):
 def dissected(env_id: str) -> Anatomy:
     settings = AnatomySettings(env_id, resets=30, episodes=2)
     found = MEASUREMENTS["anatomy"].measure(settings, Context(2, {}, OVER))
-    assert config.from_dict(Anatomy, config.to_dict(found), "here") == found
+    assert serialise.from_dict(Anatomy, serialise.to_dict(found), "here") == found
     return found
 
 
 def test_the_anatomy_of_a_fetch_task_leaves_nothing_unsaid(tmp_path):
     command = ["anatomy", "FetchReachDense-v4", "--resets", "30", "--episodes", "2", "--quiet", "--json"]
     assert main([*command, str(tmp_path / "reach.json")]) == 0
-    found = config.from_dict(Anatomy, read_json(tmp_path / "reach.json"), "reach.json")
+    found = serialise.from_dict(Anatomy, read_json(tmp_path / "reach.json"), "reach.json")
     size = found.interface
     assert (size.observation.shape, size.desired_goal.shape, size.action.shape) == ([10], [3], [4])
     assert (size.action.low, size.action.high, size.observation.low) == (-1.0, 1.0, None)

@@ -10,7 +10,7 @@ from wellposed.envs.policies import Memoryless
 from wellposed.envs.suites.fetch import model
 from wellposed.envs.suites.fetch import task as fetch
 from wellposed.measure import chance
-from wellposed.measure.chance import Watched, measure_chance, measure_floor
+from wellposed.measure.chance import MotionRecorder, measure_chance, measure_floor
 from wellposed.rollout import play_episodes
 from wellposed.stats import clopper_pearson
 from wellposed.types import Field, Moment, Spec, Step
@@ -72,7 +72,7 @@ class Scripted:
     PATHS = np.array([[[0.0], [0.2], [0.0], [9.0]], [[0.0], [0.0005], [0.0], [0.005]]])
     BEYOND = np.array([[9.0], [0.0]])  # where the next episode of copy 0 begins
 
-    def reset(self, *, seed):
+    def reset(self, seed=None, mask=None):
         self.t = 0
         self.now = self._moment(self.PATHS[:, 0])
         return self.now
@@ -101,10 +101,10 @@ class Idle(Memoryless):
 
 
 def test_an_achieved_goal_is_watched_to_the_end_of_its_episode_and_no_further():
-    env: Any = Watched(Scripted())
+    env: Any = MotionRecorder(Scripted())
     play_episodes(Idle(), env, [0, 1])
     assert env.farthest[0] == pytest.approx([0.2, 0.005])  # not 9, where the next episode of copy 0 is
-    assert np.sort(np.concatenate(env.ways)) == pytest.approx([0.0005, 0.0005, 0.005, 0.2, 0.2])
+    assert np.sort(np.concatenate(env.step_distances)) == pytest.approx([0.0005, 0.0005, 0.005, 0.2, 0.2])
 
 
 def test_random_actions_hardly_ever_move_the_block_and_always_the_hand(monkeypatch):

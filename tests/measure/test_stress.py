@@ -7,9 +7,10 @@ import pytest
 
 from wellposed import envs, seeding, serialise
 from wellposed.config import RunConfig
+from wellposed.envs.make import EnvConfig
 from wellposed.envs.suites.fetch.oracle import ScriptedPickAndPlace
 from wellposed.errors import UserError
-from wellposed.measure import MEASUREMENTS, under_noise
+from wellposed.measure import MEASUREMENTS, stress
 from wellposed.measure.kinds import Context
 from wellposed.measure.stress import StressSettings
 from wellposed.rollout import play_episodes
@@ -25,7 +26,7 @@ def stressed():
     settings = StressSettings("sparse.recipe", [0.0, 0.05], episodes=EPISODES)
     with pytest.MonkeyPatch.context() as patch:
         agent = ScriptedPickAndPlace()
-        patch.setattr(under_noise, "load_run", lambda _: (RunConfig("FetchPickAndPlace-v4"), agent, None))
+        patch.setattr(stress, "load_run", lambda _: (RunConfig(EnvConfig("FetchPickAndPlace-v4")), agent, None))
         context = Context(2, RUNS, lambda items, _: iter(items))
         return MEASUREMENTS["stress"].measure(settings, context)
 

@@ -8,7 +8,8 @@ import numpy as np
 
 from wellposed import envs
 from wellposed.envs.gym import make_one
-from wellposed.envs.gymnasium_edge import successor
+from wellposed.envs.gymnasium_edge import GymnasiumVecEnv, successor
+from wellposed.envs.make import EnvConfig, make_env
 from wellposed.envs.rules import Subject
 from wellposed.types import Obs
 
@@ -16,8 +17,8 @@ from wellposed.types import Obs
 class OneCopy(gym.Env):
     """One copy of a registered vector environment as a plain Gymnasium one: episodes end, nothing resets itself."""
 
-    def __init__(self, env_id: str, **kwargs: Any):
-        self._env: Any = envs.make_vec(env_id, 1, **kwargs)
+    def __init__(self, env: EnvConfig):
+        self._env: Any = GymnasiumVecEnv(make_env(env, 1, "evaluation"))
         self.observation_space, self.action_space = self._env.single_observation_space, self._env.single_action_space
         self.max_episode_steps = self._env.max_episode_steps
         self.compute_reward, self.compute_terminated = self._env.compute_reward, self._env.compute_terminated
@@ -49,5 +50,5 @@ def find_subject(name: str, kwargs: dict[str, Any] | None = None) -> Subject:
     kwargs = kwargs or {}
     if ":" not in name and (entry := envs.find(name)) in envs.registered():
         defined_by = getattr(entry.make, "func", entry.make)  # a suite's class, with its task
-        return Subject(name, partial(OneCopy, name, **kwargs), entry.oracle, defined_by.__module__)
+        return Subject(name, partial(OneCopy, EnvConfig(name, kwargs)), entry.oracle, defined_by.__module__)
     return Subject(name, partial(make_one, name, **kwargs))

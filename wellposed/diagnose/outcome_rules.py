@@ -91,7 +91,7 @@ def half_learnt(e: Evidence) -> Finding | None:
         return None
     seen = rewards_seen(e)
     change = (
-        "Let goals start near and grow: --curriculum.kind success."
+        "Let goals start near and grow: --env.curriculum.kind success."
         if seen is None or is_sparse(*seen[1:])
         else "Train on the sparse reward with hindsight: a distance as reward makes stopping half-way an optimum."
     )

@@ -109,7 +109,7 @@ def _own_schedule() -> Function:
 
 
 @dataclass(frozen=True)
-class Task:
+class Variant:
     """The fields of a Fetch task that goals depend on, with the values of PickAndPlace."""
 
     has_object: bool = True
@@ -124,7 +124,7 @@ class Scene:
 
     initial_grip: np.ndarray = field(default_factory=lambda: read_only(np.array([1.3418, 0.7491, 0.5347])))
     object_height: float = 0.42469974945955385
-    task: Task = field(default_factory=Task)
+    variant: Variant = field(default_factory=Variant)
 
 
 @dataclass(frozen=True)
@@ -174,7 +174,7 @@ def _no_reach(sample_goal: Function) -> Counterexample | None:
 )
 def _full_reach(sample_goal: Function) -> Counterexample | None:
     away = (_goals(sample_goal, 1.0, 0.0) - SCENE.initial_grip)[:, :2]
-    span = SCENE.task.target_range
+    span = SCENE.variant.target_range
     if np.abs(away).max() > span + 1e-9:
         return _counterexample(
             "reach = 1, air = 0", f"|goal - hand| <= {span} in x and in y", away[np.abs(away).max(axis=1).argmax()]
@@ -243,7 +243,7 @@ def _uniform_heights(sample_goal: Function, reach: float) -> Counterexample | No
     "not towards the hand.",
 )
 def _towards_object(sample_goal: Function) -> Counterexample | None:
-    reach, span = 0.25, SCENE.task.target_range
+    reach, span = 0.25, SCENE.variant.target_range
     centre = START + reach * (SCENE.initial_grip - START)
     away = (_goals(sample_goal, reach, 0.0) - centre)[:, :2]
     if np.abs(away).max() > reach * span + 1e-9:
@@ -310,7 +310,7 @@ Where begin = finish it jumps there.
         form=one_value,
         own=_own_schedule,
         put=in_place_of("wellposed.envs.wrappers.curriculum.schedule"),
-        trial=trials.train("FetchReach-v4", {"curriculum.kind": "linear", "curriculum.finish": 3_000}),
+        trial=trials.train("FetchReach-v4", {"env.curriculum.kind": "linear", "env.curriculum.finish": 3_000}),
     ),
     Write(
         id="5.2",
@@ -321,7 +321,7 @@ Where begin = finish it jumps there.
 A goal of PickAndPlace, drawn nearer to the object and less often in the air than the task itself would.
 
 scene: scene.initial_grip, where the hand is at reset, [3] metres; scene.object_height, the height of an object
-on the table; scene.task.target_range, metres.
+on the table; scene.variant.target_range, metres.
 rng: a NumPy generator; all randomness comes from it.
 start: where the object rests, [3] metres, at scene.object_height.
 spread: spread.reach and spread.air, both in 0 .. 1; (1, 0.5) is the task itself.

@@ -3,15 +3,17 @@
 import hashlib
 import math
 import tempfile
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from wellposed import doctor, envs, seeding
+from wellposed import doctor, seeding
 from wellposed.agents import make_agent
 from wellposed.arrays import Arrays, bits
 from wellposed.envs import rendering
+from wellposed.envs.make import make_env
 from wellposed.measure.kinds import Context
 from wellposed.runs import checkpoint
 from wellposed.runs.compare import differences
@@ -34,8 +36,8 @@ class ProofOfLifeSettings:
 
 
 @dataclass(frozen=True)
-class Finding:
-    """The outcome of one examination of the machine."""
+class MachineTest:
+    """The outcome of one test of the machine."""
 
     name: str
     ok: bool
@@ -85,7 +87,7 @@ class Rounding:
 class ProofOfLife:
     """What is known of a machine before anything is trained on it."""
 
-    findings: list[Finding]
+    findings: list[MachineTest]
     unfit: int  # required findings that are not ok
     container: str  # name of the container software; "none" outside of a container
     rendering: dict[str, str]  # OpenGL back end -> "renders", or why it does not
@@ -97,7 +99,7 @@ class ProofOfLife:
 def measure_life(settings: ProofOfLifeSettings, context: Context) -> ProofOfLife:
     """Examine the machine and train three short runs in a temporary folder."""
     seen = [(f.name, f.status == "holds", f.name not in doctor.OPTIONAL, f.evidence) for f in doctor.examine()]
-    findings = [Finding(*one) for one in seen]
+    findings = [MachineTest(*one) for one in seen]
     seeds = [settings.seed, settings.seed, settings.seed + 1]
     runs: list[Path] = []
     with tempfile.TemporaryDirectory() as folder:
@@ -107,7 +109,7 @@ def measure_life(settings: ProofOfLifeSettings, context: Context) -> ProofOfLife
         twice, trip = _twice(runs), _round_trip(runs[0], Path(folder))
     findings += [_twice_finding(twice), _trip_finding(trip)]
     where = find_container()
-    findings.append(Finding("container", True, False, "in no container" if where == "none" else f"in {where}"))
+    findings.append(MachineTest("container", True, False, "in no container" if where == "none" else f"in {where}"))
     evidence = {finding.name: "renders" if finding.ok else finding.evidence for finding in findings}
     return ProofOfLife(
         findings=findings,
@@ -139,21 +141,20 @@ def _twice(runs: list[Path]) -> Twice:
     return Twice(manifest.step, manifest.updates, *weights, differences=len(found))
 
 
-def _twice_finding(twice: Twice) -> Finding:
+def _twice_finding(twice: Twice) -> MachineTest:
     same = twice.differences == 0 and twice.sha256 == twice.sha256_again
     if twice.sha256 == twice.sha256_other_seed:
-        return Finding("the same training twice", False, True, "another seed gave the same weights")
+        return MachineTest("the same training twice", False, True, "another seed gave the same weights")
     compared = f"weights {twice.sha256[:12]} and {twice.sha256_again[:12]}, {twice.differences} quantities differ"
-    return Finding("the same training twice", same, True, f"{twice.updates} updates each: {compared}")
+    return MachineTest("the same training twice", same, True, f"{twice.updates} updates each: {compared}")
 
 
 def _round_trip(run: Path, folder: Path) -> RoundTrip:
     """Write a trained agent's state to a file and load it into an agent of another seed."""
     config, agent, _ = load_run(run)
-    env = envs.make_vec(config.env, ENVS)
-    obs, _ = env.reset(seed=seeding.training_env_seed(config.seed))
-    other = make_agent(config.algo, config.agent, env.inner.spec, config.seed + 1)
-    env.close()
+    with closing(make_env(config.env, ENVS, "evaluation")) as env:
+        obs = env.reset(seed=seeding.training_env_seed(config.seed)).obs
+        other = make_agent(config.algo, config.agent, env.spec, config.seed + 1)
     before = _unequal(agent.state(), other.state())
     (folder / checkpoint.CHECKPOINTS).mkdir()
     stored = checkpoint.store(folder, f"{checkpoint.CHECKPOINTS}/agent.safetensors", agent.state())
@@ -175,12 +176,12 @@ def _unequal(one: Arrays, other: Arrays) -> int:
     return sum(bits(one[name]) != bits(other[name]) for name in one.keys() | other.keys())
 
 
-def _trip_finding(trip: RoundTrip) -> Finding:
+def _trip_finding(trip: RoundTrip) -> MachineTest:
     ok = trip.unequal == trip.unequal_actions == 0 and trip.unequal_before > 0
     differing = (
         f"{trip.unequal} of {trip.arrays} arrays and {trip.unequal_actions} of {trip.actions} numbers of actions"
     )
-    return Finding("checkpoint round trip", ok, True, f"read by another agent, {differing} differ")
+    return MachineTest("checkpoint round trip", ok, True, f"read by another agent, {differing} differ")
 
 
 def find_container() -> str:

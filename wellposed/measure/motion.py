@@ -39,7 +39,7 @@ class Bench:
 
     def __init__(self, env_id: str, num_envs: int, threads: int, seed: int):
         self.env = envs.make_vec(env_id, num_envs, threads=threads, max_episode_steps=NO_LIMIT)
-        self.action_size = self.env.single_action_space.shape[0]
+        self.action_size = self.env.inner.spec.action_dim
         self.obs, _ = self.env.reset(seed=seeding.training_env_seed(seed))
         self.state = self.env.get_state()
 

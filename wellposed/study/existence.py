@@ -22,6 +22,7 @@ from wellposed.arrays import map_leaves
 from wellposed.check.subject import OneCopy
 from wellposed.config import AnyRunConfig
 from wellposed.envs.explore import directed, held, play
+from wellposed.envs.make import EnvConfig, make_env
 from wellposed.envs.policies import Memoryless, RandomPolicy
 from wellposed.rollout import EVALUATION_COPIES, play_episodes, summarise
 from wellposed.runs.record import EvaluationRow
@@ -46,12 +47,12 @@ class RowByRow(Memoryless):
         return np.stack([self._act(row, 0) for row in rows]).astype(np.float32), ()
 
 
-def controller(env_id: str) -> tuple[str, Policy]:
+def controller(env: EnvConfig) -> tuple[str, Policy]:
     """The controller for an environment: a description and the policy."""
-    oracle = envs.find(env_id).oracle
+    oracle = envs.find(env.id).oracle
     if oracle is not None:
         return f"{oracle.__name__}, written by hand", oracle()
-    copy = OneCopy(env_id)
+    copy = OneCopy(env)
     space: Any = copy.action_space
     rng = seeding.generator(SEED, "linear controller")
     start = seeding.training_env_seed(SEED)
@@ -62,7 +63,7 @@ def controller(env_id: str) -> tuple[str, Policy]:
 def existence_of(config: AnyRunConfig, threads: int) -> Existence:
     """Evaluate the controller, random actions, and a network that imitates the controller on held-out episodes."""
     words, expert = controller(config.env)
-    with closing(envs.make_vec(config.env, EVALUATION_COPIES, threads=threads).inner) as env:
+    with closing(make_env(config.env, EVALUATION_COPIES, "evaluation", threads=threads, seed=config.seed)) as env:
         noise = RandomPolicy(env.spec.action_dim, seeding.generator(SEED, "random baseline"))
         found, random = _judge(expert, env), _judge(noise, env)
         known = found.success_ci95[0] > random.success_ci95[1]

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from math import ceil
 from pathlib import Path
 
-from wellposed import envs, serialise
+from wellposed import serialise
 from wellposed.analysis.study import (
     DOUBLINGS,
     PARTS,
@@ -29,7 +29,7 @@ from wellposed.runs.record import decode, encode
 from wellposed.runs.store import RunReader
 from wellposed.stats import describe_rate
 from wellposed.study.existence import existence_of
-from wellposed.study.stability import ladders, moved, rows_of, stability_of
+from wellposed.study.stability import episode_steps, ladders, moved, rows_of, stability_of
 from wellposed.study.trials import Named, folder_of, is_finished, train_all, trial_of
 from wellposed.training import here
 
@@ -50,9 +50,9 @@ class Question:
     def __post_init__(self) -> None:
         require(0 < self.bar <= 1, "bar", "is a share above 0 and at most 1", self.bar)
         require(1 <= self.doublings <= DOUBLINGS, "doublings", f"is between 1 and {DOUBLINGS}", self.doublings)
-        if ":" in self.recipe.env and self.base:
+        if ":" in self.recipe.env.id and self.base:
             raise UserError(
-                f"{self.recipe.env} names a module, which a stored run must not. Ask for --only existence, or register "
+                f"{self.recipe.env.id} names a module, which a stored run must not. Ask for --only existence, or register "
                 "the environment with Gymnasium and use its id."
             )
 
@@ -113,7 +113,7 @@ def run_study(
         of_base = [trials[seed] for seed in question.stability_seeds]
         stable = yield from stability_of(base, of_base, runs_dir, threads, quiet, progress, question.doublings)
     seconds = time.perf_counter() - began
-    study = Study(question.recipe.env, question.bar, question.record, seconds, here(threads), found, learnt, stable)
+    study = Study(question.recipe.env.id, question.bar, question.record, seconds, here(threads), found, learnt, stable)
     with explained(out, "make"):
         out.mkdir(parents=True, exist_ok=True)
     write_json(out / "study.json", encode(study))
@@ -147,9 +147,7 @@ def forecast(question: Question, runs_dir: Path, threads: int) -> str:
     near: list[AnyRunConfig] = []
     far: list[AnyRunConfig] = []
     if "stability" in question.parts:
-        env = envs.make_vec(question.recipe.env)
-        env.close()
-        rows = rows_of(question.recipe.total_steps, env.max_episode_steps)
+        rows = rows_of(question.recipe.total_steps, episode_steps(question.recipe))
         for (setting, _), factors in ladders(question.recipe, rows, question.doublings).items():
             for factor in factors:
                 runs = [config for _, config in moved(question.of_seeds(seeds), setting, factor, rows)]

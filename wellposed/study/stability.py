@@ -4,15 +4,16 @@ One setting is moved at a time, by factors of two, as long as at least half of t
 """
 
 from collections.abc import Callable, Generator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import jax
 
-from wellposed import envs
 from wellposed.analysis.study import DOUBLINGS, Move, Stability, Trial, edges, holds, median_need
 from wellposed.config import AnyRunConfig, RunConfig, override
+from wellposed.envs.make import make_env
 from wellposed.errors import UserError
 from wellposed.experiments import describe
 from wellposed.progress import TrainingProgress
@@ -141,10 +142,14 @@ def moved(base: list[AnyRunConfig], setting: str, factor: float, rows: Rows) -> 
 def rows_until_solved(config: AnyRunConfig, trials: list[Trial]) -> Rows:
     """The replay's rows at the median step at which the recipe reaches the bar, or at the end of the budget."""
     need = median_need(trials, "step")
-    env = envs.make_vec(config.env)
-    env.close()
     steps = config.total_steps if need.censored or need.value is None else need.value
-    return rows_of(steps, env.max_episode_steps)
+    return rows_of(steps, episode_steps(config))
+
+
+def episode_steps(config: AnyRunConfig) -> int:
+    """Environment steps of a whole episode."""
+    with closing(make_env(config.env, 1, "training")) as env:
+        return env.spec.max_episode_steps
 
 
 def stability_of(
