@@ -26,19 +26,19 @@ LONG = 200_000
 
 def share(steps: int) -> dict[str, float]:
     """Train Push for some steps; seconds of training, and how many of them went into checkpoints."""
-    from wellposed.loop import Training
+    from wellposed.loop.off_policy import OffPolicy
     from wellposed.recipes import default_config
     from wellposed.training import train
 
     spent: list[float] = []
-    save = Training.save
+    save = OffPolicy.save
 
-    def timed(self: Training, record: object) -> None:
+    def timed(self: OffPolicy, record: object) -> None:
         began = time.perf_counter()
         save(self, record)  # type: ignore[arg-type]
         spent.append(time.perf_counter() - began)
 
-    Training.save = timed  # type: ignore[method-assign]
+    OffPolicy.save = timed  # type: ignore[method-assign]
     with tempfile.TemporaryDirectory(dir=".") as folder:  # on the disk that runs are on, not in a memory file system
         path, summary = train(replace(default_config("FetchPush-v4"), total_steps=steps), folder, quiet=True)
         size = sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
@@ -62,20 +62,21 @@ def train_long(folder: Path) -> None:
 
 def take_up(folder: Path) -> dict[str, float]:
     """Seconds from the start of this process until the run in `folder` has taken its next step."""
-    from wellposed.loop import Training
+    from wellposed.loop import off_policy
+    from wellposed.loop.off_policy import OffPolicy
     from wellposed.side_by_side import resume
 
     [path] = folder.iterdir()
-    advance, told = Training.advance, dict[str, float]()
+    advance, told = off_policy.advance, dict[str, float]()
 
-    def told_first(self: Training, *args: object) -> None:
+    def told_first(self: OffPolicy, *args: object) -> None:
         begun = self.now.step
         advance(self, *args)  # type: ignore[arg-type]
         if not told:
             told.update(steps=begun, seconds=time.perf_counter() - BEGAN)
             os.kill(os.getpid(), signal.SIGINT)
 
-    Training.advance = told_first  # type: ignore[method-assign]
+    off_policy.advance = told_first  # type: ignore[method-assign]
     list(resume([path], quiet=True))
     return told
 

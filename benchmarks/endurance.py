@@ -142,7 +142,7 @@ def main() -> int:
     warm_up = max(WARM_UP, 0.1 * seconds)
     with tempfile.TemporaryDirectory() as name:
         folder, log = Path(name) / "runs", Path(name) / "log"
-        command = [sys.executable, "-m", "wellposed.cli", "train", ENV, "--total-steps", str(BUDGET)]
+        command = [sys.executable, "-m", "wellposed", "train", ENV, "--total-steps", str(BUDGET)]
         command += ["--replay.capacity", str(CAPACITY), "--threads", str(args.threads), "--runs-dir", str(folder)]
         print(f"# Endurance: {args.minutes:g} minutes of wellposed {' '.join(command[3:-2])}", flush=True)
         with open(log, "wb") as out, subprocess.Popen(command, stdout=out, stderr=out) as process:

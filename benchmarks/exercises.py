@@ -38,7 +38,7 @@ def minutes(exercise: Write | Predict, folder: Path) -> float:
     """
     file = folder / "mine.py"
     file.write_text(answer(exercise))
-    command = [sys.executable, "-m", "wellposed.cli", "exercise", "run", exercise.id, str(file), "--quiet"]
+    command = [sys.executable, "-m", "wellposed", "exercise", "run", exercise.id, str(file), "--quiet"]
     began = time.perf_counter()
     done = subprocess.run([*command, "--runs-dir", str(folder / "runs")], capture_output=True, text=True, check=False)
     if done.returncode:

@@ -63,7 +63,7 @@ def _copy(source: str, target: str) -> None:
 
 def whole(folder: Path, *options: str) -> tuple[float, float]:
     """Seconds and processor seconds of `wellposed runs` as a command, its output thrown away."""
-    command = [sys.executable, "-m", "wellposed.cli", "runs", "--runs-dir", str(folder), *options]
+    command = [sys.executable, "-m", "wellposed", "runs", "--runs-dir", str(folder), *options]
     before, began = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
     seconds, after = time.perf_counter() - began, resource.getrusage(resource.RUSAGE_CHILDREN)

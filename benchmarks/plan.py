@@ -38,7 +38,7 @@ CONFIGURATIONS: dict[str, list[str]] = {
 def trained(options: list[str], threads: int) -> tuple[float, int]:
     """Seconds and peak memory in bytes of a process that trains."""
     with tempfile.TemporaryDirectory() as folder, open(os.devnull, "wb") as nowhere:
-        command = [sys.executable, "-m", "wellposed.cli", "train", *options, "--quiet", "--runs-dir", folder]
+        command = [sys.executable, "-m", "wellposed", "train", *options, "--quiet", "--runs-dir", folder]
         began = time.perf_counter()
         process = subprocess.Popen([*command, "--threads", str(threads)], stdout=nowhere)
         _, status, used = os.wait4(process.pid, 0)
@@ -53,7 +53,7 @@ def planned(options: list[str], threads: int) -> tuple[dict, float]:
     """The plan as JSON data, and the seconds it took."""
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "plan.json"
-        command = [sys.executable, "-m", "wellposed.cli", "plan", *options, "--runs-dir", folder, "--json", str(file)]
+        command = [sys.executable, "-m", "wellposed", "plan", *options, "--runs-dir", folder, "--json", str(file)]
         began = time.perf_counter()
         subprocess.run([*command, "--threads", str(threads)], check=True, stdout=subprocess.DEVNULL)
         return json.loads(file.read_text()), time.perf_counter() - began

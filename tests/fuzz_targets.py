@@ -17,7 +17,7 @@ from wellposed.chapters.load import load_chapter
 from wellposed.config import stored_config
 from wellposed.experiments import load_answers, load_experiment
 from wellposed.interrupts import Stopwatch
-from wellposed.loop import Training
+from wellposed.loop.off_policy import OffPolicy
 from wellposed.runs import checkpoint
 from wellposed.runs.files import read_json, read_lines
 from wellposed.runs.record import EpisodeRow, Failure, Verdict, WarningRow, decode, encode
@@ -171,7 +171,7 @@ def _restored(reader: RunReader) -> Target:
 
     def read() -> None:
         agent, loop = part_of(at["state"], "agent"), part_of(at["state"], "loop")
-        training = Training(TINY, env, eval_env, Stopwatch())
+        training = OffPolicy(TINY, env, eval_env, Stopwatch())
         training.restore(Restored(manifest, agent, loop, at["parts"], []))
         with ThreadPoolExecutor(1) as collector:
             for _ in range(60):

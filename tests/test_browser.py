@@ -105,7 +105,7 @@ def recorded(folder: Path, config: dict[str, Any], provenance: Provenance, row: 
         run.save(moment({"w": np.zeros(1)}, 100, 50))
         run.finish(replace(SUMMARY, final_evaluation=row))
     judged = RunReader(run.path).load_checkpoint()[0].state.sha256
-    write_json(run.path / "verdict.json", encode(Verdict(config["env"], 0, judged, row, row, [EPISODE])))
+    write_json(run.path / "verdict.json", encode(Verdict(config["env"]["id"], 0, judged, row, row, [EPISODE])))
     return run.path
 
 

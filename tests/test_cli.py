@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import pickle
+import re
 import shutil
 import signal
 import subprocess
@@ -31,7 +32,7 @@ TINY = [
     "4",
 ]
 TINY += ["--agent.hidden", "8", "8", "--agent.batch-size", "16"]
-WELLPOSED = [sys.executable, "-m", "wellposed.cli"]
+WELLPOSED = [sys.executable, "-m", "wellposed"]
 
 
 @pytest.fixture(scope="module")
@@ -80,6 +81,41 @@ def test_help_shows_the_settings_of_the_algorithm_that_is_named(capsys):
     assert stop.value.code == 2, "it is no setting of SAC"
 
 
+def test_help_names_the_environment_and_every_setting_of_it(capsys):
+    for argv in (
+        ["train", "--help"],
+        ["train", "FetchPush-v4", "--help"],
+        ["plan", "--seed", "1", "FetchPush-v4", "-h"],
+    ):
+        with pytest.raises(SystemExit) as stop:
+            main(argv)
+        assert stop.value.code == 0
+        shown = capsys.readouterr().out
+        assert re.search(r"^usage: .* ENV$", shown, re.MULTILINE)
+        for option in (
+            "--env.kwargs JSON",
+            "--env.max-episode-steps",
+            "--env.control.smoothing",
+            "--env.sensors.noise",
+        ):
+            assert option in shown
+
+
+def test_everything_about_the_environment_can_be_said(tmp_path, capsys):
+    """And the short name of the curriculum is that of its settings."""
+    about = ["--env.max-episode-steps", "20", "--env.control.smoothing", "0.5", "--env.sensors.noise", "0.01"]
+    about += ["--curriculum.kind", "linear", "--env.curriculum.reach", "0.5"]
+    assert main(["train", "FetchPush-v4", *TINY, *about, "--quiet", "--runs-dir", str(tmp_path)]) == 0
+    (path,) = tmp_path.iterdir()
+    env = RunReader(path).config["env"]
+    assert (env["id"], env["max_episode_steps"], env["sensors"]) == ("FetchPush-v4", 20, {"noise": 0.01})
+    assert env["control"]["smoothing"] == 0.5
+    assert (env["curriculum"]["kind"], env["curriculum"]["reach"]) == ("linear", 0.5)
+    capsys.readouterr()
+    assert main(["train", "FetchPush-v4", "--env.kwargs", '{"a": 1}', "--runs-dir", str(tmp_path / "b")]) == 1
+    assert "--env.kwargs does not fit FetchPush-v4: got an unexpected keyword argument 'a'" in says(capsys)
+
+
 def test_evaluation_writes_the_promised_keys(run, tmp_path, capsys):
     file = tmp_path / "eval.json"
     assert main(["eval", str(run), "--episodes", "6", "--seed", "2", "--json", str(file)]) == 0
@@ -104,7 +140,7 @@ def test_evaluation_under_noise_says_so_and_repeats(run, capsys):
     assert main(["eval", str(run), "--episodes", "3", "--noise", "0.03"]) == 0
     assert "FetchReach-v4, positions off by 30 mm: " in capsys.readouterr().out
     assert main(["eval", str(run), "--noise", "-1"]) == 1
-    assert "--noise is a length in metres, 0 or more, got -1.0" in says(capsys)
+    assert "--noise is a length in goal units, 0 or more, got -1.0" in says(capsys)
 
 
 def test_lists_are_data_where_asked(run, capsys):
@@ -353,7 +389,7 @@ def damage_half_written(run: Path) -> None:
         (damage_truncated, "truncated"),
         (damage_pickle, "reads no pickles"),
         (damage_edited, "edited by hand"),
-        (damage_newer, "schema 99, this version reads 3"),
+        (damage_newer, "schema 99, this version reads"),
         (damage_half_written, "half-written or was edited by hand"),
     ],
 )

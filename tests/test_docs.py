@@ -1,14 +1,17 @@
 """Pages hold what was measured: every generated block is the one its data gives."""
 
+import re
 import sys
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from wellposed.analysis.tables import Need, mean_with_interval, table
 
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT / "scripts"))
+import draw_architecture  # noqa: E402
 import render_experiments  # noqa: E402
 
 
@@ -27,3 +30,28 @@ def test_a_seed_that_never_got_there_leaves_no_mean_behind():
     assert line == "| slow | 1 of 2 | - | - | 10, not |"
     assert mean_with_interval(np.array([1000.0, 1200.0, 1100.0]), -2) == "1,100 (900 to 1,300)"
     assert mean_with_interval(np.array([1000.0, 1000.0]), -2) == "1,000", "two that are equal show no spread, not none"
+
+
+def missing(page: str) -> list[str]:
+    """The files and folders of this repository that a page names in backquotes and that are not there."""
+    named = re.findall(r"`((?:[\w-]+/)+[\w-]*(?:\.\w+)?|\w+\.py)`", page)
+    roots = [ROOT, *(ROOT / "wellposed").rglob("")]  # the package and every folder in it
+    return [name for name in named if not any((root / name).exists() for root in roots)]
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/architecture.md"])
+def test_every_file_that_is_named_exists(page):
+    assert missing((ROOT / page).read_text().replace("suites/NAME/", "suites/fetch/")) == []
+
+
+def test_one_that_is_gone_is_found():
+    assert missing("`envs/make.py`, `wellposed/replay/` and `train.py`") == ["wellposed/replay/", "train.py"]
+
+
+@pytest.mark.slow
+def test_the_picture_of_the_architecture_is_that_of_the_source():
+    assert draw_architecture.PICTURE.read_text() == draw_architecture.draw(), "run python scripts/draw_architecture.py"
+
+
+def test_an_edge_that_a_longer_way_implies_is_not_drawn():
+    assert draw_architecture.reduced({"a": {"b", "c"}, "b": {"c"}, "c": set()}) == {"a": {"b"}, "b": {"c"}, "c": set()}

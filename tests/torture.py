@@ -61,7 +61,7 @@ def command(case: str, folder: Path) -> list[str]:
     if not all((path / "config.json").exists() for path in paths):
         return [sys.executable, "-m", "tests.torture", "--begin", case, "--folder", str(folder)]
     open_ones = [str(path) for path in paths if RunReader(path).status != "finished"]
-    return [sys.executable, "-m", "wellposed.cli", "resume", *open_ones, "--quiet"]
+    return [sys.executable, "-m", "wellposed", "resume", *open_ones, "--quiet"]
 
 
 def is_done(case: str, folder: Path) -> bool:

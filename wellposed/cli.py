@@ -13,8 +13,9 @@ from typing import Any
 import tyro
 
 from wellposed.commands import book, chapters, environments, exercises, records, runs
-from wellposed.commands.arguments import INTEGERS, default_config_of, json_to_stdout
+from wellposed.commands.arguments import INTEGERS, default_config_of, in_full, json_to_stdout
 from wellposed.errors import UserError, instead
+from wellposed.plugin import load_named
 
 COMMANDS: dict[str, Any] = {
     "resume": runs.resume_runs,
@@ -43,8 +44,8 @@ GROUPS: dict[str, dict[str, Any]] = {  # of COMMANDS those that have commands of
 
 def main(argv: list[str] | None = None) -> int:
     """Run a command; a person's mistake gets a sentence on standard error and exit code 1, Ctrl-C gets 130."""
-    argv = json_to_stdout(sys.argv[1:] if argv is None else argv)
     try:
+        argv = in_full(json_to_stdout(load_named(sys.argv[1:] if argv is None else argv)))
         if argv == ["--version"]:
             print(f"wellposed {version('wellposed')}")
             return 0
@@ -53,6 +54,7 @@ def main(argv: list[str] | None = None) -> int:
         commands = {"train": _named_train, "plan": _named_plan} | COMMANDS
         if build := {"train": runs.train_command, "plan": runs.plan_command}.get(argv[0] if argv else ""):
             commands[argv[0]] = build(default_config_of(argv))
+            argv = [argv[0], "--help"] if {"-h", "--help"} & {*argv} else argv  # tyro leaves out what was named before
         if argv and argv[0] in GROUPS:
             group, *rest = argv
             about = f"Commands of `wellposed {group}`; `wellposed {group} COMMAND --help` explains each."
@@ -112,7 +114,8 @@ def _named_plan() -> int:
 
 DESCRIPTION = (
     "A laboratory for goal-conditioned robot learning: pose the problem, train fast, verify with intervals. "
-    "`wellposed COMMAND --help` explains each command, `wellposed --version` says which wellposed this is."
+    "`wellposed COMMAND --help` explains each command, `wellposed --version` says which wellposed this is. "
+    "With any command, `--plugin FILE` first imports a Python file that registers an algorithm or environment of yours."
 )
 
 if __name__ == "__main__":

@@ -34,9 +34,14 @@ def require(condition: bool, setting: str, rule: str, got: object) -> None:
         raise UserError(f"--{setting.replace('_', '-')} {rule}, got {got}.")
 
 
+def nearest(wrong: str, known: Iterable[str]) -> str | None:
+    """The known name that is most like a wrong one, if any is."""
+    return next(iter(difflib.get_close_matches(wrong, list(known), n=1, cutoff=0.6)), None)
+
+
 def instead(wrong: str, known: Iterable[str]) -> str:
     """What to write instead of a name that is not known: `; did you mean 'mean'? There are mean, low.`."""
     names = list(known)
-    near = difflib.get_close_matches(wrong, names, n=1, cutoff=0.6)
-    meant = f"; did you mean {near[0]!r}?" if near else "."
+    near = nearest(wrong, names)
+    meant = f"; did you mean {near!r}?" if near else "."
     return f"{meant} There {'are' if len(names) != 1 else 'is'} {', '.join(names) or 'none'}."

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
-from wellposed import serialise
+from wellposed import plugin, serialise
 from wellposed.budget import Budget, Demand, Pixels, budget, environment_spec, runs_at_once
 from wellposed.config import AnyRunConfig, RunConfig, read_config
 from wellposed.data.episodes import row_bytes
@@ -246,10 +246,11 @@ def calibrate(runs: Sequence[AnyRunConfig], threads: int, seconds: float = SECON
         UserError: saying why they could not be measured; training would fail the same way.
     """
     first = [serialise.to_dict(config) for config in runs[: runs_at_once(len(runs), threads)]]
-    asked = json.dumps({"runs": first, "threads": threads, "seconds": seconds, "began": time.time()})
+    plugins = [str(path) for path in plugin.LOADED]
+    about = {"runs": first, "plugins": plugins, "threads": threads, "seconds": seconds, "began": time.time()}
     there = os.environ | {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
     command = [sys.executable, "-m", "wellposed.plan"]
-    ran = subprocess.run(command, input=asked, capture_output=True, text=True, env=there)
+    ran = subprocess.run(command, input=json.dumps(about), capture_output=True, text=True, env=there)
     if ran.returncode:
         said = ran.stderr.strip().splitlines()[-1:] or [f"exit code {ran.returncode}"]
         raise UserError(f"The run could not be measured: {said[0]}")
@@ -259,6 +260,8 @@ def calibrate(runs: Sequence[AnyRunConfig], threads: int, seconds: float = SECON
 def main() -> int:
     """The separate process: the runs as JSON on standard input, the calibration on standard output."""
     asked = json.loads(sys.stdin.read())
+    for path in asked["plugins"]:
+        plugin.load(Path(path))
     imports = time.time() - asked["began"]
     runs = [read_config(data, "the run to measure") for data in asked["runs"]]
     overlap_by_threads()

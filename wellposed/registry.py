@@ -35,7 +35,8 @@ class Registry(Mapping[str, T], Generic[T]):
             UserError: if there is none.
         """
         if name not in list(self):  # from a file it may be of any type, and a list has no hash
-            raise UserError(f"There is no {self.kind} {name!r}; there are {', '.join(self)}.")
+            there = f"There is no {self.kind} {name!r}; there are {', '.join(self)}."
+            raise UserError(f"{there} If a file of yours registers it, name that file with --plugin FILE.")
         return self[name]
 
     def __getitem__(self, name: str) -> T:

@@ -15,6 +15,8 @@ from typing import Any, TypeVar
 import msgspec
 import msgspec.inspect
 
+from wellposed.errors import nearest
+
 T = TypeVar("T")
 # Metadata of a field that came later: left out while it has its default, so that what was written before, and the names
 # of runs made before, stay what they are.
@@ -71,8 +73,9 @@ def override(data: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
     """JSON data of a dataclass with fields replaced by dotted name, as `{"agent.inputs.relative": False}`.
 
     Raises:
-        ValueError: naming a field that does not exist.
+        ValueError: naming a field that does not exist, and the nearest that does.
     """
+    known = flatten(data)
     data = copy.deepcopy(data)
     for name, new in changes.items():
         *groups, last = name.split(".")
@@ -80,7 +83,8 @@ def override(data: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
         for group in groups:
             place = place.get(group) if isinstance(place, dict) else None
         if not isinstance(place, dict) or last not in place:
-            raise ValueError(f"there is no setting {name!r}")
+            meant = nearest(name, known)
+            raise ValueError(f"there is no setting {name!r}" + (f" (did you mean {meant!r}?)" if meant else ""))
         place[last] = new
     return data
 

@@ -1,5 +1,6 @@
 """The verdict on a run: its newest checkpoint on held-out episodes, beside a policy that knows nothing."""
 
+import math
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -11,7 +12,7 @@ from wellposed.config import AnyRunConfig, stored_config
 from wellposed.envs.make import EnvConfig, make_env
 from wellposed.envs.policies import RandomPolicy
 from wellposed.envs.wrappers.sensors import Sensors
-from wellposed.errors import UserError
+from wellposed.errors import UserError, require
 from wellposed.rollout.evaluate import EVALUATION_COPIES, play_episodes, summarise
 from wellposed.runs.files import read_json, write_json
 from wellposed.runs.record import EpisodeRow, Verdict, decode, encode
@@ -48,14 +49,15 @@ def assess(
         episodes: how many, at least 1.
         seed: which held-out episodes; the same seed gives the same episodes to every run.
         threads: native threads for physics.
-        noise: standard deviation, in goal units, of the error of every position that the agent is shown beside what
-            it was trained with (`wrappers.sensors`). Success is judged on the true state, as ever.
+        noise: standard deviation, in goal units, of the error of every position that the agent is shown, instead of
+            that of its training (`wrappers.sensors`); 0 keeps that. Success is judged on the true state.
 
     Raises:
         UserError: if there is nothing sound to load, or `episodes`, `seed` or `noise` is out of range.
     """
     if episodes < 1 or seed < 0:
         raise UserError(f"--episodes must be at least 1 and --seed not negative, got {episodes} and {seed}.")
+    require(0 <= noise < math.inf, "noise", "is a length in goal units, 0 or more", noise)
     config, agent, manifest = load_run(path)
     seeds = seeding.evaluation_env_seeds(seed, episodes, "held-out")
 

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from functools import partial
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -35,10 +36,10 @@ def log_density(actor: Actor, obs: dict[str, jax.Array], action: jax.Array) -> j
 
 
 def divergence(old: Actor, new: Actor, obs: dict[str, jax.Array]) -> jax.Array:
-    return divergence(old(obs, {}), old.log_std, new(obs, {}), new.log_std)
+    return ppo.divergence(old(obs, {}), old.log_std, new(obs, {}), new.log_std)
 
 
-def steps(obs: dict[str, jax.Array], *fields: jax.Array) -> Minibatch:
+def steps(obs: dict[str, jax.Array], *fields: Any) -> Minibatch:
     return Minibatch(obs, {}, *fields)
 
 
@@ -162,7 +163,7 @@ def test_samples_are_as_drawn_and_greedy_actions_clipped():
 
 @pytest.mark.parametrize("inputs", [InputConfig(encoder="gru", memory=4), InputConfig(encoder="gru")])
 def test_a_memory_is_refused(inputs):
-    with pytest.raises(UserError, match="--agent.inputs.encoder of PPO has no memory; choose another algorithm"):
+    with pytest.raises(UserError, match=r"--agent\.inputs\.encoder of PPO has no memory; choose another algorithm"):
         PPOConfig(inputs=inputs)
 
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from scipy.integrate import quad
 
+from tests.agents.data import SPEC, batches, first, spec_of
 from wellposed.agents.sac import SAC, SACConfig, critic_loss, policy
 from wellposed.nn.inputs import InputConfig
 from wellposed.nn.networks import MLP, polyak, squashed_gaussian

@@ -36,8 +36,8 @@ def test_the_certificates_of_registered_environments_are_of_their_source_today()
 def test_a_certificate_that_comes_with_the_package_is_what_an_examination_finds():
     found, kept = certify("FetchPush-v4", gamma=0.95), stored.shipped_certificates()["FetchPush-v4"]
     assert kept.verdict == found.verdict
-    assert [(f.condition, f.evidence) for f in kept.findings] == [
-        (f.condition, f.evidence) for f in found.findings if f.status != "holds"
+    assert [(f.name, f.evidence) for f in kept.findings] == [
+        (f.name, f.evidence) for f in found.findings if f.status != "holds"
     ]
 
 
@@ -89,7 +89,7 @@ class Slow(Point):
 
 def test_an_examination_that_runs_out_of_time_says_what_it_did_not_come_to():
     found = certify(f"{__name__}:Slow", gamma=0.95, seconds=0.5)
-    unseen = {f.condition for f in found.findings if f.evidence == "not examined within 0.5 s"}
+    unseen = {f.name for f in found.findings if f.evidence == "not examined within 0.5 s"}
     assert "Markov" in unseen
     assert "goals apart" not in unseen
     assert found.posed

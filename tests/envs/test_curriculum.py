@@ -10,7 +10,7 @@ from wellposed.envs.make import EnvConfig, make_env
 from wellposed.envs.suites.fetch import model
 from wellposed.envs.suites.fetch import task as fetch
 from wellposed.envs.vector import GoalSpread
-from wellposed.envs.wrappers.curriculum import Curriculum, CurriculumVecEnv, schedule, stage_metrics
+from wellposed.envs.wrappers.curriculum import Curriculum, CurriculumVecEnv, schedule
 from wellposed.envs.wrappers.wrapper import Wrapper
 from wellposed.errors import UserError
 from wellposed.types import Moment, Obs, Step
@@ -124,14 +124,14 @@ def test_a_finished_curriculum_is_the_task_itself_to_the_last_bit(env_id):
 def test_no_curriculum_leaves_the_environment_alone_and_others_are_refused():
     env = grown(Curriculum(), "FetchPush-v4")
     assert not isinstance(env, CurriculumVecEnv)
-    assert stage_metrics(env) == {}
+    assert env.metrics() == {}
     with pytest.raises(UserError, match=r"--env.curriculum.kind needs an environment whose goals can lie nearer"):
         grown(Curriculum("linear"), "PointMaze_UMaze-v3")
 
 
 def test_a_wrapper_further_out_does_not_hide_the_stage():
     env = Wrapper(grown(Curriculum("linear"), "FetchPush-v4"))  # type: ignore[arg-type]
-    assert stage_metrics(env)["curriculum/reach"] == Curriculum().reach
+    assert env.metrics()["curriculum/reach"] == Curriculum().reach
 
 
 def test_the_schedule_is_flat_straight_flat():
@@ -174,7 +174,7 @@ def test_goals_grow_with_the_steps_of_all_copies_together():
     for step in range(COPIES, 1208, COPIES):
         env.step(np.zeros(COPIES))
         assert inner.task.goal_spread == env.spread
-        seen[step] = stage_metrics(env)
+        seen[step] = env.metrics()
     assert seen[400] == {"curriculum/progress": 0.0, "curriculum/reach": 0.25, "curriculum/air": 0.1}
     assert seen[800] == pytest.approx({"curriculum/progress": 0.5, "curriculum/reach": 0.625, "curriculum/air": 0.3})
     assert seen[1200] == {"curriculum/progress": 1.0, "curriculum/reach": 1.0, "curriculum/air": 0.5}
@@ -232,7 +232,7 @@ def test_a_state_that_is_taken_up_goes_on_bit_for_bit(kind):
         found = []
         for move in moves:
             env.step(move)
-            found.append([*env.now.obs["desired_goal"].ravel(), *stage_metrics(env).values()])
+            found.append([*env.now.obs["desired_goal"].ravel(), *env.metrics().values()])
         return np.array(found)
 
     env, fresh, unaware = short(), short(), short()

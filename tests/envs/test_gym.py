@@ -172,7 +172,7 @@ class DenseOfInfo(Point):
 
 def test_success_of_a_dense_reward_is_what_info_tells(make):
     env = make(DenseOfInfo)
-    assert env.units.radius == pytest.approx(Point.radius, rel=0.05)
+    assert env.inner.spec.radius == pytest.approx(Point.radius, rel=0.05)
     apart = np.array([[0.08, 0.0], [0.12, 0.0]])
     assert env.is_success(apart, np.zeros((2, 2))).tolist() == [True, False]
 

@@ -36,7 +36,6 @@ def test_the_command_line_takes_every_setting():
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"id": ""}, "--env.id must not be empty"),
         ({"kwargs": [1]}, "--env.kwargs must be a JSON object"),
         ({"max_episode_steps": 0}, "--env.max-episode-steps must be at least 1"),
     ],

@@ -107,9 +107,10 @@ def test_goals_that_are_points_share_one_scale():
 def test_the_floor_of_a_field_counts_as_constant_what_varies_less():
     rng = np.random.default_rng(0)
     obs = {"observation": 5 + rng.normal(size=(500, 3)) * [1.0, 1e-3, 0.0]}
-    std = lambda floor: (
-        scaler_of(Spec((Field("observation", (3,), floor=floor),), 1, 1), obs).stats.obs["observation"].std
-    )
+
+    def std(floor: tuple[float, ...]) -> np.ndarray:
+        return scaler_of(Spec((Field("observation", (3,), floor=floor),), 1, 1), obs).stats.obs["observation"].std
+
     own = obs["observation"].std(axis=0)
     assert np.allclose(std((0.01,)), [own[0], 0.01, 0.01])
     assert np.allclose(std((0.01, 1e-9, 0.5)), [own[0], own[1], 0.5])

@@ -163,14 +163,14 @@ def test_the_short_way_of_the_strict_check_accepts_what_the_long_way_does(monkey
     odd += [row | {"success_by_kind": {"\ud800": row["any_success"]}}, row | {"success_by_kind": {"": {"value": 1.0}}}]
     read = lambda data: serialise.from_dict(EvaluationRow, data, "x")  # noqa: E731
     short = [outcome(lambda data=data: read(data)) for data in odd]
-    monkeypatch.setattr(configs, "_writes", lambda *_: False)
+    monkeypatch.setattr(serialise, "_writes", lambda *_: False)
     assert short == [outcome(lambda data=data: read(data)) for data in odd]
     assert 50 < sum(found is not ValueError for found in short) < 2000
     assert [found is ValueError for found in short[-5:]] == [False, True, True, False, True]
 
 
 def test_the_short_way_is_the_one_that_records_take(monkeypatch):
-    monkeypatch.setattr(configs, "_same_keys", lambda *_: pytest.fail("the long way"))
+    monkeypatch.setattr(serialise, "_check_keys", lambda *_: pytest.fail("the long way"))
     for record in (EVALUATION, EPISODE, SUMMARY, Failure(1, 2, "loss", "é")):
         assert serialise.from_dict(type(record), serialise.to_dict(record), "x") == record
 

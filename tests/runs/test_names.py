@@ -70,6 +70,8 @@ def another(value: Any) -> Any:
         return not value
     if isinstance(value, str):
         return value + "x"
+    if isinstance(value, dict):
+        return {**value, "x": 1}
     return [*value, 1] if isinstance(value, tuple) else value + 1
 
 
@@ -77,6 +79,6 @@ def another(value: Any) -> Any:
 def test_a_configuration_that_differs_in_any_one_setting_has_another_name(algo):
     config = default_config("FetchReach-v4", algo)
     data, settings = serialise.whole(config), dict(leaves(config))
-    assert {"seed", "agent.gamma", "agent.inputs.clip", "replay.k", "curriculum.kind"} <= settings.keys()
+    assert {"seed", "agent.gamma", "agent.inputs.clip", "replay.k", "env.curriculum.kind"} <= settings.keys()
     names = [run_name(serialise.override(data, {name: another(value)})) for name, value in settings.items()]
     assert len({run_name(data), *names}) == len(settings) + 1

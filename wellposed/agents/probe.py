@@ -59,13 +59,13 @@ class ProbedOffPolicy(Probed, Protocol):
     """And of an agent with a replay."""
 
     def tried(self, batches: Batch) -> Any:
-        """The networks as an update on batches [u, b, ...] would leave them; nothing is changed."""
+        """The learner after updates on batches [u, b, ...] and their metrics; the agent stays as it is."""
         ...
 
 
 def probe(agent: ProbedOffPolicy, batches: Batch) -> Metrics:
     """What networks, optimisers and statistics are like on minibatches [u, b, ...], by the names in `METRICS`."""
-    nets, tried, updates = agent.learner.nets, agent.tried(batches), len(batches.reward)
+    nets, tried, updates = agent.learner.nets, agent.tried(batches)[0].nets, len(batches.reward)
     rows: Batch = jax.tree.map(lambda array: np.reshape(array, (-1, *np.shape(array)[2:]))[:ROWS], batches)
     seen, lowest = jax.tree.map(np.asarray, agent.look(rows)), np.min(rows.reward) / (1 - agent.config.gamma)
     inside = look_inside(nets.actor, nets.critics, agent.scaler.stats, rows, rows.action)

@@ -244,7 +244,7 @@ class SAC:
 
     def update(self, batches: Batch) -> Metrics:
         """Take u gradient updates on batches [u, b, ...]; returns the means of their metrics."""
-        self.learner, metrics = update(self.config, self.spec, self.learner, self.scaler.stats, batches)
+        self.learner, metrics = self.tried(batches)
         self.updates += len(batches.reward)
         return {name: float(value) for name, value in metrics.items()}
 
@@ -260,6 +260,6 @@ class SAC:
         """What the networks make of transitions [b, ...], for a probe."""
         return look(self.config, self.spec, self.learner.nets, self.scaler.stats, batch)
 
-    def tried(self, batches: Batch) -> Networks:
-        """What the networks would be after an `update` on batches [u, b, ...]; nothing is changed."""
-        return update(self.config, self.spec, self.learner, self.scaler.stats, batches)[0].nets
+    def tried(self, batches: Batch) -> tuple[Learner, dict[str, Array]]:
+        """The learner after updates on batches [u, b, ...] and their mean metrics; the agent stays as it is."""
+        return update(self.config, self.spec, self.learner, self.scaler.stats, batches)

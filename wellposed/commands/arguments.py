@@ -95,6 +95,11 @@ def default_config_of(argv: list[str]) -> "AnyRunConfig":
     raise UserError(f"Name the environment to {argv[0]} for, as in `wellposed {argv[0]} FetchReach-v4`.")
 
 
+def in_full(argv: list[str]) -> list[str]:
+    """The short `--curriculum.kind` means `--env.curriculum.kind`."""
+    return [re.sub(r"^--curriculum\.", "--env.curriculum.", word) for word in argv]
+
+
 def json_to_stdout(argv: list[str]) -> list[str]:
     """`--json` without a file means standard output."""
     result = []

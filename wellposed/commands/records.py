@@ -31,7 +31,7 @@ def evaluate(
     episodes: Annotated[int, tyro.conf.arg(help="held-out episodes to play")] = 100,
     seed: Annotated[int, tyro.conf.arg(help="which held-out episodes; they are never used in training")] = 0,
     noise: Annotated[
-        float, tyro.conf.arg(metavar="METRES", help="standard deviation of errors of all positions the policy sees")
+        float, tyro.conf.arg(metavar="LENGTH", help="standard deviation of errors of all positions the policy sees")
     ] = 0.0,
     threads: Threads = CORES,
     json_file: JsonFile = None,

@@ -171,7 +171,7 @@ def make_one(name: str, **kwargs: Any) -> gym.Env:
     """
     module, _, attribute = name.partition(":")
     try:
-        factory: Any = getattr(importlib.import_module(module), attribute, None) if attribute else None
+        factory: Any = getattr(importlib.import_module(module), attribute, None) if module and attribute else None
     except ImportError as error:
         raise UserError(f"The module {module!r} could not be imported: {error}.") from error
     try:
@@ -206,7 +206,8 @@ def _spec(env: gym.Env, found: Measured) -> Spec:
     fields = [Field("observation", shapes["observation"], "vector", floor=units.observation_floor)]
     fields += [Field(key, shapes[key], "goal", floor=(goal_floor(units.radius),)) for key in GOAL_KEYS[1:]]
     shape: Any = env.action_space.shape
-    return Spec(tuple(fields), shape[0], found.limit, radius=units.radius, reward_range=units.reward_range)
+    range_ = units.reward_range if units.sparse else None  # of a dense reward only an estimate is known
+    return Spec(tuple(fields), shape[0], found.limit, radius=units.radius, reward_range=range_)
 
 
 def _mujoco_data(env: gym.Env) -> Any:

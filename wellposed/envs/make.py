@@ -34,7 +34,7 @@ _JSON = tyro.constructors.PrimitiveConstructorSpec(
 class EnvConfig:
     """An environment, and how a policy sees and moves it."""
 
-    id: tyro.conf.Positional[str]
+    id: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="ENV")]
     """A registered environment (`wellposed envs` lists them), or any goal environment of Gymnasium."""
     kwargs: Annotated[dict[str, Any], _JSON] = field(default_factory=dict, hash=False, metadata=LATER)
     """Arguments of the environment itself, as a JSON object."""
@@ -48,7 +48,6 @@ class EnvConfig:
     """How the goals of training grow; evaluation has the task's own."""
 
     def __post_init__(self) -> None:
-        require(self.id != "", "env.id", "must not be empty", repr(self.id))
         require(isinstance(self.kwargs, dict), "env.kwargs", "must be a JSON object", self.kwargs)
         steps = self.max_episode_steps
         require(steps is None or steps >= 1, "env.max_episode_steps", "must be at least 1", steps)

@@ -112,8 +112,8 @@ class Monitor:
             return
         rows, evaluations = self.newest
         for finding in diagnose(Evidence(self.config, list(rows), list(evaluations), failure=None)).findings:
-            if finding.rule not in self.said:
-                self.said.add(finding.rule)
+            if finding.name not in self.said:
+                self.said.add(finding.name)
                 progress.say(tell(finding))
 
     def metrics_row(self, at: int, seconds: float, probe: Metrics) -> MetricsRow:

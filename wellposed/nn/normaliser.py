@@ -34,13 +34,12 @@ class RunningNormaliser:
 
     @property
     def std(self) -> np.ndarray:
-        """Standard deviation [size], at least the floor; 1 where all numbers were 0, and before anything was seen."""
+        """Standard deviation [size], at least the floor; 1 before anything was seen, 0 where all numbers were 0."""
         if not self.count:
             return np.ones_like(self.mean)
         variance = self.m2 / self.count
         floor = self.floor if self.floor.size else RELATIVE_FLOOR * np.sqrt(self.mean**2 + variance)
-        std = np.maximum(np.sqrt(variance), floor)
-        return np.where(std > 0, std, 1.0)
+        return np.maximum(np.sqrt(variance), floor)
 
     def state(self, name: str) -> dict[str, np.ndarray]:
         """Count, mean and sum of squares, as arrays whose names begin with `name`."""
@@ -110,5 +109,6 @@ class InputScaler:
             std = running.std
             if name == "goal" and self.spec.geometry is not None:
                 std = np.full_like(std, np.sqrt(np.mean(std**2)))
+            std[std == 0] = 1.0  # what is always 0 stays 0
             parts[part][name] = Scale(running.mean.astype(np.float32), std.astype(np.float32))
         return InputStats(parts["obs"], parts.get("truth", {}))

@@ -19,7 +19,7 @@ from wellposed.report import figures
 from wellposed.runs.files import explained, write_whole
 from wellposed.runs.provenance import as_typed
 from wellposed.runs.record import EvaluationRow, Provenance, Summary, Verdict
-from wellposed.runs.store import RunReader
+from wellposed.runs.store import RunReader, env_id
 from wellposed.stats import describe_interval, describe_rate
 
 SOLVED = 0.9  # a verdict is shown in green where even the lower end of its interval lies above
@@ -129,11 +129,11 @@ def _head(readers: list[RunReader], summaries: list[Summary], found: list[Verdic
     ]
     whole = _over_seeds(found) if len(found) > 1 else lines[0]
     abstract = (
-        f"{method} on {config['env']['id']}. Success means: at the last step of the episode, the greedy policy is at its "
+        f"{method} on {env_id(config)}. Success means: at the last step of the episode, the greedy policy is at its "
         f"goal. The verdict is over {first.trained.episodes} held-out episodes that neither trained the policy nor "
         "decided when to stop."
     )
-    title = f"{config['env']['id']}: {method}"
+    title = f"{env_id(config)}: {method}"
     return {"title": title, "abstract": abstract, "verdict": whole, "verdicts": lines, "cards": cards}
 
 

@@ -37,7 +37,7 @@ def migrated(data: Any, schema: int) -> Any:
 
 
 def agent_3(arrays: Arrays) -> Arrays:
-    """Schema 3 to 4: a network is an encoder and its heads; exploration noise is the loop's; statistics are by field."""
+    """Schema 3 to 4: networks have an encoder and heads; exploration noise is the loop's; statistics are by field."""
     return {_renamed_3(name): array for name, array in arrays.items() if name != "exploration"}
 
 

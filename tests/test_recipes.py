@@ -18,23 +18,24 @@ every_replay = pytest.mark.parametrize("algo", [algo for algo, entry in ALGORITH
 @every_algorithm
 def test_a_configuration_of_each_algorithm_survives_json(algo):
     config = override(default_config("FetchPush-v4", algo), {"seed": 3, "agent.hidden": [7, 8], "until_success": 0.9})
-    assert type(config.agent) is ALGORITHMS[algo][0]
+    assert type(config.agent) is ALGORITHMS[algo].config
     assert config.agent.hidden == (7, 8)
     assert read_config(serialise.to_dict(config), "here") == config
 
 
 @every_replay
 def test_a_task_may_need_other_settings_and_says_so_in_the_registry(algo):
-    kind = ALGORITHMS[algo][0]
+    kind = ALGORITHMS[algo].config
     assert default_config("FetchSlide-v4", algo).agent.hidden == (128, 128, 128)
     assert default_config("FetchPush-v4", algo).agent == default_config("FetchReach-v4", algo).agent == kind()
 
 
 @every_replay
-def test_dense_rewards_are_not_bounded_by_those_of_the_sparse_ones(algo):
+def test_targets_are_bounded_except_on_the_dense_rewards_of_fetch(algo):
+    """The bound is that of the rewards the environment was measured to give, so that others need no exception."""
     assert default_config("FetchReach-v4", algo).agent.bound_targets
     assert not default_config("FetchReachDense-v4", algo).agent.bound_targets
-    assert not default_config("HandReach-v3", algo).agent.bound_targets
+    assert default_config("HandReach-v3", algo).agent.bound_targets
 
 
 def test_sac_is_the_default():
@@ -52,17 +53,26 @@ def test_settings_are_overridden_by_dotted_name():
 def test_a_curriculum_is_written_only_where_there_is_one():
     """So the names of runs that were made before there were any stay what they are."""
     without = default_config("FetchPickAndPlace-v4")
-    with_one = override(without, {"curriculum.kind": "success", "curriculum.air": 0.2})
-    assert "curriculum" not in serialise.to_dict(without)
-    assert (with_one.curriculum.kind, with_one.curriculum.air) == ("success", 0.2)
-    assert override(with_one, {"curriculum.kind": "none", "curriculum.air": Curriculum().air}) == without
+    with_one = override(without, {"env.curriculum.kind": "success", "env.curriculum.air": 0.2})
+    assert serialise.to_dict(without)["env"] == {"id": "FetchPickAndPlace-v4"}
+    assert (with_one.env.curriculum.kind, with_one.env.curriculum.air) == ("success", 0.2)
+    assert override(with_one, {"env.curriculum.kind": "none", "env.curriculum.air": Curriculum().air}) == without
     for config in (without, with_one):
         assert read_config(serialise.to_dict(config), "here") == config
     assert read_config(serialise.whole(without), "here") == without
     incomplete = serialise.to_dict(with_one)
-    incomplete["curriculum"].pop("bar")
-    with pytest.raises(ValueError, match="here: curriculum: missing key bar"):
+    incomplete["env"]["curriculum"].pop("bar")
+    with pytest.raises(ValueError, match="here: env: curriculum: missing key bar"):
         read_config(incomplete, "here")
+
+
+@pytest.mark.parametrize(
+    ("wrong", "meant"),
+    [("curriculum.kind", "env.curriculum.kind"), ("agent.gama", "agent.gamma"), ("replay.kk", "replay.k")],
+)
+def test_a_setting_that_does_not_exist_is_told_with_the_nearest_one(wrong, meant):
+    with pytest.raises(ValueError, match=rf"there is no setting '{wrong}' \(did you mean '{meant}'\?\)"):
+        override(default_config("FetchPush-v4"), {wrong: 1})
 
 
 def test_the_agents_settings_must_be_those_of_the_algorithm():

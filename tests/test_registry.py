@@ -1,0 +1,44 @@
+"""A registry: names are taken once, and installed packages add theirs by entry point."""
+
+from typing import Any
+
+import pytest
+
+from wellposed import registry
+from wellposed.errors import UserError
+from wellposed.registry import Registry
+
+
+class Point:
+    """An entry point of an installed package."""
+
+    def __init__(self, name: str, entry: Any):
+        self.name, self.entry = name, entry
+
+    def load(self) -> Any:
+        return self.entry
+
+
+@pytest.fixture
+def shapes(monkeypatch: pytest.MonkeyPatch) -> Any:
+    groups = {"test.shapes": [Point("ball", 3)], "test.clash": [Point("square", 5)]}
+    monkeypatch.setattr(registry, "entry_points", lambda group: groups[group])
+    return lambda group: Registry("shape", group)
+
+
+def test_entries_are_found_by_name_ours_first(shapes):
+    ours = shapes("test.shapes")
+    ours.register("square", 4)
+    assert dict(ours) == {"square": 4, "ball": 3}
+    assert ours.find("ball") == 3
+    with pytest.raises(UserError, match="There is no shape 'cube'; there are square, ball"):
+        ours.find("cube")
+
+
+def test_a_name_that_is_taken_is_refused_from_inside_and_from_an_installed_package(shapes):
+    ours = shapes("test.clash")
+    ours.register("square", 4)
+    with pytest.raises(ValueError, match="shape 'square' is registered already"):
+        ours.register("square", 1)
+    with pytest.raises(ValueError, match="shape 'square' is registered already"):
+        len(ours)
