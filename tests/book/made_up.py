@@ -207,8 +207,8 @@ def _run(config: AnyRunConfig, middle: float | None) -> RunResult:
         "train/temperature": [0.1] * end,
     }
     return RunResult(
-        run=run_name(serialise.to_dict(config)), seed=config.seed, ended="solved" if solved else "budget", step=steps[-1],
-        updates=updates[-1], seconds=steps[-1] / 1000, solved=solved, held_out=held_out,
+        run=run_name(serialise.to_dict(config)), seed=config.seed, ended="solved" if solved else "budget",
+        step=steps[-1], updates=updates[-1], seconds=steps[-1] / 1000, solved=solved, held_out=held_out,
         curve=Curve(50, steps, updates, [s / 1000 for s in steps], success[:end].tolist()), series=series,
         command="wellposed chapter run 4", commit="0123456789abcdef0123456789abcdef01234567", dirty=False,
         cpu="a processor", cores=2, started="2030-01-01T00:00:00+00:00",
