@@ -3,10 +3,10 @@
 from dataclasses import replace
 from typing import Any
 
+from wellposed.config import override
 from wellposed.diagnose import Evidence
 from wellposed.recipes import default_config
 from wellposed.runs.record import Estimate, EvaluationRow, Failure, MetricsRow
-from wellposed.serialise import override
 from wellposed.stats import wilson
 
 # What a sound run of Reach showed at its end.
