@@ -29,11 +29,11 @@ CHANGES: dict[str, list[dict[str, Any]]] = {
 
 def measure(changes: dict[str, Any]) -> dict[str, float]:
     """One short training in this process."""
+    from wellposed.config import override
     from wellposed.data import ReplayBuffer
     from wellposed.envs import make_vec
     from wellposed.recipes import default_config
     from wellposed.runs.store import RunReader
-    from wellposed.serialise import override
     from wellposed.training import train
 
     base = replace(default_config(ENV), total_steps=WARM + MEASURED, eval_every=WARM, eval_episodes=2)

@@ -6,8 +6,8 @@ import pytest
 
 from tests.study.made_up import tiny
 from wellposed import serialise
+from wellposed.config import override
 from wellposed.recipes import default_config
-from wellposed.serialise import override
 from wellposed.study.stability import SETTINGS, Rows, changes, ladders, left_out, next_moves, rows_of
 
 ROWS = Rows(filled=10_200, episode=51)
