@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 KEPT = Path(__file__).parent.parent / ".pytest_cache" / "xla"
+os.environ["XDG_CACHE_HOME"] = str(KEPT.parent / "cache")  # certificates of environments that are not registered
 os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(KEPT))  # read when JAX is imported, here and in child processes
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "-1")

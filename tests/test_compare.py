@@ -116,9 +116,11 @@ def test_what_comes_with_another_algorithm_is_one_change_and_shown():
 
 
 def test_a_mechanism_that_only_one_group_has_is_one_change():
-    with_it = CONFIG | {"curriculum": {"kind": "linear", "finish": 100}}
+    with_it = CONFIG | {"env": {"id": "FetchPush-v4", "curriculum": {"kind": "linear", "finish": 100}}}
     assert compare(group(GOOD, SOON), group(GOOD, SOON, with_it)).changes == 1
     assert compare(group(GOOD, SOON, OTHER), group(GOOD, SOON, with_it)).changes == 2
+    noisy = CONFIG | {"env": with_it["env"] | {"sensors": {"noise": 0.01, "delay": 1}}}
+    assert compare(group(GOOD, SOON), group(GOOD, SOON, noisy)).changes == 2
 
 
 def test_another_commit_machine_or_environment_is_said():

@@ -5,6 +5,7 @@ A newcomer reads on in `loop/off_policy.py`, `rollout/` (acting and judging), `d
 """
 
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import Any
 import jax
 
 from wellposed import agents, serialise
+from wellposed.check.stored import certificate_for, require_posed
 from wellposed.config import AnyRunConfig, against_divergence
 from wellposed.envs.make import make_env
 from wellposed.errors import NotFiniteError, UserError
@@ -92,18 +94,27 @@ def train_recorded(job: Job, threads: int, progress: TrainingProgress, stop: lis
 
 @contextmanager
 def opened(job: Job, threads: int) -> Iterator[tuple[RunWriter, Any, Callable[..., Summary | None]]]:
-    """The record, the parts and the loop of a run, its environments built; all is closed afterwards."""
+    """The record, the parts and the loop of a run, its environments built; all is closed afterwards.
+
+    The certificate of the environment is looked up, or made, while the parts are built and compiled.
+
+    Raises:
+        UserError: if the environment is not posed, or the record cannot be opened; then nothing is written.
+    """
     config, clock = job.config, Stopwatch()
     with ExitStack() as stack:
+        beside = stack.enter_context(ThreadPoolExecutor(1, "certificate"))
+        certificate = beside.submit(certificate_for, config.env.id, config.env.arguments, gamma=config.agent.gamma)
         make = lambda n, role: stack.enter_context(  # noqa: E731
             closing(make_env(config.env, n, role, threads=threads, seed=config.seed))
         )
         env = make(config.num_envs, "training")
         eval_env = make(min(EVALUATION_COPIES, config.eval_episodes), "evaluation")
-        record = stack.enter_context(job.open(here(threads)))
         on_policy = agents.find(config.algo).on_policy
         parts, loop = (OnPolicy, train_on_policy) if on_policy else (OffPolicy, train_off_policy)
-        yield record, parts(config, env, eval_env, clock), loop  # type: ignore[arg-type]
+        run = parts(config, env, eval_env, clock)  # type: ignore[arg-type]
+        require_posed(certificate.result())
+        yield stack.enter_context(job.open(here(threads))), run, loop
 
 
 def here(threads: int) -> Provenance:

@@ -221,4 +221,6 @@ def _study(question: Question) -> Study:
     moves = [Move("learning rate", 0.5, {}, [trial(0, 900), trial(1, 800), trial(2, None, 0.6)])]
     moves.append(Move("learning rate", 2.0, {}, [trial(0, None, 0.3), trial(1, None, 0.2), trial(2, 400)]))
     stable = Stability(base[:3], moves, [Edge("learning rate", True, 1.0, 2.0)], [], 3)
-    return Study(question.recipe.env, question.bar, question.record, 1.0, PROVENANCE, None, learnability(base), stable)
+    return Study(
+        question.recipe.env.id, question.bar, question.record, 1.0, PROVENANCE, None, learnability(base), stable
+    )

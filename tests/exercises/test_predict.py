@@ -80,7 +80,7 @@ def test_a_stub_is_incomplete_and_its_experiment_exists(tmp_path, number):
     with pytest.raises(UserError, match="still to be predicted"):
         predict.read_prediction(exercise, written(tmp_path, exercise.stub))
     runs = Experiment(**exercise.experiment).runs()
-    assert all(config.env.startswith("Fetch") for of_one in runs.values() for config in of_one)
+    assert all(config.env.id.startswith("Fetch") for of_one in runs.values() for config in of_one)
 
 
 def test_a_check_never_says_whether_a_prediction_is_right(tmp_path, capsys):

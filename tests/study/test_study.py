@@ -13,6 +13,7 @@ from tests.study.made_up import BUDGET, tiny, trial
 from wellposed import verdict
 from wellposed.analysis.study import Move, Sensitivity, Stability, Study, sensitivity, share_curve
 from wellposed.cli import main
+from wellposed.envs.make import EnvConfig, make_vec
 from wellposed.errors import UserError
 from wellposed.report import figures
 from wellposed.report.study import write_page
@@ -201,9 +202,9 @@ def test_a_linear_controller_is_fitted_where_none_is_written(monkeypatch):
     """On Reach the achieved goal follows the actions, so the fitted one heads for the goal as the written one does."""
     entry = replace(existence.envs.find("FetchReach-v4"), oracle=None)
     monkeypatch.setattr(existence.envs, "find", lambda _: entry)
-    words, policy = existence.controller("FetchReach-v4")
+    words, policy = existence.controller(EnvConfig("FetchReach-v4"))
     assert words == "a linear controller, fitted to random actions"
-    obs, _ = existence.envs.make_vec("FetchReach-v4", 3).reset(seed=0)
+    obs, _ = make_vec("FetchReach-v4", 3).reset(seed=0)
     towards = (policy.act(obs)[0][:, :3] * (obs["desired_goal"] - obs["achieved_goal"])).sum(axis=1)
     assert (towards > 0).all()
 

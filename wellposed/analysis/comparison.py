@@ -106,7 +106,7 @@ class Comparison:
         """
         alone = {setting.name for setting in self.settings if ABSENT in (setting.a, setting.b)}
         shared = {setting.name for setting in self.settings} - alone
-        return len(shared) + (0 if "algo" in shared else len({name.partition(".")[0] for name in alone}))
+        return len(shared) + (0 if "algo" in shared else len({name.rpartition(".")[0] or name for name in alone}))
 
     @property
     def same_machine(self) -> bool:

@@ -52,6 +52,12 @@ class EnvConfig:
         steps = self.max_episode_steps
         require(steps is None or steps >= 1, "env.max_episode_steps", "must be at least 1", steps)
 
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """The arguments with which the environment itself is made."""
+        limit = {} if self.max_episode_steps is None else {"max_episode_steps": self.max_episode_steps}
+        return self.kwargs | limit
+
 
 def make_env(
     config: EnvConfig, num_envs: int, role: Literal["training", "evaluation"], *, threads: int = 1, seed: int = 0
@@ -71,9 +77,7 @@ def make_env(
     """
     if num_envs < 1 or threads < 1:
         raise UserError(f"num_envs and threads must be at least 1, got {num_envs} and {threads}.")
-    own, entry = dict(config.kwargs), find(config.id)
-    if config.max_episode_steps is not None:
-        own["max_episode_steps"] = config.max_episode_steps
+    own, entry = config.arguments, find(config.id)
     try:
         inspect.signature(entry.make).bind(num_envs=num_envs, threads=threads, **own)
     except TypeError as error:
