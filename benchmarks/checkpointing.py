@@ -70,7 +70,7 @@ def take_up(folder: Path) -> dict[str, float]:
     advance, told = off_policy.advance, dict[str, float]()
 
     def told_first(self: OffPolicy, *args: object) -> None:
-        begun = self.now.step
+        begun = self.step
         advance(self, *args)  # type: ignore[arg-type]
         if not told:
             told.update(steps=begun, seconds=time.perf_counter() - BEGAN)

@@ -29,11 +29,11 @@ CHANGES: dict[str, list[dict[str, Any]]] = {
 
 def measure(changes: dict[str, Any]) -> dict[str, float]:
     """One short training in this process."""
+    from wellposed.config import override
     from wellposed.data import ReplayBuffer
     from wellposed.envs import make_vec
     from wellposed.recipes import default_config
     from wellposed.runs.store import RunReader
-    from wellposed.serialise import override
     from wellposed.training import train
 
     base = replace(default_config(ENV), total_steps=WARM + MEASURED, eval_every=WARM, eval_episodes=2)
@@ -52,18 +52,19 @@ def measure(changes: dict[str, Any]) -> dict[str, float]:
     }  # fmt: skip
 
 
-def flops_of_an_update(config: Any, dims: Any) -> float:
+def flops_of_an_update(config: Any, spec: Any) -> float:
     """Floating-point operations of one gradient update, as XLA counts those of the compiled call."""
     import numpy as np
-    from wellposed.agents.off_policy import update_scan
 
     from wellposed.agents import SAC
+    from wellposed.agents.sac import update
     from wellposed.types import Batch
 
-    agent, b = SAC(config, dims, 0), config.batch_size
-    sizes = (dims.observation, dims.goal, dims.action, None, dims.observation, dims.goal, dims.goal, None)
-    batch = Batch(*(np.zeros((1, b) if n is None else (1, b, n), np.float32) for n in sizes))
-    compiled = update_scan.lower(agent.algorithm, config, dims, agent.learner, agent.scaler.stats, batch).compile()
+    agent, shape = SAC(config, spec, 0), (1, config.batch_size)
+    obs = {field.name: np.zeros((*shape, *field.shape), field.dtype) for field in spec.obs}
+    action, number = np.zeros((*shape, spec.action_dim), np.float32), np.zeros(shape, np.float32)
+    batch = Batch(obs, action, number, obs, number, {}, {})
+    compiled = update.lower(config, spec, agent.learner, agent.scaler.stats, batch).compile()
     analysis: Any = compiled.cost_analysis()
     return float(analysis["flops"])
 

@@ -14,7 +14,6 @@ from stable_baselines3.common.vec_env import DummyVecEnv
 from benchmarks.machine import interleaved_rates, print_header, print_ratios
 from wellposed.data import ReplayBuffer, ReplayConfig
 from wellposed.envs import make_vec
-from wellposed.envs.gymnasium_edge import successor
 
 STEPS, BATCH, CAPACITY = 20_000, 256, 100_000
 
@@ -27,15 +26,13 @@ def main() -> None:
     env = make_vec("FetchPush-v4", 1)
     ours = ReplayBuffer(ReplayConfig(CAPACITY), env.inner.spec, 1, env.compute_reward, env.compute_terminated)
     rng = np.random.default_rng(0)
-    obs, _ = env.reset(seed=0)
+    env.reset(seed=0)
     for _ in range(STEPS):
         action = rng.uniform(-1, 1, (1, 4)).astype(np.float32)
-        next_obs, reward, terminated, truncated, info = env.step(action)
-        last = successor(next_obs, info)
-        ours.add(obs, action, reward, last, terminated, truncated)
-        infos: list[dict[str, Any]] = [{"TimeLimit.truncated": bool(truncated[0])}]
-        theirs.add(obs, last, action, reward, truncated, infos)
-        obs = next_obs
+        step = env.inner.step(action)
+        ours.add(step)
+        infos: list[dict[str, Any]] = [{"TimeLimit.truncated": bool(step.truncated[0])}]
+        theirs.add(step.obs, step.next_obs, action, step.reward, step.truncated, infos)
 
     def sample_ours() -> int:
         for _ in range(400):
