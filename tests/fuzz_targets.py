@@ -12,12 +12,13 @@ from typing import Any
 from tests.chapters.tiny import TOML, write_chapter
 from tests.fuzz import either, mutate_bytes, mutate_json, mutate_tensors
 from tests.test_resume import TINY
-from wellposed import envs, serialise
+from wellposed import serialise
 from wellposed.chapters.load import load_chapter
 from wellposed.config import stored_config
+from wellposed.envs.make import make_env
 from wellposed.experiments import load_answers, load_experiment
 from wellposed.interrupts import Stopwatch
-from wellposed.loop.off_policy import OffPolicy
+from wellposed.loop.off_policy import OffPolicy, advance
 from wellposed.runs import checkpoint
 from wellposed.runs.files import read_json, read_lines
 from wellposed.runs.record import EpisodeRow, Failure, Verdict, WarningRow, decode, encode
@@ -151,7 +152,7 @@ def _restored(reader: RunReader) -> Target:
 
     manifest, state = reader.load_state(checkpoint.manifests(reader.path)[1])
     parts = [(part.first, checkpoint.load(reader.path, part.stored)) for part in manifest.replay]
-    env, eval_env = envs.make_vec(TINY.env, TINY.num_envs), envs.make_vec(TINY.env, 2)
+    env, eval_env = (make_env(TINY.env, n, "training") for n in (TINY.num_envs, 2))
     at: dict[str, Any] = {}
 
     def prepare(rng: random.Random) -> int:
@@ -175,7 +176,7 @@ def _restored(reader: RunReader) -> Target:
         training.restore(Restored(manifest, agent, loop, at["parts"], []))
         with ThreadPoolExecutor(1) as collector:
             for _ in range(60):
-                training.advance(collector, [])
+                advance(training, collector, [])
 
     return Target("taking up", prepare, read)
 

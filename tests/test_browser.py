@@ -89,7 +89,7 @@ class Seen(HTMLParser):
 def run_that_says(texts: list[str], folder: Path) -> Path:
     """A record that is sound in form and holds the texts wherever one can stand."""
     all_ = " ".join(texts)
-    config = {"env": all_, "algo": all_, "seed": 0, "replay": {"k": 4, all_: all_}, f"x{all_}": all_}
+    config = {"env": {"id": all_}, "algo": all_, "seed": 0, "replay": {"k": 4, all_: all_}, f"x{all_}": all_}
     provenance = replace(
         PROVENANCE, command=texts, commit=all_, dirty=True, packages={text: text for text in texts}, python=all_,
         platform=all_, cpu=all_, devices=texts, autoreset_mode=all_, started=all_,

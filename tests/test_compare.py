@@ -16,10 +16,10 @@ from wellposed.compare import answer, find_runs, lines, read_groups
 from wellposed.errors import UserError
 from wellposed.runs.files import write_json
 from wellposed.runs.record import EpisodeRow, Estimate, Failure, Provenance, Resumption, Summary, Verdict, encode
-from wellposed.runs.store import RunReader, run_name
+from wellposed.runs.store import RunReader, env_id, run_name
 from wellposed.runs.writer import RunWriter
 
-CONFIG = {"env": "FetchPush-v4", "algo": "sac", "total_steps": 1000, "until_success": 0.8}
+CONFIG = {"env": {"id": "FetchPush-v4"}, "algo": "sac", "total_steps": 1000, "until_success": 0.8}
 CONFIG |= {"agent": {"gamma": 0.95, "hidden": [64, 64]}, "replay": {"k": 4}}
 HERE = replace(PROVENANCE, commit="abc", cpu="one kind")
 EPISODES = 100
@@ -123,7 +123,7 @@ def test_a_mechanism_that_only_one_group_has_is_one_change():
 
 def test_another_commit_machine_or_environment_is_said():
     far = Resumption(100, "", [], "def", False, {"jax": "2"}, "another kind", "later")
-    b = group(GOOD, SOON, CONFIG | {"env": "FetchPushDense-v4"}, resumed=[far], python="3.12")
+    b = group(GOOD, SOON, CONFIG | {"env": {"id": "FetchPushDense-v4"}}, resumed=[far], python="3.12")
     found = compare(group(GOOD, SOON), b)
     differing = {one.name: (one.a, one.b) for one in found.circumstances}
     assert differing == {
@@ -193,7 +193,7 @@ def recorded(folder: Path, seed: int, success: int, config: dict = OTHER, end: s
         evaluation(100, success, episodes=EPISODES), success_by_kind={"air": Estimate(success / 100, (0, 1))}
     )
     state = RunReader(writer.path).load_checkpoint()[0].state.sha256
-    write_json(writer.path / "verdict.json", encode(Verdict(config["env"]["id"], 0, state, trained, trained, episodes)))
+    write_json(writer.path / "verdict.json", encode(Verdict(env_id(config), 0, state, trained, trained, episodes)))
     return writer.path
 
 

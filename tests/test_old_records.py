@@ -70,7 +70,7 @@ def test_they_are_listed_and_compared(tmp_path, capsys):
     for one, other in ((SAC, PPO), (SAC, MAZE)):
         folders = [str(tmp_path / "runs" / name) for name in (one, other)]
         assert main(["compare", *folders, "--episodes", "4"]) == 0
-        assert "WARNING: they are of different environments" in capsys.readouterr().out
+        assert "WARNING: their environments differ" in capsys.readouterr().out
 
 
 def test_they_tell_nothing_of_the_machine_they_were_made_on():

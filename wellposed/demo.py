@@ -7,6 +7,7 @@ from pathlib import Path
 from wellposed import verdict
 from wellposed.config import RunConfig
 from wellposed.doctor import MARKS, examine
+from wellposed.envs.make import EnvConfig
 from wellposed.report.page import write_report
 from wellposed.training import train
 

@@ -52,8 +52,8 @@ class Question:
         require(1 <= self.doublings <= DOUBLINGS, "doublings", f"is between 1 and {DOUBLINGS}", self.doublings)
         if ":" in self.recipe.env.id and self.base:
             raise UserError(
-                f"{self.recipe.env.id} names a module, which a stored run must not. Ask for --only existence, or register "
-                "the environment with Gymnasium and use its id."
+                f"{self.recipe.env.id} names a module, which a stored run must not. Ask for --only existence, or "
+                "register the environment with Gymnasium and use its id."
             )
 
     def of_seeds(self, seeds: list[int]) -> list[AnyRunConfig]:
