@@ -69,9 +69,9 @@ def take_up(folder: Path) -> dict[str, float]:
     [path] = folder.iterdir()
     advance, told = off_policy.advance, dict[str, float]()
 
-    def told_first(self: OffPolicy, *args: object) -> None:
-        begun = self.now.step
-        advance(self, *args)  # type: ignore[arg-type]
+    def told_first(run: OffPolicy, *args: object) -> None:
+        begun = run.step
+        advance(run, *args)  # type: ignore[arg-type]
         if not told:
             told.update(steps=begun, seconds=time.perf_counter() - BEGAN)
             os.kill(os.getpid(), signal.SIGINT)

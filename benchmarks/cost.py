@@ -29,11 +29,11 @@ CHANGES: dict[str, list[dict[str, Any]]] = {
 
 def measure(changes: dict[str, Any]) -> dict[str, float]:
     """One short training in this process."""
+    from wellposed.config import override
     from wellposed.data import ReplayBuffer
-    from wellposed.envs import make_vec
+    from wellposed.envs.make import make_env
     from wellposed.recipes import default_config
     from wellposed.runs.store import RunReader
-    from wellposed.serialise import override
     from wellposed.training import train
 
     base = replace(default_config(ENV), total_steps=WARM + MEASURED, eval_every=WARM, eval_episodes=2)
@@ -43,27 +43,27 @@ def measure(changes: dict[str, Any]) -> dict[str, float]:
         rows = RunReader(path).metrics
     peak_memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     seconds, steps, updates = (getattr(rows[-1], k) - getattr(rows[0], k) for k in ("seconds", "step", "updates"))
-    env = make_vec(ENV)
-    replay = ReplayBuffer(config.replay, env.inner.spec, 1, env.compute_reward, env.compute_terminated)
-    flops = flops_of_an_update(config.agent, env.inner.spec)
+    env = make_env(config.env, 1, "training")
+    replay = ReplayBuffer(config.replay, env.spec, 1, env.compute_reward, env.compute_terminated)
+    flops = flops_of_an_update(config.agent, env.spec)
     return {
         "steps_per_second": steps / seconds, "updates_per_second": updates / seconds, "megaflop": flops / 1e6,
         "gflops": flops * updates / seconds / 1e9, "memory": peak_memory, "replay": replay.nbytes / 2**20,
     }  # fmt: skip
 
 
-def flops_of_an_update(config: Any, dims: Any) -> float:
+def flops_of_an_update(config: Any, spec: Any) -> float:
     """Floating-point operations of one gradient update, as XLA counts those of the compiled call."""
     import numpy as np
-    from wellposed.agents.off_policy import update_scan
 
-    from wellposed.agents import SAC
+    from wellposed.agents import sac
     from wellposed.types import Batch
 
-    agent, b = SAC(config, dims, 0), config.batch_size
-    sizes = (dims.observation, dims.goal, dims.action, None, dims.observation, dims.goal, dims.goal, None)
-    batch = Batch(*(np.zeros((1, b) if n is None else (1, b, n), np.float32) for n in sizes))
-    compiled = update_scan.lower(agent.algorithm, config, dims, agent.learner, agent.scaler.stats, batch).compile()
+    agent, b = sac.SAC(config, spec, 0), config.batch_size
+    obs = {field.name: np.zeros((1, b, *field.shape), field.dtype) for field in spec.obs}
+    number = np.zeros((1, b), np.float32)
+    batch = Batch(obs, np.zeros((1, b, spec.action_dim), np.float32), number, obs, number, {}, {})
+    compiled = sac.update.lower(config, spec, agent.learner, agent.scaler.stats, batch).compile()
     analysis: Any = compiled.cost_analysis()
     return float(analysis["flops"])
 

@@ -53,10 +53,10 @@ def train_case(root: Path, case: Case, task: str, purpose: str) -> None:
     from dataclasses import replace
 
     from wellposed import serialise
+    from wellposed.config import override
     from wellposed.errors import UserError
     from wellposed.recipes import default_config
     from wellposed.runs.store import run_name
-    from wellposed.serialise import override
     from wellposed.training import train
 
     base = replace(

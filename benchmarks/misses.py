@@ -19,11 +19,12 @@ COPIES = 100
 
 def last_places(path: Path, episodes: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Where the achieved goal began, where it should be, and where it was at the end, [episodes, goal_dim] each."""
-    from wellposed import envs, seeding
+    from wellposed import seeding
+    from wellposed.envs.make import make_env
     from wellposed.verdict import load_run
 
     config, agent, _ = load_run(path)
-    env = envs.make_vec(config.env, min(COPIES, episodes), threads=len(os.sched_getaffinity(0))).inner
+    env = make_env(config.env, min(COPIES, episodes), "evaluation", threads=len(os.sched_getaffinity(0)))
     seeds = seeding.evaluation_env_seeds(0, episodes, "held-out")
     found = []
     for first in range(0, episodes, env.num_envs):

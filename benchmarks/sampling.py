@@ -13,8 +13,7 @@ from stable_baselines3.common.vec_env import DummyVecEnv
 
 from benchmarks.machine import interleaved_rates, print_header, print_ratios
 from wellposed.data import ReplayBuffer, ReplayConfig
-from wellposed.envs import make_vec
-from wellposed.envs.gymnasium_edge import successor
+from wellposed.envs.make import EnvConfig, make_env
 
 STEPS, BATCH, CAPACITY = 20_000, 256, 100_000
 
@@ -24,18 +23,16 @@ def main() -> None:
     gym.register_envs(gymnasium_robotics)
     theirs_env = DummyVecEnv([lambda: gym.make("FetchPush-v4")])
     theirs = HerReplayBuffer(CAPACITY, theirs_env.observation_space, theirs_env.action_space, theirs_env)  # type: ignore[arg-type]
-    env = make_vec("FetchPush-v4", 1)
-    ours = ReplayBuffer(ReplayConfig(CAPACITY), env.inner.spec, 1, env.compute_reward, env.compute_terminated)
+    env = make_env(EnvConfig("FetchPush-v4"), 1, "training")
+    ours = ReplayBuffer(ReplayConfig(CAPACITY), env.spec, 1, env.compute_reward, env.compute_terminated)
     rng = np.random.default_rng(0)
-    obs, _ = env.reset(seed=0)
+    env.reset(seed=0)
     for _ in range(STEPS):
         action = rng.uniform(-1, 1, (1, 4)).astype(np.float32)
-        next_obs, reward, terminated, truncated, info = env.step(action)
-        last = successor(next_obs, info)
-        ours.add(obs, action, reward, last, terminated, truncated)
-        infos: list[dict[str, Any]] = [{"TimeLimit.truncated": bool(truncated[0])}]
-        theirs.add(obs, last, action, reward, truncated, infos)
-        obs = next_obs
+        step = env.step(action)
+        ours.add(step)
+        infos: list[dict[str, Any]] = [{"TimeLimit.truncated": bool(step.truncated[0])}]
+        theirs.add(step.obs, step.next_obs, action, step.reward, step.truncated, infos)
 
     def sample_ours() -> int:
         for _ in range(400):
