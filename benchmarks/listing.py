@@ -38,8 +38,8 @@ def small_record(folder: Path) -> Path:
 
     agent = SACConfig(hidden=(8, 8), batch_size=16)
     config = RunConfig(
-        EnvConfig("FetchReach-v4"), total_steps=16 * (EVALUATIONS - 1), random_steps=320, eval_every=16, eval_episodes=2,
-        agent=agent,
+        EnvConfig("FetchReach-v4"), total_steps=16 * (EVALUATIONS - 1), random_steps=320, eval_every=16,
+        eval_episodes=2, agent=agent,
     )  # fmt: skip
     return train(config, folder, quiet=True)[0]
 
