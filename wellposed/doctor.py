@@ -84,7 +84,7 @@ def _frame(file: Path | None) -> str:
     assert entry.renderer is not None
     with closing(entry.make(num_envs=1, threads=1)) as env, closing(entry.renderer(240, backend)) as renderer:
         goal = env.reset(seed=0).truth["desired_goal"][0]
-        image = renderer.frame(env.physics.data[0].qpos, goal, False)
+        image = renderer.frame(env.physics.data[0].qpos, goal, False)  # type: ignore[attr-defined]
     if image.std() < 5:
         raise UserError(f"The frame rendered by {backend} is blank.")
     if file is not None:

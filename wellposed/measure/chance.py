@@ -1,5 +1,7 @@
 """Baselines without learning: the share of goals already reached at reset, and statistics of random actions."""
 
+from typing import cast
+
 import numpy as np
 
 from wellposed import envs, seeding
@@ -72,7 +74,7 @@ def measure_chance(env_id: str, episodes: int, seed: int, threads: int, over: Ov
     seeds, rows, farthest = seeding.evaluation_env_seeds(seed, episodes, "held-out"), [], []
     for start in over(range(0, episodes, EVALUATION_COPIES), f"{env_id}: episodes, {EVALUATION_COPIES} at a time"):
         chunk = seeds[start : start + EVALUATION_COPIES]
-        rows += play_episodes(policy, env, chunk)
+        rows += play_episodes(policy, cast(VecEnv, env), chunk)
         farthest.append(env.farthest[-1][: len(chunk)])
     env.close()
     summary = summarise(rows, step=0, updates=0, seconds=0.0, seed=seed)
