@@ -33,12 +33,13 @@ def small_record(folder: Path) -> Path:
     """One real run, trained here: tiny networks, and 25 evaluations."""
     from wellposed.agents import SACConfig
     from wellposed.config import RunConfig
+    from wellposed.envs.make import EnvConfig
     from wellposed.training import train
 
     agent = SACConfig(hidden=(8, 8), batch_size=16)
     config = RunConfig(
-        "FetchReach-v4", total_steps=16 * (EVALUATIONS - 1), random_steps=320, eval_every=16, eval_episodes=2,
-        agent=agent,
+        EnvConfig("FetchReach-v4"), total_steps=16 * (EVALUATIONS - 1), random_steps=320, eval_every=16,
+        eval_episodes=2, agent=agent,
     )  # fmt: skip
     return train(config, folder, quiet=True)[0]
 

@@ -75,9 +75,9 @@ def compare(name: str, options: list[str], threads: int) -> bool:
 def refusal_milliseconds() -> float:
     """What it costs a training to be checked against what is free, the first time in a process."""
     code = (
-        "import time; from pathlib import Path; from wellposed import envs, memory; "
-        "from wellposed.recipe import default_config; "
-        "run = default_config('FetchPush-v4'); envs.make_vec(run.env).close(); "
+        "import time; from pathlib import Path; from wellposed import memory; "
+        "from wellposed.envs.make import make_env; from wellposed.recipes import default_config; "
+        "run = default_config('FetchPush-v4'); make_env(run.env, 1, 'training').close(); "
         "began = time.perf_counter(); memory.require_fit([run], 1, [Path('runs')]); print(time.perf_counter() - began)"
     )
     return 1000 * float(subprocess.check_output([sys.executable, "-c", code], text=True).splitlines()[-1])

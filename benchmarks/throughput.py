@@ -58,11 +58,12 @@ def ours(setting: Setting) -> float:
     """Steps per second between two evaluations of one run; evaluating does not count."""
     from wellposed.agents.sac import SACConfig
     from wellposed.config import RunConfig
+    from wellposed.envs.make import EnvConfig
     from wellposed.runs.store import RunReader
     from wellposed.training import train
 
     config = RunConfig(
-        setting.env, total_steps=setting.warm + setting.measured, num_envs=setting.copies,
+        EnvConfig(setting.env), total_steps=setting.warm + setting.measured, num_envs=setting.copies,
         updates_per_step=setting.updates_per_step, updates_per_call=setting.updates_at_once,
         random_steps=400, eval_every=setting.warm, eval_episodes=1,
         agent=SACConfig(hidden=tuple(setting.hidden)),

@@ -7,10 +7,12 @@ import pytest
 from wellposed import serialise
 from wellposed.agents import ALGORITHMS, SACConfig, TD3Config
 from wellposed.config import RunConfig, override, read_config
+from wellposed.envs.make import EnvConfig
 from wellposed.envs.wrappers.curriculum import Curriculum
 from wellposed.errors import UserError
 from wellposed.recipes import default_config
 
+REACH = EnvConfig("FetchReach-v4")
 every_algorithm = pytest.mark.parametrize("algo", ALGORITHMS)
 every_replay = pytest.mark.parametrize("algo", [algo for algo, entry in ALGORITHMS.items() if not entry.on_policy])
 
@@ -40,7 +42,12 @@ def test_targets_are_bounded_except_on_the_dense_rewards_of_fetch(algo):
 
 def test_sac_is_the_default():
     assert default_config("FetchReach-v4") == default_config("FetchReach-v4", "sac")
-    assert RunConfig("FetchReach-v4") == RunConfig("FetchReach-v4", "sac", agent=SACConfig())
+    assert RunConfig(REACH) == RunConfig(REACH, "sac", agent=SACConfig())
+
+
+def test_an_environment_may_be_given_by_its_id():
+    assert RunConfig("FetchReach-v4") == RunConfig(REACH)  # type: ignore[arg-type]
+    assert default_config("FetchReach-v4") == default_config(REACH)
 
 
 def test_settings_are_overridden_by_dotted_name():
@@ -77,9 +84,9 @@ def test_a_setting_that_does_not_exist_is_told_with_the_nearest_one(wrong, meant
 
 def test_the_agents_settings_must_be_those_of_the_algorithm():
     with pytest.raises(UserError, match="--agent of --algo td3 must be a TD3Config, got SACConfig"):
-        RunConfig("FetchReach-v4", algo="td3")
+        RunConfig(REACH, algo="td3")
     with pytest.raises(UserError, match="--agent of --algo sac must be a SACConfig, got TD3Config"):
-        replace(RunConfig("FetchReach-v4", agent=SACConfig()), agent=TD3Config())
+        replace(RunConfig(REACH, agent=SACConfig()), agent=TD3Config())
 
 
 @pytest.mark.parametrize(

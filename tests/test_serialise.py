@@ -7,9 +7,10 @@ import pytest
 from wellposed import serialise
 from wellposed.agents import SACConfig
 from wellposed.config import RunConfig
+from wellposed.envs.make import EnvConfig
 from wellposed.nn.inputs import InputConfig
 
-DEFAULT = RunConfig("FetchReach-v4")
+DEFAULT = RunConfig(EnvConfig("FetchReach-v4"))
 
 
 def test_a_configuration_survives_json():
