@@ -1,6 +1,8 @@
 """Certificates that are kept: valid for their source only, and what they refuse is refused with the reason."""
 
+import gc
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -107,3 +109,15 @@ def test_the_digest_is_of_code_and_of_all_code_that_the_package_imports(tmp_path
     assert stored.source_digest("robot_of_a_test.env") == first
     (package / "physics.py").write_text("MASS = 2.0\n")
     assert stored.source_digest("robot_of_a_test.env") != first
+
+
+def test_two_runs_may_ask_at_once():
+    """CPython 3.11 fails where two threads parse at once, and the garbage collector lets another thread go on."""
+    give_way = lambda *_: time.sleep(1e-4)  # noqa: E731
+    expected = stored.source_digest("wellposed.envs.gym")
+    gc.callbacks.append(give_way)
+    try:
+        with ThreadPoolExecutor(2) as threads:
+            assert set(threads.map(stored.source_digest, ["wellposed.envs.gym"] * 4)) == {expected}
+    finally:
+        gc.callbacks.remove(give_way)

@@ -11,6 +11,7 @@ import hashlib
 import importlib.util
 import json
 import os
+import threading
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import asdict, dataclass, replace
@@ -29,6 +30,7 @@ from wellposed.runs.files import read_json, write_json
 SECONDS = 20.0  # what the examination before training may take
 SHIPPED = Path(__file__).parent / "certificates.json"
 PACKAGES = ("wellposed", "gymnasium", "mujoco", "numpy")  # whose versions decide about an environment, beside its own
+_PARSING = threading.Lock()  # where two threads parse at once, CPython 3.11 may raise a SystemError (gh-106905)
 
 
 @dataclass(frozen=True)
@@ -127,7 +129,8 @@ def source_digest(module: str) -> str:
         name = waiting.pop()
         if name in sources or (spec := _spec(name)) is None or not str(spec.origin).endswith(".py"):
             continue
-        tree = ast.parse(Path(str(spec.origin)).read_bytes())
+        with _PARSING:
+            tree = ast.parse(Path(str(spec.origin)).read_bytes())
         waiting += _imported(tree, spec.parent or "", within)
         sources[name] = ast.unparse(_without_docstrings(tree))
     return hashlib.sha256("\n".join(f"{name}\n{sources[name]}" for name in sorted(sources)).encode()).hexdigest()
