@@ -1,5 +1,7 @@
 """Baselines without learning: the share of goals already reached at reset, and statistics of random actions."""
 
+from typing import Any
+
 import numpy as np
 
 from wellposed import envs, seeding
@@ -67,7 +69,7 @@ class MotionRecorder(Wrapper):
 
 def measure_chance(env_id: str, episodes: int, seed: int, threads: int, over: Over) -> Chance:
     """Play held-out episodes with uniform random actions."""
-    env = MotionRecorder(make_env(EnvConfig(env_id), EVALUATION_COPIES, "evaluation", threads=threads))
+    env: Any = MotionRecorder(make_env(EnvConfig(env_id), EVALUATION_COPIES, "evaluation", threads=threads))
     policy = RandomPolicy(env.spec.action_dim, seeding.generator(seed, "random baseline"))
     seeds, rows, farthest = seeding.evaluation_env_seeds(seed, episodes, "held-out"), [], []
     for start in over(range(0, episodes, EVALUATION_COPIES), f"{env_id}: episodes, {EVALUATION_COPIES} at a time"):
