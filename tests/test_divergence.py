@@ -147,7 +147,7 @@ def test_a_run_that_diverged_is_not_taken_up(tmp_path, monkeypatch):
 def test_every_environment_tells_of_broken_physics(env_id):
     env = envs.make_vec(env_id, 2)
     env.reset(seed=0)
-    zero = np.zeros(env.action_space.shape, np.float32)
+    zero = np.zeros((2, env.inner.spec.action_dim), np.float32)
     assert env.step(zero)[-1]["physics_warnings"] == {}
     data = env.inner.physics.data[1] if "Fetch" in env_id else env.inner._copies[1].unwrapped.data
     data.qvel[0] = np.inf

@@ -20,6 +20,7 @@ from wellposed.cli import main
 from wellposed.config import OnPolicyRunConfig, RunConfig, override, read_config
 from wellposed.data import rollout
 from wellposed.diagnose import read_evidence
+from wellposed.envs.make import EnvConfig
 from wellposed.errors import UserError
 from wellposed.examination import with_checkpoint
 from wellposed.loop import on_policy
@@ -127,9 +128,15 @@ def test_names_of_runs_with_a_replay_are_what_they_were():
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: OnPolicyRunConfig("FetchReach-v4", "sac", agent=SACConfig()), "--algo of a run without a replay"),
-        (lambda: RunConfig("FetchReach-v4", "ppo", agent=TINY_PPO.agent), "--algo of a run with a replay"),
-        (lambda: OnPolicyRunConfig("FetchReach-v4", rollout_steps=0), "--rollout-steps must be greater than 0"),
+        (
+            lambda: OnPolicyRunConfig(EnvConfig("FetchReach-v4"), "sac", agent=SACConfig()),
+            "--algo of a run without a replay",
+        ),
+        (lambda: RunConfig(EnvConfig("FetchReach-v4"), "ppo", agent=TINY_PPO.agent), "--algo of a run with a replay"),
+        (
+            lambda: OnPolicyRunConfig(EnvConfig("FetchReach-v4"), rollout_steps=0),
+            "--rollout-steps must be greater than 0",
+        ),
         (lambda: replace(TINY_PPO, num_envs=1), "--agent.batch-size must not exceed the 10 steps of a rollout, got 16"),
     ],
 )

@@ -21,6 +21,7 @@ from wellposed.config import RunConfig
 from wellposed.data import ReplayBuffer, ReplayConfig
 from wellposed.data.episodes import replay_bytes
 from wellposed.envs import EnvConfig
+from wellposed.envs.make import EnvConfig
 from wellposed.errors import UserError
 from wellposed.memory import Free, Held, Room, UnderWay, refusal
 from wellposed.plan import Calibration, Rates, _peak, expected_seconds, lines, make_plan
@@ -34,7 +35,7 @@ from wellposed.types import Field, Spec, Step
 
 GIB = 2**30
 TINY = RunConfig(
-    env="FetchReach-v4", total_steps=610, num_envs=4, random_steps=200, eval_every=210, eval_episodes=4,
+    env=EnvConfig("FetchReach-v4"), total_steps=610, num_envs=4, random_steps=200, eval_every=210, eval_episodes=4,
     agent=SACConfig(hidden=(16, 16), batch_size=32),
 )  # fmt: skip
 

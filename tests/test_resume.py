@@ -5,6 +5,7 @@ import signal
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -25,12 +26,12 @@ from wellposed.training import train
 
 SMALL = SACConfig(hidden=(16, 16), batch_size=32)
 TINY = RunConfig(
-    env="FetchReach-v4", total_steps=840, num_envs=4, random_steps=200, eval_every=300, eval_episodes=4,
+    env=EnvConfig("FetchReach-v4"), total_steps=840, num_envs=4, random_steps=200, eval_every=300, eval_episodes=4,
     updates_per_call=4, agent=SMALL,
 )  # fmt: skip
 GROWING = Curriculum("success", stages=3, window=2, bar=0.0)
 TINY_PPO = OnPolicyRunConfig(
-    env="FetchReachDense-v4", total_steps=420, num_envs=2, rollout_steps=10, eval_every=150, eval_episodes=4,
+    env=EnvConfig("FetchReachDense-v4"), total_steps=420, num_envs=2, rollout_steps=10, eval_every=150, eval_episodes=4,
     agent=PPOConfig(hidden=(16, 16), batch_size=16, epochs=2),
 )  # fmt: skip
 CASES = {
@@ -50,7 +51,7 @@ CASES = {
 class Stop:
     """Sends Ctrl-C to ourselves at the `at`-th call of `method`."""
 
-    def __init__(self, monkeypatch, owner: type, method: str, at: int):
+    def __init__(self, monkeypatch, owner: Any, method: str, at: int):
         self.calls, self.at, original = 0, at, getattr(owner, method)
 
         def counted(instance, *args, **kwargs):

@@ -18,6 +18,7 @@ from wellposed.agents import SACConfig, TD3Config
 from wellposed.config import RunConfig
 from wellposed.data import ReplayConfig
 from wellposed.demo import demo_config
+from wellposed.envs.make import EnvConfig
 from wellposed.errors import UserError
 from wellposed.findings import Finding
 from wellposed.loop import monitor
@@ -29,7 +30,7 @@ from wellposed.training import train
 from wellposed.verdict import assess, load_run
 
 TINY = RunConfig(
-    env="FetchReach-v4", total_steps=600, num_envs=4, random_steps=200, eval_every=200, eval_episodes=4,
+    env=EnvConfig("FetchReach-v4"), total_steps=600, num_envs=4, random_steps=200, eval_every=200, eval_episodes=4,
     agent=SACConfig(hidden=(16, 16), batch_size=32),
 )  # fmt: skip
 

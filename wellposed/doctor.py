@@ -86,7 +86,7 @@ def _frame(file: Path | None) -> str:
     env: Any = entry.make(num_envs=1, threads=1)
     with closing(env), closing(entry.renderer(240, backend)) as renderer:
         goal = env.reset(seed=0).truth["desired_goal"][0]
-        image = renderer.frame(env.physics.data[0].qpos, goal, False)
+        image = renderer.frame(env.physics.data[0].qpos, goal, False)  # type: ignore[attr-defined]
     if image.std() < 5:
         raise UserError(f"The frame rendered by {backend} is blank.")
     if file is not None:

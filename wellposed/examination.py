@@ -3,6 +3,7 @@
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from wellposed import agents
 from wellposed.arrays import part_of
@@ -43,7 +44,8 @@ def with_checkpoint(path: Path, evidence: Evidence) -> Evidence:
     reader = RunReader(path)
     if reader.schema != SCHEMA:
         return evidence
-    config, agent, manifest = load_run(path)
+    loaded: tuple[Any, Any, Any] = load_run(path)
+    config, agent, manifest = loaded
     _, state = reader.load_state(checkpoint.manifests(path)[0])
     loop = part_of(state, "loop")
     with closing(make_env(config.env, 1, "training")) as env:

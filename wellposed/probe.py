@@ -4,6 +4,8 @@ Taken at each evaluation, off the training clock, from transitions drawn by a ge
 step decide. No stream of the run is touched, so its weights are bit for bit those of a run that was never probed.
 """
 
+from typing import Any
+
 import numpy as np
 
 from wellposed import seeding
@@ -13,13 +15,13 @@ from wellposed.arrays import map_leaves
 from wellposed.config import RunConfig
 from wellposed.data import ReplayBuffer, RolloutBuffer
 from wellposed.data.audit import audit
-from wellposed.types import Agent, Batch, Metrics, OffPolicyAgent, Spec, VecEnv
+from wellposed.types import Batch, Metrics, Spec, VecEnv
 from wellposed.units import still
 
 ROWS = 2048  # transitions that are held against the environment at most
 
 
-def take_probe(config: RunConfig, agent: OffPolicyAgent, replay: ReplayBuffer, env: VecEnv, step: int) -> Metrics:
+def take_probe(config: RunConfig, agent: Any, replay: ReplayBuffer, env: VecEnv, step: int) -> Metrics:
     """All `probe/` metrics of this moment; none before an episode has ended.
 
     Only finite numbers are kept: a weight that is not finite ends the run, with its name, when it is about to be saved.
@@ -38,7 +40,7 @@ def take_probe(config: RunConfig, agent: OffPolicyAgent, replay: ReplayBuffer, e
     return _finite(found)
 
 
-def probe_rollout(agent: Agent, rollout: RolloutBuffer, env: VecEnv) -> Metrics:
+def probe_rollout(agent: Any, rollout: RolloutBuffer, env: VecEnv) -> Metrics:
     """The same of an agent without a replay, from the newest rollout: what is asked of goals and ages is left out."""
     rows = map_leaves(lambda array: array[:ROWS], rollout.transitions())
     found = probe_rewards(rows, rollout.ended_in_time[:ROWS], env) | probe_motion(rows, env.spec)

@@ -12,7 +12,7 @@ from tests.chapters.tiny import load
 from wellposed.agents import sac
 from wellposed.chapters import publish, records, trace, traces
 from wellposed.chapters.load import ROOT, chapter_folders, load_chapter
-from wellposed.data import buffer
+from wellposed.data import hindsight
 from wellposed.errors import UserError
 
 FOLDERS = chapter_folders(ROOT / "chapters")
@@ -64,7 +64,7 @@ def test_the_stored_traces_are_small():
 
 
 def test_another_strategy_of_hindsight_differs_from_the_stored_trace(monkeypatch):
-    monkeypatch.setitem(buffer.STRATEGIES, "future", buffer.STRATEGIES["episode"])
+    monkeypatch.setitem(hindsight.STRATEGIES, "future", hindsight.STRATEGIES["episode"])
     assert "batch 0/desired_goal differs" in str(wrong(FOLDERS[4], "relabelling.future"))
 
 

@@ -32,6 +32,7 @@ def leaks(env_id: str, monkeypatch: pytest.MonkeyPatch, errors: Errors = FetchTa
     monkeypatch.setattr(FetchTask, "measurement_errors", errors)
     env = sensed(env_id, copies=DRAWS)
     seen, truth = env.reset(seed=0)
+    assert env.spec.geometry is not None
     hand, *rest = env.spec.geometry.points
     error = (seen["observation"] - truth["observation"]) / (NOISE * (OBJECT if rest else HAND))
     found = [f"number {i} has {s:.2f} of its noise" for i, s in enumerate(error.std(axis=0)) if abs(s - 1) > 0.2]

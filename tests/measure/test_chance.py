@@ -1,6 +1,6 @@
 """The floor and chance: what is solved at reset by integration and by counting, and how often random actions move."""
 
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -13,7 +13,7 @@ from wellposed.measure import chance
 from wellposed.measure.chance import MotionRecorder, measure_chance, measure_floor
 from wellposed.rollout import play_episodes
 from wellposed.stats import clopper_pearson
-from wellposed.types import Field, Moment, Spec, Step
+from wellposed.types import Field, Moment, Spec, Step, VecEnv
 
 DRAWS = 20_000
 OVER: Any = lambda items, _what: iter(items)  # noqa: E731
@@ -101,7 +101,7 @@ class Idle(Memoryless):
 
 
 def test_an_achieved_goal_is_watched_to_the_end_of_its_episode_and_no_further():
-    env: Any = MotionRecorder(Scripted())
+    env: Any = MotionRecorder(cast(VecEnv, Scripted()))
     play_episodes(Idle(), env, [0, 1])
     assert env.farthest[0] == pytest.approx([0.2, 0.005])  # not 9, where the next episode of copy 0 is
     assert np.sort(np.concatenate(env.step_distances)) == pytest.approx([0.0005, 0.0005, 0.005, 0.2, 0.2])

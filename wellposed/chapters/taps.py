@@ -5,7 +5,6 @@ checkout of another commit (`python -m benchmarks.golden`).
 """
 
 import importlib
-import importlib.util
 import re
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -17,8 +16,13 @@ import numpy as np
 Arrays = dict[str, np.ndarray]
 Place = tuple[str, str, str]  # module, class, method
 # What draws minibatches, and what learns from them; modules that a version does not have are passed over.
-SAMPLE: list[Place] = [("wellposed.data.episodes", "ReplayBuffer", "sample")]
+SAMPLE: list[Place] = [
+    ("wellposed.data.episodes", "ReplayBuffer", "sample"),
+    ("wellposed.replay.buffer", "ReplayBuffer", "sample"),
+]
 UPDATE: list[Place] = [
+    ("wellposed.agents.sac", "SAC", "update"),
+    ("wellposed.agents.td3", "TD3", "update"),
     ("wellposed.agents.off_policy", "OffPolicyAgent", "update"),
     ("wellposed.agents.ppo", "PPO", "update"),
 ]
@@ -47,9 +51,12 @@ def tapped(sampled: Callable[[Arrays], None], learnt: Callable[[Any, dict[str, f
 
 
 def _is_there(place: Place) -> bool:
-    """Whether this version has such a module."""
-    package = importlib.util.find_spec(place[0].rpartition(".")[0])
-    return package is not None and importlib.util.find_spec(place[0]) is not None
+    """Whether this version has such a method."""
+    module, owner, method = place
+    try:
+        return hasattr(getattr(importlib.import_module(module), owner, None), method)
+    except ModuleNotFoundError:
+        return False
 
 
 @contextmanager
@@ -83,25 +90,38 @@ def by_key(batch: Any) -> Arrays:
 
 
 def weights(state: Arrays) -> Arrays:
-    """Networks, optimisers and input statistics among the arrays of a checkpoint, sorted by name."""
-    named = {name.removeprefix("agent/").replace(".head.", "."): array for name, array in state.items()}
+    """Networks, optimisers and input statistics among the arrays of a checkpoint, sorted by their names in b16341c."""
+    ppo = any(name.endswith("nets.actor.log_std") for name in state)
+    named = {_old_name(name.removeprefix("agent/"), ppo): array for name, array in state.items()}
     kept = re.compile(r"learner\.|obs_stats\.|goal_stats\.")
     return {name: named[name] for name in sorted(named) if kept.match(name)}
 
 
+def _old_name(name: str, ppo: bool) -> str:
+    """The name in b16341c of an array of an agent."""
+    name = name.replace("inputs.obs.observation.", "obs_stats.").replace("inputs.obs.goal.", "goal_stats.")
+    if ppo:
+        return name.replace(".head.", ".mean.").replace(".heads[0].", ".")
+    return name.replace(".head.", ".").replace(".heads[", "[")
+
+
 def surroundings(state: Arrays) -> Arrays:
-    """The environments and their last observations among the arrays of a checkpoint, sorted by name."""
-    return {name: state[name] for name in sorted(state) if name.startswith(("loop/env/", "loop/obs/"))}
+    """The environments among the arrays of a checkpoint, sorted by name."""
+    return {name: state[name] for name in sorted(state) if name.startswith("loop/env/")}
 
 
 def rewards(state: Arrays) -> Arrays:
     """The rewards of the last rollout [t, n] in a checkpoint of an on-policy run."""
-    return {name: state[f"loop/rollout/{name}"] for name in ("reward", "terminated", "ended")}
+    last = {name: state[f"loop/rollout/{name}"] for name in ("reward", "terminated")}
+    cut = state["loop/rollout/truncated" if "loop/rollout/truncated" in state else "loop/rollout/ended"]
+    return last | {"ended": last["terminated"] | cut}
 
 
 def replay(state: Arrays, parts: list[Arrays]) -> Arrays:
     """The whole episodes of a replay, oldest first, by key: [rows, ...]."""
     whole = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    if "rows" not in whole:
+        return {name.removeprefix("obs/"): array for name, array in whole.items() if name != "failed"}
     rows = whole.pop("rows")
     sizes = [state[f"loop/obs/{name}"].shape[1] for name in ("observation", "achieved_goal")]
     ends = np.cumsum([*sizes, rows.shape[1] - sum(sizes) - sizes[1] - 2, sizes[1], 1])

@@ -1,6 +1,6 @@
 """Baselines without learning: the share of goals already reached at reset, and statistics of random actions."""
 
-from typing import Any
+from typing import cast
 
 import numpy as np
 
@@ -69,12 +69,12 @@ class MotionRecorder(Wrapper):
 
 def measure_chance(env_id: str, episodes: int, seed: int, threads: int, over: Over) -> Chance:
     """Play held-out episodes with uniform random actions."""
-    env: Any = MotionRecorder(make_env(EnvConfig(env_id), EVALUATION_COPIES, "evaluation", threads=threads))
+    env = MotionRecorder(make_env(EnvConfig(env_id), EVALUATION_COPIES, "evaluation", threads=threads))
     policy = RandomPolicy(env.spec.action_dim, seeding.generator(seed, "random baseline"))
     seeds, rows, farthest = seeding.evaluation_env_seeds(seed, episodes, "held-out"), [], []
     for start in over(range(0, episodes, EVALUATION_COPIES), f"{env_id}: episodes, {EVALUATION_COPIES} at a time"):
         chunk = seeds[start : start + EVALUATION_COPIES]
-        rows += play_episodes(policy, env, chunk)
+        rows += play_episodes(policy, cast(VecEnv, env), chunk)
         farthest.append(env.farthest[-1][: len(chunk)])
     env.close()
     summary = summarise(rows, step=0, updates=0, seconds=0.0, seed=seed)
