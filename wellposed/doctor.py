@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import jax
 import numpy as np
@@ -82,7 +83,8 @@ def _frame(file: Path | None) -> str:
     backend = rendering.working_backend()
     entry = envs.find("FetchReach-v4")
     assert entry.renderer is not None
-    with closing(entry.make(num_envs=1, threads=1)) as env, closing(entry.renderer(240, backend)) as renderer:
+    env: Any = entry.make(num_envs=1, threads=1)
+    with closing(env), closing(entry.renderer(240, backend)) as renderer:
         goal = env.reset(seed=0).truth["desired_goal"][0]
         image = renderer.frame(env.physics.data[0].qpos, goal, False)  # type: ignore[attr-defined]
     if image.std() < 5:

@@ -80,6 +80,7 @@ def find_sources(chapters: Path) -> Sources:
         )
     reference = {ROOT / "README.md": "reference/readme.md"}
     reference |= {path: f"reference/{path.name}" for path in sorted((ROOT / "docs").glob("*.md"))}
+    reference |= {ROOT / "CONTRIBUTING.md": "reference/contributing.md"}
     return Sources(found, {path: target for path, target in reference.items() if path.is_file()})
 
 

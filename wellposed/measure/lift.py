@@ -2,6 +2,7 @@
 
 from contextlib import closing
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -102,10 +103,10 @@ def measure_lift(settings: LiftSettings, context: Context) -> Lift:
     seeds = seeding.evaluation_env_seeds(settings.seed, settings.episodes, "held-out")
     copies = min(EVALUATION_COPIES, len(seeds))
     with closing(make_env(EnvConfig(settings.env), copies, "evaluation", threads=context.threads)) as inner:
-        env = EventRecorder(inner, quantities, settings.heights)
+        env: Any = EventRecorder(inner, quantities, settings.heights)
         policy = RandomPolicy(inner.spec.action_dim, seeding.generator(settings.seed, "random baseline"))
         for start in context.over(range(0, len(seeds), copies), f"episodes, {copies} at a time"):
-            play_episodes(policy, env, seeds[start : start + copies])  # type: ignore[arg-type]
+            play_episodes(policy, env, seeds[start : start + copies])
         moved = f"the object was moved by more than {100 * env.moved_from:g} cm"
     names = [moved, "it was between the fingers", "they held it", *lifted]
     seen = np.concatenate(env.seen)[: len(seeds)]
