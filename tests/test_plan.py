@@ -21,7 +21,6 @@ from wellposed.config import RunConfig
 from wellposed.data import ReplayBuffer, ReplayConfig
 from wellposed.data.episodes import replay_bytes
 from wellposed.envs import EnvConfig
-from wellposed.envs.make import EnvConfig
 from wellposed.errors import UserError
 from wellposed.memory import Free, Held, Room, UnderWay, refusal
 from wellposed.plan import Calibration, Rates, _peak, expected_seconds, lines, make_plan
