@@ -22,7 +22,7 @@ demo: setup     ## set up; proof of life, train Fetch Reach from sparse rewards,
 test: setup     ## set up; run the tests but the slow ones
 	$(BIN)/pytest -n 2 -m "not slow"
 
-test-slow: setup ## the traces of every configuration that a chapter names: does the code do what it did?
+test-slow: setup ## the slow tests: traces of what chapters name, faults on the disk, studies, pages on a phone
 	$(BIN)/pytest -n 2 -m slow
 
 book: setup     ## set up; build the course as a site that needs no network, in site/

@@ -11,6 +11,8 @@ from wellposed.errors import UserError
 from wellposed.experiments import load_answers, load_experiment, run_experiment
 from wellposed.runs.store import run_name
 
+pytestmark = pytest.mark.slow
+
 REPOSITORY = Path(__file__).parent.parent
 QUESTION = """
 title = "Does a wider network help?"

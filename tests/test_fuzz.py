@@ -8,6 +8,8 @@ import pytest
 
 from tests.fuzz import Watch, run
 
+pytestmark = pytest.mark.slow
+
 
 def test_strangers_files_give_a_sentence_or_a_load(tmp_path):
     count = run(3000, seed=0, folder=tmp_path)

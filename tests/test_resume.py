@@ -85,7 +85,12 @@ def undisturbed(tmp_path_factory):
     return get
 
 
-@pytest.mark.parametrize("name", CASES)
+FAST = ("Reach", "PPO")  # the other cases are trained by `make test-slow`
+
+
+@pytest.mark.parametrize(
+    "name", [name if name in FAST else pytest.param(name, marks=pytest.mark.slow) for name in CASES]
+)
 @pytest.mark.parametrize(("method", "at"), [("update", 17), ("act", 60)])
 def test_a_run_that_is_interrupted_ends_as_if_it_had_not_been(tmp_path, monkeypatch, undisturbed, name, method, at):
     expected = undisturbed(name)  # before the patch, which would count its calls too

@@ -9,7 +9,7 @@ from wellposed.book.build import build_book
 from wellposed.chapters.load import find_chapters
 
 WIDTH = 390  # CSS pixels
-pytestmark = pytest.mark.skipif(BROWSER is None, reason="no Chromium is installed here")
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(BROWSER is None, reason="no Chromium is installed here")]
 
 
 @pytest.fixture(scope="module")

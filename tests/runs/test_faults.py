@@ -22,6 +22,8 @@ from wellposed.runs.record import MetricsRow, WarningRow
 from wellposed.runs.store import RunReader, run_name
 from wellposed.runs.writer import ReplayRows, RunWriter, Snapshot
 
+pytestmark = pytest.mark.slow
+
 MOMENTS = 4
 CALLS = [(disk, name) for name, item in vars(disk).items() if callable(item) and item.__module__ == disk.__name__]
 CALLS += [(EventFileWriter, "add_event"), (EventFileWriter, "close")]

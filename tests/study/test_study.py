@@ -25,6 +25,8 @@ from wellposed.runs.writer import RunWriter
 from wellposed.study import existence, run, stability, trials
 from wellposed.study.run import Question, run_study
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def small(monkeypatch):
