@@ -41,7 +41,8 @@ TOLERANCES = {
     "batch": 1e-5,
     "first losses": 1e-4,
     # One call of PPO takes hundreds of updates on what it has collected, so rounding has grown by its end.
-    "batch of a rollout": 1e-4,
+    "steps of a rollout": 0.01,
+    "batch of a rollout": 0.05,
     "first losses of a rollout": 0.05,
     "later losses": 0.5,
     "weight norms": 0.3,
@@ -101,7 +102,7 @@ def difference(stored: Arrays, today: Arrays, tolerances: dict[str, float]) -> s
         if _part(name) == "later losses":  # rounding has decided single ones by then; their mean is what holds
             apart = apart.mean(axis=0, keepdims=True)
         share = np.abs(apart) / _scale(here)
-        part = _part(name) + of_a_rollout
+        part = _part(name) + ("" if name.startswith("batch 0/") else of_a_rollout)  # batch 0 is before any update
         allowed = tolerances[part if part in tolerances else _part(name)]
         if not (share <= allowed).all():
             return f"{name} differs by {share.max():.2g} of its size, where {allowed:g} is allowed."
