@@ -83,10 +83,10 @@ def _frame(file: Path | None) -> str:
     backend = rendering.working_backend()
     entry = envs.find("FetchReach-v4")
     assert entry.renderer is not None
-    env: Any = entry.make(num_envs=1, threads=1)
+    env: Any = make_env(EnvConfig("FetchReach-v4"), 1, "evaluation")
     with closing(env), closing(entry.renderer(240, backend)) as renderer:
         goal = env.reset(seed=0).truth["desired_goal"][0]
-        image = renderer.frame(env.physics.data[0].qpos, goal, False)  # type: ignore[attr-defined]
+        image = renderer.frame(env.physics.data[0].qpos, goal, False)
     if image.std() < 5:
         raise UserError(f"The frame rendered by {backend} is blank.")
     if file is not None:
