@@ -12,9 +12,11 @@ import pytest
 
 from wellposed.analysis.tables import learning_curve
 from wellposed.demo import demo_config
-from wellposed.envs import rendering
+from wellposed.envs import EnvConfig, make_env, rendering
+from wellposed.envs.policies import RandomPolicy
+from wellposed.envs.wrappers.sensors import Sensors
 from wellposed.errors import UserError
-from wellposed.report import figures
+from wellposed.report import figures, video
 from wellposed.report.page import write_report
 from wellposed.runs.files import write_json
 from wellposed.runs.record import encode
@@ -62,6 +64,19 @@ def test_the_video_plays_twelve_arms_in_every_browser(runs, tmp_path):
     assert frames[0].shape == (3 * 240 + 2 * 4, 4 * 240 + 3 * 4, 3)
     assert len(frames) == 2 * 4 * 14
     assert np.abs(frames[0].astype(int) - frames[-1]).max() > 50, "nothing moved"
+
+
+def test_a_new_goal_in_the_video_is_the_one_that_the_policy_is_shown():
+    """Also where sensors stand between."""
+    env = make_env(EnvConfig("FetchReach-v4", max_episode_steps=10**6, sensors=Sensors(0.01)), 2, "evaluation")
+    policy = RandomPolicy(env.spec.action_dim, np.random.default_rng(0))
+    moments = list(video._play(policy, env, [1, 2], has_object=False))
+    env.close()
+    goals = np.array([now.truth["desired_goal"] for now in moments])
+    assert np.array_equal(goals, [now.obs["desired_goal"] for now in moments])
+    assert len(np.unique(goals, axis=0)) == len(moments) / video._STEPS_PER_GOAL
+    hand = np.array([now.truth["achieved_goal"] for now in moments])
+    assert np.linalg.norm(np.diff(hand, axis=0), axis=-1).max() < 0.1, "the arm goes on from where it stands"
 
 
 def test_nothing_in_it_is_fetched_or_run(runs, tmp_path):

@@ -48,9 +48,10 @@ def _play(policy: Policy, env: Any, seeds: list[int], has_object: bool) -> Itera
     rounds, steps = (1, 50) if has_object else (_GOALS_WITHOUT_OBJECT, _STEPS_PER_GOAL)
     for i in range(rounds):
         if i:
-            here, drawn = env.get_state(), env.reset()
-            later = env.get_state()
-            now = env.set_state(here | {"desired_goal": drawn.truth["desired_goal"], "rng": later["rng"]})
+            here = env.get_state()
+            env.reset()
+            goals = {key: array for key, array in env.get_state().items() if key.endswith("desired_goal")}  # seen, true
+            now = env.set_state(here | goals | {"rng": env.get_state()["rng"]})
             carry = policy.initial_carry(env.num_envs)
         for _ in range(steps):
             yield now
