@@ -16,6 +16,7 @@ from wellposed.runs import checkpoint
 from wellposed.runs.record import METRICS
 from wellposed.runs.store import RunReader
 from wellposed.training import train
+from wellposed.types import Batch, Field, Spec
 
 
 def whole_state(path) -> dict[str, np.ndarray]:
@@ -108,6 +109,31 @@ def test_actions_that_were_not_sent_are_noticed(collected):
     env, rows = collected
     for actions in (np.roll(rows.action, 1, axis=0), rows.action * 0):
         assert probe_motion(rows._replace(action=actions), env.spec)["probe/action_answered"] < 0.05
+
+
+def test_actions_answer_in_the_truth_whatever_sensors_show(collected):
+    env, rows = collected
+    rng = np.random.default_rng(0)
+    noisy = lambda obs: {key: array + rng.normal(0, 0.1, array.shape) for key, array in obs.items()}  # noqa: E731
+    sensed = rows._replace(obs=noisy(rows.obs), next_obs=noisy(rows.next_obs))
+    spec = env.spec._replace(truth=env.spec.obs)
+    found = probe_motion(sensed._replace(truth=rows.obs, next_truth=rows.next_obs), spec)
+    clean = probe_motion(rows, env.spec)
+    assert found["probe/action_answered"] == clean["probe/action_answered"]
+    assert found["probe/motion_observed"] < 0.9, "what noise hides is not observed"
+    assert probe_motion(sensed, env.spec)["probe/action_answered"] < 0.5, "asked of noise, actions would go unanswered"
+
+
+@pytest.mark.parametrize("shown", ["vector", "image"])
+def test_observations_are_probed_by_kind_and_not_by_name(shown):
+    rng = np.random.default_rng(0)
+    goal, action = np.zeros((64, 2)), rng.uniform(-1, 1, (64, 3))
+    before = {"own": rng.normal(size=(64, 3)), "achieved_goal": goal, "desired_goal": goal}
+    after = before | {"own": before["own"] + action}
+    fields = Field("own", (3,), shown), Field("achieved_goal", (2,), "goal"), Field("desired_goal", (2,), "goal")
+    rows = Batch(before, action, goal[:, 0], after, goal[:, 0], {}, {})
+    answered = probe_motion(rows, Spec(fields, 3, 10))["probe/action_answered"]
+    assert answered == pytest.approx(1.0 if shown == "vector" else 0.0)
 
 
 def test_an_observation_without_velocities_is_noticed(collected):

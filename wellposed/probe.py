@@ -15,7 +15,7 @@ from wellposed.arrays import map_leaves
 from wellposed.config import RunConfig
 from wellposed.data import ReplayBuffer, RolloutBuffer
 from wellposed.data.audit import audit
-from wellposed.types import Batch, Metrics, Spec, VecEnv
+from wellposed.types import Batch, Field, Metrics, Spec, VecEnv
 from wellposed.units import still
 
 ROWS = 2048  # transitions that are held against the environment at most
@@ -77,26 +77,36 @@ def probe_rewards(rows: Batch, failed: np.ndarray, env: VecEnv) -> Metrics:
 
 
 def probe_motion(rows: Batch, spec: Spec) -> Metrics:
-    """What actions do, and what the observation knows of motion.
+    """What actions do, and what the observation knows of motion; motion is that of the truth.
 
-    Both are asked of the end effector where a geometry names it. Else any number of the observation may answer to the
-    actions, and whether it knows of motion is not asked: which of its numbers are places, nobody has said.
+    Both are asked of the end effector where a geometry names it. Else any number of the vectors may answer to the
+    actions, and whether the observation knows of motion is not asked: which numbers are places, nobody has said.
     """
-    here, there = (np.asarray(obs["observation"], np.float64) for obs in (rows.obs, rows.next_obs))
-    watched = list(spec.geometry.effector) if spec.geometry else list(range(spec.size("observation")))
-    motion = (there - here)[:, watched]
+    truth, next_truth = rows.truth or rows.obs, rows.next_truth or rows.next_obs
+    here, there = _vectors(truth, spec.goals), _vectors(next_truth, spec.goals)
+    if spec.geometry is None:
+        motion = there - here
+    else:
+        start, end = (np.asarray(true["observation"], np.float64) for true in (truth, next_truth))
+        motion = (end - start)[:, list(spec.geometry.effector)]
     motion = motion[:, motion.std(axis=0) > 0]
     without, given = unexplained(motion, here), unexplained(motion, np.hstack([here, rows.action]))
     share = lambda left, of: 1 - left / np.maximum(of, 1e-30)  # noqa: E731
     found = {
         "probe/action_max": float(np.abs(rows.action).max()),
         "probe/action_answered": float(np.max(share(given, without), initial=0.0)),
-        "probe/observation_constant": float(np.sum(here.std(axis=0) < 1e-9)),
+        "probe/observation_constant": float(np.sum(_vectors(rows.obs, spec.obs).std(axis=0) < 1e-9)),
     }
     if spec.geometry is None:
         return found
-    known = share(unexplained(motion, there), motion.var(axis=0))
+    known = share(unexplained(motion, _vectors(rows.next_obs, spec.obs)), motion.var(axis=0))
     return found | {"probe/motion_observed": float(np.mean(known)) if motion.size else 0.0}
+
+
+def _vectors(obs: dict[str, np.ndarray], fields: tuple[Field, ...]) -> np.ndarray:
+    """The numbers [n, d] of all vectors among the fields, without goals and images."""
+    found = [np.asarray(obs[field.name], np.float64) for field in fields if field.kind == "vector"]
+    return np.hstack(found) if found else np.empty((len(obs["desired_goal"]), 0))
 
 
 def unexplained(targets: np.ndarray, inputs: np.ndarray) -> np.ndarray:
