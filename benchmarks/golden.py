@@ -7,29 +7,18 @@ python -m benchmarks.golden --against b16341c --only ch04.k       cases by a par
 """
 
 import argparse
-import io
 import os
 import subprocess
 import sys
-import tarfile
 import tempfile
 from pathlib import Path
 
 from safetensors.numpy import load_file
 
+from benchmarks.machine import ROOT, check_out
 from wellposed.chapters.trace import all_cases, first_difference
 
-ROOT = Path(__file__).resolve().parents[1]
 RECORDER = [f"wellposed/chapters/{name}.py" for name in ("taps", "trace")]
-
-
-def check_out(commit: str, tree: Path) -> None:
-    """Unpack a commit into a folder, with today's recorder put in."""
-    packed = subprocess.run(["git", "archive", commit], cwd=ROOT, capture_output=True, check=True).stdout
-    with tarfile.open(fileobj=io.BytesIO(packed)) as archive:
-        archive.extractall(tree, filter="data")
-    for file in RECORDER:
-        (tree / file).write_bytes((ROOT / file).read_bytes())
 
 
 def record_all(tree: Path, out: Path, names: list[str], compiled: Path) -> None:
@@ -45,8 +34,11 @@ def against(commit: str, names: list[str]) -> list[str]:
     wrong = []
     with tempfile.TemporaryDirectory() as folder:
         then, now = Path(folder) / "then", Path(folder) / "now"
-        check_out(commit, Path(folder) / "tree")
-        record_all(Path(folder) / "tree", then, names, Path(folder) / "compiled")
+        tree = Path(folder) / "tree"
+        check_out(commit, tree)
+        for file in RECORDER:  # today's recorder
+            (tree / file).write_bytes((ROOT / file).read_bytes())
+        record_all(tree, then, names, Path(folder) / "compiled")
         record_all(ROOT, now, names, Path(folder) / "compiled")
         for name in names:
             one, other = (load_file(side / f"{name}.safetensors") for side in (then, now))

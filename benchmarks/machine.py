@@ -1,14 +1,27 @@
-"""What every benchmark prints first, and how it repeats a measurement."""
+"""What every benchmark prints first, how it repeats a measurement, and the code of another commit."""
 
 import importlib.metadata
+import io
 import os
+import subprocess
+import tarfile
 import time
 from collections.abc import Callable
 from functools import cache
+from pathlib import Path
 
 import numpy as np
 
 from wellposed.runs.provenance import cpu_name, git_state
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def check_out(commit: str, tree: Path) -> None:
+    """Unpack a commit into a folder."""
+    packed = subprocess.run(["git", "archive", commit], cwd=ROOT, capture_output=True, check=True).stdout
+    with tarfile.open(fileobj=io.BytesIO(packed)) as archive:
+        archive.extractall(tree, filter="data")
 
 
 def print_header(title: str, *packages: str) -> None:
