@@ -11,9 +11,10 @@ import pytest
 from tests.chapters.tiny import load
 from wellposed.agents import sac
 from wellposed.chapters import publish, records, trace, traces
-from wellposed.chapters.load import ROOT, chapter_folders, load_chapter
+from wellposed.chapters.load import chapter_folders, load_chapter
 from wellposed.data import hindsight
 from wellposed.errors import UserError
+from wellposed.repository import ROOT
 
 FOLDERS = chapter_folders(ROOT / "chapters")
 CASES = [(folder, name) for folder in FOLDERS.values() for name in traces.load_traces(folder)[0].traces]
