@@ -65,7 +65,7 @@ def test_the_stored_traces_are_small():
 
 
 def test_another_strategy_of_hindsight_differs_from_the_stored_trace(monkeypatch):
-    monkeypatch.setitem(hindsight.STRATEGIES, "future", hindsight.STRATEGIES["episode"])
+    monkeypatch.setitem(hindsight.STRATEGIES._entries, "future", hindsight.STRATEGIES["episode"])
     assert "batch 0/desired_goal differs" in str(wrong(FOLDERS[4], "relabelling.future"))
 
 
