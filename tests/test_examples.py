@@ -56,8 +56,9 @@ def test_the_environment_keeps_gymnasiums_rules_and_a_push_moves_the_puck(enviro
     assert np.linalg.norm(puck - hand) == pytest.approx(environment.HAND + environment.PUCK, abs=1e-5)
 
 
-def test_the_certificate_admits_the_environment(environment):
-    assert wp.certify("PushPuck-v0", gamma=0.95).learnable
+@pytest.mark.usefixtures("environment")
+def test_the_certificate_admits_the_environment():
+    assert wp.certify("PushPuck-v0", gamma=0.95).verdict == "learnable"
 
 
 def test_goals_are_drawn_in_proportion_to_their_discount(relabelling):
@@ -69,7 +70,8 @@ def test_goals_are_drawn_in_proportion_to_their_discount(relabelling):
     assert shares == pytest.approx([0, *(expected / expected.sum())], abs=0.005)
 
 
-def test_a_run_takes_the_relabelling_by_its_name(relabelling):
+@pytest.mark.usefixtures("relabelling")
+def test_a_run_takes_the_relabelling_by_its_name():
     recipe = wp.default_config("FetchReach-v4")
     assert replace(recipe, replay=replace(recipe.replay, strategy="geometric")).replay.strategy == "geometric"
     with pytest.raises(wp.UserError, match=r"no strategy 'sometimes'; there are future, final, episode, geometric"):
