@@ -241,7 +241,7 @@ def answered(folder, lines: list[str]) -> tuple[str, Problems]:
     """Lines of directives as HTML, and what is wrong with them."""
     problems = Problems()
     course, slots, source = Course.load(folder.parent, problems), Slots(), folder / "chapter.md"
-    page = Page(source, "ch04_hindsight.md", slots, problems, Links(build.ROOT, {}), course.answers())
+    page = Page(source, "ch04_hindsight.md", slots, problems, Links({}), course.answers())
     return slots.fill(page.markdown("\n".join(f"{{{{ {one} }}}}" for one in lines))), problems
 
 

@@ -12,9 +12,22 @@ from typing import Any
 
 from wellposed.book.slots import Slots
 from wellposed.errors import UserError
+from wellposed.repository import PACKAGE
 
 THEME = Path(__file__).parent / "theme"
-NEEDED = ("mkdocs", "material", "math_core")
+NEEDED = ("mkdocs", "material", "math_core", "mkdocstrings")
+DOCSTRINGS = {  # how the reference shows them
+    "docstring_style": "google",
+    "filters": ["!^_"],
+    "heading_level": 3,
+    "merge_init_into_class": True,
+    "separate_signature": True,
+    "show_bases": False,
+    "show_root_heading": True,
+    "show_root_full_path": False,
+    "show_signature_annotations": True,
+    "show_source": False,
+}
 
 
 def require_extra() -> None:
@@ -86,7 +99,12 @@ def _settings(docs: Path, site: Path, nav: list[Any]) -> dict[str, Any]:
         },
         "extra_css": ["assets/book/book.css"],
         "extra": {"polyfills": ["assets/book/js/iframe-worker.js"], "generator": False},
-        "plugins": {"material/search": {}, "material/offline": {}},
+        "plugins": {
+            "material/search": {},
+            "material/offline": {},
+            "autorefs": {},
+            "mkdocstrings": {"handlers": {"python": {"paths": [str(PACKAGE.parent)], "options": DOCSTRINGS}}},
+        },
         "markdown_extensions": {
             "attr_list": {}, "footnotes": {}, "md_in_html": {}, "sane_lists": {}, "tables": {},
             "smarty": {"smart_dashes": False, "smart_ellipses": False},
