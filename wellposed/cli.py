@@ -12,7 +12,7 @@ from typing import Any
 
 import tyro
 
-from wellposed.commands import book, chapters, environments, exercises, records, runs
+from wellposed.commands import book, chapters, environments, exercises, policies, records, runs, tables
 from wellposed.commands.arguments import INTEGERS, default_config_of, in_full, json_to_stdout
 from wellposed.errors import UserError, instead
 from wellposed.plugin import load_named
@@ -26,9 +26,13 @@ COMMANDS: dict[str, Any] = {
     "anatomy": environments.anatomy,
     "doctor": environments.doctor,
     "envs": environments.list_envs,
-    "runs": records.list_runs,
+    "runs": tables.list_runs,
+    "rows": tables.rows,
     "compare": records.compare,
     "report": records.report,
+    "export": policies.export,
+    "video": policies.video,
+    "watch": policies.watch,
     "experiment": runs.experiment,
     "study": runs.study,
     "chapter": chapters.chapter,

@@ -10,6 +10,9 @@ from wellposed.agents import PPOConfig, SACConfig
 from wellposed.data.episodes import ReplayConfig
 from wellposed.envs.make import EnvConfig
 from wellposed.errors import UserError, require
+from wellposed.runs.files import read_json
+from wellposed.runs.migrations import migrated
+from wellposed.runs.record import check_schema
 from wellposed.runs.store import RunReader
 
 A = TypeVar("A")
@@ -42,6 +45,13 @@ class AnyRunConfig(Generic[A]):
     eval_first: int | None = field(default=None, metadata=serialise.LATER)
     """Environment steps to the first evaluation after the start; the steps to the next one double until they are
     `eval_every`. None: `eval_every` from the start."""
+    init_from: str | None = field(default=None, metadata=serialise.LATER)
+    """A run whose newest networks and input statistics this one begins with."""
+    demonstrations: str | None = field(default=None, metadata=serialise.LATER)
+    """oracle:N, N episodes of the controller written for the task, or a FILE of episodes (docs/deploy.md). The actor
+    is cloned from them, and a replay begins with them."""
+    clone_updates: int = field(default=500, metadata=serialise.LATER)
+    """Gradient updates of cloning, before the first step; 0 leaves the actor as it is."""
     agent: A = field(default_factory=cast(Any, SACConfig))
     """The algorithm's settings."""
 
@@ -53,6 +63,7 @@ class AnyRunConfig(Generic[A]):
         for name in ("total_steps", "num_envs", "eval_every", "eval_episodes"):
             require_positive(self, name)
         require(self.seed >= 0, "seed", "must not be negative", self.seed)
+        require(self.clone_updates >= 0, "clone_updates", "must not be negative", self.clone_updates)
         until = self.until_success
         require(until is None or 0 <= until <= 1, "until_success", "is a share between 0 and 1", until)
         kind = agents.find(self.algo).config
@@ -150,6 +161,21 @@ def stored_config(path: Path) -> AnyRunConfig:
     if ":" in config.env.id:  # "module:Id" imports the module, and a record must not decide what is executed
         raise UserError(f"{path} names the environment {config.env.id!r}, which would import a module. It is refused.")
     return config
+
+
+def config_in(path: Path) -> AnyRunConfig:
+    """The configuration in a file: that of a run (its config.json), or its settings alone.
+
+    Raises:
+        UserError: if it holds something else.
+    """
+    data = read_json(path)
+    if isinstance(data, dict) and data.keys() == {"schema", "hash", "config"}:
+        data = migrated(data["config"], check_schema(data, str(path)))
+    try:
+        return read_config(data, str(path))
+    except ValueError as error:
+        raise UserError(f"{error}. --config takes what a run's config.json holds.") from error
 
 
 def override(config: C, changes: dict[str, Any]) -> C:

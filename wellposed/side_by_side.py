@@ -2,6 +2,7 @@
 
 from collections.abc import Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 from wellposed import serialise
@@ -11,9 +12,10 @@ from wellposed.errors import UserError, require
 from wellposed.interrupts import interruptible
 from wellposed.memory import require_fit
 from wellposed.progress import TrainingProgress
+from wellposed.runs import checkpoint
 from wellposed.runs.record import Summary
 from wellposed.runs.store import require_free
-from wellposed.runs.writer import RunWriter
+from wellposed.runs.writer import OnEvaluation, RunWriter, unobserved
 from wellposed.training import Job, new_run, overlap_by_threads, train_recorded
 
 Results = Generator[tuple[Path, Summary | None]]
@@ -26,6 +28,7 @@ def train_side_by_side(
     threads: int = 2,
     quiet: bool = False,
     progress: TrainingProgress | None = None,
+    on_evaluation: OnEvaluation = unobserved,
 ) -> Results:
     """Train several runs in this process, `threads` at a time, each recorded as its own and bit for bit as if alone.
 
@@ -40,6 +43,7 @@ def train_side_by_side(
     folder = Path(runs_dir)
     require_free(folder, [serialise.to_dict(config) for config in runs])
     jobs = [new_run(config, folder) for config in runs]
+    jobs = [replace(job, on_evaluation=on_evaluation) for job in jobs]
     yield from _side_by_side(jobs, {folder}, threads, progress or TrainingProgress(quiet))
 
 
@@ -49,6 +53,7 @@ def resume(
     threads: int = 2,
     quiet: bool = False,
     progress: TrainingProgress | None = None,
+    on_evaluation: OnEvaluation = unobserved,
 ) -> Results:
     """Go on with runs that were cut short, side by side; each ends bit for bit as if nothing had happened.
 
@@ -57,6 +62,7 @@ def resume(
         threads: runs at a time, as in `train_side_by_side`.
         quiet: no progress bar and no line per evaluation.
         progress: the display of longer work that they are a part of.
+        on_evaluation: as in `train`.
 
     Yields:
         As `train_side_by_side`.
@@ -69,7 +75,8 @@ def resume(
         raise UserError("The same run was named twice.")
 
     def job(path: Path) -> Job:
-        return Job(stored_config(path), lambda origin: RunWriter.reopen(path, origin))
+        begins = not checkpoint.manifests(path)
+        return Job(stored_config(path), lambda origin: RunWriter.reopen(path, origin), begins, on_evaluation)
 
     folders = {path.parent for path in found}
     yield from _side_by_side([job(path) for path in found], folders, threads, progress or TrainingProgress(quiet))

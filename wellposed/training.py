@@ -7,7 +7,7 @@ A newcomer reads on in `loop/off_policy.py`, `rollout/` (acting and judging), `d
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -27,10 +27,18 @@ from wellposed.rollout.evaluate import EVALUATION_COPIES
 from wellposed.runs import provenance
 from wellposed.runs.record import Failure, Provenance, Summary
 from wellposed.runs.store import require_free
-from wellposed.runs.writer import RunWriter
+from wellposed.runs.writer import OnEvaluation, RunWriter, unobserved
+from wellposed.start import begin, given
 
 
-def train(config: AnyRunConfig, runs_dir: str | Path, *, threads: int = 2, quiet: bool = False) -> tuple[Path, Summary]:
+def train(
+    config: AnyRunConfig,
+    runs_dir: str | Path,
+    *,
+    threads: int = 2,
+    quiet: bool = False,
+    on_evaluation: OnEvaluation = unobserved,
+) -> tuple[Path, Summary]:
     """Train one run and record it below `runs_dir`.
 
     Args:
@@ -38,6 +46,8 @@ def train(config: AnyRunConfig, runs_dir: str | Path, *, threads: int = 2, quiet
         runs_dir: where its directory is made.
         threads: native threads for physics; the result does not depend on it.
         quiet: no progress bar and no line per evaluation.
+        on_evaluation: called after each evaluation with the run's directory, the row of the evaluation, and the metrics
+            of training since the one before. It is told, and changes nothing of the run.
 
     Returns:
         The run's directory and how it ended.
@@ -51,7 +61,8 @@ def train(config: AnyRunConfig, runs_dir: str | Path, *, threads: int = 2, quiet
     overlap_by_threads()
     require_fit([config], threads, {folder})
     with TrainingProgress(quiet) as progress, interruptible() as stop:
-        path, summary = train_recorded(new_run(config, folder), threads, progress, stop)
+        job = replace(new_run(config, folder), on_evaluation=on_evaluation)
+        path, summary = train_recorded(job, threads, progress, stop)
     if summary is None:
         raise KeyboardInterrupt
     return path, summary
@@ -63,17 +74,22 @@ class Job:
 
     config: AnyRunConfig
     open: Callable[[Provenance], RunWriter]
+    begins: bool = True  # False: it goes on from a checkpoint
+    on_evaluation: OnEvaluation = unobserved
 
 
 def new_run(config: AnyRunConfig, folder: Path) -> Job:
     """A run that begins, recorded in a directory of its own below `folder`."""
-    return Job(config, lambda origin: RunWriter(folder, serialise.to_dict(config), origin))
+    return Job(
+        config, lambda origin: RunWriter(folder, serialise.to_dict(config), replace(origin, given=given(config)))
+    )
 
 
 def train_recorded(job: Job, threads: int, progress: TrainingProgress, stop: list[int]) -> tuple[Path, Summary | None]:
     """Train a run from the opening of its record to its end; no summary if it was stopped, and saved."""
     name = f"{job.config.env.id} seed {job.config.seed}"
     with opened(job, threads) as (record, run, loop), progress.follow(name, job.config.total_steps) as bar:
+        record.on_evaluation = job.on_evaluation
         if record.resumed:
             bar.say(record.resumed)
         if record.restored:
@@ -114,6 +130,8 @@ def opened(job: Job, threads: int) -> Iterator[tuple[RunWriter, Any, Callable[..
         parts, loop = (OnPolicy, train_on_policy) if on_policy else (OffPolicy, train_off_policy)
         run = parts(config, env, eval_env, clock)  # type: ignore[arg-type]
         require_posed(certificate.result())
+        if job.begins:
+            begin(run, config)
         yield stack.enter_context(job.open(here(threads))), run, loop
 
 

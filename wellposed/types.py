@@ -69,6 +69,8 @@ class Spec(NamedTuple):
     geometry: Geometry | None = None  # None where goals are not known to be points in space
     radius: float | None = None  # distance in goal units at which a goal counts as reached; None where nobody knows
     reward_range: tuple[float, float] | None = None  # least and greatest reward of a step; None where nobody knows
+    # What -1 and 1 of each number of an action stand for in the environment's own units; None where it is -1 and 1.
+    action_bounds: tuple[tuple[float, ...], tuple[float, ...]] | None = None
 
     @property
     def goals(self) -> tuple[Field, ...]:

@@ -2,9 +2,8 @@
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
-import msgspec
 import tyro
 
 from wellposed.commands.arguments import CORES, RUNS, JsonFile, Positional, RunsDir, Threads, as_rows, emit
@@ -63,30 +62,6 @@ def diagnose(
     if not emit({"run": str(run), "healthy": found.healthy, **asdict(found), "findings": rows}, json_file):
         print("\n".join(lines(found)))
     return 0 if found.healthy else 1
-
-
-def list_runs(runs_dir: RunsDir = RUNS, json_file: JsonFile = None) -> int:
-    """List the runs below a directory, with status and last evaluation; damaged ones are listed, too."""
-    from wellposed.runs import store
-    from wellposed.stats import describe_rate
-
-    rows = []
-    for reader in store.list_runs(runs_dir):
-        row: dict[str, Any] = {"run": str(reader.path), "status": "damaged", "last": None, "problem": None}
-        try:
-            row |= {"config_seed": reader.config["seed"], "status": reader.status}
-            row["last"] = msgspec.to_builtins(reader.last_evaluation)
-        except UserError as error:
-            row["problem"] = str(error)
-        rows.append(row)
-    if not emit(rows, json_file):
-        for row in rows:
-            last = row["last"]
-            result = describe_rate(last["success_rate"], last["success_ci95"]) if last else row["problem"] or "-"
-            print(f"{row['status']:<12} {row['run']}  {result}")
-        if not rows:
-            print(f"No runs below {runs_dir}.")
-    return 0
 
 
 GROUP_HELP = (

@@ -14,7 +14,23 @@ from wellposed.seeding import parse_seeds
 
 if TYPE_CHECKING:
     from wellposed.config import AnyRunConfig
+    from wellposed.runs.writer import OnEvaluation
     from wellposed.side_by_side import Results
+
+
+ConfigFile = Annotated[
+    Path | None,
+    tyro.conf.arg(name="config", metavar="FILE", help="begin with these settings, as in a run's config.json"),
+]
+Wandb = Annotated[str | None, tyro.conf.arg(metavar="PROJECT", help="log to this project of Weights & Biases as well")]
+
+
+def observer(wandb: str | None) -> "OnEvaluation":
+    """What is told of each evaluation."""
+    from wellposed.runs.wandb_log import log_to
+    from wellposed.runs.writer import unobserved
+
+    return unobserved if wandb is None else log_to(wandb)
 
 
 def train_command(default: "AnyRunConfig") -> Any:
@@ -28,6 +44,8 @@ def train_command(default: "AnyRunConfig") -> Any:
         ] = None,
         runs_dir: RunsDir = RUNS,
         threads: Annotated[int, tyro.conf.arg(help=f"runs side by side; with one run, {THREADS_HELP}")] = CORES,
+        config_file: ConfigFile = None,
+        wandb: Wandb = None,
         quiet: Annotated[bool, tyro.conf.arg(help="no progress bar and no line per evaluation")] = False,
         json_file: JsonFile = None,
     ) -> int:
@@ -37,7 +55,9 @@ def train_command(default: "AnyRunConfig") -> Any:
         """
         from wellposed.side_by_side import train_side_by_side
 
-        return tell(train_side_by_side(_runs(config, seeds), runs_dir, threads=threads, quiet=quiet), json_file)
+        told = observer(wandb)
+        runs = _runs(config, seeds)
+        return tell(train_side_by_side(runs, runs_dir, threads=threads, quiet=quiet, on_evaluation=told), json_file)
 
     return train
 
@@ -102,6 +122,7 @@ def tell(results: "Results", json_file: Path | None) -> int:
 def resume_runs(
     runs: Annotated[Positional[list[Path]], tyro.conf.arg(metavar="RUN...", help="directories of interrupted runs")],
     threads: Annotated[int, tyro.conf.arg(help=f"runs side by side; with one run, {THREADS_HELP}")] = CORES,
+    wandb: Wandb = None,
     quiet: Annotated[bool, tyro.conf.arg(help="no progress bar and no line per evaluation")] = False,
     json_file: JsonFile = None,
 ) -> int:
@@ -113,7 +134,8 @@ def resume_runs(
 
     if not runs:
         raise UserError("Name at least one run directory; `wellposed runs` lists them.")
-    return tell(resume(runs, threads=threads, quiet=quiet), json_file)
+    told = observer(wandb)
+    return tell(resume(runs, threads=threads, quiet=quiet, on_evaluation=told), json_file)
 
 
 def experiment(

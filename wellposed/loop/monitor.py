@@ -101,6 +101,7 @@ class Monitor:
                 record.log_warnings([WarningRow(at, kind, n) for kind, n in sorted(self.warned.items())])
                 self.warned = {}
             record.log_evaluation(row, episodes)
+            record.on_evaluation(record.path, row, rows[-1].metrics if at else {})
             evaluations.append(row)
             self.evaluations = [*self.evaluations[-1:], row]
             progress.evaluated(row)

@@ -9,7 +9,9 @@ from typing import Any, Literal, TypeVar
 
 from wellposed import serialise
 from wellposed.errors import UserError
+from wellposed.notebook import table
 from wellposed.runs.migrations import OLDEST, migrated
+from wellposed.stats import describe_rate
 
 SCHEMA = 4  # 3: runs that go on after a death, warnings; 4: an environment is a configuration, replay is kept by key
 
@@ -205,6 +207,14 @@ class Verdict:
     per_episode: list[EpisodeRow]  # of the trained policy
     noise: float = field(default=0.0, metadata=serialise.LATER)  # metres: error of what the trained policy was shown
 
+    def _repr_html_(self) -> str:
+        """What a notebook shows: success beside what it must be read beside."""
+        rates = {"trained policy": (self.trained.success_rate, self.trained.success_ci95)}
+        rates["random actions"] = (self.random.success_rate, self.random.success_ci95)
+        rates["already solved at reset"] = (self.trained.already_solved_rate, self.trained.already_solved_ci95)
+        title = f"{self.env}: success on {self.trained.episodes} held-out episodes"
+        return table(title, [(name, describe_rate(*rate)) for name, rate in rates.items()])
+
 
 @dataclass(frozen=True)
 class Resumption:
@@ -240,6 +250,8 @@ class Provenance:
     steps_per_second: float | None = None
     updates_per_second: float | None = None
     resumed: list[Resumption] = field(default_factory=list)
+    # Digests of what the run began with: a checkpoint (`init_from`), a file (`demonstrations`).
+    given: dict[str, str] = field(default_factory=dict, metadata=serialise.LATER)
 
 
 def encode(value: Any) -> dict[str, Any]:

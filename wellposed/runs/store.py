@@ -27,6 +27,7 @@ from typing import Any
 from wellposed import serialise
 from wellposed.arrays import Arrays, part_of
 from wellposed.errors import UserError
+from wellposed.notebook import curve, table
 from wellposed.runs import checkpoint, lock
 from wellposed.runs.checkpoint import Manifest
 from wellposed.runs.files import read_json, read_last_line, read_lines
@@ -41,6 +42,7 @@ from wellposed.runs.record import (
     check_schema,
     decode,
 )
+from wellposed.stats import describe_rate
 
 
 def run_name(config: dict[str, Any]) -> str:
@@ -55,6 +57,12 @@ def run_name(config: dict[str, Any]) -> str:
     seed = config["seed"]
     told = str(seed) if abs(seed) < 10**30 else f"x{serialise.content_hash({'seed': hex(seed)})}"
     return f"{env}_{algo}_{serialise.content_hash(shared)}_s{told}"
+
+
+def short_name(config: dict[str, Any]) -> str:
+    """The beginning of the hash in a run's name, and its seed: `3f0c9d1_s0`."""
+    shared, _, seed = run_name(config).rpartition("_s")
+    return f"{shared[-12:-5]}_s{seed}"
 
 
 def as_named(config: dict[str, Any]) -> dict[str, Any]:
@@ -188,6 +196,20 @@ class RunReader:
             return "diverged"
         return "running" if lock.is_held(self.path / "lock") else "interrupted"
 
+    def _repr_html_(self) -> str:
+        """What a notebook shows: the run in a few lines, and its learning curve."""
+        try:
+            config, rows = self.config, self.evaluations
+            lines = [("environment", env_id(config)), ("algorithm", config["algo"]), ("seed", str(config["seed"]))]
+            lines.append(("status", self.status))
+            if rows:
+                last = rows[-1]
+                lines += [("steps", f"{last.step:,}"), ("seconds of training", f"{last.seconds:.1f}")]
+                lines.append(("success", describe_rate(last.success_rate, last.success_ci95)))
+        except UserError as error:
+            return table(self.path.name, [("damaged", str(error))])
+        return table(self.path.name, lines, curve([row.step for row in rows], [row.success_rate for row in rows]))
+
     def load_checkpoint(self) -> tuple[Manifest, Arrays]:
         """The newest checkpoint's manifest and its agent, checked to be of this run's configuration.
 
@@ -221,6 +243,28 @@ class RunReader:
     def _rows(self, kind: type, name: str) -> list[Any]:
         path = self.path / name
         return [decode(kind, row, f"{path}, line {i}") for i, row in enumerate(read_lines(path), 1)]
+
+
+def find_run(word: str, runs_dir: Path) -> Path:
+    """The directory of a run: `word` itself, or the one below `runs_dir` of that name or short name.
+
+    Raises:
+        UserError: if several runs have it. Where none has, `word` is returned, and whoever opens it says so.
+    """
+    path = Path(word)
+    if path.exists() or len(path.parts) > 1:
+        return path
+    found = [reader.path for reader in list_runs(runs_dir) if _is_called(reader.path.name, word)]
+    if len(found) > 1:
+        raise UserError(f"{word!r} names {len(found)} runs: {', '.join(map(str, found))}. Name one of them in full.")
+    return found[0] if found else path
+
+
+def _is_called(name: str, word: str) -> bool:
+    """Whether a run's directory has that name, or its hash begins as the word and its seed is the word's."""
+    shared, _, seed = name.rpartition("_s")
+    digits, _, asked = word.rpartition("_s")
+    return name == word or (len(digits) >= 4 and seed == asked and shared.rpartition("_")[2].startswith(digits))
 
 
 def _named(config: dict[str, Any]) -> bool:

@@ -6,6 +6,7 @@ counts; whoever resumes cuts the rows to the lengths that its manifest names, an
 """
 
 import os
+from collections.abc import Callable
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -31,6 +32,7 @@ from wellposed.runs.record import (
 )
 from wellposed.runs.store import RunReader, env_id, refuse_existing, run_name
 from wellposed.runs.tensorboard import ScalarWriter
+from wellposed.types import Metrics
 
 
 @dataclass(frozen=True)
@@ -65,6 +67,14 @@ class Restored:
     loop: Arrays
     replay: list[tuple[int, Arrays]]  # each part and the number of its first row
     evaluations: list[EvaluationRow]
+
+
+# Told after each evaluation: the run's directory, the row, and the metrics of training since the evaluation before.
+OnEvaluation = Callable[[Path, EvaluationRow, Metrics], None]
+
+
+def unobserved(path: Path, row: EvaluationRow, metrics: Metrics) -> None:
+    """Nobody is told."""
 
 
 class RunWriter:
@@ -135,6 +145,7 @@ class RunWriter:
         self.path, self.config, self._hash = path, config, serialise.content_hash(config)
         self.restored: Restored | None = None
         self.resumed = ""  # where a run that was taken up goes on, and what is made again
+        self.on_evaluation: OnEvaluation = unobserved
         self._damaged: list[str] = []
         self._number, self._parts, self._opened = 0, [], ExitStack()
         self._lock = lock.acquire(path / "lock")
