@@ -81,7 +81,7 @@ def push(policy: PortablePolicy, repo: str) -> str:
         hub: Any = importlib.import_module("huggingface_hub")
     except ImportError as error:
         raise UserError(
-            "Pushing needs huggingface_hub: `pip install huggingface_hub`, then `hf auth login`. Without --push the "
+            "Pushing needs huggingface_hub: `pip install 'wellposed[hub]'`, then `hf auth login`. Without --push the "
             "policy and its card are only written here."
         ) from error
     with TemporaryDirectory() as name:

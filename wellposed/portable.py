@@ -6,8 +6,8 @@ The file holds named arrays and a JSON header. Its policy is a function of few s
     offset    (x[plus] - x[minus] - mean) / std                                          [n, m]
     far       log(root mean square of offset[groups] + nearest)                          [n, k]
     features  the first offsets and `far`, within +-clip: as many as the first layer has inputs
-    action    an MLP with ReLU, its first `action_dim` outputs through tanh or clipped to [-1, 1], and from there linearly
-              to the environment's own bounds
+    action    an MLP with ReLU; its first `action_dim` outputs through tanh, or clipped to [-1, 1], and from there
+              linearly to the environment's own bounds
 
 The same lines act in NumPy and, where `xp` is `jax.numpy`, are what StableHLO is made of.
 """

@@ -30,8 +30,8 @@ def film(
 ) -> Path:
     """Write an MP4 of the greedy policy of a run's newest checkpoint on held-out episodes.
 
-    A registered suite shows twelve copies side by side; any other environment shows `episodes` one after another, as its
-    own `render()` draws them.
+    A registered suite shows twelve copies side by side; any other environment shows `episodes` one after another, as
+    its own `render()` draws them.
 
     Args:
         run: a run's directory.

@@ -70,7 +70,9 @@ def begin(run: Any, config: AnyRunConfig) -> None:
 
 
 def warm_start(agent: Any, state: Arrays) -> None:
-    """Give an agent the networks and input statistics of another's `state()`; optimisers and random streams stay its own.
+    """Give an agent the networks and input statistics of another's `state()`.
+
+    Optimisers and random streams stay its own.
 
     Raises:
         UserError: if they are of another shape.

@@ -11,9 +11,10 @@ import pytest
 from tests.chapters.tiny import load
 from wellposed.agents import sac
 from wellposed.chapters import publish, records, trace, traces
-from wellposed.chapters.load import ROOT, chapter_folders, load_chapter
+from wellposed.chapters.load import chapter_folders, load_chapter
 from wellposed.data import hindsight
 from wellposed.errors import UserError
+from wellposed.repository import ROOT
 
 FOLDERS = chapter_folders(ROOT / "chapters")
 CASES = [(folder, name) for folder in FOLDERS.values() for name in traces.load_traces(folder)[0].traces]
@@ -64,7 +65,7 @@ def test_the_stored_traces_are_small():
 
 
 def test_another_strategy_of_hindsight_differs_from_the_stored_trace(monkeypatch):
-    monkeypatch.setitem(hindsight.STRATEGIES, "future", hindsight.STRATEGIES["episode"])
+    monkeypatch.setitem(hindsight.STRATEGIES._entries, "future", hindsight.STRATEGIES["episode"])
     assert "batch 0/desired_goal differs" in str(wrong(FOLDERS[4], "relabelling.future"))
 
 

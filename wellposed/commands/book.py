@@ -15,7 +15,6 @@ def book(
     ] = Path("site"),
     chapters: Chapters = None,
     draft: Annotated[bool, tyro.conf.arg(help="build in spite of problems and mark missing parts in red")] = False,
-    external: Annotated[bool, tyro.conf.arg(help="request links to other sites to find dead ones")] = False,
 ) -> int:
     """Build the course as a static site that works offline; the last line printed is its first page.
 
@@ -24,7 +23,7 @@ def book(
     from wellposed.book.build import build_book
     from wellposed.chapters.load import find_chapters
 
-    problems = build_book(out, chapters or find_chapters(), draft=draft, external=external)
+    problems = build_book(out, chapters or find_chapters(), draft=draft)
     if problems:
         print(f"wellposed: this is a draft; {len(problems)} problems:", *problems, sep="\n", file=sys.stderr)
     print(out / "index.html")

@@ -1,5 +1,6 @@
 """Commands that train, or predict what training takes."""
 
+import shutil
 import sys
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -10,6 +11,7 @@ import tyro
 from wellposed.analysis.study import DOUBLINGS, PARTS, Part
 from wellposed.commands.arguments import CORES, RUNS, THREADS_HELP, JsonFile, Positional, RunsDir, Threads, emit
 from wellposed.errors import UserError
+from wellposed.repository import ROOT
 from wellposed.seeding import parse_seeds
 
 if TYPE_CHECKING:
@@ -55,6 +57,7 @@ def train_command(default: "AnyRunConfig") -> Any:
         """
         from wellposed.side_by_side import train_side_by_side
 
+        del config_file  # read before the line was parsed: it gave the defaults
         told = observer(wandb)
         runs = _runs(config, seeds)
         return tell(train_side_by_side(runs, runs_dir, threads=threads, quiet=quiet, on_evaluation=told), json_file)
@@ -144,9 +147,15 @@ def experiment(
     threads: Annotated[int, tyro.conf.arg(help="runs side by side")] = CORES,
     quiet: Annotated[bool, tyro.conf.arg(help="no progress bars and no line per evaluation")] = False,
 ) -> int:
-    """Train the variants and seeds of an experiment, except finished runs; stores the answers beside the question."""
+    """Train the variants and seeds of an experiment, except finished runs; stores the answers beside the question.
+
+    A question that comes with wellposed (experiments/push.toml) is copied to here first, if it is not here.
+    """
     from wellposed.experiments import describe, run_experiment
 
+    if not question.exists() and not question.is_absolute() and (brought := ROOT / question).is_file():
+        question.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(brought, question)
     for answer in run_experiment(question, runs_dir, threads, quiet):
         print(describe(answer), flush=True)
     print(question.with_suffix(".json"))

@@ -16,7 +16,7 @@ from typing import NamedTuple
 import numpy as np
 
 from wellposed.arrays import Arrays, check_arrays, merged, part_of
-from wellposed.data.hindsight import STRATEGIES, GoalFunction, Strategy, relabel, relabelled_share
+from wellposed.data.hindsight import STRATEGIES, GoalFunction, relabel, relabelled_share
 from wellposed.errors import UserError, require
 from wellposed.types import Batch, Field, Obs, Spec, Step
 
@@ -27,14 +27,15 @@ class ReplayConfig:
 
     capacity: int = 1_000_000
     """Rows of the ring: transitions, plus one for each episode's final state."""
-    strategy: Strategy = "future"
-    """Where a hindsight goal comes from: future (strictly later in the episode), final, or episode."""
+    strategy: str = "future"
+    """Where a hindsight goal comes from: future (strictly later in the episode), final, episode, or one of yours."""
     k: int = 4
     """Hindsight goals for each original one: k/(k+1) of a batch is relabelled, 0 is off. Source: HER, section 4.5."""
 
     def __post_init__(self) -> None:
         require(self.capacity > 0, "replay.capacity", "must be greater than 0", self.capacity)
         require(self.k >= 0, "replay.k", "must not be negative", self.k)
+        STRATEGIES.find(self.strategy)
 
 
 class Column(NamedTuple):

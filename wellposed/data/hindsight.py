@@ -7,14 +7,13 @@ Source: Andrychowicz et al. (2017), "Hindsight Experience Replay", arXiv 1707.01
 """
 
 from collections.abc import Callable
-from typing import Literal
 
 import numpy as np
 
 from wellposed.arrays import Arrays
+from wellposed.registry import Registry
 from wellposed.types import Batch
 
-Strategy = Literal["future", "final", "episode"]
 GoalTimes = Callable[[np.ndarray, np.ndarray, np.random.Generator], np.ndarray]
 GoalFunction = Callable[[np.ndarray, np.ndarray], np.ndarray]  # (achieved [..., g], desired [..., g]) -> [...]
 
@@ -38,7 +37,10 @@ def episode(t: np.ndarray, length: np.ndarray, rng: np.random.Generator) -> np.n
     return 1 + (rng.random(t.shape) * length).astype(np.int64)
 
 
-STRATEGIES: dict[Strategy, GoalTimes] = {"future": future, "final": final, "episode": episode}
+STRATEGIES: Registry[GoalTimes] = Registry("strategy", "wellposed.strategies")
+STRATEGIES.register("future", future)
+STRATEGIES.register("final", final)
+STRATEGIES.register("episode", episode)
 
 
 def relabelled_share(k: int) -> float:

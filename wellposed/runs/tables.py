@@ -64,7 +64,7 @@ def write_table(rows: list[dict[str, Any]], target: Path) -> None:
         arrow: Any = importlib.import_module("pyarrow")
         parquet: Any = importlib.import_module("pyarrow.parquet")
     except ImportError as error:
-        raise UserError("Parquet needs pyarrow: `pip install pyarrow`, or take --out FILE.csv.") from error
+        raise UserError("Parquet needs pyarrow: `pip install 'wellposed[parquet]'`, or take --out FILE.csv.") from error
     names = dict.fromkeys(name for row in rows for name in row)
     memory = io.BytesIO()
     parquet.write_table(arrow.table({name: [row.get(name) for row in rows] for name in names}), memory)

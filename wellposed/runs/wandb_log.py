@@ -20,7 +20,9 @@ def log_to(project: str) -> OnEvaluation:
     try:
         wandb: Any = importlib.import_module("wandb")
     except ImportError as error:
-        raise UserError("--wandb needs the package wandb: `pip install wandb`, then `wandb login`.") from error
+        raise UserError(
+            "--wandb needs the package wandb: `pip install 'wellposed[wandb]'`, then `wandb login`."
+        ) from error
     begun: dict[Path, Any] = {}
 
     def tell(path: Path, row: EvaluationRow, metrics: Metrics) -> None:
