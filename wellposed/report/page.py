@@ -11,8 +11,8 @@ import jinja2
 from markupsafe import Markup
 
 from wellposed import verdict as verdicts
+from wellposed.analysis.curves import learning_curve
 from wellposed.analysis.summary import summary_over_seeds
-from wellposed.analysis.tables import learning_curve
 from wellposed.diagnose import diagnose, lines, read_evidence
 from wellposed.errors import UserError
 from wellposed.report import figures
