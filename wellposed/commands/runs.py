@@ -11,7 +11,17 @@ import tyro
 
 from wellposed import plugin
 from wellposed.analysis.study import DOUBLINGS, PARTS, Part
-from wellposed.commands.arguments import CORES, RUNS, THREADS_HELP, JsonFile, Positional, RunsDir, Threads, emit
+from wellposed.commands.arguments import (
+    CORES,
+    RUNS,
+    THREADS_HELP,
+    JsonFile,
+    Positional,
+    RunPath,
+    RunsDir,
+    Threads,
+    emit,
+)
 from wellposed.errors import UserError
 from wellposed.repository import ROOT
 from wellposed.seeding import parse_seeds
@@ -126,7 +136,7 @@ def tell(results: "Results", json_file: Path | None) -> int:
 
 
 def resume_runs(
-    runs: Annotated[Positional[list[Path]], tyro.conf.arg(metavar="RUN...", help="directories of interrupted runs")],
+    runs: Annotated[Positional[list[RunPath]], tyro.conf.arg(metavar="RUN...", help="directories of interrupted runs")],
     threads: Annotated[int, tyro.conf.arg(help=f"runs side by side; with one run, {THREADS_HELP}")] = CORES,
     wandb: Wandb = None,
     quiet: Annotated[bool, tyro.conf.arg(help="no progress bar and no line per evaluation")] = False,

@@ -48,7 +48,7 @@ def learning_curve(curve: Curve, random_rate: float, solved_rate: float) -> str:
         ax.axhline(random_rate, color=WARN, linewidth=1.2, linestyle="--", label="random actions")
         ax.axhline(solved_rate, color=FAINT, linewidth=1.2, linestyle=":", label="already solved at reset")
         ax.set_xlim(0, max(step[-1] for step, _ in curve.per_run) * 1.01 or 1)
-        _share_over_steps(ax, "success at the last step")
+        share_over_steps(ax, "success at the last step")
         _axis_below(ax, curve.step, curve.updates, 42, "gradient updates", "{:,.0f}")
         _axis_below(ax, curve.step, curve.seconds, 82, "seconds of training", "{:,.1f}")
         return as_svg(fig)
@@ -62,7 +62,7 @@ def share_figure(curve: ShareCurve, budget: int, seeds: int) -> str:
         ax.step(curve.step, curve.share, where="post", color=ACCENT, linewidth=2.2, label=f"of {seeds} seeds")
         ax.axvline(budget, color=FAINT, linewidth=1.2, linestyle=":", label="budget")
         ax.set_xlim(0, 1.02 * float(curve.step[-1]))
-        _share_over_steps(ax, "share that reached the bar")
+        share_over_steps(ax, "share that reached the bar")
         return as_svg(fig)
 
 
@@ -123,7 +123,7 @@ def as_svg(fig: Any) -> str:
     return svg[svg.index("<svg") :]
 
 
-def _share_over_steps(ax: Axes, label: str) -> None:
+def share_over_steps(ax: Axes, label: str) -> None:
     """A share against environment steps, the legend above."""
     ax.set_ylim(-0.03, 1.03)
     ax.yaxis.set_major_formatter(PercentFormatter(1.0))

@@ -37,7 +37,7 @@ _MEASURES: tuple[
 
 
 def write_report(paths: Sequence[str | Path], target: str | Path, *, video: bool = True, threads: int = 2) -> Path:
-    """Write the report of one or several finished runs of one environment and configuration.
+    """Write the report of finished runs; those of several configurations get an overview, without a video.
 
     Args:
         paths: run directories.
@@ -46,16 +46,19 @@ def write_report(paths: Sequence[str | Path], target: str | Path, *, video: bool
         threads: native threads for physics.
 
     Raises:
-        UserError: if a run is not finished, or they are of different environments or configurations.
+        UserError: if a run is not finished.
     """
     paths, target = [Path(path) for path in paths], Path(target)
     if len({path.resolve() for path in paths}) != len(paths):
         raise UserError("The same run was named twice; it would count twice in the interval.")
     readers = [RunReader(path) for path in paths]
-    summaries = [_finished(reader) for reader in readers]
+    summaries = [finished(reader) for reader in readers]
     configs = [{k: v for k, v in reader.config.items() if k != "seed"} for reader in readers]
     if any(config != configs[0] for config in configs):
-        raise UserError("These runs differ in more than their seed; write one report for each configuration.")
+        from wellposed.report.overview import write_overview  # only here: it imports this module
+
+        write_overview(readers, target, threads)
+        return target
     found = [verdicts.stored_verdict(path, threads) for path in paths]
     trained, random = found[0].trained, found[0].random
     curve = learning_curve([reader.evaluations for reader in readers])
@@ -99,7 +102,8 @@ def render(name: str, target: Path, **values: Any) -> None:
     write_whole(target, page.encode())
 
 
-def _finished(reader: RunReader) -> Summary:
+def finished(reader: RunReader) -> Summary:
+    """How a run ended; raises UserError if it has not finished."""
     summary = reader.summary
     if summary is None:
         raise UserError(

@@ -58,11 +58,11 @@ def listing(readers: Iterable[RunReader]) -> list[Listed]:
             group = [
                 settings[one.run] for one in rows if one.run in settings and (one.env, one.algo) == (row.env, row.algo)
             ]
-            row.differs = _own(settings[row.run], group)
+            row.differs = differing(settings[row.run], group)
     return rows
 
 
-def _own(mine: dict[str, Any], group: list[dict[str, Any]]) -> dict[str, Any]:
+def differing(mine: dict[str, Any], group: list[dict[str, Any]]) -> dict[str, Any]:
     """The settings of one run that are not the same in all runs of its group; those that only others have are null."""
     names = dict.fromkeys(name for one in group for name in one)
     return {name: mine.get(name) for name in names if any(one.get(name) != mine.get(name) for one in group)}
