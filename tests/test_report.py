@@ -10,7 +10,7 @@ import av
 import numpy as np
 import pytest
 
-from wellposed.analysis.tables import learning_curve
+from wellposed.analysis.curves import learning_curve
 from wellposed.demo import demo_config
 from wellposed.envs import EnvConfig, make_env, rendering
 from wellposed.envs.policies import RandomPolicy

@@ -9,6 +9,7 @@
     # had it died: [(run, summary)] = wp.resume([run]) ends bit for bit as if nothing had happened
     verdict = wp.assess(run, episodes=100)                            # held-out episodes, with intervals
     wp.write_report([run], "report.html")                             # one self-contained page
+    policy = wp.load_policy(run)                                      # policy(obs) in any loop of Gymnasium's
 
 What is named here is loaded when it is first used, so that importing the package costs nothing.
 """
@@ -21,9 +22,11 @@ if TYPE_CHECKING:
     from wellposed.check import certify
     from wellposed.config import OnPolicyRunConfig, RunConfig
     from wellposed.data import ReplayBuffer, ReplayConfig
+    from wellposed.deploy import load_policy
     from wellposed.envs import make_vec, registered
     from wellposed.errors import UserError
     from wellposed.examination import examine
+    from wellposed.export import export_policy
     from wellposed.recipes import default_config
     from wellposed.report.page import write_report
     from wellposed.rollout.evaluate import play_episodes, summarise
@@ -46,7 +49,9 @@ _HOME = {
     "certify": "check",
     "default_config": "recipes",
     "examine": "examination",
+    "export_policy": "export",
     "list_runs": "runs.store",
+    "load_policy": "deploy",
     "load_run": "verdict",
     "make_vec": "envs",
     "play_episodes": "rollout.evaluate",
@@ -72,7 +77,9 @@ __all__ = [
     "certify",
     "default_config",
     "examine",
+    "export_policy",
     "list_runs",
+    "load_policy",
     "load_run",
     "make_vec",
     "play_episodes",

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.diagnose.rows import evidence
-from wellposed.diagnose import RULES, diagnose, lines, tell
+from wellposed.diagnose import ON_POLICY_RULES, RULES, _words, diagnose, lines, tell
 from wellposed.diagnose.evidence import Evidence
 from wellposed.runs.record import Failure
 
@@ -112,6 +112,17 @@ def test_soft_values_hold_what_is_paid_for_entropy(value, found):
 
 def test_every_rule_is_tried():
     assert len(CASES) == len(RULES)
+
+
+def test_every_rule_has_its_words_and_none_are_left_over():
+    assert {rule.__name__ for rule in (*RULES, *ON_POLICY_RULES)} == _words().keys()
+
+
+def test_a_number_that_was_not_logged_is_left_out_of_the_sentence():
+    told = lambda norm: diagnose(evidence({"probe/actor_travel": 0.0, "probe/actor_gradient": norm})).findings[0]  # noqa: E731
+    assert told(0.25).evidence.endswith("(step 6,400); the typical norm of its gradient is 0.25.")
+    assert told(None).evidence.endswith("(step 6,400).")
+    assert told(0.25).numbers["gradient"] == 0.25
 
 
 def test_a_sound_run_has_no_finding():

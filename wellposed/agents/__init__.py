@@ -3,7 +3,7 @@ registration, here or as an entry point of the group below.
 """
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from wellposed.agents import ppo, sac, td3
 from wellposed.agents.ppo import PPO, PPOConfig
@@ -20,12 +20,14 @@ class Entry(NamedTuple):
     make: Callable[[Any, Spec, int], Agent]  # (settings, what there is to know of an environment, seed) -> fresh agent
     metrics: dict[str, str]  # what `update` logs, and what each number means
     on_policy: bool = False  # whether it learns from its own newest steps alone: an `OnPolicyAgent`
+    # What makes a greedy action of the first outputs of its actor; None where its policies cannot be exported.
+    squash: Literal["tanh", "clip"] | None = None
 
 
 ALGORITHMS: Registry[Entry] = Registry("algorithm", "wellposed.algorithms")
-ALGORITHMS.register("sac", Entry(SACConfig, SAC, sac.METRICS))
-ALGORITHMS.register("td3", Entry(TD3Config, TD3, td3.METRICS))
-ALGORITHMS.register("ppo", Entry(PPOConfig, PPO, ppo.METRICS, on_policy=True))
+ALGORITHMS.register("sac", Entry(SACConfig, SAC, sac.METRICS, squash="tanh"))
+ALGORITHMS.register("td3", Entry(TD3Config, TD3, td3.METRICS, squash="tanh"))
+ALGORITHMS.register("ppo", Entry(PPOConfig, PPO, ppo.METRICS, on_policy=True, squash="clip"))
 
 __all__ = ["ALGORITHMS", "PPO", "SAC", "TD3", "Entry", "PPOConfig", "SACConfig", "TD3Config", "find", "make_agent"]
 
@@ -35,7 +37,6 @@ find = ALGORITHMS.find
 def make_agent(algo: str, config: Any, spec: Spec, seed: int) -> Any:
     """A fresh agent of a registered algorithm: an `OnPolicyAgent` or an `OffPolicyAgent`, as its entry says.
 
-    Raises:
-        UserError: if there is no such algorithm.
+    Raises UserError if there is no such algorithm.
     """
     return find(algo).make(config, spec, seed)

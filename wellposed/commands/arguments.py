@@ -24,7 +24,24 @@ JsonFile = Annotated[Path | None, tyro.conf.arg(name="json", metavar="FILE", hel
 THREADS_HELP = "native threads for physics; results do not depend on it"
 Threads = Annotated[int, tyro.conf.arg(help=THREADS_HELP)]
 RunsDir = Annotated[Path, tyro.conf.arg(metavar="DIR", help="directory that contains run directories")]
+RunPath = Annotated[
+    Path,
+    tyro.constructors.PrimitiveConstructorSpec(
+        nargs=1,
+        metavar="RUN",
+        instance_from_str=lambda words: _run_called(words[0]),
+        is_instance=lambda value: isinstance(value, Path),
+        str_from_instance=lambda value: [str(value)],
+    ),
+]
 INTEGERS = tyro.constructors.ConstructorRegistry()  # how every integer of a command line is read
+
+
+def _run_called(word: str) -> Path:
+    """The directory of a run that a command line names."""
+    from wellposed.runs.store import find_run
+
+    return find_run(word, RUNS)
 
 
 @INTEGERS.primitive_rule
@@ -77,14 +94,17 @@ def as_rows(findings: Iterable[Finding], keys: Iterable[str], **called: str) -> 
 def default_config_of(argv: list[str]) -> "AnyRunConfig":
     """The default configuration for the environment and the algorithm of a `train` or `plan` command line.
 
-    It is needed before the line is parsed, because the options and their defaults depend on it.
+    It is needed before the line is parsed, because the options and their defaults depend on it. `--config FILE` is the
+    default where it is given; all other options of the line override it.
 
     Raises:
         UserError: if the line names no environment, or an unknown environment or algorithm.
     """
-    from wellposed.config import ALGO
+    from wellposed.config import ALGO, config_in
     from wellposed.recipes import default_config
 
+    if files := re.findall(r"(?<!\S)--config[ =](\S+)", " ".join(argv)):
+        return config_in(Path(files[-1]))
     algo = [ALGO, *re.findall(r"(?<!\S)--algo[ =](\w\S*)", " ".join(argv))][-1]
     free = [word for before, word in pairwise(argv) if not before.startswith("--") or before.endswith("quiet")]
     words = [word for word in [*free, *argv[1:]] if re.search(r"-v\d+$", word)] + [w for w in argv[1:2] if w[:1] != "-"]

@@ -2,17 +2,18 @@
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
-import msgspec
 import tyro
 
-from wellposed.commands.arguments import CORES, RUNS, JsonFile, Positional, RunsDir, Threads, as_rows, emit
+from wellposed.commands.arguments import CORES, RUNS, JsonFile, Positional, RunPath, RunsDir, Threads, as_rows, emit
 from wellposed.errors import UserError, require
 
 
 def reproduce_run(
-    run: Annotated[Positional[Path], tyro.conf.arg(metavar="RUN", help="a finished run's directory; it is only read")],
+    run: Annotated[
+        Positional[RunPath], tyro.conf.arg(metavar="RUN", help="a finished run's directory; it is only read")
+    ],
     threads: Threads = CORES,
     quiet: Annotated[bool, tyro.conf.arg(help="no progress bar and no line per evaluation")] = False,
     json_file: JsonFile = None,
@@ -27,7 +28,7 @@ def reproduce_run(
 
 
 def evaluate(
-    run: Annotated[Positional[Path], tyro.conf.arg(metavar="RUN", help="a run's directory")],
+    run: Annotated[Positional[RunPath], tyro.conf.arg(metavar="RUN", help="a run's directory")],
     episodes: Annotated[int, tyro.conf.arg(help="held-out episodes to play")] = 100,
     seed: Annotated[int, tyro.conf.arg(help="which held-out episodes; they are never used in training")] = 0,
     noise: Annotated[
@@ -50,7 +51,7 @@ def evaluate(
 
 
 def diagnose(
-    run: Annotated[Positional[Path], tyro.conf.arg(metavar="RUN", help="a run's directory; it may be under way")],
+    run: Annotated[Positional[RunPath], tyro.conf.arg(metavar="RUN", help="a run's directory; it may be under way")],
     json_file: JsonFile = None,
 ) -> int:
     """Find what is wrong with a run, from its record, and what to change. Exit code 1 if anything is wrong."""
@@ -65,30 +66,6 @@ def diagnose(
     return 0 if found.healthy else 1
 
 
-def list_runs(runs_dir: RunsDir = RUNS, json_file: JsonFile = None) -> int:
-    """List the runs below a directory, with status and last evaluation; damaged ones are listed, too."""
-    from wellposed.runs import store
-    from wellposed.stats import describe_rate
-
-    rows = []
-    for reader in store.list_runs(runs_dir):
-        row: dict[str, Any] = {"run": str(reader.path), "status": "damaged", "last": None, "problem": None}
-        try:
-            row |= {"config_seed": reader.config["seed"], "status": reader.status}
-            row["last"] = msgspec.to_builtins(reader.last_evaluation)
-        except UserError as error:
-            row["problem"] = str(error)
-        rows.append(row)
-    if not emit(rows, json_file):
-        for row in rows:
-            last = row["last"]
-            result = describe_rate(last["success_rate"], last["success_ci95"]) if last else row["problem"] or "-"
-            print(f"{row['status']:<12} {row['run']}  {result}")
-        if not rows:
-            print(f"No runs below {runs_dir}.")
-    return 0
-
-
 GROUP_HELP = (
     "runs of one configuration, with one or several seeds: a directory, a quoted pattern with *, or the beginning of "
     "their names or of the hash in them; separate several with commas"
@@ -98,6 +75,12 @@ GROUP_HELP = (
 def compare(
     a: Annotated[Positional[str], tyro.conf.arg(metavar="A", help=GROUP_HELP)],
     b: Annotated[Positional[str], tyro.conf.arg(metavar="B", help="the same for the other group")],
+    more: Annotated[
+        Positional[tuple[str, ...]], tyro.conf.arg(metavar="C...", help="further groups, each compared with A as well")
+    ] = (),
+    page: Annotated[
+        Path | None, tyro.conf.arg(metavar="FILE", help="write an HTML page with the curves of all groups together")
+    ] = None,
     bar: Annotated[
         float | None,
         tyro.conf.arg(help="success rate to reach; by default the lowest at which one of the groups stops"),
@@ -107,21 +90,30 @@ def compare(
     threads: Threads = CORES,
     json_file: JsonFile = None,
 ) -> int:
-    """Compare two groups of runs: which is better, by how much, how certainly, and what else differs."""
+    """Compare groups of runs with the first: which is better, by how much, how certainly, and what else differs."""
     from wellposed.analysis import comparison
     from wellposed.compare import find_runs, lines, read_groups
+    from wellposed.report.page import write_report
 
     if bar is not None:
         require(0 < bar <= 1, "bar", "is a share above 0 and at most 1", bar)
-    groups = [find_runs(words, runs_dir) for words in (a, b)]
-    found = comparison.compare(*read_groups(groups[0], groups[1], episodes, threads), bar)
-    if not emit(comparison.as_data(found), json_file):
-        print("\n".join(lines(found)))
+    first, *others = (find_runs(words, runs_dir) for words in (a, b, *more))
+    found = [comparison.compare(*read_groups(first, other, episodes, threads), bar) for other in others]
+    if page is not None:
+        write_report(
+            [reader.path for group in (first, *others) for reader in group], page, video=False, threads=threads
+        )
+    data = [comparison.as_data(one) for one in found]
+    if not emit(data if more else data[0], json_file):
+        print("\n\n".join("\n".join(lines(one)) for one in found))
     return 0
 
 
 def report(
-    runs: Annotated[Positional[list[Path]], tyro.conf.arg(metavar="RUN...", help="runs that differ in seed only")],
+    runs: Annotated[
+        Positional[list[RunPath]],
+        tyro.conf.arg(metavar="RUN...", help="finished runs, of one configuration or of several"),
+    ],
     out: Annotated[Path, tyro.conf.arg(metavar="FILE", help="the HTML file to write")] = Path("report.html"),
     video: Annotated[bool, tyro.conf.arg(help="draw the video of the trained policy; takes seconds")] = True,
     threads: Threads = CORES,

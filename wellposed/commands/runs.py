@@ -1,5 +1,6 @@
 """Commands that train, or predict what training takes."""
 
+import shlex
 import shutil
 import sys
 from dataclasses import asdict, replace
@@ -8,15 +9,42 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
+from wellposed import plugin
 from wellposed.analysis.study import DOUBLINGS, PARTS, Part
-from wellposed.commands.arguments import CORES, RUNS, THREADS_HELP, JsonFile, Positional, RunsDir, Threads, emit
+from wellposed.commands.arguments import (
+    CORES,
+    RUNS,
+    THREADS_HELP,
+    JsonFile,
+    Positional,
+    RunPath,
+    RunsDir,
+    Threads,
+    emit,
+)
 from wellposed.errors import UserError
 from wellposed.repository import ROOT
 from wellposed.seeding import parse_seeds
 
 if TYPE_CHECKING:
     from wellposed.config import AnyRunConfig
+    from wellposed.runs.writer import OnEvaluation
     from wellposed.side_by_side import Results
+
+
+ConfigFile = Annotated[
+    Path | None,
+    tyro.conf.arg(name="config", metavar="FILE", help="begin with these settings, as in a run's config.json"),
+]
+Wandb = Annotated[str | None, tyro.conf.arg(metavar="PROJECT", help="log to this project of Weights & Biases as well")]
+
+
+def observer(wandb: str | None) -> "OnEvaluation":
+    """What is told of each evaluation."""
+    from wellposed.runs.wandb_log import log_to
+    from wellposed.runs.writer import unobserved
+
+    return unobserved if wandb is None else log_to(wandb)
 
 
 def train_command(default: "AnyRunConfig") -> Any:
@@ -30,22 +58,27 @@ def train_command(default: "AnyRunConfig") -> Any:
         ] = None,
         runs_dir: RunsDir = RUNS,
         threads: Annotated[int, tyro.conf.arg(help=f"runs side by side; with one run, {THREADS_HELP}")] = CORES,
+        config_file: ConfigFile = None,
+        wandb: Wandb = None,
         quiet: Annotated[bool, tyro.conf.arg(help="no progress bar and no line per evaluation")] = False,
         json_file: JsonFile = None,
     ) -> int:
         """Train an agent and record the run; the last line printed is the run's directory.
 
-        Exit code 130 if it was interrupted: it is saved, and `wellposed resume` continues it.
+        Exit code 130 if it was interrupted: it is saved, and `wellposed resume` resumes it.
         """
         from wellposed.side_by_side import train_side_by_side
 
-        return tell(train_side_by_side(_runs(config, seeds), runs_dir, threads=threads, quiet=quiet), json_file)
+        del config_file  # read before the line was parsed: it gave the defaults
+        told = observer(wandb)
+        runs = _runs(config, seeds)
+        return tell(train_side_by_side(runs, runs_dir, threads=threads, quiet=quiet, on_evaluation=told), json_file)
 
     return train
 
 
 def plan_command(default: "AnyRunConfig") -> Any:
-    """The plan command, with the options of the train command and a few of its own."""
+    """The plan command: the options of the train command and a few of its own."""
     from wellposed.config import AnyRunConfig, RunConfig, config_type
 
     def plan(
@@ -86,7 +119,7 @@ def _runs(config: "AnyRunConfig", seeds: str | None) -> list["AnyRunConfig"]:
 
 
 def tell(results: "Results", json_file: Path | None) -> int:
-    """Print each run's directory as soon as it ends; 130 if one was interrupted, saying how to continue it."""
+    """Print each run's directory as soon as it ends. If one was interrupted, print how to resume it and return 130."""
     ended, stopped = [], []
     for path, summary in results:
         if summary is None:
@@ -94,20 +127,22 @@ def tell(results: "Results", json_file: Path | None) -> int:
             continue
         ended.append({"run": str(path), "summary": asdict(summary)})
         if str(json_file) != "-":
-            print(path, flush=True)  # at once: a later one may fail
+            print(path, flush=True)  # now, because a later run may fail
     emit(ended, json_file)
     if stopped:
-        print(f"wellposed: interrupted and saved; go on with: wellposed resume {' '.join(stopped)}", file=sys.stderr)
+        command = f"wellposed resume {shlex.join(stopped)}{plugin.options()}"
+        print(f"wellposed: interrupted and saved; resume with: {command}", file=sys.stderr)
     return 130 if stopped or not ended else 0
 
 
 def resume_runs(
-    runs: Annotated[Positional[list[Path]], tyro.conf.arg(metavar="RUN...", help="directories of interrupted runs")],
+    runs: Annotated[Positional[list[RunPath]], tyro.conf.arg(metavar="RUN...", help="directories of interrupted runs")],
     threads: Annotated[int, tyro.conf.arg(help=f"runs side by side; with one run, {THREADS_HELP}")] = CORES,
+    wandb: Wandb = None,
     quiet: Annotated[bool, tyro.conf.arg(help="no progress bar and no line per evaluation")] = False,
     json_file: JsonFile = None,
 ) -> int:
-    """Continue runs that were interrupted or killed; each ends bit for bit as if it had never stopped.
+    """Resume runs that were interrupted or killed; each ends bit for bit as if it had never stopped.
 
     Exit code 130 if one was interrupted again.
     """
@@ -115,7 +150,8 @@ def resume_runs(
 
     if not runs:
         raise UserError("Name at least one run directory; `wellposed runs` lists them.")
-    return tell(resume(runs, threads=threads, quiet=quiet), json_file)
+    told = observer(wandb)
+    return tell(resume(runs, threads=threads, quiet=quiet, on_evaluation=told), json_file)
 
 
 def experiment(
@@ -159,7 +195,7 @@ def study(
 ) -> int:
     """Study existence, learnability and stability of an environment and its recipe; prints the page's path last.
 
-    Finished runs are skipped, interrupted ones go on. Exit code 130 if it was interrupted: the same command goes on.
+    Finished runs are skipped, interrupted ones resumed. Exit code 130 if it was interrupted; the same command resumes.
     """
     from wellposed.recipes import default_config
     from wellposed.study.run import Question, run_study
@@ -171,7 +207,7 @@ def study(
         for line in run_study(question, out, runs_dir, threads, quiet):
             print(line, flush=True)
     except KeyboardInterrupt:
-        raise KeyboardInterrupt("All runs are saved; the same command goes on from there.") from None
+        raise KeyboardInterrupt("All runs are saved; the same command resumes them.") from None
     print(out / "study.html")
     return 0
 

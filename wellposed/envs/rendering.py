@@ -20,7 +20,7 @@ from wellposed.errors import UserError
 
 BACKENDS = ("egl", "osmesa", "glfw")
 INSTALL_LINE = "sudo apt-get install -y libosmesa6 libegl1 libgl1"
-_REACHED, _WANTED = (0.10, 0.68, 0.42, 0.9), (0.93, 0.33, 0.23, 0.9)  # goal marker: green once reached
+REACHED, WANTED = (0.10, 0.68, 0.42, 0.9), (0.93, 0.33, 0.23, 0.9)  # goal marker: green once reached
 _PROBE = (
     "import mujoco; from wellposed.envs.rendering import Camera, Renderer; "
     "drawn = Renderer(mujoco.MjModel.from_xml_string('<mujoco/>'), 16, {backend!r}, Camera((0, 0, 0), 1.0))"
@@ -53,8 +53,7 @@ def egl_device() -> str:
 def working_backend() -> str:
     """The first back-end that renders here; one named in MUJOCO_GL is tried first.
 
-    Raises:
-        UserError: if none does, with the line that installs one.
+    Raises UserError if none does, with the line that installs one.
     """
     wished = os.environ.get("MUJOCO_GL", "").lower()
     order = dict.fromkeys([wished, *BACKENDS] if wished in BACKENDS else BACKENDS)
@@ -98,7 +97,7 @@ class Renderer:
         mujoco.mj_camlight(self._model, self._data)  # without it the lamps stay in the origin
         everything = mujoco.mjtCatBit.mjCAT_ALL.value
         mujoco.mjv_updateScene(self._model, self._data, self._options, None, self._camera, everything, self._scene)
-        self._add_ball(goal, _REACHED if reached else _WANTED)
+        self._add_ball(goal, REACHED if reached else WANTED)
         rect, image = mujoco.MjrRect(0, 0, self.size, self.size), np.empty((self.size, self.size, 3), np.uint8)
         mujoco.mjr_render(rect, self._scene, self._gl)
         mujoco.mjr_readPixels(image, None, rect, self._gl)
@@ -110,8 +109,12 @@ class Renderer:
         self._context.free()
 
     def _add_ball(self, position: np.ndarray, rgba: tuple[float, ...]) -> None:
-        ball = self._scene.geoms[self._scene.ngeom]
-        sphere, size = mujoco.mjtGeom.mjGEOM_SPHERE.value, np.full(3, 0.028)
-        mujoco.mjv_initGeom(ball, sphere, size, np.asarray(position, float), np.eye(3).ravel(), np.array(rgba, "f4"))
-        ball.emission = 0.4
+        draw_ball(self._scene.geoms[self._scene.ngeom], position, rgba)
         self._scene.ngeom += 1
+
+
+def draw_ball(geom: mujoco.MjvGeom, position: np.ndarray, rgba: tuple[float, ...]) -> None:
+    """Make the marker of a goal [3] of a geom of a scene."""
+    sphere, size = mujoco.mjtGeom.mjGEOM_SPHERE.value, np.full(3, 0.028)
+    mujoco.mjv_initGeom(geom, sphere, size, np.asarray(position, float), np.eye(3).ravel(), np.array(rgba, "f4"))
+    geom.emission = 0.4

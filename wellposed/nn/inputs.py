@@ -70,7 +70,7 @@ def scale_name(one: Field) -> str:
 
 
 def stored(fields: tuple[Field, ...], obs: Obs) -> Any:
-    """What a network reads of the observations of n copies, in the number types of replay."""
+    """What a network reads of the observations of n envs, in the number types of replay."""
     return {one.name: obs[one.name].astype(one.dtype) for one in fields}
 
 
@@ -97,7 +97,7 @@ class Encoder(eqx.Module):
         raise NotImplementedError
 
     def initial_carry(self, n: int) -> Carry:
-        """What n copies remember at the start of an episode."""
+        """What n envs remember at the start of an episode."""
         return ()
 
     def step(self, obs: dict[str, Array], scales: Scales, carry: Carry) -> tuple[Array, Carry]:
@@ -115,8 +115,8 @@ class StateEncoder(Encoder):
     fields: tuple[Field, ...] = eqx.field(static=True)
     geometry: Geometry | None = eqx.field(static=True)
 
-    def __init__(self, config: InputConfig, fields: tuple[Field, ...], spec: Spec, key: Array):
-        """Raises UserError if one of the fields is an image."""
+    def __init__(self, config: InputConfig, fields: tuple[Field, ...], spec: Spec, key: Array | None = None):
+        """Raises UserError if one of the fields is an image. There is nothing to draw, so `key` means nothing."""
         if images := [one.name for one in fields if one.kind == "image"]:
             raise UserError(
                 f"The encoder {config.encoder!r} cannot read the image {images[0]!r}; use --agent.inputs.encoder cnn."
@@ -130,7 +130,7 @@ class StateEncoder(Encoder):
         for one in sorted(self.fields, key=lambda one: one.kind == "goal"):  # vectors before goals
             if one.name != "achieved_goal" or not to_goal:  # the way to the goal tells where it is
                 scale = scales[scale_name(one)]
-                parts.append(self._without_place(one, (flat[one.name] - scale.mean) / scale.std))
+                parts.append(self.without_place(one, (flat[one.name] - scale.mean) / scale.std))
         if to_goal:
             way = (flat["desired_goal"] - flat["achieved_goal"]) / scales["goal"].std
             parts += [way, log_distance(way)] if self.config.distances else [way]
@@ -141,7 +141,7 @@ class StateEncoder(Encoder):
             parts.append(log_distance((flat["achieved_goal"] - effector) / scales["goal"].std))
         return jnp.clip(jnp.concatenate(parts, axis=-1), -self.config.clip, self.config.clip)
 
-    def _without_place(self, one: Field, seen: Array) -> Array:
+    def without_place(self, one: Field, seen: Array) -> Array:
         """A field without the coordinates that say where on the geometry's shift axes a point lies."""
         if not self.config.relative or self.geometry is None:
             return seen

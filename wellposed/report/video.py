@@ -72,11 +72,12 @@ def _mosaic(renderer: Renderer, env: Any, now: Moment) -> np.ndarray:
     return picture
 
 
-def encode_mp4(frames: list[np.ndarray]) -> bytes:
+def encode_mp4(frames: list[np.ndarray], frames_per_second: float = FRAMES_PER_SECOND) -> bytes:
     """Frames [height, width, 3] as an H.264 MP4 that browsers play."""
+    frames = [frame[: len(frame) // 2 * 2, : frame.shape[1] // 2 * 2] for frame in frames]  # H.264 wants even sizes
     memory = io.BytesIO()
     with av.open(memory, "w", format="mp4") as container:
-        stream = container.add_stream("libx264", rate=round(FRAMES_PER_SECOND * 2))
+        stream = container.add_stream("libx264", rate=round(frames_per_second * 2))
         stream.height, stream.width, stream.pix_fmt = frames[0].shape[0], frames[0].shape[1], "yuv420p"
         stream.options = {"crf": "23", "preset": "veryfast", "movflags": "faststart"}
         for frame in frames:

@@ -1,4 +1,4 @@
-"""Tables out of records: learning curves as arrays, and what each variant of an experiment needed to be solved."""
+"""Learning curves out of records."""
 
 from dataclasses import dataclass
 
@@ -46,52 +46,14 @@ def learning_curve(runs: list[list[EvaluationRow]]) -> Curve:
         bounds = [stats.over_seeds(values, episodes, shared=False)[1:] for values in success]
         interval = f"95 % interval of the mean over {len(runs)} runs with {episodes} episodes each"
     low, high = np.array(bounds).T
+    mean = lambda name: np.array([np.mean([getattr(row, name) for row in at_step]) for at_step in rows])  # noqa: E731
     return Curve(
         step=np.array(shared),
-        updates=np.array([np.mean([r.updates for r in at_step]) for at_step in rows]),
-        seconds=np.array([np.mean([r.seconds for r in at_step]) for at_step in rows]),
+        updates=mean("updates"),
+        seconds=mean("seconds"),
         success=success.mean(axis=1),
         low=low,
         high=high,
         interval=interval,
         per_run=[(np.array([r.step for r in run]), np.array([r.success_rate for r in run])) for run in runs],
     )
-
-
-@dataclass(frozen=True)
-class Need:
-    """What the runs of one variant needed until they were solved; infinity for each that was not, within its budget."""
-
-    variant: str
-    steps: np.ndarray  # [seeds]
-    seconds: np.ndarray  # [seeds]
-
-    @property
-    def solved(self) -> int:
-        """How many runs were solved."""
-        return int(np.isfinite(self.steps).sum())
-
-
-def mean_with_interval(values: np.ndarray, digits: int) -> str:
-    """`31,000 (28,000 to 34,000)`: mean and 95 % t interval over seeds; `-` if a seed was not solved.
-
-    With equal values or a single seed there is no interval: `31,000`. Intervals are cut off at 0.
-    """
-    if not np.isfinite(values).all():
-        return "-"
-    mean, low, high = stats.over_seeds(values)
-    shown = [f"{round(v, digits):,.0f}" for v in (mean, max(low, 0.0), high) if np.isfinite(v)]
-    return f"{shown[0]} ({shown[1]} to {shown[2]})" if np.isfinite(low) else shown[0]
-
-
-def table(needs: list[Need]) -> str:
-    """A Markdown table, one line for each variant in the order given."""
-    means = "steps to it, mean (95 % CI, t over seeds) | seconds, mean (95 % CI)"
-    lines = [f"| variant | solved | {means} | seconds of each seed |", "|---|---|---|---|---|"]
-    for need in needs:
-        each = ", ".join(f"{s:.0f}" if np.isfinite(s) else "not" for s in need.seconds)
-        lines.append(
-            f"| {need.variant} | {need.solved} of {len(need.steps)} | {mean_with_interval(need.steps, -2)} | "
-            f"{mean_with_interval(need.seconds, 0)} | {each} |"
-        )
-    return "\n".join(lines) + "\n"
