@@ -78,14 +78,15 @@ def test_a_run_takes_the_relabelling_by_its_name():
         replace(recipe, replay=replace(recipe.replay, strategy="sometimes"))
 
 
-def test_the_sweep_trains_each_rate_with_each_seed(tmp_path):
+def test_the_sweep_trains_each_rate_with_each_seed_and_a_policy_of_it_plays(tmp_path):
     sweep = imported("sweep")
     configs = sweep.configurations("FetchReach-v4", 64, 0.98, rates=(1e-3, 3e-3), seeds=1)
     short = [replace(config, random_steps=16, eval_every=64, eval_episodes=1) for config in configs]
     assert list(sweep.sweep(short, tmp_path)) == [
         f"learning rate {rate}: 0 of 1 solved, median step inf" for rate in ("0.001", "0.003")
     ]
-    assert len(wp.list_runs(tmp_path)) == 2
+    run, _ = wp.list_runs(tmp_path)
+    assert len(imported("load_and_deploy").deploy(str(run.path), episodes=1)) == 1
 
 
 @pytest.mark.slow

@@ -5,6 +5,8 @@ import sys
 
 import pytest
 
+from wellposed.cli import main
+
 HEAVY = {"av", "equinox", "gymnasium", "jax", "matplotlib", "mujoco", "numpy", "optax", "scipy", "tensorboard", "tyro"}
 
 
@@ -33,3 +35,11 @@ def test_only_what_is_needed_is_loaded(code, allowed):
 
 def test_what_is_loaded_is_seen():
     assert loaded("import scipy") == {"numpy", "scipy"}
+
+
+def test_the_shell_completes_the_options_of_every_command(tmp_path):
+    with pytest.raises(SystemExit):
+        main(["--tyro-write-completion", "bash", str(tmp_path / "wellposed")])
+    written = (tmp_path / "wellposed").read_text()
+    for option in ("--agent.learning-rate", "--replay.strategy", "--gpu", "--draft"):
+        assert option in written
