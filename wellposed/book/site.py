@@ -17,12 +17,16 @@ from wellposed.repository import PACKAGE
 THEME = Path(__file__).parent / "theme"
 NEEDED = ("mkdocs", "material", "math_core", "mkdocstrings")
 DOCSTRINGS = {  # how the reference shows them
+    "docstring_section_style": "list",
     "docstring_style": "google",
     "filters": ["!^_"],
     "heading_level": 3,
+    "members_order": "source",
     "merge_init_into_class": True,
     "separate_signature": True,
+    "show_attribute_values": False,
     "show_bases": False,
+    "show_labels": False,
     "show_root_heading": True,
     "show_root_full_path": False,
     "show_signature_annotations": True,
