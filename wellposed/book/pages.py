@@ -116,7 +116,7 @@ class Page:
             html = mathml(part.text, display)
             html = f'<span class="wp-formula" tabindex="0">{html}</span>' if display else html
             return self.slots.put(html, formula=not display, plain=part.text)
-        return self.slots.put(boxes[0])
+        return "" if part.kind == "link" else self.slots.put(boxes[0])
 
     def _directive(self, text: str, line: int, whole_line: str) -> str:
         directive = parse_directive(text, line)

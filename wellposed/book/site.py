@@ -94,7 +94,7 @@ def _settings(docs: Path, site: Path, nav: list[Any]) -> dict[str, Any]:
         "site_dir": str(site.absolute()),
         "nav": nav,
         "use_directory_urls": False,
-        "validation": dict.fromkeys(("omitted_files", "absolute_links", "unrecognized_links", "anchors"), "warn"),
+        "validation": dict.fromkeys(("absolute_links", "unrecognized_links", "anchors"), "warn"),
         "theme": {
             "name": "material",
             "font": False,
