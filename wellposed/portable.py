@@ -127,7 +127,7 @@ class LoadedPolicy:
 
     def __init__(self, policy: Policy, fields: list[Seen], low: list[float], high: list[float], card: dict[str, Any]):
         self.policy, self.card = policy, card
-        self._fields, self._low, self._high = fields, low, high
+        self.fields, self._low, self._high = fields, low, high
         self._carry: Carry | None = None  # None: the episodes begin
         self._copies = 0
 
@@ -137,14 +137,14 @@ class LoadedPolicy:
         Raises:
             UserError: if a key is missing, or has another shape.
         """
-        if missing := [one.name for one in self._fields if one.name not in obs]:
+        if missing := [one.name for one in self.fields if one.name not in obs]:
             raise UserError(f"The observation lacks {', '.join(missing)}; it has {', '.join(obs)}.")
-        arrays = {one.name: np.asarray(obs[one.name]) for one in self._fields}
-        first = self._fields[0]
+        arrays = {one.name: np.asarray(obs[one.name]) for one in self.fields}
+        first = self.fields[0]
         single = arrays[first.name].ndim == len(first.shape)
         rows = {name: array[None] for name, array in arrays.items()} if single else arrays
         copies = len(rows[first.name])
-        for one in self._fields:
+        for one in self.fields:
             if rows[one.name].shape != (copies, *one.shape):
                 raise UserError(
                     f"{one.name} must be [{_listed(one.shape)}] or a batch of that, got {arrays[one.name].shape}."

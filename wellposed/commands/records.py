@@ -93,16 +93,16 @@ def compare(
     """Compare groups of runs with the first: which is better, by how much, how certainly, and what else differs."""
     from wellposed.analysis import comparison
     from wellposed.compare import find_runs, lines, read_groups
-    from wellposed.report.page import write_report
 
     if bar is not None:
         require(0 < bar <= 1, "bar", "is a share above 0 and at most 1", bar)
     first, *others = (find_runs(words, runs_dir) for words in (a, b, *more))
     found = [comparison.compare(*read_groups(first, other, episodes, threads), bar) for other in others]
     if page is not None:
-        write_report(
-            [reader.path for group in (first, *others) for reader in group], page, video=False, threads=threads
-        )
+        from wellposed.report.page import write_report  # only here: it draws
+
+        paths = [reader.path for group in (first, *others) for reader in group]
+        write_report(paths, page, video=False, threads=threads)
     data = [comparison.as_data(one) for one in found]
     if not emit(data if more else data[0], json_file):
         print("\n\n".join("\n".join(lines(one)) for one in found))
