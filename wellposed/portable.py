@@ -2,7 +2,8 @@
 
 The file holds named arrays and a JSON header. Its policy is a function of few steps:
 
-    x         all observed numbers in the order of `fields`, and a 0 behind them          [n, d + 1]
+    x         all observed numbers in the order of `fields`, relative to their origins where they have one, in float32,
+              and a 0 behind them                                                        [n, d + 1]
     offset    (x[plus] - x[minus] - mean) / std                                          [n, m]
     far       log(root mean square of offset[groups] + nearest)                          [n, k]
     features  the first offsets and `far`, within +-clip: as many as the first layer has inputs
@@ -49,6 +50,11 @@ class Seen:
 
     name: str
     shape: list[int]
+    origin: list[float]  # that is subtracted in double precision before anything else; [] for nothing
+
+    def relative(self, array: np.ndarray) -> np.ndarray:
+        """What the environment shows [n, *shape], relative to the origin."""
+        return array - np.array(self.origin) if self.origin else array
 
 
 @dataclass(frozen=True)
@@ -151,6 +157,7 @@ class LoadedPolicy:
                 )
         if self._carry is None or copies != self._copies:
             self._carry, self._copies = self.policy.initial_carry(copies), copies
+        rows = {one.name: one.relative(rows[one.name]) for one in self.fields}
         action, self._carry = self.policy.act(rows, self._carry)
         action = in_bounds(action, self._low, self._high)
         return action[0] if single else action

@@ -136,6 +136,23 @@ def test_actions_are_in_the_units_of_the_environment():
     np.testing.assert_allclose(hlo, expected, **TOLERANCE)
 
 
+def test_numbers_far_from_zero_are_read_in_double_precision():
+    far = 4e6
+    goals = [one._replace(origin=(far, -far)) if one.kind == "goal" else one for one in SPEC.obs]
+    agent = trained("sac", SPEC._replace(obs=tuple(goals)))
+    policy, near = portable("sac", agent), observed(SPEC)
+    shown = {name: array.astype(np.float64) for name, array in near.items()}
+    for name in ("achieved_goal", "desired_goal"):
+        shown[name] += np.array([far, -far])
+    expected = agent.act(near)[0]
+    np.testing.assert_allclose(loaded(policy)(shown), expected, atol=1e-5)
+    shown["observation"] = shown["observation"].astype(np.float32)
+    (found,) = onnxruntime.InferenceSession(content(policy, "onnx")).run(["action"], shown)
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+    with pytest.raises(UserError, match="take --format npz or onnx"):
+        content(policy, "stablehlo")
+
+
 def test_what_cannot_be_exported_is_refused_by_a_sentence():
     config = default_config("FetchReach-v4")
     assert why_not(config) is None
