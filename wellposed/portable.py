@@ -15,6 +15,7 @@ The same lines act in NumPy and, where `xp` is `jax.numpy`, are what StableHLO i
 
 import io
 import json
+import math
 import zipfile
 import zlib
 from collections.abc import Mapping
@@ -51,6 +52,11 @@ class Seen:
     name: str
     shape: list[int]
     origin: list[float]  # that is subtracted in double precision before anything else; [] for nothing
+
+    @property
+    def size(self) -> int:
+        """How many numbers."""
+        return math.prod(self.shape)
 
     def relative(self, array: np.ndarray) -> np.ndarray:
         """What the environment shows [n, *shape], relative to the origin."""
@@ -92,7 +98,7 @@ class PortablePolicy:
     def actions(self, obs: Mapping[str, Any], xp: Any = np) -> Any:
         """Actions [n, action_dim] in [-1, 1] for observations [n, *shape] by key, computed with the module `xp`."""
         header, arrays = self.header, self.arrays
-        flat = [xp.reshape(xp.asarray(obs[one.name], np.float32), (len(obs[one.name]), -1)) for one in header.fields]
+        flat = [xp.reshape(xp.asarray(obs[one.name], np.float32), (-1, one.size)) for one in header.fields]
         x = xp.concatenate([*flat, xp.zeros_like(flat[0][:, :1])], axis=1)
         offset = (x[:, arrays["plus"]] - x[:, arrays["minus"]] - arrays["mean"]) / arrays["std"]
         far = xp.log(xp.sqrt(xp.mean(offset[:, arrays["groups"]] ** 2, axis=-1)) + np.float32(header.nearest))
@@ -223,7 +229,7 @@ def _parse(content: bytes) -> tuple[str, Arrays]:
 def _check(policy: PortablePolicy) -> None:
     """Raises ValueError, KeyError or IndexError if header and arrays do not fit together."""
     arrays, header = policy.arrays, policy.header
-    size = sum(int(np.prod(one.shape)) for one in header.fields)
+    size = sum(one.size for one in header.fields)
     for name in ("plus", "minus"):
         if not ((arrays[name] >= 0) & (arrays[name] <= size)).all():
             raise ValueError(f"{name} points beyond the observation")
