@@ -2,7 +2,6 @@
 
 import io
 from contextlib import nullcontext
-from types import SimpleNamespace
 from typing import ClassVar
 
 import av
@@ -97,13 +96,19 @@ def test_the_viewer_shows_every_step_and_closing_it_ends(run, monkeypatch):
     monkeypatch.setattr(showing.time, "sleep", lambda _: None)
     shown: list[float] = []
 
-    def launch(model, data, **_):
-        scene = SimpleNamespace(geoms=mujoco.MjvScene(model, 10).geoms, ngeom=0)
-        viewer = SimpleNamespace(user_scn=scene, is_running=lambda: len(shown) < 5)
-        viewer.sync = lambda: shown.append(data.time)
-        return nullcontext(viewer)
+    class Viewer(nullcontext):
+        def __init__(self, model, data, **_):
+            super().__init__()
+            self.data, self.user_scn = data, mujoco.MjvScene(model, 10)
 
-    monkeypatch.setattr(mujoco.viewer, "launch_passive", launch)
+        def is_running(self):
+            return len(shown) < 5
+
+        def sync(self):
+            shown.append(self.data.time)
+            assert self.user_scn.ngeom == 1
+
+    monkeypatch.setattr(mujoco.viewer, "launch_passive", Viewer)
     watch(run, episodes=1)
     assert len(shown) == 5
     assert shown == sorted(set(shown))
