@@ -121,7 +121,7 @@ def test_a_run_begins_with_demonstrations_and_is_taken_up_without_them(shown, tm
     path, _ = wp.train(config, tmp_path / "whole", quiet=True)
     manifest, state = first_checkpoint(path)
     assert manifest.replay[0].end == 306
-    assert float(state["agent/inputs.obs.observation.count"]) == 300 + 160 * 2 or manifest.step == 0
+    assert float(state["agent/inputs.obs.observation.count"]) == 300 + manifest.step == 460
     rows = load(path, manifest.replay[0].stored)
     np.testing.assert_array_equal(rows["obs/observation"], shown.obs["observation"].astype(np.float32))
     assert set(RunReader(path).provenance.given) == {"demonstrations"}

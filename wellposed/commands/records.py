@@ -101,7 +101,7 @@ def compare(
     if page is not None:
         from wellposed.report.page import write_report  # only here: it draws
 
-        paths = [reader.path for group in (first, *others) for reader in group]
+        paths = [*dict.fromkeys(reader.path for group in (first, *others) for reader in group)]
         write_report(paths, page, video=False, threads=threads)
     data = [comparison.as_data(one) for one in found]
     if not emit(data if more else data[0], json_file):
