@@ -33,7 +33,7 @@ INPUTS = {
     "plain": InputConfig(relative=False, distances=False, normalise=False),
     "tight": InputConfig(clip=0.5),
 }
-TOLERANCE = {"atol": 1e-5, "rtol": 0}
+TOLERANCE: Any = {"atol": 1e-5, "rtol": 0}
 
 
 def trained(algo: str, spec: Spec, inputs: InputConfig = INPUTS["all"]) -> Any:
@@ -48,6 +48,11 @@ def trained(algo: str, spec: Spec, inputs: InputConfig = INPUTS["all"]) -> Any:
 
 def observed(spec: Spec, n: int = 40) -> dict[str, np.ndarray]:
     return {name: 3 + 4 * array for name, array in seen(np.random.default_rng(2), (n,), spec).items()}
+
+
+def through_onnx(policy: PortablePolicy, obs: dict[str, Any]) -> Any:
+    """Actions by onnxruntime."""
+    return onnxruntime.InferenceSession(content(policy, "onnx")).run(["action"], obs)[0]
 
 
 def portable(algo: str, agent: Any) -> PortablePolicy:
@@ -70,12 +75,11 @@ def test_numpy_acts_as_the_agent(pair):
 
 def test_onnx_acts_as_the_agent_on_batches_of_any_size(pair):
     agent, policy = pair
-    session = onnxruntime.InferenceSession(content(policy, "onnx"))
     for n in (1, 7):
         obs = {name: array.astype(np.float32) for name, array in observed(PLANE, n).items()}
-        (found,) = session.run(["action"], obs)
-        np.testing.assert_allclose(found, agent.act(obs)[0], **TOLERANCE)
-    assert json.loads(session.get_modelmeta().custom_metadata_map["wellposed"]) == policy.header.card
+        np.testing.assert_allclose(through_onnx(policy, obs), agent.act(obs)[0], **TOLERANCE)
+    model = onnxruntime.InferenceSession(content(policy, "onnx")).get_modelmeta()
+    assert json.loads(model.custom_metadata_map["wellposed"]) == policy.header.card
 
 
 def test_stablehlo_acts_as_the_agent(pair):
@@ -102,8 +106,7 @@ def test_every_way_of_showing_an_observation_is_exported(inputs, spec):
     policy = portable("sac", agent)
     obs = observed(spec)
     np.testing.assert_allclose(policy.act(obs)[0], agent.act(obs)[0], **TOLERANCE)
-    (found,) = onnxruntime.InferenceSession(content(policy, "onnx")).run(["action"], obs)
-    np.testing.assert_allclose(found, agent.act(obs)[0], **TOLERANCE)
+    np.testing.assert_allclose(through_onnx(policy, obs), agent.act(obs)[0], **TOLERANCE)
 
 
 @pytest.mark.parametrize("name", ["mean", "std", "plus", "minus", "groups", "weights.1", "biases.2"])
@@ -131,8 +134,7 @@ def test_actions_are_in_the_units_of_the_environment():
     policy, obs = portable("ppo", agent), {name: a.astype(np.float32) for name, a in observed(BOUNDED).items()}
     expected = np.array([-2.0, 0.0]) + (agent.act(obs)[0] + 1) / 2 * np.array([4.0, 0.5])
     np.testing.assert_allclose(loaded(policy)(obs), expected, **TOLERANCE)
-    (found,) = onnxruntime.InferenceSession(content(policy, "onnx")).run(["action"], obs)
-    np.testing.assert_allclose(found, expected, **TOLERANCE)
+    np.testing.assert_allclose(through_onnx(policy, obs), expected, **TOLERANCE)
     hlo = jax_export.deserialize(bytearray(content(policy, "stablehlo"))).call(obs)
     np.testing.assert_allclose(hlo, expected, **TOLERANCE)
 
@@ -142,14 +144,13 @@ def test_numbers_far_from_zero_are_read_in_double_precision():
     goals = [one._replace(origin=(far, -far)) if one.kind == "goal" else one for one in SPEC.obs]
     agent = trained("sac", SPEC._replace(obs=tuple(goals)))
     policy, near = portable("sac", agent), observed(SPEC)
-    shown = {name: array.astype(np.float64) for name, array in near.items()}
+    shown: dict[str, Any] = {name: array.astype(np.float64) for name, array in near.items()}
     for name in ("achieved_goal", "desired_goal"):
         shown[name] += np.array([far, -far])
     expected = agent.act(near)[0]
     np.testing.assert_allclose(loaded(policy)(shown), expected, atol=1e-5)
     shown["observation"] = shown["observation"].astype(np.float32)
-    (found,) = onnxruntime.InferenceSession(content(policy, "onnx")).run(["action"], shown)
-    np.testing.assert_allclose(found, expected, atol=1e-5)
+    np.testing.assert_allclose(through_onnx(policy, shown), expected, atol=1e-5)
     with pytest.raises(UserError, match="take --format npz or onnx"):
         content(policy, "stablehlo")
 
@@ -194,7 +195,7 @@ def test_a_file_that_does_not_fit_together_is_refused(file, tmp_path, name, valu
     with np.load(file) as arrays:
         changed = dict(arrays) | {name: np.broadcast_to(value, arrays[name].shape) if value.ndim == 1 else value}
     other = tmp_path / "other.npz"
-    np.savez(other, **changed)
+    np.savez(other, **changed)  # type: ignore[arg-type]
     with pytest.raises(UserError, match=why):
         load_policy(other)
 

@@ -2,7 +2,7 @@
 
 import io
 from contextlib import nullcontext
-from typing import ClassVar
+from typing import Any
 
 import av
 import gymnasium as gym
@@ -21,7 +21,10 @@ from wellposed.showing import drawn, film, watch
 class Drawn(gym.Env):
     """A point on a line that draws how often it was stepped."""
 
-    metadata: ClassVar = {"render_modes": ["rgb_array"], "render_fps": 10}
+    metadata = {  # noqa: RUF012
+        "render_modes": ["rgb_array"],
+        "render_fps": 10,
+    }
 
     def __init__(self, render_mode=None, frame=(5, 7, 3)):
         self.render_mode, self.frame = render_mode, frame
@@ -52,7 +55,7 @@ class Drawn(gym.Env):
         return np.full(self.frame, self.steps, np.uint8)
 
 
-gym.register("Drawn-v0", Drawn, max_episode_steps=4)
+gym.register("Drawn-v0", f"{__name__}:Drawn", max_episode_steps=4)
 POLICY = RandomPolicy(1, np.random.default_rng(0))
 
 
@@ -66,7 +69,7 @@ def test_an_environment_that_draws_itself_is_filmed_step_by_step():
     frames, rate = drawn(POLICY, EnvConfig("Drawn-v0"), [3, 4])
     assert [int(frame[0, 0, 0]) for frame in frames] == [0, 1, 2, 3] * 2
     assert rate == 10
-    with av.open(io.BytesIO(encode_mp4(frames, rate))) as container:
+    with av.open(io.BytesIO(encode_mp4(frames, rate)), "r") as container:
         stream = container.streams.video[0]
         assert (stream.width, stream.height, stream.average_rate) == (6, 4, 20)
         assert sum(1 for _ in container.decode(stream)) == 2 * len(frames)
@@ -92,6 +95,7 @@ def test_without_a_screen_a_sentence_says_what_to_do(run, monkeypatch, capsys):
 def test_the_viewer_shows_every_step_and_closing_it_ends(run, monkeypatch):
     import mujoco.viewer
 
+    scene: Any = mujoco.MjvScene  # type: ignore[attr-defined]
     monkeypatch.setenv("DISPLAY", ":0")
     monkeypatch.setattr(showing.time, "sleep", lambda _: None)
     shown: list[float] = []
@@ -99,7 +103,7 @@ def test_the_viewer_shows_every_step_and_closing_it_ends(run, monkeypatch):
     class Viewer(nullcontext):
         def __init__(self, model, data, **_):
             super().__init__()
-            self.data, self.user_scn = data, mujoco.MjvScene(model, 10)
+            self.data, self.user_scn = data, scene(model, 10)
 
         def is_running(self):
             return len(shown) < 5

@@ -12,7 +12,7 @@ import pytest
 from tests.runs.test_store import CONFIG, EVALUATION, write_run
 from wellposed.cli import main
 from wellposed.errors import UserError
-from wellposed.runs.listing import WIDTH, chosen, listing, table
+from wellposed.runs.listing import WIDTH, Order, chosen, listing, table
 from wellposed.runs.store import RunReader, find_run, list_runs, short_name
 from wellposed.runs.tables import as_csv, rows_of, write_table
 
@@ -28,7 +28,7 @@ def folder(tmp_path) -> Path:
     return tmp_path
 
 
-def rows(folder: Path, *words: str, where: tuple[str, ...] = (), sort="path", reverse=False):
+def rows(folder: Path, *words: str, where: tuple[str, ...] = (), sort: Order = "path", reverse=False):
     return chosen(listing(list_runs(folder)), words, where, sort, reverse)
 
 
