@@ -1,6 +1,6 @@
 """The Fetch tasks: what an action does, what is observed, how goals and objects are drawn, what is rewarded.
 
-The numbers and the compiled model are in `model`, one arm in `simulation`; `envs.vector` steps the envs.
+`model` has the numbers and the compiled model, `simulation` one arm; `envs.vector` steps the envs.
 """
 
 from typing import Any
@@ -19,7 +19,7 @@ from wellposed.envs.suites.fetch.model import (
     FetchScene,
     Variant,
     load_scene,
-)
+)  # fmt: skip
 from wellposed.envs.suites.fetch.quantities import fetch_quantities
 from wellposed.envs.suites.fetch.simulation import FetchSimulation
 from wellposed.envs.vector import GoalSpread
@@ -27,16 +27,16 @@ from wellposed.types import Field, Geometry, Mirror, Obs, Spec
 from wellposed.units import goal_floor
 
 CAPABILITIES = frozenset({"state", "deterministic", "render", "oracle", "quantities", "goal spread", "sensors"})
-_FLOOR = goal_floor(DISTANCE_THRESHOLD)  # a length that varies by less does not vary
+_FLOOR = goal_floor(DISTANCE_THRESHOLD)  # a length that varies by less is constant
 _ANGLE_FLOOR = 1e-3  # radians
 _LEVER = 0.025  # metres from the object's centre to its faces, by which an angle is seen
 _MIN_OBJECT_OFFSET = 0.1  # metres between object and hand at reset, in the plane
-_AIR_SHARE, _AIR_HEIGHT = 0.5, 0.45  # of goals that may lie in the air: how many do, and up to how many metres above
+_AIR_SHARE, _AIR_HEIGHT = 0.5, 0.45  # share of goals in the air, and greatest height in metres
 OWN_SPREAD = GoalSpread(1.0, _AIR_SHARE)  # what the tasks themselves do
 
 
 def fetch_spec(scene: FetchScene, dense: bool) -> Spec:
-    """What is observed of a Fetch task. Lengths count as varying from a fiftieth of the radius on."""
+    """The spec of a Fetch task. Lengths below a fiftieth of the radius count as constant."""
     numbers = fetch_quantities(scene.variant.has_object).observation
     floor = tuple(_ANGLE_FLOOR if number.unit.startswith("rad") else _FLOOR for number in numbers)
     return Spec(
@@ -54,9 +54,9 @@ def fetch_spec(scene: FetchScene, dense: bool) -> Spec:
 
 
 class FetchTask:
-    """A Fetch task for `MujocoVecEnv`. Envs play the episodes of gymnasium-robotics' environment of the same name.
+    """A Fetch task for `MujocoVecEnv`, with the episodes of gymnasium-robotics' environment of the same name.
 
-    Observations are float64. What each of the 10 or 25 numbers is, and in which unit and frame, `quantities` says.
+    Observations are float64; `quantities` names each of the 10 or 25 numbers, with unit and frame.
     """
 
     capabilities = CAPABILITIES
@@ -72,20 +72,20 @@ class FetchTask:
         self._dt = SUBSTEPS * self.model.opt.timestep
 
     def simulate(self, data: Any, readings: np.ndarray) -> FetchSimulation:
-        """One env, which keeps its row of readings up to date."""
+        """The simulation of one env, which keeps its row of readings up to date."""
         return FetchSimulation(self.scene, data, readings)
 
-    def restart(self, copy: FetchSimulation, rng: np.random.Generator) -> np.ndarray:
+    def restart(self, env: FetchSimulation, rng: np.random.Generator) -> np.ndarray:
         """Begin an episode: object first, then goal, as the original draws them; returns the goal [3] in metres."""
         start, position = self.scene.initial_grip, None
         if self.variant.has_object:
             position = sample_object(self.scene, rng)
             start = np.array([*position, self.scene.object_height])
-        copy.restart(position)
+        env.restart(position)
         return sample_goal(self.scene, rng, start, self.goal_spread)
 
     def control(self, readings: np.ndarray, action: np.ndarray) -> np.ndarray:
-        """What actions [n, 4] ask of the envs [n, 8]: position and orientation of the hand's target, and fingers."""
+        """Actions [n, 4] as controls [n, 8]: position and orientation of the hand's target, and fingers."""
         position = readings[:, simulation.HAND_POSITION]
         quaternion = readings[:, simulation.HAND_QUATERNION] + HAND_DOWN
         # In float32 where the actions are: the original scales before it widens.
@@ -98,7 +98,7 @@ class FetchTask:
         return {"observation": observation, "achieved_goal": achieved, "desired_goal": desired_goal.copy()}
 
     def failed(self, readings: np.ndarray) -> np.ndarray:
-        """Always False [n]: nothing that happens ends an episode."""
+        """Always False [n]: a Fetch task has no failure."""
         return np.zeros(len(readings), bool)
 
     def compute_reward(self, achieved_goal: np.ndarray, desired_goal: np.ndarray) -> np.ndarray:
@@ -122,15 +122,15 @@ class FetchTask:
         return ["air" if goal[2] > self.scene.object_height else "table" for goal in desired_goal]
 
     def measurement_errors(self, draws: np.ndarray) -> Obs:
-        """Errors of sensors whose positions are off by 1 m, made of standard normal draws [n, `error_sources`].
+        """Errors of sensors whose positions are off by 1 m, from standard normal draws [n, `error_sources`].
 
         A position (hand, fingers, object) is off by 1 on each axis. A velocity is the difference of two positions, one
-        step apart, and is off by sqrt(2) a step. An angle is seen by points a lever of 2.5 cm away, and is off by
-        1 / lever; an angular velocity again by sqrt(2) times that.
+        step apart, and is off by sqrt(2) a step. An angle is measured by points a lever of 2.5 cm away, and is off by 1
+        / lever; an angular velocity by sqrt(2) times that.
 
-        One quantity is measured once. The way from hand to object is the difference of the two measurements, and the
-        achieved goal is the measured position: had it an error of its own, the mean of the two would know better than
-        the sensor, and had it none, the policy would see the truth. The desired goal is told, not measured.
+        Each quantity is measured once. The way from hand to object is the difference of the two measurements, and the
+        achieved goal is the measured position: with another error, the mean of the two would be better than the sensor,
+        and without one, the policy would see the truth. The desired goal is given, not measured.
         """
         turn, change = 1 / _LEVER, np.sqrt(2)
         widths, scales = [3, 2, 3, 2], [1, 1, change, change]  # hand, fingers, velocities of both
@@ -142,13 +142,13 @@ class FetchTask:
 
 
 def fetch_geometry(scene: FetchScene) -> Geometry:
-    """What the table leaves unchanged: shifts along it, and the mirror image that swaps left and right (y).
+    """The symmetries of a Fetch task: shifts along the table, and the mirror image that swaps left and right (y).
 
-    Both hold for the hand, which a weld drags, and for what it touches. The arm behind it obeys neither, which shows in
-    5 mm at most (tests/envs/test_geometry.py). A reflection in y turns
-    the x and z components of angles and angular velocities round, and swaps the fingers.
+    Both hold for the hand, which a weld drags, and for what it touches; the arm behind it breaks them by at most 5 mm
+    (tests/envs/test_geometry.py). A reflection in y negates the x and z components of angles and angular velocities and
+    swaps the fingers.
 
-    Where goals lie beyond the arm's reach (Slide) shifts are no symmetry: at its edge the hand cannot follow the puck.
+    Where goals are beyond the arm's reach (Slide) shifts are no symmetry: there the hand cannot follow the puck.
     """
     has_object = scene.variant.has_object
     order = list(range(25 if has_object else 10))
@@ -175,8 +175,8 @@ def sample_goal(
 ) -> np.ndarray:
     """A goal [3] in metres, drawn in the order gymnasium-robotics draws it.
 
-    Where `spread.reach` is less than 1 it lies on the way from `start` [3], where the object rests (the hand, without
-    one), to the goal that the task itself would have drawn: start + reach * (goal - start).
+    With `spread.reach` below 1 it is start + reach * (goal - start), on the way from `start` [3], where the object
+    rests (without one, the hand), to the goal that the task itself would have drawn.
     """
     variant = scene.variant
     goal = scene.initial_grip + rng.uniform(-variant.target_range, variant.target_range, size=3)
@@ -218,10 +218,10 @@ def solved_at_reset(variant: Variant) -> float | None:
 
 
 def _goal_beside_object(radius: Any, side: float) -> Any:
-    """The probability that object and goal, drawn in a square on the table, lie within `radius` of each other.
+    """The probability that object and goal, drawn in a square on the table, are within `radius` of each other.
 
-    The object keeps clear of a disc in the middle, around the hand. `radius` added to that of the disc must not exceed
-    half the side.
+    The object stays out of a disc around the hand, in the middle. `radius` plus that of the disc must not exceed half
+    the side.
     """
     inside = np.pi * radius**2 / side**2  # for an object far from the square's edge, as one in the disc is
     anywhere = inside - 8 * radius**3 / (3 * side**3) + radius**4 / (2 * side**4)
