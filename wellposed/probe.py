@@ -68,29 +68,21 @@ def audit(
     chosen = np.random.default_rng(seed).permutation(len(rows))[:SEARCHED]
     time, length, achieved, stored = replay.episodes_of(rows[chosen])
     goals = (batch.truth or batch.obs)["desired_goal"].reshape(len(rows), -1)[chosen]
-    return (
-        batch,
-        replay.failed(rows),
-        goal_origins(goals, time, length, achieved, stored)
-        | {
-            "probe/replay_transitions": float(replay.transitions),
-            "probe/replay_age": float(np.mean(age) / max(1, held - 1)),
-            "probe/episode_length": float(np.mean(length)),
-        },
-    )
+    found = goal_origins(goals, time, length, achieved, stored) | {
+        "probe/replay_transitions": float(replay.transitions),
+        "probe/replay_age": float(np.mean(age) / max(1, held - 1)),
+        "probe/episode_length": float(np.mean(length)),
+    }
+    return batch, replay.failed(rows), found
 
 
 def goal_origins(
     goals: np.ndarray, time: np.ndarray, length: np.ndarray, achieved: np.ndarray, stored: np.ndarray
 ) -> Metrics:
-    """Where the goals [n, g] of transitions come from, as shares that sum to 1.
+    """Where the desired goals [n, g] of transitions come from, as shares that sum to 1.
 
-    Args:
-        goals: the desired goals that the learner gets.
-        time: t of each transition [n].
-        length: L of its episode [n].
-        achieved: achieved goals of all states of that episode [n, T, g]; those beyond L do not count.
-        stored: the goal that the episode pursued [n, g].
+    `time` is t of each transition [n] and `length` L of its episode [n]; `achieved` [n, T, g] are the achieved goals of
+    that episode's states (those beyond L do not count), and `stored` [n, g] is the goal that it pursued.
     """
     moment = np.arange(achieved.shape[1])
     match = (achieved == goals[:, None]).all(axis=2) & (moment <= length[:, None])

@@ -75,7 +75,7 @@ class Bomb:
 
 
 def test_a_pickle_in_disguise_is_refused_and_not_run(run):
-    with pytest.raises(UserError, match="reads no pickles"):
+    with pytest.raises(UserError, match="the only format that wellposed reads"):
         checkpoint.load(run, pretend(run, pickle.dumps(Bomb())))
     assert not os.path.exists("/tmp/wellposed-was-here")
 

@@ -68,12 +68,8 @@ def directions(size: int, turning: list[slice], rng: np.random.Generator) -> np.
 def cast_rays(success: Test, seen: np.ndarray, spread: np.ndarray, dtype: Any, rng: np.random.Generator) -> Rays:
     """Follow rays from goals until success ends.
 
-    Args:
-        success: asked of pairs of goals.
-        seen: goals [n, g] that were achieved; rays start at some of them.
-        spread: of goals on each axis [g].
-        dtype: the type in which goals are handed to `success`.
-        rng: chooses goals and directions.
+    Rays start at some of the achieved goals `seen` [n, g], in steps of `spread`, the spread of goals on each axis [g].
+    `success` is asked of pairs of goals of type `dtype`; `rng` chooses goals and directions.
     """
     seen, size = np.unique(seen, axis=0), seen.shape[1]
     turning = quaternions(seen)
@@ -89,7 +85,7 @@ def cast_rays(success: Test, seen: np.ndarray, spread: np.ndarray, dtype: Any, r
                     place[part] /= np.linalg.norm(place[part])
                 try:
                     return success(place.astype(dtype), centre.astype(dtype))
-                except (ArithmeticError, LookupError, ValueError):  # a place outside of what the rule knows
+                except (ArithmeticError, LookupError, ValueError):  # a place that the rule does not accept
                     return False
 
             end, back = boundary(reached, rng.uniform(0.8, 1.2))

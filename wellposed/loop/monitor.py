@@ -171,15 +171,10 @@ def reached(rate: float | None, evaluations: list[EvaluationRow]) -> bool:
 
 
 def snapshot(run: Any, own: Arrays, replay: ReplayRows) -> Snapshot:
-    """A run at this moment.
+    """A run (`OffPolicy` or `OnPolicy`) between two updates.
 
-    Args:
-        run: an `OffPolicy` or an `OnPolicy`, between two updates.
-        own: the state of its loop besides agent, environments and monitor.
-        replay: what entered the replay since the last checkpoint.
-
-    Raises:
-        NotFiniteError: if a weight is not finite. The checkpoint before is kept.
+    `own` is the state of its loop besides agent, environments and monitor; `replay` what entered the replay since the
+    last checkpoint. Raises NotFiniteError if a weight is not finite; the checkpoint before is kept.
     """
     agent = run.agent.state()
     require_finite("weight", agent, f"after update {run.agent.updates}")

@@ -11,27 +11,12 @@ from wellposed.types import Metrics, Moment, Obs, Policy, Spec, Step
 class Explorer:
     """Uniform random actions at first, then the policy's own exploration with uniform actions mixed in.
 
-    It holds all that is random in behaviour, and what the policy remembers of the episodes under way. During the random
-    steps the policy is not asked, so it remembers nothing of them.
-
-    Args:
-        policy: what explores.
-        num_envs: environments that it acts in.
-        action_dim: numbers in an action.
-        seed: of the run.
-        random_steps: environment steps with uniform actions at the start of the run.
-        random_share: share of all later actions that are uniform.
+    It holds all that is random in behaviour, and what the policy remembers of the episodes under way. During the first
+    `random_steps` environment steps of the run the policy is not asked, so it remembers nothing of them; afterwards
+    `random_share` of all actions are uniform.
     """
 
-    def __init__(
-        self,
-        policy: Policy,
-        num_envs: int,
-        action_dim: int,
-        seed: int,
-        random_steps: int = 0,
-        random_share: float = 0.0,
-    ):
+    def __init__(self, policy: Policy, num_envs: int, action_dim: int, seed: int, random_steps=0, random_share=0.0):
         self.policy, self.random_steps, self.random_share = policy, random_steps, random_share
         self.streams = {name: seeding.generator(seed, name) for name in ("random actions", "exploration")}
         self._uniform = RandomPolicy(action_dim, self.streams["random actions"])

@@ -9,17 +9,8 @@ import mujoco
 import numpy as np
 
 from wellposed.envs import goals
-from wellposed.envs.suites.fetch import simulation
-from wellposed.envs.suites.fetch.model import (
-    DISTANCE_THRESHOLD,
-    HAND_DOWN,
-    MAX_EPISODE_STEPS,
-    POSITION_SCALE,
-    SUBSTEPS,
-    FetchScene,
-    Variant,
-    load_scene,
-)  # fmt: skip
+from wellposed.envs.suites.fetch import model, simulation
+from wellposed.envs.suites.fetch.model import FetchScene, Variant, load_scene
 from wellposed.envs.suites.fetch.quantities import fetch_quantities
 from wellposed.envs.suites.fetch.simulation import FetchSimulation
 from wellposed.envs.vector import GoalSpread
@@ -27,7 +18,7 @@ from wellposed.types import Field, Geometry, Mirror, Obs, Spec
 from wellposed.units import goal_floor
 
 CAPABILITIES = frozenset({"state", "deterministic", "render", "oracle", "quantities", "goal spread", "sensors"})
-_FLOOR = goal_floor(DISTANCE_THRESHOLD)  # a length that varies by less is constant
+_FLOOR = goal_floor(model.DISTANCE_THRESHOLD)  # a length that varies by less is constant
 _ANGLE_FLOOR = 1e-3  # radians
 _LEVER = 0.025  # metres from the object's centre to its faces, by which an angle is seen
 _MIN_OBJECT_OFFSET = 0.1  # metres between object and hand at reset, in the plane
@@ -46,9 +37,9 @@ def fetch_spec(scene: FetchScene, dense: bool) -> Spec:
             Field("desired_goal", (3,), "goal", floor=(_FLOOR,)),
         ),
         action_dim=4,
-        max_episode_steps=MAX_EPISODE_STEPS,
+        max_episode_steps=model.MAX_EPISODE_STEPS,
         geometry=fetch_geometry(scene),
-        radius=DISTANCE_THRESHOLD,
+        radius=model.DISTANCE_THRESHOLD,
         reward_range=None if dense else (-1.0, 0.0),
     )
 
@@ -69,7 +60,7 @@ class FetchTask:
         self.readings = simulation.readings_width(variant)
         self.error_sources = 22 if variant.has_object else 10  # all but the way from hand to object
         self.spec = fetch_spec(self.scene, dense)
-        self._dt = SUBSTEPS * self.model.opt.timestep
+        self._dt = model.SUBSTEPS * self.model.opt.timestep
 
     def simulate(self, data: Any, readings: np.ndarray) -> FetchSimulation:
         """The simulation of one env, which keeps its row of readings up to date."""
@@ -87,9 +78,9 @@ class FetchTask:
     def control(self, readings: np.ndarray, action: np.ndarray) -> np.ndarray:
         """Actions [n, 4] as controls [n, 8]: position and orientation of the hand's target, and fingers."""
         position = readings[:, simulation.HAND_POSITION]
-        quaternion = readings[:, simulation.HAND_QUATERNION] + HAND_DOWN
+        quaternion = readings[:, simulation.HAND_QUATERNION] + model.HAND_DOWN
         # In float32 where the actions are: the original scales before it widens.
-        return np.concatenate([position + action[:, :3] * POSITION_SCALE, quaternion, action[:, 3:]], axis=1)
+        return np.concatenate([position + action[:, :3] * model.POSITION_SCALE, quaternion, action[:, 3:]], axis=1)
 
     def observe(self, readings: np.ndarray, desired_goal: np.ndarray) -> Obs:
         """Goal observations of all envs, as new arrays."""
@@ -105,7 +96,7 @@ class FetchTask:
         """The reward [n] of having achieved `achieved_goal` [n, 3] when `desired_goal` [n, 3] was wanted."""
         if self.dense:
             return goals.dense_reward(achieved_goal, desired_goal)
-        return goals.sparse_reward(achieved_goal, desired_goal, DISTANCE_THRESHOLD)
+        return goals.sparse_reward(achieved_goal, desired_goal, model.DISTANCE_THRESHOLD)
 
     def compute_terminated(self, achieved_goal: np.ndarray, desired_goal: np.ndarray) -> np.ndarray:
         """Always False [n]: a Fetch task has no terminal state."""
@@ -113,7 +104,7 @@ class FetchTask:
 
     def is_success(self, achieved_goal: np.ndarray, desired_goal: np.ndarray) -> np.ndarray:
         """True [n] where the goal is closer than 5 cm."""
-        return goals.success(achieved_goal, desired_goal, DISTANCE_THRESHOLD)
+        return goals.success(achieved_goal, desired_goal, model.DISTANCE_THRESHOLD)
 
     def goal_kinds(self, desired_goal: np.ndarray) -> list[str]:
         """PickAndPlace: "table" for goals at the height of an object on it, "air" above; else one kind, ""."""
@@ -204,7 +195,7 @@ def solved_at_reset(variant: Variant) -> float | None:
 
     Chapter 1 derives it: chapters/ch01_anatomy/chapter.md.
     """
-    radius, side = DISTANCE_THRESHOLD, 2 * variant.target_range
+    radius, side = model.DISTANCE_THRESHOLD, 2 * variant.target_range
     if not variant.has_object:  # a ball in a cube, the hand in its middle
         return 4 / 3 * np.pi * radius**3 / side**3
     if any(variant.target_offset) or variant.object_range != variant.target_range:
