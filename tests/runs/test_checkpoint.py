@@ -65,7 +65,7 @@ def test_one_whose_bytes_were_changed_is_refused(run):
     content = bytearray((run / FILE).read_bytes())
     content[-1] ^= 1
     (run / FILE).write_bytes(content)
-    with pytest.raises(UserError, match="digest differs"):
+    with pytest.raises(UserError, match="its size or digest is not the manifest"):
         checkpoint.load(run, stored)
 
 
