@@ -4,7 +4,8 @@
     wellposed train PushPuck-v0 --plugin examples/own_environment.py --until-success 0.95
 
 What wellposed asks of it: the three keys of a goal environment, a reward that can be computed of arrays of goals, and
-"is_success" in the info. The way from hand to puck is in the observation because a policy learns faster from differences.
+"is_success" in the info. The way from hand to puck is in the observation because a policy learns faster
+from differences.
 """
 
 from typing import Any

@@ -56,3 +56,13 @@ torch=$(names "$work/all.txt" | grep -E '^(torch$|cuda|nvidia|triton)')
     lock torch-cuda "PyTorch as the registry has it, with what only this build needs" "$@" \
         --extra peers $(names lock/dev.txt lock/peers.txt | without)
 }
+
+# A file is there for every Python and every machine that is said to work; nothing is installed.
+for python in 3.11 3.12 3.13; do
+    for machine in x86_64 aarch64; do
+        for name in dev cuda; do
+            "$uv" pip install -q --dry-run --no-deps --require-hashes --only-binary :all: --target "$work/none" \
+                --python-version $python --python-platform $machine-manylinux_2_35 -r lock/$name.txt
+        done
+    done
+done

@@ -56,8 +56,9 @@ def test_the_environment_keeps_gymnasiums_rules_and_a_push_moves_the_puck(enviro
     assert np.linalg.norm(puck - hand) == pytest.approx(environment.HAND + environment.PUCK, abs=1e-5)
 
 
-def test_the_certificate_admits_the_environment(environment):
-    assert wp.certify("PushPuck-v0", gamma=0.95).learnable
+@pytest.mark.usefixtures("environment")
+def test_the_certificate_admits_the_environment():
+    assert wp.certify("PushPuck-v0", gamma=0.95).verdict == "learnable"
 
 
 def test_goals_are_drawn_in_proportion_to_their_discount(relabelling):
@@ -69,21 +70,23 @@ def test_goals_are_drawn_in_proportion_to_their_discount(relabelling):
     assert shares == pytest.approx([0, *(expected / expected.sum())], abs=0.005)
 
 
-def test_a_run_takes_the_relabelling_by_its_name(relabelling):
+@pytest.mark.usefixtures("relabelling")
+def test_a_run_takes_the_relabelling_by_its_name():
     recipe = wp.default_config("FetchReach-v4")
     assert replace(recipe, replay=replace(recipe.replay, strategy="geometric")).replay.strategy == "geometric"
     with pytest.raises(wp.UserError, match=r"no strategy 'sometimes'; there are future, final, episode, geometric"):
         replace(recipe, replay=replace(recipe.replay, strategy="sometimes"))
 
 
-def test_the_sweep_trains_each_rate_with_each_seed(tmp_path):
+def test_the_sweep_trains_each_rate_with_each_seed_and_a_policy_of_it_plays(tmp_path):
     sweep = imported("sweep")
     configs = sweep.configurations("FetchReach-v4", 64, 0.98, rates=(1e-3, 3e-3), seeds=1)
     short = [replace(config, random_steps=16, eval_every=64, eval_episodes=1) for config in configs]
     assert list(sweep.sweep(short, tmp_path)) == [
         f"learning rate {rate}: 0 of 1 solved, median step inf" for rate in ("0.001", "0.003")
     ]
-    assert len(wp.list_runs(tmp_path)) == 2
+    run, _ = wp.list_runs(tmp_path)
+    assert len(imported("load_and_deploy").deploy(str(run.path), episodes=1)) == 1
 
 
 @pytest.mark.slow

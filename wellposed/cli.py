@@ -3,6 +3,7 @@
 The functions in `wellposed.commands` do their heavy imports inside, so that `wellposed --help` answers at once.
 """
 
+import gc
 import importlib
 import os
 import sys
@@ -54,6 +55,7 @@ COMMANDS: dict[str, Any] = {
     "book": course.book,
     "demo": runs.demo,
 }
+BUILT = {"train": runs.train_command, "plan": runs.plan_command}
 GROUPS: dict[str, dict[str, Any]] = {"chapter": course.CHAPTER_COMMANDS, "exercise": course.EXERCISE_COMMANDS}
 
 
@@ -65,11 +67,9 @@ def main(argv: list[str] | None = None) -> int:
             print(f"wellposed {version('wellposed')}")
             return 0
         _check_mujoco_gl()
-        commands = dict(COMMANDS)
-        # Only `train` and `plan` need the learner's defaults; asking for them imports JAX.
-        if build := {"train": runs.train_command, "plan": runs.plan_command}.get(argv[0] if argv else ""):
-            commands[argv[0]] = build(default_config_of(argv))
-            argv = [argv[0], "--help"] if {"-h", "--help"} & {*argv} else argv  # tyro hides what was given
+        commands = COMMANDS | _built(argv)
+        if argv and argv[0] in BUILT and {"-h", "--help"} & {*argv}:
+            argv = [argv[0], "--help"]  # tyro hides what was given
         if argv and argv[0] in GROUPS:
             group, *rest = argv
             about = f"Commands of `wellposed {group}`; `wellposed {group} COMMAND --help` explains each."
@@ -88,6 +88,20 @@ def main(argv: list[str] | None = None) -> int:
     except BrokenPipeError:  # the reader of our output, such as `head`, has closed it
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+
+
+def _built(argv: list[str]) -> dict[str, Any]:
+    """The commands that have the learner's defaults, if one of them is asked for, or both are to be completed.
+
+    Asking for the defaults imports JAX. Looking for garbage among what is imported would take 0.2 s.
+    """
+    complete = argv[:1] == ["--tyro-write-completion"]
+    asked = {name: [name, "--help"] if complete else argv for name in BUILT if complete or argv[:1] == [name]}
+    gc.disable()
+    try:
+        return {name: BUILT[name](default_config_of(words)) for name, words in asked.items()}
+    finally:
+        gc.enable()
 
 
 def _check_mujoco_gl() -> None:

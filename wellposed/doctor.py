@@ -7,6 +7,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from wellposed.envs import rendering
 from wellposed.envs.make import EnvConfig, make_env
 from wellposed.errors import UserError
 from wellposed.findings import Finding
+from wellposed.recipes import default_config
 from wellposed.rollout.evaluate import play_episodes, summarise
 from wellposed.runs.provenance import PACKAGES, cpu_name
 from wellposed.runs.store import RunReader
@@ -30,13 +32,19 @@ from wellposed.verdict import load_run
 
 FRAME = "rendered frame"
 OPTIONAL = (*(f"OpenGL {backend}" for backend in rendering.BACKENDS), FRAME)  # a machine is fit without them
+DRIVER = Path("/proc/driver/nvidia")
 MARKS = {"holds": "ok  ", "warns": "no  ", "fails": "FAIL", "open": "open"}
 
 
-def examine(frame_file: Path | None = None) -> Iterator[Finding]:
+def examine(frame_file: Path | None = None, *, gpu: bool = False) -> Iterator[Finding]:
     """Yield findings one after another. A machine is unfit if one fails; one that only warns is optional.
 
-    `frame_file` receives the rendered frame, as PNG.
+    Args:
+        frame_file: receives the rendered frame, as PNG.
+        gpu: test instead whether an NVIDIA GPU computes, renders and trains.
+
+    Raises:
+        UserError: if there is no GPU to test.
     """
     tests: dict[str, Callable[[], str]] = {
         "versions": _versions,
@@ -47,6 +55,9 @@ def examine(frame_file: Path | None = None) -> Iterator[Finding]:
         "physics state": _state,
         "training and checkpoint": _training,
     }
+    if gpu:
+        _gpu()
+        tests = {"GPU computes": _gpu_computes, "GPU renders": _gpu_renders, "GPU trains": _gpu_trains}
     for name, test in tests.items():
         began, status = time.perf_counter(), "holds"
         try:
@@ -154,3 +165,46 @@ def _training() -> str:
     if again != last or not arrays.same_bits(agent.state(), saved):
         raise UserError("A saved and loaded checkpoint does not give the same agent.")
     return f"{summary.updates} updates, checkpoint saved, loaded and bit-equal"
+
+
+def _gpu() -> jax.Device:
+    """The first GPU that JAX sees; raises UserError saying why there is none."""
+    if found := [device for device in jax.devices() if device.platform == "gpu"]:
+        return found[0]
+    if not DRIVER.exists():
+        raise UserError("There is no NVIDIA GPU here, or its driver is not installed.")
+    raise UserError("There is an NVIDIA GPU, but JAX was installed without CUDA. Run: EXTRAS=dev,cuda make setup")
+
+
+def _gpu_computes() -> str:
+    """A matrix product on the GPU is that of NumPy, up to what its number format rounds."""
+    device, size = _gpu(), 2048
+    one = np.random.default_rng(0).standard_normal((size, size), np.float32)
+    with jax.default_device(device):
+        product = np.asarray(jax.jit(lambda x: x @ x)(one))
+    error = np.abs(product - one @ one).max() / np.sqrt(size)  # in standard deviations of an entry
+    if not error < 0.05:  # TF32 keeps ten bits
+        raise UserError(f"A matrix product on {device.device_kind} is off by {error:.2g} standard deviations.")
+    return f"{device.device_kind}: a product of {size} x {size} is off by at most {error:.1g} standard deviations"
+
+
+def _gpu_renders() -> str:
+    """EGL draws on the GPU and not in software."""
+    if (reason := rendering.probe_backend("egl")) is not None:
+        raise UserError(f"EGL does not render: {reason}")
+    maker = rendering.egl_device()
+    if "NVIDIA" not in maker:
+        raise UserError(
+            f"EGL renders by {maker} instead of the GPU. In a container set NVIDIA_DRIVER_CAPABILITIES=all."
+        )
+    return f"EGL renders by {maker}"
+
+
+def _gpu_trains() -> str:
+    """Sparse Fetch Reach is learnt on the GPU."""
+    device, config = _gpu(), replace(default_config("FetchReach-v4"), until_success=0.98)
+    with tempfile.TemporaryDirectory() as folder, jax.default_device(device):
+        _, summary = train(config, folder, quiet=True)
+    if summary.solved is None:
+        raise UserError(f"Fetch Reach was not learnt within {summary.step:,} steps.")
+    return f"Fetch Reach to 98 % in {summary.solved.seconds:.1f} s, {summary.updates_per_second:,.0f} updates/s"

@@ -193,7 +193,7 @@ def test_every_mistake_is_named_with_its_line_and_the_old_site_stays(tmp_path, c
     head, *told = capsys.readouterr().err.splitlines()
     assert head == f"wellposed: The book was not built. {len(told)} problems:"
     lines = text.splitlines()
-    assert len(told) == len(WRONG), told
+    assert len(told) == len(WRONG), "\n".join(told)
     for wrong, says in WRONG.items():
         place = f"{folder / 'chapter.md'}:{lines.index(wrong) + 1}: "
         assert any(one.startswith(place) and says in one for one in told), (wrong, told)
@@ -203,6 +203,7 @@ def test_every_mistake_is_named_with_its_line_and_the_old_site_stays(tmp_path, c
 
 def test_a_draft_is_built_all_the_same_and_shows_in_red_what_is_missing(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(build, "ROOT", tmp_path)  # without the pages about the laboratory
+    monkeypatch.setattr(build, "REFERENCE", tmp_path / "none")
     write_chapter(
         tmp_path / "chapters", "# Draft\n\nIt is {{ relabelling.future.sucess }}, with $\\foo$ and {{ floor.share }}.\n"
     )
@@ -241,7 +242,7 @@ def answered(folder, lines: list[str]) -> tuple[str, Problems]:
     """Lines of directives as HTML, and what is wrong with them."""
     problems = Problems()
     course, slots, source = Course.load(folder.parent, problems), Slots(), folder / "chapter.md"
-    page = Page(source, "ch04_hindsight.md", slots, problems, Links(build.ROOT, {}), course.answers())
+    page = Page(source, "ch04_hindsight.md", slots, problems, Links({}), course.answers())
     return slots.fill(page.markdown("\n".join(f"{{{{ {one} }}}}" for one in lines))), problems
 
 

@@ -2,19 +2,21 @@
 
 import pytest
 
+from wellposed import repository
 from wellposed.book.pages import Links, Page
 from wellposed.book.problems import Problems
 from wellposed.book.slots import Slots
 from wellposed.errors import UserError
 
 
-def test_links_lead_to_the_same_page_from_wherever_they_stand(tmp_path):
+def test_links_lead_to_the_same_page_from_wherever_they_stand(tmp_path, monkeypatch):
     root = tmp_path.resolve()
+    monkeypatch.setattr(repository, "ROOT", root)
     for name in ("chapters/ch01_a/chapter.md", "docs/b.md", "data.json"):
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         (root / name).touch()
     sources = {root / "chapters/ch01_a/chapter.md": "ch01_a.md", root / "docs/b.md": "reference/b.md"}
-    links = Links(root, sources)
+    links = Links(sources)
     chapter, page = (Page(source, at, Slots(), Problems(), links, {}) for source, at in sources.items())
     assert links.follow("../../docs/b.md#x", chapter, 1) == "reference/b.md#x"
     assert links.follow("../chapters/ch01_a/chapter.md", page, 1) == "../ch01_a.md"

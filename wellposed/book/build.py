@@ -17,7 +17,7 @@ from wellposed.errors import UserError
 from wellposed.repository import ROOT
 from wellposed.runs.files import explained
 
-START = Path(__file__).parent / "start.md"
+START, REFERENCE = (Path(__file__).parent / name for name in ("start.md", "reference.md"))
 TITLES = {"README.md": "Overview"}  # in the table of contents, instead of the heading
 _OF_A_LINK = re.compile(r"Doc file '(.+?)' contains a link '(.+?)'")  # warning of MkDocs
 MARK = ".wellposed-book"  # a file that marks a folder as a book, which may be replaced
@@ -78,7 +78,7 @@ def find_sources(chapters: Path) -> Sources:
         raise UserError(
             f"There is no chapter in {chapters}: a chapter is a folder like ch04_hindsight with a chapter.md."
         )
-    reference = {ROOT / "README.md": "reference/readme.md"}
+    reference = {ROOT / "README.md": "reference/readme.md", REFERENCE: "reference/python.md"}
     reference |= {path: f"reference/{path.name}" for path in sorted((ROOT / "docs").glob("*.md"))}
     reference |= {ROOT / "CONTRIBUTING.md": "reference/contributing.md"}
     return Sources(found, {path: target for path, target in reference.items() if path.is_file()})
@@ -87,7 +87,7 @@ def find_sources(chapters: Path) -> Sources:
 def _build(sources: Sources, chapters: Path, docs: Path, site: Path) -> list[str]:
     """Write every page, build the site and check it; returns the problems."""
     problems, slots = Problems(), Slots()
-    links = Links(ROOT, sources.pages)
+    links = Links(sources.pages)
     course = answers.Course.load(chapters, problems)
     for source, target in sources.pages.items():
         page = Page(source, target, slots, problems, links, course.answers())

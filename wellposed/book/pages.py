@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cache
-from os.path import relpath
+from os.path import dirname, join, normpath, relpath
 from pathlib import Path
 from textwrap import dedent
 from urllib.parse import unquote, urlsplit
@@ -15,7 +15,7 @@ from wellposed.book import prose
 from wellposed.book.problems import Problems
 from wellposed.book.slots import Slots
 from wellposed.errors import UserError
-from wellposed.repository import root_of
+from wellposed.repository import name_of, root_of
 
 _NAMED = re.compile(r"(\w+)\s*:(?:\s+|$)(.*)", re.DOTALL)
 _HEADING = re.compile(r"^(#{1,6}[ \t]+)(.*?)[ \t]*$", re.MULTILINE)
@@ -50,7 +50,6 @@ Answer = Callable[["Page", Directive], str]
 class Links:
     """Where the pages of the book, and the files that they link to, are in the site."""
 
-    root: Path  # of the repository
     pages: dict[Path, str]  # source, resolved -> address in the site
     files: dict[Path, str] = field(default_factory=dict)  # files to copy -> address in the site
     places: dict[tuple[str, str], tuple[str, int]] = field(default_factory=dict)  # page, link -> file and line of it
@@ -64,13 +63,12 @@ class Links:
         parts = urlsplit(target)
         if parts.scheme or parts.netloc:
             return target
-        path = (page.source.parent / unquote(parts.path)).resolve() if parts.path else page.source.resolve()
-        if path.is_relative_to(self.root):
-            path = root_of(path.relative_to(self.root)) / path.relative_to(self.root)
+        name = normpath(join(dirname(page.name), unquote(parts.path))) if parts.path else page.name
+        path = (root_of(name) / name).resolve()
         if path in self.pages:
             found = self.pages[path]
-        elif path.is_file() and path.is_relative_to(self.root):
-            found = self.files.setdefault(path, f"{FILES}/{path.relative_to(self.root)}")
+        elif path.is_file() and not name_of(path).is_absolute():
+            found = self.files.setdefault(path, f"{FILES}/{name_of(path)}")
         else:
             raise UserError(f"The link to {target} is dead: there is no such file.")
         address = relpath(found, Path(page.target).parent) if parts.path else ""
@@ -93,9 +91,8 @@ class Page:
 
     @property
     def name(self) -> str:
-        """The path of the source, relative to the repository if it is inside."""
-        path = self.source.resolve()
-        return str(path.relative_to(self.links.root) if path.is_relative_to(self.links.root) else path)
+        """The source by its name in the repository; its path if it is outside."""
+        return str(name_of(self.source.resolve()))
 
     def markdown(self, text: str, first: int = 1) -> str:
         """A text that begins on line `first` as Markdown for MkDocs; problems are noted."""
@@ -119,7 +116,7 @@ class Page:
             html = mathml(part.text, display)
             html = f'<span class="wp-formula" tabindex="0">{html}</span>' if display else html
             return self.slots.put(html, formula=not display, plain=part.text)
-        return self.slots.put(boxes[0])
+        return "" if part.kind == "link" else self.slots.put(boxes[0])
 
     def _directive(self, text: str, line: int, whole_line: str) -> str:
         directive = parse_directive(text, line)

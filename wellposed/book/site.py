@@ -12,9 +12,26 @@ from typing import Any
 
 from wellposed.book.slots import Slots
 from wellposed.errors import UserError
+from wellposed.repository import PACKAGE
 
 THEME = Path(__file__).parent / "theme"
-NEEDED = ("mkdocs", "material", "math_core")
+NEEDED = ("mkdocs", "material", "math_core", "mkdocstrings")
+DOCSTRINGS = {  # how the reference shows them
+    "docstring_section_style": "list",
+    "docstring_style": "google",
+    "filters": ["!^_"],
+    "heading_level": 3,
+    "members_order": "source",
+    "merge_init_into_class": True,
+    "separate_signature": True,
+    "show_attribute_values": False,
+    "show_bases": False,
+    "show_labels": False,
+    "show_root_heading": True,
+    "show_root_full_path": False,
+    "show_signature_annotations": True,
+    "show_source": False,
+}
 
 
 def require_extra() -> None:
@@ -77,7 +94,7 @@ def _settings(docs: Path, site: Path, nav: list[Any]) -> dict[str, Any]:
         "site_dir": str(site.absolute()),
         "nav": nav,
         "use_directory_urls": False,
-        "validation": dict.fromkeys(("omitted_files", "absolute_links", "unrecognized_links", "anchors"), "warn"),
+        "validation": dict.fromkeys(("absolute_links", "unrecognized_links", "anchors"), "warn"),
         "theme": {
             "name": "material",
             "font": False,
@@ -86,7 +103,12 @@ def _settings(docs: Path, site: Path, nav: list[Any]) -> dict[str, Any]:
         },
         "extra_css": ["assets/book/book.css"],
         "extra": {"polyfills": ["assets/book/js/iframe-worker.js"], "generator": False},
-        "plugins": {"material/search": {}, "material/offline": {}},
+        "plugins": {
+            "material/search": {},
+            "material/offline": {},
+            "autorefs": {},
+            "mkdocstrings": {"handlers": {"python": {"paths": [str(PACKAGE.parent)], "options": DOCSTRINGS}}},
+        },
         "markdown_extensions": {
             "attr_list": {}, "footnotes": {}, "md_in_html": {}, "sane_lists": {}, "tables": {},
             "smarty": {"smart_dashes": False, "smart_ellipses": False},

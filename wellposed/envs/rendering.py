@@ -23,7 +23,7 @@ INSTALL_LINE = "sudo apt-get install -y libosmesa6 libegl1 libgl1"
 REACHED, WANTED = (0.10, 0.68, 0.42, 0.9), (0.93, 0.33, 0.23, 0.9)  # goal marker: green once reached
 _PROBE = (
     "import mujoco; from wellposed.envs.rendering import Camera, Renderer; "
-    "Renderer(mujoco.MjModel.from_xml_string('<mujoco/>'), 16, {backend!r}, Camera((0, 0, 0), 1.0))"
+    "drawn = Renderer(mujoco.MjModel.from_xml_string('<mujoco/>'), 16, {backend!r}, Camera((0, 0, 0), 1.0))"
 )
 
 
@@ -39,6 +39,15 @@ def probe_backend(backend: str) -> str | None:
         return None
     lines = [line for line in result.stderr.splitlines() if line.strip()]
     return lines[-1] if lines else f"exit code {result.returncode}"
+
+
+def egl_device() -> str:
+    """Who made what EGL draws on, and its name, as OpenGL says."""
+    names = (
+        "import OpenGL.GL as gl; print(gl.glGetString(gl.GL_VENDOR).decode(), gl.glGetString(gl.GL_RENDERER).decode())"
+    )
+    command = [sys.executable, "-c", f"{_PROBE.format(backend='egl')}; {names}"]
+    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout.strip()
 
 
 def working_backend() -> str:
