@@ -64,10 +64,10 @@ class Restored:
 
 
 # Told after each evaluation: the run's directory, the row, and the metrics of training since the evaluation before.
-OnEvaluation = Callable[[Path, EvaluationRow, Metrics], None]
+OnEvaluation = Callable[[Path, record.EvaluationRow, Metrics], None]
 
 
-def unobserved(path: Path, row: EvaluationRow, metrics: Metrics) -> None:
+def unobserved(path: Path, row: record.EvaluationRow, metrics: Metrics) -> None:
     """Nobody is told."""
 
 
