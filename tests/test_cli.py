@@ -292,7 +292,7 @@ def test_ctrl_c_ends_a_run_cleanly(tmp_path, number):
     assert "Traceback" not in err
     assert out == ""
     (path,) = tmp_path.iterdir()
-    assert f"interrupted and saved; go on with: wellposed resume {path}" in err
+    assert f"interrupted and saved; resume with: wellposed resume {path}" in err
     assert RunReader(path).status == "interrupted"
     assert RunReader(path).load_checkpoint()[0].step > 0
 
@@ -341,7 +341,7 @@ def test_an_interrupted_run_goes_on_where_it_was(tmp_path, capsys):
     assert process.returncode == 130
     (path,) = tmp_path.iterdir()
     assert main(["train", *argv[1:], "--runs-dir", str(tmp_path)]) == 1
-    assert f"or go on with it: `wellposed resume {path}`" in says(capsys)
+    assert f"or resume it: `wellposed resume {path}`" in says(capsys)
     assert main(["resume", str(path), "--quiet"]) == 0
     assert capsys.readouterr().out.strip() == str(path)
     summary = RunReader(path).summary

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shlex
 import shutil
 import sys
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 from wellposed import plugin
 from wellposed.agents import ALGORITHMS
 from wellposed.cli import main
+from wellposed.commands.runs import tell
 from wellposed.runs.store import RunReader
 
 EXAMPLE = Path(__file__).parent.parent / "examples" / "own_algorithm.py"
@@ -75,6 +77,17 @@ def test_a_file_is_imported_once_and_finds_what_lies_beside_it(tmp_path):
     words = ["envs", "--plugin", str(tmp_path / "mine.py"), f"--plugin={tmp_path / 'mine.py'}", "--tag", "dense"]
     assert plugin.load_named(words) == ["envs", "--tag", "dense"]
     assert (tmp_path / "mine.py.log").read_text() == "3"
+
+
+@pytest.mark.usefixtures("forget")
+def test_the_line_that_resumes_an_interrupted_run_names_the_plugin(tmp_path, capsys):
+    file = tmp_path / "my own.py"
+    file.write_text("")
+    plugin.load(file)
+    assert tell(iter([(tmp_path / "a run", None)]), None) == 130  # type: ignore[arg-type]
+    command = shlex.split(capsys.readouterr().err.partition("resume with: ")[2])
+    assert command == ["wellposed", "resume", str(tmp_path / "a run"), "--plugin", str(file)]
+    assert plugin.load_named(command) == command[:-2]
 
 
 @pytest.mark.parametrize(

@@ -18,78 +18,52 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from wellposed.agents import PPOConfig, SACConfig, TD3Config
-    from wellposed.check import certify
-    from wellposed.config import OnPolicyRunConfig, RunConfig
-    from wellposed.data import ReplayBuffer, ReplayConfig
-    from wellposed.deploy import load_policy
-    from wellposed.envs import make_vec, registered
-    from wellposed.errors import UserError
-    from wellposed.examination import examine
-    from wellposed.export import export_policy
-    from wellposed.recipes import default_config
-    from wellposed.report.page import write_report
-    from wellposed.rollout.evaluate import play_episodes, summarise
-    from wellposed.runs.store import RunReader, list_runs
-    from wellposed.side_by_side import resume, train_side_by_side
-    from wellposed.training import train
-    from wellposed.verdict import assess, load_run
+    from wellposed.agents import PPOConfig as PPOConfig
+    from wellposed.agents import SACConfig as SACConfig
+    from wellposed.agents import TD3Config as TD3Config
+    from wellposed.check import certify as certify
+    from wellposed.config import OnPolicyRunConfig as OnPolicyRunConfig
+    from wellposed.config import RunConfig as RunConfig
+    from wellposed.data import ReplayBuffer as ReplayBuffer
+    from wellposed.data import ReplayConfig as ReplayConfig
+    from wellposed.deploy import load_policy as load_policy
+    from wellposed.envs import make_vec as make_vec
+    from wellposed.envs import registered as registered
+    from wellposed.errors import UserError as UserError
+    from wellposed.examination import examine as examine
+    from wellposed.export import export_policy as export_policy
+    from wellposed.recipes import default_config as default_config
+    from wellposed.report.page import write_report as write_report
+    from wellposed.rollout.evaluate import play_episodes as play_episodes
+    from wellposed.rollout.evaluate import summarise as summarise
+    from wellposed.runs.store import RunReader as RunReader
+    from wellposed.runs.store import list_runs as list_runs
+    from wellposed.side_by_side import resume as resume
+    from wellposed.side_by_side import train_side_by_side as train_side_by_side
+    from wellposed.training import train as train
+    from wellposed.verdict import assess as assess
+    from wellposed.verdict import load_run as load_run
 
-_HOME = {
-    "OnPolicyRunConfig": "config",
-    "PPOConfig": "agents",
-    "ReplayBuffer": "data",
-    "ReplayConfig": "data",
-    "RunConfig": "config",
-    "RunReader": "runs.store",
-    "SACConfig": "agents",
-    "TD3Config": "agents",
-    "UserError": "errors",
-    "assess": "verdict",
-    "certify": "check",
-    "default_config": "recipes",
-    "examine": "examination",
-    "export_policy": "export",
-    "list_runs": "runs.store",
-    "load_policy": "deploy",
-    "load_run": "verdict",
-    "make_vec": "envs",
-    "play_episodes": "rollout.evaluate",
-    "registered": "envs",
-    "resume": "side_by_side",
-    "summarise": "rollout.evaluate",
-    "train": "training",
-    "train_side_by_side": "side_by_side",
-    "write_report": "report.page",
+_NAMES = {  # of each module
+    "agents": "PPOConfig SACConfig TD3Config",
+    "check": "certify",
+    "config": "OnPolicyRunConfig RunConfig",
+    "data": "ReplayBuffer ReplayConfig",
+    "deploy": "load_policy",
+    "envs": "make_vec registered",
+    "errors": "UserError",
+    "examination": "examine",
+    "export": "export_policy",
+    "recipes": "default_config",
+    "report.page": "write_report",
+    "rollout.evaluate": "play_episodes summarise",
+    "runs.store": "RunReader list_runs",
+    "side_by_side": "resume train_side_by_side",
+    "training": "train",
+    "verdict": "assess load_run",
 }
-
-__all__ = [
-    "OnPolicyRunConfig",
-    "PPOConfig",
-    "ReplayBuffer",
-    "ReplayConfig",
-    "RunConfig",
-    "RunReader",
-    "SACConfig",
-    "TD3Config",
-    "UserError",
-    "assess",
-    "certify",
-    "default_config",
-    "examine",
-    "export_policy",
-    "list_runs",
-    "load_policy",
-    "load_run",
-    "make_vec",
-    "play_episodes",
-    "registered",
-    "resume",
-    "summarise",
-    "train",
-    "train_side_by_side",
-    "write_report",
-]
+_HOME = {name: module for module, names in _NAMES.items() for name in names.split()}
+__all__ = sorted(_HOME)  # pyright: ignore[reportUnsupportedDunderAll]
 
 
 def __getattr__(name: str) -> Any:

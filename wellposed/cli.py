@@ -14,7 +14,7 @@ from typing import Any
 import tyro
 
 from wellposed.book import commands as course
-from wellposed.commands import environments, policies, records, runs, tables
+from wellposed.commands import environments, policies, runs, tables
 from wellposed.commands.arguments import INTEGERS, default_config_of, in_full, json_to_stdout
 from wellposed.errors import UserError, instead
 from wellposed.plugin import load_named
@@ -34,17 +34,17 @@ COMMANDS: dict[str, Any] = {
     "train": _listed("Train an agent and record the run: `wellposed train ENV`."),
     "plan": _listed("Predict what a training would take, and whether it fits: `wellposed plan ENV`."),
     "resume": runs.resume_runs,
-    "reproduce": records.reproduce_run,
-    "eval": records.evaluate,
+    "reproduce": runs.reproduce_run,
+    "eval": runs.evaluate,
     "check": environments.check,
-    "diagnose": records.diagnose,
+    "diagnose": runs.diagnose,
     "anatomy": environments.anatomy,
     "doctor": environments.doctor,
     "envs": environments.list_envs,
     "runs": tables.list_runs,
     "rows": tables.rows,
-    "compare": records.compare,
-    "report": records.report,
+    "compare": runs.compare,
+    "report": runs.report,
     "export": policies.export,
     "video": policies.video,
     "watch": policies.watch,

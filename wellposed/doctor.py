@@ -104,15 +104,17 @@ def _frame(file: Path | None) -> str:
     return f"{image.shape[1]}x{image.shape[0]} pixels by {backend}" + (f", saved to {file}" if file else "")
 
 
+def _observations(env: Any, actions: np.ndarray) -> list[np.ndarray]:
+    """What is observed after each of the actions [steps, n, 4]."""
+    return [env.step(action)[0]["observation"] for action in actions]
+
+
 def _determinism() -> str:
     """The same seed and actions give the same bits on one thread and on two."""
-    actions = np.random.default_rng(0).uniform(-1, 1, (60, 4, 4)).astype(np.float32)
-    traces = []
+    actions, traces = np.random.default_rng(0).uniform(-1, 1, (60, 4, 4)).astype(np.float32), []
     for threads in (1, 2):
-        env = envs.make_vec("FetchPush-v4", 4, threads=threads)
-        obs, _ = env.reset(seed=0)
-        traces.append([obs["observation"], *(env.step(a)[0]["observation"] for a in actions)])
-        env.close()
+        with closing(envs.make_vec("FetchPush-v4", 4, threads=threads)) as env:
+            traces.append([env.reset(seed=0)[0]["observation"], *_observations(env, actions)])
     if not np.array_equal(*traces):
         raise UserError("The same seed gave different episodes on one thread and on two.")
     return "240 steps bit-equal on one thread and on two"
@@ -120,16 +122,14 @@ def _determinism() -> str:
 
 def _state() -> str:
     """Stepping from a restored physics state is bit-identical."""
-    env = envs.make_vec("FetchPickAndPlace-v4", 2)
-    env.reset(seed=0)
     actions = np.random.default_rng(0).uniform(-1, 1, (80, 2, 4)).astype(np.float32)
-    for action in actions[:20]:
-        env.step(action)
-    state = env.get_state()
-    first = [env.step(a)[0]["observation"] for a in actions]
-    env.set_state(state)
-    second = [env.step(a)[0]["observation"] for a in actions]
-    env.close()
+    with closing(envs.make_vec("FetchPickAndPlace-v4", 2)) as env:
+        env.reset(seed=0)
+        _observations(env, actions[:20])
+        state = env.get_state()
+        first = _observations(env, actions)
+        env.set_state(state)
+        second = _observations(env, actions)
     if not np.array_equal(first, second):
         raise UserError("Stepping from a restored physics state gave different results from the first time.")
     return "80 steps from a restored state bit-equal"

@@ -146,7 +146,7 @@ def features(config: InputConfig, spec: Spec, scales: Scales) -> Arrays:
 
 def seen(spec: Spec) -> list[Seen]:
     """What the policy reads."""
-    return [Seen(one.name, list(one.shape)) for one in spec.obs]
+    return [Seen(one.name, list(one.shape), list(one.origin)) for one in spec.obs]
 
 
 def bounds(spec: Spec) -> tuple[list[float], list[float]]:
@@ -156,9 +156,15 @@ def bounds(spec: Spec) -> tuple[list[float], list[float]]:
 
 
 def stablehlo(policy: PortablePolicy) -> bytes:
-    """The policy as `jax.export` serialises it, for batches of any size: `jax.export.deserialize(...).call(obs)`."""
+    """The policy as `jax.export` serialises it, for batches of any size: `jax.export.deserialize(...).call(obs)`.
+
+    Raises:
+        UserError: if a number of the observation has to be read in double precision, which JAX does not do by default.
+    """
     from jax import export
 
+    if any(one.origin for one in policy.header.fields):
+        raise UserError("float32 would not resolve what this policy reads; take --format npz or onnx.")
     header, (n,) = policy.header, export.symbolic_shape("n")
     low, high = header.action_low, header.action_high
     shapes = {one.name: jax.ShapeDtypeStruct((n, *one.shape), jnp.float32) for one in header.fields}

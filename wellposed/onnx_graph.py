@@ -1,4 +1,7 @@
-"""A portable policy as an ONNX model: one input for each key of an observation, one output `action`."""
+"""A portable policy as an ONNX model: one input for each key of an observation, one output `action`.
+
+Inputs are float32; float64 where the numbers of a key are far from 0 for their spread.
+"""
 
 import importlib
 import json
@@ -7,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from wellposed.errors import UserError
-from wellposed.portable import PortablePolicy
+from wellposed.portable import PortablePolicy, Seen
 
 OPSET = 18
 
@@ -43,9 +46,9 @@ def onnx_model(policy: PortablePolicy) -> bytes:
     header, graph = policy.header, _Graph(onnx)
     actions = _in_units(policy, graph, _network(policy, graph, _features(policy, graph)))
     graph.nodes.append(onnx.helper.make_node("Identity", [actions], ["action"], "action"))
-    kind, describe = onnx.TensorProto.FLOAT, onnx.helper.make_tensor_value_info
-    inputs = [describe(one.name, kind, ["n", *one.shape]) for one in header.fields]
-    outputs = [describe("action", kind, ["n", len(header.action_low)])]
+    single, double, describe = onnx.TensorProto.FLOAT, onnx.TensorProto.DOUBLE, onnx.helper.make_tensor_value_info
+    inputs = [describe(one.name, double if one.origin else single, ["n", *one.shape]) for one in header.fields]
+    outputs = [describe("action", single, ["n", len(header.action_low)])]
     made = onnx.helper.make_graph(graph.nodes, "policy", inputs, outputs, graph.constants)
     opset = onnx.helper.make_opsetid("", OPSET)
     model = onnx.helper.make_model(made, opset_imports=[opset], producer_name="wellposed", ir_version=9)
@@ -58,7 +61,7 @@ def _features(policy: PortablePolicy, graph: _Graph) -> str:
     """What the network is shown, [n, f]."""
     arrays, header = policy.arrays, policy.header
     constant, node = graph.constant, graph.node
-    flat = [node("Flatten", one.name) for one in header.fields]
+    flat = [node("Flatten", _single(one, graph)) for one in header.fields]
     first = graph.constant(np.array([0]), "first")
     nothing = node("Mul", node("Gather", flat[0], first, axis=1), constant(np.float32(0), "zero"))
     x = node("Concat", *flat, nothing, axis=1)
@@ -73,6 +76,14 @@ def _features(policy: PortablePolicy, graph: _Graph) -> str:
         parts.append(node("Log", size))
     low, high = constant(np.float32(-header.clip), "feature_low"), constant(np.float32(header.clip), "feature_high")
     return node("Clip", node("Concat", *parts, axis=1), low, high)
+
+
+def _single(one: Seen, graph: _Graph) -> str:
+    """What is seen under one key, in single precision and relative to its origin."""
+    if not one.origin:
+        return one.name
+    apart = graph.node("Sub", one.name, graph.constant(np.array(one.origin), f"{one.name}.origin"))
+    return graph.node("Cast", apart, to=graph.onnx.TensorProto.FLOAT)
 
 
 def _network(policy: PortablePolicy, graph: _Graph, h: str) -> str:

@@ -283,8 +283,7 @@ def measure(config: AnyRunConfig, threads: int, folder: Path, seconds: float) ->
     began, short = time.perf_counter(), replace(config, eval_episodes=min(EVALUATION_COPIES, config.eval_episodes))
     if isinstance(short, RunConfig):
         short = replace(short, random_steps=0 if budget(config).updates else sys.maxsize)
-    with opened(new_run(short, folder), threads) as (record, run, _), TrainingProgress(True) as bars:
-        progress = bars.follow("", 1)
+    with opened(new_run(short, folder), threads) as (record, run, _), TrainingProgress(True).follow("", 1) as progress:
         opening = time.perf_counter() - began
         evaluate = lambda: run.monitor.evaluate(run.step, record, progress, NEVER, run.probe)  # noqa: E731
         save = lambda: run.save(record)  # noqa: E731

@@ -2,7 +2,8 @@
 
 The file holds named arrays and a JSON header. Its policy is a function of few steps:
 
-    x         all observed numbers in the order of `fields`, and a 0 behind them          [n, d + 1]
+    x         all observed numbers in the order of `fields`, relative to their origins where they have one, in float32,
+              and a 0 behind them                                                        [n, d + 1]
     offset    (x[plus] - x[minus] - mean) / std                                          [n, m]
     far       log(root mean square of offset[groups] + nearest)                          [n, k]
     features  the first offsets and `far`, within +-clip: as many as the first layer has inputs
@@ -14,6 +15,7 @@ The same lines act in NumPy and, where `xp` is `jax.numpy`, are what StableHLO i
 
 import io
 import json
+import math
 import zipfile
 import zlib
 from collections.abc import Mapping
@@ -49,6 +51,16 @@ class Seen:
 
     name: str
     shape: list[int]
+    origin: list[float]  # that is subtracted in double precision before anything else; [] for nothing
+
+    @property
+    def size(self) -> int:
+        """How many numbers."""
+        return math.prod(self.shape)
+
+    def relative(self, array: np.ndarray) -> np.ndarray:
+        """What the environment shows [n, *shape], relative to the origin."""
+        return array - np.array(self.origin) if self.origin else array
 
 
 @dataclass(frozen=True)
@@ -86,7 +98,7 @@ class PortablePolicy:
     def actions(self, obs: Mapping[str, Any], xp: Any = np) -> Any:
         """Actions [n, action_dim] in [-1, 1] for observations [n, *shape] by key, computed with the module `xp`."""
         header, arrays = self.header, self.arrays
-        flat = [xp.reshape(xp.asarray(obs[one.name], np.float32), (len(obs[one.name]), -1)) for one in header.fields]
+        flat = [xp.reshape(xp.asarray(obs[one.name], np.float32), (-1, one.size)) for one in header.fields]
         x = xp.concatenate([*flat, xp.zeros_like(flat[0][:, :1])], axis=1)
         offset = (x[:, arrays["plus"]] - x[:, arrays["minus"]] - arrays["mean"]) / arrays["std"]
         far = xp.log(xp.sqrt(xp.mean(offset[:, arrays["groups"]] ** 2, axis=-1)) + np.float32(header.nearest))
@@ -127,7 +139,7 @@ class LoadedPolicy:
 
     def __init__(self, policy: Policy, fields: list[Seen], low: list[float], high: list[float], card: dict[str, Any]):
         self.policy, self.card = policy, card
-        self._fields, self._low, self._high = fields, low, high
+        self.fields, self._low, self._high = fields, low, high
         self._carry: Carry | None = None  # None: the episodes begin
         self._copies = 0
 
@@ -137,20 +149,21 @@ class LoadedPolicy:
         Raises:
             UserError: if a key is missing, or has another shape.
         """
-        if missing := [one.name for one in self._fields if one.name not in obs]:
+        if missing := [one.name for one in self.fields if one.name not in obs]:
             raise UserError(f"The observation lacks {', '.join(missing)}; it has {', '.join(obs)}.")
-        arrays = {one.name: np.asarray(obs[one.name]) for one in self._fields}
-        first = self._fields[0]
+        arrays = {one.name: np.asarray(obs[one.name]) for one in self.fields}
+        first = self.fields[0]
         single = arrays[first.name].ndim == len(first.shape)
         rows = {name: array[None] for name, array in arrays.items()} if single else arrays
         copies = len(rows[first.name])
-        for one in self._fields:
+        for one in self.fields:
             if rows[one.name].shape != (copies, *one.shape):
                 raise UserError(
                     f"{one.name} must be [{_listed(one.shape)}] or a batch of that, got {arrays[one.name].shape}."
                 )
         if self._carry is None or copies != self._copies:
             self._carry, self._copies = self.policy.initial_carry(copies), copies
+        rows = {one.name: one.relative(rows[one.name]) for one in self.fields}
         action, self._carry = self.policy.act(rows, self._carry)
         action = in_bounds(action, self._low, self._high)
         return action[0] if single else action
@@ -216,7 +229,7 @@ def _parse(content: bytes) -> tuple[str, Arrays]:
 def _check(policy: PortablePolicy) -> None:
     """Raises ValueError, KeyError or IndexError if header and arrays do not fit together."""
     arrays, header = policy.arrays, policy.header
-    size = sum(int(np.prod(one.shape)) for one in header.fields)
+    size = sum(one.size for one in header.fields)
     for name in ("plus", "minus"):
         if not ((arrays[name] >= 0) & (arrays[name] <= size)).all():
             raise ValueError(f"{name} points beyond the observation")

@@ -37,16 +37,9 @@ class Reproduction:
 
 
 def reproduce(path: Path, *, threads: int = 2, quiet: bool = False) -> Reproduction:
-    """Train a finished run again, in a temporary directory, and compare.
+    """Train a finished run again, in a temporary directory, and compare; the run's own directory is only read.
 
-    Args:
-        path: the run's directory; it is only read.
-        threads: native threads for physics; results do not depend on it.
-        quiet: no progress bar and no line per evaluation.
-
-    Raises:
-        UserError: if the run is not finished, is damaged, or has the configuration of another version.
-        KeyboardInterrupt: after Ctrl-C.
+    Raises UserError if the run is not finished, is damaged, or has the configuration of another version.
     """
     recorded = RunReader(path)
     if recorded.summary is None:

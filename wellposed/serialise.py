@@ -8,9 +8,11 @@ import copy
 import dataclasses
 import hashlib
 import json
+from functools import cache
 from typing import Any, TypeVar
 
 import msgspec
+import msgspec.inspect
 
 from wellposed.errors import nearest
 
@@ -54,7 +56,7 @@ def from_dict(kind: type[T], data: Any, where: str) -> T:
         value = msgspec.convert(data, kind, strict=True)
     except msgspec.ValidationError as error:
         raise ValueError(f"{where}: {error}") from error
-    if not _writes(value, data):
+    if not (_gives_all(kind) and _writes(value, data)):
         _check_keys(value, data, where)
         to_dict(value)
     return value
@@ -92,10 +94,16 @@ def content_hash(data: dict[str, Any]) -> str:
     return hashlib.sha256(_CANONICAL.encode(data).encode()).hexdigest()[:12]
 
 
-def _writes(value: Any, data: Any) -> bool:
-    """Whether what was read is written as exactly these data: no key is missing or unknown, every number is finite.
+@cache
+def _gives_all(kind: Any) -> bool:
+    """Whether no field of a dataclass, or of one within it, has a default: then reading finds missing keys."""
+    return "required=False" not in repr(msgspec.inspect.type_info(kind))
 
-    It is ten times as fast as `_check_keys`, which can say what is wrong.
+
+def _writes(value: Any, data: Any) -> bool:
+    """Whether what was read is written as exactly these data: then no key is unknown, and every number is finite.
+
+    With `_gives_all` it is ten times as fast as `_check_keys`, which can say what is wrong.
     """
     try:
         return msgspec.json.decode(msgspec.json.encode(value)) == data  # NaN and infinity are written as null

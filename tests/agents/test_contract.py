@@ -1,5 +1,6 @@
 """What every registered algorithm owes the laboratory. An algorithm is tested by being registered."""
 
+from types import SimpleNamespace
 from typing import Any
 
 import jax
@@ -9,6 +10,7 @@ import pytest
 from tests.agents.data import MOMENT, ONES, SPEC, batches, experience
 from wellposed.agents import ALGORITHMS, make_agent
 from wellposed.errors import UserError
+from wellposed.loop.monitor import Monitor
 from wellposed.nn.inputs import InputConfig
 from wellposed.types import Agent
 
@@ -58,6 +60,15 @@ def test_updates_repeat_bit_for_bit_differ_by_seed_and_log_what_is_declared(algo
 def test_a_metric_means_the_same_wherever_it_is_logged():
     meanings = [pair for entry in ALGORITHMS.values() for pair in entry.metrics.items()]
     assert len(set(meanings)) == len({name for name, _ in meanings})
+
+
+def test_a_metric_that_an_algorithm_does_not_declare_cannot_be_logged():
+    monitor: Any = SimpleNamespace(
+        declared={"train/loss"}, config=SimpleNamespace(algo="own"), agent=SimpleNamespace(updates=1)
+    )
+    Monitor.learn(monitor, {"train/loss": 1.0})
+    with pytest.raises(ValueError, match="own does not declare what it logs: train/mystery"):
+        Monitor.learn(monitor, {"train/loss": 1.0, "train/mystery": 1.0})
 
 
 @every_replay_case

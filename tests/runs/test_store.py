@@ -164,6 +164,7 @@ def test_a_directory_that_is_no_run_is_refused(tmp_path):
 def test_a_metric_without_a_meaning_cannot_be_logged():
     with pytest.raises(ValueError, match="unknown metric probe/mystery"):
         MetricsRow(1, 1, 1.0, {"probe/mystery": 1.0})
+    assert MetricsRow(1, 1, 1.0, {"train/own": 1.0}).metrics == {"train/own": 1.0}, "an algorithm declares its own"
 
 
 def test_a_value_json_does_not_have_is_refused_and_the_file_stays_as_it_was(tmp_path):

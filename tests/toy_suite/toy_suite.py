@@ -74,11 +74,11 @@ class ToyBeam:
     def simulate(self, data: mujoco.MjData, readings: np.ndarray) -> Carriage:
         return Carriage(self.model, data, readings)
 
-    def restart(self, copy: Carriage, rng: np.random.Generator) -> np.ndarray:
-        mujoco.mj_resetData(self.model, copy.data)
-        copy.data.qpos[:] = rng.uniform(-np.pi, np.pi), rng.uniform(-0.8 * END, 0.8 * END)
-        mujoco.mj_forward(self.model, copy.data)
-        copy.read()
+    def restart(self, env: Carriage, rng: np.random.Generator) -> np.ndarray:
+        mujoco.mj_resetData(self.model, env.data)
+        env.data.qpos[:] = rng.uniform(-np.pi, np.pi), rng.uniform(-0.8 * END, 0.8 * END)
+        mujoco.mj_forward(self.model, env.data)
+        env.read()
         return np.array([rng.uniform(-np.pi, np.pi), rng.uniform(-0.8 * END, 0.8 * END)])
 
     def control(self, readings: np.ndarray, action: np.ndarray) -> np.ndarray:

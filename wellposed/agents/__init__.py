@@ -17,10 +17,10 @@ class Entry(NamedTuple):
     """A registered algorithm."""
 
     config: type  # of its settings
-    make: Callable[[Any, Spec, int], Agent]  # (settings, what there is to know of an environment, seed) -> fresh agent
+    make: Callable[[Any, Spec, int], Agent]  # (settings, spec of the environment, seed) -> fresh agent
     metrics: dict[str, str]  # what `update` logs, and what each number means
-    on_policy: bool = False  # whether it learns from its own newest steps alone: an `OnPolicyAgent`
-    # What makes a greedy action of the first outputs of its actor; None where its policies cannot be exported.
+    on_policy: bool = False  # whether it learns only from its own newest steps: an `OnPolicyAgent`
+    # What makes a greedy action of the actor's first outputs; None: its policies cannot be exported.
     squash: Literal["tanh", "clip"] | None = None
 
 
@@ -35,8 +35,5 @@ find = ALGORITHMS.find
 
 
 def make_agent(algo: str, config: Any, spec: Spec, seed: int) -> Any:
-    """A fresh agent of a registered algorithm: an `OnPolicyAgent` or an `OffPolicyAgent`, as its entry says.
-
-    Raises UserError if there is no such algorithm.
-    """
+    """A fresh agent of a registered algorithm, on-policy or off-policy. Raises UserError if there is none."""
     return find(algo).make(config, spec, seed)

@@ -1,6 +1,6 @@
-"""Behaviour cloning: a policy is fitted to the actions of another one, so that what its class can express is seen.
+"""Behaviour cloning: fit a policy to the actions of another one, to see what its class can express.
 
-The loss is of the actions alone: critics, temperature and targets stay as they were.
+The loss is about actions alone: critics, temperature and targets stay as they were.
 """
 
 from collections.abc import Callable
@@ -44,7 +44,7 @@ def imitate(agent: Any, obs: Obs, labels: np.ndarray, updates: int, rng: np.rand
         The loss before each update, [updates].
 
     Raises:
-        UserError: if the agent has a memory, which single moments cannot teach.
+        UserError: if the agent has a memory, which single moments cannot train.
     """
     if agent.config.inputs.memory > 1:
         raise UserError("A policy with memory cannot be cloned from single moments; set --agent.inputs.memory 1.")

@@ -59,7 +59,7 @@ class Certificate:
 
     def _repr_html_(self) -> str:
         """What a notebook shows: the verdict, every condition, and what to do where one does not hold."""
-        rows = [(f.status, f.states, " ".join((f.evidence, f.why, f.advice)).strip()) for f in self.findings]
+        rows = [(f.status, f.states, " ".join(filter(None, (f.evidence, f.why, f.advice)))) for f in self.findings]
         return table(f"{self.env}: {self.verdict}", rows)
 
 

@@ -1,7 +1,7 @@
-"""Hindsight relabelling: which moment's achieved goal becomes the goal, as index arithmetic, and what changes with it.
+"""Hindsight relabelling: which state's achieved goal becomes the goal, as index arithmetic, and what changes with it.
 
-An episode of L transitions has states 0..L; transition t leads from state t to state t + 1. Given transition
-times and episode lengths, each strategy returns the state whose achieved goal is to be the new desired goal.
+An episode of L transitions has states 0..L; transition t leads from state t to state t + 1. Given transition times and
+episode lengths, each strategy returns the state whose achieved goal becomes the desired goal.
 
 Source: Andrychowicz et al. (2017), "Hindsight Experience Replay", arXiv 1707.01495, section 4.5.
 """
@@ -21,7 +21,7 @@ GoalFunction = Callable[[np.ndarray, np.ndarray], np.ndarray]  # (achieved [...,
 def future(t: np.ndarray, length: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """A state strictly later than t, uniform over t + 1 .. L.
 
-    t + 1 is included: the transition may be relabelled with what it achieved itself, which makes it a success.
+    t + 1 is included: a transition relabelled with what it achieved itself is a success.
     """
     return t + 1 + (rng.random(t.shape) * (length - t)).astype(np.int64)
 
@@ -49,10 +49,9 @@ def relabelled_share(k: int) -> float:
 
 
 def relabel(batch: Batch, goal: np.ndarray, compute_reward: GoalFunction, compute_terminated: GoalFunction) -> Batch:
-    """Transitions [...] as they are for other goals [..., g].
+    """Transitions [...] with other goals [..., g].
 
-    What the goal decides is asked of the environment anew, for the state that each transition truly led to: reward and
-    termination. All else is as it was.
+    The environment computes reward and termination for the true successor of each transition; all else stays.
     """
     pair = (batch.next_truth or batch.next_obs)["achieved_goal"], goal
     return batch._replace(

@@ -1,6 +1,6 @@
 """Pictures of a MuJoCo model without a screen, by the first OpenGL back-end that works.
 
-Rendering has its own model and data, so it can neither slow nor change the physics.
+Rendering has its own model and data, so it cannot change the physics.
 """
 
 # mujoco's compiled half has no stubs:
@@ -29,7 +29,7 @@ _PROBE = (
 
 @cache
 def probe_backend(backend: str) -> str | None:
-    """None if the back-end renders, else why not. It is tried in a process of its own, for a failure may be fatal."""
+    """None if the back-end renders, else why not. It is tried in another process, because a failure may crash it."""
     command = [sys.executable, "-c", _PROBE.format(backend=backend)]
     try:
         result = subprocess.run(command, capture_output=True, text=True, timeout=60)
@@ -53,7 +53,7 @@ def egl_device() -> str:
 def working_backend() -> str:
     """The first back-end that renders here; one named in MUJOCO_GL is tried first.
 
-    Raises UserError if none does, with the line that installs one.
+    Raises UserError if none does, with the command that installs one.
     """
     wished = os.environ.get("MUJOCO_GL", "").lower()
     order = dict.fromkeys([wished, *BACKENDS] if wished in BACKENDS else BACKENDS)
@@ -64,7 +64,7 @@ def working_backend() -> str:
 
 
 class Camera(NamedTuple):
-    """Where the pictures are taken from."""
+    """Where pictures are taken from."""
 
     look_at: tuple[float, float, float]  # metres
     distance: float  # metres
@@ -94,7 +94,7 @@ class Renderer:
         self._data.qpos[:] = qpos
         mujoco.mj_kinematics(self._model, self._data)
         mujoco.mj_comPos(self._model, self._data)
-        mujoco.mj_camlight(self._model, self._data)  # without it the lamps stay in the origin
+        mujoco.mj_camlight(self._model, self._data)  # else the lamps stay at the origin
         everything = mujoco.mjtCatBit.mjCAT_ALL.value
         mujoco.mjv_updateScene(self._model, self._data, self._options, None, self._camera, everything, self._scene)
         self._add_ball(goal, REACHED if reached else WANTED)

@@ -59,7 +59,7 @@ class Task(Goals, Protocol):
         """The simulation of one env in `data`, which fills the row `readings` [width]."""
         ...
 
-    def restart(self, copy: Any, rng: np.random.Generator) -> np.ndarray:
+    def restart(self, env: Any, rng: np.random.Generator) -> np.ndarray:
         """Begin an episode in one env, drawing from `rng`; returns its goal [goal_dim]."""
         ...
 

@@ -1,6 +1,6 @@
-"""What is watched of a run while it trains: evaluations, rows of metrics, warnings, findings, and when it is over.
+"""What is recorded of a run while it trains: evaluations, metrics, warnings, findings; and when the run is over.
 
-Nothing here changes what is learnt: a run that is never watched ends with the same weights.
+Nothing here changes what is learnt: without it the weights are the same.
 """
 
 from collections import deque
@@ -22,7 +22,7 @@ from wellposed.runs.record import EvaluationRow, MetricsRow, Solved, StopReason,
 from wellposed.runs.writer import ReplayRows, Restored, RunWriter, Snapshot
 from wellposed.types import Agent, Metrics, Step, VecEnv
 
-WATCHED = 64  # newest rows that a diagnosis under way looks at; all of them would be memory that only grows
+WATCHED = 64  # newest rows that a diagnosis during training looks at, to bound memory
 
 
 class Monitor:
@@ -36,7 +36,7 @@ class Monitor:
         self.learnt: Metrics = {}  # of the last update since the last row
         self.warned: dict[str, int] = {}
         self.newest = deque[MetricsRow](maxlen=WATCHED), deque[EvaluationRow](maxlen=WATCHED)
-        self.said: set[str] = set()  # rules of the diagnosis whose finding was said
+        self.said: set[str] = set()  # rules of the diagnosis whose finding was printed
         self.evaluations: list[EvaluationRow] = []  # the last two
 
     def take_in(self, step: Step, at: int) -> None:
@@ -51,7 +51,7 @@ class Monitor:
         self.statistics.add(step, self.env.now)
 
     def learn(self, metrics: Metrics) -> None:
-        """Take in what updates have told. Raises NotFiniteError if one of the numbers is not finite."""
+        """Take in the metrics of updates. Raises NotFiniteError if one is not finite."""
         if undeclared := metrics.keys() - self.declared:
             raise ValueError(f"{self.config.algo} does not declare what it logs: {', '.join(sorted(undeclared))}")
         self.learnt = metrics
@@ -59,7 +59,7 @@ class Monitor:
         require_finite("loss", losses, f"at update {self.agent.updates}")
 
     def evaluation_due(self, at: int) -> bool:
-        """Whether it is time for an evaluation at environment step `at`, and it was not done yet."""
+        """Whether an evaluation is due at environment step `at`."""
         if not self.evaluations:
             return True
         last, every = self.evaluations[-1].step, self.config.eval_every
@@ -78,7 +78,7 @@ class Monitor:
     ) -> None:
         """Play the evaluation episodes greedily and append the rows of environment step `at`; off the training clock.
 
-        Stopped meanwhile, it leaves no trace: the evaluation is still due when the run is taken up again.
+        If it is interrupted it leaves no trace: the evaluation is still due when the run is resumed.
         """
         seconds = self.clock.seconds
 
@@ -106,7 +106,7 @@ class Monitor:
             self.say_news(progress)
 
     def say_news(self, progress: RunProgress) -> None:
-        """Say what the newest rows show to be wrong and was not said before. Training goes on whatever it is."""
+        """Print the findings about the newest rows that were not printed before."""
         if progress.quiet:
             return
         rows, evaluations = self.newest
@@ -172,15 +172,10 @@ def reached(rate: float | None, evaluations: list[EvaluationRow]) -> bool:
 
 
 def snapshot(run: Any, own: Arrays, replay: ReplayRows) -> Snapshot:
-    """A run at this moment.
+    """A run (`OffPolicy` or `OnPolicy`) between two updates.
 
-    Args:
-        run: an `OffPolicy` or an `OnPolicy`, between two updates.
-        own: what its loop depends on beside agent, environments and monitor.
-        replay: what entered the replay since the last checkpoint.
-
-    Raises:
-        NotFiniteError: if a weight is not finite. The checkpoint before is then kept.
+    `own` is the state of its loop besides agent, environments and monitor; `replay` what entered the replay since the
+    last checkpoint. Raises NotFiniteError if a weight is not finite; the checkpoint before is kept.
     """
     agent = run.agent.state()
     require_finite("weight", agent, f"after update {run.agent.updates}")
@@ -189,9 +184,9 @@ def snapshot(run: Any, own: Arrays, replay: ReplayRows) -> Snapshot:
 
 
 def restore(run: Any, saved: Restored) -> None:
-    """Take over what `snapshot` wrote down, but for the loop's own.
+    """Take over what `snapshot` saved, except the loop's own state.
 
-    Raises UserError if it does not fit this configuration, or the environments do not lead there again.
+    Raises UserError if it does not fit this configuration, or an environment does not replay to the saved state.
     """
     run.agent.load_state(saved.agent)
     try:

@@ -48,10 +48,10 @@ class Convolutions(eqx.Module):
 
 
 class ConvEncoder(Encoder):
-    """Features of each image, beside what `StateEncoder` shows of vectors and goals.
+    """Features of each image, beside the features of vectors and goals of `StateEncoder`.
 
     Source: Yarats et al. (2021), "Image Augmentation Is All You Need", arXiv 2004.13649, appendix; smaller, and without
-    layer normalisation, which leaves nothing of a bottleneck of two numbers.
+    layer normalisation, which would leave nothing of a bottleneck of two numbers.
     """
 
     state: StateEncoder | None  # None where there is nothing but images
@@ -71,13 +71,13 @@ class ConvEncoder(Encoder):
 
 
 class GRUEncoder(Encoder):
-    """What is seen now, and beside it the state of a gated recurrent unit that has read the episode so far.
+    """What is seen now, and the state of a gated recurrent unit that has read the episode so far.
 
-    In training it reads the last `InputConfig.memory` moments, from a state of zeros; acting, it goes on step by step
-    from the start of the episode.
+    In training it reads the last `InputConfig.memory` moments from a state of zeros; when acting it continues from the
+    start of the episode.
 
     Source: Cho et al. (2014), "Learning Phrase Representations using RNN Encoder-Decoder", arXiv 1406.1078, with the
-    reset gate after the product, as PyTorch has it.
+    reset gate after the product, as in PyTorch.
     """
 
     has_memory = True
@@ -112,10 +112,7 @@ class GRUEncoder(Encoder):
         return jnp.zeros((n, self.from_before.shape[0]))
 
     def step(self, obs: dict[str, Array], scales: Scales, carry: Carry) -> tuple[Array, Carry]:
-        """Features [n, f] of one moment, and the unit's new state.
-
-        Raises ValueError if nothing is handed in of the moments before.
-        """
+        """Features [n, f] of one moment, and the unit's new state. Raises ValueError without a carry."""
         if isinstance(carry, tuple):
             raise ValueError("This policy has a memory: hand in `initial_carry(n)`, then what `act` returned.")
         x = self.now(obs, scales)
@@ -138,9 +135,6 @@ ENCODERS.register("gru", GRUEncoder)
 
 
 def make_encoder(config: InputConfig, fields: tuple[Field, ...], spec: Spec, key: Array) -> Encoder:
-    """A fresh encoder of these fields.
-
-    Raises UserError if there is no encoder of the configured name, or it cannot read one of the fields.
-    """
+    """A fresh encoder of these fields. Raises UserError if there is none of that name, or it cannot read a field."""
     make: type = ENCODERS.find(config.encoder)
     return make(config, fields, spec, key)

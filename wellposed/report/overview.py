@@ -22,7 +22,7 @@ def write_overview(readers: list[RunReader], target: Path, threads: int) -> None
     """Write the page of finished runs; those without a verdict play their held-out episodes now.
 
     Raises:
-        UserError: if a run is not finished, or the runs of one configuration share no step at which they were evaluated.
+        UserError: if a run is not finished, or the runs of one configuration were never evaluated at the same step.
     """
     groups: dict[str, list[RunReader]] = {}
     for reader in readers:

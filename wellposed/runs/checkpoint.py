@@ -88,13 +88,8 @@ def load(run: Path, stored: StoredArrays) -> Arrays:
     if Path(stored.file).parts[:-1] not in ((CHECKPOINTS,), (REPLAY,)) or not 0 <= stored.bytes <= MAX_BYTES:
         raise UserError(f"A manifest in {run} names {stored.file!r} of {stored.bytes} bytes, which no run has.")
     content = read_bytes(path, stored.bytes)
-    if len(content) != stored.bytes:
-        raise UserError(
-            f"{path} has {len(content)} bytes where its manifest says {stored.bytes}: it is truncated or not the "
-            "file that was saved. Use an earlier checkpoint."
-        )
-    if hashlib.sha256(content).hexdigest() != stored.sha256:
-        raise UserError(f"{path} is not the file that was saved: its digest differs from the manifest's.")
+    if len(content) != stored.bytes or hashlib.sha256(content).hexdigest() != stored.sha256:
+        raise UserError(f"{path} is truncated or was altered: its size or digest is not the manifest's.")
     try:
         return parse_tensors(content)
     except (SafetensorError, ValueError, KeyError, TypeError) as error:

@@ -50,7 +50,7 @@ def listing(readers: Iterable[RunReader]) -> list[Listed]:
             row.date = reader.provenance.started
             settings[row.run] = flatten({key: value for key, value in config.items() if key != "seed"})
         except UserError as error:
-            row.status, row.problem = "damaged", str(error)
+            row.problem = str(error)
         if row.last is not None:
             row.steps, row.seconds = row.last.step, row.last.seconds
     for row in rows:

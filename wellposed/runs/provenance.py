@@ -76,9 +76,7 @@ def cpu_name() -> str:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:
         return platform.processor() or "unknown"
-    told: dict[str, str] = {}
-    for line in lines:
-        field, _, value = line.partition(":")
-        told.setdefault(field.strip(), value.strip())
+    pairs = (line.partition(":") for line in reversed(lines))  # the first processor counts
+    told = {field.strip(): value.strip() for field, _, value in pairs}
     kind = f", family {told['cpu family']} model {told['model']}" if {"cpu family", "model"} <= told.keys() else ""
     return told.get("model name", "unknown") + kind

@@ -29,20 +29,10 @@ from wellposed import plugin, serialise
 from wellposed.arrays import Arrays, part_of
 from wellposed.errors import UserError
 from wellposed.notebook import curve, table
-from wellposed.runs import checkpoint, lock
+from wellposed.runs import checkpoint, lock, record
 from wellposed.runs.checkpoint import Manifest
 from wellposed.runs.files import read_json, read_last_line, read_lines
 from wellposed.runs.migrations import migrated, migrated_agent
-from wellposed.runs.record import (
-    EvaluationRow,
-    Failure,
-    MetricsRow,
-    Provenance,
-    Summary,
-    WarningRow,
-    check_schema,
-    decode,
-)  # fmt: skip
 from wellposed.stats import describe_rate
 
 
@@ -139,7 +129,7 @@ class RunReader:
         data = read_json(where)
         if not isinstance(data, dict) or data.keys() != {"schema", "hash", "config"}:
             raise UserError(f"{where} does not have the keys schema, hash and config. It was edited by hand.")
-        check_schema(data, str(where))
+        record.check_schema(data, str(where))
         config = data["config"]
         if not isinstance(config, dict) or not _named(config):
             raise UserError(f"{where} lacks env, algo or seed. It was edited by hand.")
@@ -150,41 +140,41 @@ class RunReader:
         return data
 
     @property
-    def provenance(self) -> Provenance:
+    def provenance(self) -> record.Provenance:
         """Where the run comes from."""
-        return self._read(Provenance, "provenance.json")
+        return self._read(record.Provenance, "provenance.json")
 
     @property
-    def summary(self) -> Summary | None:
+    def summary(self) -> record.Summary | None:
         """How the run ended; None while it runs, or if it died."""
-        return self._read(Summary, "summary.json") if (self.path / "summary.json").exists() else None
+        return self._read(record.Summary, "summary.json") if (self.path / "summary.json").exists() else None
 
     @property
-    def failure(self) -> Failure | None:
+    def failure(self) -> record.Failure | None:
         """What was not finite; None in a run that did not diverge."""
-        return self._read(Failure, "failure.json") if (self.path / "failure.json").exists() else None
+        return self._read(record.Failure, "failure.json") if (self.path / "failure.json").exists() else None
 
     @property
-    def metrics(self) -> list[MetricsRow]:
+    def metrics(self) -> list[record.MetricsRow]:
         """Training metrics so far."""
-        return self._rows(MetricsRow, "metrics.jsonl")
+        return self._rows(record.MetricsRow, "metrics.jsonl")
 
     @property
-    def evaluations(self) -> list[EvaluationRow]:
+    def evaluations(self) -> list[record.EvaluationRow]:
         """Evaluations so far."""
-        return self._rows(EvaluationRow, "evaluations.jsonl")
+        return self._rows(record.EvaluationRow, "evaluations.jsonl")
 
     @property
-    def warnings(self) -> list[WarningRow]:
+    def warnings(self) -> list[record.WarningRow]:
         """The simulator's warnings so far."""
-        return self._rows(WarningRow, "warnings.jsonl")
+        return self._rows(record.WarningRow, "warnings.jsonl")
 
     @property
-    def last_evaluation(self) -> EvaluationRow | None:
+    def last_evaluation(self) -> record.EvaluationRow | None:
         """The newest evaluation, None before the first; earlier rows are not read."""
         path = self.path / "evaluations.jsonl"
         row = read_last_line(path)
-        return None if row is None else decode(EvaluationRow, row, f"{path}, the last line")
+        return None if row is None else record.decode(record.EvaluationRow, row, f"{path}, the last line")
 
     @property
     def status(self) -> str:
@@ -236,11 +226,11 @@ class RunReader:
         return path.resolve().name if path.name in ("", "..") or path.is_symlink() else path.name
 
     def _read(self, kind: type, name: str) -> Any:
-        return decode(kind, read_json(self.path / name), str(self.path / name))
+        return record.decode(kind, read_json(self.path / name), str(self.path / name))
 
     def _rows(self, kind: type, name: str) -> list[Any]:
         path = self.path / name
-        return [decode(kind, row, f"{path}, line {i}") for i, row in enumerate(read_lines(path), 1)]
+        return [record.decode(kind, row, f"{path}, line {i}") for i, row in enumerate(read_lines(path), 1)]
 
 
 def find_run(word: str, runs_dir: Path) -> Path:

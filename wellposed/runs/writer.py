@@ -22,21 +22,9 @@ from tensorboard.summary.writer.event_file_writer import EventFileWriter
 from wellposed import serialise
 from wellposed.arrays import Arrays, merged, part_of
 from wellposed.errors import UserError
-from wellposed.runs import checkpoint, disk, lock
+from wellposed.runs import checkpoint, disk, lock, record
 from wellposed.runs.checkpoint import LINES, Manifest, ReplayPart
 from wellposed.runs.files import JsonLines, explained, write_json
-from wellposed.runs.record import (
-    SCHEMA,
-    EpisodeRow,
-    EvaluationRow,
-    Failure,
-    MetricsRow,
-    Provenance,
-    Resumption,
-    Summary,
-    WarningRow,
-    encode,
-)  # fmt: skip
 from wellposed.runs.store import RunReader, env_id, refuse_existing, run_name
 from wellposed.types import Metrics
 
@@ -72,30 +60,25 @@ class Restored:
     agent: Arrays
     loop: Arrays
     replay: list[tuple[int, Arrays]]  # each part and the number of its first row
-    evaluations: list[EvaluationRow]
+    evaluations: list[record.EvaluationRow]
 
 
 # Told after each evaluation: the run's directory, the row, and the metrics of training since the evaluation before.
-OnEvaluation = Callable[[Path, EvaluationRow, Metrics], None]
+OnEvaluation = Callable[[Path, record.EvaluationRow, Metrics], None]
 
 
-def unobserved(path: Path, row: EvaluationRow, metrics: Metrics) -> None:
+def unobserved(path: Path, row: record.EvaluationRow, metrics: Metrics) -> None:
     """Nobody is told."""
 
 
 class RunWriter:
-    """A run's directory, held by this process until `close`.
+    """A run's directory below `runs_dir`, held by this process until `close`.
 
-    Args:
-        runs_dir: where run directories live; made if missing.
-        config: the full resolved configuration as JSON data, with keys env, algo and seed.
-        provenance: where the run comes from.
-
-    Raises:
-        UserError: if the directory holds a run already, or another process is writing it.
+    `config` is the full configuration as JSON data. Raises UserError if the directory holds a run already, or another
+    process is writing it.
     """
 
-    def __init__(self, runs_dir: Path, config: dict[str, Any], provenance: Provenance):
+    def __init__(self, runs_dir: Path, config: dict[str, Any], provenance: record.Provenance):
         path = runs_dir / run_name(config)
         with explained(path, "create"):
             disk.make_folder(path)
@@ -103,15 +86,15 @@ class RunWriter:
         try:
             refuse_existing(path)
             self.provenance = provenance
-            write_json(path / "provenance.json", encode(provenance))
-            write_json(path / "config.json", {"schema": SCHEMA, "hash": self._hash, "config": config})
+            write_json(path / "provenance.json", record.encode(provenance))
+            write_json(path / "config.json", {"schema": record.SCHEMA, "hash": self._hash, "config": config})
             self._begin(None)
         except BaseException:
             self.close()
             raise
 
     @classmethod
-    def reopen(cls, path: Path, now: Provenance) -> "RunWriter":
+    def reopen(cls, path: Path, now: record.Provenance) -> "RunWriter":
         """Resume a run at its newest intact checkpoint, or from the beginning if it has none.
 
         What was written after that checkpoint is cut off and will be written again. `now` is the provenance of this
@@ -125,7 +108,7 @@ class RunWriter:
             if (status := reader.status) in ("finished", "diverged"):
                 why = reader.failure.detail if reader.failure else "There is nothing left to train."
                 raise UserError(f"{path} is {status}. {why}")
-            if reader.schema != SCHEMA:
+            if reader.schema != record.SCHEMA:
                 raise UserError(
                     f"{path} was interrupted in an older version of wellposed, which stored replay and environments "
                     "in another form: it can be evaluated but not resumed. Train it again, or resume it with the "
@@ -136,9 +119,11 @@ class RunWriter:
             run._begin(restored)
             step = restored.manifest.step if restored else 0
             run.resumed = " ".join([*run._damaged, f"Resumed at step {step:,}; {run._cut()}."])
-            this = Resumption(step, run.resumed, now.command, now.commit, now.dirty, now.packages, now.cpu, now.started)
+            this = record.Resumption(
+                step, run.resumed, now.command, now.commit, now.dirty, now.packages, now.cpu, now.started
+            )
             run.provenance = replace(there, resumed=[*there.resumed, this])
-            write_json(path / "provenance.json", encode(run.provenance))
+            write_json(path / "provenance.json", record.encode(run.provenance))
         except BaseException:
             run.close()
             raise
@@ -211,21 +196,21 @@ class RunWriter:
         """How many of all rows that ever entered the replay are on disk."""
         return self._parts[-1].end if self._parts else 0
 
-    def log_metrics(self, row: MetricsRow) -> None:
+    def log_metrics(self, row: record.MetricsRow) -> None:
         """Append a row of training metrics."""
-        self._lines["metrics"].append(encode(row))
+        self._lines["metrics"].append(record.encode(row))
         self._scalars.add(row.metrics, row.step)
 
-    def log_warnings(self, rows: list[WarningRow]) -> None:
+    def log_warnings(self, rows: list[record.WarningRow]) -> None:
         """Append the simulator's warnings."""
         for row in rows:
-            self._lines["warnings"].append(encode(row))
+            self._lines["warnings"].append(record.encode(row))
 
-    def log_evaluation(self, row: EvaluationRow, episodes: list[EpisodeRow]) -> None:
+    def log_evaluation(self, row: record.EvaluationRow, episodes: list[record.EpisodeRow]) -> None:
         """Append an evaluation and its episodes."""
         for episode in episodes:
-            self._lines["episodes"].append({"step": row.step} | encode(episode))
-        self._lines["evaluations"].append(encode(row))
+            self._lines["episodes"].append({"step": row.step} | record.encode(episode))
+        self._lines["evaluations"].append(record.encode(row))
         self._scalars.add({"eval/success_rate": row.success_rate}, row.step)
 
     def save(self, moment: Snapshot) -> None:
@@ -256,19 +241,19 @@ class RunWriter:
         self._number, self._parts = number, parts
         checkpoint.prune(self.path)
 
-    def finish(self, summary: Summary) -> None:
+    def finish(self, summary: record.Summary) -> None:
         """Write how the run ended."""
         timing = {
             "wall_clock_seconds": summary.seconds + summary.evaluation_seconds,
             "steps_per_second": summary.steps_per_second,
             "updates_per_second": summary.updates_per_second,
         }
-        write_json(self.path / "provenance.json", encode(replace(self.provenance, **timing)))
-        write_json(self.path / "summary.json", encode(summary))
+        write_json(self.path / "provenance.json", record.encode(replace(self.provenance, **timing)))
+        write_json(self.path / "summary.json", record.encode(summary))
 
-    def fail(self, failure: Failure) -> None:
+    def fail(self, failure: record.Failure) -> None:
         """Write why the run ended early; the checkpoints stay."""
-        write_json(self.path / "failure.json", encode(failure))
+        write_json(self.path / "failure.json", record.encode(failure))
 
     def close(self) -> None:
         """Close all files and release the lock."""

@@ -35,7 +35,7 @@ class WarningCounters:
 
     def take(self) -> dict[str, int]:
         """The counts, which start again from zero; empty if there was none."""
-        if not self._numbers.any():
+        if not any(self._numbers.tolist()):  # faster than `any` of an array of eight numbers
             return {}
         found = {_KINDS[i]: int(n) for i, n in enumerate(self._numbers) if n}
         self._numbers[:] = 0

@@ -1,4 +1,4 @@
-"""The action interface: what becomes of a policy's action on its way to the simulator."""
+"""The action interface: how a policy's action reaches the simulator."""
 
 from dataclasses import dataclass
 from typing import Literal, cast
@@ -24,15 +24,15 @@ class Control:
         require(self.delay >= 0, "env.control.delay", "must not be negative", self.delay)
 
     def wrap(self, env: VecEnv, role: Literal["training", "evaluation"], seed: int) -> VecEnv:
-        """The environment under this control; itself where the simulator gets what the policy says."""
+        """The environment under this control, or unchanged if actions reach the simulator as they are."""
         return env if self == Control() else cast(VecEnv, ControlledVecEnv(env, self))
 
 
 class ControlledVecEnv(Wrapper):
     """Actions are filtered (first order) and delayed. Its state holds the filter and the actions on their way.
 
-    Both begin at zero with each episode. An observation does not tell of actions on their way: a policy has to
-    remember them.
+    Both start at zero in each episode. An observation does not show actions on their way: a policy has to remember
+    them.
     """
 
     def __init__(self, env: VecEnv, control: Control):
@@ -49,7 +49,7 @@ class ControlledVecEnv(Wrapper):
         return moment
 
     def step(self, action: np.ndarray) -> Step:
-        """As the environment's own; the step tells of the policy's action and of the one that arrived."""
+        """As the environment's own; the step has the policy's action and the one that arrived."""
         commanded, keep = clipped_actions(action, self._filtered.shape), self.control.smoothing
         self._filtered = (1 - keep) * commanded + keep * self._filtered
         waiting = np.concatenate([self._queue, self._filtered[:, None]], axis=1)

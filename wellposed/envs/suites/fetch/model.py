@@ -1,6 +1,7 @@
-"""The Fetch tasks' numbers, and their compiled models. The model files are the ones gymnasium-robotics ships.
+"""The Fetch tasks' numbers, their compiled models, and how they are drawn.
 
-Source of the tasks: Plappert et al. (2018), "Multi-Goal Reinforcement Learning", arXiv 1802.09464.
+The model files are those of gymnasium-robotics. Source of the tasks: Plappert et al. (2018), "Multi-Goal Reinforcement
+Learning", arXiv 1802.09464.
 """
 
 # mujoco's compiled half has no stubs:
@@ -61,7 +62,7 @@ def model_path(variant: Variant) -> Path:
 
 @dataclass(frozen=True)
 class FetchScene:
-    """A compiled task: the model, the state every episode starts from, and the ids that stepping needs."""
+    """A compiled task: the model, the state at the start of every episode, and the ids that stepping needs."""
 
     variant: Variant
     model: mujoco.MjModel
@@ -125,13 +126,13 @@ def load_scene(variant: Variant) -> FetchScene:
 
 
 def renderer(variant: Variant, size: int, backend: str) -> Renderer:
-    """Draws frames of `size` pixels of a Fetch task; its own model, so it can neither slow nor change the physics."""
+    """Draws frames of `size` pixels of a Fetch task, with its own model, so it cannot change the physics."""
     camera = Camera((1.15, 0.75, 0.4), 2.0) if variant is SLIDE else Camera((1.25, 0.75, 0.6), 1.55)
     return Renderer(_studio(variant), size, backend, camera)
 
 
 def _studio(variant: Variant) -> mujoco.MjModel:
-    """The task's model in daylight: pale background, soft floor and table. For the eye only."""
+    """The task's model with a pale background and soft colours, for drawing only."""
     spec = mujoco.MjSpec.from_file(str(model_path(variant)))
     for texture in spec.textures:
         if texture.type == mujoco.mjtTexture.mjTEXTURE_SKYBOX:
