@@ -17,7 +17,7 @@ from gymnasium.spaces import Box, Dict
 HAND, PUCK, TOLERANCE, TABLE = 0.03, 0.05, 0.05, 0.6  # radii, and half of the table's side, in metres
 
 
-class PushPuck(gym.Env[dict[str, np.ndarray], np.ndarray]):
+class PushPuck(gym.Env[Any, np.ndarray]):
     """Actions [2] in -1..1 move the hand by at most 5 cm a step; the puck goes where the hand pushes it."""
 
     def __init__(self) -> None:
@@ -55,4 +55,4 @@ class PushPuck(gym.Env[dict[str, np.ndarray], np.ndarray]):
         return {name: array.astype(np.float32) for name, array in pair.items()}
 
 
-gym.register("PushPuck-v0", PushPuck, max_episode_steps=50)
+gym.register("PushPuck-v0", lambda **_: PushPuck(), max_episode_steps=50)

@@ -166,7 +166,7 @@ def _training() -> str:
     return f"{summary.updates} updates, checkpoint saved, loaded and bit-equal"
 
 
-def _gpu() -> jax.Device:
+def _gpu() -> Any:
     """The first GPU that JAX sees; raises UserError saying why there is none."""
     if found := [device for device in jax.devices() if device.platform == "gpu"]:
         return found[0]
