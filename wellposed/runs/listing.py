@@ -46,9 +46,10 @@ def listing(readers: Iterable[RunReader]) -> list[Listed]:
         try:
             config = reader.config
             row.name, row.env, row.algo = short_name(config), env_id(config), config["algo"]
-            row.config_seed, row.status, row.last = config["seed"], reader.status, reader.last_evaluation
-            row.date = reader.provenance.started
+            row.config_seed, row.status = config["seed"], reader.status
             settings[row.run] = flatten({key: value for key, value in config.items() if key != "seed"})
+            row.last = reader.last_evaluation
+            row.date = reader.provenance.started
         except UserError as error:
             row.problem = str(error)
         if row.last is not None:
