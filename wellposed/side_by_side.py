@@ -3,6 +3,7 @@
 from collections.abc import Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from wellposed import serialise
@@ -66,7 +67,7 @@ def resume(
 
     def job(path: Path) -> Job:
         begins = not checkpoint.manifests(path)
-        return Job(stored_config(path), lambda origin: RunWriter.reopen(path, origin), begins, on_evaluation)
+        return Job(stored_config(path), partial(RunWriter.reopen, path), begins, on_evaluation)
 
     folders = {path.parent for path in found}
     yield from _side_by_side([job(path) for path in found], folders, threads, progress or TrainingProgress(quiet))
