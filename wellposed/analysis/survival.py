@@ -7,6 +7,7 @@ reaches it: its time is infinite. Neither is dropped, and neither is counted as 
 from dataclasses import dataclass
 from itertools import pairwise
 from math import comb, inf
+from statistics import NormalDist
 from typing import NamedTuple
 
 import numpy as np
@@ -63,16 +64,29 @@ def kaplan_meier(times: np.ndarray, reached: np.ndarray) -> SurvivalCurve:
     Raises:
         ValueError: if there is no run, a time is negative or NaN, or a run that reached the bar has an infinite time.
     """
+    from scipy.stats import CensoredData, ecdf
+
     times, reached = _checked(times, reached)
-    share, greenwood, rows = 1.0, 0.0, [(0.0, 1.0, float(times.size))]
-    for time in np.unique(times[reached]):
-        at_risk, events = int((times >= time).sum()), int((reached & (times == time)).sum())
-        share *= 1 - events / at_risk
-        greenwood += events / (at_risk * (at_risk - events)) if events < at_risk else 0.0
-        worth = (1 - share) / (share * greenwood) if share > 0 else float(reached.sum())
-        rows.append((float(time), share, worth))
-    bounds = np.array([stats.score_interval(share, worth) for _, share, worth in rows])
-    return SurvivalCurve(np.array([time for time, _, _ in rows]), *bounds.T)
+    time = np.unique(times[reached])
+    for_ever = 1.0 + times[np.isfinite(times)].max(initial=0.0)  # a run that diverged stays at risk for ever
+    data = CensoredData(uncensored=times[reached], right=np.minimum(times[~reached], for_ever))
+    share = ecdf(data).sf.evaluate(time)
+    at_risk = (times >= time[:, None]).sum(axis=1)
+    with np.errstate(divide="ignore", invalid="ignore"):  # where no run is left, which only the last share can say
+        greenwood = np.cumsum((np.append(1.0, share[:-1]) / share - 1) / at_risk)
+        worth = np.where(share > 0, (1 - share) / (share * greenwood), reached.sum())
+    share, worth = np.append(1.0, share), np.append(times.size, worth)
+    return SurvivalCurve(np.append(0.0, time), share, *_score_interval(share, worth))
+
+
+def _score_interval(share: np.ndarray, runs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Wilson's 95 % interval of shares [m] that are worth so many independent runs [m], which are no whole numbers."""
+    z2 = NormalDist().inv_cdf(0.975) ** 2
+    centre = (share + z2 / (2 * runs)) / (1 + z2 / runs)
+    half = np.sqrt(z2 * (share * (1 - share) + z2 / (4 * runs)) / runs) / (1 + z2 / runs)
+    # At 0 and 1 the bound is exact; rounding must not push it a hair outside.
+    low = np.where(share == 0, 0.0, np.maximum(centre - half, 0.0))
+    return low, np.where(share == 1, 1.0, np.minimum(centre + half, 1.0))
 
 
 def median_time(times: np.ndarray, reached: np.ndarray) -> Median:
