@@ -136,8 +136,13 @@ def run_experiment(path: Path, runs_dir: Path, threads: int, quiet: bool) -> Ite
         answers[answer.run] = answer
         yield answer
     command = " ".join(as_typed(["wellposed", "experiment", str(path), "--threads", str(threads)]))
-    in_order = [answers[run_name(serialise.to_dict(config))] for _, config in runs]
+    in_order = [answers[folder_of(config, runs_dir).name] for _, config in runs]
     write_json(path.with_suffix(".json"), encode(Answers(experiment, command, in_order)))
+
+
+def folder_of(config: AnyRunConfig, runs_dir: Path) -> Path:
+    """The directory of a run."""
+    return runs_dir / run_name(serialise.to_dict(config))
 
 
 def answer_all(
@@ -158,7 +163,7 @@ def answer_all(
         UserError: if a run fails, after the others are done.
         KeyboardInterrupt: after Ctrl-C; the same call goes on from there.
     """
-    folders = [runs_dir / run_name(serialise.to_dict(config)) for _, config in runs]
+    folders = [folder_of(config, runs_dir) for _, config in runs]
     begun = [folder for folder in folders if (folder / "config.json").exists()]
     cut_short = [folder for folder in begun if RunReader(folder).status != "finished"]
     fresh = [config for (_, config), folder in zip(runs, folders, strict=True) if folder not in begun]

@@ -7,7 +7,7 @@ wider than they need be.
 """
 
 from dataclasses import dataclass
-from math import comb, inf, sqrt
+from math import comb, inf, isinf, sqrt
 from statistics import NormalDist
 
 import numpy as np
@@ -44,6 +44,27 @@ class Ratio:
     def decided(self) -> bool:
         """Whether the data show, with 95 % confidence, which group needs more."""
         return self.confidence >= 0.95 and not self.low <= 1 <= self.high
+
+    @property
+    def unknown(self) -> bool:
+        """Whether the data bound it on neither side."""
+        return self.low == 0 and isinf(self.high)
+
+    @property
+    def estimate_text(self) -> str:
+        """The estimate, or its bounds where runs are censored."""
+        if self.at_least == self.at_most:
+            return f"{self.at_least:.2f}"
+        if isinf(self.at_most):
+            return f"more than {self.at_least:.2f}"
+        return f"{self.at_least:.2f} to {self.at_most:.2f}" if self.at_least else f"less than {self.at_most:.2f}"
+
+    @property
+    def interval_text(self) -> str:
+        """The interval, open where an end is not known."""
+        if isinf(self.high):
+            return f"{self.low:.2f} or more"
+        return f"{self.low:.2f} to {self.high:.2f}" if self.low else f"up to {self.high:.2f}"
 
 
 def ratio_of_times(

@@ -10,7 +10,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 
 from wellposed import stats
-from wellposed.analysis.survival import Median, kaplan_meier, median_time
+from wellposed.analysis.survival import Median, StepCurve, kaplan_meier, median_time
 from wellposed.runs.record import Estimate, EvaluationRow, Provenance, Solved
 
 Part = Literal["existence", "learnability", "stability"]
@@ -154,22 +154,12 @@ def relative_need(moved: list[Trial], base: list[Trial]) -> Median | None:
     return Median(None if other.value is None else other.value / one.value, other.censored)
 
 
-@dataclass(frozen=True)
-class ShareCurve:
-    """The share of seeds that have reached the bar by a step: a step function, all arrays [m]."""
-
-    step: np.ndarray  # where it jumps, with 0 before and the budget after
-    share: np.ndarray  # from that step on
-    low: np.ndarray  # 95 %
-    high: np.ndarray
-
-
-def share_curve(trials: list[Trial], budget: int) -> ShareCurve:
+def share_curve(trials: list[Trial], budget: int) -> StepCurve:
     """The share of solved seeds against environment steps, up to the budget (or the last step beyond it)."""
     curve = kaplan_meier(*times(trials, "step"))
     step = np.unique([*curve.time, budget])
     last = np.searchsorted(curve.time, step, side="right") - 1
-    return ShareCurve(step, *(1 - bound[last] for bound in (curve.share, curve.high, curve.low)))
+    return StepCurve(step, *(1 - bound[last] for bound in (curve.share, curve.high, curve.low)))
 
 
 def mean_success(trials: list[Trial]) -> stats.Interval:

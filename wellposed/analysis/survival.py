@@ -33,11 +33,11 @@ class ExactInterval(NamedTuple):
 
 
 @dataclass(frozen=True)
-class SurvivalCurve:
-    """The share of runs that have not reached the bar: a step function, all arrays [m], from `time` on."""
+class StepCurve:
+    """A share of runs as a step function of time, all arrays [m]."""
 
-    time: np.ndarray  # increasing: 0, and the times at which runs reached it
-    share: np.ndarray
+    time: np.ndarray  # where it jumps, increasing from 0
+    share: np.ndarray  # from that time on
     low: np.ndarray  # 95 %
     high: np.ndarray
 
@@ -47,7 +47,7 @@ def first_at(evaluations: list[EvaluationRow], bar: float) -> EvaluationRow | No
     return next((b for a, b in pairwise(evaluations) if min(a.success_rate, b.success_rate) >= bar), None)
 
 
-def kaplan_meier(times: np.ndarray, reached: np.ndarray) -> SurvivalCurve:
+def kaplan_meier(times: np.ndarray, reached: np.ndarray) -> StepCurve:
     """The share of runs that have not reached the bar, and its 95 % interval.
 
     Where no run is censored before a time the estimate is the plain share, with Wilson's interval. Otherwise it is
@@ -76,7 +76,7 @@ def kaplan_meier(times: np.ndarray, reached: np.ndarray) -> SurvivalCurve:
         greenwood = np.cumsum((np.append(1.0, share[:-1]) / share - 1) / at_risk)
         worth = np.where(share > 0, (1 - share) / (share * greenwood), reached.sum())
     share, worth = np.append(1.0, share), np.append(times.size, worth)
-    return SurvivalCurve(np.append(0.0, time), share, *_score_interval(share, worth))
+    return StepCurve(np.append(0.0, time), share, *_score_interval(share, worth))
 
 
 def _score_interval(share: np.ndarray, runs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -6,7 +6,6 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import jinja2
 from markupsafe import Markup
 
 from wellposed import verdict as verdicts
@@ -14,13 +13,11 @@ from wellposed.analysis.curves import learning_curve
 from wellposed.analysis.summary import summary_over_seeds
 from wellposed.diagnose import diagnose, lines, read_evidence
 from wellposed.errors import UserError
-from wellposed.report import figures
+from wellposed.report import figures, template
 from wellposed.runs.files import explained, write_whole
-from wellposed.runs.provenance import as_typed
 from wellposed.runs.record import EvaluationRow, Summary, Verdict
 from wellposed.runs.store import RunReader, env_id
 from wellposed.serialise import flatten
-from wellposed.stats import describe_interval, describe_rate
 
 SOLVED = 0.9  # a verdict is shown in green where even the lower end of its interval lies above
 
@@ -85,15 +82,8 @@ def write_report(paths: Sequence[str | Path], target: str | Path, *, video: bool
 
 
 def render(name: str, target: Path, **values: Any) -> None:
-    """Write a page from its template. Everything put into it is escaped unless it is our own SVG.
-
-    Raises:
-        UserError: if the disk refuses.
-    """
-    loader = jinja2.PackageLoader("wellposed", "report")
-    env = jinja2.Environment(loader=loader, autoescape=True, undefined=jinja2.StrictUndefined)
-    env.filters |= {"rate": describe_rate, "interval": describe_interval, "as_typed": as_typed}
-    page = env.get_template(name).render(version=version("wellposed"), **{"cost": ()} | values)
+    """Write a page from its template; raises UserError if the disk refuses."""
+    page = template(name).render(version=version("wellposed"), **{"cost": ()} | values)
     with explained(target, "write"):
         target.parent.mkdir(parents=True, exist_ok=True)
     write_whole(target, page.encode())

@@ -19,9 +19,10 @@ from wellposed.analysis.study import (
     reached,
     reached_rate,
 )
+from wellposed.budget import environment_spec
 from wellposed.config import AnyRunConfig, describes
 from wellposed.errors import UserError, require
-from wellposed.experiments import describe
+from wellposed.experiments import describe, folder_of
 from wellposed.progress import TrainingProgress, duration
 from wellposed.report.study import write_page
 from wellposed.runs.files import explained, read_json, write_json
@@ -29,8 +30,8 @@ from wellposed.runs.record import decode, encode
 from wellposed.runs.store import RunReader
 from wellposed.stats import describe_rate
 from wellposed.study.existence import existence_of
-from wellposed.study.stability import episode_steps, ladders, moved, rows_of, stability_of
-from wellposed.study.trials import Named, folder_of, is_finished, train_all, trial_of
+from wellposed.study.stability import ladders, moved, rows_of, stability_of
+from wellposed.study.trials import Named, is_finished, train_all, trial_of
 from wellposed.training import here
 
 STEPS_PER_SECOND = 1_000  # of the default recipe on two cores (docs/fast.md); used until a run has been timed
@@ -147,7 +148,7 @@ def forecast(question: Question, runs_dir: Path, threads: int) -> str:
     near: list[AnyRunConfig] = []
     far: list[AnyRunConfig] = []
     if "stability" in question.parts:
-        rows = rows_of(question.recipe.total_steps, episode_steps(question.recipe))
+        rows = rows_of(question.recipe.total_steps, environment_spec(question.recipe.env).max_episode_steps)
         for (setting, _), factors in ladders(question.recipe, rows, question.doublings).items():
             for factor in factors:
                 runs = [config for _, config in moved(question.of_seeds(seeds), setting, factor, rows)]

@@ -4,7 +4,6 @@ One setting is moved at a time, by factors of two, as long as at least half of t
 """
 
 from collections.abc import Callable, Generator
-from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,8 +11,8 @@ from typing import Any
 import jax
 
 from wellposed.analysis.study import DOUBLINGS, Move, Stability, Trial, edges, holds, median_need
+from wellposed.budget import environment_spec
 from wellposed.config import AnyRunConfig, RunConfig, override
-from wellposed.envs.make import make_env
 from wellposed.errors import UserError
 from wellposed.experiments import describe
 from wellposed.progress import TrainingProgress
@@ -143,13 +142,7 @@ def rows_until_solved(config: AnyRunConfig, trials: list[Trial]) -> Rows:
     """The replay's rows at the median step at which the recipe reaches the bar, or at the end of the budget."""
     need = median_need(trials, "step")
     steps = config.total_steps if need.censored or need.value is None else need.value
-    return rows_of(steps, episode_steps(config))
-
-
-def episode_steps(config: AnyRunConfig) -> int:
-    """Environment steps of a whole episode."""
-    with closing(make_env(config.env, 1, "training")) as env:
-        return env.spec.max_episode_steps
+    return rows_of(steps, environment_spec(config.env).max_episode_steps)
 
 
 def stability_of(

@@ -3,21 +3,16 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from wellposed import serialise, verdict
+from wellposed import verdict
 from wellposed.analysis.study import Trial
 from wellposed.config import AnyRunConfig
 from wellposed.errors import UserError
-from wellposed.experiments import Answer, answer_all
+from wellposed.experiments import Answer, answer_all, folder_of
 from wellposed.progress import TrainingProgress
 from wellposed.runs.record import Estimate, Verdict
-from wellposed.runs.store import RunReader, run_name
+from wellposed.runs.store import RunReader
 
 Named = tuple[str, AnyRunConfig]  # a name for lines of progress, and the run
-
-
-def folder_of(config: AnyRunConfig, runs_dir: Path) -> Path:
-    """The directory of a run."""
-    return runs_dir / run_name(serialise.to_dict(config))
 
 
 def is_finished(config: AnyRunConfig, runs_dir: Path) -> bool:
