@@ -132,7 +132,7 @@ def run_experiment(path: Path, runs_dir: Path, threads: int, quiet: bool) -> Ite
     experiment = load_experiment(path)
     runs = [(name, config) for name, of_one in experiment.runs().items() for config in of_one]
     answers = {}
-    for answer in answer_all(runs, runs_dir, threads, quiet):
+    for answer in answer_all(runs, runs_dir, threads, TrainingProgress(quiet)):
         answers[answer.run] = answer
         yield answer
     command = " ".join(as_typed(["wellposed", "experiment", str(path), "--threads", str(threads)]))
@@ -146,15 +146,9 @@ def folder_of(config: AnyRunConfig, runs_dir: Path) -> Path:
 
 
 def answer_all(
-    runs: Sequence[tuple[str, AnyRunConfig]],
-    runs_dir: Path,
-    threads: int,
-    quiet: bool,
-    progress: TrainingProgress | None = None,
+    runs: Sequence[tuple[str, AnyRunConfig]], runs_dir: Path, threads: int, progress: TrainingProgress
 ) -> Iterator[Answer]:
     """Train those of the named configurations that are missing, side by side, and go on with what was cut short.
-
-    `progress` is the display of longer work that this is a part of.
 
     Yields:
         Every run's answer as soon as there is one: first those that are there.
@@ -168,8 +162,8 @@ def answer_all(
     cut_short = [folder for folder in begun if RunReader(folder).status != "finished"]
     fresh = [config for (_, config), folder in zip(runs, folders, strict=True) if folder not in begun]
     trained = chain(
-        resume(cut_short, threads=threads, quiet=quiet, progress=progress),
-        train_side_by_side(fresh, runs_dir, threads=threads, quiet=quiet, progress=progress),
+        resume(cut_short, threads=threads, progress=progress),
+        train_side_by_side(fresh, runs_dir, threads=threads, progress=progress),
     )
     for folder in chain((folder for folder in begun if folder not in cut_short), map(_ended, trained)):
         yield _answer(runs[folders.index(folder)][0], RunReader(folder))

@@ -153,6 +153,7 @@ def study(
 
     Finished runs are skipped, interrupted ones go on. Exit code 130 if it was interrupted: the same command goes on.
     """
+    from wellposed.progress import TrainingProgress
     from wellposed.recipes import default_config
     from wellposed.study.run import Question, run_study
 
@@ -160,7 +161,7 @@ def study(
     recipe = recipe if budget is None else replace(recipe, total_steps=budget)
     question = Question(recipe, parse_seeds(seeds), parse_seeds(stability_seeds), bar, only, doublings)
     try:
-        for line in run_study(question, out, runs_dir, threads, quiet):
+        for line in run_study(question, out, runs_dir, threads, TrainingProgress(quiet)):
             print(line, flush=True)
     except KeyboardInterrupt:
         raise KeyboardInterrupt("All runs are saved; the same command goes on from there.") from None

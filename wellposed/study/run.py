@@ -78,18 +78,10 @@ class Question:
         return {name: value for name, value in data.items() if name != "seed"}
 
 
-def run_study(
-    question: Question,
-    out: Path,
-    runs_dir: Path,
-    threads: int,
-    quiet: bool,
-    progress: TrainingProgress | None = None,
-) -> Iterator[str]:
+def run_study(question: Question, out: Path, runs_dir: Path, threads: int, progress: TrainingProgress) -> Iterator[str]:
     """Answer the questions, train what is missing, and write `study.html` and `study.json` into the folder `out`.
 
     Parts that were not asked for are kept from `out`. Finished runs are not trained again, interrupted ones go on.
-    `progress` is the display of the longer work that the study is part of.
 
     Yields:
         A line for each run and each part that is done.
@@ -105,14 +97,14 @@ def run_study(
         yield _existence_line(found)
     trials: dict[int, Trial] = {}
     if question.base:
-        trials = yield from _base_trials(question, runs_dir, threads, quiet, progress)
+        trials = yield from _base_trials(question, runs_dir, threads, progress)
     if "learnability" in question.parts:
         learnt = learnability([trials[seed] for seed in question.seeds])
         yield f"{reached(learnt.trials)} of {len(learnt.trials)} seeds reached {question.bar:.0%}."
     if "stability" in question.parts:
         base = question.of_seeds(question.stability_seeds)
         of_base = [trials[seed] for seed in question.stability_seeds]
-        stable = yield from stability_of(base, of_base, runs_dir, threads, quiet, progress, question.doublings)
+        stable = yield from stability_of(base, of_base, runs_dir, threads, progress, question.doublings)
     seconds = time.perf_counter() - began
     study = Study(question.recipe.env.id, question.bar, question.record, seconds, here(threads), found, learnt, stable)
     with explained(out, "make"):
@@ -122,13 +114,13 @@ def run_study(
 
 
 def _base_trials(
-    question: Question, runs_dir: Path, threads: int, quiet: bool, progress: TrainingProgress | None
+    question: Question, runs_dir: Path, threads: int, progress: TrainingProgress
 ) -> Generator[str, None, dict[int, Trial]]:
     """Train the recipe itself, with a forecast before the first run and another after it."""
     yield forecast(question, runs_dir, threads)
     told = _timed(question.base, runs_dir) is not None
     runs: list[Named] = [("the recipe", config) for config in question.base]
-    for answer in train_all(runs, runs_dir, threads, quiet, progress):
+    for answer in train_all(runs, runs_dir, threads, progress):
         yield describe(answer)
         if not told:
             told = True

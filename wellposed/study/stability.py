@@ -10,9 +10,10 @@ from typing import Any
 
 import jax
 
+from wellposed import serialise
 from wellposed.analysis.study import DOUBLINGS, Move, Stability, Trial, edges, holds, median_need
 from wellposed.budget import environment_spec
-from wellposed.config import AnyRunConfig, RunConfig, override
+from wellposed.config import AnyRunConfig, override
 from wellposed.errors import UserError
 from wellposed.experiments import describe
 from wellposed.progress import TrainingProgress
@@ -35,48 +36,31 @@ def rows_of(steps: float, max_episode_steps: int) -> Rows:
     return Rows(max(episode, round(steps * episode / max_episode_steps)), episode)
 
 
-def _learning_rate(config: AnyRunConfig, factor: float, _rows: Rows) -> dict[str, Any]:
-    return {"agent.learning_rate": config.agent.learning_rate * factor}
-
-
-def _horizon(config: AnyRunConfig, factor: float, _rows: Rows) -> dict[str, Any]:
-    return {"agent.gamma": 1 - (1 - config.agent.gamma) / factor}
-
-
-def _temperature(config: AnyRunConfig, factor: float, _rows: Rows) -> dict[str, Any] | None:
-    return {"agent.temperature": config.agent.temperature * factor} if hasattr(config.agent, "temperature") else None
-
-
-def _width(config: AnyRunConfig, factor: float, _rows: Rows) -> dict[str, Any]:
-    return {"agent.hidden": [max(1, round(width * factor)) for width in config.agent.hidden]}
-
-
-def _replay(config: AnyRunConfig, factor: float, rows: Rows) -> dict[str, Any] | None:
+def _capacity(capacity: int, factor: float, rows: Rows) -> int | None:
     """Relative to the rows that are written, because a capacity that is never reached has no effect."""
-    if not isinstance(config, RunConfig):
-        return None
-    kept = min(config.replay.capacity, rows.filled)
+    kept = min(capacity, rows.filled)
     moved = round(kept * factor)
     felt = factor < 1 or kept * factor / 2 < rows.filled
-    return {"replay.capacity": moved} if felt and moved >= rows.episode else None
+    return moved if felt and moved >= rows.episode else None
 
 
-SETTINGS: dict[str, Callable[[AnyRunConfig, float, Rows], dict[str, Any] | None]] = {
-    "learning rate": _learning_rate,
-    "horizon, 1/(1 - discount)": _horizon,
-    "temperature": _temperature,
-    "width": _width,
-    "replay size": _replay,
+# What is moved: its dotted name in a configuration, and its value after a move by a factor, None where there is none.
+SETTINGS: dict[str, tuple[str, Callable[[Any, float, Rows], Any]]] = {
+    "learning rate": ("agent.learning_rate", lambda rate, factor, _: rate * factor),
+    "horizon, 1/(1 - discount)": ("agent.gamma", lambda gamma, factor, _: 1 - (1 - gamma) / factor),
+    "temperature": ("agent.temperature", lambda temperature, factor, _: temperature * factor),
+    "width": ("agent.hidden", lambda widths, factor, _: [max(1, round(width * factor)) for width in widths]),
+    "replay size": ("replay.capacity", _capacity),
 }
 
 
 def changes(config: AnyRunConfig, setting: str, factor: float, rows: Rows) -> dict[str, Any] | None:
-    """The changed settings of a move, by dotted name; None where the recipe has no such move."""
-    moved = SETTINGS[setting](config, factor, rows)
-    if moved is None:
-        return None
+    """The changed setting of a move, by dotted name; None where the recipe has no such move."""
+    name, move = SETTINGS[setting]
+    now = serialise.flatten(serialise.whole(config)).get(name)
+    moved = None if now is None else move(now, factor, rows)
     try:
-        return moved if override(config, moved) != config else None
+        return None if moved is None or override(config, {name: moved}) == config else {name: moved}
     except UserError:  # out of the setting's range
         return None
 
@@ -150,8 +134,7 @@ def stability_of(
     trials: list[Trial],
     runs_dir: Path,
     threads: int,
-    quiet: bool,
-    progress: TrainingProgress | None = None,
+    progress: TrainingProgress,
     doublings: int = DOUBLINGS,
 ) -> Generator[str, None, Stability]:
     """Move one setting at a time up and down by a factor of two, and double the moves that hold.
@@ -163,8 +146,7 @@ def stability_of(
         trials: their trials.
         runs_dir: directory of the runs.
         threads: runs side by side.
-        quiet: no progress bars and no line per evaluation.
-        progress: the display of the longer work that this is part of.
+        progress: bars and lines of the runs.
         doublings: how often a setting is moved by two at most, in each direction.
 
     Yields:
@@ -177,7 +159,7 @@ def stability_of(
     while todo := next_moves(ladder, held):
         runs = {move: moved(base, *move, rows) for move in todo}
         every = [run for of_one in runs.values() for run in of_one]
-        for answer in train_all(every, runs_dir, threads, quiet, progress):
+        for answer in train_all(every, runs_dir, threads, progress):
             yield describe(answer)
         for (setting, factor), of_one in runs.items():
             outcome = [trial_of(config, runs_dir, threads) for _, config in of_one]

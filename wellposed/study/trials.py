@@ -20,12 +20,8 @@ def is_finished(config: AnyRunConfig, runs_dir: Path) -> bool:
     return _status(folder_of(config, runs_dir)) in ("finished", "diverged")
 
 
-def train_all(
-    runs: list[Named], runs_dir: Path, threads: int, quiet: bool, progress: TrainingProgress | None = None
-) -> Iterator[Answer]:
+def train_all(runs: list[Named], runs_dir: Path, threads: int, progress: TrainingProgress) -> Iterator[Answer]:
     """Train what is missing. A run that diverges is an outcome and does not stop the others.
-
-    `progress` is the display of the longer work that this is part of.
 
     Yields:
         The answer of each finished run, once.
@@ -38,7 +34,7 @@ def train_all(
     while True:
         left = [(name, config) for name, config in runs if _status(folder_of(config, runs_dir)) != "diverged"]
         try:
-            for answer in answer_all(left, runs_dir, threads, quiet, progress):
+            for answer in answer_all(left, runs_dir, threads, progress):
                 if answer.run not in told:
                     told.add(answer.run)
                     yield answer
