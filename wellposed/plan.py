@@ -85,7 +85,7 @@ class Plan:
     algo: str
     seeds: list[int]
     side_by_side: int  # runs at a time, in one process
-    capacity: int | None  # rows of the replay; null where there is none
+    capacity: int | None  # rows of the replay; null without one
     each: Budget  # of one run
     arithmetic: int  # peak memory of the process in bytes, from sizes alone
     peak: int  # the same from measured memory, plus what the replay will still take
@@ -307,7 +307,7 @@ def _seconds(work: Callable[[], object]) -> float:
 
 
 def _advance(run: OffPolicy, collector: ThreadPoolExecutor, seconds: float, enough: Callable[[], bool]) -> float:
-    """Step all copies and update, for that long or until `enough`; seconds per environment step."""
+    """Step all envs and update, for `seconds` or until `enough`; returns seconds per environment step."""
     began, first = time.perf_counter(), run.step
     while run.step - first < 3 * run.config.num_envs or time.perf_counter() - began < seconds:
         advance(run, collector, NEVER)

@@ -97,7 +97,7 @@ def bootstrap_mean(values: np.ndarray, seed: int = 0, confidence: float = 0.95, 
 def over_seeds(
     values: np.ndarray, episodes: int | None = None, shared: bool = True, confidence: float = 0.95
 ) -> Interval:
-    """THE interval of a mean over seeds; every number that is averaged over runs has this one.
+    """The interval of a mean over seeds: the one that every number averaged over runs has.
 
     A success rate has two sources of chance, and each its own interval: seeds differ (t over the seeds), and the
     episodes are a sample of the task (exact, for as many as there are). At each end the wider one counts. So it stays
@@ -109,9 +109,9 @@ def over_seeds(
 
     Args:
         values: one for each seed, [n].
-        episodes: makes `values` success rates, each over so many episodes.
-        shared: every seed played the same episodes, as held-out ones; else each had its own, as in monitoring.
-        confidence: how often it is to cover the mean.
+        episodes: of each seed; `values` are then success rates over them.
+        shared: every seed played the same episodes, as in a verdict; else each had its own, as in monitoring.
+        confidence: how often the interval covers the mean.
 
     Source: Student (1908); Clopper & Pearson (1934); how often it covers was simulated, see docs/statistics.md.
 

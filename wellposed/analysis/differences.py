@@ -1,8 +1,8 @@
 """Two groups of runs: difference of rates, ratio of times, probability that a run of one beats a run of the other.
 
 The groups are independent samples, also where they have the same seeds. A seed names random streams; with other
-settings these are consumed differently from the first update on, so equal seeds share no luck, and pairing them would
-throw away half of the degrees of freedom. The held-out episodes are the same for all runs, so intervals are a little
+settings these are consumed differently from the first update on, so runs with equal seeds are independent, and pairing
+them would halve the degrees of freedom. The held-out episodes are the same for all runs, so intervals are a little
 wider than they need be.
 """
 
@@ -138,7 +138,7 @@ def _pairwise_ratios(
     if not (one > 0).all() or not (other > 0).all():
         raise ValueError("times to the bar are above 0")
     most_of_one, most_of_other = np.where(one_reached, one, inf), np.where(other_reached, other, inf)
-    with np.errstate(invalid="ignore"):  # infinity over infinity, where neither got there: the ratio is not known
+    with np.errstate(invalid="ignore"):  # infinity over infinity, where neither reached it: the ratio is unknown
         low, high = one[:, None] / most_of_other[None], most_of_one[:, None] / other[None]
     return np.sort(np.where(np.isnan(low), 0.0, low), None), np.sort(np.where(np.isnan(high), inf, high), None)
 

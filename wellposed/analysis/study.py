@@ -1,4 +1,4 @@
-"""The results of a study, and statistics over seeds of which some did not reach the bar.
+"""The results of a study, and statistics over seeds some of which did not reach the bar.
 
 A seed that used up its budget without reaching the bar is censored: it is only known to need more. A seed that diverged
 never reaches it. Neither is dropped: both count in every denominator.

@@ -39,7 +39,7 @@ class Summary:
         how_many = f"{len(self.each)} seeds" if len(self.each) > 1 else "one seed"
         if self.statistic == "median":
             there = sum(isfinite(v) for v in _reached(self.each, self.censored))
-            seeds = f"{there or 'none'} of {len(self.each)} seed{'s' if len(self.each) > 1 else ''} got there"
+            seeds = f"{there or 'none'} of {len(self.each)} seed{'s' if len(self.each) > 1 else ''} reached it"
         else:
             seeds = how_many + (f" x {self.episodes} episodes" if self.episodes else "")
         value = self.pick_text("median" if self.statistic == "median" else "mean")

@@ -72,7 +72,7 @@ def kaplan_meier(times: np.ndarray, reached: np.ndarray) -> StepCurve:
     data = CensoredData(uncensored=times[reached], right=np.minimum(times[~reached], for_ever))
     share = ecdf(data).sf.evaluate(time)
     at_risk = (times >= time[:, None]).sum(axis=1)
-    with np.errstate(divide="ignore", invalid="ignore"):  # where no run is left, which only the last share can say
+    with np.errstate(divide="ignore", invalid="ignore"):  # only the last share can be 0
         greenwood = np.cumsum((np.append(1.0, share[:-1]) / share - 1) / at_risk)
         worth = np.where(share > 0, (1 - share) / (share * greenwood), reached.sum())
     share, worth = np.append(1.0, share), np.append(times.size, worth)
@@ -80,7 +80,7 @@ def kaplan_meier(times: np.ndarray, reached: np.ndarray) -> StepCurve:
 
 
 def _score_interval(share: np.ndarray, runs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Wilson's 95 % interval of shares [m] that are worth so many independent runs [m], which are no whole numbers."""
+    """Wilson's 95 % interval of shares [m], each over an effective number of runs [m], which may be fractional."""
     z2 = NormalDist().inv_cdf(0.975) ** 2
     centre = (share + z2 / (2 * runs)) / (1 + z2 / runs)
     half = np.sqrt(z2 * (share * (1 - share) + z2 / (4 * runs)) / runs) / (1 + z2 / runs)

@@ -203,7 +203,7 @@ class Verdict:
     trained: EvaluationRow
     random: EvaluationRow
     per_episode: list[EpisodeRow]  # of the trained policy
-    noise: float = field(default=0.0, metadata=serialise.LATER)  # metres: error of what the trained policy was shown
+    noise: float = field(default=0.0, metadata=serialise.LATER)  # of the positions that the policy observed
 
 
 @dataclass(frozen=True)

@@ -31,7 +31,7 @@ class Rows:
 
 
 def rows_of(steps: float, max_episode_steps: int) -> Rows:
-    """The rows of a replay after so many environment steps in episodes of full length."""
+    """The rows of a replay after `steps` environment steps in episodes of full length."""
     episode = max_episode_steps + 1
     return Rows(max(episode, round(steps * episode / max_episode_steps)), episode)
 
@@ -44,7 +44,7 @@ def _capacity(capacity: int, factor: float, rows: Rows) -> int | None:
     return moved if felt and moved >= rows.episode else None
 
 
-# What is moved: its dotted name in a configuration, and its value after a move by a factor, None where there is none.
+# Each setting: its dotted name in a configuration, and its value after a move by a factor; None: it cannot be moved.
 SETTINGS: dict[str, tuple[str, Callable[[Any, float, Rows], Any]]] = {
     "learning rate": ("agent.learning_rate", lambda rate, factor, _: rate * factor),
     "horizon, 1/(1 - discount)": ("agent.gamma", lambda gamma, factor, _: 1 - (1 - gamma) / factor),
