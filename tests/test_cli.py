@@ -138,7 +138,7 @@ def test_evaluation_under_noise_says_so_and_repeats(run, capsys):
     assert noisy["per_episode"] != clean["per_episode"]
     assert noisy["random"] == clean["random"]
     assert main(["eval", str(run), "--episodes", "3", "--noise", "0.03"]) == 0
-    assert "FetchReach-v4, positions with noise of 0.03: " in capsys.readouterr().out
+    assert "FetchReach-v4, positions off by 30 mm: " in capsys.readouterr().out
     assert main(["eval", str(run), "--noise", "-1"]) == 1
     assert "--noise is a length in goal units, 0 or more, got -1.0" in says(capsys)
 

@@ -24,7 +24,6 @@ from wellposed import envs, serialise
 from wellposed.check.certificate import Certificate, certify
 from wellposed.check.subject import find_subject
 from wellposed.errors import UserError
-from wellposed.findings import Finding
 from wellposed.runs.files import read_json, write_json
 
 SECONDS = 20.0  # what the examination before training may take
@@ -45,16 +44,10 @@ class Origin:
 
 @dataclass(frozen=True)
 class Kept:
-    """A certificate as it is kept: of its findings those that do not hold."""
+    """A certificate as it is kept: of its findings those that do not hold, without numbers, which the evidence says."""
 
     origin: Origin
-    verdict: str
-    seconds: float
-    findings: list[Finding]
-
-    def certificate(self) -> Certificate:
-        """As it was, without the findings that hold."""
-        return Certificate(self.origin.env, self.verdict, self.findings, self.seconds)  # type: ignore[arg-type]
+    certificate: Certificate
 
 
 def certificate_for(
@@ -77,11 +70,11 @@ def certificate_for(
     origin = origin_of(name, kwargs or {})
     shipped = shipped_certificates().get(name)
     if shipped is not None and (shipped.origin.arguments, shipped.origin.source) == (origin.arguments, origin.source):
-        return shipped.certificate()
+        return shipped.certificate
     path = _cache() / f"{hashlib.sha256(json.dumps(asdict(origin), sort_keys=True).encode()).hexdigest()[:16]}.json"
     with contextlib.suppress(UserError, ValueError):  # one that cannot be read is made anew
         if path.exists() and (kept := serialise.from_dict(Kept, read_json(path), str(path))).origin == origin:
-            return kept.certificate()
+            return kept.certificate
     found = certify(name, gamma=gamma, kwargs=kwargs, seconds=seconds)
     with contextlib.suppress(OSError, UserError, ValueError):  # a cache that cannot be written costs time, no result
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -122,8 +115,7 @@ def origin_of(name: str, kwargs: dict[str, Any]) -> Origin:
 
 def source_digest(module: str) -> str:
     """Digest of a module's code and of all that it imports of its own package; docstrings and comments do not count."""
-    parts = module.split(".")
-    within = ".".join(parts[: 1 if len(parts) < 3 else 2])  # the package, or the part of it, as `wellposed.envs`
+    within = ".".join(module.split(".")[: max(1, min(2, module.count(".")))])  # the package, or `wellposed.envs`
     waiting, sources = [module], dict[str, str]()
     while waiting:
         name = waiting.pop()
@@ -147,28 +139,23 @@ def _spec(module: str) -> ModuleSpec | None:
 def _imported(tree: ast.Module, package: str, within: str) -> Iterator[str]:
     """Names of what a module of `package` imports from `within`; where a name is no module, the one that holds it."""
     for node in ast.walk(tree):
-        names: list[tuple[str, str]] = []
-        if isinstance(node, ast.Import):
-            names = [(alias.name, alias.name) for alias in node.names]
-        elif isinstance(node, ast.ImportFrom):
+        if not isinstance(node, ast.Import | ast.ImportFrom):
+            continue
+        holder = ""
+        if isinstance(node, ast.ImportFrom):
             module = "." * node.level + (node.module or "")
             holder = importlib.util.resolve_name(module, package) if node.level else module
-            names = [(f"{holder}.{alias.name}", holder) for alias in node.names]
-        for name, holder in names:
-            if name == within or name.startswith(f"{within}."):
-                yield name if _spec(name) is not None else holder
+        for name in (f"{holder}.{alias.name}".lstrip(".") for alias in node.names):
+            if f"{name}.".startswith(f"{within}."):
+                yield name if not holder or _spec(name) is not None else holder
 
 
 def _without_docstrings(tree: ast.Module) -> ast.Module:
     for node in ast.walk(tree):
-        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
-            first = node.body[0] if node.body else None
-            if (
-                isinstance(first, ast.Expr)
-                and isinstance(first.value, ast.Constant)
-                and isinstance(first.value.value, str)
-            ):
-                node.body[0] = ast.Pass()
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) and ast.get_docstring(
+            node
+        ):
+            node.body[0] = ast.Pass()
     return tree
 
 
@@ -188,8 +175,9 @@ def _cache() -> Path:
 
 
 def _kept(origin: Origin, found: Certificate) -> Kept:
-    complaints = [replace(f, numbers={}) for f in found.findings if f.status != "holds"]  # the evidence says them
-    return Kept(origin, found.verdict, found.seconds, complaints)
+    return Kept(
+        origin, replace(found, findings=[replace(f, numbers={}) for f in found.findings if f.status != "holds"])
+    )
 
 
 def shipped_certificates() -> dict[str, Kept]:

@@ -1,8 +1,8 @@
 """Any other Gymnasium goal environment, through `gymnasium.vector`, as a `VecEnv`.
 
-An environment qualifies if its observation is a dict with `observation`, `achieved_goal` and `desired_goal`, it has a
-`compute_reward` of the two goals and a time limit, and something says what success is. Where it does not, it is refused
-with the reason (`Evidence.fault`): hindsight relabelling would fail silently on it.
+An environment qualifies if its observation is a dict with `achieved_goal` and `desired_goal` beside any vectors and
+images, it has a `compute_reward` of the two goals and a time limit, and something says what success is. Where it does
+not, it is refused with the reason (`Evidence.fault`): hindsight relabelling would fail silently on it.
 """
 
 # mujoco's compiled half has no stubs:
@@ -22,9 +22,9 @@ from wellposed.envs.episodes import EpisodeRecorder, recorded
 from wellposed.envs.evidence import Evidence
 from wellposed.envs.gymnasium_edge import successor
 from wellposed.envs.physics.cpu import WarningCounters, sum_warnings
-from wellposed.envs.rules import GoalRules, Measured, Subject
+from wellposed.envs.rules import GoalRules, Measured, Subject, by_vector, fields_of
 from wellposed.errors import UserError
-from wellposed.types import GOAL_KEYS, Field, Metrics, Moment, Obs, Spec, Step, clipped_actions
+from wellposed.types import GOAL_KEYS, Metrics, Moment, Obs, Spec, Step, clipped_actions
 from wellposed.units import goal_floor
 
 _MEASURED: dict[tuple[Any, ...], Measured] = {}  # of this process, by what makes the environment and its arguments
@@ -144,8 +144,8 @@ class GymGoalVecEnv:
             copy.play_again(int(seed), actions[:n], stream)
             for copy, (seed, n, actions, stream) in zip(self._copies, moments, strict=True)
         ]
-        there = self._stand({key: np.stack([obs[key] for obs in found]) for key in GOAL_KEYS})
-        if any(not np.array_equal(there.obs[key], state[key]) for key in GOAL_KEYS):
+        there = self._stand({key: np.stack([obs[key] for obs in found]) for key in self.now.obs})
+        if any(not np.array_equal(seen, state[key]) for key, seen in there.obs.items()):
             raise UserError(
                 f"{self.env_id} cannot be taken up where it was: the same seed and the same actions led elsewhere, so "
                 "it carries something over from one episode to the next. Train it anew."
@@ -159,8 +159,8 @@ class GymGoalVecEnv:
 
 
 def _obs(obs: Obs) -> Obs:
-    """The goal observations among them, in double precision."""
-    return {key: obs[key].astype(np.float64) for key in GOAL_KEYS}
+    """The same in double precision; images stay as they are."""
+    return {key: seen if seen.dtype == np.uint8 else seen.astype(np.float64) for key, seen in obs.items()}
 
 
 def make_one(name: str, **kwargs: Any) -> gym.Env:
@@ -201,10 +201,11 @@ def _measured(env_id: str, env: gym.Env, kwargs: dict[str, Any]) -> Measured:
 
 def _spec(env: gym.Env, found: Measured) -> Spec:
     """What agents and replay need to know of an environment that was measured."""
-    shapes: Any = {key: env.observation_space[key].shape for key in GOAL_KEYS}  # type: ignore[index]
-    units = found.units
-    fields = [Field("observation", shapes["observation"], "vector", floor=units.observation_floor)]
-    fields += [Field(key, shapes[key], "goal", floor=(goal_floor(units.radius),)) for key in GOAL_KEYS[1:]]
+    units, fields = found.units, fields_of(env)
+    vectors = by_vector(fields, np.array(units.observation_floor))
+    floors = {key: tuple(map(float, floor)) for key, floor in vectors.items()}
+    floors |= dict.fromkeys(GOAL_KEYS, (goal_floor(units.radius),))
+    fields = [field._replace(floor=floors.get(field.name, ())) for field in fields]
     shape: Any = env.action_space.shape
     range_ = units.reward_range if units.sparse else None  # of a dense reward only an estimate is known
     return Spec(tuple(fields), shape[0], found.limit, radius=units.radius, reward_range=range_)

@@ -18,19 +18,22 @@ from wellposed.runs.files import explained, write_whole
 from wellposed.runs.record import EvaluationRow, Summary, Verdict
 from wellposed.runs.store import RunReader, env_id
 from wellposed.serialise import flatten
+from wellposed.units import printed
 
 SOLVED = 0.9  # a verdict is shown in green where even the lower end of its interval lies above
 
-_MEASURES: tuple[
-    tuple[str, str, float, str, int], ...
-] = (  # field of EpisodeRow, what a reader calls it, factor, unit, decimals
-    ("episode_return", "return, undiscounted", 1, "", 1),
-    ("final_distance", "distance to the goal at the end", 1000, "mm", 1),
-    ("time_to_success", "steps to the first success", 1, "", 1),
-    ("action_change", "squared change of the action, per step", 1, "", 3),
-    ("peak_action", "largest action component", 1, "", 2),
-    ("path_length", "way of the end effector", 1, "m", 2),
-)
+
+def _shown(unit: str) -> list[tuple[str, str, float, str, str]]:
+    """Field of EpisodeRow, what a reader calls it, factor, unit, format; lengths are in the `unit` of goals."""
+    length = lambda decimals: decimals if unit else ".3g"  # noqa: E731
+    return [
+        ("episode_return", "return, undiscounted", 1, "", ".1f"),
+        ("final_distance", "distance to the goal at the end", *printed(unit), length(".1f")),
+        ("time_to_success", "steps to the first success", 1, "", ".1f"),
+        ("action_change", "squared change of the action, per step", 1, "", ".3f"),
+        ("peak_action", "largest action component", 1, "", ".2f"),
+        ("path_length", "path of the end effector", 1, unit, length(".2f")),
+    ]
 
 
 def write_report(paths: Sequence[str | Path], target: str | Path, *, video: bool = True, threads: int = 2) -> Path:
@@ -70,7 +73,7 @@ def write_report(paths: Sequence[str | Path], target: str | Path, *, video: bool
         random=random,
         interval=curve.interval,
         curve_svg=Markup(figures.learning_curve(curve, random.success_rate, trained.already_solved_rate)),
-        measures=_measures(trained, random),
+        measures=_measures(found[0].env, trained, random),
         configuration=flatten(
             readers[0].config | {"seed": ", ".join(str(reader.config["seed"]) for reader in readers)}
         ),
@@ -132,14 +135,15 @@ def _run(reader: RunReader, summary: Summary, verdict: Verdict) -> dict[str, Any
     }
 
 
-def _measures(*policies: EvaluationRow) -> list[tuple[str, ...]]:
+def _measures(env: str, *policies: EvaluationRow) -> list[tuple[str, ...]]:
     """The rows of the table of episode measures: a name, and a cell for each policy."""
 
-    def cell(row: EvaluationRow, field: str, factor: float, unit: str, decimals: int) -> str:
+    def cell(row: EvaluationRow, field: str, factor: float, unit: str, form: str) -> str:
         if field not in row.means:  # only the time to success may be missing, where no episode succeeded
             return "never"
         estimate = row.means[field]
-        low, high = (factor * bound for bound in estimate.ci95)
-        return f"{factor * estimate.value:.{decimals}f} {unit} ({low:.{decimals}f} to {high:.{decimals}f})"
+        mean, low, high = (format(factor * number, form) for number in (estimate.value, *estimate.ci95))
+        return f"{mean} {unit} ({low} to {high})".replace("  ", " ")
 
-    return [(name, *(cell(row, field, f, unit, n) for row in policies)) for field, name, f, unit, n in _MEASURES]
+    shown = _shown(verdicts.goal_unit(env))
+    return [(name, *(cell(row, field, by, unit, form) for row in policies)) for field, name, by, unit, form in shown]
