@@ -52,7 +52,7 @@ def test_a_report_holds_verdict_curve_baselines_configuration_and_provenance(run
 
 def test_lengths_are_printed_in_the_unit_of_goals_and_as_plain_numbers_where_there_is_none(runs):
     verdict = stored_verdict(runs[0])
-    numbers = lambda env: dict(_measures(env, verdict.trained))  # noqa: E731
+    numbers = lambda env: {row[0]: row[1] for row in _measures(env, verdict.trained)}  # noqa: E731
     fetch, other = numbers("FetchReach-v4"), numbers("HandReach-v3")
     names = "distance to the goal at the end", "path of the end effector"
     assert [re.findall(r"[a-z]+", fetch[name])[0] for name in names] == ["mm", "m"]

@@ -224,26 +224,24 @@ def _needed(success: RateDifference) -> Needed | None:
 
 
 def _times(quantity: Quantity, kind: Kind, a: Group, b: Group, bar: float) -> TimeRatio:
-    (one, there), (other, other_there) = (
-        times([_at_bar(run, bar) for run in group.runs], quantity) for group in (a, b)
-    )
-    horizon = _horizon(np.append(one, other), np.append(there, other_there))
-    means = [survival.restricted_mean(*g, horizon) for g in ((one, there), (other, other_there))] if horizon else []
+    one, other = (times([_at_bar(run, bar) for run in group.runs], quantity) for group in (a, b))
+    horizon = _horizon(one, other)
+    means = [_estimate(group.restricted_mean(horizon)) for group in (one, other)] if horizon else []
     return TimeRatio(
         quantity=quantity,
-        a=summary_over_seeds(one, kind, censored=~there, median=True),
-        b=summary_over_seeds(other, kind, censored=~other_there, median=True),
-        ratio=differences.ratio_of_times(one, there, other, other_there),
-        sooner=_estimate(differences.sooner_share(one, there, other, other_there)),
+        a=summary_over_seeds(one.used, kind, censored=~one.reached, median=True),
+        b=summary_over_seeds(other.used, kind, censored=~other.reached, median=True),
+        ratio=differences.ratio_of_times(one, other),
+        sooner=_estimate(differences.sooner_share(one, other)),
         horizon=horizon,
-        restricted=(_estimate(means[0]), _estimate(means[1])) if means else None,
+        restricted=(means[0], means[1]) if means else None,
     )
 
 
-def _horizon(needed: np.ndarray, reached: np.ndarray) -> float | None:
+def _horizon(one: survival.Times, other: survival.Times) -> float | None:
     """Up to which it is known for every run whether it reached the bar: the smallest budget used up without success."""
-    used_up = needed[~reached & np.isfinite(needed)]
-    return float(min(used_up, default=max(needed[reached], default=0.0))) or None
+    both = survival.Times(np.append(one.used, other.used), np.append(one.reached, other.reached))
+    return both.censored_at or float(max(both.used[both.reached], default=0.0)) or None
 
 
 def _at_bar(run: Run, bar: float) -> Trial:

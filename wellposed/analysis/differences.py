@@ -12,6 +12,7 @@ from statistics import NormalDist
 
 import numpy as np
 
+from wellposed.analysis.survival import Times
 from wellposed.stats import Interval
 
 
@@ -67,9 +68,7 @@ class Ratio:
         return f"{self.low:.2f} to {self.high:.2f}" if self.low else f"up to {self.high:.2f}"
 
 
-def ratio_of_times(
-    one: np.ndarray, one_reached: np.ndarray, other: np.ndarray, other_reached: np.ndarray, confidence: float = 0.95
-) -> Ratio:
+def ratio_of_times(one: Times, other: Times, confidence: float = 0.95) -> Ratio:
     """The factor between the times of two groups, with an interval that assumes no distribution.
 
     The estimate is the median of the ratios of all pairs of runs, and the interval goes from the k-th smallest to the
@@ -78,10 +77,8 @@ def ratio_of_times(
     counts with its lower or its upper bound, whichever makes the interval wider.
 
     Args:
-        one: times of one group, above 0; of a run that did not reach the bar, its budget, infinite if it diverged. [n]
-        one_reached: whether each run reached the bar. [n] bool
+        one: times of one group, above 0. [n]
         other: times of the other group. [m]
-        other_reached: whether each reached the bar. [m] bool
         confidence: asked for; 3 against 3 runs cannot give more than 90 %, 4 against 4 give 97 %.
 
     Source: Hodges & Lehmann (1963), "Estimates of location based on rank tests", Annals of Mathematical Statistics 34,
@@ -90,8 +87,8 @@ def ratio_of_times(
     Raises:
         ValueError: if a time is not above 0.
     """
-    low, high = _pairwise_ratios(one, one_reached, other, other_reached)
-    below = _rank_sum_tail(len(one), len(other))
+    low, high = _pairwise_ratios(one, other)
+    below = _rank_sum_tail(one.used.size, other.used.size)
     k = max(sum(2 * tail <= 1 - confidence + 1e-12 for tail in below), 1)
     return Ratio(
         at_least=float(np.median(low)),
@@ -117,7 +114,7 @@ def better_share(one: np.ndarray, other: np.ndarray) -> Interval:
     return _share_interval(float((pairs / 2 + 0.5).mean()), *pairs.shape)
 
 
-def sooner_share(one: np.ndarray, one_reached: np.ndarray, other: np.ndarray, other_reached: np.ndarray) -> Interval:
+def sooner_share(one: Times, other: Times) -> Interval:
     """The probability that a run of one group reaches the bar before a run of the other; unknown pairs count half.
 
     Arguments and errors as of `ratio_of_times`.
@@ -125,21 +122,17 @@ def sooner_share(one: np.ndarray, one_reached: np.ndarray, other: np.ndarray, ot
     Source: Gehan (1965), "A generalized Wilcoxon test for comparing arbitrarily singly-censored samples", Biometrika
     52, for the pairs; the interval as of `better_share`.
     """
-    low, high = _pairwise_ratios(one, one_reached, other, other_reached)
+    low, high = _pairwise_ratios(one, other)
     known = (high < 1).sum() + 0.5 * (len(low) - (high < 1).sum() - (low > 1).sum())
-    return _share_interval(float(known) / len(low), len(one), len(other))
+    return _share_interval(float(known) / len(low), one.used.size, other.used.size)
 
 
-def _pairwise_ratios(
-    one: np.ndarray, one_reached: np.ndarray, other: np.ndarray, other_reached: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
+def _pairwise_ratios(one: Times, other: Times) -> tuple[np.ndarray, np.ndarray]:
     """Lower and upper bounds of the ratios of all pairs, each sorted, [n * m]."""
-    one, other = np.asarray(one, np.float64), np.asarray(other, np.float64)
-    if not (one > 0).all() or not (other > 0).all():
+    if not (one.used > 0).all() or not (other.used > 0).all():
         raise ValueError("times to the bar are above 0")
-    most_of_one, most_of_other = np.where(one_reached, one, inf), np.where(other_reached, other, inf)
     with np.errstate(invalid="ignore"):  # infinity over infinity, where neither reached it: the ratio is unknown
-        low, high = one[:, None] / most_of_other[None], most_of_one[:, None] / other[None]
+        low, high = one.used[:, None] / other.needed[None], one.needed[:, None] / other.used[None]
     return np.sort(np.where(np.isnan(low), 0.0, low), None), np.sort(np.where(np.isnan(high), inf, high), None)
 
 

@@ -10,7 +10,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 
 from wellposed import stats
-from wellposed.analysis.survival import Median, StepCurve, kaplan_meier, median_time
+from wellposed.analysis.survival import Median, StepCurve, Times
 from wellposed.runs.record import Estimate, EvaluationRow, Provenance, Solved
 
 Part = Literal["existence", "learnability", "stability"]
@@ -130,20 +130,17 @@ def reached_rate(trials: list[Trial]) -> Estimate:
     return Estimate(share.estimate, (share.low, share.high))
 
 
-def times(trials: list[Trial], quantity: Quantity) -> tuple[np.ndarray, np.ndarray]:
-    """What each trial needed to reach the bar, or used up without reaching it, [n]; and whether it did, [n] bool.
-
-    A trial that diverged never reaches it: infinity.
-    """
+def times(trials: list[Trial], quantity: Quantity) -> Times:
+    """What each trial needed to reach the bar, or used up without reaching it; infinite if it diverged."""
     needed = [
         getattr(trial.solved or trial, quantity) if trial.solved or not trial.diverged else np.inf for trial in trials
     ]
-    return np.array(needed, float), np.array([trial.solved is not None for trial in trials])
+    return Times(needed, [trial.solved is not None for trial in trials])
 
 
 def median_need(trials: list[Trial], quantity: Quantity) -> Median:
     """The median of what seeds needed; censored if fewer than half of them reached the bar."""
-    return median_time(*times(trials, quantity))
+    return times(trials, quantity).median()
 
 
 def relative_need(moved: list[Trial], base: list[Trial]) -> Median | None:
@@ -156,7 +153,7 @@ def relative_need(moved: list[Trial], base: list[Trial]) -> Median | None:
 
 def share_curve(trials: list[Trial], budget: int) -> StepCurve:
     """The share of solved seeds against environment steps, up to the budget (or the last step beyond it)."""
-    curve = kaplan_meier(*times(trials, "step"))
+    curve = times(trials, "step").survival()
     step = np.unique([*curve.time, budget])
     last = np.searchsorted(curve.time, step, side="right") - 1
     return StepCurve(step, *(1 - bound[last] for bound in (curve.share, curve.high, curve.low)))

@@ -81,7 +81,7 @@ class Summary:
         if statistic in ("min", "median", "max") and self.censored is not None:
             used = sorted(value for value, late in zip(self.each, self.censored, strict=True) if late)
             if statistic == "median":
-                return self._more(survival.median_time(np.array(self.each), ~np.array(self.censored)).value or inf)
+                return self._more(survival.Times(self.each, ~np.array(self.censored)).median().value or inf)
             return self._more(used[-1] if statistic == "max" else used[0])
         return "-"
 
@@ -89,7 +89,7 @@ class Summary:
         """The median; for times Kaplan and Meier's, which is the lower of the middle two of an even number."""
         if self.censored is None:
             return float(np.median(self.each))
-        found = survival.median_time(np.array(self.each), ~np.array(self.censored))
+        found = survival.Times(self.each, ~np.array(self.censored)).median()
         return None if found.censored else found.value
 
     def _more(self, value: float) -> str:
@@ -131,8 +131,8 @@ def summary_over_seeds(
         raise ValueError("a rate needs the number of episodes, and nothing else has one")
     late = None if censored is None else [bool(one) for one in censored]
     if late is not None and (median or any(late)):
-        found = survival.median_time(np.array(each), ~np.array(late))
-        low, high, sure = survival.median_interval(np.array(each), ~np.array(late))
+        times = survival.Times(each, ~np.array(late))
+        found, (low, high, sure) = times.median(), times.median_interval()
         value = None if found.censored else found.value
         return Summary(kind, each, late, "median", value, _end(low) or None, _end(high), sure, episodes)
     mean, low, high = stats.over_seeds(np.array(each), episodes)

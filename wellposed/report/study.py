@@ -95,10 +95,10 @@ def _learnability(found: Learnability, study: Study) -> dict[str, Any]:
         )
         for trial in trials
     ]
-    steps, there = numbers.times(trials, "step")
+    steps = numbers.times(trials, "step")
     return {
         "reached": numbers.reached(trials),
-        "steps": summary_over_seeds(steps, "count", censored=~there, median=True).text,
+        "steps": summary_over_seeds(steps.used, "count", censored=~steps.reached, median=True).text,
         "missing": missing(trials, budget),
         "svg": Markup(figures.share_figure(numbers.share_curve(trials, budget), budget, len(trials))),
         "rows": [*rows, ("median", need(found.steps), need(found.updates), need(found.seconds), "")],
