@@ -151,10 +151,9 @@ def _imported(tree: ast.Module, package: str, within: str) -> Iterator[str]:
 
 
 def _without_docstrings(tree: ast.Module) -> ast.Module:
+    documented = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
     for node in ast.walk(tree):
-        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) and ast.get_docstring(
-            node
-        ):
+        if isinstance(node, documented) and ast.get_docstring(node) is not None:
             node.body[0] = ast.Pass()
     return tree
 
