@@ -8,21 +8,21 @@ with the reason (`Evidence.fault`): hindsight relabelling would fail silently on
 # mujoco's compiled half has no stubs:
 # pyright: reportAttributeAccessIssue=false
 
-import importlib
 from contextlib import closing
 from functools import partial
-from typing import Any, cast
+from typing import Any
 
 import gymnasium as gym
 import mujoco
 import numpy as np
 
+from wellposed import plugin
 from wellposed.arrays import Arrays, check_arrays
 from wellposed.envs.episodes import EpisodeRecorder, recorded
 from wellposed.envs.evidence import Evidence
 from wellposed.envs.gymnasium_edge import successor
 from wellposed.envs.physics.cpu import WarningCounters, sum_warnings
-from wellposed.envs.rules import GoalRules, Measured, Subject
+from wellposed.envs.rules import GoalRules, Measured, Subject, episode_limit
 from wellposed.errors import UserError
 from wellposed.types import GOAL_KEYS, Field, Metrics, Moment, Obs, Spec, Step, clipped_actions
 from wellposed.units import goal_floor
@@ -163,27 +163,43 @@ def _obs(obs: Obs) -> Obs:
     return {key: obs[key].astype(np.float64) for key in GOAL_KEYS}
 
 
-def make_one(name: str, **kwargs: Any) -> gym.Env:
-    """One environment by Gymnasium id, by "module:Id-v0", or by "module:factory", where factory() returns it.
+def make_one(name: str, /, max_episode_steps: int | None = None, **kwargs: Any) -> gym.Env:
+    """One environment by Gymnasium id, or by MODULE:NAME or FILE.py:NAME, where NAME is an id that the module registers
+    or a function or class of it that returns the environment.
+
+    Args:
+        name: of the environment.
+        max_episode_steps: after which an episode is cut; None for the environment's own number.
+        kwargs: its arguments.
 
     Raises:
-        UserError: if there is none, or it cannot be made.
+        UserError: if there is none, it may not be imported, or it cannot be made.
     """
-    module, _, attribute = name.partition(":")
+    factory, own_name = None, name
+    if plugin.imports(name):
+        module, own_name = plugin.import_named(name)
+        factory = getattr(module, own_name, None)
     try:
-        factory: Any = getattr(importlib.import_module(module), attribute, None) if module and attribute else None
-    except ImportError as error:
-        raise UserError(f"The module {module!r} could not be imported: {error}.") from error
-    try:
-        if callable(factory):
-            return cast(gym.Env, factory(**kwargs))
-        return gym.make(name, disable_env_checker=True, **kwargs)
+        if not callable(factory):
+            return gym.make(own_name, max_episode_steps, disable_env_checker=True, **kwargs)
+        env: Any = factory(**kwargs)
     except UserError:
         raise
     except gym.error.Error as error:
         raise UserError(f"Gymnasium could not make {name!r}: {error}") from error
     except Exception as error:  # a stranger's code: whatever it raises is told as a sentence
         raise UserError(f"{name} could not be made: {type(error).__name__}: {error}") from error
+    if not isinstance(env, gym.Env):
+        raise UserError(f"{name} returned a {type(env).__name__}, not a gymnasium.Env.")
+    return env if max_episode_steps is None else _limited(env, max_episode_steps, name)
+
+
+def _limited(env: gym.Env, steps: int, name: str) -> gym.Env:
+    """The environment with its episodes cut after so many steps."""
+    own = episode_limit(env)
+    if own is not None and own < steps:
+        raise UserError(f"--env.max-episode-steps {steps}: {name} cuts its episodes after {own} steps itself.")
+    return gym.wrappers.TimeLimit(env, steps)
 
 
 def _measured(env_id: str, env: gym.Env, kwargs: dict[str, Any]) -> Measured:

@@ -18,6 +18,7 @@ from typing import Any
 
 import gymnasium as gym
 
+from wellposed import plugin
 from wellposed.envs.gym import GymGoalVecEnv
 from wellposed.envs.quantities import Quantities
 from wellposed.envs.rendering import Renderer
@@ -78,7 +79,7 @@ def registered() -> list[EnvEntry]:
 
 
 def find(env_id: str) -> EnvEntry:
-    """The entry for an id: ours, or any goal environment that Gymnasium knows.
+    """The entry for an id: ours, any goal environment that Gymnasium knows, or MODULE:NAME; nothing is imported yet.
 
     Raises:
         UserError: for an unknown id (with the nearest names), or another version of ours that is known to be broken.
@@ -90,7 +91,7 @@ def find(env_id: str) -> EnvEntry:
     if (ours := refused.get(_unversioned(env_id))) is not None:
         raise UserError(f"{env_id} is refused: {ours.other_versions}. Use {ours.id}.")
     names = _gymnasium_ids()
-    if ":" in env_id or env_id in names:
+    if plugin.imports(env_id) or env_id in names:
         make, tags = partial(GymGoalVecEnv, env_id), frozenset({"gymnasium"})
         return EnvEntry(env_id, make, tags, "a Gymnasium environment", 1_000_000, GymGoalVecEnv.capabilities)
     candidates = [*_REGISTRY, *(name for name in names if _unversioned(name) not in refused)]

@@ -82,9 +82,13 @@ def spaces_fault(env: gym.Env) -> str:
 
 
 def episode_limit(env: gym.Env) -> int | None:
-    """The number of steps after which an environment says that it cuts an episode."""
+    """The number of steps after which an environment, or a wrapper around it, says that it cuts an episode."""
     own = getattr(env.unwrapped, "max_episode_steps", None)
-    return own if env.spec is None or env.spec.max_episode_steps is None else env.spec.max_episode_steps
+    limits = [own if env.spec is None or env.spec.max_episode_steps is None else env.spec.max_episode_steps]
+    while isinstance(env, gym.Wrapper):
+        limits += [env._max_episode_steps] if isinstance(env, gym.wrappers.TimeLimit) else []
+        env = env.env
+    return min((steps for steps in limits if steps is not None), default=None)
 
 
 # --- what an instance answers

@@ -19,7 +19,7 @@ from wellposed.report import figures
 from wellposed.runs.files import explained, write_whole
 from wellposed.runs.provenance import as_typed
 from wellposed.runs.record import EvaluationRow, Provenance, Summary, Verdict
-from wellposed.runs.store import RunReader, env_id
+from wellposed.runs.store import RunReader, env_id, resume_command
 from wellposed.stats import describe_interval, describe_rate
 
 SOLVED = 0.9  # a verdict is shown in green where even the lower end of its interval lies above
@@ -89,7 +89,7 @@ def _finished(reader: RunReader) -> Summary:
     if summary is None:
         raise UserError(
             f"{reader.path} is {reader.status}, not finished; a report needs a finished run. If it was cut short, "
-            f"`wellposed resume {reader.path}` goes on with it."
+            f"`{resume_command([reader.path])}` goes on with it."
         )
     return summary
 
