@@ -1,10 +1,10 @@
 """An environment of a person's own: one name everywhere, and imported only where a person named it."""
 
-import json
 import re
 import shlex
 import shutil
 import sys
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -25,7 +25,7 @@ from wellposed.envs.make import EnvConfig, make_env
 from wellposed.errors import UserError
 from wellposed.experiments import run_experiment
 from wellposed.plan import calibrate
-from wellposed.runs.store import RunReader
+from wellposed.runs.store import RunReader, run_name
 from wellposed.runs.writer import RunWriter
 from wellposed.training import here
 from wellposed.verdict import assess, load_run
@@ -45,7 +45,8 @@ def as_new() -> None:
 
 
 @pytest.mark.parametrize("name", ["own.py:make", "own.py:Own-v0", "own:make", "own:Own-v0", "./own.py:make"])
-def test_every_way_to_name_it_makes_the_same_environment(own, name):
+@pytest.mark.usefixtures("own")
+def test_every_way_to_name_it_makes_the_same_environment(name):
     env = wp.make_vec(name, 2)
     obs, _ = env.reset(seed=3)
     assert (env.max_episode_steps, obs["observation"].shape) == (50, (2, 2))
@@ -73,7 +74,8 @@ def test_a_file_hides_no_module_of_its_name(own, tmp_path, stem):
     assert sys.modules.get(stem) is before
 
 
-def test_it_is_trained_stopped_taken_up_judged_reproduced_and_reported_by_the_printed_lines(own, monkeypatch, capsys):
+@pytest.mark.usefixtures("own")
+def test_it_is_trained_stopped_taken_up_judged_reproduced_and_reported_by_the_printed_lines(monkeypatch, capsys):
     with monkeypatch.context() as patch:
         Stop(patch, SAC, "update", 20)
         assert main(["train", NAME, *TINY]) == 130
@@ -88,7 +90,11 @@ def test_it_is_trained_stopped_taken_up_judged_reproduced_and_reported_by_the_pr
     assert "own" not in sys.modules
     assert main([*shlex.split(line), "--quiet"]) == 0
 
-    data = [["eval", str(run), "--episodes", "2"], ["reproduce", str(run), "--quiet"], ["report", str(run), "--no-video"]]
+    data = [
+        ["eval", str(run), "--episodes", "2"],
+        ["reproduce", str(run), "--quiet"],
+        ["report", str(run), "--no-video"],
+    ]
     for words in data:
         as_new()
         assert main(words) == 1, words
@@ -101,7 +107,8 @@ def test_it_is_trained_stopped_taken_up_judged_reproduced_and_reported_by_the_pr
     assert "two runs are never mixed" in capsys.readouterr().err
 
 
-def test_a_file_that_lies_elsewhere_now_is_named_again(own, tmp_path, monkeypatch, capsys):
+@pytest.mark.usefixtures("own")
+def test_a_file_that_lies_elsewhere_now_is_named_again(tmp_path, monkeypatch, capsys):
     assert main(["train", NAME, *TINY, "--total-steps", "300"]) == 0
     run = capsys.readouterr().out.splitlines()[-1]
     as_new()
@@ -112,10 +119,12 @@ def test_a_file_that_lies_elsewhere_now_is_named_again(own, tmp_path, monkeypatc
     assert main(["eval", f"../{run}", "--episodes", "2", "--allow-import", f"../{NAME}"]) == 0
 
 
-def test_it_is_used_from_python_by_the_same_name(own):
-    short = serialise.flatten({"agent": {"hidden": [8], "batch_size": 16}})
-    recipe = replace(wp.default_config(NAME), total_steps=300, num_envs=4, random_steps=100, eval_episodes=2)
-    config = wp.RunConfig(**{**vars(recipe), "agent": wp.SACConfig(**{k.split(".")[1]: v for k, v in short.items()})})
+@pytest.mark.usefixtures("own")
+def test_it_is_used_from_python_by_the_same_name():
+    small = wp.SACConfig(hidden=(8,), batch_size=16)
+    config = replace(
+        wp.default_config(NAME), total_steps=300, num_envs=4, random_steps=100, eval_episodes=2, agent=small
+    )
     run, _ = wp.train(config, "runs", quiet=True)
     assert wp.load_run(run)[0] == config
     as_new()
@@ -125,12 +134,14 @@ def test_it_is_used_from_python_by_the_same_name(own):
     assert wp.assess(run, episodes=2).env == NAME
 
 
-def test_plan_measures_it_in_a_process_of_its_own(own):
+@pytest.mark.usefixtures("own")
+def test_plan_measures_it_in_a_process_of_its_own():
     config = replace(wp.default_config("own:make"), num_envs=2, eval_episodes=2, agent=wp.SACConfig(hidden=(8,)))
     assert calibrate([config], 1, seconds=0.5).rates.collect > 0
 
 
-def test_check_and_anatomy_take_the_name(own, capsys):
+@pytest.mark.usefixtures("own")
+def test_check_and_anatomy_take_the_name(capsys):
     assert main(["check", NAME]) == 0
     assert f"{NAME}: ready" in capsys.readouterr().out
     as_new()
@@ -186,7 +197,9 @@ ENTRANCES = {
 
 
 @pytest.mark.parametrize("entrance", ENTRANCES)
-@pytest.mark.parametrize("name", ["spy_of_a_test:make", "spy_of_a_test:X-v0", "spy_of_a_test.py:make", "antigravity:X-v0"])
+@pytest.mark.parametrize(
+    "name", ["spy_of_a_test:make", "spy_of_a_test:X-v0", "spy_of_a_test.py:make", "antigravity:X-v0"]
+)
 def test_what_is_read_from_data_is_not_imported(spy, entrance, name):
     with pytest.raises(UserError):
         ENTRANCES[entrance](name)
@@ -199,7 +212,7 @@ def test_the_permission_is_for_one_name(spy):
     with pytest.raises(UserError, match="add --allow-import spy_of_a_test:make"):
         envs.make_vec("spy_of_a_test:make")
     plugin.allow_import("spy_of_a_test:make")
-    with pytest.raises(UserError, match="returned a NoneType, not a gymnasium.Env"):
+    with pytest.raises(UserError, match=r"returned a NoneType, not a gymnasium\.Env"):
         envs.make_vec("spy_of_a_test:make")
     assert spy.exists()
 
@@ -219,7 +232,8 @@ def test_a_permission_without_a_name_is_a_sentence(words, capsys):
         ("make = 3\n", "Gymnasium could not make"),
     ],
 )
-def test_a_file_that_does_not_work_is_a_sentence(own, tmp_path, text, message):
+@pytest.mark.usefixtures("own")
+def test_a_file_that_does_not_work_is_a_sentence(tmp_path, text, message):
     (tmp_path / "own_broken.py").write_text(text)
     with pytest.raises(UserError, match=message):
         wp.make_vec("own_broken.py:make")
@@ -228,7 +242,8 @@ def test_a_file_that_does_not_work_is_a_sentence(own, tmp_path, text, message):
 # --- arguments and a limit of time
 
 
-def test_arguments_and_a_limit_are_part_of_the_configuration_and_its_name(own, capsys):
+@pytest.mark.usefixtures("own")
+def test_arguments_and_a_limit_are_part_of_the_configuration_and_its_name(capsys):
     about = ["--env.kwargs", "unit=0.01", "offset=[3, 4]", "sees=goals", "--env.max-episode-steps", "20"]
     assert main(["train", "own.py:Own", *about, *TINY, "--total-steps", "300"]) == 0
     run = capsys.readouterr().out.splitlines()[-1]
@@ -237,13 +252,13 @@ def test_arguments_and_a_limit_are_part_of_the_configuration_and_its_name(own, c
     assert env["max_episode_steps"] == 20
     config = load_run(run)[0]
     other = replace(config, env=replace(config.env, kwargs={"unit": 0.1}))
-    names = {wp.runs.store.run_name(serialise.to_dict(one)) for one in (config, other)} if hasattr(wp, "runs") else set()
-    assert len(names) in (0, 2)
-    with make_env(config.env, 1, "evaluation") as made:
-        assert made.reset(0).obs["achieved_goal"] == pytest.approx(np.array([[3, 4]]), abs=0.02)
+    assert len({run_name(serialise.to_dict(one)) for one in (config, other)}) == 2
+    with closing(envs.make_vec("own.py:Own", **config.env.arguments)) as made:
+        assert made.reset(seed=0)[0]["achieved_goal"] == pytest.approx(np.array([[3, 4]]), abs=0.02)
 
 
-def test_a_limit_that_the_environment_does_not_let_be_longer_is_refused(own):
+@pytest.mark.usefixtures("own")
+def test_a_limit_that_the_environment_does_not_let_be_longer_is_refused():
     plugin.allow_import(NAME)
     for name, steps in ((NAME, 30), ("own.py:Own", 70), ("own.py:Own-v0", 70)):
         plugin.allow_import(name)
@@ -252,8 +267,9 @@ def test_a_limit_that_the_environment_does_not_let_be_longer_is_refused(own):
         make_env(EnvConfig(NAME, max_episode_steps=70), 1, "evaluation")
 
 
-def test_one_without_a_limit_is_told_how_to_get_one(own):
-    with pytest.raises(UserError, match="--env.max-episode-steps N"):
+@pytest.mark.usefixtures("own")
+def test_one_without_a_limit_is_told_how_to_get_one():
+    with pytest.raises(UserError, match=r"--env\.max-episode-steps N"):
         wp.make_vec("own.py:Own")
 
 
@@ -276,6 +292,6 @@ def test_provenance_holds_source_packages_and_flags_of_it(own, tmp_path, monkeyp
     assert origin_of(NAME, {}).source != first.source  # of all code that lies beside it
 
 
-def test_json_of_a_kept_run_without_them_stays_as_it_was(own):
-    data = json.loads(json.dumps(serialise.to_dict(replace(here(1), flags=None))))
+def test_a_record_from_before_they_were_recorded_stays_as_it_was():
+    data = serialise.to_dict(replace(here(1), flags=None))
     assert not {"flags", "environment"} & data.keys()

@@ -7,9 +7,9 @@ import numpy as np
 class Own(gym.Env):
     """A point that goes where it is told, 0.1 a step; its goal is reached within 0.1.
 
-    Goals are told in another frame: `unit` times the position, plus `offset`. `sees`: in which frame the observation is,
-    "its own" or that of "goals". `reward`: "sparse" (-1 and 0), two numbers, "dense" or "exp". `bound` and `dtype`: of the
-    declared spaces. `tells`: whether info tells of success.
+    Goals are told in another frame: `unit` times the position, plus `offset`. `sees`: in which frame the observation
+    is, "its own" or that of "goals". `reward`: "sparse" (-1 and 0), two numbers, "dense" or "exp". `bound` and `dtype`:
+    of the declared spaces. `tells`: whether info tells of success.
     """
 
     radius, speed = 0.1, 0.1

@@ -30,7 +30,7 @@ from wellposed.envs.rules import (
     spaces_fault,
 )
 from wellposed.errors import UserError
-from wellposed.units import Units, observation_floors, radius_like_fetch
+from wellposed.units import Units, observation_floors, origin, radius_like_fetch, signals
 
 RESETS = 64
 STEPS = 2_000  # of independent uniform actions; half as many of each other behaviour
@@ -292,7 +292,9 @@ class Evidence:
         seen = np.concatenate([self.resets.observation, self.random.next_observation])
         radius = self.rays.radius or radius_like_fetch(self.spread)
         floors = observation_floors(radius, self.spread, seen.std(axis=0))
-        return Units(self.reward_range, self.sparse, radius, tuple(map(float, self.spread)), floors)
+        goals = np.concatenate([self.resets.desired, self.resets.achieved, self.random.next_achieved])
+        origins = origin(goals, radius), origin(seen, signals(seen.std(axis=0)))
+        return Units(self.reward_range, self.sparse, radius, tuple(map(float, self.spread)), floors, *origins)
 
     def fault(self) -> str:
         """Why training cannot be done at all, where it can't; "" where it can. `wellposed check` asks far more."""
@@ -303,7 +305,10 @@ class Evidence:
         if self.info_fault != "":
             return self.info_fault or "compute_reward answers the same question differently"
         if self.length is None:
-            return "it has no time limit (max_episode_steps), so an episode may never enter the replay"
+            return (
+                "it has no time limit, so an episode may never enter the replay; give --env.max-episode-steps N "
+                "(in Python: EnvConfig(..., max_episode_steps=N))"
+            )
         if self.success is None:
             return "nothing says which goals are reached: no _is_success, no two rewards, no distance that info goes by"
         if self.endings == "elsewhere":

@@ -38,6 +38,9 @@ class GymGoalVecEnv:
 
     Actions are in [-1, 1] and scaled to the environment's own bounds; they are clipped before, so `applied_action` is
     what the environment received, in the units of [-1, 1].
+
+    Numbers that float32 would not resolve are relative to the origin that their field of `spec` names, exactly: only
+    the environment itself sees them as they were.
     """
 
     capabilities = frozenset({"state"})
@@ -59,6 +62,8 @@ class GymGoalVecEnv:
         self._copies: list[EpisodeRecorder] = list(self._envs.envs)  # type: ignore[arg-type]
         self._warnings = [WarningCounters(data) for copy in self._copies if (data := _mujoco_data(copy)) is not None]
         self.env_id, self.num_envs, self.spec = env_id, num_envs, _spec(first, found)
+        self._origin = {field.name: np.array(field.origin) for field in self.spec.obs if field.origin}
+        self._told = found.told_radius is not None
         self._low, self._high = first.action_space.low, first.action_space.high  # type: ignore[attr-defined]
         self._unit = bool((self._low == -1.0).all() and (self._high == 1.0).all())
         # Rewards of other goals are asked for while the copies are stepped by another thread, so of one that is not.
@@ -80,7 +85,7 @@ class GymGoalVecEnv:
         if not self._unit:  # the sum may be off a bound by its last bit
             native = np.clip(self._low + (applied + 1.0) / 2.0 * (self._high - self._low), self._low, self._high)
         obs, reward, terminated, truncated, info = self._envs.step(native.astype(self._low.dtype))
-        after = _obs(successor(obs, info))
+        after = self._relative(successor(obs, info))
         self._stand(obs)
         return Step(
             obs=before,
@@ -90,23 +95,29 @@ class GymGoalVecEnv:
             reward=np.asarray(reward, np.float64),
             terminated=terminated,
             truncated=truncated,
-            success=self.is_success(after["achieved_goal"], after["desired_goal"]),
+            success=self._reached(after),
             next_obs=after,
             next_truth=after,
             warnings=sum_warnings(counters.take() for counters in self._warnings),
         )
 
+    def _reached(self, after: Obs) -> np.ndarray:
+        """Success of a step [n]: where nothing but info tells of it, what info told."""
+        reached = self.is_success(after["achieved_goal"], after["desired_goal"])
+        told = np.array([copy.told for copy in self._copies])
+        return np.where(self._told & np.isfinite(told), told > 0.5, reached)
+
     def compute_reward(self, achieved_goal: np.ndarray, desired_goal: np.ndarray) -> np.ndarray:
         """The environment's own reward [n] for goals [n, goal_dim]."""
-        return self._rules.reward(achieved_goal, desired_goal)
+        return self._rules.reward(*self._absolute(achieved_goal, desired_goal))
 
     def compute_terminated(self, achieved_goal: np.ndarray, desired_goal: np.ndarray) -> np.ndarray:
         """Whether an episode would end there, bool [n]."""
-        return self._rules.terminated(achieved_goal, desired_goal)
+        return self._rules.terminated(*self._absolute(achieved_goal, desired_goal))
 
     def is_success(self, achieved_goal: np.ndarray, desired_goal: np.ndarray) -> np.ndarray:
         """True [n] where the goal counts as reached."""
-        return self._rules.success(achieved_goal, desired_goal)
+        return self._rules.success(*self._absolute(achieved_goal, desired_goal))
 
     def goal_kinds(self, desired_goal: np.ndarray) -> list[str]:
         """Nothing is known of kinds of goals."""
@@ -118,9 +129,17 @@ class GymGoalVecEnv:
 
     def _stand(self, obs: Obs) -> Moment:
         """Take up that the copies stand there."""
-        obs = _obs(obs)
+        obs = self._relative(obs)
         self.now = Moment(obs, obs)
         return self.now
+
+    def _relative(self, obs: Obs) -> Obs:
+        """What the copies show, in double precision, relative to the origins."""
+        return {key: obs[key].astype(np.float64) - self._origin.get(key, 0.0) for key in GOAL_KEYS}
+
+    def _absolute(self, *goals: np.ndarray) -> list[np.ndarray]:
+        """Goals as the environment has them."""
+        return [goal + self._origin.get("desired_goal", 0.0) for goal in goals]
 
     @property
     def episode_seeds(self) -> list[int]:
@@ -156,11 +175,6 @@ class GymGoalVecEnv:
         """Close all copies."""
         self._envs.close()
         self._apart.close()
-
-
-def _obs(obs: Obs) -> Obs:
-    """The goal observations among them, in double precision."""
-    return {key: obs[key].astype(np.float64) for key in GOAL_KEYS}
 
 
 def make_one(name: str, /, max_episode_steps: int | None = None, **kwargs: Any) -> gym.Env:
@@ -219,8 +233,9 @@ def _spec(env: gym.Env, found: Measured) -> Spec:
     """What agents and replay need to know of an environment that was measured."""
     shapes: Any = {key: env.observation_space[key].shape for key in GOAL_KEYS}  # type: ignore[index]
     units = found.units
-    fields = [Field("observation", shapes["observation"], "vector", floor=units.observation_floor)]
-    fields += [Field(key, shapes[key], "goal", floor=(goal_floor(units.radius),)) for key in GOAL_KEYS[1:]]
+    scales = {"floor": units.observation_floor, "origin": units.observation_origin}
+    fields, floor = [Field("observation", shapes["observation"], **scales)], (goal_floor(units.radius),)
+    fields += [Field(key, shapes[key], "goal", floor=floor, origin=units.goal_origin) for key in GOAL_KEYS[1:]]
     shape: Any = env.action_space.shape
     range_ = units.reward_range if units.sparse else None  # of a dense reward only an estimate is known
     return Spec(tuple(fields), shape[0], found.limit, radius=units.radius, reward_range=range_)
