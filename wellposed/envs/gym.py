@@ -1,8 +1,8 @@
 """Any other Gymnasium goal environment, through `gymnasium.vector`, as a `VecEnv`.
 
-An environment qualifies if its observation is a dict with `observation`, `achieved_goal` and `desired_goal`, it has a
-`compute_reward` of the two goals and a time limit, and something says what success is. Where it does not, it is refused
-with the reason (`Evidence.fault`): hindsight relabelling would fail silently on it.
+An environment qualifies if its observation is a dict with `achieved_goal` and `desired_goal` beside any vectors and
+images, it has a `compute_reward` of the two goals and a time limit, and something says what success is. Where it does
+not, it is refused with the reason (`Evidence.fault`): hindsight relabelling would fail silently on it.
 """
 
 # mujoco's compiled half has no stubs:
@@ -22,7 +22,7 @@ from wellposed.envs.episodes import EpisodeRecorder, recorded
 from wellposed.envs.evidence import Evidence
 from wellposed.envs.gymnasium_edge import successor
 from wellposed.envs.physics.cpu import WarningCounters, sum_warnings
-from wellposed.envs.rules import GoalRules, Measured, Subject, episode_limit
+from wellposed.envs.rules import GoalRules, Measured, Subject, by_vector, episode_limit, fields_of
 from wellposed.errors import UserError
 from wellposed.types import GOAL_KEYS, Field, Metrics, Moment, Obs, Spec, Step, clipped_actions
 from wellposed.units import goal_floor
@@ -134,8 +134,9 @@ class GymGoalVecEnv:
         return self.now
 
     def _relative(self, obs: Obs) -> Obs:
-        """What the copies show, in double precision, relative to the origins."""
-        return {key: obs[key].astype(np.float64) - self._origin.get(key, 0.0) for key in GOAL_KEYS}
+        """What the copies show, in double precision, relative to the origins; images stay as they are."""
+        whole = {key: seen if seen.dtype == np.uint8 else seen.astype(np.float64) for key, seen in obs.items()}
+        return {key: seen - self._origin[key] if key in self._origin else seen for key, seen in whole.items()}
 
     def _absolute(self, *goals: np.ndarray) -> list[np.ndarray]:
         """Goals as the environment has them."""
@@ -163,8 +164,8 @@ class GymGoalVecEnv:
             copy.play_again(int(seed), actions[:n], stream)
             for copy, (seed, n, actions, stream) in zip(self._copies, moments, strict=True)
         ]
-        there = self._stand({key: np.stack([obs[key] for obs in found]) for key in GOAL_KEYS})
-        if any(not np.array_equal(there.obs[key], state[key]) for key in GOAL_KEYS):
+        there = self._stand({key: np.stack([obs[key] for obs in found]) for key in self.now.obs})
+        if any(not np.array_equal(seen, state[key]) for key, seen in there.obs.items()):
             raise UserError(
                 f"{self.env_id} cannot be taken up where it was: the same seed and the same actions led elsewhere, so "
                 "it carries something over from one episode to the next. Train it anew."
@@ -231,14 +232,18 @@ def _measured(env_id: str, env: gym.Env, kwargs: dict[str, Any]) -> Measured:
 
 def _spec(env: gym.Env, found: Measured) -> Spec:
     """What agents and replay need to know of an environment that was measured."""
-    shapes: Any = {key: env.observation_space[key].shape for key in GOAL_KEYS}  # type: ignore[index]
-    units = found.units
-    scales = {"floor": units.observation_floor, "origin": units.observation_origin}
-    fields, floor = [Field("observation", shapes["observation"], **scales)], (goal_floor(units.radius),)
-    fields += [Field(key, shapes[key], "goal", floor=floor, origin=units.goal_origin) for key in GOAL_KEYS[1:]]
+    units, fields = found.units, fields_of(env)
+    floors = _by_vector(fields, units.observation_floor) | dict.fromkeys(GOAL_KEYS, (goal_floor(units.radius),))
+    origins = _by_vector(fields, units.observation_origin) | dict.fromkeys(GOAL_KEYS, units.goal_origin)
+    fields = [f._replace(floor=floors.get(f.name, ()), origin=origins.get(f.name, ())) for f in fields]
     shape: Any = env.action_space.shape
     range_ = units.reward_range if units.sparse else None  # of a dense reward only an estimate is known
     return Spec(tuple(fields), shape[0], found.limit, radius=units.radius, reward_range=range_)
+
+
+def _by_vector(fields: tuple[Field, ...], numbers: tuple[float, ...]) -> dict[str, tuple[float, ...]]:
+    """Numbers of all that is observed but goals and images, by the name of the vector that they are of."""
+    return {key: tuple(map(float, part)) for key, part in by_vector(fields, np.array(numbers)).items() if part.size}
 
 
 def _mujoco_data(env: gym.Env) -> Any:

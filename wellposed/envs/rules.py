@@ -6,7 +6,7 @@ certificate judges the same `Evidence`, so the two cannot differ.
 """
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -14,7 +14,7 @@ import gymnasium as gym
 import numpy as np
 
 from wellposed.errors import UserError
-from wellposed.types import GOAL_KEYS, Policy
+from wellposed.types import GOAL_KEYS, Field, Policy
 from wellposed.units import Units
 
 TOLERANCE = 1e-5  # relative, and absolute in units of the larger of 1 and the reward: float32 arithmetic passes
@@ -39,28 +39,50 @@ class Subject:
 # --- what can be read off the spaces
 
 
+def fields_of(env: gym.Env) -> tuple[Field, ...]:
+    """What an environment shows, by kind: vectors and images in the order of their names, then the goals."""
+    spaces: Any = env.observation_space
+    names = [*sorted(spaces.spaces.keys() - set(GOAL_KEYS)), *GOAL_KEYS]
+    fields = [Field(name, spaces[name].shape, "goal" if name in GOAL_KEYS else "vector") for name in names]
+    return tuple(f._replace(kind="image", dtype="uint8") if _is_image(spaces[f.name]) else f for f in fields)
+
+
+def _is_image(space: gym.Space) -> bool:
+    return isinstance(space, gym.spaces.Box) and len(space.shape) == 3 and space.dtype == np.uint8
+
+
+def by_vector(seen: tuple[Field, ...], observation: np.ndarray) -> dict[str, np.ndarray]:
+    """The numbers [..., obs_dim] of all vectors side by side, as arrays by name."""
+    vectors = [field for field in seen if field.kind == "vector"]
+    parts = np.split(observation, np.cumsum([field.shape[0] for field in vectors])[:-1], axis=-1)
+    return {field.name: part for field, part in zip(vectors, parts, strict=False)}
+
+
 def goals_fault(env: gym.Env) -> str:
     """What is wrong with the keys of the observation; "" if nothing is."""
-    space = env.observation_space
+    space, asked = env.observation_space, " and ".join(GOAL_KEYS)
     if not isinstance(space, gym.spaces.Dict):
-        return f"the observation is a {type(space).__name__}, not a dict with {', '.join(GOAL_KEYS)}"
+        return f"the observation is a {type(space).__name__}, not a dict with {asked}"
     if missing := [key for key in GOAL_KEYS if key not in space.spaces]:
         return f"the observation has no {' and no '.join(missing)}; it has {', '.join(space.spaces)}"
-    if further := [key for key in space.spaces if key not in GOAL_KEYS]:
-        return f"the observation also has {', '.join(further)}, which no policy would see; append it to 'observation'"
     return ""
 
 
 def vectors_fault(env: gym.Env) -> str:
-    """What keeps observation and goals from being vectors of real numbers, both goals of one size; "" if nothing."""
+    """What is neither a vector of real numbers nor an image, or no goal of one size with the other; "" if nothing."""
     spaces: Any = env.observation_space
-    for key in GOAL_KEYS:
-        space = spaces[key]
+    image = " or an image, uint8 [height, width, channels]"
+    for key, space in spaces.items():
+        if key not in GOAL_KEYS and _is_image(space):
+            continue
         if not isinstance(space, gym.spaces.Box) or len(space.shape) != 1 or not space.shape[0]:
-            return f"{key} is {space}, not a vector of numbers"
+            kinds = "a vector of numbers" + (
+                "" if key in GOAL_KEYS else " or an image [height, width, channels] of uint8"
+            )
+            return f"{key} is {space}, not {kinds}"
         if not np.issubdtype(space.dtype, np.floating):
             return f"{key} is declared as {space.dtype}, which cannot hold a place between two numbers"
-    achieved, desired = spaces["achieved_goal"].shape[0], spaces["desired_goal"].shape[0]
+    achieved, desired = (spaces[key].shape[0] for key in GOAL_KEYS)
     return "" if achieved == desired else f"an achieved goal has {achieved} numbers, a desired one {desired}"
 
 
@@ -156,7 +178,7 @@ def rules_of(env: gym.Env, dtype: Any) -> Rules:
     return Rules(asked("reward", float), asked("terminated", bool), asked("success", bool), known)
 
 
-def rewards(rules: Rules, achieved: np.ndarray, desired: np.ndarray, infos: list[dict] | None = None) -> np.ndarray:
+def rewards(rules: Rules, achieved: np.ndarray, desired: np.ndarray, infos: Iterable[dict] | None = None) -> np.ndarray:
     """Rewards [n] of pairs of goals [n, g], asked for one by one."""
     assert rules.reward is not None
     infos = [{} for _ in achieved] if infos is None else infos
