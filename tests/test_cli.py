@@ -93,7 +93,7 @@ def test_help_names_the_environment_and_every_setting_of_it(capsys):
         shown = capsys.readouterr().out
         assert re.search(r"^usage: .* ENV$", shown, re.MULTILINE)
         for option in (
-            "--env.kwargs [KEY=VALUE",
+            "--env.kwargs KEY=VALUE...",
             "--env.max-episode-steps",
             "--env.control.smoothing",
             "--env.sensors.noise",

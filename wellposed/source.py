@@ -90,15 +90,10 @@ def _imported(tree: ast.Module, package: str) -> Iterator[tuple[str, str]]:
 
 
 def _without_docstrings(tree: ast.Module) -> ast.Module:
+    kinds = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
     for node in ast.walk(tree):
-        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
-            first = node.body[0] if node.body else None
-            if (
-                isinstance(first, ast.Expr)
-                and isinstance(first.value, ast.Constant)
-                and isinstance(first.value.value, str)
-            ):
-                node.body[0] = ast.Pass()
+        if isinstance(node, kinds) and ast.get_docstring(node) is not None:
+            node.body[0] = ast.Pass()
     return tree
 
 

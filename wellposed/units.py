@@ -31,6 +31,11 @@ def still(radius: float) -> float:
     return radius / STILL
 
 
+def printed(unit: str) -> tuple[float, str]:
+    """Factor and unit in which lengths of the size of a success radius are printed, given the unit of goals."""
+    return (1000.0, "mm") if unit == "m" else (1.0, unit)
+
+
 @dataclass(frozen=True)
 class Units:
     """The scales of an environment, as measured by `envs.evidence.Evidence`."""

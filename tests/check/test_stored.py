@@ -38,13 +38,13 @@ def test_the_certificates_of_registered_environments_are_of_their_source_today()
     assert shipped.keys() == {entry.id for entry in envs.registered()}
     for name, kept in shipped.items():
         assert kept.origin.source == stored.origin_of(name, {}).source, name
-        assert kept.certificate().posed
+        assert kept.certificate.posed
 
 
 def test_a_certificate_that_comes_with_the_package_is_what_an_examination_finds():
     found, kept = certify("FetchPush-v4", gamma=0.95), stored.shipped_certificates()["FetchPush-v4"]
-    assert kept.verdict == found.verdict
-    assert [(f.name, f.evidence) for f in kept.findings] == [
+    assert kept.certificate.verdict == found.verdict
+    assert [(f.name, f.evidence) for f in kept.certificate.findings] == [
         (f.name, f.evidence) for f in found.findings if f.status != "holds"
     ]
 

@@ -258,7 +258,7 @@ def test_a_termination_at_the_goal_is_not_a_truncation():
 @pytest.mark.parametrize(
     ("env_id", "reason"),
     [
-        ("CartPole-v1", "not a dict with observation"),
+        ("CartPole-v1", "not a dict with achieved_goal"),
         ("FetchPush-v2", "leaked state through resets"),
         ("FetchPsh-v4", "Did you mean FetchPush-v4"),
         ("nothing:Nothing-v0", "could not be imported"),

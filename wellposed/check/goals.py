@@ -79,9 +79,7 @@ def success_told_truly(ev: Evidence) -> Outcome:
     told = np.isfinite(ev.all.told)
     said = ev.reached(*(part[told] for part in ev.all.goals))
     differ = int((said != (ev.all.told[told] > 0.5)).sum())
-    return answer(
-        f"info contradicts the goals in {differ:,} of the {told.sum():,} steps that it speaks of", fails=differ
-    )
+    return answer(f"info contradicts the goals in {differ:,} of {told.sum():,} steps that it tells of", fails=differ)
 
 
 @condition(
@@ -96,9 +94,7 @@ def success_geometric(ev: Evidence) -> Outcome:
     rays, n = ev.rays, CENTRES * DIRECTIONS
     ended = rays.ended
     if rays.broken:
-        return answer(
-            f"along {rays.broken} of {n} rays from a goal success ended and came back farther out", fails=True
-        )
+        return answer(f"along {rays.broken} of {n} rays success ends and comes back farther out", fails=True)
     if not len(ended):
         return answer(f"along none of {n} rays from a goal success ends within {FAR:g} spreads of goals", fails=True)
     free = f"; {n - len(ended)} rays never left it" if len(ended) < n else ""

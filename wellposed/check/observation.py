@@ -22,9 +22,11 @@ RIDGE = 1e-3
 )
 def observation_alive(ev: Evidence) -> Outcome:
     """The observation changes."""
-    values = np.concatenate([ev.all.after.observation, ev.resets.observation])
+    values = np.concatenate([ev.all.before.observation, ev.resets.observation])
     constant = np.flatnonzero(np.ptp(values, axis=0) == 0)
     changing, images = values.shape[1] - len(constant), (ev.all.before.images != ev.all.after.images).any(axis=0)
+    if not values.shape[1] and not len(images):
+        return answer("nothing is observed but goals")
     told = f"{changing} of {values.shape[1]} numbers of the observation change over {len(values):,} observations"
     told += f", and {images.sum()} of {len(images)} images" if len(images) else ""
     told += f"; numbers {constant.tolist()} never change" if 0 < len(constant) < values.shape[1] else ""
@@ -56,8 +58,8 @@ def observation_scaled(ev: Evidence) -> Outcome:
 )
 def markov(ev: Evidence) -> Outcome:
     """The present says as much of the next observation as present and past together."""
-    if ev.all.after.images.shape[1]:
-        return unseen("what an image tells of the next one is not examined")
+    if ev.all.after.images.shape[1] or not ev.all.after.observation.shape[1]:
+        return unseen("what images and goals tell of those that follow is not examined")
     result = history_helps(ev.random)
     if result is None:
         return unseen("too few steps for the size of the observation")

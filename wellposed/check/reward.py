@@ -65,16 +65,12 @@ def reward_without_chance(ev: Evidence) -> Outcome:
 def reward_without_memory(ev: Evidence) -> Outcome:
     """The reward depends on no instance, no moment and no episode."""
     env = ev.fresh()
-    other, answers = rules_of(env, ev.goal_type), {}
-    for where, steps, seed in (
-        ("another instance", 0, 7),
-        ("after 30 more steps", 30, 7),
-        ("in another episode", 0, 8),
-    ):
+    other, differ = rules_of(env, ev.goal_type), []
+    for steps, seed in ((0, 7), (30, 7), (0, 8)):
         follow(env, ev.random_actions(21, steps), seed)
-        answers[where] = int((~same(rewards(other, *ev.pairs), ev.pair_rewards)).sum())
-    told = ", ".join(f"{where} {count}" for where, count in answers.items())
-    return answer(f"of {len(ev.pair_rewards)} pairs of goals got another reward: {told}", fails=any(answers.values()))
+        differ.append(int((~same(rewards(other, *ev.pairs), ev.pair_rewards)).sum()))
+    told = "{} of another instance, {} after 30 steps, {} in another episode".format(*differ)
+    return answer(f"pairs of goals with another reward, of {len(ev.pair_rewards)}: {told}", fails=any(differ))
 
 
 @condition(
@@ -105,16 +101,13 @@ def reward_without_effect(ev: Evidence) -> Outcome:
 def reward_of_what_came_out(ev: Evidence) -> Outcome:
     """The reward of a step is that of the goal achieved by it."""
     seen = ev.all
-    after, before = (
-        rewards(ev.rules, at.achieved, seen.before.desired, seen.infos) for at in (seen.after, seen.before)
-    )
+    after = rewards(ev.rules, *seen.goals, seen.infos)
+    before = rewards(ev.rules, seen.before.achieved, seen.before.desired, seen.infos)
     telling = ~same(after, before)
     if not telling.any():
         return unseen("no step changed the reward, so nothing tells the goal before it from the one after it")
     if same(before, seen.reward).all():
-        told = (
-            f"all rewards are those of the goal achieved before the action; {telling.sum()} steps tell the difference"
-        )
+        told = f"all rewards are those of the goal achieved before the action; {telling.sum()} steps tell them apart"
         return answer(told, fails=True)
     if not same(after, seen.reward)[telling].all():
         return unseen("the rewards of steps are neither those of the goal before nor those of the goal after them")

@@ -22,7 +22,6 @@ from wellposed.check.certificate import Certificate, certify
 from wellposed.check.subject import find_subject
 from wellposed.envs.rules import Subject
 from wellposed.errors import UserError
-from wellposed.findings import Finding
 from wellposed.runs.files import read_json, write_json
 from wellposed.source import OURS, source_of
 
@@ -42,16 +41,10 @@ class Origin:
 
 @dataclass(frozen=True)
 class Kept:
-    """A certificate as it is kept: of its findings those that do not hold."""
+    """A certificate as it is kept: of its findings those that do not hold, without numbers, which the evidence says."""
 
     origin: Origin
-    verdict: str
-    seconds: float
-    findings: list[Finding]
-
-    def certificate(self) -> Certificate:
-        """As it was, without the findings that hold."""
-        return Certificate(self.origin.env, self.verdict, self.findings, self.seconds)  # type: ignore[arg-type]
+    certificate: Certificate
 
 
 def certificate_for(origin: Origin, *, gamma: float, seconds: float = SECONDS) -> Certificate:
@@ -70,11 +63,11 @@ def certificate_for(origin: Origin, *, gamma: float, seconds: float = SECONDS) -
     """
     shipped = shipped_certificates().get(origin.env)
     if shipped is not None and (shipped.origin.arguments, shipped.origin.source) == (origin.arguments, origin.source):
-        return shipped.certificate()
+        return shipped.certificate
     path = _cache() / f"{hashlib.sha256(json.dumps(asdict(origin), sort_keys=True).encode()).hexdigest()[:16]}.json"
     with contextlib.suppress(UserError, ValueError):  # one that cannot be read is made anew
         if path.exists() and (kept := serialise.from_dict(Kept, read_json(path), str(path))).origin == origin:
-            return kept.certificate()
+            return kept.certificate
     found = certify(origin.env, gamma=gamma, kwargs=json.loads(origin.arguments), seconds=seconds)
     with contextlib.suppress(OSError, UserError, ValueError):  # a cache that cannot be written costs time, no result
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -133,8 +126,9 @@ def _cache() -> Path:
 
 
 def _kept(origin: Origin, found: Certificate) -> Kept:
-    complaints = [replace(f, numbers={}) for f in found.findings if f.status != "holds"]  # the evidence says them
-    return Kept(origin, found.verdict, found.seconds, complaints)
+    return Kept(
+        origin, replace(found, findings=[replace(f, numbers={}) for f in found.findings if f.status != "holds"])
+    )
 
 
 def shipped_certificates() -> dict[str, Kept]:

@@ -35,7 +35,7 @@ def _argument(word: str) -> tuple[str, Any]:
 
 _ARGUMENTS = tyro.constructors.PrimitiveConstructorSpec(
     nargs="*",
-    metavar="KEY=VALUE",
+    metavar="KEY=VALUE...",
     instance_from_str=lambda words: dict(map(_argument, words)),
     is_instance=lambda value: isinstance(value, dict),
     str_from_instance=lambda value: [f"{key}={json.dumps(part)}" for key, part in value.items()],

@@ -76,10 +76,7 @@ def vectors_fault(env: gym.Env) -> str:
         if key not in GOAL_KEYS and _is_image(space):
             continue
         if not isinstance(space, gym.spaces.Box) or len(space.shape) != 1 or not space.shape[0]:
-            kinds = "a vector of numbers" + (
-                "" if key in GOAL_KEYS else " or an image [height, width, channels] of uint8"
-            )
-            return f"{key} is {space}, not {kinds}"
+            return f"{key} is {space}, not a vector of numbers{'' if key in GOAL_KEYS else image}"
         if not np.issubdtype(space.dtype, np.floating):
             return f"{key} is declared as {space.dtype}, which cannot hold a place between two numbers"
     achieved, desired = (spaces[key].shape[0] for key in GOAL_KEYS)
