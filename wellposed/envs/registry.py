@@ -97,7 +97,10 @@ def find(env_id: str) -> EnvEntry:
     candidates = [*_REGISTRY, *(name for name in names if _unversioned(name) not in refused)]
     nearest = difflib.get_close_matches(env_id, candidates, n=3, cutoff=0.5)
     hint = f" Did you mean {', '.join(nearest)}?" if nearest else ""
-    raise UserError(f"There is no environment {env_id!r}.{hint} `wellposed envs` lists what there is.")
+    raise UserError(
+        f"There is no environment {env_id!r}.{hint} `wellposed envs` lists what there is; "
+        "one of your own is MODULE:NAME or FILE.py:NAME."
+    )
 
 
 def _load() -> None:
