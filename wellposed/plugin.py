@@ -73,21 +73,21 @@ def allow_import(name: str) -> None:
     Args:
         name: `MODULE:NAME` or `FILE.py:NAME`, as a record has it. A file may lie in another directory than then.
     """
-    if imports(name) and name not in ALLOWED:
+    if imports(name):
         ALLOWED.append(name)
 
 
 def given_name(name: str) -> str | None:
-    """The name that a person gave for what `name` means: itself, or a file of that name elsewhere; None if none."""
-    if name in ALLOWED:
-        return name
+    """The last name that a person gave for what `name` means: itself, or a file so called elsewhere; None if none."""
+    return next(
+        (given for given in reversed(ALLOWED) if given == name or _of_file(name) == _of_file(given) != ()), None
+    )
+
+
+def _of_file(name: str) -> tuple[str, ...]:
+    """The file of an environment's name, without its directory, and what it is called in there; () for a module."""
     place, _, attribute = name.rpartition(":")
-    same_file = (Path(place).name, attribute) if place.endswith(".py") else None
-    for given in reversed(ALLOWED):
-        there, _, of = given.rpartition(":")
-        if (Path(there).name, of) == same_file:
-            return given
-    return None
+    return (Path(place).name, attribute) if place.endswith(".py") else ()
 
 
 def import_named(name: str) -> tuple[ModuleType, str]:
