@@ -60,6 +60,7 @@ def test_a_file_is_one_module_whatever_its_path_and_its_own_entry_points_find_it
         assert plugin.import_named(name) == (sys.modules["own"], "make")
     (tmp_path / "other").mkdir()
     other = shutil.copy(own, tmp_path / "other" / "own.py")
+    gym.registry.pop("Own-v0")
     plugin.allow_import(f"{other}:make")
     assert plugin.import_named(f"{other}:make")[0] is not sys.modules["own"]
 

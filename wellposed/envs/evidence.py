@@ -294,7 +294,8 @@ class Evidence:
     @property
     def limit_fault(self) -> str:
         """Whether episodes have a length."""
-        return "" if self.length else "it has no time limit (max_episode_steps): an episode may never enter the replay"
+        missing = "it has no time limit, so an episode may never enter the replay: give --env.max-episode-steps N"
+        return "" if self.length else missing
 
     @property
     def success_fault(self) -> str:
