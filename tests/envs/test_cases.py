@@ -29,11 +29,13 @@ def vec(copies: int = 4, **kwargs):
 
 
 def steps(env, n: int = 200, seed: int = 0):
-    """Steps of random actions."""
+    """Steps that head for the goal every second time, and anywhere else."""
     env.reset(seed=seed)
     rng = np.random.default_rng(seed)
-    for _ in range(n):
-        yield env.step(rng.uniform(-1, 1, (env.num_envs, env.spec.action_dim)).astype(np.float32))
+    for t in range(n):
+        way = (env.now.obs["desired_goal"] - env.now.obs["achieved_goal"]) / env.spec.radius
+        anywhere = rng.uniform(-1, 1, (env.num_envs, env.spec.action_dim))
+        yield env.step(np.where(t % 2, np.clip(way, -1, 1), anywhere).astype(np.float32))
 
 
 # --- goals far from zero, and in small units
