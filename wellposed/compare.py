@@ -16,7 +16,7 @@ from wellposed import verdict
 from wellposed.analysis.comparison import Comparison, Group, Run
 from wellposed.errors import UserError
 from wellposed.report import template
-from wellposed.runs.store import RunReader, list_runs, run_name
+from wellposed.runs.store import RunReader, list_runs, resume_command, run_name
 from wellposed.study.trials import read_trial
 
 ENDED = ("finished", "diverged")
@@ -47,7 +47,7 @@ def find_runs(words: str, runs_dir: Path) -> list[RunReader]:
         if reader.status not in ENDED:
             raise UserError(
                 f"{reader.path} is {reader.status}. Comparing only the runs that have ended would favour those that "
-                f"ended early; finish it first (`wellposed resume {reader.path}`)."
+                f"ended early; finish it first (`{resume_command([reader.path])}`)."
             )
     return readers
 

@@ -66,11 +66,12 @@ def probe_rewards(rows: Batch, failed: np.ndarray, env: VecEnv) -> Metrics:
     start, end, goal = here["achieved_goal"], there["achieved_goal"], here["desired_goal"]
     reached, ends = env.compute_reward(end, goal), env.compute_terminated(end, goal)
     before, after = env.is_success(start, goal), env.is_success(end, goal)
+    rounding = 1e-5 * float(np.abs(reached).mean())
     found = {
         "probe/reward_min": float(rows.reward.min()),
         "probe/reward_mean": float(rows.reward.mean()),
         "probe/reward_max": float(rows.reward.max()),
-        "probe/reward_wrong": float(np.mean(~np.isclose(rows.reward, reached, rtol=1e-3, atol=1e-5))),
+        "probe/reward_wrong": float(np.mean(~np.isclose(rows.reward, reached, rtol=1e-3, atol=rounding))),
         "probe/terminated_wrong": float(np.mean((rows.terminated > 0) != ((ends > 0) | failed))),
         "probe/success_before": float(np.mean(before)),
         "probe/success_gained": float(np.mean(after & ~before)),

@@ -32,6 +32,7 @@ class Field(NamedTuple):
     kind: Literal["vector", "image", "goal"] = "vector"
     dtype: str = "float32"  # in which replay stores it and networks get it; uint8 for images
     floor: tuple[float, ...] = ()  # smallest standard deviation that counts as varying, for each number or one for all
+    origin: tuple[float, ...] = ()  # what these numbers are relative to, where float32 would lose them; () for 0
 
 
 class Mirror(NamedTuple):

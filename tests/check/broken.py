@@ -567,6 +567,20 @@ class EverythingSucceeds(Point):
         return {"is_success": True}
 
 
+@breaks("goals resolved")
+class FarGoalsInSinglePrecision(Point):
+    """Goals are told in a frame that begins far away, in numbers that are 6 cm apart there."""
+
+    def __init__(self):
+        super().__init__()
+        far = box(2, np.inf, np.float32)
+        spaces(self, achieved_goal=far, desired_goal=far)
+
+    def observe(self):
+        obs = super().observe()
+        return obs | {key: (obs[key] + 1e6).astype(np.float32) for key in ("achieved_goal", "desired_goal")}
+
+
 @breaks("success geometric")
 class ComesBackFartherOut(Point):
     def compute_reward(self, achieved, desired, info):

@@ -21,7 +21,7 @@ from wellposed.runs.record import Estimate, EvaluationRow, Provenance, Solved
 from wellposed.serialise import flatten
 
 QUANTITIES: tuple[tuple[Quantity, Kind], ...] = (("step", "count"), ("updates", "count"), ("seconds", "seconds"))
-ABSENT = "no such setting"
+ABSENT, NOT_RECORDED = "no such setting", "not recorded"
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,8 @@ class Comparison:
     b: str
     seeds: tuple[list[int], list[int]]
     settings: list[Differing]
-    circumstances: list[Differing]  # commit, machine, packages
+    circumstances: list[Differing]  # commit, machine, packages, flags, code of the environment
+    unrecorded: list[str]  # what some run does not say of itself, so that nothing is known of it
     success: RateDifference
     by_kind: list[RateDifference]
     better: Estimate  # probability that a run of A succeeds more often than a run of B
@@ -126,7 +127,7 @@ def compare(a: Group, b: Group, bar: float | None = None) -> Comparison:
     Raises:
         UserError: if the bar is above the success rate at which one of the groups stops.
     """
-    bar = _common_bar(a, b, bar)
+    bar, origins = _common_bar(a, b, bar), [[run.origin for run in group.runs] for group in (a, b)]
     success = _rate("", *([(run.trial.success.value, run.trial.episodes) for run in group.runs] for group in (a, b)))
     kinds = sorted({kind for group in (a, b) for run in group.runs for kind in run.by_kind})
     better = differences.better_share(np.array(success.a.each), np.array(success.b.each))
@@ -135,7 +136,8 @@ def compare(a: Group, b: Group, bar: float | None = None) -> Comparison:
         b=b.label,
         seeds=([run.trial.seed for run in a.runs], [run.trial.seed for run in b.runs]),
         settings=_differing(flatten(a.config), flatten(b.config)),
-        circumstances=_differing(*(_circumstances([run.origin for run in group.runs]) for group in (a, b))),
+        circumstances=_differing(*(_circumstances(of_one) for of_one in origins), absent=NOT_RECORDED),
+        unrecorded=_unrecorded([*origins[0], *origins[1]]),
         success=success,
         by_kind=[found for kind in kinds if (found := _kind(kind, a, b))],
         better=_estimate(better),
@@ -162,11 +164,11 @@ def _common_bar(a: Group, b: Group, bar: float | None) -> float | None:
     return bar
 
 
-def _differing(a: dict[str, Any], b: dict[str, Any]) -> list[Differing]:
-    """The entries that are not equal, in the order of the first."""
+def _differing(a: dict[str, Any], b: dict[str, Any], absent: str = ABSENT) -> list[Differing]:
+    """The entries that are not equal, in the order of the first; `absent` stands for one that is not there."""
 
     def text(data: dict[str, Any], name: str) -> str:
-        return _text(data[name]) if name in data else ABSENT
+        return _text(data[name]) if name in data else absent
 
     names = [name for name in {**a, **b} if name not in a or name not in b or a[name] != b[name]]
     return [Differing(name, text(a, name), text(b, name)) for name in names]
@@ -189,8 +191,21 @@ def _circumstances(origins: list[Provenance]) -> dict[str, str]:
         "Python": [p.python for p in origins],
     }
     for name in sorted({name for p in processes for name in p.packages}):
-        found[name] = [p.packages[name] for p in processes if name in p.packages]
+        found[name] = [p.packages.get(name, NOT_RECORDED) for p in processes]
+    for name in sorted({name for p in processes for name in p.flags or {}}):
+        found[name] = [(p.flags or {}).get(name, NOT_RECORDED) or "unset" for p in processes]
+    found["code of the environment"] = [p.environment[:12] if p.environment else NOT_RECORDED for p in processes]
     return {name: " and ".join(sorted(set(values))) for name, values in found.items()}
+
+
+def _unrecorded(origins: list[Provenance]) -> list[str]:
+    """What runs do not say of themselves."""
+    processes = [process for origin in origins for process in (origin, *origin.resumed)]
+    parts = {
+        "the flags of JAX and XLA": [p.flags for p in processes],
+        "the code of the environment": [p.environment for p in processes],
+    }
+    return [name for name, values in parts.items() if None in values]
 
 
 def _rate(of: str, *groups: list[tuple[float, int]]) -> RateDifference:

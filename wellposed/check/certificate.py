@@ -49,7 +49,7 @@ def certify(
     """Examine an environment.
 
     Args:
-        name: a Gymnasium id, "module:Id-v0", or "module:factory", where factory() returns a `gymnasium.Env`.
+        name: a Gymnasium id, or MODULE:NAME or FILE.py:NAME, as `my_env:make` (`envs.gym.make_one`).
         gamma: the discount that training would use, as `SACConfig().gamma`.
         seed: of the exploration.
         kwargs: the environment's arguments.

@@ -13,6 +13,7 @@ from wellposed.envs.evidence import Evidence
 from wellposed.envs.explore import CAP, follow, observations, rows
 
 STEPS = 40  # of an episode that is compared with itself
+ROUNDING = 1e-9  # share of what a quantity varies by that may be rounding
 FAINT = 0.01  # share of what a quantity varies by, below which a trace of the episode before is only warned of
 
 
@@ -25,6 +26,13 @@ def apart(left: np.ndarray, right: np.ndarray) -> np.ndarray:
     """The difference of two episodes as far as both go, [steps, size]; infinite where their sizes differ."""
     n = min(len(left), len(right))
     return np.abs(left[:n] - right[:n]) if left.shape == right.shape else np.full((n, left.shape[1]), np.inf)
+
+
+def _reach(ev: Evidence, size: int) -> np.ndarray:
+    """By how much each number of a row [size] varies, at least a thousandth of the most variable one."""
+    seen, reach = np.ptp(ev.all.after.numbers, axis=0), np.full(size, 255.0)  # of the pixels of images, which come last
+    reach[: len(seen)] = np.maximum(seen, 1e-3 * (seen.max() or 1.0))
+    return reach
 
 
 def _words(state: Any) -> tuple[bytes, int]:
@@ -90,15 +98,14 @@ def clean_resets(ev: Evidence) -> Outcome:
     after, expected = follow(used, actions, 6), follow(ev.fresh(), actions, 6)
     if same(after, expected):
         return answer(f"after other episodes, {len(expected) - 1} steps are as in a new instance")
-    differ, seen = apart(after, expected), ev.all.after.numbers
-    reach = np.full(differ.shape[1], 255.0)  # of the pixels of images, which come last
-    reach[: seen.shape[1]] = np.maximum(np.ptp(seen, axis=0), 1e-3 * max(np.ptp(seen, axis=0).max(), 1e-9))
+    differ, reach = apart(after, expected), _reach(ev, after.shape[1])
     worst, begins = float((differ / reach).max()), float((differ / reach)[0].max())
     # Of achieved goals the median step: the largest difference would say how late a contact came, for there any
     # difference grows, the last bit of a number too.
-    size = ev.all.after.achieved.shape[1]
-    goals = differ[:, seen.shape[1] - 2 * size : seen.shape[1] - size].max(axis=1)
-    faint = begins <= 1e-9 and np.median(goals) < FAINT * max(np.ptp(ev.resets.desired, axis=0).max(), 1e-9)
+    seen = ev.all.after
+    begin = seen.observation.shape[1]
+    goals = differ[:, begin : begin + seen.achieved.shape[1]].max(axis=1)
+    faint = begins <= ROUNDING and np.median(goals) <= FAINT * np.ptp(ev.resets.desired, axis=0).max()
     told = f"after other episodes one differs from itself in a new instance by {worst:.2g} of what a quantity varies by"
     where = f"its first observation not, achieved goals at the median step by < {FAINT:g}"
     numbers = {"difference": worst, "at_reset": begins}
@@ -178,7 +185,8 @@ def acting(ev: Evidence) -> Outcome:
         with closing(ev.subject.make()) as env:
             return follow(env, [action] * 8, 3)[-1]
 
-    idle = [i for i in range(len(middle)) if np.allclose(after(i, low), after(i, high), 0, 1e-9)]
+    ends = [(after(i, low), after(i, high)) for i in range(len(middle))]
+    idle = [i for i, (one, other) in enumerate(ends) if (abs(one - other) <= ROUNDING * _reach(ev, len(one))).all()]
     told = f"{len(middle) - len(idle)} of {len(middle)} components of the action move something in eight steps"
     said = f"; components {idle} do nothing" if idle else ""
     return answer(told + said, fails=len(idle) == len(middle), idle=idle)
@@ -240,7 +248,8 @@ def last_observation(ev: Evidence) -> Outcome:
         told = f"{changed[over].sum()} of {len(over)} episodes end with an observation of another goal"
         return answer(f"{told}: the next episode's", fails=True)
     jump = np.abs(seen.after.observation - seen.before.observation)
-    usual = jump[within].max(axis=0, initial=0) + 1e-9 if within.any() else np.inf
+    slack = ROUNDING * np.ptp(seen.after.observation, axis=0)
+    usual = jump[within].max(axis=0, initial=0) + slack if within.any() else np.inf
     jumps = (jump[over] > 5 * usual).any(axis=1)
     told = f"in {jumps.sum()} of {len(over)} episodes the last observation jumps, as if it were the next one's first"
     return answer(told, fails=jumps.mean() > 0.5)

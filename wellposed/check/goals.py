@@ -23,6 +23,8 @@ from wellposed.stats import describe_rate, wilson
 SAME = 1.1  # ratio of two goals' thresholds up to which they are taken for one
 OPEN = (0.3, 0.9)  # share of episodes solved at reset above which that is warned of, and fails
 BEYOND = (1.0, 100.0)  # how far outside of what was achieved goals may lie, in widths of that
+ROUNDING = 1e-9  # of the size of a number: a change that may be rounding
+COARSE = (0.01, 0.1)  # of the success radius: a distance between numbers that is warned of, and that fails
 NEARBY = 0.05  # of the spread of goals: what counts as one place where there is no success test
 RARE = 0.3  # share of random episodes with motion below which hindsight starts slowly
 DISCOUNTED = 0.01  # of a reward: what is left of it, discounted, below which nobody learns from it
@@ -45,8 +47,6 @@ def share(chosen: np.ndarray) -> tuple[str, dict[str, Any]]:
 )
 def success_stated(ev: Evidence) -> Outcome:
     """Somebody says which achieved goals count as success."""
-    if ev.success_fault and np.isfinite(ev.all.told).any():
-        return unseen("only info tells of success, and too few were seen to learn at which distance")
     sound = f"success is known of any pair of goals, from {ev.success_test[1]}"
     return answer(ev.success_fault or sound, fails=ev.success_fault)
 
@@ -68,9 +68,32 @@ def success_at_the_goal(ev: Evidence) -> Outcome:
 
 
 @condition(
+    "Two places of which one is a success and the other is not would be one and the same number.",
+    "Declare float64, and tell goals relative to something near.",
+    needs=(success_at_the_goal,),
+)
+def goals_resolved(ev: Evidence) -> Outcome:
+    """The numbers of goals are fine enough to tell success from failure."""
+    if ev.success is None or ev.rays.radius is None:
+        return UNKNOWN
+    goals, radius = np.concatenate([ev.resets.desired, ev.all.after.achieved]), ev.rays.radius
+    size, width = float(np.abs(goals).max()), float(np.ptp(goals, axis=0).max())
+    # As the environment has them, and as replay holds them, relative to an origin.
+    step = max(np.finfo(ev.goal_type).eps * size, np.finfo(np.float32).eps * width)
+    told = (
+        f"goals reach {size:.4g} over {width:.4g}; neighbouring numbers there lie {step:.2g} apart ({ev.goal_type}, and"
+    )
+    told += f" float32 in replay); success ends at {radius:.4g}"
+    return answer(
+        told, fails=step > COARSE[1] * radius, warns=step > COARSE[0] * radius, step=float(step), radius=radius
+    )
+
+
+@condition(
     "A success that depends on more than the goals is none that hindsight could find out.",
     "Compute info['is_success'] from the next achieved and the desired goal alone.",
     needs=(success_at_the_goal, last_observation, reward_recomputable),
+    told_by=(goals_resolved,),
 )
 def success_told_truly(ev: Evidence) -> Outcome:
     """What info tells of success is what the goals say."""
@@ -86,6 +109,7 @@ def success_told_truly(ev: Evidence) -> Outcome:
     "Nearer must not be worse: values could not be continuous in the goal, and hindsight relies on that.",
     "Make success a distance between the goals below a threshold.",
     needs=(success_at_the_goal,),
+    told_by=(goals_resolved,),
 )
 def success_geometric(ev: Evidence) -> Outcome:
     """Success ends once along every ray from a goal, everywhere at the same distance."""
@@ -116,12 +140,13 @@ def success_geometric(ev: Evidence) -> Outcome:
     "The agent learns what the reward says and is judged by the other.",
     "Derive both from one distance and one threshold.",
     needs=(success_at_the_goal, best_at_the_goal, reward_without_memory),
+    told_by=(goals_resolved,),
 )
 def success_rewarded(ev: Evidence) -> Outcome:
     """A sparse reward and success say the same."""
     if not ev.sparse:
         return answer("the reward is dense; success is judged apart from it")
-    best = like_the_goal(ev.pair_rewards, rewards(ev.rules, ev.pairs[1], ev.pairs[1]))
+    best = like_the_goal(ev.pair_rewards, rewards(ev.rules, ev.pairs[1], ev.pairs[1]), ev.reward_range)
     differ = best != ev.reached(*ev.pairs)
     told = f"reward and success contradict each other for {differ.sum()} of {len(differ)} pairs of goals"
     return answer(told, warns=differ.any())
@@ -180,7 +205,8 @@ def _follows(columns: np.ndarray, target: np.ndarray) -> np.ndarray:
     """Which columns [n, k] are an exact linear function of the target [n]."""
     x, y = columns - columns.mean(axis=0), target - target.mean()
     size = np.linalg.norm(x, axis=0) * np.linalg.norm(y)
-    varying = (np.linalg.norm(x, axis=0) > 1e-6 * (1 + np.abs(columns).max(axis=0))) & (np.linalg.norm(y) > 1e-9)
+    moves = lambda away, whole: np.linalg.norm(away, axis=0) > ROUNDING * np.abs(whole).max(axis=0)  # noqa: E731
+    varying = moves(x, columns) & moves(y, target)
     correlation = np.abs(y @ x) / np.where(varying, size, 1.0)
     return varying & (correlation > 1 - 1e-6)
 
@@ -209,7 +235,7 @@ def _near(ev: Evidence, left: np.ndarray, right: np.ndarray) -> np.ndarray:
     """Which goals [n, g] count as the same place: by the success test, or else within a share of their spread."""
     if ev.success is not None:
         return ev.reached(left, right)
-    return np.linalg.norm(left - right, axis=1) < NEARBY * max(ev.spread.max(), 1e-12)
+    return np.linalg.norm(left - right, axis=1) <= NEARBY * ev.spread.max()
 
 
 def _left_start(ev: Evidence, seen: Transitions) -> np.ndarray:
@@ -237,7 +263,7 @@ def goals_in_reach(ev: Evidence) -> Outcome:
     achieved = np.concatenate([ev.resets.achieved, ev.random.after.achieved, ev.held.after.achieved])
     low, high, desired = achieved.min(axis=0), achieved.max(axis=0), ev.resets.desired
     outside = np.linalg.norm(np.maximum(np.maximum(low - desired, desired - high), 0), axis=1)
-    width = max(float((high - low).max()), 1e-12)
+    width = float((high - low).max()) or 1.0
     inside, typical = float((outside == 0).mean()), float(np.median(outside)) / width
     told = (
         f"{inside:.0%} of goals lie within what undirected exploration achieved, which is {width:.3g} wide; the "
@@ -289,7 +315,7 @@ def far_sighted(ev: Evidence) -> Outcome:
     """The discount lets a reward be seen from where episodes begin."""
     seen, gamma = ev.all, ev.gamma
     pace = np.linalg.norm(seen.after.achieved - seen.before.achieved, axis=1)
-    moving = pace[pace > 1e-3 * max(pace.max(), 1e-12)]
+    moving = pace[pace > 1e-3 * pace.max()]
     way = float(np.median(np.linalg.norm(ev.resets.desired - ev.resets.achieved, axis=1)))
     needed = way / float(np.quantile(moving, 0.95)) if len(moving) else float("inf")
     low, high = (end / (1 - gamma) for end in (min(seen.reward.min(), 0), max(seen.reward.max(), 0) + 0.0))

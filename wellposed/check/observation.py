@@ -7,6 +7,7 @@ from wellposed.check.findings import Outcome, answer, condition, unseen
 from wellposed.check.interface import finite_numbers
 from wellposed.envs.evidence import Evidence
 from wellposed.envs.explore import Transitions
+from wellposed.units import signals
 
 LARGE = 1_000.0  # beyond which networks without normalisation are lost
 RESOLUTION = 1e-5  # spread over size below which float32 no longer resolves what changes
@@ -43,7 +44,8 @@ def observation_scaled(ev: Evidence) -> Outcome:
     values = np.concatenate([ev.all.before.observation, ev.resets.observation])
     size, spread = np.abs(values).max(axis=0), values.std(axis=0)
     large = np.flatnonzero(size > LARGE).tolist()
-    coarse = np.flatnonzero((spread > 0) & (spread < RESOLUTION * size) & (size > 1)).tolist()
+    counts = (spread > 0) & (spread >= signals(spread))  # others are as good as constant
+    coarse = np.flatnonzero(counts & (spread < RESOLUTION * size)).tolist()
     told = f"the largest number of the observation is {size.max(initial=0):.4g}"
     told += f"; numbers {large} exceed {LARGE:,.0f}" if large else ""
     told += f"; numbers {coarse} change by less than {RESOLUTION:g} of their size" if coarse else ""
@@ -92,7 +94,7 @@ def history_helps(seen: Transitions) -> tuple[np.ndarray, np.ndarray] | None:
     change = np.clip(change, *np.quantile(change, [0.01, 0.99], axis=0))  # a few impacts would be all of the variance
     train = seen.episode[now] % 2 == 0
     total = change[~train].var(axis=0)
-    live = total > 1e-16
+    live = total > 1e-16 * seen.after.observation.var(axis=0).max(initial=0)
     without = _left_open(present, change, train)
     with_past = _left_open(np.hstack([present, past]), change, train)
     opened = np.where(live, without / np.where(live, total, 1), 0)

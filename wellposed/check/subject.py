@@ -7,7 +7,7 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 
-from wellposed import envs
+from wellposed import envs, plugin
 from wellposed.envs.gym import make_one
 from wellposed.envs.gymnasium_edge import GymnasiumVecEnv, successor
 from wellposed.envs.make import EnvConfig, make_env
@@ -48,13 +48,13 @@ def _asked(rule: Callable[..., np.ndarray], achieved: np.ndarray, desired: np.nd
 
 
 def find_subject(name: str, kwargs: dict[str, Any] | None = None) -> Subject:
-    """An environment by Gymnasium id, by "module:Id-v0", or by "module:factory", with its arguments.
+    """An environment by Gymnasium id, MODULE:NAME or FILE.py:NAME, with its arguments.
 
     Raises:
         UserError: if there is none of that name.
     """
     kwargs = kwargs or {}
-    if ":" not in name and (entry := envs.find(name)) in envs.registered():
+    if not plugin.imports(name) and (entry := envs.find(name)) in envs.registered():
         defined_by = getattr(entry.make, "func", entry.make)  # a suite's class, with its task
         return Subject(name, partial(OneCopy, EnvConfig(name, kwargs)), entry.oracle, defined_by.__module__)
     return Subject(name, partial(make_one, name, **kwargs))

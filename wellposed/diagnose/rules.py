@@ -212,10 +212,13 @@ def few_updates(e: Evidence) -> Seen | None:
     if not len(steps):
         return None
     # Updates start after the random steps and the first episode; those that were due are caught up at once.
-    measured = ratio[-1] if steps[-1] >= 2 * e.config.random_steps else e.config.updates_per_step
-    if min(measured, e.config.updates_per_step) >= 0.08:
+    asked = e.config.updates_per_step
+    measured = ratio[-1] if steps[-1] >= 2 * e.config.random_steps else asked
+    if min(measured, asked) >= 0.08:
         return None
-    return Seen(int(steps[-1]), {"updates": e.updates, "ratio": float(ratio[-1])})
+    waiting = "No episode has ended that could be learnt from: lower --num-envs, or raise --total-steps."
+    change = "Raise --updates-per-step to 0.5." if asked < 0.08 else waiting
+    return Seen(int(steps[-1]), {"updates": e.updates, "ratio": float(ratio[-1]), "change": change})
 
 
 def large_policy_steps(e: Evidence) -> Seen | None:

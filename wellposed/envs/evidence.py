@@ -16,7 +16,7 @@ from wellposed.envs.rays import Rays, cast_rays
 from wellposed.envs.rules import Endings, Measured, RuleName, Rules, Subject, Test
 from wellposed.errors import UserError
 from wellposed.types import Field
-from wellposed.units import Units, observation_floors, radius_like_fetch
+from wellposed.units import Units, observation_floors, origin, radius_like_fetch, signals
 
 RESETS = 64
 STEPS = 2_000  # of independent uniform actions; half as many of each other behaviour
@@ -148,7 +148,8 @@ class Evidence:
         chosen = rng.integers(len(visited), size=150)
         achieved, other, desired = visited[chosen], visited[rng.permutation(chosen)], pursued[chosen]
         away = rng.choice([1e-3, 1e-2, 1e-1], (len(chosen), 1)) * self.spread * rng.normal(size=achieved.shape)
-        left = np.concatenate([achieved, achieved, achieved + away, desired])
+        near = np.clip(achieved + away, visited.min(axis=0), visited.max(axis=0))  # no rule has to know of others
+        left = np.concatenate([achieved, achieved, near, desired])
         right = np.concatenate([desired, other, achieved, desired])
         return left.astype(self.goal_type), right.astype(self.goal_type)
 
@@ -191,7 +192,8 @@ class Evidence:
         if self.rules.success is not None:
             return self.rules.success, "its own success test"
         if reward is not None and self._answers(reward) and self.sparse:
-            return lambda a, d: bool(rules.like_the_goal(reward(a, d, {}), reward(d, d, {}))), "its two rewards"
+            known = self.reward_range
+            return lambda a, d: bool(rules.like_the_goal(reward(a, d, {}), reward(d, d, {}), known)), "its two rewards"
         if (told_radius := self.told_radius) is None:
             return None, ""
         return lambda a, d: bool(np.linalg.norm(a - d) <= told_radius), TOLD
@@ -206,10 +208,15 @@ class Evidence:
 
     @cached_property
     def told_radius(self) -> float | None:
-        """The distance that parts what info called a success from what it did not; None where no distance does."""
-        achieved, desired = self.all.goals
-        away = np.linalg.norm(achieved - desired, axis=1)
-        inside, outside = away[self.all.told == 1], away[self.all.told == 0]
+        """The distance that parts what info called a success from what it did not; None where no distance does.
+
+        Where exploration met no success, goals are put where episodes stand.
+        """
+        told, goals = self.all.told, self.all.goals
+        if (told == 0).any() and not (told == 1).any():
+            told, goals = self.at_goals.told, (self.at_goals.after.achieved, self.at_goals.after.desired)
+        away = np.linalg.norm(np.subtract(*goals), axis=1)
+        inside, outside = away[told == 1], away[told == 0]
         if not (inside.size and outside.size and inside.max() <= outside.min()):
             return None
         return float(inside.max() + outside.min()) / 2
@@ -232,6 +239,12 @@ class Evidence:
         return cast_rays(self.success, self.random.after.achieved, self.spread, self.goal_type, self.generator(30))
 
     @cached_property
+    def at_goals(self) -> Transitions:
+        """Short episodes of uniform actions, half of them with the goal put where they stand."""
+        act = explore.uniform(self.actions, self.generator(4))
+        return explore.play(self.fresh(), act, range(AT_GOAL[0]), steps=AT_GOAL[1], at_goal=True)
+
+    @cached_property
     def endings(self) -> Endings:
         """Where episodes terminate, of an environment with or without compute_terminated.
 
@@ -245,9 +258,8 @@ class Evidence:
             return "elsewhere" if ended.any() else "never"
         reached = self.reached(*self.all.goals)
         if not (ended.any() or reached.any()):
-            act = explore.uniform(self.actions, self.generator(4))
-            tried = explore.play(self.fresh(), act, range(AT_GOAL[0]), steps=AT_GOAL[1], at_goal=True)
-            ended, reached = tried.terminated, self.reached(tried.after.achieved, tried.after.desired)
+            tried = self.at_goals.after
+            ended, reached = self.at_goals.terminated, self.reached(tried.achieved, tried.desired)
         if not ended.any():
             return "never"
         return "at the goal" if np.array_equal(ended, reached) else "elsewhere"
@@ -282,7 +294,8 @@ class Evidence:
     @property
     def limit_fault(self) -> str:
         """Whether episodes have a length."""
-        return "" if self.length else "it has no time limit (max_episode_steps): an episode may never enter the replay"
+        missing = "it has no time limit, so an episode may never enter the replay: give --env.max-episode-steps N"
+        return "" if self.length else missing
 
     @property
     def success_fault(self) -> str:
@@ -313,10 +326,13 @@ class Evidence:
     @cached_property
     def units(self) -> Units:
         """The scales of an environment that has no `fault`."""
-        spread = np.concatenate([self.resets.observation, self.random.after.observation]).std(axis=0)
+        seen = np.concatenate([self.resets.observation, self.random.after.observation])
+        spread = seen.std(axis=0)
         radius = self.rays.radius or radius_like_fetch(self.spread)
         floors = observation_floors(radius, self.spread, spread)
-        return Units(self.reward_range, self.sparse, radius, tuple(map(float, self.spread)), floors)
+        goals = np.concatenate([self.resets.desired, self.resets.achieved, self.random.after.achieved])
+        origins = origin(goals, radius), origin(seen, signals(spread))
+        return Units(self.reward_range, self.sparse, radius, tuple(map(float, self.spread)), floors, *origins)
 
     def measured(self) -> Measured:
         """All that `GoalRules` needs.

@@ -17,7 +17,7 @@ from wellposed.errors import UserError
 from wellposed.types import GOAL_KEYS, Field, Policy
 from wellposed.units import Units
 
-TOLERANCE = 1e-5  # relative, and absolute in units of the larger of 1 and the reward: float32 arithmetic passes
+TOLERANCE = 1e-5  # of an answer, and of the mean size of all answers: float32 arithmetic passes, in any unit
 
 RuleName = Literal["reward", "terminated", "success"]
 Endings = Literal["said", "never", "at the goal", "elsewhere"]  # said: by compute_terminated
@@ -101,9 +101,13 @@ def spaces_fault(env: gym.Env) -> str:
 
 
 def episode_limit(env: gym.Env) -> int | None:
-    """The number of steps after which an environment says that it cuts an episode."""
+    """The number of steps after which an environment, or a wrapper around it, says that it cuts an episode."""
     own = getattr(env.unwrapped, "max_episode_steps", None)
-    return own if env.spec is None or env.spec.max_episode_steps is None else env.spec.max_episode_steps
+    limits = [own if env.spec is None or env.spec.max_episode_steps is None else env.spec.max_episode_steps]
+    while isinstance(env, gym.Wrapper):
+        limits += [env._max_episode_steps] if isinstance(env, gym.wrappers.TimeLimit) else []
+        env = env.env
+    return min((steps for steps in limits if steps is not None), default=None)
 
 
 # --- what an instance answers
@@ -178,19 +182,30 @@ def rewards(rules: Rules, achieved: np.ndarray, desired: np.ndarray, infos: Iter
     return np.array([rules.reward(a, d, i) for a, d, i in zip(achieved, desired, infos, strict=True)])
 
 
-def same(left: Any, right: Any) -> np.ndarray:
-    """Where two arrays of answers agree to the precision of float32, elementwise; NaN agrees with NaN."""
-    return np.isclose(left, right, rtol=TOLERANCE, atol=TOLERANCE, equal_nan=True)
+def size_of(answers: np.ndarray) -> float:
+    """The mean size of answers; those that are not finite do not count."""
+    found = np.abs(answers[np.isfinite(answers)])
+    return float(found.mean()) if found.size else 0.0
+
+
+def same(left: np.ndarray, right: np.ndarray, size: float | None = None) -> np.ndarray:
+    """Where two arrays of answers agree to the precision of float32, elementwise; NaN agrees with NaN.
+
+    `size`: of answers to more questions of this kind; that of `left` if not given.
+    """
+    size = size_of(left) if size is None else size
+    return np.isclose(left, right, rtol=TOLERANCE, atol=TOLERANCE * size, equal_nan=True)
 
 
 def is_sparse(values: np.ndarray) -> bool:
-    """Whether rewards take two values only."""
-    return len(np.unique(np.round(values, 6))) == 2
+    """Whether rewards take two values only, apart from rounding."""
+    ordered = np.sort(values)
+    return int((np.diff(ordered) > TOLERANCE * np.ptp(ordered)).sum()) == 1
 
 
-def like_the_goal(reward: Any, best: Any) -> Any:
-    """Where a sparse reward is that of a goal achieved exactly, which is success."""
-    return abs(reward - best) <= TOLERANCE * (1 + abs(best))
+def like_the_goal(reward: Any, best: Any, reward_range: tuple[float, float]) -> Any:
+    """Where a sparse reward with this range is that of a goal achieved exactly, which is success."""
+    return 2 * abs(reward - best) < reward_range[1] - reward_range[0]
 
 
 def batch_fault(rule: Callable[..., Any], achieved: np.ndarray, desired: np.ndarray, expected: np.ndarray) -> str:
@@ -216,7 +231,7 @@ def batch_fault(rule: Callable[..., Any], achieved: np.ndarray, desired: np.ndar
             return f"for {len(chosen)} pairs at once it raised {type(error).__name__}: {error}"
         if together.shape != (len(chosen),):
             return f"for {len(chosen)} pairs at once it gave an answer of shape {together.shape}"
-        if differ := int((~same(together, expected[chosen])).sum()):
+        if differ := int((~same(together, expected[chosen], size_of(expected))).sum()):
             return f"asked together, {differ} of {len(chosen)} pairs got another answer than asked one by one"
     return ""
 
@@ -258,7 +273,8 @@ class GoalRules:
             return self._ask("success", achieved, desired).astype(bool)
         if (radius := self._found.told_radius) is not None:
             return np.linalg.norm(achieved - desired, axis=-1) <= radius
-        return like_the_goal(self.reward(achieved, desired), self.reward(desired, desired))
+        at_goal = self.reward(desired, desired)
+        return like_the_goal(self.reward(achieved, desired), at_goal, self._found.units.reward_range)
 
     def terminated(self, achieved: np.ndarray, desired: np.ndarray) -> np.ndarray:
         """Whether an episode would end there, bool [n]."""

@@ -16,7 +16,7 @@ from wellposed.errors import UserError
 from wellposed.report import figures, template
 from wellposed.runs.files import explained, write_whole
 from wellposed.runs.record import EvaluationRow, Summary, Verdict
-from wellposed.runs.store import RunReader, env_id
+from wellposed.runs.store import RunReader, env_id, resume_command
 from wellposed.serialise import flatten
 from wellposed.units import printed
 
@@ -97,7 +97,7 @@ def _finished(reader: RunReader) -> Summary:
     if summary is None:
         raise UserError(
             f"{reader.path} is {reader.status}, not finished; a report needs a finished run. If it was cut short, "
-            f"`wellposed resume {reader.path}` goes on with it."
+            f"`{resume_command([reader.path])}` goes on with it."
         )
     return summary
 

@@ -220,6 +220,8 @@ class Resumption:
     packages: dict[str, str]
     cpu: str
     started: str  # ISO 8601, UTC
+    flags: dict[str, str] | None = field(default=None, metadata=serialise.LATER)  # as in `Provenance`
+    environment: str | None = field(default=None, metadata=serialise.LATER)
 
 
 @dataclass(frozen=True)
@@ -242,6 +244,10 @@ class Provenance:
     steps_per_second: float | None = None
     updates_per_second: float | None = None
     resumed: list[Resumption] = field(default_factory=list)
+    # Settings of JAX and XLA that decide about numbers, and the digest of the environment's source; null where they
+    # were not recorded.
+    flags: dict[str, str] | None = field(default=None, metadata=serialise.LATER)
+    environment: str | None = field(default=None, metadata=serialise.LATER)
 
 
 def encode(value: Any) -> dict[str, Any]:
