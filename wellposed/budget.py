@@ -249,10 +249,10 @@ class Demand:
 
     def at_most(self, capacity: int) -> "Demand":
         """The same runs with replays of at most `capacity` rows."""
-
-        def smaller(config: AnyRunConfig) -> AnyRunConfig:
-            if not isinstance(config, RunConfig):
-                return config
-            return replace(config, replay=replace(config.replay, capacity=min(config.replay.capacity, capacity)))
-
-        return replace(self, runs=tuple(smaller(config) for config in self.runs))
+        runs = [
+            replace(config, replay=replace(config.replay, capacity=min(config.replay.capacity, capacity)))
+            if isinstance(config, RunConfig)
+            else config
+            for config in self.runs
+        ]
+        return replace(self, runs=tuple(runs))

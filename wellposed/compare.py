@@ -9,6 +9,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+import numpy as np
 from rich.console import Console
 from rich.progress import track
 
@@ -129,25 +130,17 @@ def lines(found: Comparison) -> list[str]:
 
 def answer(found: Comparison) -> str:
     """Which is better, in a sentence that claims no more than the intervals."""
-    ahead = _sign(found.success.difference.value) if found.success.shown else 0
+    ahead = np.sign(found.success.difference.value) if found.success.shown else 0  # 1: A, -1: B
     step = next((one.ratio for one in found.times if one.quantity == "step"), None)
-    sooner = 0 if step is None or not step.decided else _sign(1 - step.low)
+    sooner = np.sign(1 - step.low) if step is not None and step.decided else 0
+    better, faster = ("A" if sign > 0 else "B" for sign in (ahead, sooner))
     if ahead and sooner == -ahead:
         return (
-            f"{_name(ahead)} succeeds more often and {_name(sooner)} reaches the bar in fewer steps: which is better "
-            "depends on what matters to you."
+            f"{better} succeeds more often and {faster} reaches the bar in fewer steps: which is better depends on "
+            "what matters to you."
         )
     if ahead:
-        too = " and reaches the bar in fewer steps" if sooner else ""
-        return f"{_name(ahead)} is better: it succeeds more often{too}."
+        return f"{better} is better: it succeeds more often{' and reaches the bar in fewer steps' if sooner else ''}."
     if sooner:
-        return f"{_name(sooner)} learns faster: it reaches the bar in fewer steps. No difference in success is shown."
+        return f"{faster} learns faster: it reaches the bar in fewer steps. No difference in success is shown."
     return "Neither is shown to be better. That does not mean that they are equal."
-
-
-def _sign(value: float) -> int:
-    return (value > 0) - (value < 0)
-
-
-def _name(sign: int) -> str:
-    return "A" if sign > 0 else "B"

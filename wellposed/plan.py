@@ -163,22 +163,19 @@ def expected_seconds(asked: Demand, seen: Calibration) -> Seconds:
     if isinstance(config, RunConfig):
         alone = min(each.steps, max(config.random_steps, config.num_envs * longest)) if each.updates else each.steps
         late = alone * config.updates_per_step if each.updates else 0.0
-    training = alone * rates.collect + late * rates.update + (each.steps - alone) * rates.together
+    training = waves * (alone * rates.collect + late * rates.update + (each.steps - alone) * rates.together)
     at_a_time = -(-config.eval_episodes // EVALUATION_COPIES)
-    parts = {
-        "training": training,
-        # The first evaluation has nothing to probe.
-        "evaluation": each.evaluations * at_a_time * rates.evaluation + (each.evaluations - 1) * rates.probe,
-        "checkpoints": each.evaluations * rates.checkpoint,
-    }
-    start = seen.imports + rates.start
-    waited = {name: waves * seconds for name, seconds in parts.items()}
+    # The first evaluation has nothing to probe.
+    evaluation = waves * (each.evaluations * at_a_time * rates.evaluation + (each.evaluations - 1) * rates.probe)
+    start, checkpoints = seen.imports + rates.start, waves * each.evaluations * rates.checkpoint
     return Seconds(
-        total=start + sum(waited.values()),
+        total=start + training + evaluation + checkpoints,
         start=start,
+        training=training,
         collecting=waves * each.steps * rates.collect,
         updating=waves * each.updates * rates.update,
-        **waited,
+        evaluation=evaluation,
+        checkpoints=checkpoints,
     )
 
 

@@ -167,15 +167,11 @@ def _common_bar(a: Group, b: Group, bar: float | None) -> float | None:
 def _differing(a: dict[str, Any], b: dict[str, Any], absent: str = ABSENT) -> list[Differing]:
     """The entries that are not equal, in the order of the first; `absent` stands for one that is not there."""
 
-    def text(data: dict[str, Any], name: str) -> str:
-        return _text(data[name]) if name in data else absent
+    def text(value: Any) -> str:
+        return value if isinstance(value, str) else json.dumps(value)
 
     names = [name for name in {**a, **b} if name not in a or name not in b or a[name] != b[name]]
-    return [Differing(name, text(a, name), text(b, name)) for name in names]
-
-
-def _text(value: Any) -> str:
-    return value if isinstance(value, str) else json.dumps(value)
+    return [Differing(name, text(a.get(name, absent)), text(b.get(name, absent))) for name in names]
 
 
 def _circumstances(origins: list[Provenance]) -> dict[str, str]:
@@ -201,11 +197,8 @@ def _circumstances(origins: list[Provenance]) -> dict[str, str]:
 def _unrecorded(origins: list[Provenance]) -> list[str]:
     """What runs do not say of themselves."""
     processes = [process for origin in origins for process in (origin, *origin.resumed)]
-    parts = {
-        "the flags of JAX and XLA": [p.flags for p in processes],
-        "the code of the environment": [p.environment for p in processes],
-    }
-    return [name for name, values in parts.items() if None in values]
+    parts = {"the flags of JAX and XLA": "flags", "the code of the environment": "environment"}
+    return [name for name, field in parts.items() if any(getattr(p, field) is None for p in processes)]
 
 
 def _rate(of: str, *groups: list[tuple[float, int]]) -> RateDifference:

@@ -154,18 +154,14 @@ def _rank_sum_tail(n: int, m: int) -> list[float]:
 
 def _share_interval(share: float, n: int, m: int, confidence: float = 0.95) -> Interval:
     """The probabilities whose z standard errors, computed at the probability itself, contain the estimate."""
+    from scipy.optimize import root_scalar
+
     z2, mean_count = NormalDist().inv_cdf(0.5 + confidence / 2) ** 2, (n + m) / 2
 
     def excess(theta: float) -> float:
         shape = 1 + (mean_count - 1) * ((1 - theta) / (2 - theta) + theta / (1 + theta))
         return (theta - share) ** 2 - z2 * theta * (1 - theta) * shape / (n * m)
 
-    return Interval(share, _crossing(excess, 0.0, share), _crossing(excess, 1.0, share))
-
-
-def _crossing(excess, outside: float, inside: float) -> float:
-    """Where `excess` changes its sign, by halving: it is not negative at `outside` and not positive at `inside`."""
-    for _ in range(60):
-        middle = (outside + inside) / 2
-        outside, inside = (middle, inside) if excess(middle) > 0 else (outside, middle)
-    return outside
+    inside = min(max(share, 1e-9), 1 - 1e-9)  # at 0 and 1 the excess is zero whatever the share
+    low, high = (root_scalar(excess, bracket=ends, xtol=1e-15).root for ends in ((0.0, inside), (inside, 1.0)))
+    return Interval(share, low, high)

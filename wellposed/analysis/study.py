@@ -173,9 +173,8 @@ def edges(ladders: dict[tuple[str, bool], list[float]], held: dict[tuple[str, fl
     """
     found = []
     for (setting, up), factors in ladders.items():
-        tried = [factor for factor in factors if (setting, factor) in held]
-        broken = [factor for factor in tried if not held[setting, factor]]
-        good = [factor for factor in tried if held[setting, factor]]
+        tried = {factor: held[setting, factor] for factor in factors if (setting, factor) in held}
+        good, broken = ([factor for factor, holds in tried.items() if holds is as_asked] for as_asked in (True, False))
         if tried:
             found.append(Edge(setting, up, good[-1] if good else 1.0, broken[0] if broken else None))
     return found

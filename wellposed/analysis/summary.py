@@ -1,6 +1,6 @@
 """One metric over seeds in one line: its value, its interval, and the seeds and episodes behind it."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import inf, isfinite
 from typing import Literal, get_args
@@ -98,10 +98,10 @@ class Summary:
     def _ends(self) -> str:
         """The interval's ends, without their unit."""
         assert self.low is not None
-        low = _number(self.low, self.kind)
+        form, _ = _FORMS[self.kind]
         if self.high is None:
-            return f"{low} or more"
-        return f"{low}{' to ' if self.low < 0 else '-'}{_number(self.high, self.kind)}"
+            return f"{form(self.low)} or more"
+        return f"{form(self.low)}{' to ' if self.low < 0 else '-'}{form(self.high)}"
 
 
 def summary_over_seeds(
@@ -141,20 +141,20 @@ def summary_over_seeds(
     return Summary(kind, each, late, "mean", mean, _end(low), _end(high), 0.95, episodes)
 
 
+# The form and the unit of each kind; rates and shares are in per cent.
+_FORMS: dict[Kind, tuple[Callable[[float], str], str]] = {
+    "rate": (lambda value: f"{100 * value:.1f}", " %"),
+    "share": (lambda value: f"{100 * value:.3g}", " %"),
+    "count": (lambda value: f"{value:,.0f}", ""),
+    "seconds": (lambda value: f"{value:.1f}" if value < 100 else f"{value:,.0f}", " s"),
+    "number": (lambda value: f"{value:.4g}", ""),
+}
+
+
 def format_value(value: float, kind: Kind) -> str:
     """A value with its unit: `98.6 %`, `0.0293 %` of a share, `31,000`, `12.3 s`, `0.0123`."""
-    unit = {"rate": " %", "share": " %", "count": "", "seconds": " s", "number": ""}[kind]
-    return _number(value, kind) + unit
-
-
-def _number(value: float, kind: Kind) -> str:
-    if kind == "rate":
-        return f"{100 * value:.1f}"
-    if kind == "share":
-        return f"{100 * value:.3g}"
-    if kind == "seconds":
-        return f"{value:.1f}" if value < 100 else f"{value:,.0f}"
-    return f"{value:,.0f}" if kind == "count" else f"{value:.4g}"
+    form, unit = _FORMS[kind]
+    return form(value) + unit
 
 
 def _reached(each: list[float], censored: list[bool] | None) -> list[float]:

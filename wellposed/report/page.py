@@ -23,19 +23,6 @@ from wellposed.units import printed
 SOLVED = 0.9  # a verdict is shown in green where even the lower end of its interval lies above
 
 
-def _shown(unit: str) -> list[tuple[str, str, float, str, str]]:
-    """Field of EpisodeRow, what a reader calls it, factor, unit, format; lengths are in the `unit` of goals."""
-    length = lambda decimals: decimals if unit else ".3g"  # noqa: E731
-    return [
-        ("episode_return", "return, undiscounted", 1, "", ".1f"),
-        ("final_distance", "distance to the goal at the end", *printed(unit), length(".1f")),
-        ("time_to_success", "steps to the first success", 1, "", ".1f"),
-        ("action_change", "squared change of the action, per step", 1, "", ".3f"),
-        ("peak_action", "largest action component", 1, "", ".2f"),
-        ("path_length", "path of the end effector", 1, unit, length(".2f")),
-    ]
-
-
 def write_report(paths: Sequence[str | Path], target: str | Path, *, video: bool = True, threads: int = 2) -> Path:
     """Write the report of one or several finished runs of one environment and configuration.
 
@@ -136,14 +123,25 @@ def _run(reader: RunReader, summary: Summary, verdict: Verdict) -> dict[str, Any
 
 
 def _measures(env: str, *policies: EvaluationRow) -> list[tuple[str, ...]]:
-    """The rows of the table of episode measures: a name, and a cell for each policy."""
+    """The rows of the table of episode measures: a name, and a cell for each policy. Lengths have the unit of goals."""
 
-    def cell(row: EvaluationRow, field: str, factor: float, unit: str, form: str) -> str:
-        if field not in row.means:  # only the time to success may be missing, where no episode succeeded
-            return "never"
-        estimate = row.means[field]
-        mean, low, high = (format(factor * number, form) for number in (estimate.value, *estimate.ci95))
-        return f"{mean} {unit} ({low} to {high})".replace("  ", " ")
+    def row(name: str, field: str, form: str, unit: str = "", factor: float = 1.0) -> tuple[str, ...]:
+        cells = []
+        for measured in (policy.means.get(field) for policy in policies):
+            if measured is None:  # only the time to success may be missing, where no episode succeeded
+                cells.append("never")
+                continue
+            mean, low, high = (format(factor * number, form) for number in (measured.value, *measured.ci95))
+            cells.append(f"{mean} {unit} ({low} to {high})".replace("  ", " "))
+        return name, *cells
 
-    shown = _shown(verdicts.goal_unit(env))
-    return [(name, *(cell(row, field, by, unit, form) for row in policies)) for field, name, by, unit, form in shown]
+    unit = verdicts.goal_unit(env)
+    factor, small = printed(unit)
+    return [
+        row("return, undiscounted", "episode_return", ".1f"),
+        row("distance to the goal at the end", "final_distance", ".1f" if unit else ".3g", small, factor),
+        row("steps to the first success", "time_to_success", ".1f"),
+        row("squared change of the action, per step", "action_change", ".3f"),
+        row("largest action component", "peak_action", ".2f"),
+        row("path of the end effector", "path_length", ".2f" if unit else ".3g", unit),
+    ]

@@ -51,9 +51,8 @@ def _cost(study: Study, trials: list[Trial]) -> list[tuple[str, str]]:
 
 def existence_rates(found: Existence) -> list[tuple[str, float, tuple[float, float]]]:
     """Success rates of each policy: name, rate, interval; the baselines come last."""
-    able = [("controller", found.expert)]
-    able += [("network that imitates it", found.clone)] if found.clone is not None else []
-    rates = [(name, row.success_rate, row.success_ci95) for name, row in [*able, ("random actions", found.random)]]
+    rows = [("controller", found.expert), ("network that imitates it", found.clone), ("random actions", found.random)]
+    rates = [(name, row.success_rate, row.success_ci95) for name, row in rows if row is not None]
     return [*rates, ("solved at reset", found.expert.already_solved_rate, found.expert.already_solved_ci95)]
 
 

@@ -131,15 +131,13 @@ def learnability(trials: list[Trial]) -> Learnability:
 
 def forecast(question: Question, runs_dir: Path, threads: int) -> str:
     """How many runs are missing and how long they take, estimated from a finished run of the recipe or the budget."""
-    base, seeds = question.base, question.stability_seeds
-    near: list[AnyRunConfig] = []
-    far: list[AnyRunConfig] = []
+    base, moves = question.base, list[tuple[float, AnyRunConfig]]()
     if "stability" in question.parts:
         rows = rows_of(question.recipe.total_steps, environment_spec(question.recipe.env).max_episode_steps)
+        seeds = question.of_seeds(question.stability_seeds)
         for (setting, _), factors in ladders(question.recipe, rows, question.doublings).items():
-            for factor in factors:
-                runs = [config for _, config in moved(question.of_seeds(seeds), setting, factor, rows)]
-                near, far = (near + runs, far) if factor in (0.5, 2.0) else (near, far + runs)
+            moves += [(factor, config) for factor in factors for _, config in moved(seeds, setting, factor, rows)]
+    near, far = ([config for factor, config in moves if (factor in (0.5, 2.0)) is is_near] for is_near in (True, False))
     least, more = (sum(not is_finished(config, runs_dir) for config in configs_) for configs_ in (base + near, far))
     timed = _timed(base, runs_dir)
     each = timed if timed is not None else question.recipe.total_steps / STEPS_PER_SECOND

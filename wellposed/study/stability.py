@@ -101,12 +101,9 @@ def next_moves(ladders: Ladders, held: dict[tuple[str, float], bool]) -> list[tu
     """
     found = []
     for (setting, _), factors in ladders.items():
-        for factor in factors:
-            if (setting, factor) not in held:
-                found.append((setting, factor))
-                break
-            if not held[setting, factor]:
-                break
+        nearest = next((factor for factor in factors if not held.get((setting, factor), False)), None)
+        if nearest is not None and (setting, nearest) not in held:
+            found.append((setting, nearest))
     return found
 
 

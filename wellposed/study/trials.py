@@ -58,26 +58,20 @@ def read_trial(path: Path, judged: Verdict | None) -> Trial:
         UserError: if its record is damaged.
     """
     reader = RunReader(path)
-    summary, failure, origin = reader.summary, reader.failure, reader.provenance
-    last = summary or failure
+    summary, origin = reader.summary, reader.provenance
+    last = summary or reader.failure
     assert last is not None
-    if summary is None or judged is None:  # divergence counts as failure, whatever had been learnt before
-        success, seconds = Estimate(0.0, (0.0, 0.0)), reader.evaluations[-1].seconds
-        episodes = verdict.EPISODES
-    else:
-        row = judged.trained
-        success, seconds = Estimate(row.success_rate, row.success_ci95), summary.seconds
-        episodes = row.episodes
+    row = judged.trained if summary and judged else None  # divergence counts as failure, whatever was learnt before
     return Trial(
         seed=reader.config["seed"],
         run=reader.path.name,
-        solved=None if summary is None else summary.solved,
+        solved=summary.solved if summary else None,
         diverged=summary is None,
         step=last.step,
         updates=last.updates,
-        seconds=seconds,
-        success=success,
-        episodes=episodes,
+        seconds=summary.seconds if summary else reader.evaluations[-1].seconds,
+        success=Estimate(row.success_rate, row.success_ci95) if row else Estimate(0.0, (0.0, 0.0)),
+        episodes=row.episodes if row else verdict.EPISODES,
         commit=origin.commit,
         dirty=origin.dirty,
         cpu=origin.cpu,
