@@ -93,7 +93,7 @@ def test_help_names_the_environment_and_every_setting_of_it(capsys):
         shown = capsys.readouterr().out
         assert re.search(r"^usage: .* ENV$", shown, re.MULTILINE)
         for option in (
-            "--env.kwargs JSON",
+            "--env.kwargs KEY=VALUE...",
             "--env.max-episode-steps",
             "--env.control.smoothing",
             "--env.sensors.noise",
@@ -112,7 +112,7 @@ def test_everything_about_the_environment_can_be_said(tmp_path, capsys):
     assert env["control"]["smoothing"] == 0.5
     assert (env["curriculum"]["kind"], env["curriculum"]["reach"]) == ("linear", 0.5)
     capsys.readouterr()
-    assert main(["train", "FetchPush-v4", "--env.kwargs", '{"a": 1}', "--runs-dir", str(tmp_path / "b")]) == 1
+    assert main(["train", "FetchPush-v4", "--env.kwargs", "a=1", "--runs-dir", str(tmp_path / "b")]) == 1
     assert "--env.kwargs does not fit FetchPush-v4: got an unexpected keyword argument 'a'" in says(capsys)
 
 
