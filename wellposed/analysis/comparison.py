@@ -136,7 +136,7 @@ def compare(a: Group, b: Group, bar: float | None = None) -> Comparison:
         seeds=([run.trial.seed for run in a.runs], [run.trial.seed for run in b.runs]),
         settings=_differing(flatten(a.config), flatten(b.config)),
         circumstances=_differing(
-            *(_circumstances([run.origin for run in group.runs]) for group in (a, b)), NOT_RECORDED
+            *(_circumstances([run.origin for run in group.runs]) for group in (a, b)), absent=NOT_RECORDED
         ),
         unrecorded=_unrecorded([run.origin for group in (a, b) for run in group.runs]),
         success=success,
