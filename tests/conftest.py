@@ -2,7 +2,7 @@
 
 Nine tenths of a short training is compiling, and many tests train. So XLA leaves out what makes long runs fast, and
 what it compiled is kept where pytest keeps its own cache, by a digest of program, compiler and flags: what is computed
-is bit for bit the same from one test to the next. `tests/chapters/test_traces.py` runs what users run.
+is bit for bit the same from one test to the next. Who runs for long or tests numbers asks for `optimised`.
 """
 
 import ctypes
@@ -34,6 +34,16 @@ def toy_suite(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(str(TOY_SUITE))
     monkeypatch.setattr(registry, "_REGISTRY", {})
     monkeypatch.setattr(registry, "_loaded", False)
+
+
+@pytest.fixture
+def optimised() -> Iterator[None]:
+    """Programs are compiled as they are for users."""
+    import jax
+
+    jax.config.update("jax_disable_most_optimizations", False)
+    yield
+    jax.config.update("jax_disable_most_optimizations", True)
 
 
 @pytest.fixture(autouse=True, scope="module")
