@@ -10,7 +10,9 @@ import av
 import numpy as np
 import pytest
 
+from wellposed.agents import SACConfig
 from wellposed.analysis.curves import learning_curve
+from wellposed.config import RunConfig
 from wellposed.demo import demo_config
 from wellposed.envs import EnvConfig, make_env, rendering
 from wellposed.envs.policies import RandomPolicy
@@ -26,10 +28,14 @@ from wellposed.training import train
 from wellposed.verdict import sentence, stored_verdict
 
 
+def config(seed: int, total_steps: int = 400) -> RunConfig:
+    return replace(demo_config(seed), total_steps=total_steps, agent=SACConfig(hidden=(16,)))
+
+
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory):
     folder = tmp_path_factory.mktemp("runs")
-    return [train(replace(demo_config(seed), total_steps=400), folder, quiet=True)[0] for seed in (0, 1)]
+    return [train(config(seed), folder, quiet=True)[0] for seed in (0, 1)]
 
 
 def test_a_report_holds_verdict_curve_baselines_configuration_and_provenance(runs, tmp_path):
@@ -118,7 +124,7 @@ def test_what_comes_from_outside_is_escaped(runs, tmp_path, monkeypatch):
 
 
 def test_runs_of_different_configurations_are_not_averaged(runs, tmp_path):
-    other, _ = train(replace(demo_config(0), total_steps=200), tmp_path, quiet=True)
+    other, _ = train(config(0, total_steps=200), tmp_path, quiet=True)
     with pytest.raises(UserError, match="differ in more than their seed"):
         write_report([runs[0], other], tmp_path / "r.html", video=False)
 

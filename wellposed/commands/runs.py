@@ -21,6 +21,7 @@ from wellposed.commands.arguments import (
     RunPath,
     RunsDir,
     Threads,
+    as_rows,
     emit,
 )
 from wellposed.errors import UserError, require
