@@ -16,6 +16,7 @@ from rich.table import Table
 
 from wellposed.runs.record import EvaluationRow
 from wellposed.stats import describe_rate
+from wellposed.terminal import Lasting, escaped
 
 T = TypeVar("T")
 
@@ -70,16 +71,20 @@ class TrainingProgress:
     def __init__(self, quiet: bool):
         self.quiet = quiet
         self.whole: Whole | None = None  # what all runs together are, where that is known
-        console = Console(stderr=True, soft_wrap=True)
+        # Names of others are text, never markup, and training goes on when nobody reads its progress any more.
+        console = Console(file=Lasting(sys.stderr), soft_wrap=True, markup=False, emoji=False)  # type: ignore[arg-type]
         self._shown = not quiet and console.is_terminal
         self._entered = 0
         self._bars = Progress(
             BarColumn(bar_width=8),
             TimeRemainingColumn(compact=True),  # the rest in two lines, so that all of it fits into 80 columns
-            TextColumn("{task.completed:,.0f} of {task.total:,.0f} steps   {task.description}\n{task.fields[rates]}"),
+            TextColumn(
+                "{task.completed:,.0f} of {task.total:,.0f} steps   {task.description}\n{task.fields[rates]}",
+                markup=False,
+            ),
             console=console,
         )
-        self._loops = Progress(BarColumn(bar_width=8), TextColumn("{task.description}"), console=console)
+        self._loops = Progress(BarColumn(bar_width=8), TextColumn("{task.description}", markup=False), console=console)
         self._live = Live(
             get_renderable=self._render,
             console=console,
@@ -114,6 +119,7 @@ class TrainingProgress:
 
     def follow(self, name: str, total_steps: int) -> "RunProgress":
         """A bar for one more run."""
+        name = escaped(name)
         task = self._bars.add_task(name, total=total_steps, rates="")
         return RunProgress(self, self._bars, task, name, total_steps)
 
@@ -169,7 +175,7 @@ class RunProgress:
     def say(self, sentence: str) -> None:
         """Print a line about the run."""
         if not self.quiet:
-            self._bars.console.print(f"{self._name}  {sentence}")
+            self._bars.console.print(escaped(f"{self._name}  {sentence}"))
 
     def evaluated(self, row: EvaluationRow) -> None:
         """Show an evaluation's result."""

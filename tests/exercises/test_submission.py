@@ -276,7 +276,8 @@ def test_no_process_of_a_file_outlives_its_check(tmp_path, capsys, before):
     "source",
     [
         "hoard = bytearray(5 * 2**30)\n" + RIGHT,
-        "import resource\nresource.setrlimit(resource.RLIMIT_AS, (2**60, 2**60))\nhoard = bytearray(5 * 2**30)\n" + RIGHT,
+        "import resource\nresource.setrlimit(resource.RLIMIT_AS, (2**60, 2**60))\nhoard = bytearray(5 * 2**30)\n"
+        + RIGHT,
     ],
 )
 def test_memory_is_bounded_before_the_file_is_executed_and_stays_so(tmp_path, capsys, source):
