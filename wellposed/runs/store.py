@@ -21,6 +21,7 @@ import os
 import re
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -220,7 +221,15 @@ class RunReader:
 
     def _rows(self, kind: type, name: str) -> list[Any]:
         path = self.path / name
-        return [decode(kind, row, f"{path}, line {i}") for i, row in enumerate(read_lines(path), 1)]
+        rows = [decode(kind, row, f"{path}, line {i}") for i, row in enumerate(read_lines(path), 1)]
+        strictly = kind is not WarningRow  # of which there is one for each kind of warning
+        for i, (one, other) in enumerate(pairwise(rows), 2):
+            if not (one.step < other.step if strictly else one.step <= other.step):
+                raise UserError(
+                    f"{path}, line {i}: step {other.step:,} comes after step {one.step:,}. Rows were doubled or moved; "
+                    "the file was edited by hand, or two processes wrote it."
+                )
+        return rows
 
 
 def _named(config: dict[str, Any]) -> bool:
