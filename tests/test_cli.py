@@ -390,7 +390,7 @@ def damage_half_written(run: Path) -> None:
         (damage_pickle, "reads no pickles"),
         (damage_edited, "edited by hand"),
         (damage_newer, "schema 99, this version reads"),
-        (damage_half_written, "half-written or was edited by hand"),
+        (damage_half_written, "incomplete or was edited by hand"),
     ],
 )
 def test_a_damaged_run_is_refused_with_the_reason_and_exit_code_1(run, tmp_path, capsys, damage, message):

@@ -80,7 +80,7 @@ def test_a_file_is_imported_once_and_finds_what_lies_beside_it(tmp_path):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        (None, "--plugin takes a Python file, and .*mine.py is none"),
+        (None, "--plugin takes a Python file, and .*mine.py is not one"),
         ("x = 1\ny = x / 0\n", "mine.py, line 2: ZeroDivisionError: division by zero"),
         ("from nowhere import x\n", "mine.py, line 1: ModuleNotFoundError: No module named 'nowhere'"),
         ("def f(:\n", "mine.py.*: SyntaxError"),

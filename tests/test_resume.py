@@ -19,7 +19,7 @@ from wellposed.envs.make import EnvConfig
 from wellposed.envs.vector import MujocoVecEnv
 from wellposed.envs.wrappers.curriculum import Curriculum
 from wellposed.errors import UserError
-from wellposed.rollout import Explorer
+from wellposed.rollout.collector import Explorer
 from wellposed.runs.store import RunReader
 from wellposed.side_by_side import resume, train_side_by_side
 from wellposed.training import train

@@ -1,4 +1,4 @@
-"""A run's configuration in full: the environment, the agent, the data and the training."""
+"""A run's full configuration: the environment, the agent, the data and the training."""
 
 import math
 from dataclasses import dataclass, field
@@ -20,8 +20,9 @@ MOST = {"total_steps": 2**53, "num_envs": seeding.MAX_ENVS, "eval_every": 2**53,
 
 @dataclass(frozen=True)
 class AnyRunConfig(Generic[A]):
-    """What every training run has, whatever its algorithm. Everything that can change a run's result is in its
-    configuration; threads cannot. An environment may be given by its id alone: `RunConfig("FetchReach-v4")`.
+    """What every training run has, whatever its algorithm: everything that can change a run's result; threads cannot.
+
+    An environment may be given by its id alone: `RunConfig("FetchReach-v4")`.
     """
 
     env: EnvConfig
@@ -31,18 +32,18 @@ class AnyRunConfig(Generic[A]):
     seed: int = 0
     """Seed of every random stream of the run."""
     total_steps: int = 20_000
-    """Budget in environment steps, summed over all copies."""
+    """Budget in environment steps, summed over all envs."""
     until_success: float | None = None
     """Stop early once two evaluations in a row reach this success rate (0 to 1)."""
     num_envs: int = 16
-    """Environment copies."""
+    """Environments that step together."""
     eval_every: int = 800
     """Environment steps between evaluations."""
     eval_episodes: int = 50
     """Episodes of each evaluation."""
     eval_first: int | None = field(default=None, metadata=serialise.LATER)
-    """Environment steps to the first evaluation after the start; the steps to the next one double until they are
-    `eval_every`. None: `eval_every` from the start."""
+    """Environment steps to the first evaluation after the start; later intervals double up to `eval_every`. None:
+    `eval_every` from the start."""
     agent: A = field(default_factory=cast(Any, SACConfig))
     """The algorithm's settings."""
 
@@ -64,16 +65,16 @@ class AnyRunConfig(Generic[A]):
 
 @dataclass(frozen=True)
 class RunConfig(AnyRunConfig[A]):
-    """A run of an algorithm that learns from a replay, in full."""
+    """The full configuration of a run of an algorithm that learns from a replay."""
 
     updates_per_step: float = 0.5
-    """Gradient updates per environment step, counted from the first step: what random steps skip is caught up."""
+    """Gradient updates per environment step; those skipped during random steps are made up for."""
     updates_per_call: int = 8
-    """Gradient updates scanned in one compiled call, which runs beside the next step of the environments."""
+    """Gradient updates in one compiled call, which runs while the environments take their next step."""
     random_steps: int = 800
-    """Environment steps of uniform actions before the policy takes over."""
+    """Environment steps with uniform random actions at the start."""
     random_share: float = 0.2
-    """Share of uniform actions afterwards. Source: HER, appendix A (0.3 there)."""
+    """Share of uniform random actions afterwards. Source: HER, appendix A (0.3 there)."""
     replay: ReplayConfig = field(default_factory=ReplayConfig)
     """Replay and hindsight."""
 
@@ -83,22 +84,22 @@ class RunConfig(AnyRunConfig[A]):
             require_positive(self, name)
         require(self.random_steps >= 0, "random_steps", "must not be negative", self.random_steps)
         require(0 <= self.random_share <= 1, "random_share", "is a share between 0 and 1", self.random_share)
-        require(not agents.find(self.algo).on_policy, "algo", "of a run with a replay learns from one", self.algo)
+        require(not agents.find(self.algo).on_policy, "algo", "must be one that learns from a replay", self.algo)
 
 
 @dataclass(frozen=True)
 class OnPolicyRunConfig(AnyRunConfig[A]):
-    """A run of an algorithm that learns from the steps of its own policy alone, in full."""
+    """The full configuration of a run of an algorithm that learns only from the newest steps of its own policy."""
 
     algo: str = "ppo"
     rollout_steps: int = 50
-    """Steps of each copy from one round of updates to the next."""
+    """Steps of each env between two rounds of updates."""
     agent: A = field(default_factory=cast(Any, PPOConfig))
 
     def __post_init__(self) -> None:
         super().__post_init__()
         require_positive(self, "rollout_steps")
-        require(agents.find(self.algo).on_policy, "algo", "of a run without a replay learns without one", self.algo)
+        require(agents.find(self.algo).on_policy, "algo", "must be one that learns without a replay", self.algo)
         size, batch = self.num_envs * self.rollout_steps, cast(Any, self.agent).batch_size
         require(batch <= size, "agent.batch_size", f"must not exceed the {size} steps of a rollout", batch)
 
@@ -109,22 +110,17 @@ def require_positive(config: Any, name: str) -> None:
 
 
 def config_type(algo: str) -> type[AnyRunConfig]:
-    """The type of a run's configuration whose `agent` holds the settings of the algorithm.
-
-    Raises:
-        UserError: if there is no such algorithm.
-    """
+    """The type of a run's configuration with an algorithm's settings; raises UserError for an unknown one."""
     entry = agents.find(algo)
     settings: Any = entry.config
     return OnPolicyRunConfig[settings] if entry.on_policy else RunConfig[settings]
 
 
 def read_config(data: Any, where: str) -> AnyRunConfig:
-    """Read a run's configuration from JSON data, strictly; its `algo` says what else it must hold.
+    """Read a run's configuration from JSON data, strictly; its `algo` says which type it has.
 
-    Raises:
-        UserError: if there is no such algorithm, or a setting is out of its range.
-        ValueError: naming `where` and the field, if one is missing, unknown or of the wrong type.
+    Raises UserError if there is no such algorithm or a setting is out of its range; ValueError, naming `where` and the
+    field, if one is missing, unknown or of the wrong type.
     """
     if not isinstance(data, dict) or "algo" not in data:
         raise ValueError(f"{where}: missing key algo")
@@ -142,8 +138,7 @@ def describes(data: dict[str, Any], config: AnyRunConfig) -> bool:
 def stored_config(path: Path) -> AnyRunConfig:
     """The configuration of a recorded run.
 
-    Raises:
-        UserError: if the record is damaged, another version's, or names something to import.
+    Raises UserError if the record is damaged, another version's, or names something to import.
     """
     try:
         config = read_config(RunReader(path).config, str(path / "config.json"))
@@ -157,14 +152,13 @@ def stored_config(path: Path) -> AnyRunConfig:
 def override(config: C, changes: dict[str, Any]) -> C:
     """A run's configuration with settings replaced by dotted name, as `{"agent.inputs.relative": False}`.
 
-    Raises:
-        UserError: if a setting is out of its range.
-        ValueError: naming a setting that does not exist or does not take the value.
+    Raises UserError if a setting is out of its range; ValueError, naming the setting, if it does not exist or cannot
+    take the value.
     """
     return cast(C, read_config(serialise.override(serialise.whole(config), changes), "settings"))
 
 
 def against_divergence(config: AnyRunConfig) -> str:
-    """What to change where numbers grew without bound, as a sentence."""
+    """How to prevent divergence, as a sentence."""
     bound = "; keep --agent.bound-targets on" if hasattr(config.agent, "bound_targets") else ""
     return f"Lower --agent.learning-rate (it is {config.agent.learning_rate:g}){bound}."

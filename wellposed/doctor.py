@@ -34,10 +34,9 @@ MARKS = {"holds": "ok  ", "warns": "no  ", "fails": "FAIL", "open": "open"}
 
 
 def examine(frame_file: Path | None = None) -> Iterator[Finding]:
-    """Yield findings one after another; one that fails makes the machine unfit, one that warns does not.
+    """Yield findings one after another. A machine is unfit if one fails; one that only warns is optional.
 
-    Args:
-        frame_file: receives the rendered frame, as PNG.
+    `frame_file` receives the rendered frame, as PNG.
     """
     tests: dict[str, Callable[[], str]] = {
         "versions": _versions,
@@ -63,8 +62,7 @@ def _versions() -> str:
     parts = [int(number) for number in found["mujoco"].split(".")[:2]]
     if parts >= [3, 12]:
         raise UserError(f"mujoco {found['mujoco']} breaks gymnasium-robotics 1.4.2; install mujoco<3.12.")
-    listed = ", ".join(f"{name} {number}" for name, number in found.items())
-    return f"Python {platform.python_version()}, {listed}"
+    return ", ".join([f"Python {platform.python_version()}", *(f"{name} {number}" for name, number in found.items())])
 
 
 def _devices() -> str:
@@ -73,8 +71,7 @@ def _devices() -> str:
 
 
 def _backend(backend: str) -> str:
-    reason = rendering.probe_backend(backend)
-    if reason is not None:
+    if (reason := rendering.probe_backend(backend)) is not None:
         raise UserError(reason)
     return "renders"
 
@@ -90,7 +87,7 @@ def _frame(file: Path | None) -> str:
     if image.std() < 5:
         raise UserError(f"The frame rendered by {backend} is blank.")
     if file is not None:
-        import matplotlib.image  # only here, because its import takes longer than the frame
+        import matplotlib.image  # here, because its import is slow
 
         matplotlib.image.imsave(file, image, format="png")
     return f"{image.shape[1]}x{image.shape[0]} pixels by {backend}" + (f", saved to {file}" if file else "")

@@ -1,10 +1,11 @@
 """Files of a person's own that the command line imports first: `--plugin FILE`, with any command.
 
-Such a file registers an algorithm or an environment when it is imported. Only a person names one: no record, manifest
-or configuration does, because data must not decide what is executed.
+Such a file registers an algorithm or an environment when it is imported. Only a person names one, never a record,
+manifest or configuration: data must not decide what is executed.
 """
 
 import importlib.util
+import shlex
 import sys
 import traceback
 from pathlib import Path
@@ -12,15 +13,11 @@ from pathlib import Path
 from wellposed.errors import UserError
 
 OPTION = "--plugin"
-LOADED: list[Path] = []  # in this process; a process of its own that trains has to load them too
+LOADED: list[Path] = []  # in this process; one that it starts must load them too
 
 
 def load_named(argv: list[str]) -> list[str]:
-    """Import the files that a command line names with --plugin; returns the other words.
-
-    Raises:
-        UserError: if one cannot be imported.
-    """
+    """Import the files that a command line names with --plugin, or raise UserError; returns the other words."""
     others, words = [], iter(argv)
     for word in words:
         option, equals, value = word.partition("=")
@@ -31,17 +28,21 @@ def load_named(argv: list[str]) -> list[str]:
     return others
 
 
-def load(path: Path) -> None:
-    """Import a Python file, once. It may import others that lie beside it, as a script may.
+def options() -> str:
+    """The options --plugin FILE of this process, to be put after a command that continues its work; "" without any."""
+    return "".join(f" {OPTION} {shlex.quote(str(path))}" for path in LOADED)
 
-    Raises:
-        UserError: if there is no such file, or it raises an error.
+
+def load(path: Path) -> None:
+    """Import a Python file, once. It may import others beside it, as a script may.
+
+    Raises UserError if there is no such file, or it raises an error.
     """
     path = path.resolve()
     if path in LOADED:
         return
     if not path.is_file() or path.suffix != ".py":
-        raise UserError(f"{OPTION} takes a Python file, and {path} is none.")
+        raise UserError(f"{OPTION} takes a Python file, and {path} is not one.")
     spec = importlib.util.spec_from_file_location(f"plugin_{path.stem}", path)
     assert spec is not None and spec.loader is not None  # noqa: PT018
     module = importlib.util.module_from_spec(spec)

@@ -14,11 +14,11 @@ from wellposed.agents.probe import probe_policy
 from wellposed.arrays import map_leaves
 from wellposed.config import RunConfig
 from wellposed.data import ReplayBuffer, RolloutBuffer
-from wellposed.data.audit import audit
 from wellposed.types import Batch, Field, Metrics, Spec, VecEnv
 from wellposed.units import still
 
 ROWS = 2048  # transitions that are held against the environment at most
+SEARCHED = 1024  # transitions whose episodes are searched for their goals
 
 
 def take_probe(config: RunConfig, agent: Any, replay: ReplayBuffer, env: VecEnv, step: int) -> Metrics:
@@ -51,6 +51,53 @@ def probe_rollout(agent: Any, rollout: RolloutBuffer, env: VecEnv) -> Metrics:
 
 def _finite(found: Metrics) -> Metrics:
     return {name: value for name, value in found.items() if np.isfinite(value)}
+
+
+def audit(
+    replay: ReplayBuffer, updates: int, batch_size: int, seed: np.random.SeedSequence
+) -> tuple[Batch, np.ndarray, Metrics]:
+    """Minibatches [updates, batch_size, ...] as training gets them, and what they are made of (names in `METRICS`).
+
+    Beside them, which of all these transitions ended their episode by failure [updates * batch_size]. Drawn twice from
+    the same fresh generator: once as training samples, once to learn which rows these are.
+    """
+    batch = replay.sample(updates, batch_size, np.random.default_rng(seed))
+    rows, _, _ = replay.draw(updates * batch_size, np.random.default_rng(seed))
+    age, held = replay.end - 1 - replay.number(rows), replay.end - replay.oldest
+    chosen = np.random.default_rng(seed).permutation(len(rows))[:SEARCHED]
+    time, length, achieved, stored = replay.episodes_of(rows[chosen])
+    goals = (batch.truth or batch.obs)["desired_goal"].reshape(len(rows), -1)[chosen]
+    return (
+        batch,
+        replay.failed(rows),
+        goal_origins(goals, time, length, achieved, stored)
+        | {
+            "probe/replay_transitions": float(replay.transitions),
+            "probe/replay_age": float(np.mean(age) / max(1, held - 1)),
+            "probe/episode_length": float(np.mean(length)),
+        },
+    )
+
+
+def goal_origins(
+    goals: np.ndarray, time: np.ndarray, length: np.ndarray, achieved: np.ndarray, stored: np.ndarray
+) -> Metrics:
+    """Where the goals [n, g] of transitions come from, as shares that sum to 1.
+
+    Args:
+        goals: what the learner gets as desired goal.
+        time: t of each transition [n].
+        length: L of its episode [n].
+        achieved: achieved goals of all states of that episode [n, T, g]; those beyond L do not count.
+        stored: the goal that the episode pursued [n, g].
+    """
+    moment = np.arange(achieved.shape[1])
+    match = (achieved == goals[:, None]).all(axis=2) & (moment <= length[:, None])
+    later = (match & (moment > time[:, None])).any(axis=1)
+    own = (goals == stored).all(axis=1) & ~later
+    earlier = match.any(axis=1) & ~later & ~own
+    shares = {"future": later, "original": own, "past": earlier, "foreign": ~(later | own | earlier)}
+    return {f"probe/goals_{name}": float(np.mean(share)) for name, share in shares.items()}
 
 
 def probe_rewards(rows: Batch, failed: np.ndarray, env: VecEnv) -> Metrics:

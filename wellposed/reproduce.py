@@ -1,10 +1,7 @@
 """`wellposed reproduce`: train a recorded run again and compare the result with the record.
 
-What to expect depends on what is equal:
-
-    same code, packages and kind of processor    bit-identical, or the first step and quantity that differ
-    anything else                                the last digits of sums differ and training amplifies them, so the
-                                                 intervals of the final success are compared
+With the same code, packages and kind of processor the two must be bit-identical. Otherwise the last digits of sums
+differ and training amplifies them, so the intervals of the final success are compared.
 """
 
 import tempfile
@@ -53,9 +50,7 @@ def reproduce(path: Path, *, threads: int = 2, quiet: bool = False) -> Reproduct
     """
     recorded = RunReader(path)
     if recorded.summary is None:
-        raise UserError(
-            f"{path} is {recorded.status}; only a finished run can be reproduced. `wellposed resume` first."
-        )
+        raise UserError(f"{path} is {recorded.status}; only a finished run can be reproduced. Resume it first.")
     config = stored_config(path)
     with tempfile.TemporaryDirectory() as folder:
         again = RunReader(train(config, folder, threads=threads, quiet=quiet)[0])
@@ -66,9 +61,9 @@ def reproduce(path: Path, *, threads: int = 2, quiet: bool = False) -> Reproduct
 
 
 def changes(then: Provenance, now: Provenance) -> list[str]:
-    """Differences between the provenance of two runs that numbers may depend on.
+    """Differences in provenance between two runs that numbers may depend on.
 
-    A resumed run has the packages of every process that wrote it; all of them count.
+    A resumed run has the packages and commits of every process that wrote it; all of them count.
     """
     packages = [then.packages, *(again.packages for again in then.resumed)]
     commits = {then.commit, *(again.commit for again in then.resumed)}
@@ -77,28 +72,22 @@ def changes(then: Provenance, now: Provenance) -> list[str]:
         for name, version in sorted({item for versions in packages for item in versions.items()})
         if now.packages.get(name) != version
     ]
-    found += [
-        f"{what} {was} -> {now_is}"
-        for what, was, now_is in (
-            ("Python", then.python, now.python),
-            ("processor", then.cpu, now.cpu),
-            ("devices", then.devices, now.devices),
-        )
-        if was != now_is
-    ]
+    machine = {"Python": "python", "processor": "cpu", "devices": "devices"}
+    both = [(what, getattr(then, name), getattr(now, name)) for what, name in machine.items()]
+    found += [f"{what} {was} -> {now_is}" for what, was, now_is in both if was != now_is]
     if commits != {now.commit} or then.dirty or now.dirty:
         found.append(f"wellposed's own code {_code(then)} -> {_code(now)}")
     return found
 
 
 def judge(changed: list[str], difference: str | None, then: EvaluationRow, now: EvaluationRow) -> Reproduction:
-    """The outcome: bits are compared where nothing has changed, intervals of the final success elsewhere."""
+    """The outcome: bits are compared if nothing has changed, else intervals of the final success."""
     rates = then.success_rate, now.success_rate
     said = " and ".join(describe_rate(row.success_rate, row.success_ci95) for row in (then, now))
     if difference is None:
         return Reproduction("bit-identical", changed, None, rates, "Bit-identical: every row, weight and stream.")
     if not changed:
-        sentence = f"Not reproduced, although nothing has changed: {difference}."
+        sentence = f"Not reproduced although nothing has changed: {difference}."
         return Reproduction("differs", changed, difference, rates, sentence)
     overlap = then.success_ci95[0] <= now.success_ci95[1] and now.success_ci95[0] <= then.success_ci95[1]
     sentence = (

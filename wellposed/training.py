@@ -1,7 +1,7 @@
-"""A training run, from the opening of its record to its end. The two loops stand in `loop/`.
+"""A training run, from opening its record to its end. The two loops are in `loop/`.
 
 A newcomer reads on in `loop/off_policy.py`, `rollout/` (acting and judging), `data/` (replay and hindsight) and
-`agents/sac.py` (the update). Several runs at a time, and runs that are taken up again: `side_by_side`.
+`agents/sac.py` (the update). Several runs at a time, and resumed ones: `side_by_side`.
 """
 
 from collections.abc import Callable, Iterator
@@ -44,7 +44,7 @@ def train(config: AnyRunConfig, runs_dir: str | Path, *, threads: int = 2, quiet
 
     Raises:
         UserError: if the directory is taken, the disk refuses, or training diverges.
-        KeyboardInterrupt: after Ctrl-C or SIGTERM; the run is saved, and `resume` goes on with it.
+        KeyboardInterrupt: after Ctrl-C or SIGTERM; the run is saved and can be resumed.
     """
     folder = Path(runs_dir)
     require_free(folder, [serialise.to_dict(config)])
@@ -59,19 +59,19 @@ def train(config: AnyRunConfig, runs_dir: str | Path, *, threads: int = 2, quiet
 
 @dataclass(frozen=True)
 class Job:
-    """A run to train: its configuration, and how its record is opened, given where this process comes from."""
+    """A run to train: its configuration, and a function that opens its record, given the provenance."""
 
     config: AnyRunConfig
     open: Callable[[Provenance], RunWriter]
 
 
 def new_run(config: AnyRunConfig, folder: Path) -> Job:
-    """A run that begins, recorded in a directory of its own below `folder`."""
+    """A new run, recorded in its own directory below `folder`."""
     return Job(config, lambda origin: RunWriter(folder, serialise.to_dict(config), origin))
 
 
 def train_recorded(job: Job, threads: int, progress: TrainingProgress, stop: list[int]) -> tuple[Path, Summary | None]:
-    """Train a run from the opening of its record to its end; no summary if it was stopped, and saved."""
+    """Train a run from opening its record to its end; no summary if it was interrupted, and saved."""
     name = f"{job.config.env.id} seed {job.config.seed}"
     with opened(job, threads) as (record, run, loop), progress.follow(name, job.config.total_steps) as bar:
         if record.resumed:
@@ -96,10 +96,8 @@ def train_recorded(job: Job, threads: int, progress: TrainingProgress, stop: lis
 def opened(job: Job, threads: int) -> Iterator[tuple[RunWriter, Any, Callable[..., Summary | None]]]:
     """The record, the parts and the loop of a run, its environments built; all is closed afterwards.
 
-    The certificate of the environment is looked up, or made, while the parts are built and compiled.
-
-    Raises:
-        UserError: if the environment is not posed, or the record cannot be opened; then nothing is written.
+    The environment's certificate is looked up or made while the parts are built and compiled. Raises UserError if the
+    environment is not well posed or the record cannot be opened; then nothing is written.
     """
     config, clock = job.config, Stopwatch()
     with ExitStack() as stack:
@@ -118,15 +116,15 @@ def opened(job: Job, threads: int) -> Iterator[tuple[RunWriter, Any, Callable[..
 
 
 def here(threads: int) -> Provenance:
-    """The provenance of what begins now in this process."""
+    """The provenance of a run that starts now in this process."""
     devices = [f"{device} ({device.device_kind})" for device in jax.devices()]
     return provenance.collect(threads=threads, autoreset_mode="SameStep", devices=devices)
 
 
 def overlap_by_threads() -> None:
-    """Keep XLA from queueing on its own, before anything is computed.
+    """Turn off XLA's own queue, before anything is computed.
 
-    Its queue would run `act` and `update` one after another, on threads that spin while they wait; we overlap by
-    threads of our own. Results do not depend on it, and where JAX has computed before it comes too late to help.
+    It would run `act` and `update` one after another, on threads that spin while they wait; we overlap them in threads
+    of our own. Results do not depend on it.
     """
     jax.config.update("jax_cpu_enable_async_dispatch", False)

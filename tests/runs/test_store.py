@@ -126,7 +126,7 @@ def test_a_dead_owners_lock_is_no_obstacle(tmp_path):
         ("summary.json", lambda d: d.pop("solved"), "missing .*solved"),
         ("summary.json", lambda d: d.update(note="x"), "unknown key note"),
         ("summary.json", lambda d: d.update(step="100"), "Expected `int`"),
-        ("summary.json", lambda d: d.update(schema=SCHEMA + 1), "written by a newer wellposed"),
+        ("summary.json", lambda d: d.update(schema=SCHEMA + 1), "Update wellposed to read it"),
         ("summary.json", lambda d: d.pop("schema"), "no schema version"),
         ("provenance.json", lambda d: d.pop("commit"), "missing .*commit"),
     ],
@@ -145,7 +145,7 @@ def test_a_hand_edited_or_newer_record_is_refused_with_the_reason(tmp_path, name
 def test_a_half_written_file_is_refused(tmp_path, name):
     path = write_run(tmp_path)
     (path / name).write_bytes((path / name).read_bytes()[:40])
-    with pytest.raises(UserError, match="half-written or was edited"):
+    with pytest.raises(UserError, match="incomplete or was edited"):
         getattr(RunReader(path), name.removesuffix(".json"))
 
 
@@ -166,8 +166,8 @@ def test_a_directory_that_is_no_run_is_refused(tmp_path):
 
 
 def test_a_metric_without_a_meaning_cannot_be_logged():
-    with pytest.raises(ValueError, match="unknown metric train/mystery"):
-        MetricsRow(1, 1, 1.0, {"train/mystery": 1.0})
+    with pytest.raises(ValueError, match="unknown metric probe/mystery"):
+        MetricsRow(1, 1, 1.0, {"probe/mystery": 1.0})
 
 
 def test_a_value_json_does_not_have_is_refused_and_the_file_stays_as_it_was(tmp_path):

@@ -35,7 +35,6 @@ find = ALGORITHMS.find
 def make_agent(algo: str, config: Any, spec: Spec, seed: int) -> Any:
     """A fresh agent of a registered algorithm: an `OnPolicyAgent` or an `OffPolicyAgent`, as its entry says.
 
-    Raises:
-        UserError: if there is no such algorithm.
+    Raises UserError if there is no such algorithm.
     """
     return find(algo).make(config, spec, seed)

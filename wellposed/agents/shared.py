@@ -8,12 +8,11 @@ import numpy as np
 import optax
 from jax import Array
 
-from wellposed.arrays import check_arrays
+from wellposed.arrays import Arrays, check_arrays
 from wellposed.errors import require
 from wellposed.nn.encoders import ENCODERS, make_encoder
 from wellposed.nn.inputs import feature_width
 from wellposed.nn.networks import MLP, Actor, Critics
-from wellposed.nn.tree import from_arrays, to_arrays
 from wellposed.types import Obs, Spec
 from wellposed.units import return_range
 
@@ -36,8 +35,7 @@ MOST_LAYERS, MOST_WIDTH, MOST_BATCH = 100, 2**16, 2**24  # far beyond use; asked
 def require_shared(config: Any, *positive: str) -> None:
     """Check the settings that all algorithms have, and that those named in `positive` are finite and above 0.
 
-    Raises:
-        UserError: naming the setting as the command line does.
+    Raises UserError, naming the setting as the command line does.
     """
     widths = len(config.hidden) <= MOST_LAYERS and all(0 < width <= MOST_WIDTH for width in config.hidden)
     require(widths, "agent.hidden", f"takes up to {MOST_LAYERS} widths of 1 to {MOST_WIDTH:,}", str(config.hidden)[:80])
@@ -56,8 +54,7 @@ def require_shared(config: Any, *positive: str) -> None:
 def require_off_policy(config: Any, *positive: str) -> None:
     """As `require_shared`, with the settings that algorithms with a replay have.
 
-    Raises:
-        UserError: naming the setting as the command line does.
+    Raises UserError, naming the setting as the command line does.
     """
     require_shared(config, *positive)
     require(0 < config.tau <= 1, "agent.tau", "lies in (0, 1]", config.tau)
@@ -100,7 +97,7 @@ def bounded(config: Any, spec: Spec, target: Array) -> Array:
 
 
 def action_noise(rng: np.random.Generator | None, obs: Obs, spec: Spec) -> Any:
-    """Standard normal numbers [n, action_dim] for the observations of n copies; zeros without a generator."""
+    """Standard normal numbers [n, action_dim] for the observations of n envs; zeros without a generator."""
     shape = (len(next(iter(obs.values()))), spec.action_dim)
     return np.zeros(shape, np.float32) if rng is None else rng.standard_normal(shape, np.float32)
 
@@ -113,10 +110,33 @@ def saved(agent: Any) -> dict[str, np.ndarray]:
 def load(agent: Any, state: dict[str, np.ndarray]) -> None:
     """Put what `saved` returned into an agent.
 
-    Raises:
-        UserError: if the arrays are not those of an agent of this configuration.
+    Raises UserError if the arrays are not those of an agent of this configuration.
     """
     check_arrays(saved(agent), state)
     agent.learner = from_arrays(agent.learner, state, "learner")
     agent.scaler.load_state(state)
     agent.updates = int(state["updates"])
+
+
+def to_arrays(tree: Any, prefix: str) -> Arrays:
+    """Every leaf under a name that says where it stands, e.g. `learner.nets.actor.weights[0]`."""
+    leaves = jax.tree_util.tree_leaves_with_path(tree)
+    return {prefix + jax.tree_util.keystr(path): np.asarray(_raw(leaf)) for path, leaf in leaves}
+
+
+def from_arrays(template: Any, arrays: Arrays, prefix: str) -> Any:
+    """A tree like `template` with the leaves that `to_arrays` named; call `arrays.check_arrays` first."""
+
+    def restore(path: Any, leaf: Any) -> Any:
+        value = jnp.asarray(arrays[prefix + jax.tree_util.keystr(path)])
+        return jax.random.wrap_key_data(value) if _is_key(leaf) else value
+
+    return jax.tree_util.tree_map_with_path(restore, template)
+
+
+def _is_key(leaf: Any) -> bool:
+    return jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)
+
+
+def _raw(leaf: Any) -> Any:
+    return jax.random.key_data(leaf) if _is_key(leaf) else leaf

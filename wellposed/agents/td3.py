@@ -223,7 +223,7 @@ class TD3:
         self.scaler = InputScaler(config.inputs, spec, config.critic_sees)
 
     def initial_carry(self, n: int) -> Carry:
-        """What n copies remember at the start of an episode: nothing but with an encoder that has a memory."""
+        """What n envs remember at the start of an episode: nothing but with an encoder that has a memory."""
         return self.learner.nets.actor.encoder.initial_carry(n)
 
     def act(self, obs: Obs, carry: Carry = (), rng: np.random.Generator | None = None) -> tuple[np.ndarray, Carry]:

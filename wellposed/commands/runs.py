@@ -1,5 +1,6 @@
 """Commands that train, or predict what training takes."""
 
+import shlex
 import sys
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -7,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
+from wellposed import plugin
 from wellposed.analysis.study import DOUBLINGS, PARTS, Part
 from wellposed.commands.arguments import CORES, RUNS, THREADS_HELP, JsonFile, Positional, RunsDir, Threads, emit
 from wellposed.errors import UserError
@@ -33,7 +35,7 @@ def train_command(default: "AnyRunConfig") -> Any:
     ) -> int:
         """Train an agent and record the run; the last line printed is the run's directory.
 
-        Exit code 130 if it was interrupted: it is saved, and `wellposed resume` continues it.
+        Exit code 130 if it was interrupted: it is saved, and `wellposed resume` resumes it.
         """
         from wellposed.side_by_side import train_side_by_side
 
@@ -43,7 +45,7 @@ def train_command(default: "AnyRunConfig") -> Any:
 
 
 def plan_command(default: "AnyRunConfig") -> Any:
-    """The plan command, with the options of the train command and a few of its own."""
+    """The plan command: the options of the train command and a few of its own."""
     from wellposed.config import AnyRunConfig, RunConfig, config_type
 
     def plan(
@@ -84,7 +86,7 @@ def _runs(config: "AnyRunConfig", seeds: str | None) -> list["AnyRunConfig"]:
 
 
 def tell(results: "Results", json_file: Path | None) -> int:
-    """Print each run's directory as soon as it ends; 130 if one was interrupted, saying how to continue it."""
+    """Print each run's directory as soon as it ends. If one was interrupted, print how to resume it and return 130."""
     ended, stopped = [], []
     for path, summary in results:
         if summary is None:
@@ -92,10 +94,11 @@ def tell(results: "Results", json_file: Path | None) -> int:
             continue
         ended.append({"run": str(path), "summary": asdict(summary)})
         if str(json_file) != "-":
-            print(path, flush=True)  # at once: a later one may fail
+            print(path, flush=True)  # now, because a later run may fail
     emit(ended, json_file)
     if stopped:
-        print(f"wellposed: interrupted and saved; go on with: wellposed resume {' '.join(stopped)}", file=sys.stderr)
+        command = f"wellposed resume {shlex.join(stopped)}{plugin.options()}"
+        print(f"wellposed: interrupted and saved; resume with: {command}", file=sys.stderr)
     return 130 if stopped or not ended else 0
 
 
@@ -105,7 +108,7 @@ def resume_runs(
     quiet: Annotated[bool, tyro.conf.arg(help="no progress bar and no line per evaluation")] = False,
     json_file: JsonFile = None,
 ) -> int:
-    """Continue runs that were interrupted or killed; each ends bit for bit as if it had never stopped.
+    """Resume runs that were interrupted or killed; each ends bit for bit as if it had never stopped.
 
     Exit code 130 if one was interrupted again.
     """
@@ -151,7 +154,7 @@ def study(
 ) -> int:
     """Study existence, learnability and stability of an environment and its recipe; prints the page's path last.
 
-    Finished runs are skipped, interrupted ones go on. Exit code 130 if it was interrupted: the same command goes on.
+    Finished runs are skipped, interrupted ones resumed. Exit code 130 if it was interrupted; the same command resumes.
     """
     from wellposed.recipes import default_config
     from wellposed.study.run import Question, run_study
@@ -163,7 +166,7 @@ def study(
         for line in run_study(question, out, runs_dir, threads, quiet):
             print(line, flush=True)
     except KeyboardInterrupt:
-        raise KeyboardInterrupt("All runs are saved; the same command goes on from there.") from None
+        raise KeyboardInterrupt("All runs are saved; the same command resumes them.") from None
     print(out / "study.html")
     return 0
 

@@ -85,7 +85,7 @@ def row_bytes(spec: Spec) -> int:
 
 
 def open_bytes(spec: Spec, num_envs: int) -> int:
-    """The episodes under way of all copies: the same columns, and an int64 for each copy's length."""
+    """The episodes under way of all envs: the same columns, and an int64 for each env's length."""
     return num_envs * ((spec.max_episode_steps + 1) * _nbytes(make_rows(spec)) + 8)
 
 
@@ -95,12 +95,12 @@ def replay_bytes(capacity: int, spec: Spec, num_envs: int) -> int:
 
 
 class ReplayBuffer:
-    """The ring, and the episodes under way of `num_envs` copies, which enter it when they end.
+    """The ring, and the episodes under way of `num_envs` envs, which enter it when they end.
 
     Args:
         config: capacity, strategy and k.
         spec: keys, shapes and dtypes; `max_episode_steps` bounds an episode.
-        num_envs: environment copies that feed the buffer.
+        num_envs: environments that feed the buffer.
         reward: the environment's reward [n] for any goals [n, g].
         terminated: the environment's termination test [n] for any goals [n, g].
 
@@ -135,7 +135,7 @@ class ReplayBuffer:
         self._open_length = np.zeros(num_envs, np.int64)
 
     def add(self, step: Step) -> None:
-        """Record one transition of every copy. An episode enters the ring when it has ended."""
+        """Record one transition of every env. An episode enters the ring when it has ended."""
         if (self._open_length >= self.spec.max_episode_steps).any():
             limit = self.spec.max_episode_steps
             raise UserError(f"An episode went on beyond the environment's own limit of {limit} steps.")
@@ -163,10 +163,8 @@ class ReplayBuffer:
         """`updates` minibatches of transitions drawn uniformly with replacement, leading axes [u, b].
 
         The first round(b k / (k + 1)) transitions of each minibatch carry a hindsight goal. `length` > 1 makes them
-        windows of so many transitions that end at the ones drawn (see `Batch`), each with one goal.
-
-        Raises:
-            ValueError: if no episode has ended yet.
+        windows of so many transitions that end at the ones drawn (see `Batch`), each with one goal. Raises ValueError
+        if no episode has ended yet.
         """
         rows, after, hindsight = (found.reshape(updates, batch_size) for found in self.draw(updates * batch_size, rng))
         here, there = ({dtype: array.take(at, axis=0) for dtype, array in self._rows.items()} for at in (rows, after))
@@ -270,8 +268,7 @@ class ReplayBuffer:
     def load_state(self, state: Arrays, parts: list[tuple[int, Arrays]]) -> None:
         """Take over what `state` returned, with the ring made up of `parts`, each with the number of its first row.
 
-        Raises:
-            UserError: if they are not what a buffer of this configuration holds.
+        Raises UserError if they are not what a buffer of this configuration holds.
         """
         check_arrays(self.state(), state)
         self.oldest, self.end = (int(bound) for bound in state["held"])
@@ -333,13 +330,13 @@ class ReplayBuffer:
         return {key: column.of(rows) for key, column in self._seen[part].items()}
 
     def _write_state(self, copies: np.ndarray, obs: Obs, truth: Obs) -> None:
-        """Put the state of the given copies into their current open row."""
+        """Put the state of the given envs into their current open row."""
         for part, arrays in (("obs", obs), ("truth", truth)):
             for key in self._seen[part]:
                 self._open[f"{part}/{key}"][copies, self._open_length[copies]] = arrays[key][copies]
 
     def _append(self, copy: int, size: int) -> None:
-        """Put a copy's finished episode of `size` rows on the ring, dropping whole episodes that are in its way."""
+        """Put an env's finished episode of `size` rows on the ring, dropping whole episodes that are in its way."""
         capacity = len(self._time)
         while self.end + size - self.oldest > capacity:
             length = int(self._length[self._tail])

@@ -29,7 +29,7 @@ def gae(
     1506.02438, equations 11 and 16; time limits: Pardo et al. (2018), arXiv 1712.00378.
 
     Args:
-        rewards: [t, n], of t steps of n copies.
+        rewards: [t, n], of t steps of n envs.
         values: [t, n], V(s_t).
         next_values: [t, n], V of each step's true successor, never of the first state of the next episode.
         terminated: [t, n], whether the successor has no future.
@@ -62,7 +62,7 @@ def rollout_bytes(steps: int, spec: Spec, num_envs: int) -> int:
 
 
 class RolloutBuffer:
-    """`steps` steps of `num_envs` copies in the order they were taken; when it is full the next step begins it anew."""
+    """`steps` steps of `num_envs` envs in the order they were taken; when it is full the next step begins it anew."""
 
     def __init__(self, steps: int, spec: Spec, num_envs: int):
         self.steps, self.spec, self.filled = steps, spec, 0
@@ -103,7 +103,7 @@ class RolloutBuffer:
         return (self._arrays["terminated"] & ~self._arrays["truncated"]).reshape(-1)
 
     def add(self, step: Step) -> None:
-        """Take in one step of all copies; its `action` is what the policy drew."""
+        """Take in one step of all envs; its `action` is what the policy drew."""
         t = self.filled % self.steps
         parts = {name: getattr(step, name) for name in ("obs", "truth", "next_obs", "next_truth")}
         given = merged(**parts) | step._asdict()
@@ -147,11 +147,7 @@ class RolloutBuffer:
         return self._arrays | {"filled": np.array(self.filled)}
 
     def load_state(self, state: Arrays) -> None:
-        """Take over what `state` returned.
-
-        Raises:
-            UserError: if it is of another size.
-        """
+        """Take over what `state` returned. Raises UserError if it is of another size."""
         check_arrays(self.state(), state)
         if not 0 <= state["filled"] <= self.steps:
             raise UserError("The saved rollout is none; it was edited by hand or is damaged.")
@@ -159,5 +155,5 @@ class RolloutBuffer:
         self.filled = int(state["filled"])
 
     def _rows(self) -> Arrays:
-        """All arrays with the axes of steps and copies made one."""
+        """All arrays with the axes of steps and envs made one."""
         return {name: array.reshape(-1, *array.shape[2:]) for name, array in self._arrays.items()}

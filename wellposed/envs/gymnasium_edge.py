@@ -12,7 +12,7 @@ from wellposed.types import Field, Obs, VecEnv
 class GymnasiumVecEnv(gym.vector.VectorEnv):
     """A `VecEnv`, shown as `inner`, behind Gymnasium's interface; what that does not have is `inner`'s.
 
-    Autoreset is same-step: when copy i ends, `step` returns the first observation of its next episode and hands the
+    Autoreset is same-step: when env i ends, `step` returns the first observation of its next episode and hands the
     true last one over in `info["final_obs"][i]`. `info["is_success"]` [n] and `info["applied_action"]` [n, action_dim]
     always speak of the transition just taken, and `info["physics_warnings"]` counts by name what the simulator
     complained of in it. Observations are what the policy sees.
@@ -37,11 +37,11 @@ class GymnasiumVecEnv(gym.vector.VectorEnv):
         return getattr(self.__dict__["inner"], name)
 
     def reset(self, *, seed: int | list[int] | None = None, options: dict | None = None) -> tuple[Obs, dict]:
-        """Start an episode in every copy, or only where `options={"reset_mask": mask}` [num_envs] is true."""
+        """Start an episode in every env, or only where `options={"reset_mask": mask}` [num_envs] is true."""
         return _copies(self.inner.reset(seed, (options or {}).get("reset_mask")).obs), {}
 
     def step(self, actions: np.ndarray) -> tuple[Obs, np.ndarray, np.ndarray, np.ndarray, dict]:
-        """Step every copy with actions [num_envs, action_dim] in [-1, 1]."""
+        """Step every env with actions [num_envs, action_dim] in [-1, 1]."""
         step = self.inner.step(actions)
         everywhere, ended = np.ones(self.num_envs, bool), step.ended
         info: dict[str, Any] = {"is_success": step.success, "_is_success": everywhere}
@@ -75,7 +75,7 @@ class GymnasiumVecEnv(gym.vector.VectorEnv):
 def successor(obs: Obs, info: dict) -> Obs:
     """The observations that followed the actions, where same-step autoreset has already moved on.
 
-    For a copy whose episode just ended, `obs` is the start of the next one; its true successor is in
+    For an env whose episode just ended, `obs` is the start of the next one; its true successor is in
     `info["final_obs"]`. Returns `obs` itself when no episode ended.
     """
     if "final_obs" not in info:

@@ -44,8 +44,7 @@ def probe_backend(backend: str) -> str | None:
 def working_backend() -> str:
     """The first back-end that renders here; one named in MUJOCO_GL is tried first.
 
-    Raises:
-        UserError: if none does, with the line that installs one.
+    Raises UserError if none does, with the line that installs one.
     """
     wished = os.environ.get("MUJOCO_GL", "").lower()
     order = dict.fromkeys([wished, *BACKENDS] if wished in BACKENDS else BACKENDS)

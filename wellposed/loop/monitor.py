@@ -9,16 +9,16 @@ from typing import Any
 
 import numpy as np
 
-from wellposed import seeding
+from wellposed import agents, seeding
 from wellposed.arrays import Arrays, merged, part_of, require_finite, scalars_of
 from wellposed.config import AnyRunConfig
 from wellposed.diagnose import Evidence, diagnose, tell
 from wellposed.errors import UserError
 from wellposed.interrupts import Stopwatch
 from wellposed.progress import RunProgress
+from wellposed.rollout.collector import EpisodeStatistics
 from wellposed.rollout.evaluate import play_episodes, summarise
-from wellposed.rollout.statistics import EpisodeStatistics
-from wellposed.runs.record import METRICS, EvaluationRow, MetricsRow, Solved, StopReason, Summary, WarningRow
+from wellposed.runs.record import EvaluationRow, MetricsRow, Solved, StopReason, Summary, WarningRow
 from wellposed.runs.writer import ReplayRows, Restored, RunWriter, Snapshot
 from wellposed.types import Agent, Metrics, Step, VecEnv
 
@@ -32,6 +32,7 @@ class Monitor:
         self.config, self.agent, self.env, self.eval_env, self.clock = config, agent, env, eval_env, clock
         self.seeds = seeding.evaluation_env_seeds(config.seed, config.eval_episodes, "monitoring")
         self.statistics = EpisodeStatistics(env.spec, env.now)
+        self.declared = agents.find(config.algo).metrics.keys()
         self.learnt: Metrics = {}  # of the last update since the last row
         self.warned: dict[str, int] = {}
         self.newest = deque[MetricsRow](maxlen=WATCHED), deque[EvaluationRow](maxlen=WATCHED)
@@ -39,10 +40,9 @@ class Monitor:
         self.evaluations: list[EvaluationRow] = []  # the last two
 
     def take_in(self, step: Step, at: int) -> None:
-        """Take in one step of all copies, which ended at environment step `at`.
+        """Take in one step of all envs, which ended at environment step `at`.
 
-        Raises:
-            NotFiniteError: if an observation or a reward is not finite.
+        Raises NotFiniteError if an observation or a reward is not finite.
         """
         require_finite("observation", step.next_obs, f"after step {at}")
         require_finite("reward", {"the reward": step.reward}, f"after step {at}")
@@ -51,11 +51,9 @@ class Monitor:
         self.statistics.add(step, self.env.now)
 
     def learn(self, metrics: Metrics) -> None:
-        """Take in what updates have told.
-
-        Raises:
-            NotFiniteError: if one of the numbers is not finite.
-        """
+        """Take in what updates have told. Raises NotFiniteError if one of the numbers is not finite."""
+        if undeclared := metrics.keys() - self.declared:
+            raise ValueError(f"{self.config.algo} does not declare what it logs: {', '.join(sorted(undeclared))}")
         self.learnt = metrics
         losses = {name: np.array(value) for name, value in metrics.items()}
         require_finite("loss", losses, f"at update {self.agent.updates}")
@@ -134,14 +132,13 @@ class Monitor:
     def load_state(self, state: Arrays, evaluations: list[EvaluationRow]) -> None:
         """Take over what `state` returned, and the evaluations of the record.
 
-        Raises:
-            UserError: if it does not fit this configuration.
+        Raises UserError if it does not fit this configuration.
         """
         self.statistics.load_state(part_of(state, "statistics"))
         self.learnt = scalars_of(part_of(state, "learnt"), float)
         self.warned = scalars_of(part_of(state, "warned"), int)
-        if unknown := self.learnt.keys() - METRICS.keys():
-            raise UserError(f"The checkpoint holds metrics that have no meaning here: {', '.join(sorted(unknown))}.")
+        if unknown := self.learnt.keys() - self.declared:
+            raise UserError(f"The checkpoint holds metrics that {self.config.algo} does not log: {sorted(unknown)}.")
         self.evaluations = evaluations[-2:]
 
     def summary(self, stop: StopReason) -> Summary:
@@ -193,8 +190,7 @@ def snapshot(run: Any, own: Arrays, replay: ReplayRows) -> Snapshot:
 def restore(run: Any, saved: Restored) -> None:
     """Take over what `snapshot` wrote down, but for the loop's own.
 
-    Raises:
-        UserError: if it does not fit this configuration, or the environments do not lead there again.
+    Raises UserError if it does not fit this configuration, or the environments do not lead there again.
     """
     run.agent.load_state(saved.agent)
     try:

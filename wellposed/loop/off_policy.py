@@ -65,7 +65,7 @@ class OffPolicy:
                 break
 
     def take_in(self, step: Step) -> None:
-        """Hand one step of all copies to statistics, replay, memory and input statistics."""
+        """Hand one step of all envs to statistics, replay, memory and input statistics."""
         self.monitor.take_in(step, self.step)
         self.replay.add(step)
         self.explorer.forget(step.ended)
@@ -89,8 +89,7 @@ class OffPolicy:
     def restore(self, saved: Restored) -> None:
         """Take over a checkpoint.
 
-        Raises:
-            UserError: if it does not fit this configuration, or the environments do not lead there again.
+        Raises UserError if it does not fit this configuration, or the environments do not lead there again.
         """
         restore(self, saved)
         self.replay.load_state(part_of(saved.loop, "replay"), saved.replay)
@@ -128,7 +127,7 @@ def train_off_policy(run: OffPolicy, record: RunWriter, progress: RunProgress, s
 
 
 def advance(run: OffPolicy, beside: ThreadPoolExecutor, stop: list[int]) -> None:
-    """One step of all copies, and the updates that are due with it.
+    """One step of all envs, and the updates that are due with it.
 
     A step of the environments runs in a thread of its own beside the updates (physics and XLA both let go of the GIL).
     Its actions are older than they are, and they sample a replay that does not hold it yet: who finishes first changes

@@ -29,7 +29,7 @@ class OnPolicy:
         self.step = 0  # environment steps
 
     def collect(self) -> None:
-        """One step of all copies, by the policy as it is."""
+        """One step of all envs, by the policy as it is."""
         step = self.env.step(self.explorer.act(self.env.now.obs, self.step))
         self.step += self.config.num_envs
         self.monitor.take_in(step, self.step)
@@ -59,8 +59,7 @@ class OnPolicy:
     def restore(self, saved: Restored) -> None:
         """Take over a checkpoint.
 
-        Raises:
-            UserError: if it does not fit this configuration, or the environments do not lead there again.
+        Raises UserError if it does not fit this configuration, or the environments do not lead there again.
         """
         restore(self, saved)
         self.rollout.load_state(part_of(saved.loop, "rollout"))

@@ -70,7 +70,7 @@ def scale_name(one: Field) -> str:
 
 
 def stored(fields: tuple[Field, ...], obs: Obs) -> Any:
-    """What a network reads of the observations of n copies, in the number types of replay."""
+    """What a network reads of the observations of n envs, in the number types of replay."""
     return {one.name: obs[one.name].astype(one.dtype) for one in fields}
 
 
@@ -97,7 +97,7 @@ class Encoder(eqx.Module):
         raise NotImplementedError
 
     def initial_carry(self, n: int) -> Carry:
-        """What n copies remember at the start of an episode."""
+        """What n envs remember at the start of an episode."""
         return ()
 
     def step(self, obs: dict[str, Array], scales: Scales, carry: Carry) -> tuple[Array, Carry]:

@@ -48,8 +48,7 @@ class RunningNormaliser:
     def load_state(self, state: dict[str, np.ndarray], name: str) -> None:
         """Take over what `state` returned under the same name.
 
-        Raises:
-            UserError: if they are not finite, or negative where they cannot be.
+        Raises UserError if they are not finite, or negative where they cannot be.
         """
         count, mean, m2 = (state[f"{name}.{part}"] for part in ("count", "mean", "m2"))
         if not (np.isfinite([count, *mean, *m2]).all() and count >= 0 and (m2 >= 0).all()):
@@ -77,7 +76,7 @@ class InputScaler:
         self.stats = self._collect()
 
     def observe(self, moment: Moment) -> None:
-        """Take in what all copies show at a moment."""
+        """Take in what all envs show at a moment."""
         if not self.config.normalise:
             return
         for (part, name), running in self._running.items():

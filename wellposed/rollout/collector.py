@@ -1,11 +1,11 @@
-"""Behaviour while training, and a step of all copies as a checkpoint holds it."""
+"""Behaviour while training, what its episodes come to, and a step as a checkpoint holds it."""
 
 import numpy as np
 
-from wellposed import seeding
+from wellposed import seeding, units
 from wellposed.arrays import Arrays, check_arrays, leaves, merged, part_of, reset_carry, scalars_of, with_leaves
 from wellposed.envs.policies import RandomPolicy
-from wellposed.types import Moment, Obs, Policy, Step
+from wellposed.types import Metrics, Moment, Obs, Policy, Spec, Step
 
 
 class Explorer:
@@ -16,7 +16,7 @@ class Explorer:
 
     Args:
         policy: what explores.
-        num_envs: copies that it acts in.
+        num_envs: envs that it acts in.
         action_dim: numbers in an action.
         seed: of the run.
         random_steps: environment steps at the start of the run whose actions are uniform.
@@ -49,7 +49,7 @@ class Explorer:
         return np.where(keep, own, uniform)
 
     def forget(self, ended: np.ndarray) -> None:
-        """Begin anew to remember in the copies whose episode `ended` [n]."""
+        """Begin anew to remember in the envs whose episode `ended` [n]."""
         self.carry = reset_carry(self.carry, self.fresh, ended)
 
     def state(self) -> Arrays:
@@ -58,15 +58,60 @@ class Explorer:
         return merged(streams=streams, carry=leaves(self.carry))
 
     def load_state(self, state: Arrays) -> None:
-        """Take over what `state` returned.
-
-        Raises:
-            UserError: if it is of another number of copies or another policy.
-        """
+        """Take over what `state` returned. Raises UserError if it is of another number of envs or another policy."""
         check_arrays(self.state(), state)
         for name, rng in self.streams.items():
             seeding.unpack_generator(rng, state[f"streams/{name}"])
         self.carry = with_leaves(self.carry, part_of(state, "carry"))
+
+
+class EpisodeStatistics:
+    """What the training episodes that ended since the last row came to. `now`: where they begin."""
+
+    def __init__(self, spec: Spec, now: Moment):
+        self._far = units.moved(spec.radius)
+        self._start = now.truth["achieved_goal"].copy()
+        self._returns, self._moved = np.zeros(len(self._start)), np.zeros(len(self._start), bool)
+        self._ended: list[tuple[float, float, float]] = []
+        self._peak = np.zeros(())  # largest component of the actions that reached the simulator since then
+
+    def add(self, step: Step, now: Moment) -> None:
+        """Take in one step; `now` is where the envs stand after it, in the next episode where one ended."""
+        self._returns += step.reward
+        self._peak = np.maximum(self._peak, np.abs(step.applied_action).max())
+        self._moved |= np.linalg.norm(step.next_truth["achieved_goal"] - self._start, axis=1) > self._far
+        for i in np.flatnonzero(step.ended):
+            self._ended.append((float(step.success[i]), self._returns[i], float(self._moved[i])))
+            self._start[i], self._returns[i], self._moved[i] = now.truth["achieved_goal"][i], 0.0, False
+
+    def drain(self) -> Metrics:
+        """Means over the ended episodes; empty if none ended. Without a radius it is not known what has moved."""
+        if not self._ended:
+            return {}
+        success, returned, moved = np.mean(self._ended, axis=0).tolist()
+        found = {"rollout/success_rate": success, "rollout/return": returned, "rollout/action_max": float(self._peak)}
+        self._ended.clear()
+        self._peak = np.zeros(())
+        return found if np.isnan(self._far) else found | {"rollout/moved_rate": moved}
+
+    def state(self) -> Arrays:
+        """Everything as named arrays; `ended` is [episodes, 3]."""
+        ended = np.array(self._ended).reshape(-1, 3)
+        return {
+            "start": self._start,
+            "returns": self._returns,
+            "moved": self._moved,
+            "ended": ended,
+            "peak": self._peak,
+        }
+
+    def load_state(self, state: Arrays) -> None:
+        """Take over what `state` returned. Raises UserError if it is of another number of envs or another goal."""
+        ended = state["ended"] if "ended" in state else np.zeros((0, 3))
+        check_arrays(self.state() | {"ended": ended.reshape(-1, 3)}, state)
+        start, returns, moved, peak = (state[name].copy() for name in ("start", "returns", "moved", "peak"))
+        self._start, self._returns, self._moved, self._peak = start, returns, moved, peak
+        self._ended = [(row[0], row[1], row[2]) for row in ended.tolist()]
 
 
 _FLAT = ("action", "applied_action", "reward", "terminated", "truncated", "success")
@@ -83,10 +128,9 @@ def pack_step(step: Step) -> Arrays:
 
 
 def unpack_step(arrays: Arrays, now: Moment, action_dim: int) -> Step:
-    """What `pack_step` returned of copies that see `now` and take actions [n, action_dim].
+    """What `pack_step` returned of envs that see `now` and take actions [n, action_dim].
 
-    Raises:
-        UserError: if it is not a step of theirs.
+    Raises UserError if it is not a step of theirs.
     """
     n = len(now.truth["achieved_goal"])
     action, flag, warnings = np.zeros((n, action_dim), np.float32), np.zeros(n, bool), part_of(arrays, "warnings")

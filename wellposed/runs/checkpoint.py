@@ -1,10 +1,10 @@
-"""Checkpoints: all that a training run is at one moment, in files that execute nothing when they are read.
+"""Checkpoints: the whole state of a training run, in files that cannot execute code when they are read.
 
     checkpoints/000007_step_0000028000.safetensors   agent, environments, random streams, everything but the replay
     checkpoints/000007_step_0000028000.json          the manifest, written last: no manifest, no checkpoint
     replay/000007.safetensors                        the episodes that entered the replay since checkpoint 6
 
-The replay is never written twice: a manifest lists the parts that make it up, each with its digest.
+No part of the replay is written twice: a manifest lists its parts, each with its digest.
 """
 
 import hashlib
@@ -23,13 +23,8 @@ from wellposed.runs.files import explained, read_bytes, read_json, write_json, w
 from wellposed.runs.record import decode, encode
 
 CHECKPOINTS, REPLAY = "checkpoints", "replay"
-LINES: tuple[str, ...] = (
-    "metrics",
-    "evaluations",
-    "episodes",
-    "warnings",
-)  # the append-only files, whose lengths a manifest holds
-KEEP = 2  # the newest, and one to fall back on should the disk damage it
+LINES: tuple[str, ...] = ("metrics", "evaluations", "episodes", "warnings")  # the append-only files
+KEEP = 2  # the newest, and one in case that is damaged
 MAX_BYTES = 4 * 2**30
 
 
@@ -73,7 +68,7 @@ class Manifest:
 
     @property
     def path(self) -> str:
-        """Its own place in the run directory."""
+        """Its place in the run directory."""
         return f"{CHECKPOINTS}/{self.number:06d}_step_{self.step:010d}.json"
 
 
@@ -85,10 +80,9 @@ def store(run: Path, file: str, arrays: Arrays) -> StoredArrays:
 
 
 def load(run: Path, stored: StoredArrays) -> Arrays:
-    """Read arrays, checking place, size, digest and format before anything is used.
+    """Read arrays, checking place, size, digest and format first.
 
-    Raises:
-        UserError: if the file is truncated, altered, elsewhere, or not safetensors (a pickle in disguise, say).
+    Raises UserError if the file is truncated, altered, in another place or not safetensors.
     """
     path = run / stored.file
     if Path(stored.file).parts[:-1] not in ((CHECKPOINTS,), (REPLAY,)) or not 0 <= stored.bytes <= MAX_BYTES:
@@ -100,20 +94,17 @@ def load(run: Path, stored: StoredArrays) -> Arrays:
             "file that was saved. Use an earlier checkpoint."
         )
     if hashlib.sha256(content).hexdigest() != stored.sha256:
-        raise UserError(
-            f"{path} is not the file that was saved: its digest differs from the manifest's. It is refused."
-        )
+        raise UserError(f"{path} is not the file that was saved: its digest differs from the manifest's.")
     try:
         return parse_tensors(content)
     except (SafetensorError, ValueError, KeyError, TypeError) as error:
         raise UserError(
-            f"{path} is not a safetensors file ({error}). wellposed reads no pickles and runs nothing it reads; "
-            "the checkpoint is refused."
+            f"{path} is not a safetensors file ({error}), the only format that wellposed reads, so it is refused."
         ) from error
 
 
 def commit(run: Path, manifest: Manifest) -> None:
-    """Write a manifest, whose files all lie there: from now on this is the newest checkpoint."""
+    """Write a manifest, whose files are all there: this makes it the newest checkpoint."""
     write_json(run / manifest.path, encode(manifest))
 
 
@@ -128,7 +119,7 @@ def read_manifest(path: Path) -> Manifest:
 
 
 def prune(run: Path) -> None:
-    """Delete what the newest checkpoints do not need: manifests first, then files that none of those kept names."""
+    """Delete what the newest checkpoints do not need: first manifests, then files that no kept one names."""
     needed: set[Path] = set()
     for path in manifests(run)[:KEEP]:
         manifest = read_manifest(path)

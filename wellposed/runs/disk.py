@@ -1,7 +1,7 @@
-"""The calls by which a record touches the disk. One seam, so that the tests can make every single one of them fail.
+"""The calls by which a record changes the disk, in one place so that tests can make each of them fail.
 
-No link is followed: a stranger's run directory must not lead us to write elsewhere. Nothing else in `wellposed.runs`
-opens a file for writing, and every function here does exactly one thing to the disk.
+They follow no link: another person's run directory must not make us write elsewhere. Nothing else in `wellposed.runs`
+opens a file for writing.
 """
 
 import os
@@ -14,12 +14,12 @@ def create(path: Path) -> int:
 
 
 def open_to_append(path: Path) -> int:
-    """A handle on a file whose writes all go to its end; the file is made if it is missing."""
+    """A handle on a file whose writes all go to its end; the file is created if it is missing."""
     return os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW, 0o644)
 
 
 def write(handle: int, content: bytes | memoryview) -> int:
-    """Write once; returns how many bytes the system took, which may be fewer."""
+    """Write once; returns how many bytes the system accepted, which may be fewer."""
     return os.write(handle, content)
 
 
@@ -34,7 +34,7 @@ def sync(handle: int) -> None:
 
 
 def rename(old: Path, new: Path) -> None:
-    """Put a file in the place of another; there is no moment at which `new` is missing or a part."""
+    """Atomically replace `new` by `old`."""
     os.replace(old, new)
 
 
@@ -48,7 +48,7 @@ def sync_folder(path: Path) -> None:
 
 
 def make_folder(path: Path) -> None:
-    """Make a folder, and those above it, where they are missing."""
+    """Make a folder and those above it where they are missing."""
     path.mkdir(parents=True, exist_ok=True)
 
 

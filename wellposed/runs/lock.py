@@ -1,4 +1,4 @@
-"""One process writes a run. The lock names its owner, and goes when the owner dies, however it dies."""
+"""One process writes a run. The lock names its owner, and the system releases it when that process ends."""
 
 import fcntl
 import os
@@ -11,14 +11,13 @@ from wellposed.errors import UserError
 from wellposed.runs import disk
 from wellposed.runs.files import explained
 
-PATIENCE = 0.5  # seconds; somebody who only looks holds the lock for microseconds
+PATIENCE = 0.5  # seconds; `is_held` takes the lock for microseconds
 
 
 def acquire(path: Path) -> int:
-    """Take a lock file, whose handle is to be closed to let go of it.
+    """Take a lock file; closing the returned handle releases it.
 
-    Raises:
-        UserError: naming process and host, if another process (or another run of this one) holds it.
+    Raises UserError, naming process and host, if another process or another run of this one holds it.
     """
     with explained(path, "lock"):
         handle = disk.open_to_append(path)
@@ -42,7 +41,7 @@ def acquire(path: Path) -> int:
 
 
 def is_held(path: Path) -> bool:
-    """Whether a living process holds the lock. Looking takes it for a moment, shared with others who look."""
+    """Whether a running process holds the lock. It is taken for a moment, shared with other readers."""
     try:
         handle = os.open(path, os.O_RDONLY)
     except FileNotFoundError:
@@ -56,7 +55,7 @@ def is_held(path: Path) -> bool:
 
 
 def owner(path: Path) -> int | None:
-    """The process on this machine that took the lock last; None if it runs on another, or the lock does not say."""
+    """The process on this machine that took the lock last; None if it is on another machine or not named."""
     try:
         found = re.fullmatch(r"process (\d+) on (.*)", path.read_text(errors="replace"))
     except OSError:

@@ -37,9 +37,9 @@ def collect(*, threads: int, autoreset_mode: str, devices: list[str]) -> Provena
 
 
 def as_typed(command: Iterable[str]) -> list[str]:
-    """A recorded command as a reader would type it: no directory of the machine that it ran on.
+    """A recorded command without the directories of the machine that it ran on.
 
-    `--runs-dir` is left out: the records are the same wherever they lie. Other absolute paths keep their last part.
+    `--runs-dir` is left out; other absolute paths keep their last part.
     """
     words, rest = [], iter(command)
     for word in rest:
@@ -64,14 +64,14 @@ def git_state() -> tuple[str | None, bool | None]:
         return subprocess.run(["git", *args], cwd=here, capture_output=True, text=True, check=True).stdout.strip()
 
     try:
-        git("ls-files", "--error-unmatch", Path(__file__).name)  # not somebody else's checkout around an installed copy
+        git("ls-files", "--error-unmatch", Path(__file__).name)  # fails if we are installed inside another checkout
         return git("rev-parse", "HEAD"), bool(git("status", "--porcelain"))
     except (OSError, subprocess.CalledProcessError):
         return None, None
 
 
 def cpu_name() -> str:
-    """The processor as Linux tells it: `AMD EPYC, family 25 model 17`. The name alone may hide a factor of two."""
+    """The processor: `AMD EPYC, family 25 model 17`. Processors of one name can differ in speed by two."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:

@@ -1,7 +1,6 @@
-"""What a run record holds: one dataclass per kind of row, one schema version, one meaning per metric.
+"""What a run record holds: one dataclass for each kind of row, one schema version, one meaning for each metric.
 
-Records are validated when they are read. A missing or an unknown key is an error, a newer schema is
-refused, and a value never falls back to a default.
+Records are validated when they are read: a missing or unknown key and a newer schema are errors.
 """
 
 from dataclasses import dataclass, field
@@ -19,19 +18,8 @@ StopReason = Literal["solved", "budget"]
 # The fields of EpisodeRow of which an evaluation reports means.
 MEANS = ("episode_return", "final_distance", "time_to_success", "action_change", "peak_action", "path_length")
 
-# Every logged metric and its meaning; a name that is not here cannot be logged.
+# Every logged metric and its meaning, but for those of an algorithm, "train/...": its own file has them.
 METRICS: dict[str, str] = {
-    "train/critic_loss": "mean squared Bellman error, summed over both critics; half of that in SAC",
-    "train/actor_loss": "minus what the actor maximises: value of its actions (PPO: clipped objective), entropy",
-    "train/q_mean": "mean value both critics give the batch",
-    "train/target_mean": "mean of the (bounded) Bellman target, a soft one in SAC",
-    "train/entropy": "SAC: minus the mean log density of the policy's actions; PPO: entropy of its Gaussian; in nats",
-    "train/temperature": "SAC: weight of entropy against reward",
-    "train/action_saturation": "share of the policy's action components beyond 0.99 in size",
-    "train/value_loss": "PPO: mean squared difference of the critic's values from the lambda-returns",
-    "train/clip_fraction": "PPO: share of probability ratios beyond the clipping, mean over the updates on a rollout",
-    "train/kl": "PPO: divergence from the policy that collected a rollout to the one that has learnt from it, nats",
-    "train/explained_variance": "PPO: share of the variance of lambda-returns that the critic foretold",
     "rollout/success_rate": "share of training episodes since the last row that ended in success (exploring policy)",
     "rollout/return": "mean undiscounted return of those episodes",
     "rollout/moved_rate": "share of those episodes in which the achieved goal moved more than 1 cm from where it began",
@@ -85,7 +73,6 @@ METRICS: dict[str, str] = {
     "time/updates_per_second": "gradient updates per second of training",
     "time/updates_per_step": "gradient updates per environment step so far",
 }
-SHARES = frozenset(name for name, meaning in METRICS.items() if meaning.startswith("share of "))  # these lie in [0, 1]
 
 
 SLACK = 1e-6  # of rates that were computed in single precision
@@ -101,13 +88,13 @@ def _require_moment(row: "MetricsRow | EvaluationRow") -> None:
 class MetricsRow:
     """Training metrics at one moment."""
 
-    step: int  # environment steps, summed over all copies
+    step: int  # environment steps, summed over all envs
     updates: int  # gradient updates
     seconds: float  # training time so far, evaluation excluded
     metrics: dict[str, float]
 
     def __post_init__(self) -> None:
-        if unknown := self.metrics.keys() - METRICS.keys():
+        if unknown := {name for name in self.metrics if not name.startswith("train/")} - METRICS.keys():
             raise ValueError(f"unknown metric {', '.join(sorted(unknown))}; its meaning belongs in METRICS")
         _require_moment(self)
         for name in self.metrics.keys() & SHARES:
@@ -140,9 +127,9 @@ class EpisodeRow:
     time_to_success: int | None  # steps to the first success, 0 if solved at reset, null if never
     action_change: float  # mean squared change of the action that reached the simulator, per step and component
     peak_action: float  # largest size of a component of that action
-    path_length: float  # way of the end effector; of the achieved goal where the environment names no effector
+    path_length: float  # of the end effector, or of the achieved goal where no effector is known
     already_solved: bool  # the goal was reached before the first action
-    goal_kind: str  # which kind of goal it was ("table", "air"); empty where the environment tells none apart
+    goal_kind: str  # kind of goal ("table", "air"); empty where there is only one
 
     def __post_init__(self) -> None:
         if self.length < 1 or not (self.time_to_success is None or 0 <= self.time_to_success <= self.length):
@@ -164,7 +151,7 @@ class EvaluationRow:
     already_solved_rate: float
     already_solved_ci95: tuple[float, float]
     any_success: Estimate
-    success_by_kind: dict[str, Estimate]  # success rate for each kind of goal; empty where there is but one
+    success_by_kind: dict[str, Estimate]  # success rate for each kind of goal; empty where there is only one
     means: dict[str, Estimate]  # of EpisodeRow's fields MEANS; time_to_success over the episodes that have one
 
     def __post_init__(self) -> None:
@@ -187,7 +174,7 @@ class EvaluationRow:
 
 @dataclass(frozen=True)
 class Solved:
-    """When two evaluations in a row had reached the asked rate: the moment of the second."""
+    """The second of two evaluations in a row that reached the asked rate."""
 
     success_rate: float
     step: int
@@ -197,7 +184,7 @@ class Solved:
 
 @dataclass(frozen=True)
 class Summary:
-    """How a run ended. It is the last file a run writes: its presence means the run is finished."""
+    """How a run ended. It is the last file that a run writes: with it the run is finished."""
 
     stop_reason: StopReason
     step: int
@@ -212,26 +199,26 @@ class Summary:
 
 @dataclass(frozen=True)
 class Failure:
-    """Why a run was given up: the first number that was not finite. The checkpoints before it are kept."""
+    """Why a run ended early: the first number that was not finite. The checkpoints before it are kept."""
 
     step: int
     updates: int
-    quantity: str  # what blew up first: physics, an observation, a reward, a loss or a weight
+    quantity: str  # what was not finite: physics, an observation, a reward, a loss or a weight
     detail: str  # one sentence, with the evidence
 
 
 @dataclass(frozen=True)
 class WarningRow:
-    """What the simulator complained of between two rows of metrics, over all training copies."""
+    """The simulator's warnings between two rows of metrics, over all training envs."""
 
     step: int
     kind: str  # MuJoCo's name for it, as in mjWARN_CONTACTFULL
-    count: int  # copies and steps in which it was raised
+    count: int  # how often it was raised, over envs and steps
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """A finished run on held-out episodes, beside uniform random actions on the same episodes."""
+    """A finished run on held-out episodes, and uniform random actions on the same episodes."""
 
     env: str
     seed: int  # of the held-out episodes
@@ -250,10 +237,10 @@ class Verdict:
 
 @dataclass(frozen=True)
 class Resumption:
-    """A process that took a run up again after another had ended or died."""
+    """A process that continued a run after another had ended."""
 
-    step: int  # the environment step it went on from
-    note: str  # what was lost by that, in sentences
+    step: int  # the environment step at which it continued
+    note: str  # what was lost, in sentences
     command: list[str]
     commit: str | None
     dirty: bool | None
@@ -290,29 +277,17 @@ def encode(value: Any) -> dict[str, Any]:
 
 
 def check_schema(data: dict[str, Any], where: str) -> int:
-    """The schema version of a record that can be read.
-
-    Raises:
-        UserError: if it cannot, saying which it is and what to do.
-    """
+    """The schema version of a record; raises UserError if this version cannot read it."""
     found = data["schema"]
     if type(found) is int and OLDEST <= found <= SCHEMA:
         return found
     newer = isinstance(found, int) and found > SCHEMA
-    advice = (
-        "It was written by a newer wellposed; update to read it."
-        if newer
-        else "It was written by another version; train again, or read it with the version it names in its provenance."
-    )
+    advice = "Update wellposed to read it." if newer else "Train again, or read it with the version that wrote it."
     raise UserError(f"{where} has schema {found!r}, this version reads {OLDEST} to {SCHEMA}. {advice}")
 
 
 def decode(kind: type[T], data: Any, where: str) -> T:
-    """Read a record of type `kind`, checking version and every key.
-
-    Raises:
-        UserError: saying what is wrong and where.
-    """
+    """Read a record of type `kind`, checking version and every key. Raises UserError saying what is wrong and where."""
     if not isinstance(data, dict) or "schema" not in data:
         raise UserError(f"{where} has no schema version, so it is not a record of wellposed.")
     data = migrated(data, check_schema(data, where))

@@ -1,31 +1,32 @@
 """Run directories: one per environment, algorithm, configuration and seed; locked while written; never mixed.
 
 FetchReach-v4_sac_3f0c9d1be2a7_s0/
-    config.json        the full resolved configuration and its hash
+    config.json        the full configuration and its hash
     provenance.json    commit, versions, machine, timing, and each time it was resumed
     metrics.jsonl      training metrics, append-only
     evaluations.jsonl  evaluations summed up, append-only
     episodes.jsonl     every evaluation episode, append-only
-    warnings.jsonl     what the simulator complained of, append-only
+    warnings.jsonl     the simulator's warnings, append-only
     checkpoints/       the newest two, each with a manifest (see `checkpoint`)
     replay/            the episodes of the replay, in the parts in which they came
-    tensorboard/       the same scalars as events; made anew from the rows when a run is resumed
+    tensorboard/       the same scalars as events; written again from the rows when a run is resumed
     summary.json       how the run ended; written last
     failure.json       instead of a summary: what was not finite
     lock               held by the process that writes
 
-`RunWriter` (in `writer`) writes one, `RunReader` here reads one and trusts nothing in it.
+`RunWriter` (in `writer`) writes one. `RunReader` reads one and checks everything in it.
 """
 
 import os
 import re
+import shlex
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from wellposed import serialise
+from wellposed import plugin, serialise
 from wellposed.arrays import Arrays, part_of
 from wellposed.errors import UserError
 from wellposed.runs import checkpoint, lock
@@ -41,14 +42,14 @@ from wellposed.runs.record import (
     WarningRow,
     check_schema,
     decode,
-)
+)  # fmt: skip
 
 
 def run_name(config: dict[str, Any]) -> str:
     """Directory name of a configuration: environment, algorithm, hash of all but the seed, seed.
 
-    It is a plain name of at most 255 bytes, whatever the environment or the algorithm is called. Names that are cut
-    short stay distinct by the hash; a seed too long to be a name is told by a hash of its own.
+    It has at most 255 bytes, whatever the environment or algorithm is called: names that are cut short still differ by
+    the hash, and a seed with too many digits is replaced by a hash of its own.
     """
     shared = as_named({key: value for key, value in config.items() if key != "seed"})
     names = env_id(config), config["algo"]
@@ -59,7 +60,7 @@ def run_name(config: dict[str, Any]) -> str:
 
 
 def as_named(config: dict[str, Any]) -> dict[str, Any]:
-    """A configuration in the form of schema 3, by whose hash runs are named: names stay what they were."""
+    """A configuration in the form of schema 3, whose hash names runs, so that names stay the same."""
     if isinstance(config["env"], str):
         return config
     env = dict(config["env"])
@@ -75,17 +76,16 @@ def env_id(config: dict[str, Any]) -> str:
 
 
 def require_free(runs_dir: Path, configs_: list[dict[str, Any]]) -> None:
-    """Refuse, before anything is trained, configurations that come twice or whose directory holds a run already.
+    """Refuse, before training, configurations that come twice or whose directory holds a run already.
 
-    Raises:
-        UserError: naming the directories.
+    Raises UserError, naming the directories.
     """
     names = [run_name(config) for config in configs_]
     if twice := sorted({name for name in names if names.count(name) > 1}):
         raise UserError(f"The same configuration and seed is asked for twice: {', '.join(twice)}.")
     for folder in (runs_dir / name for name in names):
         if (folder / "config.json").exists():
-            os.close(lock.acquire(folder / "lock"))  # another process may be writing it: that is another sentence
+            os.close(lock.acquire(folder / "lock"))  # another error if a process is writing it
             refuse_existing(folder)
 
 
@@ -95,7 +95,7 @@ def refuse_existing(path: Path) -> None:
         return
     status = RunReader(path).status
     open_end = status not in ("finished", "diverged")
-    advice = f", or go on with it: `wellposed resume {path}`" if open_end else ""
+    advice = f", or resume it: `wellposed resume {shlex.quote(str(path))}{plugin.options()}`" if open_end else ""
     raise UserError(
         f"{path} holds {'an interrupted' if open_end else f'a {status}'} run of exactly this configuration and seed, "
         f"and two runs are never mixed. Choose another --seed or --runs-dir, or move that directory away{advice}."
@@ -116,7 +116,7 @@ class RunReader:
 
     @property
     def config(self) -> dict[str, Any]:
-        """The configuration as JSON data of this version, checked against its own hash and the directory's name."""
+        """The configuration as this version's JSON data, checked against its hash and the directory's name."""
         data = self._config_file
         return migrated(data["config"], data["schema"])
 
@@ -127,7 +127,7 @@ class RunReader:
 
     @property
     def _config_file(self) -> dict[str, Any]:
-        """The content of config.json, as it stands there, checked."""
+        """The content of config.json, checked but not migrated."""
         where = self.path / "config.json"
         data = read_json(where)
         if not isinstance(data, dict) or data.keys() != {"schema", "hash", "config"}:
@@ -138,8 +138,7 @@ class RunReader:
             raise UserError(f"{where} lacks env, algo or seed. It was edited by hand.")
         if _hash(config) != data["hash"] or run_name(config) != self._own_name:
             raise UserError(
-                f"{where} does not match its own hash or the name of its directory: it was edited by hand or moved. "
-                "Nothing read from it could be trusted."
+                f"{where} does not match its own hash or the name of its directory: it was edited by hand or moved."
             )
         return data
 
@@ -170,19 +169,19 @@ class RunReader:
 
     @property
     def warnings(self) -> list[WarningRow]:
-        """What the simulator complained of so far."""
+        """The simulator's warnings so far."""
         return self._rows(WarningRow, "warnings.jsonl")
 
     @property
     def last_evaluation(self) -> EvaluationRow | None:
-        """The newest evaluation, None before the first; the rows before it are not read."""
+        """The newest evaluation, None before the first; earlier rows are not read."""
         path = self.path / "evaluations.jsonl"
         row = read_last_line(path)
         return None if row is None else decode(EvaluationRow, row, f"{path}, the last line")
 
     @property
     def status(self) -> str:
-        """One of finished, diverged, running and interrupted (by hand, or by the death of its process)."""
+        """One of finished, diverged, running and interrupted (by hand, or because its process died)."""
         if (self.path / "summary.json").exists():
             return "finished"
         if (self.path / "failure.json").exists():
@@ -192,8 +191,7 @@ class RunReader:
     def load_checkpoint(self) -> tuple[Manifest, Arrays]:
         """The newest checkpoint's manifest and its agent, checked to be of this run's configuration.
 
-        Raises:
-            UserError: if there is none, or it is damaged or of another configuration.
+        Raises UserError if there is none, or it is damaged or of another configuration.
         """
         found = checkpoint.manifests(self.path)
         if not found:
@@ -212,7 +210,7 @@ class RunReader:
 
     @property
     def _own_name(self) -> str:
-        """The directory's name, whatever a link to it is called."""
+        """The directory's name, even if it is reached by a link of another name."""
         path = self.path
         return path.resolve().name if path.name in ("", "..") or path.is_symlink() else path.name
 
@@ -233,14 +231,14 @@ class RunReader:
 
 
 def _named(config: dict[str, Any]) -> bool:
-    """Whether a configuration holds what names a run, each of the right type."""
+    """Whether a configuration has the keys that name a run, each of the right type."""
     env = config.get("env")
     found = env.get("id") if isinstance(env, dict) else env, config.get("algo"), config.get("seed")
     return tuple(map(type, found)) == (str, str, int)
 
 
 def _hash(config: dict[str, Any]) -> str | None:
-    """The hash of a configuration; None if it holds what JSON has not, for Python's reader lets NaN through."""
+    """The hash of a configuration; None if it holds NaN, which Python's JSON reader accepts."""
     try:
         return serialise.content_hash(config)
     except ValueError:
@@ -248,9 +246,9 @@ def _hash(config: dict[str, Any]) -> str | None:
 
 
 def list_runs(runs_dir: str | Path) -> list[RunReader]:
-    """All runs below a directory, however deep, sorted by path; an empty list if there is no such directory.
+    """All runs below a directory at any depth, sorted by path; [] if there is no such directory.
 
-    Links are not followed. Below a run nothing is looked for; one without a lock may be somebody else's folder.
+    Links are not followed, nor folders inside a run. A folder with a config.json but no lock may be something else.
     """
     found, folders = [], [str(runs_dir)]
     while folders:

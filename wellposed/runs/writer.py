@@ -1,15 +1,22 @@
-"""Writing a run: rows that only grow, and checkpoints from which it goes on bit for bit after any death.
+"""Writing a run: append-only rows, and checkpoints from which it continues bit for bit however it was interrupted.
 
-The order of writing is what makes that true. Rows are flushed, then the replay's new part and the state are written,
-then the manifest, which holds the length of every file of rows. Until the manifest is there the checkpoint before
-counts; whoever resumes cuts the rows to the lengths that its manifest names, and writes the rest again.
+The order of writing makes that true. Rows are flushed, then the replay's new part and the state are written, then the
+manifest, which holds the length of every file of rows. Until the manifest is there the checkpoint before it counts;
+resuming cuts the rows to the lengths in its manifest and writes the rest again.
 """
 
+# protobuf makes its classes when it is imported:
+# pyright: reportAttributeAccessIssue=false
+
 import os
+import time
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+
+from tensorboard.compat.proto.event_pb2 import Event
+from tensorboard.summary.writer.event_file_writer import EventFileWriter
 
 from wellposed import serialise
 from wellposed.arrays import Arrays, merged, part_of
@@ -28,14 +35,13 @@ from wellposed.runs.record import (
     Summary,
     WarningRow,
     encode,
-)
+)  # fmt: skip
 from wellposed.runs.store import RunReader, env_id, refuse_existing, run_name
-from wellposed.runs.tensorboard import ScalarWriter
 
 
 @dataclass(frozen=True)
 class ReplayRows:
-    """What entered the replay since the last checkpoint, counted in all rows that ever entered it."""
+    """Rows that entered the replay since the last checkpoint, counted from the first that ever entered it."""
 
     first: int
     end: int
@@ -45,7 +51,7 @@ class ReplayRows:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """All that a training run is between two updates."""
+    """The whole state of a training run between two updates."""
 
     step: int
     updates: int
@@ -58,7 +64,7 @@ class Snapshot:
 
 @dataclass(frozen=True)
 class Restored:
-    """The checkpoint that a resumed run goes on from, all of it checked."""
+    """The checkpoint that a resumed run continues from, checked."""
 
     manifest: Manifest
     agent: Arrays
@@ -96,13 +102,12 @@ class RunWriter:
 
     @classmethod
     def reopen(cls, path: Path, now: Provenance) -> "RunWriter":
-        """Take up a run that was cut short, at its newest whole checkpoint, or at the beginning if it has none.
+        """Resume a run at its newest intact checkpoint, or from the beginning if it has none.
 
-        What was written after that checkpoint is cut off: it will be written again. `now` is where the process comes
-        from that takes it up; `restored` holds the checkpoint, and `resumed` says in sentences what was lost.
+        What was written after that checkpoint is cut off and will be written again. `now` is the provenance of this
+        process; `restored` holds the checkpoint, and `resumed` says in sentences what was lost.
 
-        Raises:
-            UserError: if the run is finished or diverged, another process is writing it, or its rows are damaged.
+        Raises UserError if the run is finished or diverged, another process is writing it, or its rows are damaged.
         """
         reader, run = RunReader(path), cls.__new__(cls)
         run._take(path, reader.config)
@@ -112,18 +117,17 @@ class RunWriter:
                 raise UserError(f"{path} is {status}. {why}")
             if reader.schema != SCHEMA:
                 raise UserError(
-                    f"{path} was cut short in an older version of wellposed. This version evaluates its checkpoint but "
-                    "cannot train on from it. Train it anew, or resume it with the version that its provenance names."
+                    f"{path} was interrupted in an older version of wellposed, which stored replay and environments "
+                    "in another form: it can be evaluated but not resumed. Train it again, or resume it with the "
+                    "commit in its provenance.json."
                 )
             _refuse_links(path)
             there, restored = reader.provenance, run._newest_whole(reader)
             run._begin(restored)
             step = restored.manifest.step if restored else 0
-            run.resumed = " ".join([*run._damaged, f"Goes on from step {step:,}; {run._cut()}."])
-            took_up = Resumption(
-                step, run.resumed, now.command, now.commit, now.dirty, now.packages, now.cpu, now.started
-            )
-            run.provenance = replace(there, resumed=[*there.resumed, took_up])
+            run.resumed = " ".join([*run._damaged, f"Resumed at step {step:,}; {run._cut()}."])
+            this = Resumption(step, run.resumed, now.command, now.commit, now.dirty, now.packages, now.cpu, now.started)
+            run.provenance = replace(there, resumed=[*there.resumed, this])
             write_json(path / "provenance.json", encode(run.provenance))
         except BaseException:
             run.close()
@@ -134,16 +138,15 @@ class RunWriter:
         """Lock the directory; nothing is written yet."""
         self.path, self.config, self._hash = path, config, serialise.content_hash(config)
         self.restored: Restored | None = None
-        self.resumed = ""  # where a run that was taken up goes on, and what is made again
+        self.resumed = ""  # where a resumed run continues, and what is written again
         self._damaged: list[str] = []
         self._number, self._parts, self._opened = 0, [], ExitStack()
         self._lock = lock.acquire(path / "lock")
 
     def _newest_whole(self, reader: RunReader) -> Restored | None:
-        """The newest checkpoint of which every file is what was saved; newer ones are named as lost, and removed.
+        """The newest checkpoint whose files are all intact; newer ones are removed and named as lost.
 
-        Raises:
-            UserError: if there are checkpoints and none is whole. To begin anew would throw their record away.
+        Raises UserError if there are checkpoints but none is intact: starting again would discard the record.
         """
         found = checkpoint.manifests(self.path)
         for i, path in enumerate(found):
@@ -159,13 +162,11 @@ class RunWriter:
             agent, loop = (part_of(state, name) for name in ("agent", "loop"))
             return Restored(manifest, agent, loop, parts, [])
         if found:
-            raise UserError(
-                f"{self.path} has no whole checkpoint to go on from; nothing was changed. {self._damaged[0]}"
-            )
+            raise UserError(f"{self.path} has no intact checkpoint; nothing was changed. {self._damaged[0]}")
         return None
 
     def _begin(self, restored: Restored | None) -> None:
-        """Open what is appended to, cut to what the checkpoint counted."""
+        """Open the append-only files, cut to the lengths in the checkpoint."""
         keep = dict.fromkeys(LINES, 0)
         if restored:
             self._number, self._parts = restored.manifest.number, restored.manifest.replay
@@ -174,7 +175,7 @@ class RunWriter:
             with explained(self.path / folder, "create"):
                 disk.make_folder(self.path / folder)
         checkpoint.prune(self.path)
-        with ExitStack() as opened:  # whatever fails here, what was opened before is closed
+        with ExitStack() as opened:  # closes what was opened if anything below fails
             self._lines = {
                 name: opened.enter_context(closing(JsonLines(self.path / f"{name}.jsonl", keep[name])))
                 for name in LINES
@@ -190,9 +191,9 @@ class RunWriter:
             self._opened = opened.pop_all()
 
     def _cut(self) -> str:
-        """How much of the record came after the checkpoint."""
+        """How many rows came after the checkpoint."""
         cut = [f"{lines.cut} of {name}" for name, lines in self._lines.items() if lines.cut]
-        return f"rows written after that are made again: {', '.join(cut)}" if cut else "no row was lost"
+        return f"rows written after that are written again: {', '.join(cut)}" if cut else "no row was lost"
 
     @property
     def replay_end(self) -> int:
@@ -205,7 +206,7 @@ class RunWriter:
         self._scalars.add(row.metrics, row.step)
 
     def log_warnings(self, rows: list[WarningRow]) -> None:
-        """Append what the simulator complained of."""
+        """Append the simulator's warnings."""
         for row in rows:
             self._lines["warnings"].append(encode(row))
 
@@ -217,11 +218,7 @@ class RunWriter:
         self._scalars.add({"eval/success_rate": row.success_rate}, row.step)
 
     def save(self, moment: Snapshot) -> None:
-        """Make this moment the one that the run goes on from after any death; older checkpoints are pruned.
-
-        Raises:
-            UserError: if the disk refuses; the checkpoint before still counts.
-        """
+        """Write a checkpoint, delete older ones. Raises UserError if the disk refuses; then the one before counts."""
         for lines in self._lines.values():
             lines.sync()
         number, new = self._number + 1, moment.replay
@@ -249,7 +246,7 @@ class RunWriter:
         checkpoint.prune(self.path)
 
     def finish(self, summary: Summary) -> None:
-        """Write how the run ended; after this it is finished."""
+        """Write how the run ended."""
         timing = {
             "wall_clock_seconds": summary.seconds + summary.evaluation_seconds,
             "steps_per_second": summary.steps_per_second,
@@ -259,11 +256,11 @@ class RunWriter:
         write_json(self.path / "summary.json", encode(summary))
 
     def fail(self, failure: Failure) -> None:
-        """Write why the run was given up; the checkpoints before stay."""
+        """Write why the run ended early; the checkpoints stay."""
         write_json(self.path / "failure.json", encode(failure))
 
     def close(self) -> None:
-        """Close all files and let go of the lock."""
+        """Close all files and release the lock."""
         try:
             self._opened.close()
         finally:
@@ -276,8 +273,31 @@ class RunWriter:
         self.close()
 
 
+class ScalarWriter:
+    """Writes named scalars into one TensorBoard event file of `folder`."""
+
+    def __init__(self, folder: Path):
+        """`folder` is made if it is missing; older events in it are deleted, for the rows hold the same."""
+        self._folder = folder
+        with explained(folder, "create"):
+            for old in folder.glob("events.*"):
+                disk.remove(old)
+            self._writer = EventFileWriter(str(folder))
+
+    def add(self, scalars: dict[str, float], step: int) -> None:
+        """Add scalars at an environment step."""
+        values = [{"tag": name, "simple_value": value} for name, value in scalars.items()]
+        with explained(self._folder, "write to"):
+            self._writer.add_event(Event(wall_time=time.time(), step=step, summary={"value": values}))
+
+    def close(self) -> None:
+        """Flush and close."""
+        with explained(self._folder, "write to"):
+            self._writer.close()
+
+
 def _refuse_links(path: Path) -> None:
-    """Raises UserError if a part of a run directory lies elsewhere: what is written there would leave the directory."""
+    """Raises UserError if a part of a run directory is a link: writing there would leave the directory."""
     for entry in os.scandir(path):
         if entry.is_symlink():
-            raise UserError(f"{entry.path} is a link, which no run has; the run is not taken up.")
+            raise UserError(f"{entry.path} is a link, which no run has; the run is not resumed.")

@@ -24,7 +24,7 @@ from wellposed.config import AnyRunConfig
 from wellposed.envs.explore import directed, held, play
 from wellposed.envs.make import EnvConfig, make_env
 from wellposed.envs.policies import Memoryless, RandomPolicy
-from wellposed.rollout import EVALUATION_COPIES, play_episodes, summarise
+from wellposed.rollout.evaluate import EVALUATION_COPIES, play_episodes, summarise
 from wellposed.runs.record import EvaluationRow
 from wellposed.types import Carry, Moment, Obs, Policy
 

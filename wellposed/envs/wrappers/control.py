@@ -66,11 +66,11 @@ class ControlledVecEnv(Wrapper):
         """As the environment's own."""
         filtered, queue = state["control_filter"], state["control_queue"]
         if (filtered.shape, queue.shape) != (self._filtered.shape, self._queue.shape):
-            raise ValueError("this state belongs to another control or another number of copies")
+            raise ValueError("this state belongs to another control or another number of envs")
         moment = self.env.set_state({name: array for name, array in state.items() if not name.startswith("control_")})
         self._filtered, self._queue = filtered.copy(), queue.copy()
         return moment
 
     def _clear(self, chosen: np.ndarray) -> None:
-        """Episodes begin in the chosen copies [n]."""
+        """Episodes begin in the chosen envs [n]."""
         self._filtered[chosen], self._queue[chosen] = 0.0, 0.0

@@ -1,7 +1,7 @@
 """A goal curriculum: training goals that begin near the object and on the table, and grow into the task's own.
 
 The goal distributions form a path from an easy problem to the task, and `schedule` says where on it training is. One
-`GoalSpread` belongs to the whole vector environment, so no copy can be left behind. Evaluation never sees any of it.
+`GoalSpread` belongs to the whole vector environment, so no env can be left behind. Evaluation never sees any of it.
 """
 
 from dataclasses import dataclass
@@ -49,8 +49,7 @@ class Curriculum:
     def wrap(self, env: VecEnv, role: Literal["training", "evaluation"], seed: int) -> VecEnv:
         """The environment with goals that grow, in training; itself where there is no curriculum, and in evaluation.
 
-        Raises:
-            UserError: if the environment's goals cannot be drawn otherwise than its own.
+        Raises UserError if the environment's goals cannot be drawn otherwise than its own.
         """
         if self.kind == "none":
             return env
@@ -129,7 +128,7 @@ class CurriculumVecEnv(Wrapper):
         place, counts, recent = (state[f"curriculum{name}"] for name in ("", "_counts", "_recent"))
         shapes = place.shape, counts.shape, recent.shape
         if shapes != ((2,), self._counts.shape, self._recent.shape) or counts.dtype != bool:
-            raise ValueError("this state belongs to another curriculum or another number of copies")
+            raise ValueError("this state belongs to another curriculum or another number of envs")
         if min(place) < 0 or place[1] > self.curriculum.stages or not np.isin(recent, (-1, 0, 1)).all():
             raise ValueError("this state is of no stage of the curriculum")
         self.env.set_state({name: array for name, array in state.items() if not name.startswith("curriculum")})
@@ -138,7 +137,7 @@ class CurriculumVecEnv(Wrapper):
         return self.now
 
     def _begin(self, chosen: np.ndarray) -> None:
-        """Episodes begin in the chosen copies [n]. Those already at their goal would say nothing of what was learnt."""
+        """Episodes begin in the chosen envs [n]. Those already at their goal would say nothing of what was learnt."""
         truth = self.now.truth
         away = ~self.is_success(truth["achieved_goal"], truth["desired_goal"])
         self._counts = np.where(chosen, away, self._counts)

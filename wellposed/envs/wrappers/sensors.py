@@ -30,8 +30,7 @@ class Sensors:
     def wrap(self, env: VecEnv, role: Literal["training", "evaluation"], seed: int) -> VecEnv:
         """The environment as these sensors show it; itself where they show the truth.
 
-        Raises:
-            UserError: if nobody says what the environment's numbers measure.
+        Raises UserError if nobody says what the environment's numbers measure.
         """
         if not self.noise:
             return env
@@ -43,8 +42,8 @@ class SensedVecEnv(Wrapper):
     """What is observed is measured, with Gaussian errors; the truth stays what it is.
 
     How an error of a position spreads to the numbers of an observation, the task says (`measurement_errors`). Each
-    copy has a stream of its own, begun by the run's seed and the seed of its episode: the errors in an episode do not
-    depend on the number of copies, nor on what was played before.
+    env has a stream of its own, begun by the run's seed and the seed of its episode: the errors in an episode do not
+    depend on the number of envs, nor on what was played before.
     """
 
     def __init__(self, env: VecEnv, noise: float, seed: int):
@@ -56,7 +55,7 @@ class SensedVecEnv(Wrapper):
 
     @property
     def now(self) -> Moment:
-        """Where the copies stand, as they were measured, and truly."""
+        """Where the envs stand, as they were measured, and truly."""
         return Moment(self._measured, self.env.now.truth)
 
     def reset(self, seed: int | list[int] | None = None, mask: np.ndarray | None = None) -> Moment:
@@ -89,14 +88,14 @@ class SensedVecEnv(Wrapper):
         obs = self.env.set_state(inner).obs
         measured = {key: state[f"sensed_{key}"].copy() for key in obs}
         if any(measured[key].shape != value.shape for key, value in obs.items()):
-            raise ValueError("this state belongs to another environment or another number of copies")
+            raise ValueError("this state belongs to another environment or another number of envs")
         for rng, packed in zip(self._rngs, state["sensors"], strict=True):
             seeding.unpack_generator(rng, packed)
         self._measured = measured
         return self.now
 
     def _measure(self, obs: Obs, chosen: np.ndarray) -> Obs:
-        """One measurement of all copies, as new arrays; of those that are not `chosen` [n] without errors."""
+        """One measurement of all envs, as new arrays; of those that are not `chosen` [n] without errors."""
         draws = np.zeros((self.num_envs, self.task.error_sources))
         for i in np.flatnonzero(chosen):
             draws[i] = self._rngs[i].standard_normal(draws.shape[1])

@@ -23,15 +23,14 @@ class Wrapper:
 
     @property
     def now(self) -> Moment:
-        """Where the copies stand."""
+        """Where the envs stand."""
         return self.env.now
 
 
 def require_capability(env: VecEnv, capability: str, setting: str, meaning: str) -> None:
     """Refuse a setting that the environment does not allow.
 
-    Raises:
-        UserError: naming the setting as the command line does, and the environments that do allow it.
+    Raises UserError, naming the setting as the command line does, and the environments that do allow it.
     """
     if capability not in env.capabilities:
         able = ", ".join(entry.id for entry in registered() if capability in entry.capabilities)

@@ -4,10 +4,9 @@ from functools import partial
 from typing import Any
 
 from wellposed.envs.registry import EnvEntry, register
-from wellposed.envs.suites.fetch.model import VARIANTS, Variant
+from wellposed.envs.suites.fetch.model import VARIANTS, Variant, renderer
 from wellposed.envs.suites.fetch.oracle import ORACLES
 from wellposed.envs.suites.fetch.quantities import fetch_quantities
-from wellposed.envs.suites.fetch.rendering import renderer
 from wellposed.envs.suites.fetch.task import CAPABILITIES, FetchTask, solved_at_reset
 from wellposed.envs.vector import MujocoVecEnv
 from wellposed.types import VecEnv
