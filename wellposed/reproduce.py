@@ -75,6 +75,8 @@ def changes(then: Provenance, now: Provenance) -> list[str]:
     machine = {"Python": "python", "processor": "cpu", "devices": "devices"}
     both = [(what, getattr(then, name), getattr(now, name)) for what, name in machine.items()]
     found += [f"{what} {was} -> {now_is}" for what, was, now_is in both if was != now_is]
+    if any(again.salvaged for again in then.resumed):
+        found.append("the recorded run lost a part of its replay and went on without it")
     if commits != {now.commit} or then.dirty or now.dirty:
         found.append(f"wellposed's own code {_code(then)} -> {_code(now)}")
     return found

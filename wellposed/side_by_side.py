@@ -48,19 +48,21 @@ def resume(
     *,
     threads: int = 2,
     quiet: bool = False,
+    salvage: bool = False,
     progress: TrainingProgress | None = None,
 ) -> Results:
     """Resume runs that were interrupted, side by side; each ends bit for bit as if it had never stopped.
 
-    Arguments, yields and errors are those of `train_side_by_side`, with `paths` of run directories. Raises UserError if
-    one is finished, diverged, being written by another process, or has no intact checkpoint.
+    Arguments, yields and errors are those of `train_side_by_side`, with `paths` of run directories. With `salvage`, a
+    run whose replay is damaged goes on without the damaged part, which its record says. Raises UserError if one is
+    finished, diverged, being written by another process, or has no intact checkpoint.
     """
     found = [Path(path) for path in paths]
     if len({path.resolve() for path in found}) != len(found):
         raise UserError("The same run was named twice.")
 
     def job(path: Path) -> Job:
-        return Job(stored_config(path), lambda origin: RunWriter.reopen(path, origin))
+        return Job(stored_config(path), lambda origin: RunWriter.reopen(path, origin, salvage))
 
     folders = {path.parent for path in found}
     yield from _side_by_side([job(path) for path in found], folders, threads, progress or TrainingProgress(quiet))

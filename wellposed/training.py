@@ -74,11 +74,10 @@ def train_recorded(job: Job, threads: int, progress: TrainingProgress, stop: lis
     """Train a run from opening its record to its end; no summary if it was interrupted, and saved."""
     name = f"{job.config.env.id} seed {job.config.seed}"
     with opened(job, threads) as (record, run, loop), progress.follow(name, job.config.total_steps) as bar:
-        if record.resumed:
-            bar.say(record.resumed)
-        if record.restored:
-            run.restore(record.restored)
-            record.restored = None  # it holds a copy of the replay
+        if record.reopened:
+            if record.restored:
+                run.restore(record.restored)
+            bar.say(record.go_on())
         try:
             summary = loop(run, record, bar, stop)
         except NotFiniteError as error:
@@ -89,6 +88,8 @@ def train_recorded(job: Job, threads: int, progress: TrainingProgress, stop: lis
             ) from error
         if summary is not None:
             record.finish(summary)
+        for complaint in record.complaints[:1]:
+            bar.say(complaint)
         return record.path, summary
 
 

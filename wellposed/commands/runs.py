@@ -106,6 +106,9 @@ def resume_runs(
     runs: Annotated[Positional[list[Path]], tyro.conf.arg(metavar="RUN...", help="directories of interrupted runs")],
     threads: Annotated[int, tyro.conf.arg(help=f"runs side by side; with one run, {THREADS_HELP}")] = CORES,
     quiet: Annotated[bool, tyro.conf.arg(help="no progress bar and no line per evaluation")] = False,
+    salvage: Annotated[
+        bool, tyro.conf.arg(help="go on without damaged parts of the replay; the record says so")
+    ] = False,
     json_file: JsonFile = None,
 ) -> int:
     """Resume runs that were interrupted or killed; each ends bit for bit as if it had never stopped.
@@ -116,7 +119,7 @@ def resume_runs(
 
     if not runs:
         raise UserError("Name at least one run directory; `wellposed runs` lists them.")
-    return tell(resume(runs, threads=threads, quiet=quiet), json_file)
+    return tell(resume(runs, threads=threads, quiet=quiet, salvage=salvage), json_file)
 
 
 def experiment(

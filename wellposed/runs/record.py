@@ -73,8 +73,7 @@ METRICS: dict[str, str] = {
     "time/updates_per_second": "gradient updates per second of training",
     "time/updates_per_step": "gradient updates per environment step so far",
 }
-
-
+SHARES = {name for name, meaning in METRICS.items() if meaning.startswith("share of ")}  # these lie in [0, 1]
 SLACK = 1e-6  # of rates that were computed in single precision
 
 
@@ -247,6 +246,7 @@ class Resumption:
     packages: dict[str, str]
     cpu: str
     started: str  # ISO 8601, UTC
+    salvaged: bool = field(default=False, metadata=serialise.LATER)  # a part of the replay was damaged and left out
 
 
 @dataclass(frozen=True)

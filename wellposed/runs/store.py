@@ -203,10 +203,11 @@ class RunReader:
 
     def load_state(self, path: Path) -> tuple[Manifest, Arrays]:
         """A manifest and all arrays of its state, checked to be of this run's configuration."""
-        manifest = checkpoint.read_manifest(path)
-        if manifest.config_hash != self._config_file["hash"]:
+        manifest, data = checkpoint.read_manifest(path), self._config_file
+        own = data["hash"], env_id(data["config"]), data["config"]["algo"]
+        if (manifest.config_hash, manifest.env, manifest.algo) != own:
             raise UserError(f"{path} belongs to another configuration than {self.path}; it is refused.")
-        return manifest, checkpoint.load(self.path, manifest.state)
+        return manifest, checkpoint.load_state(self.path, manifest)
 
     @property
     def _own_name(self) -> str:
@@ -217,9 +218,13 @@ class RunReader:
     def _read(self, kind: type, name: str) -> Any:
         return decode(kind, read_json(self.path / name), str(self.path / name))
 
-    def _rows(self, kind: type, name: str) -> list[Any]:
+    def evaluations_until(self, manifest: Manifest) -> list[EvaluationRow]:
+        """The evaluations that were recorded when a checkpoint was saved."""
+        return self._rows(EvaluationRow, "evaluations.jsonl", manifest.lines["evaluations"])
+
+    def _rows(self, kind: type, name: str, size: int | None = None) -> list[Any]:
         path = self.path / name
-        rows = [decode(kind, row, f"{path}, line {i}") for i, row in enumerate(read_lines(path), 1)]
+        rows = [decode(kind, row, f"{path}, line {i}") for i, row in enumerate(read_lines(path, size), 1)]
         strictly = kind is not WarningRow  # of which there is one for each kind of warning
         for i, (one, other) in enumerate(pairwise(rows), 2):
             if not (one.step < other.step if strictly else one.step <= other.step):
