@@ -104,3 +104,15 @@ def test_training_goes_on_when_nobody_reads_its_progress(monkeypatch):
             run.say("nobody reads this")
             run.advance(5, 2, 1.0)
             run.say("nor this")
+
+
+def test_a_name_that_is_no_text_is_printed_and_is_json(tmp_path, capsys):
+    folder = os.fsdecode(os.fsencode(tmp_path) + b"/\xff\xfe")
+    os.makedirs(os.path.join(folder, "run"))
+    with open(os.path.join(folder, "run", "config.json"), "w") as file:
+        file.write("{}")
+    assert main(["runs", "--runs-dir", folder, "--json", "-"]) == 0
+    assert json.loads(capsys.readouterr().out)
+    main(["runs", "--runs-dir", folder])
+    main(["report", os.path.join(folder, "run")])
+    capsys.readouterr()

@@ -1,7 +1,7 @@
 """The verdict on a run: its newest checkpoint on held-out episodes, beside a policy that knows nothing."""
 
 import math
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -86,7 +86,8 @@ def stored_verdict(path: Path, threads: int = 2) -> Verdict:
         if found.checkpoint == RunReader(path).load_checkpoint()[0].state.sha256:
             return found
     found = assess(path, threads=threads)
-    write_json(file, encode(found))
+    with suppress(UserError):  # a record that cannot be written to can be judged all the same
+        write_json(file, encode(found))
     return found
 
 

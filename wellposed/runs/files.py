@@ -76,7 +76,10 @@ def write_json(path: Path, data: Any) -> None:
 
 def format_json(data: Any) -> str:
     """Indented JSON text; raises ValueError at NaN and infinity."""
-    return msgspec.json.format(json.dumps(data, allow_nan=False), indent=2)  # json.dumps with indent is slow
+    try:
+        return msgspec.json.format(json.dumps(data, allow_nan=False), indent=2)  # json.dumps with indent is slow
+    except msgspec.DecodeError:  # a name that is not UTF-8
+        return json.dumps(data, allow_nan=False, indent=2)
 
 
 def read_json(path: Path) -> Any:
