@@ -64,9 +64,9 @@ def listing(readers: Iterable[RunReader]) -> list[Listed]:
 
 
 def differing(mine: dict[str, Any], group: list[dict[str, Any]]) -> dict[str, Any]:
-    """The settings of one run that are not the same in all runs of its group; those that only others have are null."""
+    """The settings of one run that are not the same in all runs of its group; "default" where its record has none."""
     names = dict.fromkeys(name for one in group for name in one)
-    return {name: mine.get(name) for name in names if any(one.get(name) != mine.get(name) for one in group)}
+    return {name: mine.get(name, "default") for name in names if any(one.get(name) != mine.get(name) for one in group)}
 
 
 def chosen(rows: list[Listed], words: Iterable[str], where: Iterable[str], sort: Order, reverse: bool) -> list[Listed]:
