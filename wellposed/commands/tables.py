@@ -33,11 +33,8 @@ def list_runs(
 
     rows = listing.chosen(listing.listing(store.list_runs(runs_dir)), words, where, sort, reverse)
     if not emit(listing.as_data(rows), json_file):
-        print(
-            "\n".join(listing.table(rows, paths))
-            if rows
-            else f"No runs{' of that kind' if words or where else ''} below {runs_dir}."
-        )
+        nothing = f"No runs{' of that kind' if words or where else ''} below {runs_dir}."
+        print("\n".join(listing.table(rows, paths)) if rows else nothing)
     return 0
 
 
