@@ -145,10 +145,7 @@ def describes(data: dict[str, Any], config: AnyRunConfig) -> bool:
 
 
 def stored_config(path: Path) -> AnyRunConfig:
-    """The configuration of a recorded run.
-
-    Raises UserError if the record is damaged, another version's, or names something to import.
-    """
+    """The configuration of a recorded run; raises UserError if it cannot be read or names something to import."""
     try:
         config = read_config(RunReader(path).config, str(path / "config.json"))
     except ValueError as error:

@@ -3,6 +3,7 @@
 from collections.abc import Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from wellposed import serialise
@@ -63,13 +64,11 @@ def resume(
     found = [Path(path) for path in paths]
     if len({path.resolve() for path in found}) != len(found):
         raise UserError("The same run was named twice.")
-
-    def job(path: Path) -> Job:
-        begins = not checkpoint.manifests(path)
-        return Job(stored_config(path), lambda origin: RunWriter.reopen(path, origin), begins, on_evaluation)
-
-    folders = {path.parent for path in found}
-    yield from _side_by_side([job(path) for path in found], folders, threads, progress or TrainingProgress(quiet))
+    jobs = [
+        Job(stored_config(path), partial(RunWriter.reopen, path), not checkpoint.manifests(path), on_evaluation)
+        for path in found
+    ]
+    yield from _side_by_side(jobs, {path.parent for path in found}, threads, progress or TrainingProgress(quiet))
 
 
 def _side_by_side(jobs: list[Job], folders: set[Path], threads: int, progress: TrainingProgress) -> Results:

@@ -30,10 +30,7 @@ METRICS = {
 
 
 def require_shared(config: Any, *positive: str) -> None:
-    """Check the settings that all algorithms have, and that those named in `positive` are finite and above 0.
-
-    Raises UserError, naming the setting as the command line does.
-    """
+    """Check the settings that all algorithms have, and that those named in `positive` are finite and above 0."""
     require(all(width > 0 for width in config.hidden), "agent.hidden", "takes widths greater than 0", config.hidden)
     require(0 <= config.gamma < 1, "agent.gamma", "lies in [0, 1)", config.gamma)
     for name in ("learning_rate", "batch_size", *positive):

@@ -98,15 +98,8 @@ def replay_bytes(capacity: int, spec: Spec, num_envs: int) -> int:
 class ReplayBuffer:
     """The ring, and the episodes under way in `num_envs` envs, which enter it when they end.
 
-    Args:
-        config: capacity, strategy and k.
-        spec: keys, shapes and dtypes; `max_episode_steps` bounds an episode.
-        num_envs: environments that feed the buffer.
-        reward: the environment's reward [n] for any goals [n, g].
-        terminated: the environment's termination test [n] for any goals [n, g].
-
-    Raises:
-        UserError: if the capacity is too small for an episode or too large for memory.
+    `spec` gives keys, shapes, dtypes and the longest episode; `reward` and `terminated` are the environment's functions
+    [n] of any goals [n, g]. Raises UserError if the capacity is too small for an episode or too large for memory.
     """
 
     def __init__(self, config: ReplayConfig, spec: Spec, num_envs: int, reward: GoalFunction, terminated: GoalFunction):

@@ -73,10 +73,7 @@ def env_id(config: dict[str, Any]) -> str:
 
 
 def require_free(runs_dir: Path, configs_: list[dict[str, Any]]) -> None:
-    """Refuse, before training, configurations that come twice or whose directory holds a run already.
-
-    Raises UserError, naming the directories.
-    """
+    """Raise UserError, before training, for configurations that come twice or whose directory holds a run already."""
     names = [run_name(config) for config in configs_]
     if twice := sorted({name for name in names if names.count(name) > 1}):
         raise UserError(f"The same configuration and seed is asked for twice: {', '.join(twice)}.")
@@ -200,10 +197,7 @@ class RunReader:
         return table(self.path.name, lines, curve([row.step for row in rows], [row.success_rate for row in rows]))
 
     def load_checkpoint(self) -> tuple[Manifest, Arrays]:
-        """The newest checkpoint's manifest and its agent, checked to be of this run's configuration.
-
-        Raises UserError if there is none, or it is damaged or of another configuration.
-        """
+        """The newest checkpoint's manifest and agent. Raises UserError without one that fits this run."""
         found = checkpoint.manifests(self.path)
         if not found:
             raise UserError(

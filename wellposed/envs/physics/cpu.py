@@ -113,7 +113,7 @@ def sum_warnings(copies: Iterable[dict[str, int]]) -> dict[str, int]:
     """
     total: dict[str, int] = {}
     for i, counts in enumerate(copies):
-        if broken := ", ".join(name for name in BROKEN if name in counts):
+        if counts and (broken := ", ".join(name for name in BROKEN if name in counts)):
             met = f"MuJoCo met a NaN, an infinity or a huge number in env {i} and started over: {broken}."
             raise NotFiniteError("physics", met)
         for name, count in counts.items():

@@ -47,10 +47,7 @@ class Curriculum:
         require(self.finish >= self.begin, "env.curriculum.finish", rule, self.finish)
 
     def wrap(self, env: VecEnv, role: Literal["training", "evaluation"], seed: int) -> VecEnv:
-        """The environment with growing goals in training; unchanged without a curriculum and in evaluation.
-
-        Raises UserError if the environment cannot draw its goals otherwise.
-        """
+        """With growing goals in training. Raises UserError if it lacks the capability "goal spread"."""
         if self.kind == "none":
             return env
         require_capability(env, "goal spread", "env.curriculum.kind", "whose goals can lie nearer")

@@ -28,10 +28,7 @@ class Sensors:
         require(0 <= self.noise < np.inf, "env.sensors.noise", rule, self.noise)
 
     def wrap(self, env: VecEnv, role: Literal["training", "evaluation"], seed: int) -> VecEnv:
-        """The environment as these sensors show it; unchanged if they show the truth.
-
-        Raises UserError if the environment does not say what its numbers measure.
-        """
+        """The environment as these sensors show it. Raises UserError for noise if it lacks the capability "sensors"."""
         if not self.noise:
             return env
         require_capability(env, "sensors", "env.sensors.noise", "that says what its numbers measure")
