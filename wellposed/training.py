@@ -46,8 +46,8 @@ def train(
         runs_dir: where its directory is made.
         threads: native threads for physics; the result does not depend on it.
         quiet: no progress bar and no line per evaluation.
-        on_evaluation: called after each evaluation with the run's directory, the row of the evaluation, and the metrics
-            of training since the one before. It is told, and changes nothing of the run.
+        on_evaluation: called after each evaluation with the run (a `RunReader`), the row of the evaluation, and the
+            metrics of training since the one before. It is told, and changes nothing of the run.
 
     Returns:
         The run's directory and how it ended.

@@ -100,7 +100,7 @@ def test_evaluations_go_to_weights_and_biases_without_a_network(run, tmp_path, m
     tell = log_to("project")
     reader = RunReader(run)
     for row in reader.evaluations:
-        tell(run, row, {"train/q_mean": -1.0} if row.step else {})
+        tell(reader, row, {"train/q_mean": -1.0} if row.step else {})
     assert wandb.run is None or wandb.run.name == run.name
     wandb.teardown()
     (written,) = tmp_path.glob("wandb/offline-run-*/*.wandb")

@@ -150,7 +150,7 @@ def test_what_is_no_demonstration_is_refused(tmp_path):
 def test_evaluations_are_told_in_order_with_the_metrics_between(tmp_path):
     told = []
     path, _ = wp.train(TINY, tmp_path, quiet=True, on_evaluation=lambda *news: told.append(news))
-    assert [(run, row.step) for run, row, _ in told] == [(path, 0), (path, 160), (path, 320)]
+    assert [(run.path, row.step) for run, row, _ in told] == [(path, 0), (path, 160), (path, 320)]
     assert [row for _, row, _ in told] == RunReader(path).evaluations
     assert [metrics for _, _, metrics in told][1:] == [row.metrics for row in RunReader(path).metrics]
 

@@ -19,6 +19,7 @@ from wellposed.progress import RunProgress
 from wellposed.rollout.collector import EpisodeStatistics
 from wellposed.rollout.evaluate import play_episodes, summarise
 from wellposed.runs.record import EvaluationRow, MetricsRow, Solved, StopReason, Summary, WarningRow
+from wellposed.runs.store import RunReader
 from wellposed.runs.writer import ReplayRows, Restored, RunWriter, Snapshot
 from wellposed.types import Agent, Metrics, Step, VecEnv
 
@@ -99,7 +100,7 @@ class Monitor:
                 record.log_warnings([WarningRow(at, kind, n) for kind, n in sorted(self.warned.items())])
                 self.warned = {}
             record.log_evaluation(row, episodes)
-            record.on_evaluation(record.path, row, rows[-1].metrics if at else {})
+            record.on_evaluation(RunReader(record.path), row, rows[-1].metrics if at else {})
             evaluations.append(row)
             self.evaluations = [*self.evaluations[-1:], row]
             progress.evaluated(row)

@@ -25,10 +25,10 @@ def log_to(project: str) -> OnEvaluation:
         ) from error
     begun: dict[Path, Any] = {}
 
-    def tell(path: Path, row: EvaluationRow, metrics: Metrics) -> None:
-        if path not in begun:
-            settings = {"project": project, "name": path.name, "id": path.name, "resume": "allow"}
-            begun[path] = wandb.init(config=RunReader(path).config, reinit="create_new", **settings)
-        begun[path].log({"eval/success_rate": row.success_rate, "updates": row.updates} | metrics, step=row.step)
+    def tell(run: RunReader, row: EvaluationRow, metrics: Metrics) -> None:
+        if run.path not in begun:
+            settings = {"project": project, "name": run.path.name, "id": run.path.name, "resume": "allow"}
+            begun[run.path] = wandb.init(config=run.config, reinit="create_new", **settings)
+        begun[run.path].log({"eval/success_rate": row.success_rate, "updates": row.updates} | metrics, step=row.step)
 
     return tell

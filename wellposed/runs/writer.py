@@ -63,11 +63,11 @@ class Restored:
     evaluations: list[record.EvaluationRow]
 
 
-# Told after each evaluation: the run's directory, the row, and the metrics of training since the evaluation before.
-OnEvaluation = Callable[[Path, record.EvaluationRow, Metrics], None]
+# Told after each evaluation: the run, the row, and the metrics of training since the evaluation before.
+OnEvaluation = Callable[[RunReader, record.EvaluationRow, Metrics], None]
 
 
-def unobserved(path: Path, row: record.EvaluationRow, metrics: Metrics) -> None:
+def unobserved(run: RunReader, row: record.EvaluationRow, metrics: Metrics) -> None:
     """Nobody is told."""
 
 
