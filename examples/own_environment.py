@@ -17,21 +17,20 @@ from gymnasium.spaces import Box, Dict
 HAND, PUCK, TOLERANCE, TABLE = 0.03, 0.05, 0.05, 0.6  # radii, and half of the table's side, in metres
 
 
-class PushPuck(gym.Env[dict[str, np.ndarray], np.ndarray]):
+class PushPuck(gym.Env[Any, np.ndarray]):
     """Actions [2] in -1..1 move the hand by at most 5 cm a step; the puck goes where the hand pushes it."""
 
     def __init__(self) -> None:
         box = {"observation": 6, "achieved_goal": 2, "desired_goal": 2}
-        self.observation_space = Dict({name: Box(-np.inf, np.inf, (size,)) for name, size in box.items()})
+        self.observation_space = Dict({name: Box(-2.0, 2.0, (size,)) for name, size in box.items()})
         self.action_space = Box(-1.0, 1.0, (2,), np.float32)
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None):
-        """Hand, puck and goal somewhere on the table; hand and puck do not touch."""
+        """Puck and goal somewhere on the table, the hand beside the puck, so that chance will move it at times."""
         super().reset(seed=seed)
         self.goal, self.puck = self.np_random.uniform(-0.4, 0.4, (2, 2))
-        self.hand = self.puck
-        while np.linalg.norm(self.hand - self.puck) < 2 * (HAND + PUCK):
-            self.hand = self.np_random.uniform(-0.5, 0.5, 2)
+        angle, distance = self.np_random.uniform((0, HAND + PUCK), (2 * np.pi, 0.15))
+        self.hand = self.puck + distance * np.array([np.cos(angle), np.sin(angle)])
         return self._observation(), {}
 
     def step(self, action: np.ndarray):
@@ -40,7 +39,9 @@ class PushPuck(gym.Env[dict[str, np.ndarray], np.ndarray]):
             self.hand = np.clip(self.hand + 0.0125 * np.clip(action, -1, 1), -TABLE, TABLE)
             way = self.puck - self.hand
             if (distance := np.linalg.norm(way)) < HAND + PUCK:
-                self.puck = np.clip(self.hand + way * (HAND + PUCK) / max(distance, 1e-9), -TABLE, TABLE)
+                way *= (HAND + PUCK) / max(distance, 1e-9)
+                self.puck = np.clip(self.hand + way, -TABLE, TABLE)
+                self.hand = self.puck - way  # it stops where the puck does
         reward = float(self.compute_reward(self.puck, self.goal, {}))
         return self._observation(), reward, False, False, {"is_success": reward == 0}
 
@@ -54,4 +55,4 @@ class PushPuck(gym.Env[dict[str, np.ndarray], np.ndarray]):
         return {name: array.astype(np.float32) for name, array in pair.items()}
 
 
-gym.register("PushPuck-v0", PushPuck, max_episode_steps=50)
+gym.register("PushPuck-v0", lambda **_: PushPuck(), max_episode_steps=50)

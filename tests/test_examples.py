@@ -58,7 +58,7 @@ def test_the_environment_keeps_gymnasiums_rules_and_a_push_moves_the_puck(enviro
 
 @pytest.mark.usefixtures("environment")
 def test_the_certificate_admits_the_environment():
-    assert wp.certify("PushPuck-v0", gamma=0.95).verdict == "learnable"
+    assert wp.certify("PushPuck-v0", gamma=0.95).verdict == "ready"
 
 
 def test_goals_are_drawn_in_proportion_to_their_discount(relabelling):

@@ -1,7 +1,6 @@
 """`wellposed doctor`: tests of this machine, from versions to a tiny training, each with what was seen."""
 
 import importlib.metadata
-import os
 import platform
 import tempfile
 import time
@@ -24,7 +23,7 @@ from wellposed.errors import UserError
 from wellposed.findings import Finding
 from wellposed.recipes import default_config
 from wellposed.rollout.evaluate import play_episodes, summarise
-from wellposed.runs.provenance import PACKAGES, cpu_name
+from wellposed.runs.provenance import PACKAGES, cores, cpu_name
 from wellposed.runs.store import RunReader
 from wellposed.seeding import evaluation_env_seeds
 from wellposed.training import train
@@ -78,7 +77,7 @@ def _versions() -> str:
 
 def _devices() -> str:
     devices = ", ".join(f"{device} ({device.device_kind})" for device in jax.devices())
-    return f"JAX sees {devices}; {cpu_name()}, {len(os.sched_getaffinity(0))} cores"
+    return f"JAX sees {devices}; {cpu_name()}, {cores()} cores"
 
 
 def _backend(backend: str) -> str:
@@ -167,7 +166,7 @@ def _training() -> str:
     return f"{summary.updates} updates, checkpoint saved, loaded and bit-equal"
 
 
-def _gpu() -> jax.Device:
+def _gpu() -> Any:
     """The first GPU that JAX sees; raises UserError saying why there is none."""
     if found := [device for device in jax.devices() if device.platform == "gpu"]:
         return found[0]

@@ -1,6 +1,5 @@
 """What the commands share: types of arguments, JSON output, and the default configuration of a command line."""
 
-import os
 import re
 from collections.abc import Iterable
 from contextlib import suppress
@@ -12,12 +11,13 @@ import tyro
 
 from wellposed.errors import UserError
 from wellposed.findings import Finding
+from wellposed.runs.provenance import cores
 
 if TYPE_CHECKING:
     from wellposed.config import AnyRunConfig
 
 RUNS = Path("runs")
-CORES = len(os.sched_getaffinity(0))
+CORES = cores()
 Positional = tyro.conf.Positional
 JSON_HELP = "write the output as JSON to this file; - for standard output, which then contains nothing else"
 JsonFile = Annotated[Path | None, tyro.conf.arg(name="json", metavar="FILE", help=JSON_HELP)]

@@ -28,7 +28,7 @@ def collect(*, threads: int, autoreset_mode: str, devices: list[str]) -> Provena
         python=platform.python_version(),
         platform=platform.platform(),
         cpu=cpu_name(),
-        cores=len(os.sched_getaffinity(0)),
+        cores=cores(),
         devices=devices,
         threads=threads,
         autoreset_mode=autoreset_mode,
@@ -68,6 +68,11 @@ def git_state() -> tuple[str | None, bool | None]:
         return git("rev-parse", "HEAD"), bool(git("status", "--porcelain"))
     except (OSError, subprocess.CalledProcessError):
         return None, None
+
+
+def cores() -> int:
+    """The processor cores that this process may use; on macOS, which cannot restrict a process, all of them."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def cpu_name() -> str:
