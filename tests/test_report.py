@@ -10,26 +10,32 @@ import av
 import numpy as np
 import pytest
 
+from wellposed.agents import SACConfig
 from wellposed.analysis.curves import learning_curve
+from wellposed.config import RunConfig
 from wellposed.demo import demo_config
 from wellposed.envs import EnvConfig, make_env, rendering
 from wellposed.envs.policies import RandomPolicy
 from wellposed.envs.wrappers.sensors import Sensors
 from wellposed.errors import UserError
 from wellposed.report import figures, video
-from wellposed.report.page import write_report
+from wellposed.report.page import _measures, write_report
 from wellposed.runs.files import write_json
 from wellposed.runs.record import encode
 from wellposed.runs.store import RunReader
 from wellposed.stats import over_seeds
 from wellposed.training import train
-from wellposed.verdict import stored_verdict
+from wellposed.verdict import sentence, stored_verdict
+
+
+def config(seed: int, total_steps: int = 400) -> RunConfig:
+    return replace(demo_config(seed), total_steps=total_steps, agent=SACConfig(hidden=(16,)))
 
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory):
     folder = tmp_path_factory.mktemp("runs")
-    return [train(replace(demo_config(seed), total_steps=400), folder, quiet=True)[0] for seed in (0, 1)]
+    return [train(config(seed), folder, quiet=True)[0] for seed in (0, 1)]
 
 
 def test_a_report_holds_verdict_curve_baselines_configuration_and_provenance(runs, tmp_path):
@@ -48,6 +54,18 @@ def test_a_report_holds_verdict_curve_baselines_configuration_and_provenance(run
         "updates/s",
     ):
         assert part in page, part
+
+
+def test_lengths_are_printed_in_the_unit_of_goals_and_as_plain_numbers_where_there_is_none(runs):
+    verdict = stored_verdict(runs[0])
+    numbers = lambda env: {row[0]: row[1] for row in _measures(env, verdict.trained)}  # noqa: E731
+    fetch, other = numbers("FetchReach-v4"), numbers("HandReach-v3")
+    names = "distance to the goal at the end", "path of the end effector"
+    assert [re.findall(r"[a-z]+", fetch[name])[0] for name in names] == ["mm", "m"]
+    assert [re.findall(r"[a-z]+", other[name])[0] for name in names] == ["to", "to"]
+    noisy = replace(verdict, noise=0.03)
+    assert ", positions off by 30 mm: " in sentence(noisy)
+    assert ", positions off by 0.03: " in sentence(replace(noisy, env="HandReach-v3"))
 
 
 @pytest.mark.skipif(
@@ -106,10 +124,10 @@ def test_what_comes_from_outside_is_escaped(runs, tmp_path, monkeypatch):
 
 
 def test_runs_of_different_configurations_are_not_averaged(runs, tmp_path):
-    other, _ = train(replace(demo_config(0), total_steps=200), tmp_path, quiet=True)
+    other, _ = train(config(0, total_steps=200), tmp_path, quiet=True)
     page = write_report([*runs, other], tmp_path / "r.html", video=False).read_text()
-    assert "2 seeds x 100 episodes" in page
-    assert "one seed x 100 episodes" in page
+    assert "2 seeds x " in page
+    assert "one seed x " in page
     assert page.count("<code>total_steps</code>") == 2
 
 

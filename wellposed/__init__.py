@@ -11,10 +11,14 @@
     wp.write_report([run], "report.html")                             # one self-contained page
     policy = wp.load_policy(run)                                      # policy(obs) in any loop of Gymnasium's
 
-What is named here is loaded when it is first used, so that importing the package costs nothing.
+An environment of your own is `my_env:make`, `my_env:Id-v0` or `file.py:make`. What is named here is loaded when it is
+first used, so that importing the package costs nothing.
 """
 
+import functools
 import importlib
+import inspect
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -32,6 +36,7 @@ if TYPE_CHECKING:
     from wellposed.errors import UserError as UserError
     from wellposed.examination import examine as examine
     from wellposed.export import export_policy as export_policy
+    from wellposed.plugin import allow_import as allow_import
     from wellposed.recipes import default_config as default_config
     from wellposed.report.page import write_report as write_report
     from wellposed.rollout.evaluate import play_episodes as play_episodes
@@ -54,6 +59,7 @@ _NAMES = {  # of each module
     "errors": "UserError",
     "examination": "examine",
     "export": "export_policy",
+    "plugin": "allow_import",
     "recipes": "default_config",
     "report.page": "write_report",
     "rollout.evaluate": "play_episodes summarise",
@@ -66,7 +72,25 @@ _HOME = {name: module for module, names in _NAMES.items() for name in names.spli
 __all__ = sorted(_HOME)  # pyright: ignore[reportUnsupportedDunderAll]
 
 
+# Whoever calls one of these names an environment, which permits its import; the package's own modules, which read names
+# from files, call the functions behind them.
+_NAMING = ("certify", "default_config", "make_vec")
+
+
 def __getattr__(name: str) -> Any:
     if name not in _HOME:
         raise AttributeError(f"module 'wellposed' has no attribute {name!r}")
-    return getattr(importlib.import_module(f"wellposed.{_HOME[name]}"), name)
+    found = getattr(importlib.import_module(f"wellposed.{_HOME[name]}"), name)
+    return _naming(found) if name in _NAMING else found
+
+
+def _naming(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The function, which permits the import of the environment that it is called with first."""
+
+    @functools.wraps(function)
+    def named(*args: Any, **kwargs: Any) -> Any:
+        env = next(iter(inspect.signature(function).bind(*args, **kwargs).arguments.values()))
+        importlib.import_module("wellposed.plugin").allow_import(env if isinstance(env, str) else env.id)
+        return function(*args, **kwargs)
+
+    return named

@@ -125,5 +125,6 @@ def _run_one(commands: dict[str, Any], prog: str, about: str, argv: list[str]) -
 DESCRIPTION = (
     "A laboratory for goal-conditioned robot learning: pose the problem, train fast, verify with intervals. "
     "`wellposed COMMAND --help` explains each command, `wellposed --version` prints the version. "
-    "With any command, `--plugin FILE` first imports a Python file that registers an algorithm or environment of yours."
+    "With any command, `--plugin FILE` first imports a Python file that registers an algorithm or environment; "
+    "`--allow-import NAME` permits a record to name an environment that is imported, as my_env:make or file.py:make."
 )

@@ -1,7 +1,7 @@
-"""The verdict on a run: its newest checkpoint on held-out episodes, beside a policy that knows nothing."""
+"""The verdict on a run: its newest checkpoint on held-out episodes, beside random actions."""
 
 import math
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ from wellposed.agents import make_agent
 from wellposed.config import AnyRunConfig, stored_config
 from wellposed.envs.make import EnvConfig, make_env
 from wellposed.envs.policies import RandomPolicy
+from wellposed.envs.registry import find
 from wellposed.envs.wrappers.sensors import Sensors
 from wellposed.errors import UserError, require
 from wellposed.rollout.evaluate import EVALUATION_COPIES, play_episodes, summarise
@@ -19,6 +20,7 @@ from wellposed.runs.record import EpisodeRow, Verdict, decode, encode
 from wellposed.runs.store import RunReader
 from wellposed.stats import describe_interval, describe_rate
 from wellposed.types import Agent, Policy
+from wellposed.units import printed
 
 EPISODES = 100
 SEED = 0
@@ -46,14 +48,14 @@ def assess(
 
     Args:
         path: a run's directory.
-        episodes: how many, at least 1.
-        seed: which held-out episodes; the same seed gives the same episodes to every run.
+        episodes: number of held-out episodes, at least 1.
+        seed: of the held-out episodes; the same seed gives every run the same episodes.
         threads: native threads for physics.
-        noise: standard deviation, in goal units, of the error of every position that the agent is shown, instead of
+        noise: standard deviation, in goal units, of the error of every position that the agent observes, in place of
             that of its training (`wrappers.sensors`); 0 keeps that. Success is judged on the true state.
 
     Raises:
-        UserError: if there is nothing sound to load, or `episodes`, `seed` or `noise` is out of range.
+        UserError: if the run cannot be loaded, or `episodes`, `seed` or `noise` is out of range.
     """
     if episodes < 1 or seed < 0:
         raise UserError(f"--episodes must be at least 1 and --seed not negative, got {episodes} and {seed}.")
@@ -62,8 +64,8 @@ def assess(
     seeds = seeding.evaluation_env_seeds(seed, episodes, "held-out")
 
     def play(policy: Policy, where: EnvConfig) -> list[EpisodeRow]:
-        copies = min(EVALUATION_COPIES, episodes)
-        with closing(make_env(where, copies, "evaluation", threads=threads, seed=seed)) as env:
+        num_envs = min(EVALUATION_COPIES, episodes)
+        with closing(make_env(where, num_envs, "evaluation", threads=threads, seed=seed)) as env:
             return play_episodes(policy, env, seeds)
 
     rows = play(agent, with_noise(config.env, noise))
@@ -74,12 +76,12 @@ def assess(
 
 
 def with_noise(env: EnvConfig, noise: float) -> EnvConfig:
-    """The environment with so much noise on what the policy is shown, if it is any."""
+    """The environment with noise on the positions that the policy observes; 0 leaves the sensors as they are."""
     return replace(env, sensors=Sensors(noise=noise)) if noise else env
 
 
 def stored_verdict(path: Path, threads: int = 2) -> Verdict:
-    """The verdict that stands in a run's directory; made and written there where there is none of this checkpoint."""
+    """The verdict stored in a run's directory. If there is none of the newest checkpoint it is made and stored."""
     file = path / "verdict.json"
     if file.exists():
         found = decode(Verdict, read_json(file), str(file))
@@ -95,12 +97,21 @@ def sentence(verdict: Verdict) -> str:
     row = verdict.trained
     reached = round(row.success_rate * row.episodes)
     kinds = [f"; {kind} {describe_rate(e.value, e.ci95)}" for kind, e in row.success_by_kind.items()]
-    stress = f", positions off by {1000 * verdict.noise:g} mm" if verdict.noise else ""
+    factor, unit = printed(goal_unit(verdict.env)) if verdict.noise else (1.0, "")
+    stress = f", positions off by {factor * verdict.noise:g} {unit}".rstrip() if verdict.noise else ""
     return f"{verdict.env}{stress}: {reached}/{row.episodes}, {describe_interval(row.success_ci95)}" + "".join(kinds)
 
 
+def goal_unit(env_id: str) -> str:
+    """The unit of an environment's goals, as "m"; "" where nobody names it, or the environment is not installed."""
+    with suppress(UserError):
+        quantities = find(env_id).quantities
+        return quantities.goal_unit if quantities else ""
+    return ""
+
+
 def baselines(verdict: Verdict) -> str:
-    """The two numbers a verdict must be read beside."""
+    """The two numbers that a verdict is read against."""
     random, floor = verdict.random, verdict.trained
     return (
         f"random actions {describe_rate(random.success_rate, random.success_ci95)}, "

@@ -84,6 +84,7 @@ def test_the_encoders_gradient_is_the_slope_of_the_loss(encoder):
         wide = lambda tree: jax.tree.map(lambda x: jnp.asarray(x, "float64") if x.dtype == "float32" else x, tree)  # noqa: E731
         critics, batch, stats = wide(agent.learner.nets.critics), wide(batch), wide(agent.scaler.stats)
 
+        @jax.jit
         def loss(encoder: Any) -> Any:
             return critic_loss(eqx.tree_at(lambda one: one.encoder, critics, encoder), stats, batch, target)[0]
 

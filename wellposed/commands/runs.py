@@ -13,6 +13,7 @@ from wellposed import plugin
 from wellposed.analysis.study import DOUBLINGS, PARTS, Part
 from wellposed.commands.arguments import (
     CORES,
+    ENV_HELP,
     RUNS,
     THREADS_HELP,
     JsonFile,
@@ -73,6 +74,9 @@ def train_command(default: "AnyRunConfig") -> Any:
         del config_file  # read before the line was parsed: it gave the defaults
         told = observer(wandb)
         runs = _runs(config, seeds)
+        if words := plugin.words_for(config.env.id):
+            about = "Training imports code of yours, which no record may do: commands that read this run"
+            print(f"wellposed: {about} need {shlex.join(words)}", file=sys.stderr)
         return tell(train_side_by_side(runs, runs_dir, threads=threads, quiet=quiet, on_evaluation=told), json_file)
 
     return train
@@ -126,15 +130,16 @@ def tell(results: "Results", json_file: Path | None) -> int:
     ended, stopped = [], []
     for path, summary in results:
         if summary is None:
-            stopped.append(str(path))
+            stopped.append(path)
             continue
         ended.append({"run": str(path), "summary": asdict(summary)})
         if str(json_file) != "-":
             print(path, flush=True)  # now, because a later run may fail
     emit(ended, json_file)
     if stopped:
-        command = f"wellposed resume {shlex.join(stopped)}{plugin.options()}"
-        print(f"wellposed: interrupted and saved; resume with: {command}", file=sys.stderr)
+        from wellposed.runs.store import resume_command
+
+        print(f"wellposed: interrupted and saved; resume with: {resume_command(stopped)}", file=sys.stderr)
     return 130 if stopped or not ended else 0
 
 
@@ -179,7 +184,7 @@ def experiment(
 
 
 def study(
-    env: Annotated[Positional[str], tyro.conf.arg(metavar="ENV", help="environment id; `wellposed envs` lists them")],
+    env: Annotated[Positional[str], tyro.conf.arg(metavar="ENV", help=ENV_HELP)],
     algo: Annotated[str, tyro.conf.arg(help="algorithm whose default recipe is studied, sac, td3 or ppo")] = "sac",
     seeds: Annotated[str, tyro.conf.arg(help="seeds of learnability, as 0-4 or 0,2,5")] = "0-4",
     stability_seeds: Annotated[str, tyro.conf.arg(help="seeds of each move of a setting")] = "0-2",
@@ -200,14 +205,16 @@ def study(
 
     Finished runs are skipped, interrupted ones resumed. Exit code 130 if it was interrupted; the same command resumes.
     """
+    from wellposed.progress import TrainingProgress
     from wellposed.recipes import default_config
     from wellposed.study.run import Question, run_study
 
+    plugin.allow_import(env)
     recipe = default_config(env, algo)
     recipe = recipe if budget is None else replace(recipe, total_steps=budget)
     question = Question(recipe, parse_seeds(seeds), parse_seeds(stability_seeds), bar, only, doublings)
     try:
-        for line in run_study(question, out, runs_dir, threads, quiet):
+        for line in run_study(question, out, runs_dir, threads, TrainingProgress(quiet)):
             print(line, flush=True)
     except KeyboardInterrupt:
         raise KeyboardInterrupt("All runs are saved; the same command resumes them.") from None

@@ -11,8 +11,8 @@ from wellposed.agents import find
 from wellposed.config import against_divergence
 from wellposed.diagnose.evidence import Evidence, Seen, is_sparse
 from wellposed.diagnose.phases import CONVERGED
+from wellposed.units import return_range
 
-BOUNDED = (-1.0, 0.0)  # the rewards whose returns `bound_targets` bounds targets to
 MOVED_BY = 50  # updates after which weights must have moved
 PREDICTS_BY = 500  # updates after which a critic of on-policy returns must predict something
 
@@ -63,20 +63,20 @@ def goal_blind(e: Evidence) -> Seen | None:
 
 
 def reward_scale(e: Evidence) -> Seen | None:
-    """Rewards that do not span the range whose returns targets are bounded to."""
-    rewards = e.rewards
-    if rewards is None or not e.config.agent.bound_targets:
+    """Rewards outside of the range that the environment names, to whose returns targets are bounded."""
+    rewards, least, most = e.rewards, e.value("probe/reward_least"), e.value("probe/reward_greatest")
+    if rewards is None or least is None or most is None or not e.config.agent.bound_targets:
         return None
-    (step, low, high), (least, most) = rewards, BOUNDED
-    slack, horizon = 0.01 * (most - least), 1 / (1 - e.config.agent.gamma)
+    (step, low, high), (worst, best) = rewards, return_range((least, most), e.config.agent.gamma)
+    slack = 0.01 * (most - least)
     if low > least - slack and high < most + slack and (low == high or low < least + slack):
         return None
-    returns = {"lowest_return": least * horizon, "highest_return": most * horizon}
-    return Seen(step, {"low": low, "high": high, "least": least, "most": most} | returns)
+    numbers = {"low": low, "high": high, "least": least, "most": most, "worst": worst, "best": best}
+    return Seen(step, numbers)
 
 
 def unanswered_actions(e: Evidence) -> Seen | None:
-    """The stored action does not explain the motion that follows it."""
+    """What arrived of the stored actions does not explain the motion that follows."""
     answered = e.recent("probe/action_answered")
     return None if answered is None or answered.value > 0.1 else Seen(answered.step, {"share": answered.value})
 
@@ -84,7 +84,9 @@ def unanswered_actions(e: Evidence) -> Seen | None:
 def clipped_actions(e: Evidence) -> Seen | None:
     """No action that reaches the simulator is large, although uniform ones are mixed in."""
     steps, largest = e.series("rollout/action_max")
-    if not len(steps) or not (e.config.random_share or e.config.random_steps) or largest.max() > 0.8:
+    if not len(steps) or not (e.config.random_share or e.config.random_steps):
+        return None
+    if largest.max() > 0.8 * e.config.env.control.spread:  # a filter leaves less of independent actions
         return None
     return Seen(int(steps[-1]), {"largest": float(largest.max())})
 
@@ -210,10 +212,13 @@ def few_updates(e: Evidence) -> Seen | None:
     if not len(steps):
         return None
     # Updates start after the random steps and the first episode; those that were due are caught up at once.
-    measured = ratio[-1] if steps[-1] >= 2 * e.config.random_steps else e.config.updates_per_step
-    if min(measured, e.config.updates_per_step) >= 0.08:
+    asked = e.config.updates_per_step
+    measured = ratio[-1] if steps[-1] >= 2 * e.config.random_steps else asked
+    if min(measured, asked) >= 0.08:
         return None
-    return Seen(int(steps[-1]), {"updates": e.updates, "ratio": float(ratio[-1])})
+    waiting = "No episode has ended that could be learnt from: lower --num-envs, or raise --total-steps."
+    change = "Raise --updates-per-step to 0.5." if asked < 0.08 else waiting
+    return Seen(int(steps[-1]), {"updates": e.updates, "ratio": float(ratio[-1]), "change": change})
 
 
 def large_policy_steps(e: Evidence) -> Seen | None:

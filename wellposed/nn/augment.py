@@ -17,11 +17,11 @@ Augmentation = Callable[[Batch, Array], Batch]
 def augmentations(config: Any, spec: Spec) -> list[Augmentation]:
     """Those that the configuration asks for and the environment allows.
 
-    The mirror is defined for observations with only `GOAL_KEYS`, a shift only for images.
+    The mirror is defined for observations with only the key "observation" and goals, a shift only for images.
     """
     chosen: list[Augmentation] = []
     mirror = spec.geometry.mirror if spec.geometry else None
-    if config.mirror and mirror and all(one.name in GOAL_KEYS for one in (*spec.obs, *spec.truth)):
+    if config.mirror and mirror and all(one.name in ("observation", *GOAL_KEYS) for one in (*spec.obs, *spec.truth)):
         chosen.append(partial(mirror_half, mirror))
     images = tuple(one.name for one in spec.obs if one.kind == "image")
     if config.shift and images:

@@ -12,7 +12,8 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import PercentFormatter
 
 from wellposed.analysis.curves import Curve
-from wellposed.analysis.study import Sensitivity, ShareCurve
+from wellposed.analysis.study import Sensitivity
+from wellposed.analysis.survival import StepCurve
 
 INK, FAINT, ACCENT, WARN = "#1d2733", "#8a97a6", "#1667a8", "#c8553d"
 GRID: Any = {"color": FAINT, "alpha": 0.25, "linewidth": 0.7}
@@ -54,14 +55,14 @@ def learning_curve(curve: Curve, random_rate: float, solved_rate: float) -> str:
         return as_svg(fig)
 
 
-def share_figure(curve: ShareCurve, budget: int, seeds: int) -> str:
+def share_figure(curve: StepCurve, budget: int, seeds: int) -> str:
     """The share of seeds that have reached the bar against environment steps, with its interval."""
     with plt.rc_context(STYLE):
         fig, ax = plt.subplots(figsize=(8.6, 3.6))
-        ax.fill_between(curve.step, curve.low, curve.high, step="post", color=ACCENT, alpha=0.16, linewidth=0)
-        ax.step(curve.step, curve.share, where="post", color=ACCENT, linewidth=2.2, label=f"of {seeds} seeds")
+        ax.fill_between(curve.time, curve.low, curve.high, step="post", color=ACCENT, alpha=0.16, linewidth=0)
+        ax.step(curve.time, curve.share, where="post", color=ACCENT, linewidth=2.2, label=f"of {seeds} seeds")
         ax.axvline(budget, color=FAINT, linewidth=1.2, linestyle=":", label="budget")
-        ax.set_xlim(0, 1.02 * float(curve.step[-1]))
+        ax.set_xlim(0, 1.02 * float(curve.time[-1]))
         share_over_steps(ax, "share that reached the bar")
         return as_svg(fig)
 

@@ -6,7 +6,6 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import jinja2
 from markupsafe import Markup
 
 from wellposed import verdict as verdicts
@@ -14,26 +13,14 @@ from wellposed.analysis.curves import learning_curve
 from wellposed.analysis.summary import summary_over_seeds
 from wellposed.diagnose import diagnose, lines, read_evidence
 from wellposed.errors import UserError
-from wellposed.report import figures
+from wellposed.report import figures, template
 from wellposed.runs.files import explained, write_whole
-from wellposed.runs.provenance import as_typed
 from wellposed.runs.record import EvaluationRow, Summary, Verdict
-from wellposed.runs.store import RunReader, env_id
+from wellposed.runs.store import RunReader, env_id, resume_command
 from wellposed.serialise import flatten
-from wellposed.stats import describe_interval, describe_rate
+from wellposed.units import printed
 
 SOLVED = 0.9  # a verdict is shown in green where even the lower end of its interval lies above
-
-_MEASURES: tuple[
-    tuple[str, str, float, str, int], ...
-] = (  # field of EpisodeRow, what a reader calls it, factor, unit, decimals
-    ("episode_return", "return, undiscounted", 1, "", 1),
-    ("final_distance", "distance to the goal at the end", 1000, "mm", 1),
-    ("time_to_success", "steps to the first success", 1, "", 1),
-    ("action_change", "squared change of the action, per step", 1, "", 3),
-    ("peak_action", "largest action component", 1, "", 2),
-    ("path_length", "way of the end effector", 1, "m", 2),
-)
 
 
 def write_report(paths: Sequence[str | Path], target: str | Path, *, video: bool = True, threads: int = 2) -> Path:
@@ -76,7 +63,7 @@ def write_report(paths: Sequence[str | Path], target: str | Path, *, video: bool
         random=random,
         interval=curve.interval,
         curve_svg=Markup(figures.learning_curve(curve, random.success_rate, trained.already_solved_rate)),
-        measures=_measures(trained, random),
+        measures=_measures(found[0].env, trained, random),
         configuration=flatten(
             readers[0].config | {"seed": ", ".join(str(reader.config["seed"]) for reader in readers)}
         ),
@@ -88,15 +75,8 @@ def write_report(paths: Sequence[str | Path], target: str | Path, *, video: bool
 
 
 def render(name: str, target: Path, **values: Any) -> None:
-    """Write a page from its template. Everything put into it is escaped unless it is our own SVG.
-
-    Raises:
-        UserError: if the disk refuses.
-    """
-    loader = jinja2.PackageLoader("wellposed", "report")
-    env = jinja2.Environment(loader=loader, autoescape=True, undefined=jinja2.StrictUndefined)
-    env.filters |= {"rate": describe_rate, "interval": describe_interval, "as_typed": as_typed}
-    page = env.get_template(name).render(version=version("wellposed"), **{"cost": ()} | values)
+    """Write a page from its template; raises UserError if the disk refuses."""
+    page = template(name).render(version=version("wellposed"), **{"cost": ()} | values)
     with explained(target, "write"):
         target.parent.mkdir(parents=True, exist_ok=True)
     write_whole(target, page.encode())
@@ -108,7 +88,7 @@ def finished(reader: RunReader) -> Summary:
     if summary is None:
         raise UserError(
             f"{reader.path} is {reader.status}, not finished; a report needs a finished run. If it was cut short, "
-            f"`wellposed resume {reader.path}` goes on with it."
+            f"`{resume_command([reader.path])}` goes on with it."
         )
     return summary
 
@@ -146,14 +126,26 @@ def _run(reader: RunReader, summary: Summary, verdict: Verdict) -> dict[str, Any
     }
 
 
-def _measures(*policies: EvaluationRow) -> list[tuple[str, ...]]:
-    """The rows of the table of episode measures: a name, and a cell for each policy."""
+def _measures(env: str, *policies: EvaluationRow) -> list[tuple[str, ...]]:
+    """The rows of the table of episode measures: a name, and a cell for each policy. Lengths have the unit of goals."""
 
-    def cell(row: EvaluationRow, field: str, factor: float, unit: str, decimals: int) -> str:
-        if field not in row.means:  # only the time to success may be missing, where no episode succeeded
-            return "never"
-        estimate = row.means[field]
-        low, high = (factor * bound for bound in estimate.ci95)
-        return f"{factor * estimate.value:.{decimals}f} {unit} ({low:.{decimals}f} to {high:.{decimals}f})"
+    def row(name: str, field: str, form: str, unit: str = "", factor: float = 1.0) -> tuple[str, ...]:
+        cells = []
+        for measured in (policy.means.get(field) for policy in policies):
+            if measured is None:  # only the time to success may be missing, where no episode succeeded
+                cells.append("never")
+                continue
+            mean, low, high = (format(factor * number, form) for number in (measured.value, *measured.ci95))
+            cells.append(f"{mean} {unit} ({low} to {high})".replace("  ", " "))
+        return name, *cells
 
-    return [(name, *(cell(row, field, f, unit, n) for row in policies)) for field, name, f, unit, n in _MEASURES]
+    unit = verdicts.goal_unit(env)
+    factor, small = printed(unit)
+    return [
+        row("return, undiscounted", "episode_return", ".1f"),
+        row("distance to the goal at the end", "final_distance", ".1f" if unit else ".3g", small, factor),
+        row("steps to the first success", "time_to_success", ".1f"),
+        row("squared change of the action, per step", "action_change", ".3f"),
+        row("largest action component", "peak_action", ".2f"),
+        row("path of the end effector", "path_length", ".2f" if unit else ".3g", unit),
+    ]

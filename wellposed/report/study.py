@@ -51,9 +51,8 @@ def _cost(study: Study, trials: list[Trial]) -> list[tuple[str, str]]:
 
 def existence_rates(found: Existence) -> list[tuple[str, float, tuple[float, float]]]:
     """Success rates of each policy: name, rate, interval; the baselines come last."""
-    able = [("controller", found.expert)]
-    able += [("network that imitates it", found.clone)] if found.clone is not None else []
-    rates = [(name, row.success_rate, row.success_ci95) for name, row in [*able, ("random actions", found.random)]]
+    rows = [("controller", found.expert), ("network that imitates it", found.clone), ("random actions", found.random)]
+    rates = [(name, row.success_rate, row.success_ci95) for name, row in rows if row is not None]
     return [*rates, ("solved at reset", found.expert.already_solved_rate, found.expert.already_solved_ci95)]
 
 
@@ -95,10 +94,10 @@ def _learnability(found: Learnability, study: Study) -> dict[str, Any]:
         )
         for trial in trials
     ]
-    steps, there = numbers.times(trials, "step")
+    steps = numbers.times(trials, "step")
     return {
         "reached": numbers.reached(trials),
-        "steps": summary_over_seeds(steps, "count", censored=~there, median=True).text,
+        "steps": summary_over_seeds(steps.used, "count", censored=~steps.reached, median=True).text,
         "missing": missing(trials, budget),
         "svg": Markup(figures.share_figure(numbers.share_curve(trials, budget), budget, len(trials))),
         "rows": [*rows, ("median", need(found.steps), need(found.updates), need(found.seconds), "")],

@@ -120,7 +120,16 @@ class RunWriter:
             step = restored.manifest.step if restored else 0
             run.resumed = " ".join([*run._damaged, f"Resumed at step {step:,}; {run._cut()}."])
             this = record.Resumption(
-                step, run.resumed, now.command, now.commit, now.dirty, now.packages, now.cpu, now.started
+                step,
+                run.resumed,
+                now.command,
+                now.commit,
+                now.dirty,
+                now.packages,
+                now.cpu,
+                now.started,
+                now.flags,
+                now.environment,
             )
             run.provenance = replace(there, resumed=[*there.resumed, this])
             write_json(path / "provenance.json", record.encode(run.provenance))

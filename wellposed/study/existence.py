@@ -43,7 +43,7 @@ class RowByRow(Memoryless):
 
     def act(self, obs: Obs, carry: Carry = (), rng: np.random.Generator | None = None) -> tuple[np.ndarray, Carry]:
         """Actions [n, action_dim]."""
-        rows = [{key: value[i] for key, value in obs.items()} for i in range(len(obs["observation"]))]
+        rows = [{key: value[i] for key, value in obs.items()} for i in range(len(obs["desired_goal"]))]
         return np.stack([self._act(row, 0) for row in rows]).astype(np.float32), ()
 
 
@@ -57,7 +57,7 @@ def controller(env: EnvConfig) -> tuple[str, Policy]:
     rng = seeding.generator(SEED, "linear controller")
     start = seeding.training_env_seed(SEED)
     seen = play(copy, held(space, rng), range(start, start + FIT_EPISODES))
-    return "a linear controller, fitted to random actions", RowByRow(directed(space, seen, rng))
+    return "a linear controller, fitted to random actions", RowByRow(directed(space, seen, rng, env.control.delay))
 
 
 def existence_of(config: AnyRunConfig, threads: int) -> Existence:
@@ -95,10 +95,10 @@ def _clone(config: AnyRunConfig, expert: Policy, env: Any) -> EvaluationRow:
 
 
 def labelled(env: Any, driver: Policy, expert: Policy, seeds: list[int]) -> tuple[Moment, np.ndarray]:
-    """The observations of one episode of every copy driven by `driver`, and the expert's actions for them.
+    """The observations of one episode of every env driven by `driver`, and the expert's actions for them.
 
     Returns:
-        Moments [steps * copies, ...] and actions [steps * copies, action_dim].
+        Moments [steps * envs, ...] and actions [steps * envs, action_dim].
     """
     now, carry = env.reset(seed=seeds), driver.initial_carry(env.num_envs)
     met: list[Moment] = []
