@@ -388,7 +388,7 @@ def damage_half_written(run: Path) -> None:
     ("damage", "message"),
     [
         (damage_truncated, "truncated"),
-        (damage_pickle, "reads no pickles"),
+        (damage_pickle, "the only format that wellposed reads"),
         (damage_edited, "edited by hand"),
         (damage_newer, "schema 99, this version reads"),
         (damage_half_written, "incomplete or was edited by hand"),

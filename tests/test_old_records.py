@@ -70,7 +70,7 @@ def test_one_that_was_interrupted_is_not_resumed_and_says_why(tmp_path):
 def test_they_are_listed_and_compared(tmp_path, capsys):
     shutil.copytree(RECORDS, tmp_path / "runs")
     assert [reader.path.name for reader in wp.list_runs(tmp_path / "runs")] == sorted(EXPECTED)
-    assert main(["runs", "--runs-dir", str(tmp_path / "runs")]) == 0
+    assert main(["runs", "--paths", "--runs-dir", str(tmp_path / "runs")]) == 0
     told = capsys.readouterr().out
     assert all(name in told for name in EXPECTED)
     assert "damaged" not in told

@@ -105,7 +105,9 @@ def default_config_of(argv: list[str]) -> "AnyRunConfig":
     from wellposed.config import ALGO, config_in
     from wellposed.recipes import default_config
 
-    if files := re.findall(r"(?<!\S)--config[ =](\S+)", " ".join(argv)):
+    files = [word for before, word in pairwise(argv) if before == "--config"]
+    files += [word.partition("=")[2] for word in argv if word.startswith("--config=")]
+    if files:
         return config_in(Path(files[-1]))
     algo = [ALGO, *re.findall(r"(?<!\S)--algo[ =](\w\S*)", " ".join(argv))][-1]
     free = [word for before, word in pairwise(argv) if not before.startswith("--") or before.endswith("quiet")]

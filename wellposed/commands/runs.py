@@ -96,6 +96,7 @@ def plan_command(default: "AnyRunConfig") -> Any:
             tuple[int, int] | None, tyro.conf.arg(metavar="HEIGHT WIDTH", help="count camera frames of this size too")
         ] = None,
         frame_stack: Annotated[int, tyro.conf.arg(help="frames in one observation, with --pixels")] = 3,
+        config_file: ConfigFile = None,
         json_file: JsonFile = None,
     ) -> int:
         """Predict what training takes: bytes of replay, peak memory, updates, time from a 10 s trial, whether it fits.
@@ -105,6 +106,7 @@ def plan_command(default: "AnyRunConfig") -> Any:
         from wellposed.budget import Pixels
         from wellposed.plan import lines, make_plan
 
+        del config_file  # read before the line was parsed: it gave the defaults
         if not isinstance(config, RunConfig) and (buffer is not None or pixels is not None):
             raise UserError(f"--buffer and --pixels are about a replay, and {config.algo} has none.")
         if buffer is not None and isinstance(config, RunConfig):

@@ -21,6 +21,7 @@ def list_runs(
     ] = (),
     sort: Annotated[Order, tyro.conf.arg(help="by what they are sorted")] = "path",
     reverse: Annotated[bool, tyro.conf.arg(help="the largest first")] = False,
+    paths: Annotated[bool, tyro.conf.arg(help="the directory of each run beneath it")] = False,
     runs_dir: RunsDir = RUNS,
     json_file: JsonFile = None,
 ) -> int:
@@ -32,11 +33,8 @@ def list_runs(
 
     rows = listing.chosen(listing.listing(store.list_runs(runs_dir)), words, where, sort, reverse)
     if not emit(listing.as_data(rows), json_file):
-        print(
-            "\n".join(listing.table(rows))
-            if rows
-            else f"No runs{' of that kind' if words or where else ''} below {runs_dir}."
-        )
+        nothing = f"No runs{' of that kind' if words or where else ''} below {runs_dir}."
+        print("\n".join(listing.table(rows, paths)) if rows else nothing)
     return 0
 
 

@@ -64,9 +64,9 @@ def listing(readers: Iterable[RunReader]) -> list[Listed]:
 
 
 def differing(mine: dict[str, Any], group: list[dict[str, Any]]) -> dict[str, Any]:
-    """The settings of one run that are not the same in all runs of its group; those that only others have are null."""
+    """The settings of one run that are not the same in all runs of its group; "default" where its record has none."""
     names = dict.fromkeys(name for one in group for name in one)
-    return {name: mine.get(name) for name in names if any(one.get(name) != mine.get(name) for one in group)}
+    return {name: mine.get(name, "default") for name in names if any(one.get(name) != mine.get(name) for one in group)}
 
 
 def chosen(rows: list[Listed], words: Iterable[str], where: Iterable[str], sort: Order, reverse: bool) -> list[Listed]:
@@ -103,8 +103,11 @@ def chosen(rows: list[Listed], words: Iterable[str], where: Iterable[str], sort:
     return sorted(rows, key=keys[sort], reverse=reverse)
 
 
-def table(rows: list[Listed]) -> list[str]:
-    """Lines of at most `WIDTH` columns, unless a run's problem or a setting is longer than a line."""
+def table(rows: list[Listed], paths: bool = False) -> list[str]:
+    """Lines of at most `WIDTH` columns, but for a problem, a setting or a directory that is longer by itself.
+
+    `paths`: with the directory of each run beneath it.
+    """
     header = ("name", "began", "environment", "algo", "steps", "s", "success")
     cells = [header, *(_cells(row) for row in rows)]
     widths = [max(len(line[i]) for line in cells) for i in range(len(header))]
@@ -112,8 +115,8 @@ def table(rows: list[Listed]) -> list[str]:
     lines = [_line(header, widths)]
     for row, line in zip(rows, cells[1:], strict=True):
         lines.append(_line(line, widths))
-        if row.problem:
-            lines.append(f"  {row.run}: {row.problem}")
+        if row.problem or paths:
+            lines.append(f"  {row.run}{f': {row.problem}' if row.problem else ''}")
         lines += _wrapped([f"{name}={value}" for name, value in (row.differs or {}).items()])
     return lines
 
