@@ -4,7 +4,6 @@ import json
 import os
 import shutil
 import signal
-import sys
 import threading
 import time
 from collections.abc import Callable
@@ -17,7 +16,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from wellposed import serialise
 from wellposed.agents import SACConfig, TD3Config
 from wellposed.config import RunConfig
 from wellposed.data import ReplayConfig
@@ -29,7 +27,6 @@ from wellposed.loop import monitor
 from wellposed.loop.monitor import Monitor, reached
 from wellposed.runs.record import Summary
 from wellposed.runs.store import RunReader
-from wellposed.runs.writer import RunWriter
 from wellposed.side_by_side import train_side_by_side
 from wellposed.training import train
 from wellposed.verdict import assess, load_run
