@@ -170,7 +170,7 @@ def test_a_damaged_run_is_listed_as_damaged(tmp_path, capsys):
         (["train", "--seed", "1", "FetchReech-v4"], "Did you mean FetchReach-v4"),
         (["train", ""], "There is no environment ''"),
         (["train", "--runs-dir", "runs-v2", "FetchReech-v4"], "Did you mean FetchReach-v4"),
-        (["train", ":X-v0"], ":X-v0 could not be made"),
+        (["train", ":X-v0"], ":X-v0 is no environment: write MODULE:NAME"),
         (["train", "CartPole-v1"], "not a well-posed goal environment"),
         (["train", "FetchReach-v4", "--total-steps", "-5"], "--total-steps must be greater than 0"),
         (["train", "FetchReach-v4", "--seeds", "4-1"], "--seeds takes distinct seeds"),

@@ -90,9 +90,9 @@ def _imported(tree: ast.Module, package: str) -> Iterator[tuple[str, str]]:
 
 
 def _without_docstrings(tree: ast.Module) -> ast.Module:
-    kinds = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
+    documented = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
     for node in ast.walk(tree):
-        if isinstance(node, kinds) and ast.get_docstring(node) is not None:
+        if isinstance(node, documented) and ast.get_docstring(node) is not None:
             node.body[0] = ast.Pass()
     return tree
 

@@ -438,6 +438,12 @@ class OneRewardForAll(Point):
 
 
 @breaks("reward that tells")
+class TinyReward(Point):
+    def compute_reward(self, achieved, desired, info):
+        return 1e-6 * super().compute_reward(achieved, desired, info)
+
+
+@breaks("reward that tells")
 class HugeReward(Point):
     def compute_reward(self, achieved, desired, info):
         return 1e5 * super().compute_reward(achieved, desired, info)

@@ -4,11 +4,13 @@ Where an environment can be read it is, whatever its units, frame, shapes and in
 """
 
 from contextlib import closing
+from typing import Any
 
 import gymnasium as gym
 import numpy as np
 import pytest
 
+from tests.check.broken import spaces
 from tests.check.point import Point
 from tests.envs.own import Own, make
 from wellposed import seeding
@@ -158,7 +160,7 @@ def test_a_dense_reward_and_no_word_of_success_is_refused_by_certificate_and_tra
 class Ways(Point):
     """What a subclass changes is how it answers, not what."""
 
-    def told(self, obs):
+    def told(self, obs) -> dict[str, Any]:
         return {"is_success": bool(super().told(obs)["is_success"])}
 
 
@@ -274,8 +276,7 @@ class WholeNumbers(Point):
     def __init__(self):
         super().__init__()
         cells = gym.spaces.Box(-10, 10, (2,), np.int64)
-        spaces = {**self.observation_space.spaces, "achieved_goal": cells, "desired_goal": cells}
-        self.observation_space = gym.spaces.Dict(spaces)
+        spaces(self, achieved_goal=cells, desired_goal=cells)
 
     def observe(self):
         cells = {k: np.round(5 * v).astype(np.int64) for k, v in super().observe().items() if k != "observation"}
@@ -288,7 +289,7 @@ class MoreThanAsked(Point):
     def __init__(self):
         super().__init__()
         long = gym.spaces.Box(-np.inf, np.inf, (4,), np.float64)
-        self.observation_space = gym.spaces.Dict({**self.observation_space.spaces, "achieved_goal": long})
+        spaces(self, achieved_goal=long)
 
     def observe(self):
         return super().observe() | {"achieved_goal": np.concatenate([self.position, self.velocity])}

@@ -38,9 +38,9 @@ class EpisodeRecorder(gym.Wrapper):
     def step(self, action: Any) -> tuple[Any, Any, bool, bool, dict[str, Any]]:
         """Take a step, and remember the action. Info stays here: it may hold what no batch of copies can."""
         self.actions.append(np.array(action))
-        *found, info = self.env.step(action)
+        obs, reward, terminated, truncated, info = self.env.step(action)
         self.told = told_success(info)
-        return *found, {}
+        return obs, reward, terminated, truncated, {}
 
     def play_again(self, seed: int, actions: np.ndarray, stream: np.ndarray) -> Any:
         """Get to where the episode of `seed` is after `actions` [t, action_dim]; returns the observation there.
