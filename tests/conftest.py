@@ -103,7 +103,7 @@ def largest_size() -> int:
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """A worker of pytest-xdist hands its size over."""
     if hasattr(session.config, "workeroutput"):
-        session.config.workeroutput["largest"] = largest_size()
+        session.config.workeroutput["largest"] = largest_size()  # type: ignore[attr-defined]
     else:
         LARGEST.append(largest_size())
 

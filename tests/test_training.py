@@ -230,16 +230,6 @@ def test_a_setting_outside_its_range_is_refused_by_name(kind, change, message):
         kind(**change)
 
 
-def test_a_record_cannot_make_us_import_a_module(tmp_path, trained):
-    """What stands before a colon is imported; a stranger's record must not choose it."""
-    config = serialise.to_dict(replace(TINY, env="antigravity:X-v0"))
-    with RunWriter(tmp_path, config, RunReader(trained(0)[0]).provenance) as run:
-        pass
-    with pytest.raises(UserError, match="antigravity:X-v0 would import code"):
-        load_run(run.path)
-    assert "antigravity" not in sys.modules
-
-
 def test_a_replay_too_small_for_an_episode_is_refused(tmp_path):
     with pytest.raises(UserError, match=r"--replay.capacity must hold an episode, 51 rows, got 50"):
         train(replace(TINY, replay=ReplayConfig(capacity=50)), tmp_path, quiet=True)
