@@ -12,6 +12,7 @@ import numpy as np
 
 from wellposed.envs import explore
 from wellposed.envs.explore import Resets, Transitions
+from wellposed.envs.geometry import geometry_of
 from wellposed.envs.rays import Rays, cast_rays
 from wellposed.envs.rules import (
     Endings,
@@ -317,7 +318,7 @@ class Evidence:
         """All that `GoalRules` needs.
 
         Raises:
-            UserError: if the environment has a `fault`.
+            UserError: if the environment has a `fault`, or declares a geometry that does not fit it.
         """
         name = self.subject.name
         try:
@@ -330,4 +331,6 @@ class Evidence:
         together: frozenset[RuleName] = frozenset(name for name in self.rules.together if not self.batch_fault(name))
         told_radius = self.told_radius if self.success_test[1] == TOLD else None
         assert self.length is not None
-        return Measured(self.units, self.length, self.endings, told_radius, together)
+        seen = np.concatenate([self.resets.observation, self.random.next_observation])
+        geometry = geometry_of(self.env, seen)
+        return Measured(self.units, self.length, self.endings, told_radius, together, geometry)

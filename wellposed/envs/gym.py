@@ -207,7 +207,8 @@ def _spec(env: gym.Env, found: Measured) -> Spec:
     fields += [Field(key, shapes[key], "goal", floor=(goal_floor(units.radius),)) for key in GOAL_KEYS[1:]]
     shape: Any = env.action_space.shape
     range_ = units.reward_range if units.sparse else None  # of a dense reward only an estimate is known
-    return Spec(tuple(fields), shape[0], found.limit, radius=units.radius, reward_range=range_)
+    known: Any = {"geometry": found.geometry, "radius": units.radius, "reward_range": range_}
+    return Spec(tuple(fields), shape[0], found.limit, **known)
 
 
 def _mujoco_data(env: gym.Env) -> Any:

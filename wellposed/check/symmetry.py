@@ -1,0 +1,190 @@
+"""Is a shift or a mirror image a symmetry? What pairs of rollouts from a beginning and from its image say.
+
+Pure arithmetic on positions, but for `try_symmetry`, which plays the pairs.
+"""
+
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from wellposed.check.pairs import DisturbedError, EndedError, Stage, wander
+
+TOLERANCE = 0.1  # success radii between a point and the image of its twin: more is another way
+WITHIN = 0.9  # share of steps on which they must be that near
+TESTED = 0.5  # share of steps on which it must have been possible to ask
+PAIRS, LENGTH = 24, 25  # pairs of rollouts for each symmetry, and their steps
+FEW, GIVEN_UP = 8, 0.6  # pairs after which one is given up that holds on less than this share of steps
+FAR = 0.2, 0.6  # shares of the region's width that shifts take
+ALONG, ACROSS = 0.9, 0.35  # cosine from which an action moves the effector along an axis, or up to which it does not
+
+
+@dataclass(frozen=True)
+class Image:
+    """A shift or a mirror image of positions and actions: p -> sign * p + offset, a -> action_sign * a."""
+
+    sign: np.ndarray  # [g]
+    offset: np.ndarray  # [g]
+    action_sign: np.ndarray  # [action_dim]
+
+    def of(self, positions: np.ndarray) -> np.ndarray:
+        """The image of positions [..., g]."""
+        return self.sign * positions + self.offset
+
+
+@dataclass(frozen=True)
+class Symmetry:
+    """What is asked about: shifts along an axis, or the mirror image on it with `offset` = coordinate + its image."""
+
+    kind: Literal["shift", "mirror"]
+    axis: int  # of goals, as they are shown
+    offset: float = 0.0
+
+
+@dataclass(frozen=True)
+class Tried:
+    """A symmetry, and what pairs of rollouts say of it."""
+
+    symmetry: Symmetry
+    tested: float  # share of the steps asked for on which it could be tested
+    steps: int  # how many these were
+    within: float  # share of them on which the twins agree within the tolerance
+    error: float  # the largest distance between a point and the image of its twin, in the unit of goals
+    rewarded: bool = True  # whether goals get the same reward as their images
+
+    @property
+    def holds(self) -> bool:
+        """Whether it is a symmetry, as far as was seen."""
+        return self.rewarded and self.tested >= TESTED and self.within >= WITHIN
+
+
+@dataclass(frozen=True)
+class Twins:
+    """All that is seen on the steps of two rollouts from twin beginnings, [n, m] each; n = 0 where none could begin."""
+
+    here: np.ndarray
+    there: np.ndarray
+    lone: bool = False  # whether only one of them could begin where it should
+
+
+def image_of(symmetry: Symmetry, stage: Stage, shift: float = 0.0) -> Image | None:
+    """The image under a symmetry, of a shift by `shift`; None if the box of actions does not have that symmetry.
+
+    A mirror image turns those components of an action round that move the effector along its axis. Each must move it
+    along it or across it.
+    """
+    goals, axis = stage.effect.shape[1], symmetry.axis
+    unit = np.eye(goals)[axis]
+    action_sign = np.ones(len(stage.effect))
+    if symmetry.kind == "shift":
+        return Image(np.ones(goals), shift * unit, action_sign)
+    size = np.linalg.norm(stage.effect, axis=1)
+    along = np.abs(stage.effect[:, axis]) / np.where(size > 0, size, 1)
+    if ((along > ACROSS) & (along < ALONG)).any():
+        return None
+    return Image(1 - 2 * unit, symmetry.offset * unit, np.where(along >= ALONG, -1.0, 1.0))
+
+
+def beginnings(
+    symmetry: Symmetry, stage: Stage, rng: np.random.Generator
+) -> Iterator[tuple[int, np.ndarray, int, Image]]:
+    """Seed and places [points, g] of a rollout, its twin's seed, and the image that leads from one to the other."""
+    pairs = _matching(symmetry, stage) if stage.matched else _anywhere(symmetry, stage, rng)
+    low, high = stage.region
+    for seed, other, shift in pairs:
+        image, places = image_of(symmetry, stage, shift), stage.resets[seed].copy()
+        if image is None:
+            return
+        axes = stage.axes
+        for i, put in enumerate(stage.puts):
+            if put or i == 0:
+                places[i, axes] = rng.uniform(low, high)[axes]
+        inside = (image.of(places) >= low - 1e-9) & (image.of(places) <= high + 1e-9)
+        free = stage.puts | (np.arange(len(places)) == 0)
+        gap = np.linalg.norm(stage.resets[:, 0] - stage.resets[:, -1], axis=-1).min()
+        if inside[free][:, axes].all() and (len(places) == 1 or np.linalg.norm(places[0] - places[1]) >= gap):
+            yield seed, places, other, image
+
+
+def _anywhere(symmetry: Symmetry, stage: Stage, rng: np.random.Generator) -> Iterator[tuple[int, int, float]]:
+    """The same seed twice, and a shift."""
+    width = np.ptp(stage.region, axis=0)[symmetry.axis]
+    while True:
+        seed = int(rng.integers(len(stage.resets)))
+        yield seed, seed, float(rng.choice([-1, 1]) * rng.uniform(*FAR) * width)
+
+
+def _matching(symmetry: Symmetry, stage: Stage) -> Iterator[tuple[int, int, float]]:
+    """Seeds whose resets put what achieves goals at places that are each other's image, the best fitting first."""
+    begun = stage.resets[:, 1][:, stage.axes]
+    axis, image = int(np.flatnonzero(stage.axes == symmetry.axis)[0]), begun.copy()
+    if symmetry.kind == "mirror":
+        image[:, axis] = symmetry.offset - image[:, axis]
+    away = begun[None] - image[:, None]  # [seed, other, axes]
+    shift = away[..., axis].copy()
+    if symmetry.kind == "shift":
+        share = np.abs(shift) / np.ptp(stage.region, axis=0)[symmetry.axis]
+        away[..., axis] = np.where((share >= FAR[0]) & (share <= FAR[1]), 0.0, np.inf)
+    misfit = np.abs(away).max(axis=-1)
+    for flat in np.argsort(misfit, axis=None)[: np.isfinite(misfit).sum()]:
+        seed, other = np.unravel_index(flat, misfit.shape)
+        yield int(seed), int(other), float(shift[seed, other])
+
+
+def try_symmetry(symmetry: Symmetry, stage: Stage, rng: np.random.Generator) -> tuple[Tried, Twins]:
+    """Play pairs of rollouts until there are enough, or until it is clear that it fails.
+
+    Returns:
+        What they say, and the twins of all steps on which both are where they should be.
+    """
+    asked, errors, kept = 0, [np.zeros(0)], []
+    for tries, (seed, places, other, image) in enumerate(beginnings(symmetry, stage, rng)):
+        if asked == PAIRS or tries == 4 * PAIRS:
+            break
+        try:
+            twins = _pair(stage, seed, places, other, image, rng)
+        except (DisturbedError, EndedError):
+            continue
+        asked += 1
+        apart = np.abs(image.of(twins.here[:, stage.at]) - twins.there[:, stage.at]).max(axis=(1, 2), initial=0.0)
+        errors.append(np.repeat(np.inf, LENGTH) if twins.lone else apart)
+        near = errors[-1] <= TOLERANCE * stage.radius
+        kept.append((twins.here[near[: len(twins.here)]], twins.there[near[: len(twins.there)]]))
+        if len(kept) == FEW and np.mean(np.concatenate(errors) <= TOLERANCE * stage.radius) < GIVEN_UP:
+            break
+    every = np.concatenate(errors)
+    good = every <= TOLERANCE * stage.radius
+    tested = sum(len(one) > 0 for one in errors) / max(asked, 1)
+    tried = Tried(symmetry, tested, len(every), float(good.mean()) if len(good) else 0.0, float(every.max(initial=0.0)))
+    here, there = (np.concatenate([pair[i] for pair in kept]) if kept else np.zeros((0, 0)) for i in range(2))
+    return tried, Twins(here, there)
+
+
+def _pair(stage: Stage, seed: int, places: np.ndarray, other: int, image: Image, rng: np.random.Generator) -> Twins:
+    """One pair of rollouts.
+
+    Raises:
+        DisturbedError, EndedError: if a beginning fails for another reason than that the effector cannot be there.
+    """
+    bench = stage.bench
+    able = stage.begin(seed, places)
+    here, actions = [bench.now], []
+    if able:
+        act = wander(stage, rng)
+        places = np.where(stage.puts[:, None], places, stage.points())  # where it was put, or where it got to
+        with suppress(EndedError):
+            for t in range(LENGTH):
+                actions.append(act(t))
+                here.append(bench.step(actions[-1]))
+    twin = image.of(places)
+    if stage.matched:  # its effector is as far off as what it is to touch: so little a shift is one anywhere
+        twin[0] += stage.resets[other, 1] - image.of(stage.resets[seed, 1])
+    also = stage.begin(other, twin)
+    there = [bench.now]
+    if able and also:
+        with suppress(EndedError):
+            there += [bench.step(image.action_sign * action) for action in actions]
+    steps = min(len(here), len(there)) if able or also else 0
+    return Twins(np.array(here)[:steps], np.array(there)[:steps], able != also)
