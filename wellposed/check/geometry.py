@@ -5,8 +5,8 @@ goal. The effector stands where steady actions move numbers that stay moved; its
 it to the achieved goal is observed too, or if it touches what it is steered to.
 
 A shift or a mirror image g is a symmetry if g(step(s, a)) = step(g(s), g(a)) for states s and actions a, and rewards
-are the same. Pairs of rollouts from s and g(s) are compared (`symmetry`): from states that were written where that is possible
-(`states`), from resets and places that fit together where it is not (`pairs`).
+are the same. Pairs of rollouts from s and g(s) are compared (`symmetry`): from states that were written where that is
+possible (`states`), from resets and places that fit together where it is not (`pairs`).
 """
 
 import time
@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from wellposed.check.mirrors import reflection, turned_pairs
-from wellposed.check.pairs import FAR, Bench, EndedError, Stage, response, steer
+from wellposed.check.pairs import FAR, STEER, Bench, EndedError, Stage, response
 from wellposed.check.states import Handles, State, any_of, handles, state_of
 from wellposed.check.subject import OneCopy, find_subject
 from wellposed.check.symmetry import TOLERANCE, Symmetry, Tried, Twins, image_of, try_symmetry
@@ -34,6 +34,7 @@ STEADY = (5, 20)  # steps for which an action is held to see what it moves: the 
 STAYS = 0.7  # share of a motion that is left when actions end, by which a position is told from a velocity
 TURNED = np.radians(5)  # angle from which actions count as acting along other axes than those of goals
 GUESSES = 120  # ways to name numbers the effector's position, up to which all are tried
+ALIKE = 1e-3  # success radii: of mirror images that fit better than this the first is taken
 SLIGHTLY = 1e-3  # of what a number of the state varies by: how far it is moved to see what it moves
 TOUCHES = 6  # episodes in which an effector is steered to what achieves goals
 MOVED = 0.2  # success radii by which that is touched
@@ -153,22 +154,28 @@ def _effector(bench: Bench, moved: np.ndarray, achieved: np.ndarray, seen: Seen)
     ]
     if not rest:
         return guesses[0]
-    touched = np.array([_touches(bench, guess, moved, seen) for guess in guesses])
-    best = touched.max()
-    return guesses[int(touched.argmax())] if best >= 0.5 and (touched == best).sum() == 1 else None
+    away = np.array([_touches(bench, guess, moved, seen) for guess in guesses])
+    best, *others = np.sort(away)
+    return guesses[int(away.argmin())] if best < min([np.inf, *others]) / 2 else None
 
 
 def _touches(bench: Bench, effector: np.ndarray, moved: np.ndarray, seen: Seen) -> float:
-    """In which share of episodes what achieves goals moves when these numbers are steered to it."""
-    at = np.array([effector, seen.goal_places[0]])
-    stage, touched = Stage(bench, at, _effects(moved[:, effector]), np.zeros((2, at.shape[1])), seen.radius), 0
+    """How near these numbers are, on the average, to the achieved goal that they are steered to when it moves.
+
+    Infinite where it does not in at least half of the episodes.
+    """
+    at, away = np.array([effector, seen.goal_places[0]]), []
+    stage = Stage(bench, at, _effects(moved[:, effector]), np.zeros((2, at.shape[1])), seen.radius)
     for seed in range(TOUCHES):
         bench.reset(seed)
         before = stage.points()[1].copy()
         with suppress(EndedError):
-            steer(stage, before)
-        touched += bool(np.linalg.norm(stage.points()[1] - before) > MOVED * seen.radius)
-    return touched / TOUCHES
+            for _ in range(STEER):
+                bench.step(stage.gain @ (before - stage.points()[0]))
+                if np.linalg.norm(stage.points()[1] - before) > MOVED * seen.radius:
+                    away.append(np.linalg.norm(stage.points()[1] - stage.points()[0]))
+                    break
+    return float(np.mean(away)) if len(away) >= TOUCHES / 2 else np.inf
 
 
 def _effects(moved: np.ndarray) -> np.ndarray:
@@ -287,7 +294,7 @@ def assemble(stage: Stage, tried: tuple[Tried, ...], twins: dict[Symmetry, Twins
     pairs = [pair for pair in stage.bench.turn[0] if max(pair) < size]
     mirror = None
     if mirrors:
-        best = max(mirrors, key=lambda one: round(one.within, 2))  # the first of equals
+        best = min(mirrors, key=lambda one: max(one.typical, ALIKE * seen.radius))
         mirror, more = _mirror(best.symmetry, stage, twins[best.symmetry], size)
         pairs += more
     turn = None

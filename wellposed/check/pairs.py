@@ -20,6 +20,8 @@ FAR = 10_000  # steps at which an episode of these rollouts is cut
 REDRAWN = 6  # steps after which actions head for another place
 STEER = 40  # steps that steering may take
 SETTLE = 3  # steps without an action after it
+CHASED, PACE = 0.7, (0.2, 0.6)  # share of the time it heads for what achieves goals, and how fast it does
+NOISE = 0.2  # standard deviation of actions around that
 NEAR = 0.04  # success radii from where it should be: a point is there
 
 
@@ -131,6 +133,11 @@ class Stage:
         return np.all(self.handles.number[:, self.axes] >= 0, axis=1)
 
     @property
+    def exact(self) -> bool:
+        """Whether all points can be put anywhere, so that twins begin as each other's image to the last digits."""
+        return bool(self.puts.all())
+
+    @property
     def matched(self) -> bool:
         """Whether seeds must be chosen whose resets fit together."""
         return not bool(self.puts[1:].all())
@@ -139,27 +146,34 @@ class Stage:
         """Where they are [points, g]."""
         return self.bench.now[self.at]
 
-    def begin(self, seed: int, places: np.ndarray) -> bool:
-        """Begin an episode with the points at `places` [points, g]; False if the effector does not get there.
+    def begin(self, seed: int, places: np.ndarray) -> np.ndarray | None:
+        """Begin an episode with the points at `places` [points, g].
+
+        Where the effector is steered it ends up beside its place, and what is put beside it is put as far off.
+
+        Returns:
+            Where the points are, or were put; None if the effector does not get there.
 
         Raises:
-            DisturbedError: if what achieves goals was moved on the way, and cannot be put back.
+            DisturbedError: if what achieves goals was moved on the way.
             EndedError: if the episode was over before.
         """
         self.bench.reset(seed)
-        before = self.points()[1:]
+        before, places = self.points(), places.copy()
         if not self.puts[0]:
             steer(self, places[0])
-            if len(before) and np.abs(self.points()[1:] - before).max() > NEAR * self.radius:
+            if np.abs(self.points() - before)[1:].max(initial=0.0) > NEAR * self.radius:
                 raise DisturbedError
+            if np.abs(off := self.points()[0] - places[0])[self.axes].max() > NEAR * self.radius:
+                return None
+            places = places + off
         if self.state is not None and self.handles is not None and self.puts.any():
             put = np.ix_(self.puts, self.axes)
             state, way = self.state.read(), (places - self.points())[put]
             state[self.handles.number[put]] += way / self.handles.factor[put]
             self.state.write(state)
             self.bench.rest()
-        away = np.abs(self.points()[0] - places[0])[self.axes].max()
-        return bool(self.puts[0] or away <= NEAR * self.radius)
+        return np.where(self.puts[:, None], places, self.points())
 
 
 def steer(stage: Stage, place: np.ndarray) -> None:
@@ -174,17 +188,20 @@ def steer(stage: Stage, place: np.ndarray) -> None:
 
 
 def wander(stage: Stage, rng: np.random.Generator) -> Callable[[int], np.ndarray]:
-    """Actions that take the effector hither and thither, mostly through what achieves goals."""
-    aim, loose = [np.zeros(stage.at.shape[1])], [np.zeros(stage.bench.action_dim)]
+    """Actions that take the effector hither and thither, mostly through what achieves goals, and slowly there."""
+    aim, loose, pace = np.zeros(stage.at.shape[1]), np.zeros(stage.bench.action_dim), 1.0
     idle = np.array(~stage.effect.any(axis=1))  # components that do not move it
 
     def act(t: int) -> np.ndarray:
+        nonlocal aim, loose, pace
         points = stage.points()
         if t % REDRAWN == 0:
-            aim[0] = rng.uniform(*stage.region) if rng.uniform() < 0.3 or len(points) == 1 else points[1].copy()
-            aim[0] = aim[0] + rng.uniform(-1, 1, len(aim[0])) * stage.radius * (len(points) > 1)
-            loose[0] = rng.uniform(-1, 1, len(loose[0]))
-        action = np.clip(stage.gain @ (aim[0] - points[0]), -1, 1) + 0.2 * rng.standard_normal(len(idle))
-        return np.clip(np.where(idle, loose[0], action), -1, 1)
+            aim, loose, pace = rng.uniform(*stage.region), rng.uniform(-1, 1, len(loose)), 1.0
+            if len(points) > 1 and rng.uniform() < CHASED:
+                aim = points[1] + rng.uniform(-1, 1, len(aim)) * stage.radius
+                pace = rng.uniform(*PACE)
+        noise = NOISE * rng.standard_normal(len(idle))
+        action = pace * (np.clip(stage.gain @ (aim - points[0]), -1, 1) + noise)
+        return np.clip(np.where(idle, loose, action), -1, 1)
 
     return act

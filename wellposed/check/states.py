@@ -40,14 +40,19 @@ def state_of(env: gym.Env) -> State | None:
 
 
 def _of_copy(env: VecEnv) -> State | None:
-    """The state of the physics of one copy."""
-    if "physics" not in env.get_state():
+    """All floats in the state of one copy; its clock and its random stream stay what they are."""
+    if "state" not in env.capabilities:
         return None
+    floats = lambda state: {key: value for key, value in state.items() if value.dtype.kind == "f"}  # noqa: E731
 
     def write(numbers: np.ndarray) -> None:
-        env.set_state({**env.get_state(), "physics": numbers[None].copy()})
+        state, at = env.get_state(), 0
+        for key, value in floats(state).items():
+            state[key] = numbers[at : at + value.size].reshape(value.shape)
+            at += value.size
+        env.set_state(state)
 
-    return State(lambda: env.get_state()["physics"][0].astype(np.float64), write)
+    return State(lambda: np.concatenate([np.ravel(value) for value in floats(env.get_state()).values()]), write)
 
 
 def _of_mujoco(model: Any, data: Any) -> State:
@@ -107,7 +112,7 @@ def handles(state: State, look: Callable[[], np.ndarray], by: np.ndarray) -> Han
         state.write(start + by * (np.arange(len(start)) == k))
         response, later = ((look() - rest) / by[k] for rest in (first, second))
         moved = np.argwhere(np.abs(response) > EXACT * np.abs(response).max(initial=1e-9))
-        if len(moved) == 1 and np.allclose(response, later, atol=0, rtol=EXACT):
+        if len(moved) == 1 and np.allclose(response, later, atol=EXACT * np.abs(response).max()):
             number[tuple(moved[0])], factor[tuple(moved[0])] = k, response[tuple(moved[0])]
     state.write(start)
     return Handles(number, factor)

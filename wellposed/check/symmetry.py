@@ -12,8 +12,8 @@ import numpy as np
 
 from wellposed.check.pairs import DisturbedError, EndedError, Stage, wander
 
-TOLERANCE = 0.1  # success radii between a point and the image of its twin: more is another way
-WITHIN = 0.9  # share of steps on which they must be that near
+TOLERANCE = 0.1  # success radii, and shares of the way gone: a point that far from the image of its twin goes elsewhere
+WITHIN, WITHIN_STEERED = 0.97, 0.9  # share of steps on which they must be nearer, without and with an effector steered
 TESTED = 0.5  # share of steps on which it must have been possible to ask
 PAIRS, LENGTH = 24, 25  # pairs of rollouts for each symmetry, and their steps
 FEW, GIVEN_UP = 8, 0.6  # pairs after which one is given up that holds on less than this share of steps
@@ -52,12 +52,14 @@ class Tried:
     steps: int  # how many these were
     within: float  # share of them on which the twins agree within the tolerance
     error: float  # the largest distance between a point and the image of its twin, in the unit of goals
+    typical: float  # the median of that
+    needed: float = WITHIN  # of `within`
     rewarded: bool = True  # whether goals get the same reward as their images
 
     @property
     def holds(self) -> bool:
         """Whether it is a symmetry, as far as was seen."""
-        return self.rewarded and self.tested >= TESTED and self.within >= WITHIN
+        return self.rewarded and self.tested >= TESTED and self.within >= self.needed
 
 
 @dataclass(frozen=True)
@@ -90,21 +92,23 @@ def image_of(symmetry: Symmetry, stage: Stage, shift: float = 0.0) -> Image | No
 def beginnings(
     symmetry: Symmetry, stage: Stage, rng: np.random.Generator
 ) -> Iterator[tuple[int, np.ndarray, int, Image]]:
-    """Seed and places [points, g] of a rollout, its twin's seed, and the image that leads from one to the other."""
-    pairs = _matching(symmetry, stage) if stage.matched else _anywhere(symmetry, stage, rng)
+    """Seed and places [points, g] of a rollout, its twin's seed, and the image that leads from one to the other.
+
+    Shifts are asked for wherever goals lie; mirror images, where something else than the effector achieves them, only
+    where episodes begin.
+    """
     low, high = stage.region
-    for seed, other, shift in pairs:
-        image, places = image_of(symmetry, stage, shift), stage.resets[seed].copy()
-        if image is None:
+    if symmetry.kind == "mirror" and len(stage.at) > 1:
+        low, high = stage.resets.min(axis=(0, 1)), stage.resets.max(axis=(0, 1))
+    gap = np.linalg.norm(stage.resets[:, 0] - stage.resets[:, -1], axis=-1).min()
+    free = np.ix_(stage.puts | (np.arange(len(stage.at)) == 0), stage.axes)
+    for seed, other, shift in _matching(symmetry, stage) if stage.matched else _anywhere(symmetry, stage, rng):
+        if (image := image_of(symmetry, stage, shift)) is None:
             return
-        axes = stage.axes
-        for i, put in enumerate(stage.puts):
-            if put or i == 0:
-                places[i, axes] = rng.uniform(low, high)[axes]
-        inside = (image.of(places) >= low - 1e-9) & (image.of(places) <= high + 1e-9)
-        free = stage.puts | (np.arange(len(places)) == 0)
-        gap = np.linalg.norm(stage.resets[:, 0] - stage.resets[:, -1], axis=-1).min()
-        if inside[free][:, axes].all() and (len(places) == 1 or np.linalg.norm(places[0] - places[1]) >= gap):
+        places = stage.resets[seed].copy()
+        places[free] = rng.uniform(low, high, places.shape)[free]
+        inside = (image.of(places) >= low) & (image.of(places) <= high)
+        if inside[free].all() and np.linalg.norm(places[0] - places[-1]) >= gap:
             yield seed, places, other, image
 
 
@@ -139,7 +143,7 @@ def try_symmetry(symmetry: Symmetry, stage: Stage, rng: np.random.Generator) -> 
     Returns:
         What they say, and the twins of all steps on which both are where they should be.
     """
-    asked, errors, kept = 0, [np.zeros(0)], []
+    asked, errors, good, kept = 0, [np.zeros(0)], [np.zeros(0, bool)], []
     for tries, (seed, places, other, image) in enumerate(beginnings(symmetry, stage, rng)):
         if asked == PAIRS or tries == 4 * PAIRS:
             break
@@ -148,18 +152,40 @@ def try_symmetry(symmetry: Symmetry, stage: Stage, rng: np.random.Generator) -> 
         except (DisturbedError, EndedError):
             continue
         asked += 1
-        apart = np.abs(image.of(twins.here[:, stage.at]) - twins.there[:, stage.at]).max(axis=(1, 2), initial=0.0)
-        errors.append(np.repeat(np.inf, LENGTH) if twins.lone else apart)
-        near = errors[-1] <= TOLERANCE * stage.radius
-        kept.append((twins.here[near[: len(twins.here)]], twins.there[near[: len(twins.there)]]))
-        if len(kept) == FEW and np.mean(np.concatenate(errors) <= TOLERANCE * stage.radius) < GIVEN_UP:
+        apart, allowed = _apart(stage, image, twins)
+        errors.append(apart)
+        good.append(apart <= allowed)
+        if not twins.lone:
+            kept.append((twins.here[good[-1]], twins.there[good[-1]]))
+        if asked == FEW and _share(good) < GIVEN_UP:
             break
     every = np.concatenate(errors)
-    good = every <= TOLERANCE * stage.radius
     tested = sum(len(one) > 0 for one in errors) / max(asked, 1)
-    tried = Tried(symmetry, tested, len(every), float(good.mean()) if len(good) else 0.0, float(every.max(initial=0.0)))
+    needed = WITHIN if stage.exact else WITHIN_STEERED
+    worst, typical = (float(f(every)) if len(every) else 0.0 for f in (np.max, np.median))
+    tried = Tried(symmetry, tested, len(every), _share(good), worst, typical, needed)
     here, there = (np.concatenate([pair[i] for pair in kept]) if kept else np.zeros((0, 0)) for i in range(2))
     return tried, Twins(here, there)
+
+
+def _share(good: list[np.ndarray]) -> float:
+    """The share of steps that are good; 0 where there are none."""
+    every = np.concatenate(good)
+    return float(every.mean()) if len(every) else 0.0
+
+
+def _apart(stage: Stage, image: Image, twins: Twins) -> tuple[np.ndarray, np.ndarray]:
+    """How far points are from the image of their twins on every step, and how far they may be, [steps] each.
+
+    Where the effector had to be steered the twins do not begin quite alike, and an arm is never quite the same
+    elsewhere: what is allowed grows with the way that the effector has gone.
+    """
+    if twins.lone:
+        return np.full(LENGTH, np.inf), np.zeros(LENGTH)
+    here, there = twins.here[:, stage.at], twins.there[:, stage.at]
+    apart = np.abs(image.of(here) - there).max(axis=(1, 2), initial=0.0)
+    gone = np.linalg.norm(np.diff(here[:, 0], axis=0, prepend=here[:1, 0]), axis=1).cumsum()
+    return apart, TOLERANCE * (stage.radius + (0.0 if stage.exact else 1.0) * gone)
 
 
 def _pair(stage: Stage, seed: int, places: np.ndarray, other: int, image: Image, rng: np.random.Generator) -> Twins:
@@ -169,22 +195,21 @@ def _pair(stage: Stage, seed: int, places: np.ndarray, other: int, image: Image,
         DisturbedError, EndedError: if a beginning fails for another reason than that the effector cannot be there.
     """
     bench = stage.bench
-    able = stage.begin(seed, places)
+    begun = stage.begin(seed, places)
     here, actions = [bench.now], []
-    if able:
+    if begun is not None:
         act = wander(stage, rng)
-        places = np.where(stage.puts[:, None], places, stage.points())  # where it was put, or where it got to
         with suppress(EndedError):
             for t in range(LENGTH):
                 actions.append(act(t))
                 here.append(bench.step(actions[-1]))
-    twin = image.of(places)
+    twin = image.of(places if begun is None else begun)
     if stage.matched:  # its effector is as far off as what it is to touch: so little a shift is one anywhere
         twin[0] += stage.resets[other, 1] - image.of(stage.resets[seed, 1])
     also = stage.begin(other, twin)
     there = [bench.now]
-    if able and also:
+    if begun is not None and also is not None:
         with suppress(EndedError):
             there += [bench.step(image.action_sign * action) for action in actions]
-    steps = min(len(here), len(there)) if able or also else 0
-    return Twins(np.array(here)[:steps], np.array(there)[:steps], able != also)
+    steps = 0 if begun is None and also is None else min(len(here), len(there))
+    return Twins(np.array(here)[:steps], np.array(there)[:steps], (begun is None) != (also is None))
