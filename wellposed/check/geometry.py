@@ -22,7 +22,7 @@ from wellposed.check.mirrors import reflection, turned_pairs
 from wellposed.check.pairs import FAR, STEER, Bench, EndedError, Stage, response
 from wellposed.check.states import Handles, State, any_of, handles, state_of
 from wellposed.check.subject import OneCopy, find_subject
-from wellposed.check.symmetry import TOLERANCE, Symmetry, Tried, Twins, image_of, try_symmetry
+from wellposed.check.symmetry import TOLERANCE, WITHIN, WITHIN_STEERED, Symmetry, Tried, Twins, image_of, try_symmetry
 from wellposed.envs.evidence import Evidence
 from wellposed.envs.geometry import same_as, turned, with_differences
 from wellposed.envs.rules import rewards, same
@@ -34,7 +34,7 @@ STEADY = (5, 20)  # steps for which an action is held to see what it moves: the 
 STAYS = 0.7  # share of a motion that is left when actions end, by which a position is told from a velocity
 TURNED = np.radians(5)  # angle from which actions count as acting along other axes than those of goals
 GUESSES = 120  # ways to name numbers the effector's position, up to which all are tried
-ALIKE = 1e-3  # success radii: of mirror images that fit better than this the first is taken
+ALIKE = 1e-3  # of what a number varies by: of mirror images that fit better than this the first is taken
 SLIGHTLY = 1e-3  # of what a number of the state varies by: how far it is moved to see what it moves
 TOUCHES = 6  # episodes in which an effector is steered to what achieves goals
 MOVED = 0.2  # success radii by which that is touched
@@ -243,13 +243,16 @@ def turn_of(effect: np.ndarray) -> tuple[tuple[int, int], float] | None:
 
 def _try_all(stage: Stage, evidence: Evidence) -> tuple[tuple[Tried, ...], dict[Symmetry, Twins]]:
     """All shifts and mirror images, and of mirror images the pairs of moments."""
-    tried, twins, rng = [], {}, evidence.generator(50)
+    tried, twins, rng, needed = [], {}, evidence.generator(50), WITHIN
+    if not stage.exact:
+        alike, _ = try_symmetry(Symmetry("hair", int(stage.axes[0])), stage, rng, 0.0)
+        needed = WITHIN_STEERED * alike.within
     for axis in map(int, stage.axes):
         asked = [Symmetry("shift", axis), *(Symmetry("mirror", axis, 2 * middle) for middle in _middles(stage, axis))]
         for symmetry in asked:
             if image_of(symmetry, stage) is None:
                 continue
-            one, twins[symmetry] = try_symmetry(symmetry, stage, rng)
+            one, twins[symmetry] = try_symmetry(symmetry, stage, rng, needed)
             tried.append(replace(one, rewarded=_rewarded(symmetry, stage, evidence)))
             if symmetry.kind == "mirror" and tried[-1].holds:
                 break
@@ -294,8 +297,8 @@ def assemble(stage: Stage, tried: tuple[Tried, ...], twins: dict[Symmetry, Twins
     pairs = [pair for pair in stage.bench.turn[0] if max(pair) < size]
     mirror = None
     if mirrors:
-        best = min(mirrors, key=lambda one: max(one.typical, ALIKE * seen.radius))
-        mirror, more = _mirror(best.symmetry, stage, twins[best.symmetry], size)
+        images = [_mirror(one.symmetry, stage, twins[one.symmetry], size) for one in mirrors]
+        mirror, more, _ = min(images, key=lambda image: max(image[2], ALIKE))
         pairs += more
     turn = None
     if stage.bench.turn[0]:
@@ -306,8 +309,8 @@ def assemble(stage: Stage, tried: tuple[Tried, ...], twins: dict[Symmetry, Twins
     return with_differences(geometry, seen.observation)
 
 
-def _mirror(symmetry: Symmetry, stage: Stage, twins: Twins, size: int) -> tuple[Mirror, list[tuple[int, int]]]:
-    """The mirror image of all numbers, and the pairs of numbers that turn with the frame beside points."""
+def _mirror(symmetry: Symmetry, stage: Stage, twins: Twins, size: int) -> tuple[Mirror, list[tuple[int, int]], float]:
+    """The mirror image of all numbers, pairs of them that turn with the frame beside points, and how well it fits."""
     image = image_of(symmetry, stage)
     assert image is not None
     here, there, pairs = twins.here[:, :size], twins.there[:, :size], []
@@ -332,4 +335,4 @@ def _mirror(symmetry: Symmetry, stage: Stage, twins: Twins, size: int) -> tuple[
         rounded(image.offset),
         whole(image.action_sign),
     )
-    return mirror, pairs
+    return mirror, pairs, float(np.median(found.error))

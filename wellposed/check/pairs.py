@@ -22,7 +22,8 @@ STEER = 40  # steps that steering may take
 SETTLE = 3  # steps without an action after it
 CHASED, PACE = 0.7, (0.2, 0.6)  # share of the time it heads for what achieves goals, and how fast it does
 NOISE = 0.2  # standard deviation of actions around that
-NEAR = 0.04  # success radii from where it should be: a point is there
+THERE = 0.1  # success radii from its place up to which a steered effector is there
+NEAR = 0.04  # those up to which what stands still may seem to have moved
 
 
 class EndedError(Exception):
@@ -164,7 +165,7 @@ class Stage:
             steer(self, places[0])
             if np.abs(self.points() - before)[1:].max(initial=0.0) > NEAR * self.radius:
                 raise DisturbedError
-            if np.abs(off := self.points()[0] - places[0])[self.axes].max() > NEAR * self.radius:
+            if np.abs(off := self.points()[0] - places[0])[self.axes].max() > THERE * self.radius:
                 return None
             places = places + off
         if self.state is not None and self.handles is not None and self.puts.any():
@@ -180,7 +181,7 @@ def steer(stage: Stage, place: np.ndarray) -> None:
     """Move the effector to a place [g] by actions, as near as it comes."""
     for _ in range(STEER):
         way = place - stage.points()[0]
-        if np.abs(way).max() <= NEAR * stage.radius / 8:
+        if np.abs(way).max() <= THERE * stage.radius / 20:
             break
         stage.bench.step(stage.gain @ way)
     for _ in range(SETTLE):
