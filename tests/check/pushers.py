@@ -85,8 +85,8 @@ class NoWay(Pusher):
         return super().numbers()[:3]
 
 
-class Sealed(NoWay):
-    """Neither is the state: it can't be written."""
+class Hidden(Pusher):
+    """The state can't be written: it is not among the attributes."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -102,6 +102,10 @@ class Sealed(NoWay):
         if name in ("hand", "puck", "velocity", "goal"):
             return self.__dict__["_kept"][name]
         raise AttributeError(name)
+
+
+class Sealed(Hidden, NoWay):
+    """Neither the way nor the state."""
 
 
 class Millimetres(Pusher):
@@ -172,14 +176,31 @@ class Unlabelled(Pusher):
         return {**obs, "observation": curved, "achieved_goal": polar[0], "desired_goal": polar[1]}
 
 
-SOUND = {
-    Pusher: ("shift 0", "shift 1", "mirror 0", "mirror 1"),
-    NoWay: ("shift 0", "shift 1", "mirror 0", "mirror 1"),
-}
+class HiddenWindy(Hidden, Windy):
+    pass
+
+
+class HiddenWalled(Hidden, Walled):
+    pass
+
+
+class HiddenSloped(Hidden, Sloped):
+    pass
+
+
+class HiddenOffCentre(Hidden, OffCentre):
+    pass
+
+
+SOUND = (Pusher, NoWay, Sealed, Millimetres, Turned, Permuted)  # all shifts and mirror images hold
 BROKEN = {  # what holds of them
     Windy: ("shift 0",),
     Walled: ("shift 1", "mirror 1"),
     Sloped: ("shift 0", "shift 1", "mirror 1"),
     OffCentre: (),
     Unlabelled: (),
+    HiddenWindy: ("shift 0",),
+    HiddenWalled: ("shift 1", "mirror 1"),
+    HiddenSloped: ("shift 0", "shift 1", "mirror 1"),
+    HiddenOffCentre: (),
 }

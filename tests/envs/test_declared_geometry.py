@@ -1,4 +1,4 @@
-"""The geometry that an environment declares: read from whoever says it, refused where it is wrong, shown in its frame."""
+"""The geometry that an environment declares: read wherever it is said, refused where wrong, shown in its frame."""
 
 from dataclasses import replace
 
@@ -113,9 +113,9 @@ def test_a_turned_environment_is_the_other_one_in_its_frame():
         step, turned = plain.step(action), shown.step(action)
         np.testing.assert_array_equal(turned.reward, step.reward)
         one, other = step.after, turned.after
-    near = one.truth["desired_goal"] + [0.049, 0.0]
+    near = one.truth["desired_goal"] + np.array([0.049, 0.0])
     np.testing.assert_array_equal(shown.compute_reward(near, one.truth["desired_goal"]), [0, 0])
-    assert not shown.is_success(near + [0.01, 0.0], one.truth["desired_goal"]).any()
+    assert not shown.is_success(near + np.array([0.01, 0.0]), one.truth["desired_goal"]).any()
     state = shown.get_state()
     np.testing.assert_allclose(shown.set_state(state).obs["observation"], shown.now.obs["observation"])
     plain.close()

@@ -244,6 +244,8 @@ def turn_of(effect: np.ndarray) -> tuple[tuple[int, int], float] | None:
 def _try_all(stage: Stage, evidence: Evidence) -> tuple[tuple[Tried, ...], dict[Symmetry, Twins]]:
     """All shifts and mirror images, and of mirror images the pairs of moments."""
     tried, twins, rng, needed = [], {}, evidence.generator(50), WITHIN
+    if stage.matched and stage.drifts():
+        return (), {}  # by the time that the effector has been steered, nothing is where its twin is
     if not stage.exact:
         alike, _ = try_symmetry(Symmetry("hair", int(stage.axes[0])), stage, rng, 0.0)
         needed = WITHIN_STEERED * alike.within

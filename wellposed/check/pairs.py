@@ -19,6 +19,7 @@ from wellposed.envs.geometry import turned
 FAR = 10_000  # steps at which an episode of these rollouts is cut
 REDRAWN = 6  # steps after which actions head for another place
 STEER = 40  # steps that steering may take
+DRIFTS = 20  # episodes in which is looked whether things move by themselves
 SETTLE = 3  # steps without an action after it
 CHASED, PACE = 0.7, (0.2, 0.6)  # share of the time it heads for what achieves goals, and how fast it does
 NOISE = 0.2  # standard deviation of actions around that
@@ -146,6 +147,17 @@ class Stage:
     def points(self) -> np.ndarray:
         """Where they are [points, g]."""
         return self.bench.now[self.at]
+
+    def drifts(self) -> bool:
+        """Whether what achieves goals moves by itself, in more than a few episodes."""
+        moved = 0
+        for seed in range(DRIFTS):
+            self.bench.reset(seed)
+            before = self.points()[1:]
+            for _ in range(SETTLE):
+                self.bench.rest()
+            moved += bool(np.abs(self.points()[1:] - before).max() > NEAR * self.radius)
+        return moved > DRIFTS / 10
 
     def begin(self, seed: int, places: np.ndarray) -> np.ndarray | None:
         """Begin an episode with the points at `places` [points, g].

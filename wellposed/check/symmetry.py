@@ -13,13 +13,14 @@ import numpy as np
 from wellposed.check.pairs import DisturbedError, EndedError, Stage, wander
 
 TOLERANCE = 0.1  # success radii by which a point may be off the image of its twin
-ROUGHLY = 0.2  # share of the way gone by which it may be off besides, where the effector was steered
+ROUGHLY = 0.2  # share of the effector's way by which it may be off besides, where the effector was steered
 WITHIN = 0.97  # share of steps on which it must not be off by more
-WITHIN_STEERED = 0.85  # where the effector was steered: of the share of twins that begin a hair apart
+WITHIN_STEERED = 0.88  # where the effector was steered: of the share of twins that begin a hair apart
 TESTED = 0.5  # share of steps on which it must have been possible to ask
-PAIRS, LENGTH = 24, 25  # pairs of rollouts for each symmetry, and their steps
-FEW, GIVEN_UP = 8, 0.6  # pairs after which one is given up that agrees on less than this part of the needed share
-HAIR = 0.02  # success radii
+PAIRS, LENGTH = 32, 25  # pairs of rollouts for each symmetry, and their steps
+FEW, GIVEN_UP = 8, 0.75  # pairs after which one is given up that agrees on less than this part of the needed share
+EDGE = 2.0  # success radii beyond the goals up to which a shift must hold
+HAIR = 0.02  # success radii by which twins begin apart for comparison
 DRAWS = 2_000  # of places, of which those are taken whose images lie where they may
 FAR = 0.2, 0.6  # shares of the region's width that shifts take
 ALONG, ACROSS = 0.9, 0.35  # cosine from which an action moves the effector along an axis, or up to which it does not
@@ -162,6 +163,8 @@ def try_symmetry(symmetry: Symmetry, stage: Stage, rng: np.random.Generator, nee
         except (DisturbedError, EndedError):
             continue
         asked += 1
+        if symmetry.kind == "shift" and not twins.lone:
+            twins = _inside(stage, twins)
         apart, allowed = _apart(stage, image, twins)
         errors.append(apart)
         good.append(apart <= allowed)
@@ -183,17 +186,26 @@ def _share(good: list[np.ndarray]) -> float:
     return float(every.mean()) if len(every) else 0.0
 
 
+def _inside(stage: Stage, twins: Twins) -> Twins:
+    """Twins up to where a point of one of them leaves the places of goals: beyond, a shift may end at a wall."""
+    low, high = stage.region - EDGE * stage.radius * np.array([[1], [-1]])
+    points = np.concatenate([twins.here[:, stage.at], twins.there[:, stage.at]], axis=1)[..., stage.axes]
+    left = ((points < low[stage.axes]) | (points > high[stage.axes])).any(axis=(1, 2))
+    steps = int(np.argmax(left)) if left.any() else len(left)
+    return Twins(twins.here[:steps], twins.there[:steps])
+
+
 def _apart(stage: Stage, image: Image, twins: Twins) -> tuple[np.ndarray, np.ndarray]:
     """How far points are from the image of their twins on every step, and how far they may be, [steps] each.
 
     Where the effector had to be steered the twins do not begin quite alike, and an arm is never quite the same
-    elsewhere: panda-gym's goes a sixth less far for the same action at the far end of its table.
+    elsewhere: panda-gym's goes a tenth less far for the same action at the far end of its table.
     """
     if twins.lone:
         return np.full(LENGTH, np.inf), np.zeros(LENGTH)
     here, there = twins.here[:, stage.at], twins.there[:, stage.at]
     apart = np.abs(image.of(here) - there).max(axis=(1, 2), initial=0.0)
-    gone = np.linalg.norm(np.diff(here[:, 0], axis=0, prepend=here[:1, 0]), axis=1).cumsum()
+    gone = np.maximum.accumulate(np.linalg.norm(here[:, 0] - here[:1, 0], axis=1))
     return apart, TOLERANCE * stage.radius + (0.0 if stage.exact else ROUGHLY) * gone
 
 
