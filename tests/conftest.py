@@ -5,6 +5,7 @@ its own cache, by a digest of program, compiler and flags, so what is computed i
 """
 
 import os
+import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -28,6 +29,38 @@ def toy_suite(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(str(TOY_SUITE))
     monkeypatch.setattr(registry, "_REGISTRY", {})
     monkeypatch.setattr(registry, "_loaded", False)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def tests_may_be_imported() -> Iterator[None]:
+    """Environments that stand in the tests are named by the tests, and so by a person."""
+    from wellposed import plugin
+
+    given = plugin.given_name
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(plugin, "given_name", lambda name: name if name.startswith("tests.") else given(name))
+        yield
+
+
+@pytest.fixture(autouse=True)
+def nobody_has_named_anything(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What one test permits to be imported is not permitted to the next one."""
+    from wellposed import plugin
+
+    monkeypatch.setattr(plugin, "ALLOWED", [])
+
+
+@pytest.fixture
+def own(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Path]:
+    """The current directory is an empty one, in which `own.py` lies; what it registers is forgotten afterwards."""
+    import gymnasium as gym
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    yield Path(shutil.copy(Path(__file__).parent / "envs" / "own.py", tmp_path))
+    gym.registry.pop("Own-v0", None)
+    for name in [name for name in sys.modules if name.partition("_")[0] == "own"]:
+        del sys.modules[name]
 
 
 @pytest.fixture(autouse=True, scope="module")

@@ -93,7 +93,7 @@ def test_help_names_the_environment_and_every_setting_of_it(capsys):
         shown = capsys.readouterr().out
         assert re.search(r"^usage: .* ENV$", shown, re.MULTILINE)
         for option in (
-            "--env.kwargs JSON",
+            "--env.kwargs KEY=VALUE...",
             "--env.max-episode-steps",
             "--env.control.smoothing",
             "--env.sensors.noise",
@@ -112,7 +112,7 @@ def test_everything_about_the_environment_can_be_said(tmp_path, capsys):
     assert env["control"]["smoothing"] == 0.5
     assert (env["curriculum"]["kind"], env["curriculum"]["reach"]) == ("linear", 0.5)
     capsys.readouterr()
-    assert main(["train", "FetchPush-v4", "--env.kwargs", '{"a": 1}', "--runs-dir", str(tmp_path / "b")]) == 1
+    assert main(["train", "FetchPush-v4", "--env.kwargs", "a=1", "--runs-dir", str(tmp_path / "b")]) == 1
     assert "--env.kwargs does not fit FetchPush-v4: got an unexpected keyword argument 'a'" in says(capsys)
 
 
@@ -170,7 +170,7 @@ def test_a_damaged_run_is_listed_as_damaged(tmp_path, capsys):
         (["train", "--seed", "1", "FetchReech-v4"], "Did you mean FetchReach-v4"),
         (["train", ""], "There is no environment ''"),
         (["train", "--runs-dir", "runs-v2", "FetchReech-v4"], "Did you mean FetchReach-v4"),
-        (["train", ":X-v0"], ":X-v0 could not be made"),
+        (["train", ":X-v0"], ":X-v0 is no environment: write MODULE:NAME"),
         (["train", "CartPole-v1"], "not a well-posed goal environment"),
         (["train", "FetchReach-v4", "--total-steps", "-5"], "--total-steps must be greater than 0"),
         (["train", "FetchReach-v4", "--seeds", "4-1"], "--seeds takes distinct seeds"),

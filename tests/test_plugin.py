@@ -23,12 +23,15 @@ def forget(monkeypatch):
     """Makes this process one that has loaded no plugin; what a test loads is forgotten after it."""
 
     def as_new() -> None:
+        for path in plugin.LOADED:
+            sys.modules.pop(path.stem, None)
         monkeypatch.setattr(plugin, "LOADED", [])
         monkeypatch.setattr(ALGORITHMS, "_entries", {name: ALGORITHMS[name] for name in ("sac", "td3", "ppo")})
 
     monkeypatch.setattr(sys, "path", [*sys.path])
     as_new()
-    return as_new
+    yield as_new
+    as_new()
 
 
 def killed_before_the_last_checkpoint(run: Path, folder: Path) -> Path:

@@ -1,15 +1,19 @@
 """Probes while training: weights are what they are without, and each number tells what it says it tells."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
+from tests.test_resume import TINY_PPO
 from tests.test_training import TINY
 from wellposed import envs
 from wellposed.arrays import map_leaves
 from wellposed.data import ReplayBuffer, ReplayConfig
+from wellposed.diagnose import diagnose, read_evidence
 from wellposed.envs.policies import RandomPolicy
+from wellposed.envs.wrappers.control import Control
 from wellposed.loop import off_policy
 from wellposed.probe import probe_motion, probe_rewards
 from wellposed.runs import checkpoint
@@ -64,12 +68,22 @@ def collected(request):
 NONE = np.zeros(512, bool)  # of these transitions failed
 
 
+@pytest.mark.parametrize("config", [TINY, TINY_PPO], ids=["replay", "rollout"])
+def test_what_a_delayed_and_filtered_action_does_is_asked_of_what_arrived(config, tmp_path):
+    late = replace(config, env=replace(config.env, control=Control(smoothing=0.3, delay=3)))
+    path, _ = train(late, tmp_path, quiet=True)
+    answered = [row.metrics["probe/action_answered"] for row in RunReader(path).metrics if row.step > 200]
+    assert min(answered) > 0.5
+    assert "unanswered_actions" not in [finding.name for finding in diagnose(read_evidence(path)).findings]
+
+
 def test_sound_data_are_told_as_sound(collected):
     env, rows = collected
     found = probe_rewards(rows, NONE, env) | probe_motion(rows, env.spec)
     assert found.keys() <= METRICS.keys()
     assert (found["probe/reward_wrong"], found["probe/terminated_wrong"]) == (0, 0)
     assert (found["probe/reward_min"], found["probe/reward_max"]) == (-1, 0)
+    assert (found["probe/reward_least"], found["probe/reward_greatest"]) == (-1, 0)
     assert found["probe/action_answered"] > 0.9
     assert found["probe/motion_observed"] > 0.9
     assert found["probe/action_max"] > 0.95

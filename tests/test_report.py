@@ -17,13 +17,13 @@ from wellposed.envs.policies import RandomPolicy
 from wellposed.envs.wrappers.sensors import Sensors
 from wellposed.errors import UserError
 from wellposed.report import figures, video
-from wellposed.report.page import write_report
+from wellposed.report.page import _numbers, write_report
 from wellposed.runs.files import write_json
 from wellposed.runs.record import encode
 from wellposed.runs.store import RunReader
 from wellposed.stats import over_seeds
 from wellposed.training import train
-from wellposed.verdict import stored_verdict
+from wellposed.verdict import sentence, stored_verdict
 
 
 @pytest.fixture(scope="module")
@@ -48,6 +48,18 @@ def test_a_report_holds_verdict_curve_baselines_configuration_and_provenance(run
         "updates/s",
     ):
         assert part in page, part
+
+
+def test_lengths_are_printed_in_the_unit_of_goals_and_as_plain_numbers_where_there_is_none(runs):
+    verdict = stored_verdict(runs[0])
+    numbers = lambda env: {row["name"]: row["trained"] for row in _numbers(replace(verdict, env=env))["measures"]}  # noqa: E731
+    fetch, other = numbers("FetchReach-v4"), numbers("HandReach-v3")
+    names = "distance to the goal at the end", "way of the end effector"
+    assert [re.findall(r"[a-z]+", fetch[name])[0] for name in names] == ["mm", "m"]
+    assert [re.findall(r"[a-z]+", other[name])[0] for name in names] == ["to", "to"]
+    noisy = replace(verdict, noise=0.03)
+    assert ", positions off by 30 mm: " in sentence(noisy)
+    assert ", positions off by 0.03: " in sentence(replace(noisy, env="HandReach-v3"))
 
 
 @pytest.mark.skipif(

@@ -41,7 +41,7 @@ def test_code_that_computes_something_else_is_found_out_with_the_first_step_and_
     monkeypatch.setattr("wellposed.reproduce.changes", lambda *_: [])
     assert main(["reproduce", str(run), "--quiet"]) == 1
     told = capsys.readouterr().out
-    assert "Not reproduced, although nothing has changed: step " in told
+    assert "Not reproduced, although nothing that is recorded has changed: step " in told
     assert " in one and " in told
 
 
@@ -72,6 +72,24 @@ def test_what_changed_is_listed(run):
     assert [line.split(" ")[0] for line in found] == ["jax", "Python", "processor", "devices", "wellposed's"]
     assert changes(origin, replace(origin, threads=1, started="later", platform="other kernel")) == []
     assert changes(replace(origin, dirty=True), origin) != []
+
+
+def test_flags_and_code_of_the_environment_count_and_what_was_not_recorded_is_said(run):
+    origin = replace(RunReader(run).provenance, dirty=False)
+    assert origin.flags is not None
+    assert origin.environment is not None
+    for other, said in (
+        (replace(origin, flags=origin.flags | {"jax_enable_x64": "True"}), ["jax_enable_x64 False -> True"]),
+        (replace(origin, flags=origin.flags | {"XLA_FLAGS": "--x"}), ["XLA_FLAGS unset -> --x"]),
+        (replace(origin, environment="another"), ["the environment's own code"]),
+        (replace(origin, packages=origin.packages | {"panda-gym": "3"}), ["panda-gym (not recorded) -> 3"]),
+    ):
+        assert changes(origin, other) == said
+    before = replace(origin, flags=None, environment=None)
+    found = changes(before, origin)
+    assert found == ["flags of JAX and XLA (not recorded)", "the environment's own code (not recorded)"]
+    then, now = RunReader(run).evaluations[-1], RunReader(run).evaluations[0]
+    assert "not recorded" in judge(found, "step 5: x", then, now).sentence
 
 
 def test_a_record_that_other_versions_took_up_is_of_those_versions_too(tmp_path, monkeypatch):

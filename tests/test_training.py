@@ -217,11 +217,11 @@ def test_a_setting_outside_its_range_is_refused_by_name(kind, change, message):
 
 
 def test_a_record_cannot_make_us_import_a_module(tmp_path):
-    """Gymnasium imports what stands before a colon; a stranger's record must not choose it."""
+    """What stands before a colon is imported; a stranger's record must not choose it."""
     config = serialise.to_dict(replace(TINY, env="antigravity:X-v0"))
     with RunWriter(tmp_path, config, RunReader(train(TINY, tmp_path / "real", quiet=True)[0]).provenance) as run:
         pass
-    with pytest.raises(UserError, match="would import a module"):
+    with pytest.raises(UserError, match="antigravity:X-v0 would import code"):
         load_run(run.path)
     assert "antigravity" not in sys.modules
 

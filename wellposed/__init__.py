@@ -10,10 +10,14 @@
     verdict = wp.assess(run, episodes=100)                            # held-out episodes, with intervals
     wp.write_report([run], "report.html")                             # one self-contained page
 
-What is named here is loaded when it is first used, so that importing the package costs nothing.
+An environment of your own is `my_env:make`, `my_env:Id-v0` or `file.py:make`. What is named here is loaded when it is
+first used, so that importing the package costs nothing.
 """
 
+import functools
 import importlib
+import inspect
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -24,6 +28,7 @@ if TYPE_CHECKING:
     from wellposed.envs import make_vec, registered
     from wellposed.errors import UserError
     from wellposed.examination import examine
+    from wellposed.plugin import allow_import
     from wellposed.recipes import default_config
     from wellposed.report.page import write_report
     from wellposed.rollout.evaluate import play_episodes, summarise
@@ -42,6 +47,7 @@ _HOME = {
     "SACConfig": "agents",
     "TD3Config": "agents",
     "UserError": "errors",
+    "allow_import": "plugin",
     "assess": "verdict",
     "certify": "check",
     "default_config": "recipes",
@@ -68,6 +74,7 @@ __all__ = [
     "SACConfig",
     "TD3Config",
     "UserError",
+    "allow_import",
     "assess",
     "certify",
     "default_config",
@@ -85,7 +92,25 @@ __all__ = [
 ]
 
 
+# Whoever calls one of these names an environment, which permits its import; the package's own modules, which read names
+# from files, call the functions behind them.
+_NAMING = ("certify", "default_config", "make_vec")
+
+
 def __getattr__(name: str) -> Any:
     if name not in _HOME:
         raise AttributeError(f"module 'wellposed' has no attribute {name!r}")
-    return getattr(importlib.import_module(f"wellposed.{_HOME[name]}"), name)
+    found = getattr(importlib.import_module(f"wellposed.{_HOME[name]}"), name)
+    return _naming(found) if name in _NAMING else found
+
+
+def _naming(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The function, which permits the import of the environment that it is called with first."""
+
+    @functools.wraps(function)
+    def named(*args: Any, **kwargs: Any) -> Any:
+        env = next(iter(inspect.signature(function).bind(*args, **kwargs).arguments.values()))
+        importlib.import_module("wellposed.plugin").allow_import(env if isinstance(env, str) else env.id)
+        return function(*args, **kwargs)
+
+    return named

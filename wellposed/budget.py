@@ -166,6 +166,18 @@ def _updates(config: RunConfig, spec: Spec, steps: int) -> int:
     return int(steps * config.updates_per_step // config.updates_per_call) * config.updates_per_call
 
 
+def too_short(config: AnyRunConfig, spec: Spec) -> str:
+    """Why a run with a replay would learn nothing: no episode ends in time to be learnt from. "" where one does."""
+    limit, copies, budget = spec.max_episode_steps, config.num_envs, config.total_steps
+    if not isinstance(config, RunConfig) or _whole(budget, copies) > copies * limit:
+        return ""
+    fewer = f"Take at most --num-envs {most}, or " if (most := (budget - 1) // limit) else "Take "
+    return (
+        f"No episode may end in time to be learnt from: {copies} copies take {copies * limit:,} steps to the end of "
+        f"their first episodes of {limit:,}, and the budget is {budget:,}. {fewer}--total-steps above {copies * limit}."
+    )
+
+
 def _working_bytes(config: AnyRunConfig, spec: Spec, networks: int, called: int) -> int:
     """Simulations, weights, and minibatches; `called`: bytes of transitions in one compiled call."""
     kept = config.agent.batch_size * sum(config.agent.hidden) * 4

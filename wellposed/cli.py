@@ -115,7 +115,8 @@ def _named_plan() -> int:
 DESCRIPTION = (
     "A laboratory for goal-conditioned robot learning: pose the problem, train fast, verify with intervals. "
     "`wellposed COMMAND --help` explains each command, `wellposed --version` says which wellposed this is. "
-    "With any command, `--plugin FILE` first imports a Python file that registers an algorithm or environment of yours."
+    "With any command, `--plugin FILE` first imports a Python file that registers an algorithm or environment; "
+    "`--allow-import NAME` permits a record to name an environment that is imported, as my_env:make or file.py:make."
 )
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ from wellposed.analysis.comparison import Comparison, Differing, Group, RateDiff
 from wellposed.analysis.differences import Ratio
 from wellposed.errors import UserError
 from wellposed.runs.record import Estimate
-from wellposed.runs.store import RunReader, list_runs, run_name
+from wellposed.runs.store import RunReader, list_runs, resume_command, run_name
 from wellposed.study.trials import read_trial
 
 ENDED = ("finished", "diverged")
@@ -49,7 +49,7 @@ def find_runs(words: str, runs_dir: Path) -> list[RunReader]:
         if reader.status not in ENDED:
             raise UserError(
                 f"{reader.path} is {reader.status}. Comparing only the runs that have ended would favour those that "
-                f"ended early; finish it first (`wellposed resume {reader.path}`)."
+                f"ended early; finish it first (`{resume_command([reader.path])}`)."
             )
     return readers
 
@@ -195,6 +195,8 @@ def _settings(found: Comparison) -> list[str]:
     said += _table(found.settings)
     if any(setting.name == "env.id" for setting in found.settings):
         said.append("WARNING: their environments differ, and success may be easier in one of them.")
+    if found.unrecorded:
+        said.append(f"Not recorded by all of them, so nothing is said of it: {', '.join(found.unrecorded)}.")
     if found.circumstances:
         said += ["WARNING: not only settings differ:", *_table(found.circumstances)]
     return said

@@ -52,7 +52,7 @@ def with_checkpoint(path: Path, evidence: Evidence) -> Evidence:
         if agents.find(config.algo).on_policy:
             rollout = RolloutBuffer(config.rollout_steps, env.spec, config.num_envs)
             rollout.load_state(part_of(loop, "rollout"))
-            metrics = probe_rollout(agent, rollout, env)
+            metrics = probe_rollout(config, agent, rollout, env)
         else:
             replay = ReplayBuffer(config.replay, env.spec, config.num_envs, env.compute_reward, env.compute_terminated)
             parts = [(part.first, checkpoint.load(path, part.stored)) for part in manifest.replay]

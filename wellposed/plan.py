@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 
 from wellposed import plugin, serialise
-from wellposed.budget import Budget, Demand, Pixels, budget, environment_spec, runs_at_once
+from wellposed.budget import Budget, Demand, Pixels, budget, environment_spec, runs_at_once, too_short
 from wellposed.config import AnyRunConfig, RunConfig, read_config
 from wellposed.data.episodes import row_bytes
 from wellposed.errors import UserError, require
@@ -183,7 +183,8 @@ def expected_seconds(asked: Demand, seen: Calibration) -> Seconds:
 
 def _verdict(asked: Demand, room: Room | None, fits: bool | None) -> str:
     """Whether the runs fit, in sentences."""
-    notes = [NO_PIXELS] if asked.pixels else []
+    config = asked.runs[0]
+    notes = list(filter(None, [too_short(config, environment_spec(config.env)), NO_PIXELS if asked.pixels else ""]))
     if room is None:
         told = "Free memory is unknown here: only Linux reports it, in /proc. Nothing is refused."
     elif fits:
@@ -247,7 +248,14 @@ def calibrate(runs: Sequence[AnyRunConfig], threads: int, seconds: float = SECON
     """
     first = [serialise.to_dict(config) for config in runs[: runs_at_once(len(runs), threads)]]
     plugins = [str(path) for path in plugin.LOADED]
-    about = {"runs": first, "plugins": plugins, "threads": threads, "seconds": seconds, "began": time.time()}
+    about = {
+        "runs": first,
+        "plugins": plugins,
+        "allowed": plugin.ALLOWED,
+        "threads": threads,
+        "seconds": seconds,
+        "began": time.time(),
+    }
     there = os.environ | {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
     command = [sys.executable, "-m", "wellposed.plan"]
     ran = subprocess.run(command, input=json.dumps(about), capture_output=True, text=True, env=there)
@@ -262,6 +270,8 @@ def main() -> int:
     asked = json.loads(sys.stdin.read())
     for path in asked["plugins"]:
         plugin.load(Path(path))
+    for name in asked["allowed"]:
+        plugin.allow_import(name)
     imports = time.time() - asked["began"]
     runs = [read_config(data, "the run to measure") for data in asked["runs"]]
     overlap_by_threads()
@@ -283,7 +293,7 @@ def measure(config: AnyRunConfig, threads: int, folder: Path, seconds: float) ->
     began, short = time.perf_counter(), replace(config, eval_episodes=min(EVALUATION_COPIES, config.eval_episodes))
     if isinstance(short, RunConfig):
         short = replace(short, random_steps=0 if budget(config).updates else sys.maxsize)
-    with opened(new_run(short, folder), threads) as (record, run, _), TrainingProgress(True) as bars:
+    with opened(new_run(short, folder), threads) as (record, run, *_), TrainingProgress(True) as bars:
         progress = bars.follow("", 1)
         opening = time.perf_counter() - began
         evaluate = lambda: run.monitor.evaluate(run.step, record, progress, NEVER, run.probe)  # noqa: E731

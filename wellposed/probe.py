@@ -12,7 +12,7 @@ from wellposed import seeding
 from wellposed.agents.probe import probe as probe_agent
 from wellposed.agents.probe import probe_policy
 from wellposed.arrays import map_leaves
-from wellposed.config import RunConfig
+from wellposed.config import OnPolicyRunConfig, RunConfig
 from wellposed.data import ReplayBuffer, RolloutBuffer
 from wellposed.data.audit import audit
 from wellposed.types import Batch, Field, Metrics, Spec, VecEnv
@@ -30,9 +30,10 @@ def take_probe(config: RunConfig, agent: Any, replay: ReplayBuffer, env: VecEnv,
         return {}
     seed = seeding.seed_sequence(config.seed, f"probe {step}")
     size = config.updates_per_call, config.agent.batch_size
-    batches, failed, found = audit(replay, *size, seed)
-    rows = map_leaves(lambda array: array.reshape(-1, *array.shape[2:])[:ROWS], batches)
-    found |= probe_rewards(rows, failed[:ROWS], env) | probe_motion(rows, env.spec)
+    batches, at, found = audit(replay, *size, seed)
+    rows, control = map_leaves(lambda array: array.reshape(-1, *array.shape[2:])[:ROWS], batches), config.env.control
+    arrived = control.arriving(replay.actions_until(at[:ROWS], control.memory))
+    found |= probe_rewards(rows, replay.failed(at[:ROWS]), env) | probe_motion(rows._replace(action=arrived), env.spec)
     if agent.window > 1:
         batches = replay.sample(*size, np.random.default_rng(seed), agent.window)
     with np.errstate(all="ignore"):
@@ -40,10 +41,13 @@ def take_probe(config: RunConfig, agent: Any, replay: ReplayBuffer, env: VecEnv,
     return _finite(found)
 
 
-def probe_rollout(agent: Any, rollout: RolloutBuffer, env: VecEnv) -> Metrics:
+def probe_rollout(config: OnPolicyRunConfig, agent: Any, rollout: RolloutBuffer, env: VecEnv) -> Metrics:
     """The same of an agent without a replay, from the newest rollout: what is asked of goals and ages is left out."""
     rows = map_leaves(lambda array: array[:ROWS], rollout.transitions())
-    found = probe_rewards(rows, rollout.ended_in_time[:ROWS], env) | probe_motion(rows, env.spec)
+    actions, known = (array[:ROWS] for array in rollout.actions_until(config.env.control.memory))
+    arrived = rows._replace(action=config.env.control.arriving(actions))
+    found = probe_rewards(rows, rollout.ended_in_time[:ROWS], env)
+    found |= probe_motion(map_leaves(lambda array: array[known], arrived), env.spec)
     with np.errstate(all="ignore"):
         found |= probe_policy(agent, rows)
     return _finite(found)
@@ -54,7 +58,7 @@ def _finite(found: Metrics) -> Metrics:
 
 
 def probe_rewards(rows: Batch, failed: np.ndarray, env: VecEnv) -> Metrics:
-    """Rewards, terminations and successes of transitions [n], held against what the environment says of their goals.
+    """Rewards, ends and successes of transitions [n], held against what the environment says of their goals; actions.
 
     Those that `failed` [n] end their episode whatever their goal.
     """
@@ -62,23 +66,28 @@ def probe_rewards(rows: Batch, failed: np.ndarray, env: VecEnv) -> Metrics:
     start, end, goal = here["achieved_goal"], there["achieved_goal"], here["desired_goal"]
     reached, ends = env.compute_reward(end, goal), env.compute_terminated(end, goal)
     before, after = env.is_success(start, goal), env.is_success(end, goal)
+    rounding = 1e-5 * float(np.abs(reached).mean())
     found = {
         "probe/reward_min": float(rows.reward.min()),
         "probe/reward_mean": float(rows.reward.mean()),
         "probe/reward_max": float(rows.reward.max()),
-        "probe/reward_wrong": float(np.mean(~np.isclose(rows.reward, reached, rtol=1e-3, atol=1e-5))),
+        "probe/reward_wrong": float(np.mean(~np.isclose(rows.reward, reached, rtol=1e-3, atol=rounding))),
         "probe/terminated_wrong": float(np.mean((rows.terminated > 0) != ((ends > 0) | failed))),
         "probe/success_before": float(np.mean(before)),
         "probe/success_gained": float(np.mean(after & ~before)),
+        "probe/action_max": float(np.abs(rows.action).max()),
     }
-    if env.spec.radius is None:
-        return found
-    return found | {"probe/goal_moved": float(np.mean(np.linalg.norm(end - start, axis=1) > still(env.spec.radius)))}
+    if env.spec.reward_range is not None:
+        found |= dict(zip(("probe/reward_least", "probe/reward_greatest"), env.spec.reward_range, strict=True))
+    if env.spec.radius is not None:
+        found["probe/goal_moved"] = float(np.mean(np.linalg.norm(end - start, axis=1) > still(env.spec.radius)))
+    return found
 
 
 def probe_motion(rows: Batch, spec: Spec) -> Metrics:
     """What actions do, and what the observation knows of motion; motion is that of the truth.
 
+    The actions of these transitions are those that reached the simulator: a filter or a delay stands before it.
     Both are asked of the end effector where a geometry names it. Else any number of the vectors may answer to the
     actions, and whether the observation knows of motion is not asked: which numbers are places, nobody has said.
     """
@@ -93,7 +102,6 @@ def probe_motion(rows: Batch, spec: Spec) -> Metrics:
     without, given = unexplained(motion, here), unexplained(motion, np.hstack([here, rows.action]))
     share = lambda left, of: 1 - left / np.maximum(of, 1e-30)  # noqa: E731
     found = {
-        "probe/action_max": float(np.abs(rows.action).max()),
         "probe/action_answered": float(np.max(share(given, without), initial=0.0)),
         "probe/observation_constant": float(np.sum(_vectors(rows.obs, spec.obs).std(axis=0) < 1e-9)),
     }

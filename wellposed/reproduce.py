@@ -2,7 +2,7 @@
 
 What to expect depends on what is equal:
 
-    same code, packages and kind of processor    bit-identical, or the first step and quantity that differ
+    same code, packages, flags and processor     bit-identical, or the first step and quantity that differ
     anything else                                the last digits of sums differ and training amplifies them, so the
                                                  intervals of the final success are compared
 """
@@ -20,6 +20,7 @@ from wellposed.runs.store import RunReader
 from wellposed.stats import describe_rate
 from wellposed.training import train
 
+NOT_RECORDED = "(not recorded)"
 Agreement = Literal["bit-identical", "differs", "within tolerance", "outside tolerance"]
 
 
@@ -28,7 +29,7 @@ class Reproduction:
     """The result of training a recorded run again."""
 
     finding: Agreement
-    changed: list[str]  # what differs from then: packages, Python, commit, processor, devices
+    changed: list[str]  # what differs from then, or was not recorded: packages, code, flags, processor, devices
     first_difference: str | None  # step and quantity; null if nothing differs
     success: tuple[float, float]  # at the last evaluation, then and now
     sentence: str
@@ -66,17 +67,18 @@ def reproduce(path: Path, *, threads: int = 2, quiet: bool = False) -> Reproduct
 
 
 def changes(then: Provenance, now: Provenance) -> list[str]:
-    """Differences between the provenance of two runs that numbers may depend on.
+    """Differences between the provenance of two runs that numbers may depend on, and what was not recorded then.
 
-    A resumed run has the packages of every process that wrote it; all of them count.
+    A resumed run was written by several processes; all of them count.
     """
-    packages = [then.packages, *(again.packages for again in then.resumed)]
-    commits = {then.commit, *(again.commit for again in then.resumed)}
-    found = [
-        f"{name} {version} -> {now.packages.get(name)}"
-        for name, version in sorted({item for versions in packages for item in versions.items()})
-        if now.packages.get(name) != version
-    ]
+    processes = [then, *then.resumed]
+    commits = {process.commit for process in processes}
+    found = [change for process in processes for change in _named_changes(process.packages, now.packages)]
+    for process in processes:
+        found += _named_changes(process.flags, now.flags, "flags of JAX and XLA")
+    if {process.environment for process in processes} != {now.environment}:
+        known = all(process.environment for process in processes)
+        found.append("the environment's own code" if known else f"the environment's own code {NOT_RECORDED}")
     found += [
         f"{what} {was} -> {now_is}"
         for what, was, now_is in (
@@ -88,17 +90,25 @@ def changes(then: Provenance, now: Provenance) -> list[str]:
     ]
     if commits != {now.commit} or then.dirty or now.dirty:
         found.append(f"wellposed's own code {_code(then)} -> {_code(now)}")
-    return found
+    return list(dict.fromkeys(found))
+
+
+def _named_changes(then: dict[str, str] | None, now: dict[str, str] | None, what: str = "") -> list[str]:
+    """What differs between two sets of values by name, or was not recorded."""
+    if then is None or now is None:
+        return [] if then == now else [f"{what} {NOT_RECORDED}"]
+    pairs = {name: (then.get(name, NOT_RECORDED), now.get(name, NOT_RECORDED)) for name in sorted({*then, *now})}
+    return [f"{name} {was or 'unset'} -> {is_now or 'unset'}" for name, (was, is_now) in pairs.items() if was != is_now]
 
 
 def judge(changed: list[str], difference: str | None, then: EvaluationRow, now: EvaluationRow) -> Reproduction:
-    """The outcome: bits are compared where nothing has changed, intervals of the final success elsewhere."""
+    """The outcome: bits are compared where no change is known, intervals of the final success elsewhere."""
     rates = then.success_rate, now.success_rate
     said = " and ".join(describe_rate(row.success_rate, row.success_ci95) for row in (then, now))
     if difference is None:
         return Reproduction("bit-identical", changed, None, rates, "Bit-identical: every row, weight and stream.")
     if not changed:
-        sentence = f"Not reproduced, although nothing has changed: {difference}."
+        sentence = f"Not reproduced, although nothing that is recorded has changed: {difference}."
         return Reproduction("differs", changed, difference, rates, sentence)
     overlap = then.success_ci95[0] <= now.success_ci95[1] and now.success_ci95[0] <= then.success_ci95[1]
     sentence = (

@@ -4,17 +4,20 @@ A newcomer reads on in `loop/off_policy.py`, `rollout/` (acting and judging), `d
 `agents/sac.py` (the update). Several runs at a time, and runs that are taken up again: `side_by_side`.
 """
 
+import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import jax
 
 from wellposed import agents, serialise
-from wellposed.check.stored import certificate_for, require_posed
+from wellposed.budget import too_short
+from wellposed.check import Certificate
+from wellposed.check.stored import Origin, certificate_for, origin_of, require_posed, warnings_of
 from wellposed.config import AnyRunConfig, against_divergence
 from wellposed.envs.make import make_env
 from wellposed.errors import NotFiniteError, UserError
@@ -28,6 +31,11 @@ from wellposed.runs import provenance
 from wellposed.runs.record import Failure, Provenance, Summary
 from wellposed.runs.store import require_free
 from wellposed.runs.writer import RunWriter
+
+NUMERIC = (
+    "jax_enable_x64", "jax_default_matmul_precision", "jax_default_prng_impl", "jax_threefry_partitionable",
+    "jax_numpy_dtype_promotion", "jax_disable_jit", "jax_platforms",
+)  # fmt: skip
 
 
 def train(config: AnyRunConfig, runs_dir: str | Path, *, threads: int = 2, quiet: bool = False) -> tuple[Path, Summary]:
@@ -73,9 +81,9 @@ def new_run(config: AnyRunConfig, folder: Path) -> Job:
 def train_recorded(job: Job, threads: int, progress: TrainingProgress, stop: list[int]) -> tuple[Path, Summary | None]:
     """Train a run from the opening of its record to its end; no summary if it was stopped, and saved."""
     name = f"{job.config.env.id} seed {job.config.seed}"
-    with opened(job, threads) as (record, run, loop), progress.follow(name, job.config.total_steps) as bar:
-        if record.resumed:
-            bar.say(record.resumed)
+    with opened(job, threads) as (record, run, loop, known), progress.follow(name, job.config.total_steps) as bar:
+        for sentence in filter(None, [record.resumed, *known]):
+            bar.say(sentence)
         if record.restored:
             run.restore(record.restored)
             record.restored = None  # it holds a copy of the replay
@@ -93,10 +101,10 @@ def train_recorded(job: Job, threads: int, progress: TrainingProgress, stop: lis
 
 
 @contextmanager
-def opened(job: Job, threads: int) -> Iterator[tuple[RunWriter, Any, Callable[..., Summary | None]]]:
-    """The record, the parts and the loop of a run, its environments built; all is closed afterwards.
+def opened(job: Job, threads: int) -> Iterator[tuple[RunWriter, Any, Callable[..., Summary | None], list[str]]]:
+    """The record, the parts and the loop of a run, its environments built, and what is to be said at its start.
 
-    The certificate of the environment is looked up, or made, while the parts are built and compiled.
+    All is closed afterwards. The certificate of the environment is looked up, or made, while the parts are compiled.
 
     Raises:
         UserError: if the environment is not posed, or the record cannot be opened; then nothing is written.
@@ -104,7 +112,7 @@ def opened(job: Job, threads: int) -> Iterator[tuple[RunWriter, Any, Callable[..
     config, clock = job.config, Stopwatch()
     with ExitStack() as stack:
         beside = stack.enter_context(ThreadPoolExecutor(1, "certificate"))
-        certificate = beside.submit(certificate_for, config.env.id, config.env.arguments, gamma=config.agent.gamma)
+        certified = beside.submit(_certified, config)
         make = lambda n, role: stack.enter_context(  # noqa: E731
             closing(make_env(config.env, n, role, threads=threads, seed=config.seed))
         )
@@ -113,14 +121,31 @@ def opened(job: Job, threads: int) -> Iterator[tuple[RunWriter, Any, Callable[..
         on_policy = agents.find(config.algo).on_policy
         parts, loop = (OnPolicy, train_on_policy) if on_policy else (OffPolicy, train_off_policy)
         run = parts(config, env, eval_env, clock)  # type: ignore[arg-type]
-        require_posed(certificate.result())
-        yield stack.enter_context(job.open(here(threads))), run, loop
+        origin, certificate = certified.result()
+        require_posed(certificate)
+        known = [*warnings_of(certificate), too_short(config, env.spec)]
+        yield stack.enter_context(job.open(here(threads, origin))), run, loop, known
 
 
-def here(threads: int) -> Provenance:
-    """The provenance of what begins now in this process."""
+def _certified(config: AnyRunConfig) -> tuple[Origin, Certificate]:
+    """Where the environment of a run comes from, and its certificate."""
+    origin = origin_of(config.env.id, config.env.arguments)
+    return origin, certificate_for(origin, gamma=config.agent.gamma)
+
+
+def here(threads: int, env: Origin | None = None) -> Provenance:
+    """The provenance of what begins now in this process, with `env`."""
     devices = [f"{device} ({device.device_kind})" for device in jax.devices()]
-    return provenance.collect(threads=threads, autoreset_mode="SameStep", devices=devices)
+    collected = provenance.collect(threads=threads, autoreset_mode="SameStep", devices=devices, flags=flags())
+    if env is None:
+        return collected
+    return replace(collected, packages=env.versions | collected.packages, environment=env.source)
+
+
+def flags() -> dict[str, str]:
+    """The settings of JAX, as they are in force, and of XLA that decide about numbers."""
+    of_jax = {name: str(getattr(jax.config, name)) for name in NUMERIC}
+    return of_jax | {name: os.environ.get(name, "") for name in ("XLA_FLAGS", "LIBTPU_INIT_ARGS")}
 
 
 def overlap_by_threads() -> None:

@@ -16,7 +16,7 @@ from wellposed.errors import NotFiniteError
 # "achieved_goal" and "desired_goal" [n, goal_dim]. Vectors and goals are float64 in the environment's own units
 # (metres for Fetch), images uint8 [n, height, width, channels].
 Obs = dict[str, np.ndarray]
-GOAL_KEYS = ("observation", "achieved_goal", "desired_goal")
+GOAL_KEYS = ("achieved_goal", "desired_goal")  # what every environment has, beside the vectors and images it shows
 
 # One number per named metric; `wellposed.runs.record.METRICS` says what each name means.
 Metrics = dict[str, float]
@@ -33,6 +33,7 @@ class Field(NamedTuple):
     kind: Literal["vector", "image", "goal"] = "vector"
     dtype: str = "float32"  # in which replay stores it and networks get it; uint8 for images
     floor: tuple[float, ...] = ()  # smallest standard deviation that counts as varying, for each number or one for all
+    origin: tuple[float, ...] = ()  # what these numbers are relative to, where float32 would lose them; () for 0
 
 
 @dataclass(frozen=True)

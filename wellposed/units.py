@@ -12,6 +12,7 @@ FLOOR = 50  # success radii: a standard deviation below 1/50 of one is no signal
 MOVED = 5  # an achieved goal that is 1/5 of a success radius from where it began has moved (Fetch: 1 cm)
 STILL = 50  # one that goes less than 1/50 of it in one step stands still (Fetch: 1 mm)
 RADII = 3  # success radii in the spread of goals, assumed where no radius can be measured (FetchReach: 3)
+RESOLVED = 1_000  # float32 has to tell apart 1/1000 of a success radius, or numbers are kept relative to an origin
 FAINT = 1e-3  # of the median spread: an observation that varies less is taken for one that is constant
 
 
@@ -30,6 +31,11 @@ def still(radius: float) -> float:
     return radius / STILL
 
 
+def printed(unit: str) -> tuple[float, str]:
+    """Factor and unit in which lengths of the size of a success radius are printed, given the unit of goals."""
+    return (1000.0, "mm") if unit == "m" else (1.0, unit)
+
+
 @dataclass(frozen=True)
 class Units:
     """The scales of an environment, as measured by `envs.evidence.Evidence`."""
@@ -39,6 +45,8 @@ class Units:
     radius: float  # distance at which success ends, in the unit of goals; where none was found, `radius_like_fetch`
     goal_spread: tuple[float, ...]  # standard deviation of goals, desired and achieved, on each axis
     observation_floor: tuple[float, ...]  # standard deviation of each number of the observation that is no signal
+    goal_origin: tuple[float, ...] = ()  # what goals are kept relative to; () where float32 resolves them as they are
+    observation_origin: tuple[float, ...] = ()  # the same for the observation
 
 
 def radius_like_fetch(goal_spread: np.ndarray) -> float:
@@ -57,11 +65,33 @@ def observation_floors(radius: float, goal_spread: np.ndarray, spread: np.ndarra
         spread: standard deviation of the numbers of the observation [o].
     """
     typical = float(np.sqrt(np.mean(np.square(goal_spread)))) or 1.0
-    varying = spread[spread > 0]
-    if not len(varying):
+    if not spread.any():
         return (goal_floor(radius),) * len(spread)
-    least = FAINT * float(np.median(varying))
-    return tuple(float(s) for s in goal_floor(radius) / typical * np.maximum(spread, least))
+    return tuple(float(s) for s in goal_floor(radius) / typical * signals(spread))
+
+
+def origin(seen: np.ndarray, matters: np.ndarray | float) -> tuple[float, ...]:
+    """What numbers are relative to, where float32 would not tell apart a thousandth of what matters; () if nowhere.
+
+    It is a multiple of a power of two as large as their range, so subtracting and adding it is exact in float64.
+
+    Args:
+        seen: the numbers [n, k].
+        matters: a difference that counts, of each number [k] or of all.
+    """
+    low, high, matters = seen.min(axis=0), seen.max(axis=0), np.broadcast_to(matters, seen.shape[1])
+    size, width = np.maximum(np.abs(low), np.abs(high)), np.ones(len(matters))
+    width[matters > 0] = 2.0 ** np.ceil(np.log2(np.maximum(high - low, matters)[matters > 0]))
+    lost = (matters > 0) & (np.finfo(np.float32).eps * size > matters / RESOLVED) & (size > width)
+    if not lost.any():
+        return ()
+    return tuple(map(float, np.where(lost, width * np.round((low + high) / 2 / width), 0.0)))
+
+
+def signals(spread: np.ndarray) -> np.ndarray:
+    """The standard deviation [k] of numbers, those that hardly vary taken for the faintest that counts."""
+    varying = spread[spread > 0]
+    return np.maximum(spread, FAINT * float(np.median(varying)) if len(varying) else 0.0)
 
 
 def return_range(reward_range: tuple[float, float], gamma: float) -> tuple[float, float]:

@@ -1,7 +1,7 @@
 """The verdict on a run: its newest checkpoint on held-out episodes, beside a policy that knows nothing."""
 
 import math
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ from wellposed.agents import make_agent
 from wellposed.config import AnyRunConfig, stored_config
 from wellposed.envs.make import EnvConfig, make_env
 from wellposed.envs.policies import RandomPolicy
+from wellposed.envs.registry import find
 from wellposed.envs.wrappers.sensors import Sensors
 from wellposed.errors import UserError, require
 from wellposed.rollout.evaluate import EVALUATION_COPIES, play_episodes, summarise
@@ -19,6 +20,7 @@ from wellposed.runs.record import EpisodeRow, Verdict, decode, encode
 from wellposed.runs.store import RunReader
 from wellposed.stats import describe_interval, describe_rate
 from wellposed.types import Agent, Policy
+from wellposed.units import printed
 
 EPISODES = 100
 SEED = 0
@@ -95,8 +97,17 @@ def sentence(verdict: Verdict) -> str:
     row = verdict.trained
     reached = round(row.success_rate * row.episodes)
     kinds = [f"; {kind} {describe_rate(e.value, e.ci95)}" for kind, e in row.success_by_kind.items()]
-    stress = f", positions off by {1000 * verdict.noise:g} mm" if verdict.noise else ""
+    factor, unit = printed(goal_unit(verdict.env)) if verdict.noise else (1.0, "")
+    stress = f", positions off by {factor * verdict.noise:g} {unit}".rstrip() if verdict.noise else ""
     return f"{verdict.env}{stress}: {reached}/{row.episodes}, {describe_interval(row.success_ci95)}" + "".join(kinds)
+
+
+def goal_unit(env_id: str) -> str:
+    """The unit of an environment's goals, as "m"; "" where nobody names it, or the environment is not installed."""
+    with suppress(UserError):
+        quantities = find(env_id).quantities
+        return quantities.goal_unit if quantities else ""
+    return ""
 
 
 def baselines(verdict: Verdict) -> str:

@@ -10,7 +10,7 @@ from typing import TypeVar
 import gymnasium as gym
 import numpy as np
 
-from tests.check.point import Point, box
+from tests.check.point import Point, box, picture
 
 BROKEN: dict[str, list[type[gym.Env]]] = {}
 T = TypeVar("T", bound=type[gym.Env])
@@ -48,18 +48,6 @@ class NoAchievedGoal(Point):
         self.observation_space = gym.spaces.Dict({"observation": box(4), "desired_goal": box(2)})
 
 
-@breaks("goals apart")
-class FurtherKey(Point):
-    """Hands out its velocity under a key that no policy sees."""
-
-    def __init__(self):
-        super().__init__()
-        spaces(self, velocity=box(2), observation=box(2))
-
-    def observe(self):
-        return {**super().observe(), "observation": self.position.copy(), "velocity": self.velocity.copy()}
-
-
 @breaks("flat numbers")
 class GoalsOfTwoSizes(Point):
     def __init__(self):
@@ -80,6 +68,16 @@ class Picture(Point):
     def __init__(self):
         super().__init__()
         spaces(self, observation=gym.spaces.Box(0, 255, (8, 8), np.uint8))
+
+
+@breaks("flat numbers")
+class Words(Point):
+    def __init__(self):
+        super().__init__()
+        spaces(self, task=gym.spaces.Discrete(3))
+
+    def observe(self):
+        return {**super().observe(), "task": 1}
 
 
 @breaks("bounded actions")
@@ -440,6 +438,12 @@ class OneRewardForAll(Point):
 
 
 @breaks("reward that tells")
+class TinyReward(Point):
+    def compute_reward(self, achieved, desired, info):
+        return 1e-6 * super().compute_reward(achieved, desired, info)
+
+
+@breaks("reward that tells")
 class HugeReward(Point):
     def compute_reward(self, achieved, desired, info):
         return 1e5 * super().compute_reward(achieved, desired, info)
@@ -567,6 +571,20 @@ class EverythingSucceeds(Point):
 
     def told(self, obs):
         return {"is_success": True}
+
+
+@breaks("goals resolved")
+class FarGoalsInSinglePrecision(Point):
+    """Goals are told in a frame that begins far away, in numbers that are 6 cm apart there."""
+
+    def __init__(self):
+        super().__init__()
+        far = box(2, np.inf, np.float32)
+        spaces(self, achieved_goal=far, desired_goal=far)
+
+    def observe(self):
+        obs = super().observe()
+        return obs | {key: (obs[key] + 1e6).astype(np.float32) for key in ("achieved_goal", "desired_goal")}
 
 
 @breaks("success geometric")
@@ -716,6 +734,24 @@ class DrawnToTheGoal(Point):
 class Blind(Point):
     def observe(self):
         return {**super().observe(), "observation": np.ones(4)}
+
+
+@breaks("observation alive")
+class FrozenCamera(Point):
+    """Shows an image, alone beside the goals, that was taken at the reset."""
+
+    def __init__(self):
+        super().__init__()
+        image = gym.spaces.Box(0, 255, (8, 8, 1), np.uint8)
+        self.observation_space = gym.spaces.Dict({"camera": image, "achieved_goal": box(2), "desired_goal": box(2)})
+
+    def start(self):
+        super().start()
+        self.image = picture(self.position)
+
+    def observe(self):
+        goals = {key: seen for key, seen in super().observe().items() if key != "observation"}
+        return {**goals, "camera": self.image.copy()}
 
 
 @breaks("observation scaled")

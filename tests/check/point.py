@@ -10,6 +10,13 @@ def box(size: int, bound: float = np.inf, dtype: Any = np.float64) -> gym.spaces
     return gym.spaces.Box(-bound, bound, (size,), dtype)
 
 
+def picture(position: np.ndarray) -> np.ndarray:
+    """A white dot where the point is, [8, 8, 1]."""
+    image = np.zeros((8, 8, 1), np.uint8)
+    image[tuple(np.clip(4 * position + 4, 0, 7).astype(int))] = 255
+    return image
+
+
 class Point(gym.Env):
     max_episode_steps: int | None = 50
     radius = 0.1  # of success, in metres

@@ -5,7 +5,7 @@ from typing import TypeVar
 import gymnasium as gym
 import numpy as np
 
-from tests.check.point import Point, box
+from tests.check.point import Point, box, picture
 
 T = TypeVar("T", bound=type[gym.Env])
 SOUND: list[type[gym.Env]] = [Point]
@@ -162,3 +162,41 @@ class OneStep(Point):
     def step(self, action):
         obs, reward, over, _, info = super().step(action)
         return obs, reward, over, True, info
+
+
+@sound
+class TwoVectors(Point):
+    """Places under one name, velocities under another."""
+
+    def __init__(self):
+        super().__init__()
+        spaces = {"places": 2, "velocities": 2, "achieved_goal": 2, "desired_goal": 2}
+        self.observation_space = gym.spaces.Dict({key: box(size) for key, size in spaces.items()})
+
+    def observe(self):
+        goals = {key: seen for key, seen in super().observe().items() if key != "observation"}
+        return {"velocities": self.velocity.copy(), "places": self.position.copy(), **goals}
+
+
+@sound
+class OnlyGoals(TwoVectors):
+    """Shows nothing but where it is and where it should be."""
+
+    shown: tuple[tuple[str, gym.Space], ...] = ()
+
+    def __init__(self):
+        super().__init__()
+        self.observation_space = gym.spaces.Dict({**dict(self.shown), "achieved_goal": box(2), "desired_goal": box(2)})
+
+    def observe(self):
+        return {key: seen for key, seen in super().observe().items() if key.endswith("goal")}
+
+
+@sound
+class OnlyCamera(OnlyGoals):
+    """Shows an image beside the goals, and no vector."""
+
+    shown = (("camera", gym.spaces.Box(0, 255, (8, 8, 1), np.uint8)),)
+
+    def observe(self):
+        return {**super().observe(), "camera": picture(self.position)}

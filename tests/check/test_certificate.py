@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import wellposed as wp
 from tests.check.broken import BROKEN
 from tests.check.sound import SOUND
 from wellposed import cli
@@ -75,7 +76,7 @@ def test_the_certificate_is_the_same_each_time():
 
 def test_the_command_prints_what_to_do_and_its_exit_code_says_whether_it_is_posed(tmp_path, capsys):
     assert cli.main(["check", "tests.check.point:Point", "--json", str(tmp_path / "certificate.json")]) == 0
-    assert "ready (45 conditions hold, 0 warn, 0 fail, 0 stay open)" in capsys.readouterr().out
+    assert "ready (46 conditions hold, 0 warn, 0 fail, 0 stay open)" in capsys.readouterr().out
     data = json.loads((tmp_path / "certificate.json").read_text())
     assert (data["verdict"], len(data["findings"])) == ("ready", len(CONDITIONS))
     assert cli.main(["check", "tests.check.broken:NoComputeReward"]) == 1
@@ -98,7 +99,7 @@ def test_the_command_prints_what_to_do_and_its_exit_code_says_whether_it_is_pose
 )
 def test_what_cannot_be_made_is_a_sentence(name, message):
     with pytest.raises(UserError, match=message):
-        certify(name, gamma=0.95)
+        wp.certify(name, gamma=0.95)
 
 
 def test_what_does_not_hold_is_told_with_why_and_what_to_do():

@@ -3,6 +3,7 @@
 import gc
 import time
 from concurrent.futures import ThreadPoolExecutor
+from importlib import metadata
 
 import pytest
 
@@ -11,6 +12,7 @@ from tests.check.point import Point
 from wellposed import envs
 from wellposed.check import certify, stored
 from wellposed.errors import UserError
+from wellposed.source import Source, source_of
 
 
 @pytest.fixture(autouse=True)
@@ -26,61 +28,65 @@ def examined(monkeypatch):
     return names
 
 
+def certificate_for(name, kwargs=None, **more):
+    return stored.certificate_for(stored.origin_of(name, kwargs or {}), gamma=0.95, **more)
+
+
 def test_the_certificates_of_registered_environments_are_of_their_source_today():
     """If this fails, their code has changed: run `python -m scripts.certificates`."""
     shipped = stored.shipped_certificates()
     assert shipped.keys() == {entry.id for entry in envs.registered()}
     for name, kept in shipped.items():
         assert kept.origin.source == stored.origin_of(name, {}).source, name
-        assert kept.certificate().posed
+        assert kept.certificate.posed
 
 
 def test_a_certificate_that_comes_with_the_package_is_what_an_examination_finds():
     found, kept = certify("FetchPush-v4", gamma=0.95), stored.shipped_certificates()["FetchPush-v4"]
-    assert kept.verdict == found.verdict
-    assert [(f.name, f.evidence) for f in kept.findings] == [
+    assert kept.certificate.verdict == found.verdict
+    assert [(f.name, f.evidence) for f in kept.certificate.findings] == [
         (f.name, f.evidence) for f in found.findings if f.status != "holds"
     ]
 
 
 def test_registered_environments_are_not_examined_and_others_once(examined):
-    stored.certificate_for("FetchReach-v4", gamma=0.95)
+    certificate_for("FetchReach-v4")
     assert examined == []
     name = "tests.check.point:Point"
-    first, second = (stored.certificate_for(name, gamma=0.95) for _ in range(2))
+    first, second = (certificate_for(name) for _ in range(2))
     assert examined == [name]
     assert (first.verdict, second.verdict, second.findings) == ("ready", "ready", [])
 
 
 @pytest.mark.parametrize("what", ["source", "arguments", "version"])
 def test_another_source_other_arguments_or_versions_are_examined_anew(what, examined, monkeypatch):
-    stored.certificate_for("FetchReach-v4", {"max_episode_steps": 30}, gamma=0.95, seconds=0)
+    certificate_for("FetchReach-v4", {"max_episode_steps": 30}, seconds=0)
     assert examined == ["FetchReach-v4"]
     kwargs = {"max_episode_steps": 40 if what == "arguments" else 30}
     if what == "source":
-        monkeypatch.setattr(stored, "source_digest", lambda _: "another")
+        monkeypatch.setattr(stored, "source_of", lambda _: Source("another", {}))
     elif what == "version":
-        monkeypatch.setattr(stored, "_version", lambda _: "9.9")
-    stored.certificate_for("FetchReach-v4", kwargs, gamma=0.95, seconds=0)
+        monkeypatch.setattr(metadata, "version", lambda _: "9.9")
+    certificate_for("FetchReach-v4", kwargs, seconds=0)
     assert len(examined) == 2
 
 
 def test_a_cache_that_is_broken_is_made_anew(examined, tmp_path):
-    stored.certificate_for("tests.check.point:Point", gamma=0.95, seconds=0)
+    certificate_for("tests.check.point:Point", seconds=0)
     (path,) = tmp_path.rglob("*.json")
     path.write_text("{")
-    stored.certificate_for("tests.check.point:Point", gamma=0.95, seconds=0)
+    certificate_for("tests.check.point:Point", seconds=0)
     assert len(examined) == 2
 
 
 def test_what_is_not_posed_is_refused_with_condition_evidence_and_advice():
-    found = stored.certificate_for("tests.check.broken:FallsOff", gamma=0.95)
+    found = certificate_for("tests.check.broken:FallsOff")
     with pytest.raises(UserError) as refused:
         stored.require_posed(found)
     told = str(refused.value)
     assert all(part in told for part in ("can be said of any goal", "steps terminated", "Add compute_terminated"))
     assert f"wellposed check tests.check.broken:{FallsOff.__name__}" in told
-    stored.require_posed(stored.certificate_for("FetchPush-v4", gamma=0.95))  # a warning is no refusal
+    stored.require_posed(certificate_for("FetchPush-v4"))  # a warning is no refusal
 
 
 class Slow(Point):
@@ -104,20 +110,20 @@ def test_the_digest_is_of_code_and_of_all_code_that_the_package_imports(tmp_path
     (package / "physics.py").write_text("MASS = 1.0\n")
     (package / "env.py").write_text('"""An arm."""\nimport math\nfrom .physics import MASS\n')
     monkeypatch.syspath_prepend(str(tmp_path))
-    first = stored.source_digest("robot_of_a_test.env")
+    first = source_of(["robot_of_a_test.env"]).digest
     (package / "env.py").write_text('"""A better arm."""\nimport math  # for pi\nfrom .physics import MASS\n')
-    assert stored.source_digest("robot_of_a_test.env") == first
+    assert source_of(["robot_of_a_test.env"]).digest == first
     (package / "physics.py").write_text("MASS = 2.0\n")
-    assert stored.source_digest("robot_of_a_test.env") != first
+    assert source_of(["robot_of_a_test.env"]).digest != first
 
 
 def test_two_runs_may_ask_at_once():
     """CPython 3.11 fails where two threads parse at once, and the garbage collector lets another thread go on."""
     give_way = lambda *_: time.sleep(1e-4)  # noqa: E731
-    expected = stored.source_digest("wellposed.envs.gym")
+    expected = source_of(["wellposed.envs.gym"])
     gc.callbacks.append(give_way)
     try:
         with ThreadPoolExecutor(2) as threads:
-            assert set(threads.map(stored.source_digest, ["wellposed.envs.gym"] * 4)) == {expected}
+            assert list(threads.map(source_of, [["wellposed.envs.gym"]] * 4)) == [expected] * 4
     finally:
         gc.callbacks.remove(give_way)

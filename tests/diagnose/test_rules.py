@@ -159,6 +159,19 @@ def test_a_bound_on_targets_is_held_against_the_rewards_it_is_for():
     assert "reward_scale" not in named(rewards(-1.0, -1.0)), "no success was seen yet"
 
 
+def test_rewards_are_held_against_the_range_that_the_environment_names():
+    of_maze = {"probe/reward_least": 0.0, "probe/reward_greatest": 1.0}
+    assert "reward_scale" not in named(rewards(0.0, 1.0) | of_maze)
+    assert "reward_scale" in named(rewards(-1.0, 0.0) | of_maze)
+    assert "reward_scale" not in named(rewards(0.0, 1.0) | dict.fromkeys(of_maze)), "no range is named"
+
+
+def test_a_filter_leaves_less_of_actions_without_clipping_them():
+    assert "clipped_actions" in named({"rollout/action_max": 0.6})
+    assert "clipped_actions" not in named({"rollout/action_max": 0.6}, {"env.control.smoothing": 0.5})
+    assert "clipped_actions" in named({"rollout/action_max": 0.1}, {"env.control.smoothing": 0.5})
+
+
 def test_the_lowest_return_is_that_of_the_lowest_reward():
     rows, settings = rewards(-7.0, 0.0) | {"probe/target_at_bound": 1.0}, {"agent.bound_targets": False}
     found = diagnose(many_updates(evidence(rows, settings))).findings

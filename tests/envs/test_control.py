@@ -3,6 +3,8 @@
 import numpy as np
 import pytest
 
+from wellposed.data import ReplayBuffer, ReplayConfig
+from wellposed.data.rollout import RolloutBuffer
 from wellposed.envs.make import EnvConfig, make_env
 from wellposed.envs.wrappers.control import Control, ControlledVecEnv
 from wellposed.errors import UserError
@@ -57,6 +59,26 @@ def test_what_arrives_is_what_moves_the_simulator():
         step = env.step(move)
         there = plain.step(step.applied_action)
         assert all(np.array_equal(step.next_obs[key], there.next_obs[key]) for key in step.next_obs)
+
+
+@pytest.mark.parametrize("control", [Control(), Control(0.7), Control(0.0, 3), Control(0.5, 2)])
+def test_replay_and_rollout_know_which_actions_had_arrived_by_each_step(control):
+    env = controlled(control)
+    replay = ReplayBuffer(ReplayConfig(1_000, k=0), env.spec, 4, env.compute_reward, env.compute_terminated)
+    rollout, applied = RolloutBuffer(STEPS, env.spec, 4), []
+    for move in [*moves(env), *moves(env, 30)]:  # the rollout begins anew before the last ones
+        step = env.step(move)
+        applied.append(step.applied_action)
+        replay.add(step._replace(reward=step.applied_action[:, 2]))
+        rollout.add(step)
+    batch, rows = replay.sample(1, 256, np.random.default_rng(1)), replay.draw(256, np.random.default_rng(1))[0]
+    arrived = control.arriving(replay.actions_until(rows, control.memory))
+    assert arrived[:, 2] == pytest.approx(batch.reward[0], abs=0.01)
+    actions, known = rollout.actions_until(control.memory)
+    held = np.array([*applied[STEPS:], *applied[30:STEPS]]).reshape(len(known), -1)
+    assert control.arriving(actions)[known] == pytest.approx(held[known], abs=0.01)
+    assert known.mean() > 0.8
+    assert known.all() == (control == Control()), "what was done before the oldest step nobody knows"
 
 
 def test_no_control_is_the_environment_itself():

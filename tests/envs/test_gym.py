@@ -5,6 +5,7 @@ import gymnasium_robotics
 import numpy as np
 import pytest
 
+import wellposed as wp
 from tests.check.point import Point
 from wellposed import envs
 from wellposed.envs.gymnasium_edge import successor
@@ -258,7 +259,7 @@ def test_a_termination_at_the_goal_is_not_a_truncation():
 @pytest.mark.parametrize(
     ("env_id", "reason"),
     [
-        ("CartPole-v1", "not a dict with observation"),
+        ("CartPole-v1", "not a dict with achieved_goal"),
         ("FetchPush-v2", "leaked state through resets"),
         ("FetchPsh-v4", "Did you mean FetchPush-v4"),
         ("nothing:Nothing-v0", "could not be imported"),
@@ -266,4 +267,4 @@ def test_a_termination_at_the_goal_is_not_a_truncation():
 )
 def test_what_is_unknown_or_not_well_posed_is_refused_with_the_reason(env_id, reason):
     with pytest.raises(UserError, match=reason):
-        envs.make_vec(env_id)
+        wp.make_vec(env_id)

@@ -28,15 +28,23 @@ def test_a_configuration_can_be_compared_and_hashed_but_not_changed():
 
 
 def test_the_command_line_takes_every_setting():
-    words = ["FetchPush-v4", "--kwargs", '{"a": [1, 2]}', "--max-episode-steps", "30", "--control.delay", "2"]
-    read = tyro.cli(EnvConfig, args=words)
-    assert read == EnvConfig("FetchPush-v4", {"a": [1, 2]}, 30, Control(delay=2))
+    words = ["FetchPush-v4", "--kwargs", "a=[1, 2]", "b=red", "c=1e-3", 'd={"e": false}', "f=", "--control.delay", "2"]
+    read = tyro.cli(EnvConfig, args=[*words, "--max-episode-steps", "30"])
+    arguments = {"a": [1, 2], "b": "red", "c": 1e-3, "d": {"e": False}, "f": ""}
+    assert read == EnvConfig("FetchPush-v4", arguments, 30, Control(delay=2))
+
+
+@pytest.mark.parametrize("word", ["a", "=1", '{"a": 1}'])
+def test_an_argument_without_a_name_or_a_value_is_refused(word, capsys):
+    with pytest.raises(SystemExit):
+        tyro.cli(EnvConfig, args=["FetchPush-v4", "--kwargs", word])
+    assert "is not KEY=VALUE" in " ".join(capsys.readouterr().err.replace("│", " ").split())
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"kwargs": [1]}, "--env.kwargs must be a JSON object"),
+        ({"kwargs": [1]}, "--env.kwargs must be arguments by name"),
         ({"max_episode_steps": 0}, "--env.max-episode-steps must be at least 1"),
     ],
 )

@@ -7,6 +7,7 @@ image, goals on a circle, episodes that end at their goal or where the carriage 
 # mujoco's compiled half has no stubs:
 # pyright: reportAttributeAccessIssue=false
 
+from functools import partial
 from typing import Any
 
 import mujoco
@@ -116,23 +117,44 @@ class ToyBeam:
         return ["inner" if abs(goal[1]) < END / 2 else "outer" for goal in desired_goal]
 
 
+class ToyRail(ToyBeam):
+    """The same on a shorter way, by images alone: no vector is shown, and success is a distance."""
+
+    spec = ToyBeam.spec._replace(obs=tuple(field for field in ToyBeam.spec.obs if field.kind != "vector"))
+
+    def restart(self, copy: Carriage, rng: np.random.Generator) -> np.ndarray:
+        goal = super().restart(copy, rng) / [2 * np.pi, 1]
+        copy.data.qpos[0] /= 2 * np.pi
+        mujoco.mj_forward(self.model, copy.data)
+        copy.read()
+        return goal
+
+    def observe(self, readings: np.ndarray, desired_goal: np.ndarray) -> Obs:
+        seen = super().observe(readings, desired_goal)
+        return {**{field.name: seen[field.name] for field in self.spec.obs}, "achieved_goal": readings[:, :2].copy()}
+
+    def is_success(self, achieved_goal: np.ndarray, desired_goal: np.ndarray) -> np.ndarray:
+        return np.linalg.norm(achieved_goal - desired_goal, axis=1) < PLACE
+
+
 def _angle(radians: np.ndarray) -> np.ndarray:
     """The same angle in [-pi, pi)."""
     return (radians + np.pi) % (2 * np.pi) - np.pi
 
 
-def make(num_envs: int, threads: int, max_episode_steps: int | None = None) -> Any:
-    return MujocoVecEnv(ToyBeam(), num_envs, threads=threads, max_episode_steps=max_episode_steps)
+def make(task: type[ToyBeam], num_envs: int, threads: int, max_episode_steps: int | None = None) -> Any:
+    return MujocoVecEnv(task(), num_envs, threads=threads, max_episode_steps=max_episode_steps)
 
 
 def register_all() -> None:
-    register(
-        EnvEntry(
-            id="ToyBeam-v0",
-            make=make,
-            tags=frozenset({"toy", "sparse"}),
-            summary="turn a beam and slide a carriage on it to a goal",
-            budget=10_000,
-            capabilities=ToyBeam.capabilities,
+    for task in (ToyBeam, ToyRail):
+        register(
+            EnvEntry(
+                id=f"{task.__name__}-v0",
+                make=partial(make, task),
+                tags=frozenset({"toy", "sparse"}),
+                summary="turn a beam and slide a carriage on it to a goal",
+                budget=10_000,
+                capabilities=task.capabilities,
+            )
         )
-    )

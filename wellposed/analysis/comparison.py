@@ -20,7 +20,7 @@ from wellposed.runs.record import Estimate, EvaluationRow, Provenance, Solved
 from wellposed.serialise import flatten
 
 QUANTITIES: tuple[tuple[Quantity, Kind], ...] = (("step", "count"), ("updates", "count"), ("seconds", "seconds"))
-ABSENT = "no such setting"
+ABSENT, NOT_RECORDED = "no such setting", "not recorded"
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,8 @@ class Comparison:
     b: str
     seeds: tuple[list[int], list[int]]
     settings: list[Differing]
-    circumstances: list[Differing]  # commit, machine, packages
+    circumstances: list[Differing]  # commit, machine, packages, flags, code of the environment
+    unrecorded: list[str]  # what some run does not say of itself, so that nothing is known of it
     success: RateDifference
     by_kind: list[RateDifference]
     better: Estimate  # probability that a run of A succeeds more often than a run of B
@@ -134,7 +135,10 @@ def compare(a: Group, b: Group, bar: float | None = None) -> Comparison:
         b=b.label,
         seeds=([run.trial.seed for run in a.runs], [run.trial.seed for run in b.runs]),
         settings=_differing(flatten(a.config), flatten(b.config)),
-        circumstances=_differing(*(_circumstances([run.origin for run in group.runs]) for group in (a, b))),
+        circumstances=_differing(
+            *(_circumstances([run.origin for run in group.runs]) for group in (a, b)), absent=NOT_RECORDED
+        ),
+        unrecorded=_unrecorded([run.origin for group in (a, b) for run in group.runs]),
         success=success,
         by_kind=[found for kind in kinds if (found := _kind(kind, a, b))],
         better=_estimate(better),
@@ -169,11 +173,11 @@ def _common_bar(a: Group, b: Group, bar: float | None) -> float | None:
     return bar
 
 
-def _differing(a: dict[str, Any], b: dict[str, Any]) -> list[Differing]:
-    """The entries that are not equal, in the order of the first."""
+def _differing(a: dict[str, Any], b: dict[str, Any], absent: str = ABSENT) -> list[Differing]:
+    """The entries that are not equal, in the order of the first; `absent` stands for one that is not there."""
 
     def text(data: dict[str, Any], name: str) -> str:
-        return _text(data[name]) if name in data else ABSENT
+        return _text(data[name]) if name in data else absent
 
     names = [name for name in {**a, **b} if name not in a or name not in b or a[name] != b[name]]
     return [Differing(name, text(a, name), text(b, name)) for name in names]
@@ -196,8 +200,21 @@ def _circumstances(origins: list[Provenance]) -> dict[str, str]:
         "Python": [p.python for p in origins],
     }
     for name in sorted({name for p in processes for name in p.packages}):
-        found[name] = [p.packages[name] for p in processes if name in p.packages]
+        found[name] = [p.packages.get(name, NOT_RECORDED) for p in processes]
+    for name in sorted({name for p in processes for name in p.flags or {}}):
+        found[name] = [(p.flags or {}).get(name, NOT_RECORDED) or "unset" for p in processes]
+    found["code of the environment"] = [p.environment[:12] if p.environment else NOT_RECORDED for p in processes]
     return {name: " and ".join(sorted(set(values))) for name, values in found.items()}
+
+
+def _unrecorded(origins: list[Provenance]) -> list[str]:
+    """What runs do not say of themselves."""
+    processes = [process for origin in origins for process in (origin, *origin.resumed)]
+    parts = {
+        "the flags of JAX and XLA": [p.flags for p in processes],
+        "the code of the environment": [p.environment for p in processes],
+    }
+    return [name for name, values in parts.items() if None in values]
 
 
 def _rate(of: str, *groups: list[tuple[float, int]]) -> RateDifference:

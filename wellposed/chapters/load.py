@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from wellposed import envs, serialise
+from wellposed import envs, plugin, serialise
 from wellposed.analysis.study import Study
 from wellposed.chapters.metrics import OF_THE_BAR, STATISTICS, find_metric
 from wellposed.chapters.spec import (
@@ -182,7 +182,7 @@ def _check_environment(env: str, place: Place, source: Source) -> None:
         envs.find(env)
     except UserError as error:
         raise source.error(place, error) from error
-    if ":" in env:
+    if plugin.imports(env):
         raise source.error(place, f"{env} names a module, which is not allowed in a chapter.")
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from wellposed.check import episodes, goals, interface, observation, reward
-from wellposed.check.findings import Condition, Outcome, found, unexamined, unseen
+from wellposed.check.findings import Condition, Outcome, answer, found, unseen
 from wellposed.check.subject import find_subject
 from wellposed.envs.evidence import Evidence
 from wellposed.errors import UserError, require
@@ -17,27 +17,13 @@ from wellposed.findings import Finding
 Verdict = Literal["ready", "ready with warnings", "not posed"]
 
 
-def _in_order(conditions: tuple[Condition, ...]) -> tuple[Condition, ...]:
-    """The conditions, each after those that it needs."""
-    names, placed = [c.name for c in conditions], {}
-    waiting = list(conditions)
-    while waiting:
-        ready = [c for c in waiting if all(other in placed for other in (*c.needs, *c.told_by))]
-        if not ready or len(set(names)) < len(names):
-            raise ValueError(f"conditions need one another or are named twice: {[c.name for c in waiting]}")
-        placed |= {c.name: c for c in ready}
-        waiting = [c for c in waiting if c.name not in placed]
-    return tuple(placed.values())
-
-
-CONDITIONS = _in_order(
-    (
-        *interface.CONDITIONS,
-        *episodes.BEGINNINGS,
-        *reward.CONDITIONS,
-        *goals.CONDITIONS,
-        *episodes.ENDINGS,
-        *observation.CONDITIONS,
+# All conditions; those that one needs are defined before it.
+CONDITIONS = tuple(
+    dict.fromkeys(
+        condition
+        for module in (interface, episodes, reward, goals, observation)
+        for condition in vars(module).values()
+        if isinstance(condition, Condition)
     )
 )
 
@@ -63,7 +49,7 @@ def certify(
     """Examine an environment.
 
     Args:
-        name: a Gymnasium id, "module:Id-v0", or "module:factory", where factory() returns a `gymnasium.Env`.
+        name: a Gymnasium id, or MODULE:NAME or FILE.py:NAME, as `my_env:make` (`envs.gym.make_one`).
         gamma: the discount that training would use, as `SACConfig().gamma`.
         seed: of the exploration.
         kwargs: the environment's arguments.
@@ -90,33 +76,32 @@ def examine(
 def _examined(evidence: Evidence, seconds: float) -> Iterator[Finding]:
     """All conditions in order, each with what is known of those before it."""
     began = time.perf_counter()
-    failed: dict[str, str] = {}  # conditions that others must not rely on, with the one that is at the root of it
-    warned: set[str] = set()
+    roots: dict[Condition, str] = {}  # of conditions that others must not rely on, the name of the one that failed
+    warned: set[Condition] = set()
     for condition in CONDITIONS:
-        root = next((failed[n] for n in condition.needs if n in failed), None)
-        root = root or next((n for n in condition.told_by if n in failed or n in warned), None)
+        root = next((roots[other] for other in condition.needs if other in roots), None)
+        root = root or next((other.name for other in condition.told_by if other in roots or other in warned), None)
         if root is not None:
-            failed[condition.name] = root
-            outcome = unexamined(root)
+            outcome = Outcome("open", f"not examined, because of {root!r}", because=root)
         elif time.perf_counter() - began > seconds:
             outcome = unseen(f"not examined within {seconds:g} s")
         else:
-            outcome = _measured(condition, evidence)
-            if outcome.status == "fails":
-                failed[condition.name] = condition.name
-            elif outcome.status == "warns":
-                warned.add(condition.name)
+            outcome = _answer(condition, evidence)
+        if root is not None or outcome.status == "fails":
+            roots[condition] = root or condition.name
+        elif outcome.status == "warns":
+            warned.add(condition)
         yield found(condition, outcome)
 
 
-def _measured(condition: Condition, evidence: Evidence) -> Outcome:
-    """Measure; an environment that raises meanwhile fails the condition."""
+def _answer(condition: Condition, evidence: Evidence) -> Outcome:
+    """Ask; an environment that raises meanwhile fails the condition."""
     try:
-        return condition.measure(evidence)
+        return condition.ask(evidence)
     except UserError as error:
-        return Outcome("fails", str(error))
+        return answer(str(error), fails=True)
     except Exception as error:  # a stranger's code: whatever it raises is the finding
-        return Outcome("fails", f"the environment raised {type(error).__name__}: {error}")
+        return answer(f"the environment raised {type(error).__name__}: {error}", fails=True)
 
 
 def verdict(findings: list[Finding]) -> Verdict:

@@ -1,15 +1,16 @@
-"""What a condition says: it holds, warns, fails, or could not be examined, always with the evidence."""
+"""A condition of the certificate: a question about the evidence, its answer in a sentence, and how grave a no is."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from wellposed.envs.evidence import Evidence
 from wellposed.findings import Finding, Status
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """The result of one measurement: a sentence without its condition's name, and the numbers in it."""
+    """The answer to a question: a sentence without its condition's name, and the numbers in it."""
 
     status: Status
     evidence: str
@@ -17,59 +18,48 @@ class Outcome:
     because: str = ""  # name of the condition at the root, where this one was not examined because another fails
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Condition:
-    """One thing an environment must be, and how it is measured.
+    """One thing an environment must be, and how it is asked.
 
-    One fault is told once: a condition stays open where one that it `needs` fails, for then the measurement says
-    nothing, and where one of `told_by` warns or fails, for that says it already.
+    One fault is told once: a condition stays open where one that it `needs` fails or stays open because of another, for
+    then the answer says nothing, and where one of `told_by` warns or fails, for that says it already.
     """
 
     name: str
     states: str  # what holds, as a whole sentence
     why: str  # what goes wrong where it does not
     advice: str  # what to do about it
-    measure: Callable[[Any], Outcome]  # (evidence) -> outcome
-    needs: tuple[str, ...] = ()
-    told_by: tuple[str, ...] = ()
+    ask: Callable[[Evidence], Outcome]
+    needs: tuple["Condition", ...]
+    told_by: tuple["Condition", ...]
 
 
-def holds(evidence: str, **numbers: Any) -> Outcome:
-    """The condition holds."""
-    return Outcome("holds", evidence, numbers)
+def condition(
+    why: str, advice: str, *, needs: tuple[Condition, ...] = (), told_by: tuple[Condition, ...] = (), name: str = ""
+) -> Callable[[Callable[[Evidence], Outcome]], Condition]:
+    """Makes a condition of a question: the function's docstring states it, the function's name is its own."""
+
+    def made(ask: Callable[[Evidence], Outcome]) -> Condition:
+        called = name or ask.__name__.replace("_", " ")
+        return Condition(called, ask.__doc__ or "", why, advice, ask, needs, told_by)
+
+    return made
 
 
-def warns(evidence: str, **numbers: Any) -> Outcome:
-    """Training is possible, but somebody should know."""
-    return Outcome("warns", evidence, numbers)
+def answer(evidence: str, *, fails: Any = False, warns: Any = False, **numbers: Any) -> Outcome:
+    """What was measured. It fails where hindsight would learn something else than the task, or nothing; it warns where
+    training is possible but somebody should know; else the condition holds."""
+    return Outcome("fails" if fails else "warns" if warns else "holds", evidence, numbers)
 
 
-def fails(evidence: str, **numbers: Any) -> Outcome:
-    """Hindsight would learn something else than the task, or nothing."""
-    return Outcome("fails", evidence, numbers)
-
-
-def unseen(evidence: str, **numbers: Any) -> Outcome:
+def unseen(evidence: str) -> Outcome:
     """Nothing was seen that would decide it."""
-    return Outcome("open", evidence, numbers)
-
-
-def unexamined(root: str) -> Outcome:
-    """Another condition has to be mended first."""
-    return Outcome("open", f"not examined, because of {root!r}", because=root)
+    return Outcome("open", evidence)
 
 
 def found(condition: Condition, outcome: Outcome) -> Finding:
     """The finding of a condition."""
-    bad = outcome.status in ("warns", "fails")
-    why, advice = (condition.why, condition.advice) if bad else ("", "")
-    return Finding(
-        condition.name,
-        outcome.status,
-        outcome.evidence,
-        outcome.numbers,
-        why,
-        advice,
-        states=condition.states,
-        because=outcome.because,
-    )
+    why, advice = (condition.why, condition.advice) if outcome.status in ("warns", "fails") else ("", "")
+    measured = outcome.status, outcome.evidence, outcome.numbers
+    return Finding(condition.name, *measured, why, advice, states=condition.states, because=outcome.because)

@@ -24,7 +24,7 @@ from wellposed.check.states import Handles, State, any_of, handles, state_of
 from wellposed.check.subject import OneCopy, find_subject
 from wellposed.check.symmetry import TOLERANCE, WITHIN, WITHIN_STEERED, Symmetry, Tried, Twins, image_of, try_symmetry
 from wellposed.envs.evidence import Evidence
-from wellposed.envs.geometry import same_as, turned, with_differences
+from wellposed.envs.geometry import require_one_vector, same_as, turned, with_differences
 from wellposed.envs.rules import rewards, same
 from wellposed.types import Geometry, Mirror, Turn
 
@@ -84,10 +84,11 @@ def find_geometry(name: str, kwargs: dict[str, Any] | None = None, *, seed: int 
     began, kwargs = time.perf_counter(), kwargs or {}
     with closing(Evidence(find_subject(name, kwargs), seed)) as evidence:
         radius = evidence.measured().units.radius
+        require_one_vector(evidence.fields)
         resets, moves = evidence.resets, evidence.random
         seen = Seen(
-            np.concatenate([resets.observation, moves.next_observation]),
-            np.concatenate([resets.achieved, moves.next_achieved]),
+            np.concatenate([resets.observation, moves.after.observation]),
+            np.concatenate([resets.achieved, moves.after.achieved]),
             resets.desired,
             len(resets.desired),
             radius,
@@ -278,7 +279,7 @@ def _rewarded(symmetry: Symmetry, stage: Stage, evidence: Evidence) -> bool:
     assert image is not None
     size = evidence.resets.observation.shape[1]
     pairs, angle = stage.bench.turn
-    plane = [(i - size, j - size) for i, j in pairs if size <= i < size + evidence.goal_size]
+    plane = [(i - size, j - size) for i, j in pairs if size <= i < size + stage.at.shape[1]]
     images = (turned(image.of(turned(goals, plane, angle)), plane, -angle) for goals in evidence.pairs)
     achieved, desired = (goals.astype(evidence.goal_type) for goals in images)
     moved = rewards(evidence.rules, achieved, desired)

@@ -1,177 +1,247 @@
 """Conditions on success and goals: success is told and is a distance; goals differ, are in reach, and things move."""
 
+from typing import Any
+
 import numpy as np
 
-from wellposed.check.findings import Condition, Outcome, fails, holds, unseen, warns
-from wellposed.check.interface import POSED
-from wellposed.check.reward import CALLABLE, FINITE, SOME, SURE
+from wellposed.check.episodes import last_observation, varied_resets
+from wellposed.check.findings import Outcome, answer, condition, unseen
+from wellposed.check.interface import finite_numbers
+from wellposed.check.reward import (
+    SOME,
+    best_at_the_goal,
+    reward_recomputable,
+    reward_without_chance,
+    reward_without_memory,
+)
 from wellposed.envs.evidence import Evidence
 from wellposed.envs.explore import Transitions
 from wellposed.envs.rays import CENTRES, DIRECTIONS, FAR, FITS, best_norm
 from wellposed.envs.rules import like_the_goal, rewards
 from wellposed.stats import describe_rate, wilson
 
-STATED = "success stated"
 SAME = 1.1  # ratio of two goals' thresholds up to which they are taken for one
-UNKNOWN = unseen("nothing says of any pair of goals whether one is success for the other")
-FIXED = "goals of episodes"
-MOVES = "achieved goal moves"
 OPEN = (0.3, 0.9)  # share of episodes solved at reset above which that is warned of, and fails
 BEYOND = (1.0, 100.0)  # how far outside of what was achieved goals may lie, in widths of that
+ROUNDING = 1e-9  # of the size of a number: a change that may be rounding
+COARSE = (0.01, 0.1)  # of the success radius: a distance between numbers that is warned of, and that fails
 NEARBY = 0.05  # of the spread of goals: what counts as one place where there is no success test
 RARE = 0.3  # share of random episodes with motion below which hindsight starts slowly
+DISCOUNTED = 0.01  # of a reward: what is left of it, discounted, below which nobody learns from it
+UNKNOWN = unseen("nothing says of any pair of goals whether one is success for the other")
 
 
-def stated(ev: Evidence) -> Outcome:
-    """There is a test for any pair of goals."""
-    test, source = ev.success_test
-    if test is not None:
-        return holds(f"success is known of any pair of goals, from {source}")
-    if np.isfinite(ev.all.told).any():
-        return unseen("only info tells of success, and too few were seen to learn at which distance")
-    return fails("nothing says which achieved goals count as success: no _is_success, no two rewards, nothing in info")
+def share(chosen: np.ndarray) -> tuple[str, dict[str, Any]]:
+    """How many of n are chosen: in words, and as numbers with an interval."""
+    rate, low, high = wilson(int(chosen.sum()), len(chosen))
+    return describe_rate(rate, (low, high)), {"rate": rate, "ci95": [low, high]}
 
 
-def agrees(ev: Evidence) -> Outcome:
-    """What info tells of a step is what its goals say."""
+# --- success
+
+
+@condition(
+    "Nobody could say whether the task was learnt.",
+    "Give the environment a method _is_success(achieved_goal, desired_goal), or a reward of two values.",
+    needs=(reward_without_chance,),
+)
+def success_stated(ev: Evidence) -> Outcome:
+    """Somebody says which achieved goals count as success."""
+    sound = f"success is known of any pair of goals, from {ev.success_test[1]}"
+    return answer(ev.success_fault or sound, fails=ev.success_fault)
+
+
+@condition(
+    "Hindsight relabels with goals that were achieved: none of them would be a success, or all of them.",
+    "Check comparison and threshold of the success test.",
+    needs=(success_stated,),
+)
+def success_at_the_goal(ev: Evidence) -> Outcome:
+    """A goal that is achieved exactly is a success, and not everything is."""
     if ev.success is None:
         return UNKNOWN
-    seen = ev.all
-    told = np.flatnonzero(np.isfinite(seen.told))
-    if not told.size:
-        return holds("info tells nothing of success, so nothing can disagree")
-    said = ev.reached(seen.next_achieved[told], seen.desired[told])
-    if (differ := said != (seen.told[told] > 0.5)).any():
-        return fails(f"info contradicts the goals in {differ.sum():,} of {len(told):,} steps")
-    return holds(f"info agrees with the goals in {len(told):,} steps, of which {said.sum():,} were successes")
+    goals = np.concatenate([ev.resets.desired, ev.all.after.achieved[:: max(1, len(ev.all) // 100)]])
+    missed, reached = ~ev.reached(goals, goals), ev.reached(*ev.pairs)
+    told = f"{missed.sum()} of {len(goals)} goals are no success when they are achieved exactly, and {reached.sum()} "
+    told += f"of {len(reached)} pairs of goals, near and far, are one"
+    return answer(told, fails=reached.all() or missed.mean() > SOME, warns=missed.any())
 
 
-def at_goal(ev: Evidence) -> Outcome:
-    """A goal that is achieved exactly is a success, and not everything is one."""
-    if ev.success is None:
+@condition(
+    "Two places of which one is a success and the other is not would be one and the same number.",
+    "Declare float64, and tell goals relative to something near.",
+    needs=(success_at_the_goal,),
+)
+def goals_resolved(ev: Evidence) -> Outcome:
+    """The numbers of goals are fine enough to tell success from failure."""
+    if ev.success is None or ev.rays.radius is None:
         return UNKNOWN
-    goals = np.concatenate([ev.resets.desired, ev.all.next_achieved[:: max(1, len(ev.all) // 100)]]).astype(
-        ev.goal_type
+    goals, radius = np.concatenate([ev.resets.desired, ev.all.after.achieved]), ev.rays.radius
+    size, width = float(np.abs(goals).max()), float(np.ptp(goals, axis=0).max())
+    # As the environment has them, and as replay holds them, relative to an origin.
+    step = max(np.finfo(ev.goal_type).eps * size, np.finfo(np.float32).eps * width)
+    told = (
+        f"goals reach {size:.4g} over {width:.4g}; neighbouring numbers there lie {step:.2g} apart ({ev.goal_type}, and"
     )
-    missed = ~ev.reached(goals, goals)
-    left, right = ev.pairs
-    if ev.reached(left, right).all():
-        return fails(f"all {len(left)} pairs of goals count as success, however far apart")
-    if missed.any():
-        told = f"{missed.sum()} of {len(goals)} goals are no success when they are achieved exactly"
-        return fails(told) if missed.mean() > SOME else warns(told)
-    return holds(f"all {len(goals)} goals are a success when they are achieved exactly, and not everything is one")
+    told += f" float32 in replay); success ends at {radius:.4g}"
+    return answer(
+        told, fails=step > COARSE[1] * radius, warns=step > COARSE[0] * radius, step=float(step), radius=radius
+    )
 
 
-def geometric(ev: Evidence) -> Outcome:
-    """Success ends once along every ray, at one distance."""
+@condition(
+    "A success that depends on more than the goals is none that hindsight could find out.",
+    "Compute info['is_success'] from the next achieved and the desired goal alone.",
+    needs=(success_at_the_goal, last_observation, reward_recomputable),
+    told_by=(goals_resolved,),
+)
+def success_told_truly(ev: Evidence) -> Outcome:
+    """What info tells of success is what the goals say."""
     if ev.success is None:
         return UNKNOWN
-    rays = ev.rays
-    ended, n = rays.ended, CENTRES * DIRECTIONS
+    told = np.isfinite(ev.all.told)
+    said = ev.reached(*(part[told] for part in ev.all.goals))
+    differ = int((said != (ev.all.told[told] > 0.5)).sum())
+    return answer(f"info contradicts the goals in {differ:,} of {told.sum():,} steps that it tells of", fails=differ)
+
+
+@condition(
+    "Nearer must not be worse: values could not be continuous in the goal, and hindsight relies on that.",
+    "Make success a distance between the goals below a threshold.",
+    needs=(success_at_the_goal,),
+    told_by=(goals_resolved,),
+)
+def success_geometric(ev: Evidence) -> Outcome:
+    """Success ends once along every ray from a goal, everywhere at the same distance."""
+    if ev.success is None:
+        return UNKNOWN
+    rays, n = ev.rays, CENTRES * DIRECTIONS
+    ended = rays.ended
     if rays.broken:
-        return fails(f"along {rays.broken} of {n} rays from a goal success ended and came back farther out")
+        return answer(f"along {rays.broken} of {n} rays success ends and comes back farther out", fails=True)
     if not len(ended):
-        return fails(f"along none of {n} rays from a goal success ended within {FAR:g} spreads of the goals")
+        return answer(f"along none of {n} rays from a goal success ends within {FAR:g} spreads of goals", fails=True)
     free = f"; {n - len(ended)} rays never left it" if len(ended) < n else ""
     if rays.turning:
         told = f"along {n} rays success ends once; goals hold rotations, so no one distance says where{free}"
-        return holds(told, rays=n)
+        return answer(told, rays=n)
     name, radius, scatter = best_norm(ended)
     size = np.linalg.norm(ended, axis=1)
     numbers = {"rays": n, "norm": name, "threshold": radius, "scatter": scatter}
     between = f"at distances from {size.min():.4g} to {size.max():.4g}"
     if rays.unequal > SAME:
-        return warns(f"success ends {between}, in one direction up to {rays.unequal:.2g} times as far from one goal as "
-                     "from another", **numbers)  # fmt: skip
-    if scatter > FITS:
-        return holds(f"along {n} rays success ends once, {between}; no common norm fits{free}", **numbers)
-    return holds(f"along {n} rays success ends once, at {radius:.4g} in the unit of goals, {name}{free}", **numbers)
+        more = f"in one direction up to {rays.unequal:.2g} times as far from one goal as from another"
+        return answer(f"success ends {between}, {more}", warns=True, **numbers)
+    where = f"{between}; no common norm fits" if scatter > FITS else f"at {radius:.4g} in the unit of goals, {name}"
+    return answer(f"along {n} rays success ends once, {where}{free}", **numbers)
 
 
-def rewarded(ev: Evidence) -> Outcome:
-    """A sparse reward takes its better value exactly where success is."""
+@condition(
+    "The agent learns what the reward says and is judged by the other.",
+    "Derive both from one distance and one threshold.",
+    needs=(success_at_the_goal, best_at_the_goal, reward_without_memory),
+    told_by=(goals_resolved,),
+)
+def success_rewarded(ev: Evidence) -> Outcome:
+    """A sparse reward and success say the same."""
     if not ev.sparse:
-        return holds("the reward is dense; success is judged apart from it")
-    left, right = ev.pairs
-    best = like_the_goal(ev.pair_rewards, rewards(ev.rules, right, right))
-    if (differ := best != ev.reached(left, right)).any():
-        return warns(f"reward and success contradict each other for {differ.sum()} of {len(left)} pairs of goals")
-    return holds(f"the better reward and success coincide for {len(left)} pairs of goals")
+        return answer("the reward is dense; success is judged apart from it")
+    best = like_the_goal(ev.pair_rewards, rewards(ev.rules, ev.pairs[1], ev.pairs[1]), ev.reward_range)
+    differ = best != ev.reached(*ev.pairs)
+    told = f"reward and success contradict each other for {differ.sum()} of {len(differ)} pairs of goals"
+    return answer(told, warns=differ.any())
 
 
-def varied(ev: Evidence) -> Outcome:
+# --- goals
+
+
+@condition(
+    "With one goal the policy need not look at it, and hindsight teaches goals that nobody asks for.",
+    "Draw the goal anew at each reset; for one fixed goal learn without hindsight.",
+    needs=(finite_numbers, varied_resets),
+)
+def varied_goals(ev: Evidence) -> Outcome:
     """Episodes have different goals."""
     distinct = len(np.unique(ev.resets.desired, axis=0))
-    if distinct == 1:
-        return warns(f"{len(ev.resets.desired)} episodes have one and the same goal")
-    return holds(f"{len(ev.resets.desired)} episodes have {distinct} goals", distinct=distinct)
+    told = f"{len(ev.resets.desired)} episodes have {distinct} different goals"
+    return answer(told, warns=distinct == 1, distinct=distinct)
 
 
-def kept(ev: Evidence) -> Outcome:
+@condition(
+    "Success at the last step and the way to a goal lose their meaning, and returns mix several goals.",
+    "Draw goals at reset only (mazes of Gymnasium-Robotics: reset_target=False).",
+    needs=(finite_numbers,),
+)
+def goals_of_episodes(ev: Evidence) -> Outcome:
     """An episode keeps its goal."""
     seen = ev.all
-    changed = (seen.desired != seen.next_desired).any(axis=1)
-    changed[seen.ends] = False  # the last step is another condition's
-    if changed.any():
-        episodes = len(np.unique(seen.episode[changed]))
-        return warns(f"the goal changed within {episodes} of {len(seen.ends)} episodes, {changed.sum()} times")
-    return holds(f"{len(seen.ends)} episodes kept their goals")
+    changed = np.setdiff1d(np.flatnonzero(seen.new_goal), seen.ends)  # the last step is another condition's
+    episodes = len(np.unique(seen.episode[changed]))
+    told = f"the goal changed within {episodes} of {len(seen.ends)} episodes, {len(changed)} times"
+    return answer(told, warns=episodes)
 
 
-def hidden(ev: Evidence) -> Outcome:
-    """No number of the observation gives the desired goal away."""
-    o, a, d = ev.resets.observation, ev.resets.achieved, ev.resets.desired
-    varies = np.ptp(d, axis=0) > 0
+@condition(
+    "Relabelling replaces the desired goal, not the observation: the network would learn to read the old one there.",
+    "Take goal, way and distance to it out of observation; the networks are shown the goal anyway.",
+    needs=(varied_goals,),
+)
+def goal_hidden(ev: Evidence) -> Outcome:
+    """The observation does not tell the desired goal."""
+    observation, achieved, desired, _ = ev.resets
     leaks = []
-    for name, told in (("the desired goal", d), ("the way to it", d - a)):
-        for axis in np.flatnonzero(varies):
-            alike = _follows(o, told[:, axis]) & ~_follows(a, told[:, axis]).any()
+    for name, told in (("the desired goal", desired), ("the way to it", desired - achieved)):
+        for axis in np.flatnonzero(np.ptp(desired, axis=0)):
+            alike = _follows(observation, told[:, axis]) & ~_follows(achieved, told[:, axis]).any()
             leaks += [f"number {i} is axis {axis} of {name}" for i in np.flatnonzero(alike)]
-    away = np.linalg.norm(d - a, axis=1)
-    leaks += [f"number {i} is the distance to it" for i in np.flatnonzero(_follows(o, away))]
-    if leaks and varies.any():
-        return fails(f"the observation tells the goal: {'; '.join(dict.fromkeys(leaks))}")
-    return holds(f"no number of the observation follows the desired goal over {len(o)} episodes")
+    away = np.linalg.norm(desired - achieved, axis=1)
+    leaks += [f"number {i} is the distance to it" for i in np.flatnonzero(_follows(observation, away))]
+    sound = f"no number of the observation follows the desired goal over {len(observation)} episodes"
+    leaking = bool(leaks) and len(np.unique(desired, axis=0)) > 1
+    return answer(f"the observation tells the goal: {'; '.join(leaks)}" if leaking else sound, fails=leaking)
 
 
 def _follows(columns: np.ndarray, target: np.ndarray) -> np.ndarray:
     """Which columns [n, k] are an exact linear function of the target [n]."""
     x, y = columns - columns.mean(axis=0), target - target.mean()
     size = np.linalg.norm(x, axis=0) * np.linalg.norm(y)
-    varying = (np.linalg.norm(x, axis=0) > 1e-6 * (1 + np.abs(columns).max(axis=0))) & (np.linalg.norm(y) > 1e-9)
+    moves = lambda away, whole: np.linalg.norm(away, axis=0) > ROUNDING * np.abs(whole).max(axis=0)  # noqa: E731
+    varying = moves(x, columns) & moves(y, target)
     correlation = np.abs(y @ x) / np.where(varying, size, 1.0)
     return varying & (correlation > 1 - 1e-6)
 
 
-def moving(ev: Evidence) -> Outcome:
-    """The achieved goal leaves the place where it began, and how often."""
-    if (ev.all.achieved == ev.all.next_achieved).all():
-        return fails(f"the achieved goal never changed in {len(ev.all):,} steps", rate=0.0)
-    behaviours = {"random actions": ev.random, "actions held": ev.held, "heading for the goal": ev.directed}
-    left = {name: _left_start(ev, seen) for name, seen in behaviours.items()}
-    rate, trivial = wilson(int(left["random actions"].sum()), len(left["random actions"])), _trivial(ev)
-    told = "; ".join(f"{name} {share.mean():.0%}" for name, share in list(left.items())[1:])
-    evidence = (
-        f"random actions move it out of the success region around where it began in "
-        f"{describe_rate(rate.estimate, rate[1:])} of episodes ({told}); {trivial:.0%} of what hindsight would relabel "
-        "in them is a success already before the action"
+@condition(
+    "Where it does not move, every goal taken in hindsight is achieved already: relabelling teaches that doing "
+    "nothing succeeds, and the first episodes that touch the object are lost among them.",
+    "Start some episodes near or in contact, let exploration be directed, or draw episodes with motion more often.",
+    needs=(success_at_the_goal, varied_resets),
+)
+def achieved_goal_moves(ev: Evidence) -> Outcome:
+    """The achieved goal moves."""
+    if (ev.all.before.achieved == ev.all.after.achieved).all():
+        return answer(f"the achieved goal never changed in {len(ev.all):,} steps", fails=True, rate=0.0)
+    left, held, directed = (_left_start(ev, seen) for seen in (ev.random, ev.held, ev.directed))
+    (rate, numbers), trivial = share(left), _trivial(ev)
+    told = (
+        f"random actions move it out of the success region around where it began in {rate} of episodes "
+        f"(actions held {held.mean():.0%}; heading for the goal {directed.mean():.0%}); {trivial:.0%} of what "
+        "hindsight would relabel in them is a success already before the action"
     )
-    numbers = {"rate": rate.estimate, "ci95": list(rate[1:]), "trivial": trivial}
-    return warns(evidence, **numbers) if rate.estimate < RARE else holds(evidence, **numbers)
+    return answer(told, warns=numbers["rate"] < RARE, **numbers, trivial=trivial)
 
 
 def _near(ev: Evidence, left: np.ndarray, right: np.ndarray) -> np.ndarray:
     """Which goals [n, g] count as the same place: by the success test, or else within a share of their spread."""
     if ev.success is not None:
-        return ev.reached(left.astype(ev.goal_type), right.astype(ev.goal_type))
-    return np.linalg.norm(left - right, axis=1) < NEARBY * max(ev.spread.max(), 1e-12)
+        return ev.reached(left, right)
+    return np.linalg.norm(left - right, axis=1) <= NEARBY * ev.spread.max()
 
 
 def _left_start(ev: Evidence, seen: Transitions) -> np.ndarray:
     """In which episodes the achieved goal left the place where it began."""
-    begin = seen.achieved[seen.starts][seen.episode]
-    return np.add.reduceat(~_near(ev, seen.next_achieved, begin), seen.starts) > 0
+    begin = seen.before.achieved[seen.starts][seen.episode]
+    return np.add.reduceat(~_near(ev, seen.after.achieved, begin), seen.starts) > 0
 
 
 def _trivial(ev: Evidence) -> float:
@@ -180,133 +250,81 @@ def _trivial(ev: Evidence) -> float:
     t = rng.integers(len(seen), size=500)
     last = seen.ends[seen.episode[t]]
     future = t + (rng.random(len(t)) * (last - t + 1)).astype(int)
-    return float(_near(ev, seen.achieved[t], seen.next_achieved[future]).mean())
+    return float(_near(ev, seen.before.achieved[t], seen.after.achieved[future]).mean())
 
 
-def reachable(ev: Evidence) -> Outcome:
-    """Desired goals lie where achieved ones do, when nobody heads for them."""
-    achieved = np.concatenate([ev.resets.achieved, ev.random.next_achieved, ev.held.next_achieved])
+@condition(
+    "Hindsight generalises from goals that were achieved; nothing is learnt of those far from all of them.",
+    "See that both goals have one unit and one frame; else begin with near goals, or give episodes more time.",
+    needs=(achieved_goal_moves,),
+)
+def goals_in_reach(ev: Evidence) -> Outcome:
+    """Desired goals lie where achieved ones do."""
+    achieved = np.concatenate([ev.resets.achieved, ev.random.after.achieved, ev.held.after.achieved])
     low, high, desired = achieved.min(axis=0), achieved.max(axis=0), ev.resets.desired
     outside = np.linalg.norm(np.maximum(np.maximum(low - desired, desired - high), 0), axis=1)
-    width = max(float((high - low).max()), 1e-12)
+    width = float((high - low).max()) or 1.0
     inside, typical = float((outside == 0).mean()), float(np.median(outside)) / width
-    evidence = (
+    told = (
         f"{inside:.0%} of goals lie within what undirected exploration achieved, which is {width:.3g} wide; the "
         f"typical one lies {typical:.2g} times that outside"
     )
     numbers = {"inside": inside, "width": width, "beyond": typical}
-    if typical > BEYOND[1]:
-        return fails(evidence, **numbers)
-    return warns(evidence, **numbers) if typical > BEYOND[0] else holds(evidence, **numbers)
+    return answer(told, fails=typical > BEYOND[1], warns=typical > BEYOND[0], **numbers)
 
 
-def open_at_reset(ev: Evidence) -> Outcome:
+# --- what is left to learn
+
+
+@condition(
+    "A success rate below that share means that nothing was learnt, however high it looks.",
+    "Draw goals farther away than the threshold, or lower the threshold.",
+    needs=(success_at_the_goal,),
+)
+def unsolved_at_reset(ev: Evidence) -> Outcome:
     """Few episodes are solved before the first action."""
     if ev.success is None:
         return UNKNOWN
-    solved = ev.reached(ev.resets.achieved.astype(ev.goal_type), ev.resets.desired.astype(ev.goal_type))
-    rate = wilson(int(solved.sum()), len(solved))
-    evidence = f"{describe_rate(rate.estimate, rate[1:])} of episodes are solved before the first action"
-    numbers = {"rate": rate.estimate, "ci95": list(rate[1:])}
-    if rate.estimate > OPEN[1]:
-        return fails(evidence, **numbers)
-    return (
-        warns(evidence, **numbers)
-        if rate.estimate > OPEN[0]
-        else holds(f"{evidence}: the floor of every success rate", **numbers)
-    )
+    rate, numbers = share(ev.reached(ev.resets.achieved, ev.resets.desired))
+    told = f"{rate} of episodes are solved before the first action: the floor of every success rate"
+    return answer(told, fails=numbers["rate"] > OPEN[1], warns=numbers["rate"] > OPEN[0], **numbers)
 
 
-def by_chance(ev: Evidence) -> Outcome:
+@condition(
+    "A task that chance solves tells no method from another.",
+    "Make the threshold smaller or the goals wider.",
+    needs=(unsolved_at_reset,),
+)
+def seldom_by_chance(ev: Evidence) -> Outcome:
     """Random actions seldom solve it."""
     if ev.success is None:
         return UNKNOWN
-    seen = ev.random
-    last = ev.reached(seen.next_achieved[seen.ends], seen.desired[seen.ends])
-    rate = wilson(int(last.sum()), len(last))
-    evidence = f"random actions end in success in {describe_rate(rate.estimate, rate[1:])} of {len(last)} episodes"
-    numbers = {"rate": rate.estimate, "ci95": list(rate[1:])}
-    return warns(evidence, **numbers) if rate.low > 0.5 else holds(evidence, **numbers)
+    rate, numbers = share(ev.reached(*(part[ev.random.ends] for part in ev.random.goals)))
+    told = f"random actions end in success in {rate} of {len(ev.random.ends)} episodes"
+    return answer(told, warns=numbers["ci95"][0] > 0.5, **numbers)
 
 
-_ASKED = (*POSED, FINITE, CALLABLE, SURE, "reward of goals alone")
-_ANY = (*POSED, FINITE)
-_JUDGED = (*_ANY, STATED, "success at the goal")
-CONDITIONS = (
-    Condition(
-        STATED, "Somebody says which achieved goals count as success.",
-        "Nobody could say whether the task was learnt.",
-        "Give the environment a method _is_success(achieved_goal, desired_goal), or a reward of two values.",
-        stated, needs=_ASKED,
-    ),
-    Condition(
-        "success told truly", "What info tells of success is what the goals say.",
-        "A success that depends on more than the goals is none that hindsight could find out.",
-        "Compute info['is_success'] from the next achieved and the desired goal alone.",
-        agrees, needs=(*_ASKED, STATED, "success at the goal", "last observation", "reward recomputable"),
-    ),
-    Condition(
-        "success at the goal", "A goal that is achieved exactly is a success, and not everything is.",
-        "Hindsight relabels with goals that were achieved: none of them would be a success, or all of them.",
-        "Check comparison and threshold of the success test.",
-        at_goal, needs=(*_ASKED, STATED),
-    ),
-    Condition(
-        "success geometric", "Success ends once along every ray from a goal, everywhere at the same distance.",
-        "Nearer must not be worse: values could not be continuous in the goal, and hindsight relies on that.",
-        "Make success a distance between the goals below a threshold.",
-        geometric, needs=(*_ASKED, STATED, "success at the goal"),
-    ),
-    Condition(
-        "success rewarded", "A sparse reward and success say the same.",
-        "The agent learns what the reward says and is judged by the other.",
-        "Derive both from one distance and one threshold.",
-        rewarded, needs=(
-            *_ASKED, STATED, "success at the goal", "reward that tells", "best at the goal", "reward without memory",
-        ),
-    ),
-    Condition(
-        "varied goals", "Episodes have different goals.",
-        "With one goal the policy need not look at it, and hindsight teaches goals that nobody asks for.",
-        "Draw the goal anew at each reset; for one fixed goal learn without hindsight.",
-        varied, needs=(*_ANY, "varied resets"),
-    ),
-    Condition(
-        FIXED, "An episode keeps its goal.",
-        "Success at the last step and the way to a goal lose their meaning, and returns mix several goals.",
-        "Draw goals at reset only (mazes of Gymnasium-Robotics: reset_target=False).",
-        kept, needs=_ANY,
-    ),
-    Condition(
-        "goal hidden", "The observation does not tell the desired goal.",
-        "Relabelling replaces the desired goal, not the observation: the network would learn to read the old one "
-        "there.",
-        "Take goal, way and distance to it out of observation; the networks are shown the goal anyway.",
-        hidden, needs=(*_ANY, "varied goals"),
-    ),
-    Condition(
-        MOVES, "The achieved goal moves.",
-        "Where it does not move, every goal taken in hindsight is achieved already: relabelling teaches that doing "
-        "nothing succeeds, and the first episodes that touch the object are lost among them.",
-        "Start some episodes near or in contact, let exploration be directed, or draw episodes with motion more often.",
-        moving, needs=(*_JUDGED, "varied resets"),
-    ),
-    Condition(
-        "goals in reach", "Desired goals lie where achieved ones do.",
-        "Hindsight generalises from goals that were achieved; nothing is learnt of those far from all of them.",
-        "See that both goals have one unit and one frame; else begin with near goals, or give episodes more time.",
-        reachable, needs=(*_ANY, MOVES),
-    ),
-    Condition(
-        "unsolved at reset", "Few episodes are solved before the first action.",
-        "A success rate below that share means that nothing was learnt, however high it looks.",
-        "Draw goals farther away than the threshold, or lower the threshold.",
-        open_at_reset, needs=_JUDGED,
-    ),
-    Condition(
-        "seldom by chance", "Random actions seldom solve it.",
-        "A task that chance solves tells no method from another.",
-        "Make the threshold smaller or the goals wider.",
-        by_chance, needs=(*_JUDGED, "unsolved at reset"),
-    ),
-)  # fmt: skip
+@condition(
+    "Beyond the discount's horizon all actions are worth the same.",
+    "Raise --agent.gamma (and let episodes be longer), act with larger steps, or begin with nearer goals.",
+    needs=(achieved_goal_moves,),
+    told_by=(goals_in_reach, unsolved_at_reset),
+    name="far-sighted discount",
+)
+def far_sighted(ev: Evidence) -> Outcome:
+    """The discount lets a reward be seen from where episodes begin."""
+    seen, gamma = ev.all, ev.gamma
+    pace = np.linalg.norm(seen.after.achieved - seen.before.achieved, axis=1)
+    moving = pace[pace > 1e-3 * pace.max()]
+    way = float(np.median(np.linalg.norm(ev.resets.desired - ev.resets.achieved, axis=1)))
+    needed = way / float(np.quantile(moving, 0.95)) if len(moving) else float("inf")
+    low, high = (end / (1 - gamma) for end in (min(seen.reward.min(), 0), max(seen.reward.max(), 0) + 0.0))
+    told = (
+        f"discount {gamma:g} looks {1 / (1 - gamma):.0f} steps ahead; at the pace that was seen the typical goal is "
+        f"{needed:.0f} steps away, where a reward still counts {gamma**needed:.1%}; values lie between {low:.4g} and "
+        f"{high:.4g}"
+    )
+    late = ev.limit is not None and needed > ev.limit
+    numbers = {"gamma": gamma, "steps": needed, "left": gamma**needed}
+    told += f"; episodes have {ev.limit} steps" if late else ""
+    return answer(told, warns=late or gamma**needed < DISCOUNTED, **numbers)

@@ -13,8 +13,9 @@ import gymnasium as gym
 import numpy as np
 
 from wellposed.check.states import Handles, State
-from wellposed.envs.explore import goals_of
+from wellposed.envs.explore import look
 from wellposed.envs.geometry import turned
+from wellposed.envs.rules import fields_of
 
 FAR = 10_000  # steps at which an episode of these rollouts is cut
 REDRAWN = 6  # steps after which actions head for another place
@@ -46,6 +47,7 @@ class Bench:
     def __post_init__(self) -> None:
         _never_cut(self.env)
         space: Any = self.env.action_space
+        self._fields = fields_of(self.env)
         self._middle, self._half = (space.high + space.low) / 2.0, (space.high - space.low) / 2.0
         self.action_dim, self._dtype = len(self._middle), space.dtype
 
@@ -70,7 +72,7 @@ class Bench:
         return self.step(np.zeros(self.action_dim))
 
     def _see(self, obs: Any) -> np.ndarray:
-        self.now = turned(np.concatenate(goals_of(obs)), *self.turn)
+        self.now = turned(np.concatenate(look(obs, self._fields)[:3]), *self.turn)
         return self.now
 
 

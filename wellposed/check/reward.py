@@ -1,271 +1,194 @@
 """Conditions on reward and termination: what hindsight computes again for goals that nobody had asked for."""
 
-from typing import Any
-
 import numpy as np
 
-from wellposed.check.findings import Condition, Outcome, fails, holds, unseen, warns
-from wellposed.check.interface import POSED
+from wellposed.check.episodes import last_observation, limit_is_no_end, repeatable_steps
+from wellposed.check.findings import Outcome, answer, condition, unseen
+from wellposed.check.interface import finite_numbers
 from wellposed.envs.evidence import Evidence
-from wellposed.envs.explore import follow
-from wellposed.envs.rules import Rules, rewards, rules_of, same
+from wellposed.envs.explore import follow, rows
+from wellposed.envs.rules import rewards, rules_of, same
 from wellposed.errors import UserError
 
-CALLABLE = "reward for any goal"
-NEXT = "reward of what came out"
-SURE = "reward without chance"
-SAME = "reward recomputable"
-FINITE = "finite numbers"
-LARGE = 1_000.0
+LARGE, SMALL = 1_000.0, 1e-3  # size of rewards that settings made for about 1 do not fit
 SOME = 0.1  # share of goals, or of pairs of them, above which a rule that fails for them is no quirk
 
 
-def callable_reward(ev: Evidence) -> Outcome:
-    """There is a `compute_reward(achieved_goal, desired_goal, info)` that gives a number."""
+@condition(
+    "Hindsight gives a transition another goal, and has to know its reward under it.",
+    "Add compute_reward(self, achieved_goal, desired_goal, info), and let step use it.",
+    needs=(finite_numbers,),
+)
+def reward_for_any_goal(ev: Evidence) -> Outcome:
+    """The reward can be asked for any pair of goals."""
     if ev.rules.reward is None:
-        return fails("there is no method compute_reward(achieved_goal, desired_goal, info)")
-    first = ev.all
+        return answer(ev.reward_fault, fails=True)
     try:
-        value = ev.rules.reward(first.next_achieved[0], first.desired[0], first.infos[0])
+        [value] = rewards(ev.rules, *(part[:1] for part in ev.all.goals), ev.all.infos[:1])
     except UserError:  # a sentence already
         raise
     except Exception as error:  # whatever a stranger's code raises is the finding
-        return fails(f"compute_reward raised {type(error).__name__}: {error}")
-    return holds(f"compute_reward answers with one number, {value + 0.0:.4g} for the first transition")
+        return answer(f"compute_reward raised {type(error).__name__}: {error}", fails=True)
+    return answer(f"compute_reward answers with one number, {value + 0.0:.4g} for the first transition")
 
 
-def without_info(ev: Evidence) -> Outcome:
+@condition(
+    "A relabelled transition has another goal, but the info of the step it was: the reward would be of neither.",
+    "Compute the reward from the goals; put what else it depends on into the achieved goal, or drop it.",
+    needs=(reward_for_any_goal,),
+)
+def reward_of_goals_alone(ev: Evidence) -> Outcome:
     """The reward needs nothing but the two goals."""
     if ev.info_fault is None:
         return unseen("with one and the same info, rewards are not the same twice")
-    return fails(ev.info_fault) if ev.info_fault else holds("rewards are the same with the step's info and without")
+    return answer(ev.info_fault or "rewards are the same with the step's info and without", fails=ev.info_fault)
 
 
-def without_chance(ev: Evidence) -> Outcome:
-    """The same question has the same answer."""
+@condition(
+    "Noise in the reward is learnt as if it were the task.",
+    "Take randomness out of compute_reward.",
+    needs=(reward_of_goals_alone,),
+)
+def reward_without_chance(ev: Evidence) -> Outcome:
+    """The same goals get the same reward."""
     first, second, third = (rewards(ev.rules, *ev.pairs) for _ in range(3))
-    if (differ := ~(same(first, second) & same(first, third))).any():
-        return fails(f"asked three times, {differ.sum()} of {len(first)} pairs of goals got different rewards")
-    return holds(f"{len(first)} pairs of goals, asked three times, got the same reward")
+    differ = ~(same(first, second) & same(first, third))
+    told = f"asked three times, {differ.sum()} of {len(first)} pairs of goals got different rewards"
+    return answer(told, fails=differ.any())
 
 
-def without_state(ev: Evidence) -> Outcome:
-    """Other instances, other episodes and other moments give the same reward."""
-    expected, env = ev.pair_rewards, ev.fresh()
-    told: list[tuple[str, np.ndarray]] = []
-    rules = rules_of(env, ev.goal_type)
-    env.reset(seed=7)
-    told.append(("another instance", rewards(rules, *ev.pairs)))
-    for action in ev.random_actions(21, 30):
-        _, _, terminated, truncated, _ = env.step(action)
-        if terminated or truncated:
-            break
-    told.append(("after 30 more steps", rewards(rules, *ev.pairs)))
-    env.reset(seed=8)
-    told.append(("in another episode", rewards(rules, *ev.pairs)))
-    for where, values in told:
-        if (differ := ~same(values, expected)).any():
-            return fails(f"{where}, {differ.sum()} of {len(values)} pairs of goals got another reward")
-    return holds(f"{len(expected)} pairs of goals got the same reward in other instances, moments and episodes")
+@condition(
+    "Relabelling asks one instance about transitions of all others, long after they happened.",
+    "Let compute_reward read nothing but its arguments (and constants of the task).",
+    needs=(reward_without_chance,),
+)
+def reward_without_memory(ev: Evidence) -> Outcome:
+    """The reward depends on no instance, no moment and no episode."""
+    env = ev.fresh()
+    other, differ = rules_of(env, ev.goal_type), []
+    for steps, seed in ((0, 7), (30, 7), (0, 8)):
+        follow(env, ev.random_actions(21, steps), seed)
+        differ.append(int((~same(rewards(other, *ev.pairs), ev.pair_rewards)).sum()))
+    told = "{} of another instance, {} after 30 steps, {} in another episode".format(*differ)
+    return answer(f"pairs of goals with another reward, of {len(ev.pair_rewards)}: {told}", fails=any(differ))
 
 
-def pure(ev: Evidence) -> Outcome:
-    """Asking changes neither the goals nor the episode under way."""
-    left, right = ev.pairs
-    actions, asked = ev.random_actions(22, 30), ev.fresh()
-    ask = rules_of(asked, ev.goal_type).together["reward"]
-    a, d = left[0].copy(), right[0].copy()
-    expected = follow(ev.fresh(), actions, 4)
-    if not np.array_equal(follow(asked, actions, 4, lambda _: ask(a, d, {})), expected):
-        return fails("an episode went on differently where compute_reward was asked between its steps")
-    if not (np.array_equal(a, left[0]) and np.array_equal(d, right[0])):
-        return fails("compute_reward wrote into the goals that it was given")
-    return holds("compute_reward leaves its goals and the episode under way as they are")
+@condition(
+    "Relabelling asks millions of times: it would drag the goals or the simulation along.",
+    "Let compute_reward work on copies and leave the simulation alone.",
+    needs=(repeatable_steps, reward_of_goals_alone),
+)
+def reward_without_effect(ev: Evidence) -> Outcome:
+    """Asking for a reward changes nothing."""
+    asked, actions, goals = ev.fresh(), ev.random_actions(22, 30), [part[0].copy() for part in ev.pairs]
+    ask, met = rules_of(asked, ev.goal_type).together["reward"], []
+    for row in rows(asked, actions, 4):
+        met.append(row)
+        ask(*goals, {})
+    if not np.array_equal(met, follow(ev.fresh(), actions, 4)):
+        told = "an episode went on differently where compute_reward was asked between its steps"
+        return answer(told, fails=True)
+    if not all(np.array_equal(goal, part[0]) for goal, part in zip(goals, ev.pairs, strict=True)):
+        return answer("compute_reward wrote into the goals that it was given", fails=True)
+    return answer("compute_reward leaves its goals and the episode under way as they are")
 
 
-def recomputable(ev: Evidence) -> Outcome:
-    """compute_reward gives a step its own reward."""
+@condition(
+    "Hindsight rewards the next achieved goal; half of the data would be one step late.",
+    "Compute the reward after the simulation was stepped and the observation was read.",
+    needs=(reward_without_chance, last_observation),
+)
+def reward_of_what_came_out(ev: Evidence) -> Outcome:
+    """The reward of a step is that of the goal achieved by it."""
     seen = ev.all
-    again = rewards(ev.rules, seen.next_achieved, seen.desired, seen.infos)
-    changed = (seen.desired != seen.next_desired).any(axis=1)
-    steady = ~(changed | np.append(False, changed[:-1]))  # where the goal changes, steps may mean the old or the new
-    differ = steady & ~same(again, seen.reward)
-    if not differ.any():
-        return holds(f"{steady.sum():,} transitions: compute_reward gives the step's own reward", n=int(steady.sum()))
-    worst = np.abs(again - seen.reward)[differ].max()
-    return fails(
-        f"{differ.sum():,} of {steady.sum():,} transitions have another reward than compute_reward says, by up to "
-        f"{worst:.4g}", differ=int(differ.sum()),
-    )  # fmt: skip
-
-
-def of_next(ev: Evidence) -> Outcome:
-    """The reward of a step is of the goal achieved by it, not of the one before."""
-    seen = ev.all
-    after = rewards(ev.rules, seen.next_achieved, seen.desired, seen.infos)
-    before = rewards(ev.rules, seen.achieved, seen.desired, seen.infos)
+    after = rewards(ev.rules, *seen.goals, seen.infos)
+    before = rewards(ev.rules, seen.before.achieved, seen.before.desired, seen.infos)
     telling = ~same(after, before)
     if not telling.any():
         return unseen("no step changed the reward, so nothing tells the goal before it from the one after it")
     if same(before, seen.reward).all():
-        return fails(
-            f"all rewards are those of the goal achieved before the action; {telling.sum()} steps tell the difference"
-        )
+        told = f"all rewards are those of the goal achieved before the action; {telling.sum()} steps tell them apart"
+        return answer(told, fails=True)
     if not same(after, seen.reward)[telling].all():
         return unseen("the rewards of steps are neither those of the goal before nor those of the goal after them")
-    return holds(f"{telling.sum():,} steps changed the reward, which is that of the goal achieved by the step")
+    return answer(f"{telling.sum():,} steps changed the reward, which is that of the goal achieved by the step")
 
 
-def batched(ev: Evidence) -> Outcome:
-    """Many pairs at once get the rewards that they get one by one."""
+@condition(
+    "Original and relabelled transitions would speak of two different tasks in one batch.",
+    "Let step call compute_reward(next achieved goal, desired goal, info) and return that, with no terms added.",
+    needs=(reward_without_memory, reward_of_what_came_out),
+)
+def reward_recomputable(ev: Evidence) -> Outcome:
+    """compute_reward gives every step its own reward."""
+    seen, changed = ev.all, ev.all.new_goal
+    again = rewards(ev.rules, *seen.goals, seen.infos)
+    steady = ~(changed | np.append(False, changed[:-1]))  # where the goal changes, steps may mean the old or the new
+    differ = steady & ~same(again, seen.reward)
+    worst = np.abs(again - seen.reward)[differ].max(initial=0)
+    told = f"{differ.sum():,} of {steady.sum():,} transitions have another reward than compute_reward says"
+    return answer(f"{told}, by up to {worst:.4g}" if worst else told, fails=differ.any(), differ=int(differ.sum()))
+
+
+@condition(
+    "Other libraries ask in batches and would learn from wrong rewards; wellposed asks one by one, which is slow.",
+    "Reduce over the last axis only: np.linalg.norm(a - d, axis=-1), x[..., 2] in place of x[2].",
+    needs=(reward_without_chance,),
+)
+def reward_in_batches(ev: Evidence) -> Outcome:
+    """Many pairs of goals at once get the rewards that they get one by one."""
     fault = ev.batch_fault("reward")
-    return warns(fault) if fault else holds(f"{len(ev.pairs[0])} pairs of goals get the same rewards together")
+    return answer(fault or f"{len(ev.pairs[0])} pairs of goals get the same rewards together", warns=fault)
 
 
-def telling(ev: Evidence) -> Outcome:
-    """Rewards differ, and are of a size that a network can learn."""
+@condition(
+    "One reward for everything teaches nothing; huge ones swamp the critics' other errors, tiny ones drown in entropy.",
+    "Reward the goal more than its surroundings; scale to about one per step.",
+    needs=(reward_without_chance,),
+)
+def reward_that_tells(ev: Evidence) -> Outcome:
+    """Rewards differ, and are of a size that networks learn."""
     low, high = ev.reward_range
-    if low == high:
-        return fails(f"all rewards that were seen are {low:.4g}", low=low, high=high)
-    kind = f"two values, {low:.4g} and {high:.4g}" if ev.sparse else f"between {low:.4g} and {high:.4g}"
     numbers = {"low": low, "high": high, "sparse": ev.sparse}
-    if max(abs(low), abs(high)) > LARGE:
-        return warns(f"rewards are {kind}; the values of policies are {1 / (1 - ev.gamma):.0f} times that", **numbers)
-    return holds(f"{'sparse' if ev.sparse else 'dense'}: {kind}", **numbers)
+    if low == high:
+        return answer(f"all rewards that were seen are {low:.4g}", fails=True, **numbers)
+    told = f"sparse: {low:.4g} and {high:.4g}" if ev.sparse else f"dense: between {low:.4g} and {high:.4g}"
+    if high - low >= SMALL and max(abs(low), abs(high)) <= LARGE:
+        return answer(told, **numbers)
+    return answer(f"{told}; the values of policies are {1 / (1 - ev.gamma):.0f} times that", warns=True, **numbers)
 
 
-def best_at_goal(ev: Evidence) -> Outcome:
+@condition(
+    "The agent would learn to be somewhere else, and hindsight to call that a success.",
+    "Check the sign and the comparison in compute_reward: compute_reward(g, g, {}) must be the highest.",
+    needs=(reward_that_tells,),
+)
+def best_at_the_goal(ev: Evidence) -> Outcome:
     """Nothing is rewarded more than the goal itself."""
-    left, right = ev.pairs
-    at_goal = rewards(ev.rules, right, right)
-    better = ev.pair_rewards > at_goal + 1e-5 * np.maximum(1, np.abs(at_goal))
-    if better.any():
-        told = f"{better.sum()} of {len(left)} places are rewarded more than the goal itself"
-        return (fails if better.mean() > SOME else warns)(told, better=int(better.sum()))
-    return holds(f"none of {len(left)} places is rewarded more than the goal itself")
+    at_goal = rewards(ev.rules, ev.pairs[1], ev.pairs[1])
+    better = (ev.pair_rewards > at_goal) & ~same(ev.pair_rewards, at_goal)
+    told = f"{better.sum()} of {len(better)} places are rewarded more than the goal itself"
+    return answer(told, fails=better.mean() > SOME, warns=better.any())
 
 
-def terminated(ev: Evidence) -> Outcome:
-    """Where episodes terminate, it can be said of any goal whether they would."""
-    seen, count = ev.all, int(ev.all.terminated.sum())
-    if ev.endings == "said":
-        return _as_said(ev, ev.rules)
-    if ev.endings == "never":
-        return holds(f"no episode terminated in {len(seen):,} steps, and nothing says that one would")
-    if ev.endings == "at the goal" and count:
-        return holds(f"{count} episodes terminated, each at the step that reached its goal, and no other did")
-    if ev.endings == "at the goal":
-        return holds("episodes terminated where their goal was put to where they stood, and no others did")
-    return fails(f"{count} of {len(seen):,} steps terminated, and no compute_terminated says so of another goal")
-
-
-def _as_said(ev: Evidence, rules: Rules) -> Outcome:
-    """Compare the steps' `terminated` with what compute_terminated says."""
-    seen, ask = ev.all, rules.terminated
-    assert ask is not None
+@condition(
+    "A relabelled transition would bootstrap from a future that it does not have, or cut off one that it has.",
+    "Add compute_terminated(self, achieved_goal, desired_goal, info) and let step use it, or never terminate.",
+    needs=(reward_for_any_goal, limit_is_no_end, last_observation),
+)
+def termination_recomputable(ev: Evidence) -> Outcome:
+    """Whether an episode terminates can be said of any goal, or none ever does."""
+    seen, ended, ask = ev.all, ev.all.terminated, ev.rules.terminated
+    if ask is None:
+        sound = f"{ended.sum():,} of {len(seen):,} steps terminated; where episodes terminate: {ev.endings}"
+        return answer(ev.endings_fault or sound, fails=ev.endings_fault)
     try:
-        said = np.array([ask(a, d, {}) for a, d in zip(seen.next_achieved, seen.desired, strict=True)], bool)
-    except Exception as error:  # as above
-        return fails(f"compute_terminated raised {type(error).__name__}: {error}")
-    if (differ := said != seen.terminated).any():
-        return fails(f"compute_terminated contradicts {differ.sum()} of {len(seen):,} steps")
-    return holds(f"compute_terminated agrees with {len(seen):,} steps, of which {seen.terminated.sum()} terminated")
-
-
-def finite(ev: Evidence) -> Outcome:
-    """No NaN and no infinity comes out."""
-    parts: dict[str, Any] = {
-        name: getattr(ev.all, name) for name in ("next_observation", "next_achieved", "next_desired", "reward")
-    }
-    parts |= {
-        "observation at reset": ev.resets.observation,
-        "achieved goal at reset": ev.resets.achieved,
-        "desired goal at reset": ev.resets.desired,
-    }
-    bad = [
-        f"{name.replace('_', ' ')} {(~np.isfinite(v)).sum()} times"
-        for name, v in parts.items()
-        if not np.isfinite(v).all()
-    ]
-    return (
-        fails(f"not finite: {', '.join(bad)}")
-        if bad
-        else holds(f"{len(ev.all):,} steps and {len(ev.resets.desired)} resets are finite numbers")
-    )
-
-
-_ANY = (*POSED, FINITE, CALLABLE)
-CONDITIONS = (
-    Condition(
-        FINITE, "Observations, goals and rewards are finite numbers.",
-        "One NaN in the replay makes every weight a NaN.",
-        "Find what is divided by zero or left uninitialised; end the episode where the simulation breaks.",
-        finite, needs=POSED,
-    ),
-    Condition(
-        CALLABLE, "The reward can be asked for any pair of goals.",
-        "Hindsight gives a transition another goal, and has to know its reward under it.",
-        "Add compute_reward(self, achieved_goal, desired_goal, info), and let step use it.",
-        callable_reward, needs=(*POSED, FINITE),
-    ),
-    Condition(
-        "reward of goals alone", "The reward needs nothing but the two goals.",
-        "A relabelled transition has another goal, but the info of the step it was: the reward would be of neither.",
-        "Compute the reward from the goals; put what else it depends on into the achieved goal, or drop it.",
-        without_info, needs=_ANY,
-    ),
-    Condition(
-        SURE, "The same goals get the same reward.",
-        "Noise in the reward is learnt as if it were the task.",
-        "Take randomness out of compute_reward.",
-        without_chance, needs=(*_ANY, "reward of goals alone"),
-    ),
-    Condition(
-        "reward without memory", "The reward depends on no instance, no moment and no episode.",
-        "Relabelling asks one instance about transitions of all others, long after they happened.",
-        "Let compute_reward read nothing but its arguments (and constants of the task).",
-        without_state, needs=(*_ANY, SURE),
-    ),
-    Condition(
-        "reward without effect", "Asking for a reward changes nothing.",
-        "Relabelling asks millions of times: it would drag the goals or the simulation along.",
-        "Let compute_reward work on copies and leave the simulation alone.",
-        pure, needs=(*_ANY, "repeatable steps", "reward of goals alone"),
-    ),
-    Condition(
-        NEXT, "The reward of a step is that of the goal achieved by it.",
-        "Hindsight rewards the next achieved goal; half of the data would be one step late.",
-        "Compute the reward after the simulation was stepped and the observation was read.",
-        of_next, needs=(*_ANY, SURE, "last observation"),
-    ),
-    Condition(
-        SAME, "compute_reward gives every step its own reward.",
-        "Original and relabelled transitions would speak of two different tasks in one batch.",
-        "Let step call compute_reward(next achieved goal, desired goal, info) and return that, with no terms added.",
-        recomputable, needs=(*_ANY, SURE, NEXT, "reward without memory", "last observation"),
-    ),
-    Condition(
-        "reward in batches", "Many pairs of goals at once get the rewards that they get one by one.",
-        "Other libraries ask in batches and would learn from wrong rewards; wellposed asks one by one, which is slow.",
-        "Reduce over the last axis only: np.linalg.norm(a - d, axis=-1), x[..., 2] in place of x[2].",
-        batched, needs=(*_ANY, SURE, "reward of goals alone"),
-    ),
-    Condition(
-        "reward that tells", "Rewards differ, and are of a size that networks learn.",
-        "One reward for everything teaches nothing; huge ones swamp the critics' other errors.",
-        "Reward the goal more than its surroundings; scale to about one per step.",
-        telling, needs=(*_ANY, SURE),
-    ),
-    Condition(
-        "best at the goal", "Nothing is rewarded more than the goal itself.",
-        "The agent would learn to be somewhere else, and hindsight to call that a success.",
-        "Check the sign and the comparison in compute_reward: compute_reward(g, g, {}) must be the highest.",
-        best_at_goal, needs=(*_ANY, SURE, "reward that tells"),
-    ),
-    Condition(
-        "termination recomputable", "Whether an episode terminates can be said of any goal, or none ever does.",
-        "A relabelled transition would bootstrap from a future that it does not have, or cut off one that it has.",
-        "Add compute_terminated(self, achieved_goal, desired_goal, info) and let step use it, or never terminate.",
-        terminated, needs=(*_ANY, "limit is no end", "last observation"),
-    ),
-)  # fmt: skip
+        said = np.array([ask(a, d, {}) for a, d in zip(*seen.goals, strict=True)], bool)
+    except Exception as error:  # whatever a stranger's code raises is the finding
+        return answer(f"compute_terminated raised {type(error).__name__}: {error}", fails=True)
+    # Whoever fails has failed for every goal. Where an episode ends at its goal, compute_terminated has to say so.
+    unsaid = ended & ~said
+    at_goal = unsaid & ev.reached(*seen.goals) if ev.success is not None else unsaid
+    differ = int(((said & ~ended) | at_goal).sum())
+    told = f"compute_terminated contradicts {differ} of {len(seen):,} steps, of which {ended.sum():,} terminated"
+    return answer(f"{told}, {unsaid.sum():,} by failure", fails=differ)

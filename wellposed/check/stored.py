@@ -5,32 +5,28 @@ environments are made once, within a limit of time, and kept in the user's cache
 its source and the packages it is made with. `python -m scripts.certificates` makes the first kind anew.
 """
 
-import ast
 import contextlib
 import hashlib
-import importlib.util
 import json
 import os
-import threading
-from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import asdict, dataclass, replace
 from importlib import metadata
-from importlib.machinery import ModuleSpec
 from pathlib import Path
 from typing import Any
 
-from wellposed import envs, serialise
+import gymnasium as gym
+
+from wellposed import envs, plugin, serialise
 from wellposed.check.certificate import Certificate, certify
 from wellposed.check.subject import find_subject
+from wellposed.envs.rules import Subject
 from wellposed.errors import UserError
-from wellposed.findings import Finding
 from wellposed.runs.files import read_json, write_json
+from wellposed.source import OURS, source_of
 
 SECONDS = 20.0  # what the examination before training may take
 SHIPPED = Path(__file__).parent / "certificates.json"
-PACKAGES = ("wellposed", "gymnasium", "mujoco", "numpy")  # whose versions decide about an environment, beside its own
-_PARSING = threading.Lock()  # where two threads parse at once, CPython 3.11 may raise a SystemError (gh-106905)
 
 
 @dataclass(frozen=True)
@@ -45,44 +41,34 @@ class Origin:
 
 @dataclass(frozen=True)
 class Kept:
-    """A certificate as it is kept: of its findings those that do not hold."""
+    """A certificate as it is kept: of its findings those that do not hold, without numbers, which the evidence says."""
 
     origin: Origin
-    verdict: str
-    seconds: float
-    findings: list[Finding]
-
-    def certificate(self) -> Certificate:
-        """As it was, without the findings that hold."""
-        return Certificate(self.origin.env, self.verdict, self.findings, self.seconds)  # type: ignore[arg-type]
+    certificate: Certificate
 
 
-def certificate_for(
-    name: str, kwargs: dict[str, Any] | None = None, *, gamma: float, seconds: float = SECONDS
-) -> Certificate:
+def certificate_for(origin: Origin, *, gamma: float, seconds: float = SECONDS) -> Certificate:
     """The certificate of an environment: the one that is kept, or a new one, which is kept from then on.
 
     A registered environment costs nothing while its source is that of its certificate. Nothing here needs the main
     thread, so training may ask while its first update compiles.
 
     Args:
-        name: as of `certify`.
-        kwargs: the environment's arguments.
+        origin: of `origin_of`.
         gamma: the discount that training uses; a certificate that is kept may be of another.
         seconds: that the examination may take; what it did not come to says so.
 
     Raises:
         UserError: as `certify`.
     """
-    origin = origin_of(name, kwargs or {})
-    shipped = shipped_certificates().get(name)
+    shipped = shipped_certificates().get(origin.env)
     if shipped is not None and (shipped.origin.arguments, shipped.origin.source) == (origin.arguments, origin.source):
-        return shipped.certificate()
+        return shipped.certificate
     path = _cache() / f"{hashlib.sha256(json.dumps(asdict(origin), sort_keys=True).encode()).hexdigest()[:16]}.json"
     with contextlib.suppress(UserError, ValueError):  # one that cannot be read is made anew
         if path.exists() and (kept := serialise.from_dict(Kept, read_json(path), str(path))).origin == origin:
-            return kept.certificate()
-    found = certify(name, gamma=gamma, kwargs=kwargs, seconds=seconds)
+            return kept.certificate
+    found = certify(origin.env, gamma=gamma, kwargs=json.loads(origin.arguments), seconds=seconds)
     with contextlib.suppress(OSError, UserError, ValueError):  # a cache that cannot be written costs time, no result
         path.parent.mkdir(parents=True, exist_ok=True)
         write_json(path, serialise.to_dict(_kept(origin, found)))
@@ -105,6 +91,11 @@ def require_posed(found: Certificate) -> None:
     )
 
 
+def warnings_of(found: Certificate) -> list[str]:
+    """What somebody who trains on it should know, one sentence for each condition that only warns."""
+    return [f"{f.states} {f.evidence[:1].upper()}{f.evidence[1:]}." for f in found.findings if f.status == "warns"]
+
+
 def origin_of(name: str, kwargs: dict[str, Any]) -> Origin:
     """What a certificate of this environment would be about.
 
@@ -112,73 +103,20 @@ def origin_of(name: str, kwargs: dict[str, Any]) -> Origin:
         UserError: if there is no such environment, or it cannot be made.
     """
     subject = find_subject(name, kwargs)
-    if (module := subject.module) is None:
-        with closing(subject.make()) as env:
-            module = type(env.unwrapped).__module__
-    packages = dict.fromkeys((*PACKAGES, module.split(".")[0]))
-    versions = {package: found for package in packages if (found := _version(package))}
-    return Origin(name, json.dumps(kwargs, sort_keys=True), source_digest(module), versions)
+    found = source_of([subject.module] if subject.module else _modules(name, subject))
+    versions = {OURS: metadata.version(OURS)} | found.packages
+    return Origin(name, json.dumps(kwargs, sort_keys=True), found.digest, versions)
 
 
-def source_digest(module: str) -> str:
-    """Digest of a module's code and of all that it imports of its own package; docstrings and comments do not count."""
-    parts = module.split(".")
-    within = ".".join(parts[: 1 if len(parts) < 3 else 2])  # the package, or the part of it, as `wellposed.envs`
-    waiting, sources = [module], dict[str, str]()
-    while waiting:
-        name = waiting.pop()
-        if name in sources or (spec := _spec(name)) is None or not str(spec.origin).endswith(".py"):
-            continue
-        with _PARSING:
-            tree = ast.parse(Path(str(spec.origin)).read_bytes())
-        waiting += _imported(tree, spec.parent or "", within)
-        sources[name] = ast.unparse(_without_docstrings(tree))
-    return hashlib.sha256("\n".join(f"{name}\n{sources[name]}" for name in sorted(sources)).encode()).hexdigest()
-
-
-def _spec(module: str) -> ModuleSpec | None:
-    """Where a module is; None if there is none of that name."""
-    try:
-        return importlib.util.find_spec(module)
-    except (ImportError, ValueError):
-        return None
-
-
-def _imported(tree: ast.Module, package: str, within: str) -> Iterator[str]:
-    """Names of what a module of `package` imports from `within`; where a name is no module, the one that holds it."""
-    for node in ast.walk(tree):
-        names: list[tuple[str, str]] = []
-        if isinstance(node, ast.Import):
-            names = [(alias.name, alias.name) for alias in node.names]
-        elif isinstance(node, ast.ImportFrom):
-            module = "." * node.level + (node.module or "")
-            holder = importlib.util.resolve_name(module, package) if node.level else module
-            names = [(f"{holder}.{alias.name}", holder) for alias in node.names]
-        for name, holder in names:
-            if name == within or name.startswith(f"{within}."):
-                yield name if _spec(name) is not None else holder
-
-
-def _without_docstrings(tree: ast.Module) -> ast.Module:
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
-            first = node.body[0] if node.body else None
-            if (
-                isinstance(first, ast.Expr)
-                and isinstance(first.value, ast.Constant)
-                and isinstance(first.value.value, str)
-            ):
-                node.body[0] = ast.Pass()
-    return tree
-
-
-def _version(package: str) -> str | None:
-    """The version of an installed package, by the name under which it is imported."""
-    with contextlib.suppress(metadata.PackageNotFoundError):
-        return metadata.version(package)
-    for name in metadata.packages_distributions().get(package, []):
-        return metadata.version(name)
-    return None
+def _modules(name: str, subject: Subject) -> list[str]:
+    """The modules of an environment's class, of the wrappers around it, and of whatever makes it."""
+    with closing(subject.make()) as env:
+        layers = [env]
+        while isinstance(layers[-1], gym.Wrapper):
+            layers.append(layers[-1].env)
+    found = [type(layer).__module__ for layer in layers]
+    found += [plugin.import_named(name)[0].__name__] if plugin.imports(name) else []
+    return [module for module in dict.fromkeys(found) if not module.startswith("gymnasium.wrappers")]
 
 
 def _cache() -> Path:
@@ -188,8 +126,9 @@ def _cache() -> Path:
 
 
 def _kept(origin: Origin, found: Certificate) -> Kept:
-    complaints = [replace(f, numbers={}) for f in found.findings if f.status != "holds"]  # the evidence says them
-    return Kept(origin, found.verdict, found.seconds, complaints)
+    return Kept(
+        origin, replace(found, findings=[replace(f, numbers={}) for f in found.findings if f.status != "holds"])
+    )
 
 
 def shipped_certificates() -> dict[str, Kept]:

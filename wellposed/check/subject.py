@@ -1,12 +1,13 @@
 """What is examined: an environment by its name, and one copy of a registered one as a plain Gymnasium environment."""
 
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
 import gymnasium as gym
 import numpy as np
 
-from wellposed import envs
+from wellposed import envs, plugin
 from wellposed.envs.gym import make_one
 from wellposed.envs.gymnasium_edge import GymnasiumVecEnv, successor
 from wellposed.envs.make import EnvConfig, make_env
@@ -22,7 +23,10 @@ class OneCopy(gym.Env):
         self.inner = self._env.inner
         self.observation_space, self.action_space = self._env.single_observation_space, self._env.single_action_space
         self.max_episode_steps = self._env.max_episode_steps
-        self.compute_reward, self.compute_terminated = self._env.compute_reward, self._env.compute_terminated
+        self.compute_reward, self.compute_terminated, self.is_success = (
+            partial(_asked, rule)
+            for rule in (self._env.compute_reward, self._env.compute_terminated, self._env.is_success)
+        )
 
     def reset(self, *, seed: int | None = None, options: dict | None = None) -> tuple[Obs, dict]:
         """A new episode."""
@@ -37,19 +41,21 @@ class OneCopy(gym.Env):
         told = {"is_success": bool(info["is_success"][0])}
         return after, float(reward[0]), bool(terminated[0]), bool(truncated[0]), told
 
-    def is_success(self, achieved_goal: np.ndarray, desired_goal: np.ndarray) -> bool:
-        """Whether a goal [g] counts as reached."""
-        return bool(self._env.is_success(achieved_goal[None], desired_goal[None])[0])
+
+def _asked(rule: Callable[..., np.ndarray], achieved: np.ndarray, desired: np.ndarray, *_: Any) -> Any:
+    """The answer of a rule for many pairs of goals [n, g], to many or to one [g]."""
+    answers = rule(np.atleast_2d(achieved), np.atleast_2d(desired))
+    return answers if achieved.ndim == 2 else answers[0]
 
 
 def find_subject(name: str, kwargs: dict[str, Any] | None = None) -> Subject:
-    """An environment by Gymnasium id, by "module:Id-v0", or by "module:factory", with its arguments.
+    """An environment by Gymnasium id, MODULE:NAME or FILE.py:NAME, with its arguments.
 
     Raises:
         UserError: if there is none of that name.
     """
     kwargs = kwargs or {}
-    if ":" not in name and (entry := envs.find(name)) in envs.registered():
+    if not plugin.imports(name) and (entry := envs.find(name)) in envs.registered():
         defined_by = getattr(entry.make, "func", entry.make)  # a suite's class, with its task
         return Subject(name, partial(OneCopy, EnvConfig(name, kwargs)), entry.oracle, defined_by.__module__)
     return Subject(name, partial(make_one, name, **kwargs))

@@ -10,19 +10,21 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
+from wellposed import plugin
 from wellposed.errors import UserError
 from wellposed.findings import Finding
 
 if TYPE_CHECKING:
     from wellposed.config import AnyRunConfig
 
+THREADS_HELP = "native threads for physics; results do not depend on it"
 RUNS = Path("runs")
 CORES = len(os.sched_getaffinity(0))
 Positional = tyro.conf.Positional
 JSON_HELP = "write the output as JSON to this file; - for standard output, which then contains nothing else"
 JsonFile = Annotated[Path | None, tyro.conf.arg(name="json", metavar="FILE", help=JSON_HELP)]
-THREADS_HELP = "native threads for physics; results do not depend on it"
 Threads = Annotated[int, tyro.conf.arg(help=THREADS_HELP)]
+ENV_HELP = "environment id (`wellposed envs` lists them), my_env:make, my_env:Id-v0 or file.py:make"
 RunsDir = Annotated[Path, tyro.conf.arg(metavar="DIR", help="directory that contains run directories")]
 INTEGERS = tyro.constructors.ConstructorRegistry()  # how every integer of a command line is read
 
@@ -87,8 +89,9 @@ def default_config_of(argv: list[str]) -> "AnyRunConfig":
 
     algo = [ALGO, *re.findall(r"(?<!\S)--algo[ =](\w\S*)", " ".join(argv))][-1]
     free = [word for before, word in pairwise(argv) if not before.startswith("--") or before.endswith("quiet")]
-    words = [word for word in [*free, *argv[1:]] if re.search(r"-v\d+$", word)] + [w for w in argv[1:2] if w[:1] != "-"]
-    if words:
+    named = [word for word in [*free, *argv[1:]] if re.search(r"^[^-=][^=]*(-v\d+|:[^=]+)$", word)]
+    if words := named + [word for word in argv[1:2] if word[:1] != "-"]:
+        plugin.allow_import(words[0])
         return default_config(words[0], algo)
     if {"-h", "--help"} & set(argv):
         return default_config("FetchReach-v4", algo)

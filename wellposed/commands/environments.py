@@ -1,6 +1,5 @@
 """Commands about environments and this machine."""
 
-import sys
 import time
 from dataclasses import asdict
 from pathlib import Path
@@ -8,12 +7,13 @@ from typing import Annotated, Any
 
 import tyro
 
-from wellposed.commands.arguments import CORES, JsonFile, Positional, Threads, as_rows, emit
+from wellposed import plugin
+from wellposed.commands.arguments import CORES, ENV_HELP, JsonFile, Positional, Threads, as_rows, emit
 from wellposed.errors import UserError
 
 
 def check(
-    env: Annotated[Positional[str], tyro.conf.arg(metavar="ENV", help="Gymnasium id, module:Id-v0 or module:factory")],
+    env: Annotated[Positional[str], tyro.conf.arg(metavar="ENV", help=ENV_HELP)],
     seed: Annotated[int, tyro.conf.arg(help="seed of the exploration")] = 0,
     gamma: Annotated[
         float | None, tyro.conf.arg(help="discount that training would use; the recipe's by default")
@@ -31,7 +31,7 @@ def check(
 
     gamma = SACConfig().gamma if gamma is None else gamma
     began, findings, silent = time.perf_counter(), [], str(json_file) == "-"
-    sys.path.insert(0, "")  # so that module:factory is found in the current directory
+    plugin.allow_import(env)
     for finding in certificate.examine(env, seed=seed, gamma=gamma):
         findings.append(finding)
         if not silent and not finding.because:
@@ -49,7 +49,7 @@ def _found_geometry(env: str, seed: int, json_file: Path | None) -> int:
     from wellposed.check.declaration import describe
     from wellposed.check.geometry import find_geometry
 
-    sys.path.insert(0, "")
+    plugin.allow_import(env)
     found = find_geometry(env, seed=seed)
     if not emit(asdict(found), json_file):
         print(describe(found))
@@ -57,7 +57,7 @@ def _found_geometry(env: str, seed: int, json_file: Path | None) -> int:
 
 
 def anatomy(
-    env: Annotated[Positional[str], tyro.conf.arg(metavar="ENV", help="environment id; `wellposed envs` lists them")],
+    env: Annotated[Positional[str], tyro.conf.arg(metavar="ENV", help=ENV_HELP)],
     resets: Annotated[int, tyro.conf.arg(help="resets to estimate the share of goals reached at reset")] = 10_000,
     episodes: Annotated[int, tyro.conf.arg(help="episodes of random actions")] = 1_000,
     seed: Annotated[int, tyro.conf.arg(help="seed of everything random")] = 0,
@@ -71,6 +71,7 @@ def anatomy(
     from wellposed.measure.kinds import Context
     from wellposed.progress import TrainingProgress
 
+    plugin.allow_import(env)
     settings = AnatomySettings(env, resets, episodes, seed)
     with TrainingProgress(quiet) as bars:
         found = MEASUREMENTS["anatomy"].measure(settings, Context(threads, {}, bars.over))

@@ -1,5 +1,6 @@
 """Commands that train, or predict what training takes."""
 
+import shlex
 import sys
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -7,8 +8,19 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
+from wellposed import plugin
 from wellposed.analysis.study import DOUBLINGS, PARTS, Part
-from wellposed.commands.arguments import CORES, RUNS, THREADS_HELP, JsonFile, Positional, RunsDir, Threads, emit
+from wellposed.commands.arguments import (
+    CORES,
+    ENV_HELP,
+    RUNS,
+    THREADS_HELP,
+    JsonFile,
+    Positional,
+    RunsDir,
+    Threads,
+    emit,
+)
 from wellposed.errors import UserError
 from wellposed.seeding import parse_seeds
 
@@ -41,6 +53,9 @@ def train_command(default: "AnyRunConfig") -> Any:
         """
         from wellposed.side_by_side import train_side_by_side
 
+        if words := plugin.words_for(config.env.id):
+            told = "Training imports code of yours, which no record may do: commands that read this run"
+            print(f"wellposed: {told} need {shlex.join(words)}", file=sys.stderr)
         if geometry == "found":
             config = _with_found_geometry(config)
         return tell(train_side_by_side(_runs(config, seeds), runs_dir, threads=threads, quiet=quiet), json_file)
@@ -114,14 +129,16 @@ def tell(results: "Results", json_file: Path | None) -> int:
     ended, stopped = [], []
     for path, summary in results:
         if summary is None:
-            stopped.append(str(path))
+            stopped.append(path)
             continue
         ended.append({"run": str(path), "summary": asdict(summary)})
         if str(json_file) != "-":
             print(path, flush=True)  # at once: a later one may fail
     emit(ended, json_file)
     if stopped:
-        print(f"wellposed: interrupted and saved; go on with: wellposed resume {' '.join(stopped)}", file=sys.stderr)
+        from wellposed.runs.store import resume_command
+
+        print(f"wellposed: interrupted and saved; go on with: {resume_command(stopped)}", file=sys.stderr)
     return 130 if stopped or not ended else 0
 
 
@@ -158,7 +175,7 @@ def experiment(
 
 
 def study(
-    env: Annotated[Positional[str], tyro.conf.arg(metavar="ENV", help="environment id; `wellposed envs` lists them")],
+    env: Annotated[Positional[str], tyro.conf.arg(metavar="ENV", help=ENV_HELP)],
     algo: Annotated[str, tyro.conf.arg(help="algorithm whose default recipe is studied, sac, td3 or ppo")] = "sac",
     seeds: Annotated[str, tyro.conf.arg(help="seeds of learnability, as 0-4 or 0,2,5")] = "0-4",
     stability_seeds: Annotated[str, tyro.conf.arg(help="seeds of each move of a setting")] = "0-2",
@@ -182,6 +199,7 @@ def study(
     from wellposed.recipes import default_config
     from wellposed.study.run import Question, run_study
 
+    plugin.allow_import(env)
     recipe = default_config(env, algo)
     recipe = recipe if budget is None else replace(recipe, total_steps=budget)
     question = Question(recipe, parse_seeds(seeds), parse_seeds(stability_seeds), bar, only, doublings)

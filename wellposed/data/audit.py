@@ -17,8 +17,8 @@ def audit(
 ) -> tuple[Batch, np.ndarray, Metrics]:
     """Minibatches [updates, batch_size, ...] as training gets them, and what they are made of (names in `METRICS`).
 
-    Beside them, which of all these transitions ended their episode by failure [updates * batch_size]. Drawn twice from
-    the same fresh generator: once as training samples, once to learn which rows these are.
+    Between them the rows of all these transitions [updates * batch_size]. Drawn twice from the same fresh generator:
+    once as training samples, once to learn which rows these are.
     """
     batch = replay.sample(updates, batch_size, np.random.default_rng(seed))
     rows, _, _ = replay.draw(updates * batch_size, np.random.default_rng(seed))
@@ -28,7 +28,7 @@ def audit(
     goals = (batch.truth or batch.obs)["desired_goal"].reshape(len(rows), -1)[chosen]
     return (
         batch,
-        replay.failed(rows),
+        rows,
         goal_origins(goals, time, length, achieved, stored)
         | {
             "probe/replay_transitions": float(replay.transitions),

@@ -256,6 +256,12 @@ class ReplayBuffer:
         in_time = self._time[rows] + 1 < self.spec.max_episode_steps
         return in_time & (self._ring["failed"][rows] > 0)
 
+    def actions_until(self, rows: np.ndarray, length: int) -> np.ndarray:
+        """The last `length` actions up to those of transitions at rows [n]; 0 before the episode: [n, length, a]."""
+        time, ago = self._time[rows][:, None], np.arange(length)[::-1]
+        at = self._wrap(rows[:, None] - np.minimum(ago, time))
+        return np.where((ago <= time)[..., None], self._ring["action"][at], 0)
+
     def part(self, since: int) -> tuple[int, Arrays]:
         """The rows that entered at `since` or later and are still held: number of the first, and arrays by key."""
         first = max(since, self.oldest)

@@ -142,6 +142,23 @@ class RolloutBuffer:
             next_truth=part_of(rows, "next_truth"),
         )
 
+    def actions_until(self, length: int) -> tuple[np.ndarray, np.ndarray]:
+        """The last `length` actions up to each step, 0 before its episode: [t * n, length, a].
+
+        And of which steps they are known, bool [t * n]: not where the episode began before the oldest step.
+        """
+        order = (np.arange(self.steps) + self.filled) % self.steps  # the oldest step first
+        action, ended = self._arrays["action"][order], (self._arrays["terminated"] | self._arrays["truncated"])[order]
+        step, ago = np.arange(self.steps), np.arange(length)[::-1]
+        begun = np.vstack([np.full(ended.shape[1], False), ended[:-1]])
+        first = np.maximum.accumulate(np.where(begun, step[:, None], -1), axis=0)  # of the episode; -1: not known
+        at = step[:, None] - ago
+        known = (first >= 0) | (step >= length - 1)[:, None]
+        inside = at[:, None] >= np.maximum(first, 0)[..., None]
+        found = np.where(inside[..., None], action[np.maximum(at, 0)].swapaxes(1, 2), 0)
+        back = np.argsort(order)
+        return found[back].reshape(-1, *found.shape[2:]), known[back].reshape(-1)
+
     def state(self) -> Arrays:
         """Everything as named arrays; rows that are about to be written over are still told of by probes."""
         return self._arrays | {"filled": np.array(self.filled)}

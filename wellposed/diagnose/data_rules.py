@@ -6,8 +6,8 @@ runs measured. A reading that is missing proves nothing.
 
 from wellposed.diagnose.evidence import Evidence, fault, percent
 from wellposed.findings import Finding
+from wellposed.units import return_range
 
-BOUNDED = (-1.0, 0.0)  # the rewards whose returns `bound_targets` bounds targets to
 HER = "Andrychowicz et al. (2017), arXiv 1707.01495"
 
 
@@ -112,19 +112,18 @@ def goal_blind(e: Evidence) -> Finding | None:
 
 
 def reward_scale(e: Evidence) -> Finding | None:
-    """Rewards that do not span the range whose returns targets are bounded to."""
-    seen = rewards_seen(e)
-    if seen is None or not e.config.agent.bound_targets:
+    """Rewards outside of the range that the environment names, to whose returns targets are bounded."""
+    seen, bounds = rewards_seen(e), [e.recent(f"probe/reward_{end}") for end in ("least", "greatest")]
+    if seen is None or None in bounds or not e.config.agent.bound_targets:
         return None
-    (step, low, high), (least, most) = seen, BOUNDED
-    slack, horizon = 0.01 * (most - least), 1 / (1 - e.config.agent.gamma)
+    (step, low, high), (least, most) = seen, (bound.value for bound in bounds if bound)
+    slack, (worst, best) = 0.01 * (most - least), return_range((least, most), e.config.agent.gamma)
     if low > least - slack and high < most + slack and (low == high or low < least + slack):
         return None
     return fault(
         "reward_scale", "mechanism", 0.95, step,
         f"Rewards in the minibatches lie between {low:.3g} and {high:.3g} (step {step:,}), and targets "
-        f"are clipped to [{least * horizon:.3g}, {most * horizon:.3g}], the returns of rewards between {least:g} and "
-        f"{most:g}.",
+        f"are clipped to [{worst:.3g}, {best:.3g}], the returns of rewards between {least:g} and {most:g}.",
         "Temperature, learning rate and bounds fit one size of the reward: scaling the reward changes all of them.",
         f"Let the reward lie between {least:g} and {most:g}, or pass --agent.no-bound-targets and scale the "
         "temperature with the reward.",
@@ -132,7 +131,7 @@ def reward_scale(e: Evidence) -> Finding | None:
 
 
 def unanswered_actions(e: Evidence) -> Finding | None:
-    """The stored action does not explain the motion that follows it."""
+    """What arrived of the stored actions does not explain the motion that follows."""
     answered = e.recent("probe/action_answered")
     if answered is None or answered.value > 0.1:
         return None
@@ -148,7 +147,9 @@ def unanswered_actions(e: Evidence) -> Finding | None:
 def clipped_actions(e: Evidence) -> Finding | None:
     """No action that reaches the simulator is large, although uniform ones are mixed in."""
     steps, values = e.series("rollout/action_max")
-    if not len(values) or not (e.config.random_share or e.config.random_steps) or values.max() > 0.8:
+    if not len(values) or not (e.config.random_share or e.config.random_steps):
+        return None
+    if values.max() > 0.8 * e.config.env.control.spread:  # a filter leaves less of independent actions
         return None
     return fault(
         "clipped_actions", "mechanism", 0.95, int(steps[-1]),

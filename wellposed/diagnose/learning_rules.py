@@ -143,14 +143,16 @@ def few_updates(e: Evidence) -> Finding | None:
         return None
     # Updates start after the random steps and the first episode; those that were due are caught up at once.
     measured = ratio[-1] if steps[-1] >= 2 * e.config.random_steps else e.config.updates_per_step
-    if min(measured, e.config.updates_per_step) >= 0.08:
+    wished = e.config.updates_per_step
+    if min(measured, wished) >= 0.08:
         return None
+    waiting = "No episode has ended that could be learnt from: lower --num-envs, or raise --total-steps."
     return fault(
         "few_updates", "setting", 0.9, int(steps[-1]),
         f"{e.updates:,} gradient updates in {steps[-1]:,} steps are {ratio[-1]:.3f} a step; the "
-        f"setting is {e.config.updates_per_step:g}.",
+        f"setting is {wished:g}.",
         "One gradient update for a step of many environments is a small fraction of one a step: data is hardly used.",
-        "Raise --updates-per-step to 0.5.",
+        "Raise --updates-per-step to 0.5." if wished < 0.08 else waiting,
     )  # fmt: skip
 
 

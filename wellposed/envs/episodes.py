@@ -11,6 +11,7 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 
+from wellposed.envs.explore import told_success
 from wellposed.seeding import pack_generator, unpack_generator
 
 
@@ -24,6 +25,7 @@ class EpisodeRecorder(gym.Wrapper):
     def __init__(self, env: gym.Env):
         super().__init__(env)
         self.seed, self.actions, self.rng = 0, [], np.random.default_rng()
+        self.told = np.nan  # success as the info of the last step told it
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
         """Begin an episode, with a seed in any case."""
@@ -34,9 +36,11 @@ class EpisodeRecorder(gym.Wrapper):
         return self.env.reset(seed=self.seed, options=options)[0], {}
 
     def step(self, action: Any) -> tuple[Any, Any, bool, bool, dict[str, Any]]:
-        """Take a step, and remember the action. Nobody reads info, which may hold what no batch of copies can."""
+        """Take a step, and remember the action. Info stays here: it may hold what no batch of copies can."""
         self.actions.append(np.array(action))
-        return *self.env.step(action)[:4], {}
+        obs, reward, terminated, truncated, info = self.env.step(action)
+        self.told = told_success(info)
+        return obs, reward, terminated, truncated, {}
 
     def play_again(self, seed: int, actions: np.ndarray, stream: np.ndarray) -> Any:
         """Get to where the episode of `seed` is after `actions` [t, action_dim]; returns the observation there.

@@ -10,28 +10,14 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 
-from wellposed.envs import explore
-from wellposed.envs.explore import Resets, Transitions
+from wellposed.envs import explore, rules
+from wellposed.envs.explore import Moments, Transitions
 from wellposed.envs.geometry import geometry_of
 from wellposed.envs.rays import Rays, cast_rays
-from wellposed.envs.rules import (
-    Endings,
-    Measured,
-    RuleName,
-    Rules,
-    Subject,
-    Test,
-    batch_fault,
-    episode_limit,
-    is_sparse,
-    like_the_goal,
-    rewards,
-    rules_of,
-    same,
-    spaces_fault,
-)
+from wellposed.envs.rules import Endings, Measured, RuleName, Rules, Subject, Test
 from wellposed.errors import UserError
-from wellposed.units import Units, observation_floors, radius_like_fetch
+from wellposed.types import Field
+from wellposed.units import Units, observation_floors, origin, radius_like_fetch, signals
 
 RESETS = 64
 STEPS = 2_000  # of independent uniform actions; half as many of each other behaviour
@@ -67,10 +53,22 @@ class Evidence:
         """A random stream of the examination."""
         return np.random.default_rng([self.seed, purpose])
 
+    # --- what is declared
+
     @property
     def limit(self) -> int | None:
         """Steps after which the environment says that it cuts an episode."""
-        return episode_limit(self.env)
+        return rules.episode_limit(self.env)
+
+    @property
+    def spaces(self) -> dict[str, Any]:
+        """The declared spaces of all that is observed, by key."""
+        return dict(self.env.observation_space.items())  # type: ignore[attr-defined]
+
+    @property
+    def fields(self) -> tuple[Field, ...]:
+        """What is observed, by kind."""
+        return rules.fields_of(self.env)
 
     @property
     def actions(self) -> gym.spaces.Box:
@@ -80,12 +78,9 @@ class Evidence:
     @property
     def goal_type(self) -> np.dtype:
         """The declared type of goals."""
-        return self.env.observation_space["desired_goal"].dtype  # type: ignore[index, return-value]
+        return self.spaces["desired_goal"].dtype
 
-    @property
-    def goal_size(self) -> int:
-        """Numbers in a goal."""
-        return self.env.observation_space["desired_goal"].shape[0]  # type: ignore[index]
+    # --- what was seen
 
     def random_actions(self, purpose: int, steps: int) -> np.ndarray:
         """Uniform actions [steps, action_dim]."""
@@ -98,7 +93,7 @@ class Evidence:
         return explore.play(self.env, act, range(first, first + episodes), seconds=self._seconds / 4)
 
     @cached_property
-    def resets(self) -> Resets:
+    def resets(self) -> Moments:
         """First observations of episodes."""
         first = FIRST_SEED * (5 + 10 * self.seed)
         return explore.reset_all(self.env, range(first, first + RESETS), seconds=self._seconds / 4)
@@ -127,6 +122,17 @@ class Evidence:
         """Everything explored."""
         return explore.join([self.random, self.held, self.directed])
 
+    @cached_property
+    def length(self) -> int | None:
+        """Steps after which episodes are cut: the declared limit, else the one length of all that were."""
+        cut = np.unique(self.all.lengths[self.all.truncated[self.all.ends]]) if self.limit is None else [self.limit]
+        return int(cut[0]) if len(cut) == 1 else None
+
+    @cached_property
+    def spread(self) -> np.ndarray:
+        """How far goals lie apart on each axis [g], desired and achieved ones together; 0 where all are equal."""
+        return np.concatenate([self.resets.desired, self.resets.achieved, self.random.after.achieved]).std(axis=0)
+
     # --- reward
 
     @cached_property
@@ -134,18 +140,16 @@ class Evidence:
         """The rules for goals, of an instance that is reset once and never stepped."""
         env = self.fresh()
         env.reset(seed=0)
-        return rules_of(env, self.goal_type)
+        return rules.rules_of(env, self.goal_type)
 
     @cached_property
     def pairs(self) -> tuple[np.ndarray, np.ndarray]:
         """Pairs of goals [n, g] that the environment could be asked about: visited, far, near and equal ones."""
-        rng, seen = self.generator(3), self.random
-        chosen = rng.integers(len(seen), size=150)
-        achieved, other = seen.next_achieved[chosen], seen.next_achieved[rng.permutation(chosen)]
-        desired = seen.desired[chosen]
-        near = achieved + rng.choice([1e-3, 1e-2, 1e-1], (len(chosen), 1)) * self.spread * rng.normal(
-            size=achieved.shape
-        )
+        rng, (visited, pursued) = self.generator(3), self.random.goals
+        chosen = rng.integers(len(visited), size=150)
+        achieved, other, desired = visited[chosen], visited[rng.permutation(chosen)], pursued[chosen]
+        away = rng.choice([1e-3, 1e-2, 1e-1], (len(chosen), 1)) * self.spread * rng.normal(size=achieved.shape)
+        near = np.clip(achieved + away, visited.min(axis=0), visited.max(axis=0))  # no rule has to know of others
         left = np.concatenate([achieved, achieved, near, desired])
         right = np.concatenate([desired, other, achieved, desired])
         return left.astype(self.goal_type), right.astype(self.goal_type)
@@ -153,55 +157,28 @@ class Evidence:
     @cached_property
     def pair_rewards(self) -> np.ndarray:
         """The rewards [n] of `pairs`."""
-        return rewards(self.rules, *self.pairs)
-
-    @cached_property
-    def info_fault(self) -> str | None:
-        """How the reward depends on a step's info; "" where the two goals say all, None where chance hides it.
-
-        Asked of 300 random transitions, without the info of the step, and with it twice.
-        """
-        seen = self.random
-        chosen = np.unique(self.generator(20).integers(len(seen), size=300))
-        goals, infos = (seen.next_achieved[chosen], seen.desired[chosen]), [seen.infos[i] for i in chosen]
-        try:
-            bare = rewards(self.rules, *goals)
-        except UserError as error:
-            return str(error)
-        except Exception as error:  # a stranger's code may raise anything
-            return f"with an empty info compute_reward raised {type(error).__name__}: {error}"
-        full, again = (rewards(self.rules, *goals, infos) for _ in range(2))
-        if not same(full, again).all():
-            return None
-        differ = int((~same(bare, full)).sum())
-        return f"info changed the reward of {differ} of {len(chosen)} transitions" if differ else ""
+        return rules.rewards(self.rules, *self.pairs)
 
     @cached_property
     def reward_range(self) -> tuple[float, float]:
         """The least and the greatest reward of a step: of what was seen, and of the goals farthest apart in it."""
-        seen = np.concatenate([self.resets.achieved, self.random.next_achieved])
+        seen = np.concatenate([self.resets.achieved, self.random.after.achieved])
         ends = [np.concatenate([x[x.argmin(axis=0)], x[x.argmax(axis=0)]]) for x in (seen, self.resets.desired)]
-        left, right = (part.reshape(-1, self.goal_size) for part in np.broadcast_arrays(ends[0][:, None], ends[1]))
-        values = np.concatenate([self.pair_rewards, self.random.reward, rewards(self.rules, left, right)])
+        left, right = (x.reshape(-1, x.shape[-1]) for x in np.broadcast_arrays(ends[0][:, None], ends[1]))
+        values = np.concatenate([self.pair_rewards, self.random.reward, rules.rewards(self.rules, left, right)])
         return float(values.min()) + 0.0, float(values.max()) + 0.0  # no minus zero
 
     @cached_property
     def sparse(self) -> bool:
         """Whether the reward takes two values."""
-        return is_sparse(np.concatenate([self.pair_rewards, self.random.reward]))
-
-    @cached_property
-    def spread(self) -> np.ndarray:
-        """How far goals lie apart on each axis [g], desired and achieved ones together; 0 where all are equal."""
-        goals = np.concatenate([self.resets.desired, self.resets.achieved, self.random.next_achieved])
-        return goals.std(axis=0)
+        return rules.is_sparse(np.concatenate([self.pair_rewards, self.random.reward]))
 
     def batch_fault(self, name: RuleName) -> str:
         """How a rule's answers to batches differ from those to their pairs; "" where they do not."""
         (left, right), alone, together = self.pairs, getattr(self.rules, name), self.rules.together[name]
         rest: Any = () if name == "success" else ({},)
         expected = np.array([alone(a, d, *rest) for a, d in zip(left, right, strict=True)], np.float64)
-        return batch_fault(lambda a, d: together(a, d, *rest), left, right, expected)
+        return rules.batch_fault(lambda a, d: together(a, d, *rest), left, right, expected)
 
     # --- success and endings
 
@@ -212,12 +189,12 @@ class Evidence:
         The environment's own test; else, of a sparse reward, whether a goal is rewarded like itself; else the distance
         up to which info told of success, where one distance parts what it called a success from what it did not.
         """
-        rules = self.rules
-        if rules.success is not None:
-            return rules.success, "its own success test"
-        if rules.reward is not None and self._answers(rules.reward) and self.sparse:
-            reward = rules.reward
-            return lambda a, d: bool(like_the_goal(reward(a, d, {}), reward(d, d, {}))), "its two rewards"
+        reward = self.rules.reward
+        if self.rules.success is not None:
+            return self.rules.success, "its own success test"
+        if reward is not None and self._answers(reward) and self.sparse:
+            known = self.reward_range
+            return lambda a, d: bool(rules.like_the_goal(reward(a, d, {}), reward(d, d, {}), known)), "its two rewards"
         if (told_radius := self.told_radius) is None:
             return None, ""
         return lambda a, d: bool(np.linalg.norm(a - d) <= told_radius), TOLD
@@ -232,9 +209,15 @@ class Evidence:
 
     @cached_property
     def told_radius(self) -> float | None:
-        """The distance that parts what info called a success from what it did not; None where no distance does."""
-        away = np.linalg.norm(self.all.next_achieved - self.all.desired, axis=1)
-        inside, outside = away[self.all.told == 1], away[self.all.told == 0]
+        """The distance that parts what info called a success from what it did not; None where no distance does.
+
+        Where exploration met no success, goals are put where episodes stand.
+        """
+        told, goals = self.all.told, self.all.goals
+        if (told == 0).any() and not (told == 1).any():
+            told, goals = self.at_goals.told, (self.at_goals.after.achieved, self.at_goals.after.desired)
+        away = np.linalg.norm(np.subtract(*goals), axis=1)
+        inside, outside = away[told == 1], away[told == 0]
         if not (inside.size and outside.size and inside.max() <= outside.min()):
             return None
         return float(inside.max() + outside.min()) / 2
@@ -247,13 +230,20 @@ class Evidence:
     def reached(self, achieved: np.ndarray, desired: np.ndarray) -> np.ndarray:
         """Success [n] of pairs of goals [n, g]."""
         assert self.success is not None
-        return np.array([self.success(a, d) for a, d in zip(achieved, desired, strict=True)], bool)
+        pairs = zip(achieved.astype(self.goal_type), desired.astype(self.goal_type), strict=True)
+        return np.array([self.success(a, d) for a, d in pairs], bool)
 
     @cached_property
     def rays(self) -> Rays:
         """Where success ends along rays from achieved goals; it must be known of any pair."""
         assert self.success is not None
-        return cast_rays(self.success, self.random.next_achieved, self.spread, self.goal_type, self.generator(30))
+        return cast_rays(self.success, self.random.after.achieved, self.spread, self.goal_type, self.generator(30))
+
+    @cached_property
+    def at_goals(self) -> Transitions:
+        """Short episodes of uniform actions, half of them with the goal put where they stand."""
+        act = explore.uniform(self.actions, self.generator(4))
+        return explore.play(self.fresh(), act, range(AT_GOAL[0]), steps=AT_GOAL[1], at_goal=True)
 
     @cached_property
     def endings(self) -> Endings:
@@ -267,52 +257,83 @@ class Evidence:
         ended = self.all.terminated
         if self.success is None:
             return "elsewhere" if ended.any() else "never"
-        reached = self.reached(self.all.next_achieved, self.all.desired)
+        reached = self.reached(*self.all.goals)
         if not (ended.any() or reached.any()):
-            act = explore.uniform(self.actions, self.generator(4))
-            tried = explore.play(self.fresh(), act, range(AT_GOAL[0]), steps=AT_GOAL[1], at_goal=True)
-            ended, reached = tried.terminated, self.reached(tried.next_achieved, tried.next_desired)
+            tried = self.at_goals.after
+            ended, reached = self.at_goals.terminated, self.reached(tried.achieved, tried.desired)
         if not ended.any():
             return "never"
         return "at the goal" if np.array_equal(ended, reached) else "elsewhere"
 
+    # --- what makes training impossible, for certificate and training in the same words; "" where nothing does
+
     @cached_property
-    def length(self) -> int | None:
-        """Steps after which episodes are cut: the declared limit, else the one length of all that were."""
-        if self.limit is not None:
-            return self.limit
-        lengths = np.diff(np.append(self.all.starts, len(self.all)))
-        cut = np.unique(lengths[self.all.truncated[self.all.ends]])
-        return int(cut[0]) if len(cut) == 1 else None
+    def info_fault(self) -> str | None:
+        """How the reward depends on a step's info; None where chance hides it.
+
+        Asked of 300 random transitions, without the info of the step, and with it twice.
+        """
+        chosen = np.unique(self.generator(20).integers(len(self.random), size=300))
+        goals, infos = [part[chosen] for part in self.random.goals], self.random.infos[chosen]
+        try:
+            bare = rules.rewards(self.rules, *goals)
+        except UserError as error:
+            return str(error)
+        except Exception as error:  # a stranger's code may raise anything
+            return f"with an empty info compute_reward raised {type(error).__name__}: {error}"
+        full, again = (rules.rewards(self.rules, *goals, infos) for _ in range(2))
+        if not rules.same(full, again).all():
+            return None
+        differ = int((~rules.same(bare, full)).sum())
+        return f"info changed the reward of {differ} of {len(chosen)} transitions" if differ else ""
+
+    @property
+    def reward_fault(self) -> str:
+        """Whether there is a reward for any goal."""
+        return "" if self.rules.reward else "it has no method compute_reward(achieved_goal, desired_goal, info)"
+
+    @property
+    def limit_fault(self) -> str:
+        """Whether episodes have a length."""
+        missing = "it has no time limit, so an episode may never enter the replay: give --env.max-episode-steps N"
+        return "" if self.length else missing
+
+    @property
+    def success_fault(self) -> str:
+        """Whether success is known of any goal."""
+        missing = "nothing says which goals are reached: no _is_success, no two rewards, no distance that info goes by"
+        return "" if self.success else missing
+
+    @property
+    def endings_fault(self) -> str:
+        """Whether it can be said of any goal if it ends an episode."""
+        steps = f"{self.all.terminated.sum()} of {len(self.all):,} steps terminated"
+        missing = (
+            f"its episodes terminate elsewhere than at their goals, or not always there ({steps}), and no "
+            "compute_terminated(achieved_goal, desired_goal, info) says so of another goal"
+        )
+        return missing if self.endings == "elsewhere" else ""
+
+    def fault(self) -> str:
+        """The first of these; `wellposed check` asks far more."""
+        if fault := rules.spaces_fault(self.env) or self.reward_fault:
+            return fault
+        if self.info_fault is None:
+            return "compute_reward answers the same question differently"
+        return self.info_fault or self.limit_fault or self.success_fault or self.endings_fault
 
     # --- what training needs
 
     @cached_property
     def units(self) -> Units:
         """The scales of an environment that has no `fault`."""
-        seen = np.concatenate([self.resets.observation, self.random.next_observation])
+        seen = np.concatenate([self.resets.observation, self.random.after.observation])
+        spread = seen.std(axis=0)
         radius = self.rays.radius or radius_like_fetch(self.spread)
-        floors = observation_floors(radius, self.spread, seen.std(axis=0))
-        return Units(self.reward_range, self.sparse, radius, tuple(map(float, self.spread)), floors)
-
-    def fault(self) -> str:
-        """Why training cannot be done at all, where it can't; "" where it can. `wellposed check` asks far more."""
-        if fault := spaces_fault(self.env):
-            return fault
-        if self.rules.reward is None:
-            return "it has no method compute_reward(achieved_goal, desired_goal, info)"
-        if self.info_fault != "":
-            return self.info_fault or "compute_reward answers the same question differently"
-        if self.length is None:
-            return "it has no time limit (max_episode_steps), so an episode may never enter the replay"
-        if self.success is None:
-            return "nothing says which goals are reached: no _is_success, no two rewards, no distance that info goes by"
-        if self.endings == "elsewhere":
-            return (
-                "its episodes terminate elsewhere than at their goals, or not always there, and no "
-                "compute_terminated(achieved_goal, desired_goal, info) says so of another goal"
-            )
-        return ""
+        floors = observation_floors(radius, self.spread, spread)
+        goals = np.concatenate([self.resets.desired, self.resets.achieved, self.random.after.achieved])
+        origins = origin(goals, radius), origin(seen, signals(spread))
+        return Units(self.reward_range, self.sparse, radius, tuple(map(float, self.spread)), floors, *origins)
 
     def measured(self) -> Measured:
         """All that `GoalRules` needs.
@@ -331,6 +352,6 @@ class Evidence:
         together: frozenset[RuleName] = frozenset(name for name in self.rules.together if not self.batch_fault(name))
         told_radius = self.told_radius if self.success_test[1] == TOLD else None
         assert self.length is not None
-        seen = np.concatenate([self.resets.observation, self.random.next_observation])
-        geometry = geometry_of(self.env, seen)
+        seen = np.concatenate([self.resets.observation, self.random.after.observation])
+        geometry = geometry_of(self.env, self.fields, seen)
         return Measured(self.units, self.length, self.endings, told_radius, together, geometry)

@@ -5,15 +5,17 @@ held for some steps, and a directed one that heads for the goal. The directed on
 there is one, else a linear map from actions to the motion of the achieved goal, fitted to the held actions.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, fields
 from time import perf_counter
-from typing import Any
+from typing import Any, NamedTuple
+from zlib import crc32
 
 import gymnasium as gym
 import numpy as np
 
-from wellposed.types import GOAL_KEYS
+from wellposed.envs.rules import fields_of
+from wellposed.types import GOAL_KEYS, Field
 
 HOLD = 10  # steps an action is held
 AHEAD = 5  # steps after which its effect on the achieved goal is read
@@ -22,27 +24,61 @@ CAP = 1_000  # steps after which an episode without an end is left
 Act = Callable[[Any, int], np.ndarray]  # (goal observation, step of the episode) -> action
 
 
+class Moments(NamedTuple):
+    """What was observed at n moments, in float64."""
+
+    observation: np.ndarray  # [n, obs_dim]: all vectors but the goals, side by side
+    achieved: np.ndarray  # [n, goal_dim]
+    desired: np.ndarray  # [n, goal_dim]
+    images: np.ndarray  # [n, images]: a checksum of each image
+
+    @property
+    def numbers(self) -> np.ndarray:
+        """Observation, achieved and desired goals side by side, [n, obs_dim + 2 goal_dim]."""
+        return np.hstack(self[:3])
+
+
+def look(obs: Any, seen: tuple[Field, ...]) -> Moments:
+    """One observation, without the axis of moments; copies."""
+    of_kind = lambda kind: [obs[field.name] for field in seen if field.kind == kind]  # noqa: E731
+    vectors, achieved, desired = np.concatenate([[], *of_kind("vector")]), obs["achieved_goal"], obs["desired_goal"]
+    checksums = np.array([crc32(np.ascontiguousarray(image)) for image in of_kind("image")], np.float64)
+    return Moments(vectors, np.array(achieved, np.float64), np.array(desired, np.float64), checksums)
+
+
+def stack(rows: Iterable[Moments]) -> Moments:
+    """Single observations as moments."""
+    return Moments(*map(np.stack, zip(*rows, strict=True)))
+
+
+def join_moments(parts: Iterable[Moments]) -> Moments:
+    """Moments one after another."""
+    return Moments(*map(np.concatenate, zip(*parts, strict=True)))
+
+
 @dataclass(frozen=True)
 class Transitions:
     """Transitions of whole episodes, in order; leading axis n."""
 
-    observation: np.ndarray  # [n, obs_dim]
-    achieved: np.ndarray  # [n, goal_dim]
-    desired: np.ndarray  # [n, goal_dim]: the goal that held when the action was taken
+    before: Moments  # with the goal that held when the action was taken
+    after: Moments
     action: np.ndarray  # [n, action_dim]
-    next_observation: np.ndarray
-    next_achieved: np.ndarray
-    next_desired: np.ndarray
     reward: np.ndarray  # [n]
     terminated: np.ndarray  # [n], bool
     truncated: np.ndarray  # [n], bool
     told: np.ndarray  # [n]: success as `info` tells it, NaN where it does not
+    overwritten: np.ndarray  # [n], bool: `step` wrote into the action that it was given
     episode: np.ndarray  # [n], int
     time: np.ndarray  # [n], int: step of the episode
-    infos: list[dict]
+    infos: np.ndarray  # [n], of dicts
 
     def __len__(self) -> int:
         return len(self.reward)
+
+    @property
+    def goals(self) -> tuple[np.ndarray, np.ndarray]:
+        """The pairs of goals that steps were rewarded for: achieved by the step, desired before it."""
+        return self.after.achieved, self.before.desired
 
     @property
     def ends(self) -> np.ndarray:
@@ -54,37 +90,36 @@ class Transitions:
         """Indices of the first transition of each episode."""
         return np.append(0, self.ends[:-1] + 1)
 
+    @property
+    def lengths(self) -> np.ndarray:
+        """Steps of each episode."""
+        return self.ends - self.starts + 1
+
+    @property
+    def new_goal(self) -> np.ndarray:
+        """The steps after which another goal is desired than before, bool [n]."""
+        return (self.before.desired != self.after.desired).any(axis=1)
+
 
 def join(parts: list[Transitions]) -> Transitions:
     """Several explorations as one; episodes keep apart."""
-    numbers = np.cumsum([0, *(int(part.episode[-1]) + 1 for part in parts)])
-    columns: dict[str, Any] = {
-        name: np.concatenate([getattr(part, name) for part in parts])
-        for name in Transitions.__dataclass_fields__
-        if name not in ("episode", "infos")
-    }
-    columns["episode"] = np.concatenate([part.episode + n for part, n in zip(parts, numbers[:-1], strict=True)])
-    return Transitions(**columns, infos=[info for part in parts for info in part.infos])
+    columns: dict[str, Any] = {}
+    for name in (field.name for field in fields(Transitions)):
+        values = [getattr(part, name) for part in parts]
+        columns[name] = join_moments(values) if isinstance(values[0], Moments) else np.concatenate(values)
+    firsts = np.cumsum([0, *(int(part.episode[-1]) + 1 for part in parts)])
+    columns["episode"] += np.repeat(firsts[:-1], [len(part) for part in parts])
+    return Transitions(**columns)
 
 
-@dataclass(frozen=True)
-class Resets:
-    """The first observations of episodes with seeds of their own; leading axis n."""
-
-    observation: np.ndarray
-    achieved: np.ndarray
-    desired: np.ndarray
-
-
-def reset_all(env: gym.Env, seeds: range, *, seconds: float = np.inf) -> Resets:
+def reset_all(env: gym.Env, seeds: range, *, seconds: float = np.inf) -> Moments:
     """Reset once with each seed, or with two at least while there are seconds left."""
-    rows, began = [], perf_counter()
+    found, began, seen = [], perf_counter(), fields_of(env)
     for seed in seeds:
-        if len(rows) > 1 and perf_counter() - began > seconds:
+        if len(found) > 1 and perf_counter() - began > seconds:
             break
-        rows.append(goals_of(env.reset(seed=seed)[0]))
-    observation, achieved, desired = (np.stack(column) for column in zip(*rows, strict=True))
-    return Resets(observation, achieved, desired)
+        found.append(look(env.reset(seed=seed)[0], seen))
+    return stack(found)
 
 
 def play(
@@ -100,42 +135,35 @@ def play(
         at_goal: put the goal of every second episode where the episode stands, if the environment lets it be put.
         seconds: after which no further episode is begun.
     """
-    rows: list[tuple] = []
-    infos: list[dict] = []
-    began = perf_counter()
+    before, after, told, infos = [], [], [], []
+    began, seen = perf_counter(), fields_of(env)
     for number, seed in enumerate(seeds):
-        if rows and perf_counter() - began > seconds:
+        if told and perf_counter() - began > seconds:
             break
         obs, _ = env.reset(seed=seed)
         if at_goal and number % 2:
             put_goal(env, obs["achieved_goal"])
-        here = goals_of(obs)
+        here = look(obs, seen)
         for t in range(steps):
-            action = act(obs, t)
-            obs, reward, terminated, truncated, info = env.step(action.copy())
-            there = goals_of(obs)
+            action = np.array(act(obs, t))
+            given = action.copy()
+            obs, reward, terminated, truncated, info = env.step(given)
+            before.append(here)
+            after.append(here := look(obs, seen))
+            overwritten = not np.array_equal(given, action)
             ends = bool(terminated), bool(truncated)
-            rows.append((*here, np.array(action), *there, float(reward), *ends, told_success(info), number, t))
+            told.append((action, float(reward), *ends, told_success(info), overwritten, number, t))
             infos.append(info)
-            here = there
             if terminated or truncated:
                 break
-    o, a, d, action, o2, a2, d2, reward, terminated, truncated, told, episode, time = (
-        np.array(column) for column in zip(*rows, strict=True)
-    )
-    return Transitions(o, a, d, action, o2, a2, d2, reward, terminated, truncated, told, episode, time, infos)
+    columns = (np.array(column) for column in zip(*told, strict=True))
+    return Transitions(stack(before), stack(after), *columns, np.array(infos, object))
 
 
 def told_success(info: dict) -> float:
     """What a step's info tells of success: 1, 0, or NaN where it tells nothing."""
     told = np.asarray(info.get("is_success", info.get("success")))
     return float(told.item()) if told.size == 1 and told.dtype != object else np.nan
-
-
-def goals_of(obs: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Observation, achieved and desired goal of one goal observation, as float64 copies."""
-    o, a, d = (np.array(obs[key], np.float64) for key in GOAL_KEYS)
-    return o, a, d
 
 
 def put_goal(env: gym.Env, goal: np.ndarray) -> None:
@@ -148,28 +176,27 @@ def put_goal(env: gym.Env, goal: np.ndarray) -> None:
             owner.goal = np.array(goal)  # type: ignore[union-attr]
 
 
-def joined(obs: Any) -> np.ndarray:
-    """A goal observation as one vector: observation, achieved and desired goal."""
-    return np.concatenate(goals_of(obs))
-
-
-def follow(
-    env: gym.Env, actions: np.ndarray, seed: int | None, meanwhile: Callable[[Any], None] | None = None
-) -> np.ndarray:
-    """Goal observations [steps + 1, size] of an episode with these actions, or fewer where it ends.
-
-    `meanwhile` is handed every observation but the last, before the environment goes on.
-    """
+def observations(env: gym.Env, actions: Iterable[np.ndarray], seed: int | None) -> Iterator[Any]:
+    """The observations of one episode with these actions, one by one, as the environment hands them out."""
     obs, _ = env.reset(seed=seed)
-    rows = [joined(obs)]
+    yield obs
     for action in actions:
-        if meanwhile is not None:
-            meanwhile(obs)
         obs, _, terminated, truncated, _ = env.step(action.copy())
-        rows.append(joined(obs))
+        yield obs
         if terminated or truncated:
-            break
-    return np.array(rows)
+            return
+
+
+def rows(env: gym.Env, actions: Iterable[np.ndarray], seed: int | None) -> Iterator[np.ndarray]:
+    """The same as rows [size]: all numbers of vectors, of the achieved goal, of the desired one, and of images last."""
+    seen = sorted(fields_of(env), key=lambda field: ("vector", "goal", "image").index(field.kind))
+    for obs in observations(env, actions, seed):
+        yield np.concatenate([np.array(obs[field.name], np.float64).ravel() for field in seen])
+
+
+def follow(env: gym.Env, actions: Iterable[np.ndarray], seed: int | None) -> np.ndarray:
+    """All of these rows [steps + 1, size], or fewer where the episode ends."""
+    return np.array(list(rows(env, actions, seed)))
 
 
 def uniform(space: gym.spaces.Box, rng: np.random.Generator) -> Act:
@@ -189,22 +216,24 @@ def held(space: gym.spaces.Box, rng: np.random.Generator) -> Act:
     return act
 
 
-def directed(space: gym.spaces.Box, seen: Transitions, rng: np.random.Generator) -> Act:
-    """Heads for the goal along the linear map from actions to motion of the achieved goal that fits `seen` best."""
+def directed(space: gym.spaces.Box, seen: Transitions, rng: np.random.Generator, delay: int = 0) -> Act:
+    """Heads for the goal along the linear map from actions to motion of the achieved goal that fits `seen` best.
+
+    `delay`: steps by which actions arrive late.
+    """
     first = np.flatnonzero(seen.time % HOLD == 0)
-    first = first[
-        (first + AHEAD < len(seen)) & (seen.episode[np.minimum(first + AHEAD, len(seen) - 1)] == seen.episode[first])
-    ]
+    last = first + delay + AHEAD
+    first = first[(last < len(seen)) & (seen.episode[np.minimum(last, len(seen) - 1)] == seen.episode[first])]
     middle, half = (space.high + space.low) / 2.0, (space.high - space.low) / 2.0
     if len(first) < 2 * len(middle):
         return uniform(space, rng)
-    motion = seen.achieved[first + AHEAD] - seen.achieved[first]
+    motion = seen.before.achieved[first + delay + AHEAD] - seen.before.achieved[first + delay]
     actions = (seen.action[first] - middle) / half
     effect = np.linalg.lstsq(np.column_stack([actions, np.ones(len(first))]), motion, rcond=None)[0][:-1].T
     back = np.linalg.pinv(effect, rcond=0.1)  # of goal motion to the least action for it
 
     def act(obs: Any, _t: int) -> np.ndarray:
-        _, achieved, desired = goals_of(obs)
+        achieved, desired = (np.asarray(obs[key], np.float64) for key in GOAL_KEYS)
         wish = np.clip(back @ (desired - achieved), -1.0, 1.0)
         return np.clip((middle + half * wish).astype(space.dtype), space.low, space.high)
 

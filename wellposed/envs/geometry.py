@@ -11,16 +11,17 @@ import numpy as np
 
 from wellposed import serialise
 from wellposed.errors import UserError
-from wellposed.types import Geometry, Mirror
+from wellposed.types import Field, Geometry, Mirror
 
 SAME = 1e-4  # of the spread of a difference: numbers that stay within it of each other are one quantity in float32
 
 
-def geometry_of(env: gym.Env, seen: np.ndarray) -> Geometry | None:
+def geometry_of(env: gym.Env, fields: tuple[Field, ...], seen: np.ndarray) -> Geometry | None:
     """The geometry that an environment declares, complete; None where it declares none.
 
     Args:
         env: an instance.
+        fields: what is observed of it.
         seen: observations [n, obs_dim] of it.
 
     Raises:
@@ -28,6 +29,7 @@ def geometry_of(env: gym.Env, seen: np.ndarray) -> Geometry | None:
     """
     if (geometry := declared(env)) is None:
         return None
+    require_one_vector(fields)
     require_fitting(geometry, seen.shape[1], env.observation_space["desired_goal"].shape[0], env.action_space.shape[0])  # type: ignore[index]
     return with_differences(geometry, seen)
 
@@ -66,6 +68,16 @@ def read(data: Mapping[str, Any], where: str) -> Geometry:
         return serialise.from_dict(Geometry, json.loads(json.dumps(defaults | dict(data), default=_plain)), where)
     except (TypeError, ValueError) as error:
         raise UserError(f"{error}. A geometry has the keys {', '.join(f.name for f in fields(Geometry))}.") from error
+
+
+def require_one_vector(fields: tuple[Field, ...]) -> None:
+    """Refuse what is observed in other vectors than one, named "observation": a geometry speaks of its numbers.
+
+    Raises:
+        UserError: naming the vectors.
+    """
+    if (vectors := [field.name for field in fields if field.kind == "vector"]) != ["observation"]:
+        raise UserError(f"A geometry speaks of the numbers of one vector, observation; there are {', '.join(vectors)}.")
 
 
 def _plain(value: Any) -> Any:
@@ -157,6 +169,14 @@ def same_as(seen: np.ndarray, quantity: np.ndarray) -> np.ndarray:
     """Which numbers of observations [n, obs_dim] equal a quantity [n] that varies, bool [obs_dim]."""
     apart = np.abs(seen - quantity[:, None]).max(axis=0)
     return apart <= SAME * max(float(np.ptp(quantity)), 1e-3 * float(np.abs(quantity).max()))
+
+
+def relative(mirror: Mirror, observation: np.ndarray, goal: np.ndarray) -> Mirror:
+    """The mirror of observations and goals that are shown relative to these origins, [obs_dim] and [goal_dim]."""
+    order, sign = np.array(mirror.observation_order), np.array(mirror.observation_sign)
+    seen = mirror.observation_offset + sign * observation[order] - observation
+    goals = np.array(mirror.goal_offset) + np.array(mirror.goal_sign) * goal - goal
+    return replace(mirror, observation_offset=tuple(map(float, seen)), goal_offset=tuple(map(float, goals)))
 
 
 def turned(vectors: np.ndarray, pairs: Iterable[tuple[int, int]], angle: float) -> np.ndarray:

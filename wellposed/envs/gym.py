@@ -1,28 +1,28 @@
 """Any other Gymnasium goal environment, through `gymnasium.vector`, as a `VecEnv`.
 
-An environment qualifies if its observation is a dict with `observation`, `achieved_goal` and `desired_goal`, it has a
-`compute_reward` of the two goals and a time limit, and something says what success is. Where it does not, it is refused
-with the reason (`Evidence.fault`): hindsight relabelling would fail silently on it.
+An environment qualifies if its observation is a dict with `achieved_goal` and `desired_goal` beside any vectors and
+images, it has a `compute_reward` of the two goals and a time limit, and something says what success is. Where it does
+not, it is refused with the reason (`Evidence.fault`): hindsight relabelling would fail silently on it.
 """
 
 # mujoco's compiled half has no stubs:
 # pyright: reportAttributeAccessIssue=false
 
-import importlib
 from contextlib import closing
 from functools import partial
-from typing import Any, cast
+from typing import Any
 
 import gymnasium as gym
 import mujoco
 import numpy as np
 
+from wellposed import plugin
 from wellposed.arrays import Arrays, check_arrays
 from wellposed.envs.episodes import EpisodeRecorder, recorded
 from wellposed.envs.evidence import Evidence
 from wellposed.envs.gymnasium_edge import successor
 from wellposed.envs.physics.cpu import WarningCounters, sum_warnings
-from wellposed.envs.rules import GoalRules, Measured, Subject
+from wellposed.envs.rules import GoalRules, Measured, Subject, by_vector, episode_limit, fields_of
 from wellposed.errors import UserError
 from wellposed.types import GOAL_KEYS, Field, Metrics, Moment, Obs, Spec, Step, clipped_actions
 from wellposed.units import goal_floor
@@ -38,6 +38,9 @@ class GymGoalVecEnv:
 
     Actions are in [-1, 1] and scaled to the environment's own bounds; they are clipped before, so `applied_action` is
     what the environment received, in the units of [-1, 1].
+
+    Numbers that float32 would not resolve are relative to the origin that their field of `spec` names, exactly: only
+    the environment itself sees them as they were.
     """
 
     capabilities = frozenset({"state"})
@@ -59,6 +62,8 @@ class GymGoalVecEnv:
         self._copies: list[EpisodeRecorder] = list(self._envs.envs)  # type: ignore[arg-type]
         self._warnings = [WarningCounters(data) for copy in self._copies if (data := _mujoco_data(copy)) is not None]
         self.env_id, self.num_envs, self.spec = env_id, num_envs, _spec(first, found)
+        self._origin = {field.name: np.array(field.origin) for field in self.spec.obs if field.origin}
+        self._told = found.told_radius is not None
         self._low, self._high = first.action_space.low, first.action_space.high  # type: ignore[attr-defined]
         self._unit = bool((self._low == -1.0).all() and (self._high == 1.0).all())
         # Rewards of other goals are asked for while the copies are stepped by another thread, so of one that is not.
@@ -80,7 +85,7 @@ class GymGoalVecEnv:
         if not self._unit:  # the sum may be off a bound by its last bit
             native = np.clip(self._low + (applied + 1.0) / 2.0 * (self._high - self._low), self._low, self._high)
         obs, reward, terminated, truncated, info = self._envs.step(native.astype(self._low.dtype))
-        after = _obs(successor(obs, info))
+        after = self._relative(successor(obs, info))
         self._stand(obs)
         return Step(
             obs=before,
@@ -90,23 +95,29 @@ class GymGoalVecEnv:
             reward=np.asarray(reward, np.float64),
             terminated=terminated,
             truncated=truncated,
-            success=self.is_success(after["achieved_goal"], after["desired_goal"]),
+            success=self._reached(after),
             next_obs=after,
             next_truth=after,
             warnings=sum_warnings(counters.take() for counters in self._warnings),
         )
 
+    def _reached(self, after: Obs) -> np.ndarray:
+        """Success of a step [n]: where nothing but info tells of it, what info told."""
+        reached = self.is_success(after["achieved_goal"], after["desired_goal"])
+        told = np.array([copy.told for copy in self._copies])
+        return np.where(self._told & np.isfinite(told), told > 0.5, reached)
+
     def compute_reward(self, achieved_goal: np.ndarray, desired_goal: np.ndarray) -> np.ndarray:
         """The environment's own reward [n] for goals [n, goal_dim]."""
-        return self._rules.reward(achieved_goal, desired_goal)
+        return self._rules.reward(*self._absolute(achieved_goal, desired_goal))
 
     def compute_terminated(self, achieved_goal: np.ndarray, desired_goal: np.ndarray) -> np.ndarray:
         """Whether an episode would end there, bool [n]."""
-        return self._rules.terminated(achieved_goal, desired_goal)
+        return self._rules.terminated(*self._absolute(achieved_goal, desired_goal))
 
     def is_success(self, achieved_goal: np.ndarray, desired_goal: np.ndarray) -> np.ndarray:
         """True [n] where the goal counts as reached."""
-        return self._rules.success(achieved_goal, desired_goal)
+        return self._rules.success(*self._absolute(achieved_goal, desired_goal))
 
     def goal_kinds(self, desired_goal: np.ndarray) -> list[str]:
         """Nothing is known of kinds of goals."""
@@ -118,9 +129,18 @@ class GymGoalVecEnv:
 
     def _stand(self, obs: Obs) -> Moment:
         """Take up that the copies stand there."""
-        obs = _obs(obs)
+        obs = self._relative(obs)
         self.now = Moment(obs, obs)
         return self.now
+
+    def _relative(self, obs: Obs) -> Obs:
+        """What the copies show, in double precision, relative to the origins; images stay as they are."""
+        whole = {key: seen if seen.dtype == np.uint8 else seen.astype(np.float64) for key, seen in obs.items()}
+        return {key: seen - self._origin[key] if key in self._origin else seen for key, seen in whole.items()}
+
+    def _absolute(self, *goals: np.ndarray) -> list[np.ndarray]:
+        """Goals as the environment has them."""
+        return [goal + self._origin.get("desired_goal", 0.0) for goal in goals]
 
     @property
     def episode_seeds(self) -> list[int]:
@@ -144,8 +164,8 @@ class GymGoalVecEnv:
             copy.play_again(int(seed), actions[:n], stream)
             for copy, (seed, n, actions, stream) in zip(self._copies, moments, strict=True)
         ]
-        there = self._stand({key: np.stack([obs[key] for obs in found]) for key in GOAL_KEYS})
-        if any(not np.array_equal(there.obs[key], state[key]) for key in GOAL_KEYS):
+        there = self._stand({key: np.stack([obs[key] for obs in found]) for key in self.now.obs})
+        if any(not np.array_equal(seen, state[key]) for key, seen in there.obs.items()):
             raise UserError(
                 f"{self.env_id} cannot be taken up where it was: the same seed and the same actions led elsewhere, so "
                 "it carries something over from one episode to the next. Train it anew."
@@ -158,32 +178,43 @@ class GymGoalVecEnv:
         self._apart.close()
 
 
-def _obs(obs: Obs) -> Obs:
-    """The goal observations among them, in double precision."""
-    return {key: obs[key].astype(np.float64) for key in GOAL_KEYS}
+def make_one(name: str, /, max_episode_steps: int | None = None, **kwargs: Any) -> gym.Env:
+    """One environment by Gymnasium id, or by MODULE:NAME or FILE.py:NAME, where NAME is an id that the module registers
+    or a function or class of it that returns the environment.
 
-
-def make_one(name: str, **kwargs: Any) -> gym.Env:
-    """One environment by Gymnasium id, by "module:Id-v0", or by "module:factory", where factory() returns it.
+    Args:
+        name: of the environment.
+        max_episode_steps: after which an episode is cut; None for the environment's own number.
+        kwargs: its arguments.
 
     Raises:
-        UserError: if there is none, or it cannot be made.
+        UserError: if there is none, it may not be imported, or it cannot be made.
     """
-    module, _, attribute = name.partition(":")
+    factory, own_name = None, name
+    if plugin.imports(name):
+        module, own_name = plugin.import_named(name)
+        factory = getattr(module, own_name, None)
     try:
-        factory: Any = getattr(importlib.import_module(module), attribute, None) if module and attribute else None
-    except ImportError as error:
-        raise UserError(f"The module {module!r} could not be imported: {error}.") from error
-    try:
-        if callable(factory):
-            return cast(gym.Env, factory(**kwargs))
-        return gym.make(name, disable_env_checker=True, **kwargs)
+        if not callable(factory):
+            return gym.make(own_name, max_episode_steps, disable_env_checker=True, **kwargs)
+        env: Any = factory(**kwargs)
     except UserError:
         raise
     except gym.error.Error as error:
         raise UserError(f"Gymnasium could not make {name!r}: {error}") from error
     except Exception as error:  # a stranger's code: whatever it raises is told as a sentence
         raise UserError(f"{name} could not be made: {type(error).__name__}: {error}") from error
+    if not isinstance(env, gym.Env):
+        raise UserError(f"{name} returned a {type(env).__name__}, not a gymnasium.Env.")
+    return env if max_episode_steps is None else _limited(env, max_episode_steps, name)
+
+
+def _limited(env: gym.Env, steps: int, name: str) -> gym.Env:
+    """The environment with its episodes cut after so many steps."""
+    own = episode_limit(env)
+    if own is not None and own < steps:
+        raise UserError(f"--env.max-episode-steps {steps}: {name} cuts its episodes after {own} steps itself.")
+    return gym.wrappers.TimeLimit(env, steps)
 
 
 def _measured(env_id: str, env: gym.Env, kwargs: dict[str, Any]) -> Measured:
@@ -201,14 +232,19 @@ def _measured(env_id: str, env: gym.Env, kwargs: dict[str, Any]) -> Measured:
 
 def _spec(env: gym.Env, found: Measured) -> Spec:
     """What agents and replay need to know of an environment that was measured."""
-    shapes: Any = {key: env.observation_space[key].shape for key in GOAL_KEYS}  # type: ignore[index]
-    units = found.units
-    fields = [Field("observation", shapes["observation"], "vector", floor=units.observation_floor)]
-    fields += [Field(key, shapes[key], "goal", floor=(goal_floor(units.radius),)) for key in GOAL_KEYS[1:]]
+    units, fields = found.units, fields_of(env)
+    floors = _by_vector(fields, units.observation_floor) | dict.fromkeys(GOAL_KEYS, (goal_floor(units.radius),))
+    origins = _by_vector(fields, units.observation_origin) | dict.fromkeys(GOAL_KEYS, units.goal_origin)
+    fields = [f._replace(floor=floors.get(f.name, ()), origin=origins.get(f.name, ())) for f in fields]
     shape: Any = env.action_space.shape
     range_ = units.reward_range if units.sparse else None  # of a dense reward only an estimate is known
     known: Any = {"geometry": found.geometry, "radius": units.radius, "reward_range": range_}
     return Spec(tuple(fields), shape[0], found.limit, **known)
+
+
+def _by_vector(fields: tuple[Field, ...], numbers: tuple[float, ...]) -> dict[str, tuple[float, ...]]:
+    """Numbers of all that is observed but goals and images, by the name of the vector that they are of."""
+    return {key: tuple(map(float, part)) for key, part in by_vector(fields, np.array(numbers)).items() if part.size}
 
 
 def _mujoco_data(env: gym.Env) -> Any:

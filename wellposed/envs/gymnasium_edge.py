@@ -32,13 +32,14 @@ class GymnasiumVecEnv(gym.vector.VectorEnv):
         self.single_action_space = gym.spaces.Box(-1.0, 1.0, (spec.action_dim,), np.float32)
         self.observation_space = batch_space(self.single_observation_space, self.num_envs)
         self.action_space = batch_space(self.single_action_space, self.num_envs)
+        self._origin = {field.name: np.array(field.origin) for field in spec.obs if field.origin}
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.__dict__["inner"], name)
 
     def reset(self, *, seed: int | list[int] | None = None, options: dict | None = None) -> tuple[Obs, dict]:
         """Start an episode in every copy, or only where `options={"reset_mask": mask}` [num_envs] is true."""
-        return _copies(self.inner.reset(seed, (options or {}).get("reset_mask")).obs), {}
+        return self._as_shown(self.inner.reset(seed, (options or {}).get("reset_mask")).obs), {}
 
     def step(self, actions: np.ndarray) -> tuple[Obs, np.ndarray, np.ndarray, np.ndarray, dict]:
         """Step every copy with actions [num_envs, action_dim] in [-1, 1]."""
@@ -49,23 +50,36 @@ class GymnasiumVecEnv(gym.vector.VectorEnv):
         info["physics_warnings"] = step.warnings
         if ended.any():
             last = np.full(self.num_envs, None, dtype=object)
+            shown = self._as_shown(step.next_obs)
             for i in np.flatnonzero(ended):
-                last[i] = {key: value[i].copy() for key, value in step.next_obs.items()}
+                last[i] = {key: value[i].copy() for key, value in shown.items()}
             final_info = {"is_success": step.success & ended, "_is_success": ended}
             info |= {"final_obs": last, "_final_obs": ended, "final_info": final_info, "_final_info": ended}
-        return _copies(self.inner.now.obs), step.reward, step.terminated, step.truncated, info
+        return self._as_shown(self.inner.now.obs), step.reward, step.terminated, step.truncated, info
 
     def compute_reward(self, achieved_goal: np.ndarray, desired_goal: np.ndarray, info: Any = None) -> np.ndarray:
         """The reward [n] of any pairs of goals [n, goal_dim]."""
-        return self.inner.compute_reward(achieved_goal, desired_goal)
+        return self.inner.compute_reward(*self._relative(achieved_goal, desired_goal))
 
     def compute_terminated(self, achieved_goal: np.ndarray, desired_goal: np.ndarray, info: Any = None) -> np.ndarray:
         """Whether reaching that goal would end the episode, bool [n]."""
-        return self.inner.compute_terminated(achieved_goal, desired_goal)
+        return self.inner.compute_terminated(*self._relative(achieved_goal, desired_goal))
+
+    def is_success(self, achieved_goal: np.ndarray, desired_goal: np.ndarray) -> np.ndarray:
+        """Whether goals [n, goal_dim] count as reached, bool [n]."""
+        return self.inner.is_success(*self._relative(achieved_goal, desired_goal))
 
     def set_state(self, state: dict[str, np.ndarray]) -> Obs:
         """Go on from a `get_state`, bit for bit; returns the observations of that moment."""
-        return _copies(self.inner.set_state(state).obs)
+        return self._as_shown(self.inner.set_state(state).obs)
+
+    def _as_shown(self, obs: Obs) -> Obs:
+        """Observations as the environment itself shows them, as copies."""
+        return {key: value + self._origin[key] if key in self._origin else value.copy() for key, value in obs.items()}
+
+    def _relative(self, *goals: np.ndarray) -> list[np.ndarray]:
+        """Goals as `inner` has them."""
+        return [goal - self._origin.get("desired_goal", 0.0) for goal in goals]
 
     def close_extras(self, **kwargs: Any) -> None:
         """Let go of threads, files and windows."""

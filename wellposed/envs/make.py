@@ -23,12 +23,24 @@ from wellposed.errors import UserError, require
 from wellposed.serialise import LATER
 from wellposed.types import Geometry, VecEnv
 
-_JSON = tyro.constructors.PrimitiveConstructorSpec(
-    nargs=1,
-    metavar="JSON",
-    instance_from_str=lambda text: json.loads(text[0]),
+
+def _argument(word: str) -> tuple[str, Any]:
+    """`KEY=VALUE` as a name and a value: JSON where it is JSON (3, true, [1, 2]), else the text itself."""
+    key, equals, text = word.partition("=")
+    if not (key and equals):
+        raise ValueError(f"{word!r} is not KEY=VALUE")
+    try:
+        return key, json.loads(text)
+    except ValueError:
+        return key, text
+
+
+_ARGUMENTS = tyro.constructors.PrimitiveConstructorSpec(
+    nargs="*",
+    metavar="KEY=VALUE...",
+    instance_from_str=lambda words: dict(map(_argument, words)),
     is_instance=lambda value: isinstance(value, dict),
-    str_from_instance=lambda value: [json.dumps(value)],
+    str_from_instance=lambda value: [f"{key}={json.dumps(part)}" for key, part in value.items()],
 )
 
 _GEOMETRY = tyro.constructors.PrimitiveConstructorSpec(
@@ -45,9 +57,10 @@ class EnvConfig:
     """An environment, and how a policy sees and moves it."""
 
     id: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="ENV")]
-    """A registered environment (`wellposed envs` lists them), or any goal environment of Gymnasium."""
-    kwargs: Annotated[dict[str, Any], _JSON] = field(default_factory=dict, hash=False, metadata=LATER)
-    """Arguments of the environment itself, as a JSON object."""
+    """A registered environment (`wellposed envs` lists them), any goal environment of Gymnasium, my_env:make or
+    file.py:make."""
+    kwargs: Annotated[dict[str, Any], _ARGUMENTS] = field(default_factory=dict, hash=False, metadata=LATER)
+    """Arguments of the environment itself: size=3 color=red walls=[[0,1],[2,1]]."""
     max_episode_steps: int | None = field(default=None, metadata=LATER)
     """Steps after which an episode is cut; the environment's own number if not given."""
     geometry: Annotated[Geometry | None, _GEOMETRY] = field(default=None, metadata=LATER)
@@ -60,7 +73,7 @@ class EnvConfig:
     """How the goals of training grow; evaluation has the task's own."""
 
     def __post_init__(self) -> None:
-        require(isinstance(self.kwargs, dict), "env.kwargs", "must be a JSON object", self.kwargs)
+        require(isinstance(self.kwargs, dict), "env.kwargs", "must be arguments by name", self.kwargs)
         steps = self.max_episode_steps
         require(steps is None or steps >= 1, "env.max_episode_steps", "must be at least 1", steps)
 
@@ -112,7 +125,7 @@ def make_vec(env_id: str, num_envs: int = 1, *, threads: int = 1, **kwargs: Any)
     """`num_envs` copies of a goal environment as one `gymnasium.vector.VectorEnv`.
 
     Args:
-        env_id: a registered id, or any goal environment Gymnasium knows ("module:Id-v0" included).
+        env_id: a registered id, or any goal environment Gymnasium knows, or MODULE:NAME or FILE.py:NAME.
         num_envs: copies, at least 1.
         threads: native threads for the physics; results do not depend on it. Other Gymnasium environments
             ignore it.

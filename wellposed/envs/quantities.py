@@ -23,6 +23,12 @@ class Quantities:
     goal: tuple[Quantity, ...]
     action: tuple[Quantity, ...]
 
+    @property
+    def goal_unit(self) -> str:
+        """The unit of goals; "" where their numbers have several."""
+        units = {quantity.unit for quantity in self.goal}
+        return units.pop() if len(units) == 1 else ""
+
     def find(self, part: str, name: str) -> int:
         """Where a part ("observation", "goal" or "action") holds the number of that name."""
         return [quantity.name for quantity in getattr(self, part)].index(name)

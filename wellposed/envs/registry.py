@@ -18,6 +18,7 @@ from typing import Any
 
 import gymnasium as gym
 
+from wellposed import plugin
 from wellposed.envs.gym import GymGoalVecEnv
 from wellposed.envs.quantities import Quantities
 from wellposed.envs.rendering import Renderer
@@ -78,7 +79,7 @@ def registered() -> list[EnvEntry]:
 
 
 def find(env_id: str) -> EnvEntry:
-    """The entry for an id: ours, or any goal environment that Gymnasium knows.
+    """The entry for an id: ours, any goal environment that Gymnasium knows, or MODULE:NAME; nothing is imported yet.
 
     Raises:
         UserError: for an unknown id (with the nearest names), or another version of ours that is known to be broken.
@@ -90,13 +91,16 @@ def find(env_id: str) -> EnvEntry:
     if (ours := refused.get(_unversioned(env_id))) is not None:
         raise UserError(f"{env_id} is refused: {ours.other_versions}. Use {ours.id}.")
     names = _gymnasium_ids()
-    if ":" in env_id or env_id in names:
+    if plugin.imports(env_id) or env_id in names:
         make, tags = partial(GymGoalVecEnv, env_id), frozenset({"gymnasium"})
         return EnvEntry(env_id, make, tags, "a Gymnasium environment", 1_000_000, GymGoalVecEnv.capabilities)
     candidates = [*_REGISTRY, *(name for name in names if _unversioned(name) not in refused)]
     nearest = difflib.get_close_matches(env_id, candidates, n=3, cutoff=0.5)
     hint = f" Did you mean {', '.join(nearest)}?" if nearest else ""
-    raise UserError(f"There is no environment {env_id!r}.{hint} `wellposed envs` lists what there is.")
+    raise UserError(
+        f"There is no environment {env_id!r}.{hint} `wellposed envs` lists what there is; "
+        "one of your own is MODULE:NAME or FILE.py:NAME."
+    )
 
 
 def _load() -> None:

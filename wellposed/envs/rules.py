@@ -6,7 +6,7 @@ certificate judges the same `Evidence`, so the two cannot differ.
 """
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -14,10 +14,10 @@ import gymnasium as gym
 import numpy as np
 
 from wellposed.errors import UserError
-from wellposed.types import GOAL_KEYS, Geometry, Policy
+from wellposed.types import GOAL_KEYS, Field, Geometry, Policy
 from wellposed.units import Units
 
-TOLERANCE = 1e-5  # relative, and absolute in units of the larger of 1 and the reward: float32 arithmetic passes
+TOLERANCE = 1e-5  # of an answer, and of the mean size of all answers: float32 arithmetic passes, in any unit
 
 RuleName = Literal["reward", "terminated", "success"]
 Endings = Literal["said", "never", "at the goal", "elsewhere"]  # said: by compute_terminated
@@ -39,28 +39,47 @@ class Subject:
 # --- what can be read off the spaces
 
 
+def fields_of(env: gym.Env) -> tuple[Field, ...]:
+    """What an environment shows, by kind: vectors and images in the order of their names, then the goals."""
+    spaces: Any = env.observation_space
+    names = [*sorted(spaces.spaces.keys() - set(GOAL_KEYS)), *GOAL_KEYS]
+    fields = [Field(name, spaces[name].shape, "goal" if name in GOAL_KEYS else "vector") for name in names]
+    return tuple(f._replace(kind="image", dtype="uint8") if _is_image(spaces[f.name]) else f for f in fields)
+
+
+def _is_image(space: gym.Space) -> bool:
+    return isinstance(space, gym.spaces.Box) and len(space.shape) == 3 and space.dtype == np.uint8
+
+
+def by_vector(seen: tuple[Field, ...], observation: np.ndarray) -> dict[str, np.ndarray]:
+    """The numbers [..., obs_dim] of all vectors side by side, as arrays by name."""
+    vectors = [field for field in seen if field.kind == "vector"]
+    parts = np.split(observation, np.cumsum([field.shape[0] for field in vectors])[:-1], axis=-1)
+    return {field.name: part for field, part in zip(vectors, parts, strict=False)}
+
+
 def goals_fault(env: gym.Env) -> str:
     """What is wrong with the keys of the observation; "" if nothing is."""
-    space = env.observation_space
+    space, asked = env.observation_space, " and ".join(GOAL_KEYS)
     if not isinstance(space, gym.spaces.Dict):
-        return f"the observation is a {type(space).__name__}, not a dict with {', '.join(GOAL_KEYS)}"
+        return f"the observation is a {type(space).__name__}, not a dict with {asked}"
     if missing := [key for key in GOAL_KEYS if key not in space.spaces]:
         return f"the observation has no {' and no '.join(missing)}; it has {', '.join(space.spaces)}"
-    if further := [key for key in space.spaces if key not in GOAL_KEYS]:
-        return f"the observation also has {', '.join(further)}, which no policy would see; append it to 'observation'"
     return ""
 
 
 def vectors_fault(env: gym.Env) -> str:
-    """What keeps observation and goals from being vectors of real numbers, both goals of one size; "" if nothing."""
+    """What is neither a vector of real numbers nor an image, or no goal of one size with the other; "" if nothing."""
     spaces: Any = env.observation_space
-    for key in GOAL_KEYS:
-        space = spaces[key]
+    image = " or an image, uint8 [height, width, channels]"
+    for key, space in spaces.items():
+        if key not in GOAL_KEYS and _is_image(space):
+            continue
         if not isinstance(space, gym.spaces.Box) or len(space.shape) != 1 or not space.shape[0]:
-            return f"{key} is {space}, not a vector of numbers"
+            return f"{key} is {space}, not a vector of numbers{'' if key in GOAL_KEYS else image}"
         if not np.issubdtype(space.dtype, np.floating):
             return f"{key} is declared as {space.dtype}, which cannot hold a place between two numbers"
-    achieved, desired = spaces["achieved_goal"].shape[0], spaces["desired_goal"].shape[0]
+    achieved, desired = (spaces[key].shape[0] for key in GOAL_KEYS)
     return "" if achieved == desired else f"an achieved goal has {achieved} numbers, a desired one {desired}"
 
 
@@ -82,9 +101,13 @@ def spaces_fault(env: gym.Env) -> str:
 
 
 def episode_limit(env: gym.Env) -> int | None:
-    """The number of steps after which an environment says that it cuts an episode."""
+    """The number of steps after which an environment, or a wrapper around it, says that it cuts an episode."""
     own = getattr(env.unwrapped, "max_episode_steps", None)
-    return own if env.spec is None or env.spec.max_episode_steps is None else env.spec.max_episode_steps
+    limits = [own if env.spec is None or env.spec.max_episode_steps is None else env.spec.max_episode_steps]
+    while isinstance(env, gym.Wrapper):
+        limits += [env._max_episode_steps] if isinstance(env, gym.wrappers.TimeLimit) else []
+        env = env.env
+    return min((steps for steps in limits if steps is not None), default=None)
 
 
 # --- what an instance answers
@@ -152,26 +175,37 @@ def rules_of(env: gym.Env, dtype: Any) -> Rules:
     return Rules(asked("reward", float), asked("terminated", bool), asked("success", bool), known)
 
 
-def rewards(rules: Rules, achieved: np.ndarray, desired: np.ndarray, infos: list[dict] | None = None) -> np.ndarray:
+def rewards(rules: Rules, achieved: np.ndarray, desired: np.ndarray, infos: Iterable[dict] | None = None) -> np.ndarray:
     """Rewards [n] of pairs of goals [n, g], asked for one by one."""
     assert rules.reward is not None
     infos = [{} for _ in achieved] if infos is None else infos
     return np.array([rules.reward(a, d, i) for a, d, i in zip(achieved, desired, infos, strict=True)])
 
 
-def same(left: Any, right: Any) -> np.ndarray:
-    """Where two arrays of answers agree to the precision of float32, elementwise; NaN agrees with NaN."""
-    return np.isclose(left, right, rtol=TOLERANCE, atol=TOLERANCE, equal_nan=True)
+def size_of(answers: np.ndarray) -> float:
+    """The mean size of answers; those that are not finite do not count."""
+    found = np.abs(answers[np.isfinite(answers)])
+    return float(found.mean()) if found.size else 0.0
+
+
+def same(left: np.ndarray, right: np.ndarray, size: float | None = None) -> np.ndarray:
+    """Where two arrays of answers agree to the precision of float32, elementwise; NaN agrees with NaN.
+
+    `size`: of answers to more questions of this kind; that of `left` if not given.
+    """
+    size = size_of(left) if size is None else size
+    return np.isclose(left, right, rtol=TOLERANCE, atol=TOLERANCE * size, equal_nan=True)
 
 
 def is_sparse(values: np.ndarray) -> bool:
-    """Whether rewards take two values only."""
-    return len(np.unique(np.round(values, 6))) == 2
+    """Whether rewards take two values only, apart from rounding."""
+    ordered = np.sort(values)
+    return int((np.diff(ordered) > TOLERANCE * np.ptp(ordered)).sum()) == 1
 
 
-def like_the_goal(reward: Any, best: Any) -> Any:
-    """Where a sparse reward is that of a goal achieved exactly, which is success."""
-    return abs(reward - best) <= TOLERANCE * (1 + abs(best))
+def like_the_goal(reward: Any, best: Any, reward_range: tuple[float, float]) -> Any:
+    """Where a sparse reward with this range is that of a goal achieved exactly, which is success."""
+    return 2 * abs(reward - best) < reward_range[1] - reward_range[0]
 
 
 def batch_fault(rule: Callable[..., Any], achieved: np.ndarray, desired: np.ndarray, expected: np.ndarray) -> str:
@@ -197,7 +231,7 @@ def batch_fault(rule: Callable[..., Any], achieved: np.ndarray, desired: np.ndar
             return f"for {len(chosen)} pairs at once it raised {type(error).__name__}: {error}"
         if together.shape != (len(chosen),):
             return f"for {len(chosen)} pairs at once it gave an answer of shape {together.shape}"
-        if differ := int((~same(together, expected[chosen])).sum()):
+        if differ := int((~same(together, expected[chosen], size_of(expected))).sum()):
             return f"asked together, {differ} of {len(chosen)} pairs got another answer than asked one by one"
     return ""
 
@@ -240,7 +274,8 @@ class GoalRules:
             return self._ask("success", achieved, desired).astype(bool)
         if (radius := self._found.told_radius) is not None:
             return np.linalg.norm(achieved - desired, axis=-1) <= radius
-        return like_the_goal(self.reward(achieved, desired), self.reward(desired, desired))
+        at_goal = self.reward(desired, desired)
+        return like_the_goal(self.reward(achieved, desired), at_goal, self._found.units.reward_range)
 
     def terminated(self, achieved: np.ndarray, desired: np.ndarray) -> np.ndarray:
         """Whether an episode would end there, bool [n]."""

@@ -49,7 +49,7 @@ class OnPolicy:
 
     def probe(self) -> Metrics:
         """What the newest rollout shows of the problem and of what the learner has become."""
-        return probe_rollout(self.agent, self.rollout, self.env)
+        return probe_rollout(self.config, self.agent, self.rollout, self.env)
 
     def save(self, record: RunWriter) -> None:
         """Write everything down."""

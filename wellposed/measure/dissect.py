@@ -35,7 +35,7 @@ def dissect(settings: AnatomySettings, context: Context) -> Anatomy:
     with closing(Evidence(find_subject(name), seed, SACConfig().gamma)) as ev:
         interface, parts = _interface(ev, mode), _fields(ev, quantities)
         rule, formula = find_rule(ev, quantities.goal[0].unit if quantities else "")
-        found, markov = agreement(ev, rule, formula), observation_checks.markov(ev).evidence
+        found, markov = agreement(ev, rule, formula), observation_checks.markov.ask(ev).evidence
     moving = quantities if knows_effector else None
     return Anatomy(
         env=name,
@@ -79,8 +79,8 @@ def _fields(ev: Evidence, quantities: Quantities | None) -> tuple[list[Field], l
     """The components of observation, goal and action, each with its range during exploration."""
     seen, starts = ev.all, ev.resets
     parts = (
-        ("observation", np.concatenate([starts.observation, seen.next_observation])),
-        ("goal", np.concatenate([starts.desired, starts.achieved, seen.next_achieved])),
+        ("observation", np.concatenate([starts.observation, seen.after.observation])),
+        ("goal", np.concatenate([starts.desired, starts.achieved, seen.after.achieved])),
         ("action", seen.action),
     )
     observation, goal, action = (

@@ -32,7 +32,7 @@ def find_rule(ev: Evidence, unit: str) -> tuple[Rule, Formula | None]:
     threshold, that of a dense reward minus the distance.
     """
     seen = np.concatenate([ev.pair_rewards, ev.all.reward])
-    found = goals.geometric(ev).numbers
+    found = goals.success_geometric.ask(ev).numbers
     norm, threshold = found.get("norm", ""), found.get("threshold")
     kind: Literal["sparse", "dense"] = "sparse" if ev.sparse else "dense"
     words, formula = "", None
@@ -64,16 +64,16 @@ def _formula(kind: str, threshold: float, low: float, high: float, unit: str) ->
 def agreement(ev: Evidence, rule: Rule, formula: Formula | None) -> Agreement:
     """Compare step reward, `compute_reward`, formula and success over every step and every pair of goals."""
     seen, (left, right) = ev.all, ev.pairs
-    again = rewards(ev.rules, seen.next_achieved, seen.desired, seen.infos)
-    before = rewards(ev.rules, seen.achieved, seen.desired, seen.infos)
+    again = rewards(ev.rules, *seen.goals, seen.infos)
+    before = rewards(ev.rules, seen.before.achieved, seen.before.desired, seen.infos)
     apart = np.abs(again - seen.reward)
     by_goals, of_success, of_formula = None, None, None
     if formula is not None:
-        steps, pairs = distances(seen.next_achieved, seen.desired), distances(left, right)
+        steps, pairs = distances(*seen.goals), distances(left, right)
         of_formula = np.abs(formula(steps) - seen.reward)
         apart = np.maximum(np.maximum(apart, of_formula), np.abs(formula(steps) - again))
         by_goals = np.abs(formula(pairs) - ev.pair_rewards)
-        reached = np.concatenate([ev.reached(seen.next_achieved, seen.desired), ev.reached(left, right)])
+        reached = np.concatenate([ev.reached(*seen.goals), ev.reached(left, right)])
         of_success = reached != (np.concatenate([steps, pairs]) < rule.threshold)
     recomputed, kinds = int((again != seen.reward).sum()), (_wrong(of_formula), _wrong(by_goals), _wrong(of_success))
     return Agreement(

@@ -17,11 +17,11 @@ Augmentation = Callable[[Batch, Array], Batch]
 def augmentations(config: Any, spec: Spec) -> list[Augmentation]:
     """Those that the configuration asks for and the environment allows.
 
-    A mirror image is known of an observation of `GOAL_KEYS` alone, a shift of images alone.
+    A mirror image is known of the key "observation" and of goals alone, a shift of images alone.
     """
     chosen: list[Augmentation] = []
     mirror = spec.geometry.mirror if spec.geometry else None
-    if config.mirror and mirror and all(one.name in GOAL_KEYS for one in (*spec.obs, *spec.truth)):
+    if config.mirror and mirror and all(one.name in ("observation", *GOAL_KEYS) for one in (*spec.obs, *spec.truth)):
         chosen.append(partial(mirror_half, mirror))
     images = tuple(one.name for one in spec.obs if one.kind == "image")
     if config.shift and images:

@@ -19,21 +19,24 @@ from wellposed.report import figures
 from wellposed.runs.files import explained, write_whole
 from wellposed.runs.provenance import as_typed
 from wellposed.runs.record import EvaluationRow, Provenance, Summary, Verdict
-from wellposed.runs.store import RunReader, env_id
+from wellposed.runs.store import RunReader, env_id, resume_command
 from wellposed.stats import describe_interval, describe_rate
+from wellposed.units import printed
 
 SOLVED = 0.9  # a verdict is shown in green where even the lower end of its interval lies above
 
-_MEASURES: tuple[
-    tuple[str, str, float, str, int], ...
-] = (  # field of EpisodeRow, what a reader calls it, factor, unit, decimals
-    ("episode_return", "return, undiscounted", 1, "", 1),
-    ("final_distance", "distance to the goal at the end", 1000, "mm", 1),
-    ("time_to_success", "steps to the first success", 1, "", 1),
-    ("action_change", "squared change of the action, per step", 1, "", 3),
-    ("peak_action", "largest action component", 1, "", 2),
-    ("path_length", "way of the end effector", 1, "m", 2),
-)
+
+def _measures(unit: str) -> list[tuple[str, str, float, str, str]]:
+    """Field of EpisodeRow, what a reader calls it, factor, unit, format; lengths are in the `unit` of goals."""
+    length = lambda decimals: decimals if unit else ".3g"  # noqa: E731
+    return [
+        ("episode_return", "return, undiscounted", 1, "", ".1f"),
+        ("final_distance", "distance to the goal at the end", *printed(unit), length(".1f")),
+        ("time_to_success", "steps to the first success", 1, "", ".1f"),
+        ("action_change", "squared change of the action, per step", 1, "", ".3f"),
+        ("peak_action", "largest action component", 1, "", ".2f"),
+        ("path_length", "way of the end effector", 1, unit, length(".2f")),
+    ]
 
 
 def write_report(paths: Sequence[str | Path], target: str | Path, *, video: bool = True, threads: int = 2) -> Path:
@@ -67,7 +70,7 @@ def write_report(paths: Sequence[str | Path], target: str | Path, *, video: bool
         **_origin(readers),
         video=clip,
         video_missing=why_not,
-        video_caption="Twelve copies, one policy, half speed. Red ball: the goal; green: reached (within 5 cm).",
+        video_caption="Twelve copies, one policy, half speed. Red ball: the goal; green: reached.",
         version=version("wellposed"),
         run_count="one run record" if len(paths) == 1 else f"{len(paths)} run records",
     )
@@ -89,7 +92,7 @@ def _finished(reader: RunReader) -> Summary:
     if summary is None:
         raise UserError(
             f"{reader.path} is {reader.status}, not finished; a report needs a finished run. If it was cut short, "
-            f"`wellposed resume {reader.path}` goes on with it."
+            f"`{resume_command([reader.path])}` goes on with it."
         )
     return summary
 
@@ -181,19 +184,20 @@ def _numbers(verdict: Verdict) -> dict[str, Any]:
     def rate(row: EvaluationRow) -> str:
         return describe_rate(row.success_rate, row.success_ci95)
 
-    def cell(row: EvaluationRow, field: str, factor: float, unit: str, decimals: int) -> str:
+    def cell(row: EvaluationRow, field: str, factor: float, unit: str, form: str) -> str:
         if field not in row.means:  # only the time to success may be missing, where no episode succeeded
             return "never"
         estimate = row.means[field]
-        low, high = (factor * bound for bound in estimate.ci95)
-        return f"{factor * estimate.value:.{decimals}f} {unit} ({low:.{decimals}f} to {high:.{decimals}f})"
+        mean, low, high = (format(factor * number, form) for number in (estimate.value, *estimate.ci95))
+        return f"{mean} {unit} ({low} to {high})".replace("  ", " ")
 
     both = (verdict.trained, verdict.random)
     measures = [("success at the last step", *(rate(row) for row in both))]
     measures += [
         ("success at any step", *(describe_rate(r.any_success.value, r.any_success.ci95) for r in both)),
     ]
-    measures += [(name, *(cell(row, field, f, unit, n) for row in both)) for field, name, f, unit, n in _MEASURES]
+    own = _measures(verdicts.goal_unit(verdict.env))
+    measures += [(name, *(cell(row, field, *how) for row in both)) for field, name, *how in own]
     note = (
         "Rates with Wilson intervals, means with bootstrap intervals, 95 %. Actions are those that reached the "
         "simulator. Steps to success are over the episodes that succeeded."

@@ -17,7 +17,9 @@ PACKAGES = (
 )  # fmt: skip
 
 
-def collect(*, threads: int, autoreset_mode: str, devices: list[str]) -> Provenance:
+def collect(
+    *, threads: int, autoreset_mode: str, devices: list[str], flags: dict[str, str] | None = None
+) -> Provenance:
     """The provenance of a run that starts now in this process."""
     commit, dirty = git_state()
     return Provenance(
@@ -33,6 +35,7 @@ def collect(*, threads: int, autoreset_mode: str, devices: list[str]) -> Provena
         threads=threads,
         autoreset_mode=autoreset_mode,
         started=datetime.now(UTC).isoformat(timespec="seconds"),
+        flags=flags,
     )
 
 

@@ -34,16 +34,18 @@ METRICS: dict[str, str] = {
     "train/explained_variance": "PPO: share of the variance of lambda-returns that the critic foretold",
     "rollout/success_rate": "share of training episodes since the last row that ended in success (exploring policy)",
     "rollout/return": "mean undiscounted return of those episodes",
-    "rollout/moved_rate": "share of those episodes in which the achieved goal moved more than 1 cm from where it began",
+    "rollout/moved_rate": "share of those episodes in which the achieved goal moved by 1/5 of the success radius",
     "rollout/action_max": "largest component of the actions that reached the simulator since the last row",
     "probe/reward_min": "smallest reward in a minibatch",
     "probe/reward_mean": "mean reward in a minibatch",
     "probe/reward_max": "largest reward in a minibatch",
+    "probe/reward_least": "least reward that the environment says it gives",
+    "probe/reward_greatest": "greatest reward that the environment says it gives",
     "probe/reward_wrong": "share of transitions whose reward is not what the environment gives for their goal",
     "probe/terminated_wrong": "share of transitions that end an episode where the environment does not, or the reverse",
     "probe/success_before": "share of transitions whose goal was reached before the action: they teach to stay",
     "probe/success_gained": "share of transitions by which the goal was reached: they teach to get there",
-    "probe/goal_moved": "share of transitions in which the achieved goal moved more than 1 mm",
+    "probe/goal_moved": "share of transitions in which the achieved goal moved by 1/50 of the success radius or more",
     "probe/goals_future": "share of transitions whose goal their own episode achieved later",
     "probe/goals_original": "share of transitions that keep the goal their episode pursued",
     "probe/goals_past": "share of transitions whose goal their own episode achieved earlier only",
@@ -52,7 +54,7 @@ METRICS: dict[str, str] = {
     "probe/replay_age": "mean age of what is sampled: 0 the newest that is held, 1 the oldest, 1/2 if uniform",
     "probe/episode_length": "mean length of the episodes in the replay, steps",
     "probe/action_max": "largest action component in the replay, as the policy chose it",
-    "probe/action_answered": "share of the effector's motion that the action explains and the state does not foretell",
+    "probe/action_answered": "share of motion that the action that arrived explains and the state does not foretell",
     "probe/motion_observed": "share of the effector's last motion that can be read off the observation after it",
     "probe/observation_constant": "numbers of the observation that never vary",
     "probe/q_min": "lowest value the critics give the batch",
@@ -218,6 +220,8 @@ class Resumption:
     packages: dict[str, str]
     cpu: str
     started: str  # ISO 8601, UTC
+    flags: dict[str, str] | None = field(default=None, metadata=serialise.LATER)  # as in `Provenance`
+    environment: str | None = field(default=None, metadata=serialise.LATER)
 
 
 @dataclass(frozen=True)
@@ -240,6 +244,10 @@ class Provenance:
     steps_per_second: float | None = None
     updates_per_second: float | None = None
     resumed: list[Resumption] = field(default_factory=list)
+    # Settings of JAX and XLA that decide about numbers, and the digest of the environment's source; null where they
+    # were not recorded.
+    flags: dict[str, str] | None = field(default=None, metadata=serialise.LATER)
+    environment: str | None = field(default=None, metadata=serialise.LATER)
 
 
 def encode(value: Any) -> dict[str, Any]:

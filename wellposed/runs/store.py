@@ -19,12 +19,14 @@ FetchReach-v4_sac_3f0c9d1be2a7_s0/
 
 import os
 import re
+import shlex
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from wellposed import serialise
+from wellposed import plugin, serialise
 from wellposed.arrays import Arrays, part_of
 from wellposed.errors import UserError
 from wellposed.runs import checkpoint, lock
@@ -94,11 +96,18 @@ def refuse_existing(path: Path) -> None:
         return
     status = RunReader(path).status
     open_end = status not in ("finished", "diverged")
-    advice = f", or go on with it: `wellposed resume {path}`" if open_end else ""
+    advice = f", or go on with it: `{resume_command([path])}`" if open_end else ""
     raise UserError(
         f"{path} holds {'an interrupted' if open_end else f'a {status}'} run of exactly this configuration and seed, "
         f"and two runs are never mixed. Choose another --seed or --runs-dir, or move that directory away{advice}."
     )
+
+
+def resume_command(paths: Sequence[Path]) -> str:
+    """The command that goes on with runs, with the permissions and files that it needs."""
+    words = [word for path in paths for word in plugin.words_for(env_id(RunReader(path).config))]
+    pairs = dict.fromkeys(zip(words[::2], words[1::2], strict=True))
+    return shlex.join(["wellposed", "resume", *map(str, paths), *(word for pair in pairs for word in pair)])
 
 
 @dataclass(frozen=True, init=False)

@@ -121,7 +121,16 @@ class RunWriter:
             step = restored.manifest.step if restored else 0
             run.resumed = " ".join([*run._damaged, f"Goes on from step {step:,}; {run._cut()}."])
             took_up = Resumption(
-                step, run.resumed, now.command, now.commit, now.dirty, now.packages, now.cpu, now.started
+                step,
+                run.resumed,
+                now.command,
+                now.commit,
+                now.dirty,
+                now.packages,
+                now.cpu,
+                now.started,
+                now.flags,
+                now.environment,
             )
             run.provenance = replace(there, resumed=[*there.resumed, took_up])
             write_json(path / "provenance.json", encode(run.provenance))

@@ -43,7 +43,7 @@ class RowByRow(Memoryless):
 
     def act(self, obs: Obs, carry: Carry = (), rng: np.random.Generator | None = None) -> tuple[np.ndarray, Carry]:
         """Actions [n, action_dim]."""
-        rows = [{key: value[i] for key, value in obs.items()} for i in range(len(obs["observation"]))]
+        rows = [{key: value[i] for key, value in obs.items()} for i in range(len(obs["desired_goal"]))]
         return np.stack([self._act(row, 0) for row in rows]).astype(np.float32), ()
 
 
@@ -57,7 +57,7 @@ def controller(env: EnvConfig) -> tuple[str, Policy]:
     rng = seeding.generator(SEED, "linear controller")
     start = seeding.training_env_seed(SEED)
     seen = play(copy, held(space, rng), range(start, start + FIT_EPISODES))
-    return "a linear controller, fitted to random actions", RowByRow(directed(space, seen, rng))
+    return "a linear controller, fitted to random actions", RowByRow(directed(space, seen, rng, env.control.delay))
 
 
 def existence_of(config: AnyRunConfig, threads: int) -> Existence:

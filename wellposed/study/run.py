@@ -50,11 +50,6 @@ class Question:
     def __post_init__(self) -> None:
         require(0 < self.bar <= 1, "bar", "is a share above 0 and at most 1", self.bar)
         require(1 <= self.doublings <= DOUBLINGS, "doublings", f"is between 1 and {DOUBLINGS}", self.doublings)
-        if ":" in self.recipe.env.id and self.base:
-            raise UserError(
-                f"{self.recipe.env.id} names a module, which a stored run must not. Ask for --only existence, or "
-                "register the environment with Gymnasium and use its id."
-            )
 
     def of_seeds(self, seeds: list[int]) -> list[AnyRunConfig]:
         """The recipe, one run for each seed."""

@@ -23,6 +23,26 @@ class Control:
         require(0 <= self.smoothing < 1, "env.control.smoothing", "is a share from 0 up to but not 1", self.smoothing)
         require(self.delay >= 0, "env.control.delay", "must not be negative", self.delay)
 
+    @property
+    def memory(self) -> int:
+        """How many actions, the newest among them, decide what arrives, but for less than 1 % of it."""
+        lasting = np.ceil(np.log(0.01) / np.log(self.smoothing)) if self.smoothing else 0
+        return 1 + self.delay + int(lasting)
+
+    @property
+    def spread(self) -> float:
+        """The standard deviation of what arrives of independent actions, as a share of theirs."""
+        return float(np.sqrt((1 - self.smoothing) / (1 + self.smoothing)))
+
+    def arriving(self, actions: np.ndarray) -> np.ndarray:
+        """What reaches the simulator [n, a] after the last `memory` actions of an episode [n, memory, a].
+
+        Where fewer were taken, the first of these are 0.
+        """
+        age = np.arange(actions.shape[1])[::-1] - self.delay
+        weights = np.where(age >= 0, (1 - self.smoothing) * self.smoothing ** np.maximum(age, 0), 0)
+        return np.einsum("t,nta->na", weights, np.clip(actions, -1, 1))
+
     def wrap(self, env: VecEnv, role: Literal["training", "evaluation"], seed: int) -> VecEnv:
         """The environment under this control; itself where the simulator gets what the policy says."""
         return env if self == Control() else cast(VecEnv, ControlledVecEnv(env, self))

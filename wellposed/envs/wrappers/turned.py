@@ -1,12 +1,13 @@
 """The frame in which the symmetries of an environment lie along the axes."""
 
+from dataclasses import replace
 from typing import cast
 
 import numpy as np
 
-from wellposed.envs.geometry import require_fitting, turned
+from wellposed.envs.geometry import relative, require_fitting, require_one_vector, turned
 from wellposed.envs.wrappers.wrapper import Wrapper
-from wellposed.types import Geometry, Moment, Obs, Step, Turn, VecEnv
+from wellposed.types import GOAL_KEYS, Geometry, Moment, Obs, Step, Turn, VecEnv
 
 
 def with_geometry(env: VecEnv, geometry: Geometry) -> VecEnv:
@@ -16,9 +17,22 @@ def with_geometry(env: VecEnv, geometry: Geometry) -> VecEnv:
         UserError: if the geometry does not fit the environment.
     """
     spec = env.spec
+    require_one_vector(spec.obs)
     require_fitting(geometry, spec.size("observation"), spec.size("desired_goal"), spec.action_dim)
-    env.spec = env.spec._replace(geometry=geometry)
+    shown = {name: np.array(spec.field(name).origin or np.zeros(spec.size(name))) for name in GOAL_KEYS}
+    if geometry.turn is not None:
+        shown = turned_goals(shown, geometry.turn)
+    if geometry.mirror is not None and any(origin.any() for origin in shown.values()):
+        mirror = relative(geometry.mirror, shown["observation"], shown["desired_goal"])
+        geometry = replace(geometry, mirror=mirror)
+    env.spec = spec._replace(geometry=geometry)
     return env if geometry.turn is None else cast(VecEnv, TurnedVecEnv(env, geometry.turn))
+
+
+def turned_goals(obs: Obs, turn: Turn) -> Obs:
+    """Observations and goals as the turned frame shows them."""
+    goals = {key: turned(obs[key], (turn.axes,), turn.angle) for key in GOAL_KEYS[1:]}
+    return {**obs, "observation": turned(obs["observation"], turn.pairs, turn.angle), **goals}
 
 
 class TurnedVecEnv(Wrapper):
@@ -68,10 +82,7 @@ class TurnedVecEnv(Wrapper):
         return Moment(self._turned(moment.obs), self._turned(moment.truth))
 
     def _turned(self, obs: Obs) -> Obs:
-        """Observations of all copies in the turned frame."""
-        axes, angle, pairs = self._turn.axes, self._turn.angle, self._turn.pairs
-        goals = {key: turned(obs[key], (axes,), angle) for key in ("achieved_goal", "desired_goal")}
-        return {**obs, "observation": turned(obs["observation"], pairs, angle), **goals}
+        return turned_goals(obs, self._turn)
 
     def _back(self, goals: np.ndarray) -> np.ndarray:
         """Goals [n, g] that are shown, in the frame of the environment."""
