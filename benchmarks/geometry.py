@@ -16,7 +16,7 @@ import sys
 import numpy as np
 
 from benchmarks.machine import print_header
-from tests.check.pushers import BROKEN, SOUND
+from tests.check.pushers import BROKEN, HIDDEN, SOUND
 from wellposed.check.geometry import Found, find_geometry
 from wellposed.envs import EnvConfig, make_env
 from wellposed.types import Geometry
@@ -31,6 +31,7 @@ KNOWN = {
     "PointMaze_Open-v3": ("mirror 0", "mirror 1"),
     **{f"tests.check.pushers:{kind.__name__}": EVERY for kind in SOUND},
     **{f"tests.check.pushers:{kind.__name__}": true for kind, true in BROKEN.items()},
+    **{f"tests.check.pushers:{kind.__name__}": () for kind in HIDDEN},
 }
 
 

@@ -199,8 +199,5 @@ BROKEN = {  # what holds of them
     Sloped: ("shift 0", "shift 1", "mirror 1"),
     OffCentre: (),
     Unlabelled: (),
-    HiddenWindy: ("shift 0",),
-    HiddenWalled: ("shift 1", "mirror 1"),
-    HiddenSloped: ("shift 0", "shift 1", "mirror 1"),
-    HiddenOffCentre: (),
 }
+HIDDEN = (HiddenWindy, HiddenWalled, HiddenSloped, HiddenOffCentre)  # of them nothing need be found

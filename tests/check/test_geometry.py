@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from tests.check import pushers
-from tests.check.pushers import BROKEN, SOUND, NoWay, Permuted, Pusher, Sealed, Turned
+from tests.check.pushers import BROKEN, HIDDEN, SOUND, NoWay, Permuted, Pusher, Sealed, Turned
 from wellposed.check.declaration import declaration, describe
 from wellposed.check.geometry import find_geometry, turn_of
 from wellposed.check.mirrors import reflection, turned_pairs
@@ -41,6 +41,12 @@ def test_of_what_is_broken_is_found_what_holds_and_nothing_else(kind, true):
     if kind is pushers.Unlabelled:
         assert found(kind).geometry is None
         assert "the effector's position" in found(kind).why
+
+
+@pytest.mark.parametrize("kind", HIDDEN)
+def test_of_what_is_broken_and_hides_its_state_nothing_is_found(kind):
+    assert held(kind) == set()
+    assert found(kind).geometry.points == ((0, 1), (2, 3))
 
 
 def test_where_states_can_be_written_twins_agree_to_the_last_digits_and_else_within_the_tolerance():

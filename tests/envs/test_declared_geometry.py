@@ -7,9 +7,10 @@ import pytest
 
 from tests.check.pushers import NoWay, Pusher, Turned
 from wellposed import serialise
-from wellposed.envs.geometry import declared, geometry_of, require_fitting
+from wellposed.envs.geometry import declared, geometry_of, relative, require_fitting
 from wellposed.envs.gym import GymGoalVecEnv
 from wellposed.envs.make import EnvConfig, make_env
+from wellposed.envs.rules import fields_of
 from wellposed.errors import UserError
 from wellposed.types import Geometry, Mirror, Turn
 
@@ -60,14 +61,16 @@ def test_differences_that_the_observation_holds_are_not_derived():
     rng = np.random.default_rng(0)
     points = rng.standard_normal((50, 4))
     seen = np.hstack([points, points[:, 2:] - points[:, :2]])
-    assert geometry_of(Says(), seen).differences == ()
-    assert geometry_of(Says(), np.hstack([points, points[:, 2:] - 0.99 * points[:, :2]])).differences == ((0, 1),)
+    assert geometry_of(Says(), fields_of(Says()), seen).differences == ()
+    assert geometry_of(
+        Says(), fields_of(Says()), np.hstack([points, points[:, 2:] - 0.99 * points[:, :2]])
+    ).differences == ((0, 1),)
 
 
 @pytest.mark.parametrize(("kind", "said"), [(Wrong, "missing.*points"), (Beyond, r"\[0, 6\] should be 2 places")])
 def test_a_wrong_declaration_is_refused_with_the_reason(kind, said):
     with pytest.raises(UserError, match=said):
-        geometry_of(kind(), np.zeros((3, 6)))
+        geometry_of(kind(), fields_of(kind()), np.zeros((3, 6)))
 
 
 @pytest.mark.parametrize(
@@ -120,6 +123,16 @@ def test_a_turned_environment_is_the_other_one_in_its_frame():
     np.testing.assert_allclose(shown.set_state(state).obs["observation"], shown.now.obs["observation"])
     plain.close()
     shown.close()
+
+
+def test_the_mirror_of_what_is_shown_relative_to_an_origin_is_the_mirror_relative_to_it():
+    rng = np.random.default_rng(0)
+    mirror = replace(MIRROR, observation_order=(0, 3, 2, 1, 4, 5), observation_offset=(2.0, 0.0, 0.0, 0.0, 0.0, 0.0))
+    origin, seen = 1e6 * rng.standard_normal(6), rng.standard_normal((5, 6))
+    image = lambda m, x: np.array(m.observation_offset) + np.array(m.observation_sign) * x[:, m.observation_order]  # noqa: E731
+    shown = relative(mirror, origin, np.array([3.0, 4.0]))
+    np.testing.assert_allclose(image(shown, seen) + origin, image(mirror, seen + origin), atol=1e-8)
+    assert shown.goal_offset == (-6.0, 0.0)
 
 
 def test_pushers_know_no_geometry_of_their_own():

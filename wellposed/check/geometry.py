@@ -22,7 +22,17 @@ from wellposed.check.mirrors import reflection, turned_pairs
 from wellposed.check.pairs import FAR, STEER, Bench, EndedError, Stage, response
 from wellposed.check.states import Handles, State, any_of, handles, state_of
 from wellposed.check.subject import OneCopy, find_subject
-from wellposed.check.symmetry import TOLERANCE, WITHIN, WITHIN_STEERED, Symmetry, Tried, Twins, image_of, try_symmetry
+from wellposed.check.symmetry import (
+    AT_LEAST,
+    TOLERANCE,
+    WITHIN,
+    WITHIN_STEERED,
+    Symmetry,
+    Tried,
+    Twins,
+    image_of,
+    try_symmetry,
+)
 from wellposed.envs.evidence import Evidence
 from wellposed.envs.geometry import require_one_vector, same_as, turned, with_differences
 from wellposed.envs.rules import rewards, same
@@ -249,7 +259,7 @@ def _try_all(stage: Stage, evidence: Evidence) -> tuple[tuple[Tried, ...], dict[
         return (), {}  # by the time that the effector has been steered, nothing is where its twin is
     if not stage.exact:
         alike, _ = try_symmetry(Symmetry("hair", int(stage.axes[0])), stage, rng, 0.0)
-        needed = WITHIN_STEERED * alike.within
+        needed = max(AT_LEAST, WITHIN_STEERED * alike.within)
     for axis in map(int, stage.axes):
         asked = [Symmetry("shift", axis), *(Symmetry("mirror", axis, 2 * middle) for middle in _middles(stage, axis))]
         for symmetry in asked:

@@ -14,8 +14,9 @@ from wellposed.check.pairs import DisturbedError, EndedError, Stage, wander
 
 TOLERANCE = 0.1  # success radii by which a point may be off the image of its twin
 ROUGHLY = 0.2  # share of the effector's way by which it may be off besides, where the effector was steered
-WITHIN = 0.97  # share of steps on which it must not be off by more
-WITHIN_STEERED = 0.88  # where the effector was steered: of the share of twins that begin a hair apart
+WITHIN = 0.995  # share of steps on which it must not be off by more
+# Where the effector was steered: of the share of twins that begin a hair apart, but at least so much altogether.
+WITHIN_STEERED, AT_LEAST = 0.88, 0.6
 TESTED = 0.5  # share of steps on which it must have been possible to ask
 PAIRS, LENGTH = 32, 25  # pairs of rollouts for each symmetry, and their steps
 FEW, GIVEN_UP = 8, 0.75  # pairs after which one is given up that agrees on less than this part of the needed share

@@ -19,7 +19,9 @@ def with_geometry(env: VecEnv, geometry: Geometry) -> VecEnv:
     spec = env.spec
     require_one_vector(spec.obs)
     require_fitting(geometry, spec.size("observation"), spec.size("desired_goal"), spec.action_dim)
-    shown = {name: np.array(spec.field(name).origin or np.zeros(spec.size(name))) for name in GOAL_KEYS}
+    shown = {
+        name: np.array(spec.field(name).origin or np.zeros(spec.size(name))) for name in ("observation", *GOAL_KEYS)
+    }
     if geometry.turn is not None:
         shown = turned_goals(shown, geometry.turn)
     if geometry.mirror is not None and any(origin.any() for origin in shown.values()):
@@ -31,7 +33,7 @@ def with_geometry(env: VecEnv, geometry: Geometry) -> VecEnv:
 
 def turned_goals(obs: Obs, turn: Turn) -> Obs:
     """Observations and goals as the turned frame shows them."""
-    goals = {key: turned(obs[key], (turn.axes,), turn.angle) for key in GOAL_KEYS[1:]}
+    goals = {key: turned(obs[key], (turn.axes,), turn.angle) for key in GOAL_KEYS}
     return {**obs, "observation": turned(obs["observation"], turn.pairs, turn.angle), **goals}
 
 
