@@ -1,7 +1,7 @@
 """The one door to an environment: what it is, and what stands between it and the policy.
 
-The fields of `EnvConfig` after `geometry` are the wrappers, from the copies outwards, in the order in which
-they stand. A new one is a file in `wrappers/` with a frozen dataclass that has `wrap(env, role, seed)`, and a field
+The fields of `EnvConfig` between `max_episode_steps` and `geometry` are the wrappers, from the copies outwards, in the
+order in which they stand. A new one is a file in `wrappers/` with a frozen dataclass that has `wrap(env, role, seed)`, and a field
 here. What a policy remembers is none of them: it is the policy's carry, and replay hands out windows of transitions.
 """
 
@@ -45,8 +45,8 @@ _ARGUMENTS = tyro.constructors.PrimitiveConstructorSpec(
 
 _GEOMETRY = tyro.constructors.PrimitiveConstructorSpec(
     nargs=1,
-    metavar="JSON|found",
-    instance_from_str=lambda text: None if text[0] == "None" else read(json.loads(text[0]), "--env.geometry"),
+    metavar="JSON",
+    instance_from_str=lambda text: None if text[0] == "null" else read(json.loads(text[0]), "--env.geometry"),
     is_instance=lambda value: value is None or isinstance(value, Geometry),
     str_from_instance=lambda value: [json.dumps(value and asdict(value))],
 )
@@ -63,14 +63,14 @@ class EnvConfig:
     """Arguments of the environment itself: size=3 color=red walls=[[0,1],[2,1]]."""
     max_episode_steps: int | None = field(default=None, metadata=LATER)
     """Steps after which an episode is cut; the environment's own number if not given."""
-    geometry: Annotated[Geometry | None, _GEOMETRY] = field(default=None, metadata=LATER)
-    """Its symmetries as a JSON object, or `found`: measured before it trains. What it declares itself if not given."""
     control: Control = field(default_factory=Control, metadata=LATER)
     """What becomes of an action on its way to the simulator."""
     sensors: Sensors = field(default_factory=Sensors, metadata=LATER)
     """What measures the observations."""
     curriculum: Curriculum = field(default_factory=Curriculum, metadata=LATER)
     """How the goals of training grow; evaluation has the task's own."""
+    geometry: Annotated[Geometry | None, _GEOMETRY] = field(default=None, metadata=LATER)
+    """The environment's symmetries as a JSON object; what it declares itself if not given."""
 
     def __post_init__(self) -> None:
         require(isinstance(self.kwargs, dict), "env.kwargs", "must be arguments by name", self.kwargs)
@@ -118,7 +118,8 @@ def make_env(
 def wrappers(config: EnvConfig) -> list[Any]:
     """The configurations of the wrappers, in the order in which they stand around the copies."""
     names = [field.name for field in fields(config)]
-    return [getattr(config, name) for name in names[names.index("geometry") + 1 :]]
+    first, last = names.index("max_episode_steps") + 1, names.index("geometry")
+    return [getattr(config, name) for name in names[first:last]]
 
 
 def make_vec(env_id: str, num_envs: int = 1, *, threads: int = 1, **kwargs: Any) -> GymnasiumVecEnv:
