@@ -1,8 +1,9 @@
 """The one door to an environment: what it is, and what stands between it and the policy.
 
 The fields of `EnvConfig` between `max_episode_steps` and `geometry` are the wrappers, from the copies outwards, in the
-order in which they stand. A new one is a file in `wrappers/` with a frozen dataclass that has `wrap(env, role, seed)`, and a field
-here. What a policy remembers is none of them: it is the policy's carry, and replay hands out windows of transitions.
+order in which they stand. A new one is a file in `wrappers/` with a frozen dataclass that has `wrap(env, role, seed)`,
+and a field here. What a policy remembers is none of them: it is the policy's carry, and replay hands out windows of
+transitions.
 """
 
 import inspect
