@@ -57,6 +57,7 @@ def own(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Path]:
 
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", [*sys.path])
+    gym.registry.pop("Own-v0", None)
     yield Path(shutil.copy(Path(__file__).parent / "envs" / "own.py", tmp_path))
     gym.registry.pop("Own-v0", None)
     for name in [name for name in sys.modules if name.partition("_")[0] == "own"]:

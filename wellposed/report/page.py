@@ -197,7 +197,7 @@ def _numbers(verdict: Verdict) -> dict[str, Any]:
         ("success at any step", *(describe_rate(r.any_success.value, r.any_success.ci95) for r in both)),
     ]
     own = _measures(verdicts.goal_unit(verdict.env))
-    measures += [(name, *(cell(row, field, *how) for row in both)) for field, name, *how in own]
+    measures += [(name, *(cell(row, field, f, unit, form) for row in both)) for field, name, f, unit, form in own]
     note = (
         "Rates with Wilson intervals, means with bootstrap intervals, 95 %. Actions are those that reached the "
         "simulator. Steps to success are over the episodes that succeeded."
