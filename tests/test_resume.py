@@ -15,7 +15,7 @@ from wellposed import agents
 from wellposed.agents import SAC, PPOConfig, SACConfig, TD3Config
 from wellposed.config import OnPolicyRunConfig, RunConfig
 from wellposed.data import ReplayConfig
-from wellposed.envs.make import EnvConfig
+from wellposed.envs.make import EnvConfig, make_env
 from wellposed.envs.vector import MujocoVecEnv
 from wellposed.envs.wrappers.curriculum import Curriculum
 from wellposed.errors import UserError
@@ -231,14 +231,12 @@ def test_what_is_resumed_says_so_in_its_record(tmp_path, monkeypatch, capsys):
 
 def test_an_environment_that_remembers_more_than_its_seed_is_found_out():
     """A stale quantity that leaks from one episode into the next: to play an episode again leads elsewhere."""
-    from wellposed.envs.gym import GymGoalVecEnv
-
-    env = GymGoalVecEnv("PointMaze_UMaze-v3", 1)
+    env: Any = make_env(EnvConfig("PointMaze_UMaze-v3"), 1, "training")
     env.reset(seed=3)
     for _ in range(5):
         env.step(np.ones((1, 2), np.float32))
     state = env.get_state()
     assert np.array_equal(env.set_state(state).obs["observation"], state["observation"])
-    env._copies[0].unwrapped.point_env.model.actuator_gear[:] = 0  # type: ignore[attr-defined]
+    env._copies[0].unwrapped.point_env.model.actuator_gear[:] = 0
     with pytest.raises(UserError, match="carries something over"):
         env.set_state(state)
