@@ -5,6 +5,7 @@
 Shapes: `n` environments ("envs"), `b` transitions of a minibatch, `u` minibatches of one compiled call.
 """
 
+from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
@@ -35,7 +36,8 @@ class Field(NamedTuple):
     origin: tuple[float, ...] = ()  # what these numbers are relative to, where float32 would lose them; () for 0
 
 
-class Mirror(NamedTuple):
+@dataclass(frozen=True)
+class Mirror:
     """A reflection of the scene: an observation, goal or action x has the mirror image `offset + sign * x[order]`."""
 
     observation_order: tuple[int, ...]
@@ -46,18 +48,33 @@ class Mirror(NamedTuple):
     action_sign: tuple[int, ...]
 
 
-class Geometry(NamedTuple):
+@dataclass(frozen=True)
+class Turn:
+    """A rotation in a plane of goal space, after which symmetries lie along the axes.
+
+    A vector with components (x, y) in that plane is shown as (x cos + y sin, y cos - x sin) of the angle.
+    """
+
+    axes: tuple[int, int]  # of goals, which span the plane
+    angle: float  # radians
+    pairs: tuple[tuple[int, int], ...]  # where "observation" holds such components, of positions, velocities and ways
+
+
+@dataclass(frozen=True)
+class Geometry:
     """The symmetries of a task whose goals are points in space: what an agent need not learn from data.
 
     Moving effector, objects and goal together along one of `shift_axes` changes nothing but their coordinates, so an
-    agent may ignore where on these axes a point lies. The observation must hold the differences between points that
-    the agent needs, as Fetch's does; the way from achieved to desired goal is always shown.
+    agent may ignore where on these axes a point lies. The differences between points that the agent needs, the
+    observation must hold or `differences` must name; the way from achieved to desired goal is always shown.
     """
 
     effector: tuple[int, ...]  # where "observation" holds the end effector's position, in the frame and unit of goals
     points: tuple[tuple[int, ...], ...]  # where it holds any position of that frame, the effector's among them
-    shift_axes: tuple[int, ...]  # axes of the goal space
-    mirror: Mirror | None
+    shift_axes: tuple[int, ...] = ()  # axes of the goal space
+    mirror: Mirror | None = None
+    differences: tuple[tuple[int, int], ...] = ()  # pairs of `points` between which the way is shown to networks
+    turn: Turn | None = None  # all above speaks of what is shown after it
 
 
 class Spec(NamedTuple):

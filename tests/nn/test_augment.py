@@ -1,5 +1,6 @@
 """Augmentation: a mirror image is as true as what it is of, and a shifted image shows the same."""
 
+from dataclasses import replace
 from typing import Any
 
 import jax
@@ -38,7 +39,7 @@ def test_the_mirror_keeps_distances_and_a_wrong_one_would_not():
     batch = first(batches(1, 8))
     way = lambda one: np.linalg.norm(one.obs["observation"][:, :2] - one.obs["desired_goal"], axis=1)  # noqa: E731
     assert np.allclose(way(mirror_image(MIRROR, batch)), way(batch), atol=1e-5)
-    wrong = MIRROR._replace(goal_offset=(0.0, 1.0))
+    wrong = replace(MIRROR, goal_offset=(0.0, 1.0))
     assert not np.allclose(way(mirror_image(wrong, batch)), way(batch), atol=1e-2)
 
 

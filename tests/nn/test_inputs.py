@@ -1,5 +1,6 @@
 """What networks are shown: scales, differences, logarithms of distances, and the symmetries they respect."""
 
+from dataclasses import replace
 from typing import Any
 
 import jax
@@ -135,3 +136,14 @@ def test_the_normaliser_is_that_of_all_rows_together():
         normaliser.update(chunk)
     assert np.allclose(normaliser.mean, rows.mean(axis=0))
     assert np.allclose(normaliser.std, np.maximum(rows.std(axis=0), 1e-3))
+
+
+def test_differences_that_are_named_are_shown_in_standard_deviations_of_goals():
+    """The way from hand to object joins the inputs, before the logarithms; a shift leaves it what it is."""
+    observation, achieved, desired = scene()
+    spec = SPACE._replace(geometry=replace(GEOMETRY, differences=((0, 1),)))
+    lacking, had = (shown(PLAIN, one, observation, achieved, desired) for one in (SPACE, spec))
+    np.testing.assert_allclose(had, np.hstack([lacking, observation[:, 3:6] - observation[:, :3]]), atol=1e-6)
+    wide = {"observation": UNSCALED["observation"], "goal": Scale(np.zeros(3), np.full(3, 2.0))}
+    scaled = np.asarray(encoder_of(PLAIN, spec)(named(*map(jnp.asarray, (observation, achieved, desired))), wide))
+    np.testing.assert_allclose(scaled[:, -3:], had[:, -3:] / 2, atol=1e-6)

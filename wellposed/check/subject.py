@@ -20,6 +20,7 @@ class OneCopy(gym.Env):
 
     def __init__(self, env: EnvConfig):
         self._env: Any = GymnasiumVecEnv(make_env(env, 1, "evaluation"))
+        self.inner = self._env.inner
         self.observation_space, self.action_space = self._env.single_observation_space, self._env.single_action_space
         self.max_episode_steps = self._env.max_episode_steps
         self.compute_reward, self.compute_terminated, self.is_success = (

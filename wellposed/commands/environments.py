@@ -18,9 +18,14 @@ def check(
     gamma: Annotated[
         float | None, tyro.conf.arg(help="discount that training would use; the recipe's by default")
     ] = None,
+    find_geometry: Annotated[
+        bool, tyro.conf.arg(help="measure which numbers are positions and which symmetries hold, instead")
+    ] = False,
     json_file: JsonFile = None,
 ) -> int:
     """Certify that hindsight can learn an environment, by measuring every condition. Exit code 1 if it cannot."""
+    if find_geometry:
+        return _found_geometry(env, seed, json_file)
     from wellposed.agents import SACConfig
     from wellposed.check import certificate
 
@@ -37,6 +42,18 @@ def check(
         print(*certificate.unexamined_together(findings), "", sep="\n")
         print(f"{certificate.summary(env, findings)}, {found.seconds:.0f} s.")
     return 0 if found.posed else 1
+
+
+def _found_geometry(env: str, seed: int, json_file: Path | None) -> int:
+    """Measure the geometry of an environment. Exit code 1 if it has none."""
+    from wellposed.check.declaration import describe
+    from wellposed.check.geometry import find_geometry
+
+    plugin.allow_import(env)
+    found = find_geometry(env, seed=seed)
+    if not emit(asdict(found), json_file):
+        print(describe(found))
+    return 0 if found.geometry else 1
 
 
 def anatomy(

@@ -5,7 +5,7 @@ import shutil
 import sys
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
@@ -63,6 +63,10 @@ def train_command(default: "AnyRunConfig") -> Any:
         config_file: ConfigFile = None,
         wandb: Wandb = None,
         quiet: Annotated[bool, tyro.conf.arg(help="no progress bar and no line per evaluation")] = False,
+        geometry: Annotated[
+            Literal["declared", "found"],
+            tyro.conf.arg(help="symmetries to use: the environment's own, or measured first"),
+        ] = "declared",
         json_file: JsonFile = None,
     ) -> int:
         """Train an agent and record the run; the last line printed is the run's directory.
@@ -73,6 +77,8 @@ def train_command(default: "AnyRunConfig") -> Any:
 
         del config_file  # read before the line was parsed: it gave the defaults
         told = observer(wandb)
+        if geometry == "found":
+            config = _with_found_geometry(config)
         runs = _runs(config, seeds)
         if words := plugin.words_for(config.env.id):
             about = "Training imports code of yours, which no record may do: commands that read this run"
@@ -118,6 +124,26 @@ def plan_command(default: "AnyRunConfig") -> Any:
         return 1 if found.fits is False else 0
 
     return plan
+
+
+def _with_found_geometry(config: "AnyRunConfig") -> "AnyRunConfig":
+    """The configuration with the geometry that is measured of its environment.
+
+    Raises:
+        UserError: if none is found.
+    """
+    from wellposed.check.geometry import find_geometry
+
+    found = find_geometry(config.env.id, config.env.arguments)
+    if found.geometry is None:
+        raise UserError(f"No geometry of {config.env.id} was found: {found.why}. Train without --geometry found.")
+    held = [f"{one.symmetry.kind} {one.symmetry.axis}" for one in found.tried if one.holds]
+    print(
+        f"Geometry found in {found.seconds:.0f} s: points {list(map(list, found.geometry.points))}, "
+        f"symmetries {', '.join(held) or 'none'}.",
+        file=sys.stderr,
+    )
+    return replace(config, env=replace(config.env, geometry=found.geometry))
 
 
 def _runs(config: "AnyRunConfig", seeds: str | None) -> list["AnyRunConfig"]:

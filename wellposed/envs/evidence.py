@@ -12,6 +12,7 @@ import numpy as np
 
 from wellposed.envs import explore, rules
 from wellposed.envs.explore import Moments, Transitions
+from wellposed.envs.geometry import geometry_of
 from wellposed.envs.rays import Rays, cast_rays
 from wellposed.envs.rules import Endings, Measured, RuleName, Rules, Subject, Test
 from wellposed.errors import UserError
@@ -338,7 +339,7 @@ class Evidence:
         """All that `GoalRules` needs.
 
         Raises:
-            UserError: if the environment has a `fault`.
+            UserError: if the environment has a `fault`, or declares a geometry that does not fit it.
         """
         name = self.subject.name
         try:
@@ -351,4 +352,6 @@ class Evidence:
         together: frozenset[RuleName] = frozenset(name for name in self.rules.together if not self.batch_fault(name))
         told_radius = self.told_radius if self.success_test[1] == TOLD else None
         assert self.length is not None
-        return Measured(self.units, self.length, self.endings, told_radius, together)
+        seen = np.concatenate([self.resets.observation, self.random.after.observation])
+        geometry = geometry_of(self.env, self.fields, seen)
+        return Measured(self.units, self.length, self.endings, told_radius, together, geometry)

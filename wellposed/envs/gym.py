@@ -262,7 +262,8 @@ def _spec(env: gym.Env, found: Measured) -> Spec:
     space: Any = env.action_space
     low, high = (tuple(float(bound) for bound in side) for side in (space.low, space.high))
     bounds = None if {*low, *(-one for one in high)} == {-1.0} else (low, high)
-    return Spec(tuple(fields), shape[0], found.limit, radius=units.radius, reward_range=range_, action_bounds=bounds)
+    known: Any = {"geometry": found.geometry, "radius": units.radius, "reward_range": range_, "action_bounds": bounds}
+    return Spec(tuple(fields), shape[0], found.limit, **known)
 
 
 def _by_vector(fields: tuple[Field, ...], numbers: tuple[float, ...]) -> dict[str, tuple[float, ...]]:

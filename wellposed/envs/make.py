@@ -1,25 +1,27 @@
 """The one door to an environment: what it is, and what stands between it and the policy.
 
-The fields of `EnvConfig` after `max_episode_steps` are the wrappers, from the copies outwards, in the order in which
+The fields of `EnvConfig` after `geometry` are the wrappers, from the copies outwards, in the order in which
 they stand. A new one is a file in `wrappers/` with a frozen dataclass that has `wrap(env, role, seed)`, and a field
 here. What a policy remembers is none of them: it is the policy's carry, and replay hands out windows of transitions.
 """
 
 import inspect
 import json
-from dataclasses import dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields
 from typing import Annotated, Any, Literal
 
 import tyro
 
+from wellposed.envs.geometry import read
 from wellposed.envs.gymnasium_edge import GymnasiumVecEnv
 from wellposed.envs.registry import find
 from wellposed.envs.wrappers.control import Control
 from wellposed.envs.wrappers.curriculum import Curriculum
 from wellposed.envs.wrappers.sensors import Sensors
+from wellposed.envs.wrappers.turned import with_geometry
 from wellposed.errors import UserError, require
 from wellposed.serialise import LATER
-from wellposed.types import VecEnv
+from wellposed.types import Geometry, VecEnv
 
 
 def _argument(word: str) -> tuple[str, Any]:
@@ -41,6 +43,14 @@ _ARGUMENTS = tyro.constructors.PrimitiveConstructorSpec(
     str_from_instance=lambda value: [f"{key}={json.dumps(part)}" for key, part in value.items()],
 )
 
+_GEOMETRY = tyro.constructors.PrimitiveConstructorSpec(
+    nargs=1,
+    metavar="JSON|found",
+    instance_from_str=lambda text: None if text[0] == "None" else read(json.loads(text[0]), "--env.geometry"),
+    is_instance=lambda value: value is None or isinstance(value, Geometry),
+    str_from_instance=lambda value: [json.dumps(value and asdict(value))],
+)
+
 
 @dataclass(frozen=True)
 class EnvConfig:
@@ -53,6 +63,8 @@ class EnvConfig:
     """Arguments of the environment itself: size=3 color=red walls=[[0,1],[2,1]]."""
     max_episode_steps: int | None = field(default=None, metadata=LATER)
     """Steps after which an episode is cut; the environment's own number if not given."""
+    geometry: Annotated[Geometry | None, _GEOMETRY] = field(default=None, metadata=LATER)
+    """Its symmetries as a JSON object, or `found`: measured before it trains. What it declares itself if not given."""
     control: Control = field(default_factory=Control, metadata=LATER)
     """What becomes of an action on its way to the simulator."""
     sensors: Sensors = field(default_factory=Sensors, metadata=LATER)
@@ -96,6 +108,8 @@ def make_env(
     except TypeError as error:
         raise UserError(f"--env.kwargs does not fit {config.id}: {error}.") from error
     env = entry.make(num_envs=num_envs, threads=threads, **own)
+    if (geometry := config.geometry or env.spec.geometry) is not None:
+        env = with_geometry(env, geometry)
     for wrapper in wrappers(config):
         env = wrapper.wrap(env, role, seed)
     return env
@@ -104,7 +118,7 @@ def make_env(
 def wrappers(config: EnvConfig) -> list[Any]:
     """The configurations of the wrappers, in the order in which they stand around the copies."""
     names = [field.name for field in fields(config)]
-    return [getattr(config, name) for name in names[names.index("max_episode_steps") + 1 :]]
+    return [getattr(config, name) for name in names[names.index("geometry") + 1 :]]
 
 
 def make_vec(env_id: str, num_envs: int = 1, *, threads: int = 1, **kwargs: Any) -> GymnasiumVecEnv:

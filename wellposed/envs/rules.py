@@ -14,7 +14,7 @@ import gymnasium as gym
 import numpy as np
 
 from wellposed.errors import UserError
-from wellposed.types import GOAL_KEYS, Field, Policy
+from wellposed.types import GOAL_KEYS, Field, Geometry, Policy
 from wellposed.units import Units
 
 TOLERANCE = 1e-5  # of an answer, and of the mean size of all answers: float32 arithmetic passes, in any unit
@@ -245,6 +245,7 @@ class Measured:
     endings: Endings
     told_radius: float | None  # distance up to which info tells of success, where nothing else does
     together: frozenset[RuleName]  # rules that give batches what they give their pairs
+    geometry: Geometry | None  # what it declares of its symmetries, complete
 
 
 class GoalRules:

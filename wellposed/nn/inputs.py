@@ -130,6 +130,9 @@ class StateEncoder(Encoder):
         if to_goal:
             way = (flat["desired_goal"] - flat["achieved_goal"]) / scales["goal"].std
             parts += [way, log_distance(way)] if self.config.distances else [way]
+        if geometry is not None and "observation" in flat:
+            place = lambda i: flat["observation"][..., np.array(geometry.points[i])]  # noqa: E731
+            parts += [(place(to) - place(start)) / scales["goal"].std for start, to in geometry.differences]
         # With only one point, the effector itself has to reach the goal.
         apart = self.config.distances and {"observation", "achieved_goal"} <= flat.keys()
         if apart and geometry is not None and len(geometry.points) > 1:

@@ -1,0 +1,66 @@
+"""A found geometry as people read it, and the declaration to paste into an environment's class."""
+
+import json
+from dataclasses import fields
+from typing import Any
+
+from wellposed import serialise
+from wellposed.check.geometry import Found
+from wellposed.check.symmetry import TOLERANCE, Tried
+from wellposed.types import Geometry
+
+
+def declaration(geometry: Geometry) -> str:
+    """Python text that declares a geometry as an attribute of an environment's class."""
+    data = serialise.whole(geometry)
+    rest = {field.name: field.default for field in fields(Geometry) if field.name not in ("effector", "points")}
+    lines = [f'    "{name}": {_text(value)},' for name, value in data.items() if value != _plain(rest.get(name, ...))]
+    return "\n".join(["geometry = {", *lines, "}"])
+
+
+def _plain(default: Any) -> Any:
+    return list(default) if isinstance(default, tuple) else default
+
+
+def _text(value: Any) -> str:
+    """JSON on one line for each key of a dict; what it holds of JSON is Python as well."""
+    if isinstance(value, dict):
+        inner = "".join(f'\n        "{name}": {json.dumps(part)},' for name, part in value.items())
+        return f"{{{inner}\n    }}"
+    return json.dumps(value)
+
+
+def describe(found: Found) -> str:
+    """What was found, with the evidence, what to paste and how to train with it."""
+    how = "from states that were written" if found.by_state else "from resets and places that fit together"
+    lines = [f"{found.env}: positions and symmetries, measured in {found.seconds:.0f} s."]
+    if found.geometry is None:
+        return "\n".join([*lines, f"No geometry was found: {found.why}."])
+    geometry = found.geometry
+    lines.append(f"The effector's position is in numbers {list(geometry.effector)} of the observation.")
+    others = [list(point) for point in geometry.points if point != geometry.effector]
+    lines += [f"A position of the same frame is in {point}; it is the achieved goal." for point in others]
+    if geometry.differences:
+        lines.append("The way between them is not in the observation; networks are shown it all the same.")
+    if geometry.turn is not None:
+        i, j = geometry.turn.axes
+        degrees = f"{geometry.turn.angle * 57.29578:.1f}"
+        lines.append(f"Actions act along axes that are turned by {degrees} degrees in the plane of axes {i} and {j}.")
+    lines.append(
+        f"Pairs of rollouts, {how}; twins agree within {TOLERANCE:g} of the success radius {found.radius:.3g}:"
+    )
+    lines += [_line(one) for one in found.tried]
+    lines += ["To declare it, paste this into the environment's class:", "", declaration(geometry), ""]
+    return "\n".join([*lines, f"To train with it: wellposed train {found.env} --geometry found"])
+
+
+def _line(one: Tried) -> str:
+    """A symmetry in one line."""
+    symmetry = one.symmetry
+    what = (
+        f"{symmetry.kind} along axis {symmetry.axis}" if symmetry.kind == "shift" else f"mirror on axis {symmetry.axis}"
+    )
+    what += f" at {symmetry.offset / 2:.4g}" if symmetry.kind == "mirror" else ""
+    mark = "holds" if one.holds else "no   "
+    told = f"{one.within:.1%} of {one.steps} steps agree, largest error {one.error:.3g}, {one.tested:.0%} tested"
+    return f"  {mark} {what:<28} {told}" + ("" if one.rewarded else "; rewards differ")
