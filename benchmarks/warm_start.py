@@ -19,7 +19,9 @@ from benchmarks.machine import print_header
 from wellposed import serialise
 from wellposed.analysis.differences import ratio_of_times
 from wellposed.analysis.summary import summary_over_seeds
+from wellposed.analysis.survival import Times
 from wellposed.config import AnyRunConfig
+from wellposed.progress import TrainingProgress
 from wellposed.recipes import default_config
 from wellposed.runs.store import RunReader, run_name
 from wellposed.seeding import parse_seeds
@@ -66,8 +68,9 @@ def report(env: str, named: dict[str, list[AnyRunConfig]], runs_dir: Path) -> No
         reached = np.array([end is not None and end.solved is not None for end in ends])
         last = [reader.evaluations[-1] for reader in readers]
         steps, seconds = (np.array([getattr(row, of) for row in last], float) for of in ("step", "seconds"))
-        nothing = nothing or (steps, reached)
-        ratio = ratio_of_times(steps, reached, *nothing)
+        times = Times(steps, reached)
+        nothing = nothing or times
+        ratio = ratio_of_times(times, nothing)
         kinds = {"count": steps, "seconds": seconds}
         told = [summary_over_seeds(values, kind, censored=~reached, median=True).text for kind, values in kinds.items()]  # type: ignore[arg-type]
         first = np.mean([reader.evaluations[0].success_rate for reader in readers])
@@ -85,11 +88,11 @@ def main() -> None:
     print_header("What demonstrations and warm starts bring", "jax", "mujoco")
     # What others begin with comes first.
     first = [(f"{env} {seed}", config_of(env, seed, {})) for env in EVERY for seed in seeds]
-    list(train_all(first, args.runs_dir, cores, quiet=True))
+    list(train_all(first, args.runs_dir, cores, TrainingProgress(quiet=True)))
     for env in args.envs:
         named = runs_of(env, seeds, args.runs_dir)
         runs = [(f"{name} {config.seed}", config) for name, configs in named.items() for config in configs]
-        list(train_all(runs, args.runs_dir, cores, quiet=True))
+        list(train_all(runs, args.runs_dir, cores, TrainingProgress(quiet=True)))
         report(env, named, args.runs_dir)
 
 

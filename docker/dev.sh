@@ -1,8 +1,8 @@
 #!/bin/sh
-# The containerised entry: build the image (what has not changed is cached), then run a command in it (default: make demo).
+# The containerised entry: build the image (docker and podman keep what has not changed), then run a command in it.
 # docker, podman or buildah does it, whichever is there and has an engine; CONTAINER=podman chooses one.
 #
-#   docker/dev.sh                       the demonstration; runs/ is kept outside the container
+#   docker/dev.sh                       make demo; runs/ is kept outside the container
 #   docker/dev.sh make test             the tests
 #   GPU=1 docker/dev.sh wellposed doctor --gpu    on an NVIDIA GPU, handed in by the NVIDIA container toolkit
 #   BUILD_OPTIONS="..." docker/dev.sh   what the build needs besides, as --network or --volume

@@ -63,6 +63,7 @@ def own(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Path]:
 
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", [*sys.path])
+    gym.registry.pop("Own-v0", None)
     yield Path(shutil.copy(Path(__file__).parent / "envs" / "own.py", tmp_path))
     gym.registry.pop("Own-v0", None)
     for name in [name for name in sys.modules if name.partition("_")[0] == "own"]:
@@ -102,7 +103,7 @@ def largest_size() -> int:
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """A worker of pytest-xdist hands its size over."""
     if hasattr(session.config, "workeroutput"):
-        session.config.workeroutput["largest"] = largest_size()
+        session.config.workeroutput["largest"] = largest_size()  # type: ignore[attr-defined]
     else:
         LARGEST.append(largest_size())
 

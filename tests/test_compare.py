@@ -141,6 +141,25 @@ def test_another_commit_machine_or_environment_is_said():
     assert "not measured" not in "\n".join(lines(compare(group(GOOD, SOON), group(GOOD, SOON))))
 
 
+def test_code_and_flags_that_differ_are_said_and_so_is_what_was_not_recorded():
+    flags = {"jax_enable_x64": "False", "XLA_FLAGS": ""}
+    known = {"flags": flags, "environment": "a" * 64, "packages": {"jax": "1", "panda-gym": "3"}}
+    other = known | {"flags": flags | {"jax_enable_x64": "True"}, "environment": "b" * 64}
+    a, b, before = (group([0.5, 0.5], [9, 9], **origin) for origin in (known, other, {}))
+    same, differ, unknown, neither = compare(a, a), compare(a, b), compare(a, before), compare(before, before)
+    assert (same.circumstances, same.unrecorded) == ([], [])
+    assert {one.name: (one.a, one.b) for one in differ.circumstances} == {
+        "jax_enable_x64": ("False", "True"), "code of the environment": ("a" * 12, "b" * 12),
+    }  # fmt: skip
+    assert {one.b for one in unknown.circumstances} == {"not recorded"}
+    assert "panda-gym" in {one.name for one in unknown.circumstances}
+    assert neither.circumstances == []
+    said = (
+        "Not recorded by all of them, so nothing is said of it: the flags of JAX and XLA, the code of the environment."
+    )
+    assert [said in lines(found) for found in (same, differ, unknown, neither)] == [False, False, True, True]
+
+
 def test_kinds_of_goals_are_compared_where_all_runs_have_them():
     with_kinds = [
         Group("l", CONFIG, [run(i, 0.9, 300, air=(air, 50), table=(50, 50)) for i in range(5)]) for air in (40, 10)

@@ -3,11 +3,13 @@
 The functions in `wellposed.commands` do their heavy imports inside, so that `wellposed --help` answers at once.
 """
 
+import functools
 import gc
 import importlib
 import os
 import sys
 import threading
+from collections.abc import Callable
 from importlib.metadata import version
 from typing import Any
 
@@ -18,6 +20,7 @@ from wellposed.commands import environments, policies, runs, tables
 from wellposed.commands.arguments import INTEGERS, default_config_of, in_full, json_to_stdout
 from wellposed.errors import UserError, instead
 from wellposed.plugin import load_named
+from wellposed.terminal import Lasting, escaped, open_standard_streams, plain_output
 
 
 def _listed(about: str) -> Any:
@@ -61,6 +64,7 @@ GROUPS: dict[str, dict[str, Any]] = {"chapter": course.CHAPTER_COMMANDS, "exerci
 
 def main(argv: list[str] | None = None) -> int:
     """Run a command. A user's mistake prints a sentence to standard error, exit code 1; Ctrl-C gives 130."""
+    open_standard_streams()
     try:
         argv = in_full(json_to_stdout(load_named(sys.argv[1:] if argv is None else argv)))
         if argv == ["--version"]:
@@ -76,18 +80,15 @@ def main(argv: list[str] | None = None) -> int:
             return _run_one(GROUPS[group], f"wellposed {group}", about, rest)
         return _run_one(commands, "wellposed", DESCRIPTION, argv)
     except (UserError, FloatingPointError) as error:
-        print(f"wellposed: {error}", file=sys.stderr)
+        print(escaped(f"wellposed: {error}"), file=Lasting(sys.stderr))
         return 1
     except KeyboardInterrupt as stop:
         how = str(stop) or "`wellposed resume RUN` resumes a training run."
-        print(f"wellposed: stopped. {how}", file=sys.stderr, flush=True)
+        print(escaped(f"wellposed: stopped. {how}"), file=Lasting(sys.stderr), flush=True)
         if threading.active_count() > 1:  # do not wait for threads in the middle of an update
             sys.stdout.flush()
             os._exit(130)
         return 130
-    except BrokenPipeError:  # the reader of our output, such as `head`, has closed it
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
 
 
 def _built(argv: list[str]) -> dict[str, Any]:
@@ -119,7 +120,19 @@ def _run_one(commands: dict[str, Any], prog: str, about: str, argv: list[str]) -
     argv = argv or ["--help"]
     if argv[0] not in commands and not argv[0].startswith("-"):
         raise UserError(f"There is no command `{prog} {argv[0]}`{instead(argv[0], commands)}")
-    return tyro.extras.subcommand_cli_from_dict(commands, prog=prog, description=about, args=argv, registry=INTEGERS)
+    run = {name: _printing_plainly(command) for name, command in commands.items()}
+    return tyro.extras.subcommand_cli_from_dict(run, prog=prog, description=about, args=argv, registry=INTEGERS)
+
+
+def _printing_plainly(command: Callable[..., int]) -> Callable[..., int]:
+    """A command whose output is escaped; the help that tyro prints has colours of its own."""
+
+    @functools.wraps(command)
+    def run(*args: Any, **settings: Any) -> int:
+        with plain_output():
+            return command(*args, **settings)
+
+    return run
 
 
 DESCRIPTION = (

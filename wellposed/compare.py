@@ -19,6 +19,7 @@ from wellposed.errors import UserError
 from wellposed.report import template
 from wellposed.runs.store import RunReader, list_runs, resume_command, run_name
 from wellposed.study.trials import read_trial
+from wellposed.terminal import Lasting
 
 ENDED = ("finished", "diverged")
 NOUNS = {"step": "Environment steps", "updates": "Gradient updates", "seconds": "Seconds of training"}
@@ -99,7 +100,7 @@ def read_groups(
     """
     if both := {reader.path.resolve() for reader in a} & {reader.path.resolve() for reader in b}:
         raise UserError(f"{min(both)} is named in both groups; a run cannot be better than itself.")
-    console = Console(stderr=True)
+    console = Console(file=Lasting(sys.stderr))  # type: ignore[arg-type]
     told = track([*a, *b], "held-out episodes", console=console, transient=True, disable=not sys.stderr.isatty())
     runs = [_read(reader, episodes, threads) for reader in told]
     one, other = (

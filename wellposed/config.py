@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Generic, TypeVar, cast
 
-from wellposed import agents, serialise
+from wellposed import agents, seeding, serialise
 from wellposed.agents import PPOConfig, SACConfig
 from wellposed.data.episodes import ReplayConfig
 from wellposed.envs.make import EnvConfig
@@ -18,6 +18,7 @@ from wellposed.runs.store import RunReader
 A = TypeVar("A")
 C = TypeVar("C", bound="AnyRunConfig")
 ALGO = "sac"  # where none is named
+MOST = {"total_steps": 2**53, "num_envs": seeding.MAX_ENVS, "eval_every": 2**53, "eval_episodes": seeding.MAX_EPISODES}
 
 
 @dataclass(frozen=True)
@@ -61,8 +62,9 @@ class AnyRunConfig(Generic[A]):
             object.__setattr__(self, "env", EnvConfig(self.env))
         first = self.eval_first
         require(first is None or first > 0, "eval_first", "must be greater than 0", first)
-        for name in ("total_steps", "num_envs", "eval_every", "eval_episodes"):
+        for name, most in MOST.items():
             require_positive(self, name)
+            require(getattr(self, name) <= most, name, f"must be at most {most:,}", f"{getattr(self, name):,}")
         require(self.seed >= 0, "seed", "must not be negative", self.seed)
         require(self.clone_updates >= 0, "clone_updates", "must not be negative", self.clone_updates)
         until = self.until_success

@@ -207,14 +207,8 @@ def calibrate(runs: Sequence[AnyRunConfig], threads: int, seconds: float = SECON
     """
     first = [serialise.to_dict(config) for config in runs[: runs_at_once(len(runs), threads)]]
     plugins = [str(path) for path in plugin.LOADED]
-    about = {
-        "runs": first,
-        "plugins": plugins,
-        "allowed": plugin.ALLOWED,
-        "threads": threads,
-        "seconds": seconds,
-        "began": time.time(),
-    }
+    named = {"plugins": plugins, "allowed": plugin.ALLOWED}
+    about = {"runs": first, "threads": threads, "seconds": seconds, "began": time.time()} | named
     there = os.environ | {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
     command = [sys.executable, "-m", "wellposed.plan"]
     ran = subprocess.run(command, input=json.dumps(about), capture_output=True, text=True, env=there)

@@ -140,7 +140,7 @@ def probe_motion(rows: Batch, spec: Spec) -> Metrics:
         motion = (end - start)[:, list(spec.geometry.effector)]
     motion = motion[:, motion.std(axis=0) > 0]
     without, given = unexplained(motion, here), unexplained(motion, np.hstack([here, rows.action]))
-    share = lambda left, of: 1 - left / np.maximum(of, 1e-30)  # noqa: E731
+    share = lambda left, of: np.clip(1 - left / np.maximum(of, 1e-30), 0, 1)  # noqa: E731
     found = {
         "probe/action_answered": float(np.max(share(given, without), initial=0.0)),
         "probe/observation_constant": float(np.sum(_vectors(rows.obs, spec.obs).std(axis=0) < 1e-9)),

@@ -15,6 +15,7 @@ from rich.table import Table
 
 from wellposed.runs.record import EvaluationRow
 from wellposed.stats import describe_rate
+from wellposed.terminal import Lasting, escaped
 
 T = TypeVar("T")
 
@@ -71,16 +72,20 @@ class TrainingProgress:
     def __init__(self, quiet: bool):
         self.quiet = quiet
         self.whole: Whole | None = None  # what all runs together are, where that is known
-        console = Console(stderr=True, soft_wrap=True)
+        # Names of others are text, never markup, and training goes on when nobody reads its progress any more.
+        console = Console(file=Lasting(sys.stderr), soft_wrap=True, markup=False, emoji=False)  # type: ignore[arg-type]
         self._shown = not quiet and console.is_terminal
         self._entered = 0
         self._bars = Progress(
             BarColumn(bar_width=8),
             TimeRemainingColumn(compact=True),  # two lines fit into 80 columns
-            TextColumn("{task.completed:,.0f} of {task.total:,.0f} steps   {task.description}\n{task.fields[rates]}"),
+            TextColumn(
+                "{task.completed:,.0f} of {task.total:,.0f} steps   {task.description}\n{task.fields[rates]}",
+                markup=False,
+            ),
             console=console,
         )
-        self._loops = Progress(BarColumn(bar_width=8), TextColumn("{task.description}"), console=console)
+        self._loops = Progress(BarColumn(bar_width=8), TextColumn("{task.description}", markup=False), console=console)
         self._live = Live(
             get_renderable=self._render,
             console=console,
@@ -115,6 +120,7 @@ class TrainingProgress:
     @contextmanager
     def follow(self, name: str, total_steps: int) -> Iterator["RunProgress"]:
         """A bar for one more run, until the run is over."""
+        name = escaped(name)
         run = RunProgress(self, self._bars, self._bars.add_task(name, total=total_steps, rates=""), name)
         try:
             yield run
@@ -164,7 +170,7 @@ class RunProgress:
     def say(self, sentence: str) -> None:
         """Print a line about the run."""
         if not self.quiet:
-            self._bars.console.print(f"{self._name}  {sentence}")
+            self._bars.console.print(escaped(f"{self._name}  {sentence}"))
 
     def evaluated(self, row: EvaluationRow) -> None:
         """Show an evaluation's result."""

@@ -79,6 +79,8 @@ def changes(then: Provenance, now: Provenance) -> list[str]:
         )
         if was != now_is
     ]
+    if any(again.salvaged for again in then.resumed):
+        found.append("the recorded run lost a part of its replay and went on without it")
     if commits != {now.commit} or then.dirty or now.dirty:
         found.append(f"wellposed's own code {_code(then)} -> {_code(now)}")
     return list(dict.fromkeys(found))

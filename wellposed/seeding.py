@@ -13,10 +13,12 @@ from typing import Literal
 
 import numpy as np
 
-from wellposed.errors import UserError
+from wellposed.errors import UserError, require
 
 _HALF = 2**30
-_MAX_COPIES = 2**16  # consecutive seeds that a vector environment may use from its base seed
+MAX_ENVS = 2**16  # consecutive seeds that a vector environment may use from its base seed
+MAX_SEEDS = 10_000  # of one command: a range is text, and what it stands for is made in memory
+MAX_EPISODES = 1_000_000  # of one evaluation
 
 
 def seed_sequence(seed: int, name: str) -> np.random.SeedSequence:
@@ -36,23 +38,33 @@ def key_data(seed: int, name: str) -> int:
 
 def training_env_seed(seed: int) -> int:
     """Base seed of the training envs: in [0, 2**30 - 2**16); env i adds i."""
-    return key_data(seed, "training episodes") % (_HALF - _MAX_COPIES)
+    return key_data(seed, "training episodes") % (_HALF - MAX_ENVS)
 
 
 def evaluation_env_seeds(seed: int, episodes: int, purpose: Literal["monitoring", "held-out"]) -> list[int]:
-    """One seed per evaluation episode: from [2**30, 3 * 2**29) for monitoring, above that for held-out ones."""
+    """One seed per evaluation episode: from [2**30, 3 * 2**29) for monitoring, above that for held-out ones.
+
+    Raises UserError unless there are 1 to MAX_EPISODES.
+    """
+    require(1 <= episodes <= MAX_EPISODES, "episodes", f"must be 1 to {MAX_EPISODES:,}", f"{episodes:,}")
     start = _HALF if purpose == "monitoring" else _HALF + _HALF // 2
     draws = generator(seed, f"{purpose} episodes").choice(_HALF // 2, size=episodes, replace=False)
     return [start + int(d) for d in draws]
 
 
 def parse_seeds(text: str) -> list[int]:
-    """A list of seeds from `0-4`, `0,2,5` or a mix. Raises UserError if it is neither, or a seed comes twice."""
+    """A list of seeds from `0-4`, `0,2,5` or a mix.
+
+    Raises UserError if it is neither, a seed comes twice, or there are more than MAX_SEEDS.
+    """
     seeds: list[int] = []
     try:
         for part in text.split(","):
             first, _, last = part.partition("-")
-            seeds += range(int(first), int(last or first) + 1)
+            begin, end = int(first), int(last or first) + 1
+            if end - begin + len(seeds) > MAX_SEEDS:  # asked before they are made
+                raise UserError(f"--seeds takes at most {MAX_SEEDS:,} seeds, got {text[:60]!r}.")
+            seeds += range(begin, end)
     except ValueError:
         seeds = []
     if not seeds or len(set(seeds)) != len(seeds):

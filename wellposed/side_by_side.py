@@ -53,22 +53,26 @@ def resume(
     *,
     threads: int = 2,
     quiet: bool = False,
+    salvage: bool = False,
     progress: TrainingProgress | None = None,
     on_evaluation: OnEvaluation = unobserved,
 ) -> Results:
     """Resume runs that were interrupted, side by side; each ends bit for bit as if it had never stopped.
 
-    Arguments, yields and errors are those of `train_side_by_side`, with `paths` of run directories. Raises UserError if
-    one is finished, diverged, being written by another process, or has no intact checkpoint.
+    Arguments, yields and errors are those of `train_side_by_side`, with `paths` of run directories. With `salvage`, a
+    run whose replay is damaged goes on without the damaged part, which its record says. Raises UserError if one is
+    finished, diverged, being written by another process, or has no intact checkpoint.
     """
     found = [Path(path) for path in paths]
     if len({path.resolve() for path in found}) != len(found):
         raise UserError("The same run was named twice.")
-    jobs = [
-        Job(stored_config(path), partial(RunWriter.reopen, path), not checkpoint.manifests(path), on_evaluation)
-        for path in found
-    ]
-    yield from _side_by_side(jobs, {path.parent for path in found}, threads, progress or TrainingProgress(quiet))
+
+    def job(path: Path) -> Job:
+        begins = not checkpoint.manifests(path)
+        return Job(stored_config(path), partial(RunWriter.reopen, path, salvage=salvage), begins, on_evaluation)
+
+    folders = {path.parent for path in found}
+    yield from _side_by_side([job(path) for path in found], folders, threads, progress or TrainingProgress(quiet))
 
 
 def _side_by_side(jobs: list[Job], folders: set[Path], threads: int, progress: TrainingProgress) -> Results:

@@ -32,7 +32,8 @@ def wilson(successes: int, trials: int, confidence: float = 0.95) -> Interval:
     from scipy.stats import binomtest
 
     _require_counts(successes, trials)
-    return Interval(successes / trials, *binomtest(successes, trials).proportion_ci(confidence, method="wilson"))
+    low, high = binomtest(successes, trials).proportion_ci(confidence, method="wilson")
+    return Interval(successes / trials, float(low), float(high))
 
 
 def clopper_pearson(successes: float, trials: int, confidence: float = 0.95) -> Interval:

@@ -98,11 +98,12 @@ def train_recorded(job: Job, threads: int, progress: TrainingProgress, stop: lis
     name = f"{job.config.env.id} seed {job.config.seed}"
     with opened(job, threads) as (record, run, loop, known), progress.follow(name, job.config.total_steps) as bar:
         record.on_evaluation = job.on_evaluation
-        for sentence in filter(None, [record.resumed, *known]):
+        if record.reopened:
+            if record.restored:
+                run.restore(record.restored)
+            bar.say(record.go_on())
+        for sentence in filter(None, known):
             bar.say(sentence)
-        if record.restored:
-            run.restore(record.restored)
-            record.restored = None  # it holds a copy of the replay
         try:
             summary = loop(run, record, bar, stop)
         except NotFiniteError as error:
@@ -113,6 +114,8 @@ def train_recorded(job: Job, threads: int, progress: TrainingProgress, stop: lis
             ) from error
         if summary is not None:
             record.finish(summary)
+        for complaint in record.complaints[:1]:
+            bar.say(complaint)
         return record.path, summary
 
 

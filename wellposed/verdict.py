@@ -88,7 +88,8 @@ def stored_verdict(path: Path, threads: int = 2) -> Verdict:
         if found.checkpoint == RunReader(path).load_checkpoint()[0].state.sha256:
             return found
     found = assess(path, threads=threads)
-    write_json(file, encode(found))
+    with suppress(UserError):  # a record that cannot be written to can be judged all the same
+        write_json(file, encode(found))
     return found
 
 

@@ -92,7 +92,7 @@ def test_another_discount_in_the_loss_differs_from_the_stored_trace(monkeypatch)
 
 def test_other_advantages_or_rewards_of_ppo_differ_from_the_stored_trace(monkeypatch):
     gae = rollout.gae
-    monkeypatch.setattr(rollout, "gae", lambda *given: gae(*given[:-1], 0.94))
+    monkeypatch.setattr(rollout, "gae", lambda *given: gae(*given[:-1], 0.94))  # type: ignore[call-arg]
     assert "steps/reward differs" in str(wrong(FOLDERS[2], "recipe.ppo"))
     monkeypatch.setattr(rollout, "gae", lambda reward, *given: gae(1.01 * reward, *given))
     assert "steps/reward differs" in str(wrong(FOLDERS[2], "recipe.ppo"))

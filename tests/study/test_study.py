@@ -197,13 +197,6 @@ def test_figures_of_the_same_numbers_are_the_same():
         assert draw().startswith("<svg")
 
 
-def test_a_module_is_no_name_for_the_records_of_runs():
-    recipe = replace(tiny(), env="somebodys:Task-v0")
-    assert question(recipe=recipe, parts=("existence",)).base == []
-    with pytest.raises(UserError, match="--only existence"):
-        question(recipe=recipe)
-
-
 def test_a_linear_controller_is_fitted_where_none_is_written(monkeypatch):
     """On Reach the achieved goal follows the actions, so the fitted one heads for the goal as the written one does."""
     entry = replace(existence.envs.find("FetchReach-v4"), oracle=None)

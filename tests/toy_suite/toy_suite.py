@@ -122,11 +122,11 @@ class ToyRail(ToyBeam):
 
     spec = ToyBeam.spec._replace(obs=tuple(field for field in ToyBeam.spec.obs if field.kind != "vector"))
 
-    def restart(self, copy: Carriage, rng: np.random.Generator) -> np.ndarray:
-        goal = super().restart(copy, rng) / [2 * np.pi, 1]
-        copy.data.qpos[0] /= 2 * np.pi
-        mujoco.mj_forward(self.model, copy.data)
-        copy.read()
+    def restart(self, env: Carriage, rng: np.random.Generator) -> np.ndarray:
+        goal = super().restart(env, rng) / [2 * np.pi, 1]
+        env.data.qpos[0] /= 2 * np.pi
+        mujoco.mj_forward(self.model, env.data)
+        env.read()
         return goal
 
     def observe(self, readings: np.ndarray, desired_goal: np.ndarray) -> Obs:

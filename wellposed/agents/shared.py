@@ -29,13 +29,18 @@ METRICS = {
 }
 
 
+MOST_LAYERS, MOST_WIDTH, MOST_BATCH = 100, 2**16, 2**24  # far beyond use; asked before anything is made in memory
+
+
 def require_shared(config: Any, *positive: str) -> None:
     """Check the settings that all algorithms have, and that those named in `positive` are finite and above 0."""
-    require(all(width > 0 for width in config.hidden), "agent.hidden", "takes widths greater than 0", config.hidden)
+    widths = len(config.hidden) <= MOST_LAYERS and all(0 < width <= MOST_WIDTH for width in config.hidden)
+    require(widths, "agent.hidden", f"takes up to {MOST_LAYERS} widths of 1 to {MOST_WIDTH:,}", str(config.hidden)[:80])
     require(0 <= config.gamma < 1, "agent.gamma", "lies in [0, 1)", config.gamma)
     for name in ("learning_rate", "batch_size", *positive):
         value = getattr(config, name)
         require(0 < value < float("inf"), f"agent.{name}", "must be greater than 0", value)
+    require(config.batch_size <= MOST_BATCH, "agent.batch_size", f"must be at most {MOST_BATCH:,}", config.batch_size)
     begin, end = config.anneal or (0, 1)
     require(0 <= begin < end, "agent.anneal", "takes two numbers of updates, the first smaller", config.anneal)
     inputs, remembers = config.inputs, ENCODERS.find(config.inputs.encoder).has_memory

@@ -14,7 +14,7 @@ from wellposed.analysis.summary import Kind, Summary, format_value, summary_over
 from wellposed.chapters.results import Curve, RunResult
 from wellposed.errors import UserError, instead
 from wellposed.runs.record import MEANS
-from wellposed.runs.record import METRICS as LOGGED
+from wellposed.runs.record import SHARES as LOGGED_SHARES
 
 Statistic = Literal["mean", "low", "high", "min", "max", "median"]
 STATISTICS: tuple[Statistic, ...] = get_args(Statistic)
@@ -24,8 +24,7 @@ HEADINGS = {
     "steps": "steps to the bar", "updates": "updates to it", "seconds": "seconds to it",
 }  # fmt: skip
 PICKS = (*STATISTICS, "each", "n")  # statistics of a fact
-SHARES = {name for name, meaning in LOGGED.items() if meaning.startswith("share of ")}  # metrics that lie in [0, 1]
-SHARES |= {"train/action_saturation", "train/clip_fraction"}
+SHARES = LOGGED_SHARES | {"train/action_saturation", "train/clip_fraction"}  # metrics that lie in [0, 1]
 
 
 @dataclass(frozen=True)

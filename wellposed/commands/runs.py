@@ -174,6 +174,9 @@ def resume_runs(
     threads: Annotated[int, tyro.conf.arg(help=f"runs side by side; with one run, {THREADS_HELP}")] = CORES,
     wandb: Wandb = None,
     quiet: Annotated[bool, tyro.conf.arg(help="no progress bar and no line per evaluation")] = False,
+    salvage: Annotated[
+        bool, tyro.conf.arg(help="go on without damaged parts of the replay; the record says so")
+    ] = False,
     json_file: JsonFile = None,
 ) -> int:
     """Resume runs that were interrupted or killed; each ends bit for bit as if it had never stopped.
@@ -185,7 +188,8 @@ def resume_runs(
     if not runs:
         raise UserError("Name at least one run directory; `wellposed runs` lists them.")
     told = observer(wandb)
-    return tell(resume(runs, threads=threads, quiet=quiet, on_evaluation=told), json_file)
+    results = resume(runs, threads=threads, quiet=quiet, salvage=salvage, on_evaluation=told)
+    return tell(results, json_file)
 
 
 def experiment(

@@ -274,14 +274,14 @@ class Evidence:
         Asked of 300 random transitions, without the info of the step, and with it twice.
         """
         chosen = np.unique(self.generator(20).integers(len(self.random), size=300))
-        goals, infos = [part[chosen] for part in self.random.goals], self.random.infos[chosen]
+        (achieved, desired), infos = (part[chosen] for part in self.random.goals), self.random.infos[chosen]
         try:
-            bare = rules.rewards(self.rules, *goals)
+            bare = rules.rewards(self.rules, achieved, desired)
         except UserError as error:
             return str(error)
         except Exception as error:  # a stranger's code may raise anything
             return f"with an empty info compute_reward raised {type(error).__name__}: {error}"
-        full, again = (rules.rewards(self.rules, *goals, infos) for _ in range(2))
+        full, again = (rules.rewards(self.rules, achieved, desired, infos) for _ in range(2))
         if not rules.same(full, again).all():
             return None
         differ = int((~rules.same(bare, full)).sum())

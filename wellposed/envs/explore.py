@@ -42,7 +42,7 @@ def look(obs: Any, seen: tuple[Field, ...]) -> Moments:
     """One observation, without the axis of moments; copies."""
     of_kind = lambda kind: [obs[field.name] for field in seen if field.kind == kind]  # noqa: E731
     vectors, achieved, desired = np.concatenate([[], *of_kind("vector")]), obs["achieved_goal"], obs["desired_goal"]
-    checksums = np.array([crc32(np.ascontiguousarray(image)) for image in of_kind("image")], np.float64)
+    checksums = np.array([crc32(image.tobytes()) for image in of_kind("image")], np.float64)
     return Moments(vectors, np.array(achieved, np.float64), np.array(desired, np.float64), checksums)
 
 
@@ -135,7 +135,7 @@ def play(
         at_goal: put the goal of every second episode where the episode stands, if the environment lets it be put.
         seconds: after which no further episode is begun.
     """
-    before, after, told, infos = [], [], [], []
+    before, after, told = [], [], []
     began, seen = perf_counter(), fields_of(env)
     for number, seed in enumerate(seeds):
         if told and perf_counter() - began > seconds:
@@ -152,12 +152,11 @@ def play(
             after.append(here := look(obs, seen))
             overwritten = not np.array_equal(given, action)
             ends = bool(terminated), bool(truncated)
-            told.append((action, float(reward), *ends, told_success(info), overwritten, number, t))
-            infos.append(info)
+            told.append((action, float(reward), *ends, told_success(info), overwritten, number, t, info))
             if terminated or truncated:
                 break
-    columns = (np.array(column) for column in zip(*told, strict=True))
-    return Transitions(stack(before), stack(after), *columns, np.array(infos, object))
+    columns: Any = (np.array(column) for column in zip(*told, strict=True))
+    return Transitions(stack(before), stack(after), *columns)
 
 
 def told_success(info: dict) -> float:

@@ -5,9 +5,11 @@ comes from, whether batches may be asked. `GoalRules` asks accordingly: training
 certificate judges the same `Evidence`, so the two cannot differ.
 """
 
+import contextlib
 import inspect
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from itertools import product
 from typing import Any, Literal
 
 import gymnasium as gym
@@ -113,27 +115,16 @@ def episode_limit(env: gym.Env) -> int | None:
 # --- what an instance answers
 
 
-def _method(env: gym.Env, *names: str, arguments: int) -> Callable[..., Any] | None:
-    """The first of the named methods that env, a wrapper or its task has; for success, one that takes two goals."""
-    for owner in (env, getattr(env.unwrapped, "task", None)):
-        for name in names:
-            try:
-                found = owner.get_wrapper_attr(name) if isinstance(owner, gym.Env) else getattr(owner, name)
-            except AttributeError:
-                continue
-            if callable(found) and _takes(found, arguments):
+def _method(env: gym.Env, *names: str, arguments: int = 0) -> Callable[..., Any] | None:
+    """The first of the named methods that env, a wrapper or its task has; with `arguments`, one that takes so many."""
+    for owner, name in product((env, getattr(env.unwrapped, "task", None)), names):
+        with contextlib.suppress(AttributeError, TypeError, ValueError):  # it has none, or one of another signature
+            found: Any = owner.get_wrapper_attr(name) if isinstance(owner, gym.Env) else getattr(owner, name)
+            if arguments:
+                inspect.signature(found).bind(*range(arguments))
+            if callable(found):
                 return found
     return None
-
-
-def _takes(function: Callable[..., Any], arguments: int) -> bool:
-    """Whether a function can be called with so many arguments; asked of no function for 0."""
-    if arguments:
-        try:
-            inspect.signature(function).bind(*range(arguments))
-        except TypeError:
-            return False
-    return True
 
 
 def number(answer: Any, rule: str) -> float:
@@ -160,8 +151,8 @@ class Rules:
 def rules_of(env: gym.Env, dtype: Any) -> Rules:
     """The rules of one instance; it is handed copies of goals, of the type `dtype`, and may write into them."""
     methods: dict[RuleName, Callable[..., Any] | None] = {
-        "reward": _method(env, "compute_reward", arguments=0),
-        "terminated": _method(env, "compute_terminated", arguments=0),
+        "reward": _method(env, "compute_reward"),
+        "terminated": _method(env, "compute_terminated"),
         "success": _method(env, "_is_success", "is_success", arguments=2),
     }
 

@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import chain, islice
 
+import numpy as np
+
 from wellposed import agents, seeding
 from wellposed.arrays import check_arrays, merged, part_of
 from wellposed.config import RunConfig
@@ -83,7 +85,11 @@ class OffPolicy:
     def restore(self, saved: Restored) -> None:
         """Take over a checkpoint; raises UserError if it does not fit."""
         restore(self, saved)
-        self.replay.load_state(part_of(saved.loop, "replay"), saved.replay)
+        replay = part_of(saved.loop, "replay")
+        if saved.lost:  # what is intact of its end
+            _, end = replay["held"]
+            replay["held"] = np.array([saved.replay[0][0] if saved.replay else end, end])
+        self.replay.load_state(replay, saved.replay)
         self.explorer.load_state(part_of(saved.loop, "explorer"))
         packed = part_of(saved.loop, "sampling")
         check_arrays({"replay": seeding.pack_generator(self.sampling)}, packed)

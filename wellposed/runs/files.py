@@ -3,7 +3,8 @@
 import errno
 import json
 import os
-import stat
+import re
+import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -17,6 +18,12 @@ from wellposed.runs import disk
 MAX_JSON_BYTES = 64 * 2**20  # far more than any file of ours
 MAX_LINES_BYTES = 2**30
 TAIL_BYTES = 4096  # a little more than the longest row of an evaluation
+PART = re.compile(r"\..+\.[0-9a-f]{8}\.part")  # a file that is being written, see `write_whole`
+KEY = re.compile(rb'"\s*:')  # every key of JSON text ends so, and now and then a string has it inside
+
+
+class UnreadableError(UserError):
+    """A file could not be read, which says nothing about what it holds."""
 
 
 @contextmanager
@@ -38,7 +45,7 @@ def write_whole(path: Path, content: bytes) -> None:
     When it returns, the new one survives a loss of power. Raises UserError if the operating system refuses; then
     nothing incomplete is left behind.
     """
-    part = path.with_name(f".{path.name}.part")
+    part = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")  # another writer has a part of its own
     with explained(path, "write"):
         try:
             handle = disk.create(part)
@@ -55,6 +62,13 @@ def write_whole(path: Path, content: bytes) -> None:
             raise
 
 
+def remove_parts(folder: Path) -> None:
+    """Remove what writers that died left behind in a folder."""
+    for path in folder.iterdir():
+        if PART.fullmatch(path.name):
+            disk.remove(path)
+
+
 def write_json(path: Path, data: Any) -> None:
     """Write JSON data whole; raises ValueError at NaN and infinity."""
     write_whole(path, (format_json(data) + "\n").encode())
@@ -62,7 +76,10 @@ def write_json(path: Path, data: Any) -> None:
 
 def format_json(data: Any) -> str:
     """Indented JSON text; raises ValueError at NaN and infinity."""
-    return msgspec.json.format(json.dumps(data, allow_nan=False), indent=2)  # json.dumps with indent is slow
+    try:
+        return msgspec.json.format(json.dumps(data, allow_nan=False), indent=2)  # json.dumps with indent is slow
+    except msgspec.DecodeError:  # a name that is not UTF-8
+        return json.dumps(data, allow_nan=False, indent=2)
 
 
 def read_json(path: Path) -> Any:
@@ -81,17 +98,14 @@ def _plain_file(path: Path, limit: int) -> Iterator[tuple[int, int]]:
     """A handle on a regular file of at most `limit` bytes, and its size at this moment."""
     handle = -1
     try:
-        handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK)  # opening a pipe would wait for a writer
-        found = os.fstat(handle)
-        if not stat.S_ISREG(found.st_mode):
-            raise FileNotFoundError
-        if found.st_size > limit:
+        handle = disk.open_regular(path)
+        if (size := os.fstat(handle).st_size) > limit:
             raise UserError(f"{path} is larger than {limit} bytes, which is more than it should hold.")
-        yield handle, found.st_size
+        yield handle, size
     except (FileNotFoundError, NotADirectoryError, ValueError) as error:  # ValueError: a name that no file can have
         raise UserError(f"Could not read {path}: there is no such file.") from error
     except OSError as error:
-        raise UserError(f"Could not read {path}: {error.strerror or error}.") from error
+        raise UnreadableError(f"Could not read {path}: {error.strerror or error}.") from error
     finally:
         if handle >= 0:
             os.close(handle)
@@ -99,20 +113,46 @@ def _plain_file(path: Path, limit: int) -> Iterator[tuple[int, int]]:
 
 def _read_at(handle: int, begin: int, size: int) -> bytes:
     """`size` bytes from `begin` on, fewer only at the end of the file."""
-    content = os.pread(handle, size, begin)
-    while len(content) < size and (more := os.pread(handle, size - len(content), begin + len(content))):
-        content += more
-    return content
+    chunks, rest = [], size
+    while rest and (chunk := os.pread(handle, rest, begin + size - rest)):  # the system gives at most 2 GiB at a time
+        chunks.append(chunk)
+        rest -= len(chunk)
+    return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+
+
+def ends_with_row(path: Path, size: int) -> bool:
+    """Whether the first `size` bytes of an append-only file are there and are whole rows."""
+    if not size:
+        return True
+    with _plain_file(path, MAX_LINES_BYTES) as (handle, found):
+        return found >= size and os.pread(handle, 1, size - 1) == b"\n"
 
 
 def parse_json(raw: bytes, where: str) -> Any:
-    """Parse JSON text; raises UserError, naming `where`, if it is not valid."""
+    """Parse JSON text; raises UserError, naming `where`, if it is not valid or an object has a key twice."""
     with suppress(msgspec.DecodeError, ValueError, RecursionError):
-        return msgspec.json.decode(raw)  # three times as fast as json.loads, which explains errors better
+        value = msgspec.json.decode(raw)  # three times as fast as json.loads, which explains errors better
+        if _count_keys(value) == len(KEY.findall(raw)):  # a key in the text that is not in the value came twice
+            return value
     try:
-        return json.loads(raw)
+        return json.loads(raw, object_pairs_hook=_distinct)
     except (ValueError, RecursionError) as error:
         raise UserError(f"{where} is not valid JSON ({error}); it is incomplete or was edited by hand.") from error
+
+
+def _count_keys(value: Any) -> int:
+    """The number of keys of all objects in a value."""
+    if isinstance(value, dict):
+        return len(value) + sum(map(_count_keys, value.values()))
+    return sum(map(_count_keys, value)) if isinstance(value, list) else 0
+
+
+def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object, whose keys must differ."""
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError(f"a key comes twice among {', '.join(name for name, _ in pairs)[:80]}")
+    return found
 
 
 class JsonLines:
@@ -164,9 +204,9 @@ class JsonLines:
         os.close(self._handle)
 
 
-def read_lines(path: Path) -> list[Any]:
-    """All whole rows of an append-only file. Raises UserError if one is not JSON."""
-    lines = read_bytes(path, MAX_LINES_BYTES).split(b"\n")
+def read_lines(path: Path, size: int | None = None) -> list[Any]:
+    """All whole rows of an append-only file, or of its first `size` bytes. Raises UserError if one is not JSON."""
+    lines = read_bytes(path, MAX_LINES_BYTES)[:size].split(b"\n")
     return [parse_json(line, f"{path}, line {i}") for i, line in enumerate(lines[:-1], 1)]
 
 

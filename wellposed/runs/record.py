@@ -77,6 +77,14 @@ METRICS: dict[str, str] = {
     "time/updates_per_second": "gradient updates per second of training",
     "time/updates_per_step": "gradient updates per environment step so far",
 }
+SHARES = {name for name, meaning in METRICS.items() if meaning.startswith("share of ")}  # these lie in [0, 1]
+SLACK = 1e-6  # of rates that were computed in single precision
+
+
+def _require_moment(row: "MetricsRow | EvaluationRow") -> None:
+    """Raises ValueError if steps, updates or seconds of a row are negative or beyond 64 bits."""
+    if not (0 <= row.step < 2**63 and 0 <= row.updates < 2**63 and row.seconds >= 0):
+        raise ValueError(f"step {row.step}, {row.updates} updates, {row.seconds} s: no run was ever there")
 
 
 @dataclass(frozen=True)
@@ -91,6 +99,10 @@ class MetricsRow:
     def __post_init__(self) -> None:
         if unknown := {name for name in self.metrics if not name.startswith("train/")} - METRICS.keys():
             raise ValueError(f"unknown metric {', '.join(sorted(unknown))}; its meaning belongs in METRICS")
+        _require_moment(self)
+        for name in self.metrics.keys() & SHARES:
+            if not -SLACK <= self.metrics[name] <= 1 + SLACK:
+                raise ValueError(f"{name} is {self.metrics[name]:g}, and it is a share from 0 to 1")
 
 
 @dataclass(frozen=True)
@@ -99,6 +111,10 @@ class Estimate:
 
     value: float
     ci95: tuple[float, float]
+
+    def __post_init__(self) -> None:
+        if self.ci95[0] > self.ci95[1]:
+            raise ValueError(f"the interval {list(self.ci95)} ends before it begins")
 
 
 @dataclass(frozen=True)
@@ -117,6 +133,12 @@ class EpisodeRow:
     path_length: float  # of the end effector, or of the achieved goal where no effector is known
     already_solved: bool  # the goal was reached before the first action
     goal_kind: str  # kind of goal ("table", "air"); empty where there is only one
+
+    def __post_init__(self) -> None:
+        if self.length < 1 or not (self.time_to_success is None or 0 <= self.time_to_success <= self.length):
+            raise ValueError(f"an episode of {self.length} steps that succeeded after {self.time_to_success}")
+        if not (self.any_success == (self.time_to_success is not None) and self.any_success >= self.success):
+            raise ValueError("success at the last step, at any step and its time contradict each other")
 
 
 @dataclass(frozen=True)
@@ -138,6 +160,19 @@ class EvaluationRow:
     def __post_init__(self) -> None:
         if missing := set(MEANS) - self.means.keys() - {"time_to_success"}:
             raise ValueError(f"missing means of {', '.join(sorted(missing))}")
+        _require_moment(self)
+        if self.episodes < 1:
+            raise ValueError(f"an evaluation of {self.episodes} episodes")
+        rates = {"success_rate": self.success_rate, "already_solved_rate": self.already_solved_rate}
+        for name, rate in (rates | {"any_success": self.any_success.value}).items():
+            if not (0 <= rate <= 1 and abs(rate * self.episodes - round(rate * self.episodes)) < SLACK):
+                raise ValueError(f"{name} is {rate:g}, which {self.episodes} episodes cannot give")
+        if self.success_rate > self.any_success.value:
+            raise ValueError("more episodes succeeded at the last step than at any step")
+        intervals = self.success_ci95, self.already_solved_ci95, self.any_success.ci95
+        kinds = [(estimate.value, *estimate.ci95) for estimate in self.success_by_kind.values()]
+        if not all(0 <= number <= 1 for group in (*intervals, *kinds) for number in group):
+            raise ValueError("a rate or an end of its interval lies outside of 0 to 1")
 
 
 @dataclass(frozen=True)
@@ -204,6 +239,12 @@ class Verdict:
         title = f"{self.env}: success on {self.trained.episodes} held-out episodes"
         return table(title, [(name, describe_rate(*rate)) for name, rate in rates.items()])
 
+    def __post_init__(self) -> None:
+        played, succeeded = len(self.per_episode), sum(row.success for row in self.per_episode)
+        told = self.trained.episodes, round(self.trained.success_rate * self.trained.episodes)
+        if (played, succeeded) != told:
+            raise ValueError(f"{told[1]} of {told[0]} episodes are told, and {succeeded} of {played} are listed")
+
 
 @dataclass(frozen=True)
 class Resumption:
@@ -219,6 +260,7 @@ class Resumption:
     started: str  # ISO 8601, UTC
     flags: dict[str, str] | None = field(default=None, metadata=serialise.LATER)  # as in `Provenance`
     environment: str | None = field(default=None, metadata=serialise.LATER)
+    salvaged: bool = field(default=False, metadata=serialise.LATER)  # a part of the replay was damaged and left out
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,7 @@ import shlex
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -216,10 +217,11 @@ class RunReader:
 
     def load_state(self, path: Path) -> tuple[Manifest, Arrays]:
         """A manifest and all arrays of its state, checked to be of this run's configuration."""
-        manifest = checkpoint.read_manifest(path)
-        if manifest.config_hash != self._config_file["hash"]:
+        manifest, data = checkpoint.read_manifest(path), self._config_file
+        own = data["hash"], env_id(data["config"]), data["config"]["algo"]
+        if (manifest.config_hash, manifest.env, manifest.algo) != own:
             raise UserError(f"{path} belongs to another configuration than {self.path}; it is refused.")
-        return manifest, checkpoint.load(self.path, manifest.state)
+        return manifest, checkpoint.load_state(self.path, manifest)
 
     @property
     def _own_name(self) -> str:
@@ -230,9 +232,21 @@ class RunReader:
     def _read(self, kind: type, name: str) -> Any:
         return record.decode(kind, read_json(self.path / name), str(self.path / name))
 
-    def _rows(self, kind: type, name: str) -> list[Any]:
+    def evaluations_until(self, manifest: Manifest) -> list[record.EvaluationRow]:
+        """The evaluations that were recorded when a checkpoint was saved."""
+        return self._rows(record.EvaluationRow, "evaluations.jsonl", manifest.lines["evaluations"])
+
+    def _rows(self, kind: type, name: str, size: int | None = None) -> list[Any]:
         path = self.path / name
-        return [record.decode(kind, row, f"{path}, line {i}") for i, row in enumerate(read_lines(path), 1)]
+        rows = [record.decode(kind, row, f"{path}, line {i}") for i, row in enumerate(read_lines(path, size), 1)]
+        strictly = kind is not record.WarningRow  # of which there is one for each kind of warning
+        for i, (one, other) in enumerate(pairwise(rows), 2):
+            if not (one.step < other.step if strictly else one.step <= other.step):
+                raise UserError(
+                    f"{path}, line {i}: step {other.step:,} comes after step {one.step:,}. Rows were doubled or moved; "
+                    "the file was edited by hand, or two processes wrote it."
+                )
+        return rows
 
 
 def find_run(word: str, runs_dir: Path) -> Path:

@@ -9,13 +9,16 @@ resuming cuts the rows to the lengths in its manifest and writes the rest again.
 # pyright: reportAttributeAccessIssue=false
 
 import os
+import stat
 import time
 from collections.abc import Callable
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from tensorboard.compat.proto.event_pb2 import Event
 from tensorboard.summary.writer.event_file_writer import EventFileWriter
 
@@ -23,10 +26,12 @@ from wellposed import serialise
 from wellposed.arrays import Arrays, merged, part_of
 from wellposed.errors import UserError
 from wellposed.runs import checkpoint, disk, lock, record
-from wellposed.runs.checkpoint import LINES, Manifest, ReplayPart
-from wellposed.runs.files import JsonLines, explained, write_json
+from wellposed.runs.checkpoint import LINES, Manifest, ReplayPart, StoredArrays
+from wellposed.runs.files import JsonLines, UnreadableError, ends_with_row, explained, remove_parts, write_json
 from wellposed.runs.store import RunReader, env_id, refuse_existing, run_name
 from wellposed.types import Metrics
+
+RESUMABLE = 4  # the oldest schema version whose interrupted runs can be resumed
 
 
 @dataclass(frozen=True)
@@ -61,6 +66,8 @@ class Restored:
     loop: Arrays
     replay: list[tuple[int, Arrays]]  # each part and the number of its first row
     evaluations: list[record.EvaluationRow]
+    parts: list[ReplayPart]  # where these parts lie
+    lost: int  # rows of the replay that were damaged and are left out
 
 
 # Told after each evaluation: the run, the row, and the metrics of training since the evaluation before.
@@ -94,11 +101,12 @@ class RunWriter:
             raise
 
     @classmethod
-    def reopen(cls, path: Path, now: record.Provenance) -> "RunWriter":
+    def reopen(cls, path: Path, now: record.Provenance, salvage: bool = False) -> "RunWriter":
         """Resume a run at its newest intact checkpoint, or from the beginning if it has none.
 
-        What was written after that checkpoint is cut off and will be written again. `now` is the provenance of this
-        process; `restored` holds the checkpoint, and `resumed` says in sentences what was lost.
+        Nothing is changed yet: that is done by `go_on`, once `restored` has been taken over. `now` is the provenance of
+        this process. With `salvage`, a checkpoint whose state is intact counts even if parts of its replay are damaged:
+        the replay is then what is intact of its end, and the record says so.
 
         Raises UserError if the run is finished or diverged, another process is writing it, or its rows are damaged.
         """
@@ -108,78 +116,132 @@ class RunWriter:
             if (status := reader.status) in ("finished", "diverged"):
                 why = reader.failure.detail if reader.failure else "There is nothing left to train."
                 raise UserError(f"{path} is {status}. {why}")
-            if reader.schema != record.SCHEMA:
+            if reader.schema < RESUMABLE:
                 raise UserError(
                     f"{path} was interrupted in an older version of wellposed, which stored replay and environments "
                     "in another form: it can be evaluated but not resumed. Train it again, or resume it with the "
                     "commit in its provenance.json."
                 )
-            _refuse_links(path)
-            there, restored = reader.provenance, run._newest_whole(reader)
-            run._begin(restored)
-            step = restored.manifest.step if restored else 0
-            run.resumed = " ".join([*run._damaged, f"Resumed at step {step:,}; {run._cut()}."])
-            this = record.Resumption(
-                step,
-                run.resumed,
-                now.command,
-                now.commit,
-                now.dirty,
-                now.packages,
-                now.cpu,
-                now.started,
-                now.flags,
-                now.environment,
-            )
-            run.provenance = replace(there, resumed=[*there.resumed, this])
-            write_json(path / "provenance.json", record.encode(run.provenance))
+            _require_own_files(path)
+            run.provenance, run._now = reader.provenance, now
+            run.restored = run._newest_intact(reader, salvage)
         except BaseException:
             run.close()
             raise
         return run
 
+    @property
+    def reopened(self) -> bool:
+        """Whether it is a run that was interrupted before."""
+        return self._now is not None
+
+    def go_on(self) -> str:
+        """Continue a reopened run: cut off what was written after its checkpoint; it will be written again.
+
+        Returns:
+            Where it continues and what was lost, in sentences, as they are recorded.
+        """
+        restored, now = self.restored, self._now
+        assert now is not None
+        with explained(self.path, "tidy"):
+            for path in checkpoint.manifests(self.path):
+                if restored and int(path.name.split("_")[0]) > restored.manifest.number:
+                    disk.remove(path)
+        self._begin(restored)
+        step, salvaged = (restored.manifest.step, restored.lost > 0) if restored else (0, False)
+        lost = [f"{restored.lost:,} rows of the replay were damaged and are left out."] if restored and salvaged else []
+        note = " ".join([*self._damaged, *lost, f"Resumed at step {step:,}; {self._cut()}."])
+        this = record.Resumption(
+            step,
+            note,
+            now.command,
+            now.commit,
+            now.dirty,
+            now.packages,
+            now.cpu,
+            now.started,
+            now.flags,
+            now.environment,
+            salvaged,
+        )
+        self.provenance = replace(self.provenance, resumed=[*self.provenance.resumed, this])
+        write_json(self.path / "provenance.json", record.encode(self.provenance))
+        self.restored = None  # it holds a copy of the replay
+        return note
+
     def _take(self, path: Path, config: dict[str, Any]) -> None:
         """Lock the directory; nothing is written yet."""
         self.path, self.config, self._hash = path, config, serialise.content_hash(config)
         self.restored: Restored | None = None
-        self.resumed = ""  # where a resumed run continues, and what is written again
+        self._now: record.Provenance | None = None  # of the process that resumes it
         self.on_evaluation: OnEvaluation = unobserved
         self._damaged: list[str] = []
+        self.complaints: list[str] = []  # what went wrong without harm to the record
         self._number, self._parts, self._opened = 0, [], ExitStack()
+        self.replay_end = 0  # how many of all rows that ever entered the replay are on disk
         self._lock = lock.acquire(path / "lock")
 
-    def _newest_whole(self, reader: RunReader) -> Restored | None:
-        """The newest checkpoint whose files are all intact; newer ones are removed and named as lost.
+    def _newest_intact(self, reader: RunReader, salvage: bool) -> Restored | None:
+        """The newest intact checkpoint; what is wrong with newer ones is kept in `_damaged`.
 
         Raises UserError if there are checkpoints but none is intact: starting again would discard the record.
         """
         found = checkpoint.manifests(self.path)
-        for i, path in enumerate(found):
+        for path in found:
             try:
-                manifest, state = reader.load_state(path)
-                parts = [(part.first, checkpoint.load(self.path, part.stored)) for part in manifest.replay]
+                return self._intact(reader, path, salvage)
+            except UnreadableError as error:
+                raise UserError(f"{error} Nothing was changed.") from error
             except UserError as error:
                 self._damaged.append(str(error))
-                continue
-            for newer in found[:i]:
-                with explained(newer, "remove"):
-                    disk.remove(newer)
-            agent, loop = (part_of(state, name) for name in ("agent", "loop"))
-            return Restored(manifest, agent, loop, parts, [])
         if found:
-            raise UserError(f"{self.path} has no intact checkpoint; nothing was changed. {self._damaged[0]}")
+            advice = " Its weights are intact: with --salvage it goes on without the damaged part of the replay."
+            told = advice if not salvage and any(map(partial(self._has_state, reader), found)) else ""
+            raise UserError(f"{self.path} has no intact checkpoint; nothing was changed. {self._damaged[0]}{told}")
         return None
+
+    def _intact(self, reader: RunReader, path: Path, salvage: bool) -> Restored:
+        """A checkpoint, every file of which was looked at; raises UserError if it is damaged."""
+        manifest, state = reader.load_state(path)
+        for name, size in manifest.lines.items():
+            if not ends_with_row(self.path / f"{name}.jsonl", size):
+                raise UserError(f"{path} counts {size} bytes of {name}.jsonl, which are not there as whole rows.")
+        parts: list[tuple[ReplayPart, Arrays]] = []
+        for part in reversed(manifest.replay):
+            try:
+                parts.insert(0, (part, _finite(checkpoint.load(self.path, part.stored), part.stored.file)))
+            except UserError:
+                if not salvage:
+                    raise
+                break
+        held = [part for part, _ in parts]
+        lost = manifest.replay[-1].end - manifest.replay[0].first if manifest.replay else 0
+        lost -= held[-1].end - held[0].first if held else 0
+        agent, loop = (part_of(state, name) for name in ("agent", "loop"))
+        _finite(agent, manifest.state.file)
+        rows = [(part.first, arrays) for part, arrays in parts]
+        return Restored(manifest, agent, loop, rows, reader.evaluations_until(manifest), held, lost)
+
+    @staticmethod
+    def _has_state(reader: RunReader, path: Path) -> bool:
+        """Whether the state of a checkpoint is intact, whatever its replay is."""
+        try:
+            reader.load_state(path)
+        except UserError:
+            return False
+        return True
 
     def _begin(self, restored: Restored | None) -> None:
         """Open the append-only files, cut to the lengths in the checkpoint."""
         keep = dict.fromkeys(LINES, 0)
         if restored:
-            self._number, self._parts = restored.manifest.number, restored.manifest.replay
+            self._number, self._parts = restored.manifest.number, restored.parts
+            self.replay_end = restored.manifest.replay[-1].end if restored.manifest.replay else 0
             keep |= restored.manifest.lines
         for folder in (checkpoint.CHECKPOINTS, checkpoint.REPLAY):
             with explained(self.path / folder, "create"):
                 disk.make_folder(self.path / folder)
-        checkpoint.prune(self.path)
+        self._tidy()
         with ExitStack() as opened:  # closes what was opened if anything below fails
             self._lines = {
                 name: opened.enter_context(closing(JsonLines(self.path / f"{name}.jsonl", keep[name])))
@@ -187,23 +249,25 @@ class RunWriter:
             }
             self._scalars = opened.enter_context(closing(ScalarWriter(self.path / "tensorboard")))
             if restored:
-                reader = RunReader(self.path)
-                self.restored = replace(restored, evaluations=reader.evaluations)
-                for row in reader.metrics:
+                for row in RunReader(self.path).metrics:
                     self._scalars.add(row.metrics, row.step)
-                for row in self.restored.evaluations:
+                for row in restored.evaluations:
                     self._scalars.add({"eval/success_rate": row.success_rate}, row.step)
             self._opened = opened.pop_all()
+
+    def _tidy(self) -> None:
+        """Remove what is no longer needed; that it cannot be removed harms nothing."""
+        try:
+            for folder in (self.path, *(self.path / name for name in checkpoint.OWN)):
+                remove_parts(folder)
+            checkpoint.prune(self.path)
+        except (UserError, OSError) as error:
+            self.complaints.append(f"Older checkpoints were not removed: {error}")
 
     def _cut(self) -> str:
         """How many rows came after the checkpoint."""
         cut = [f"{lines.cut} of {name}" for name, lines in self._lines.items() if lines.cut]
         return f"rows written after that are written again: {', '.join(cut)}" if cut else "no row was lost"
-
-    @property
-    def replay_end(self) -> int:
-        """How many of all rows that ever entered the replay are on disk."""
-        return self._parts[-1].end if self._parts else 0
 
     def log_metrics(self, row: record.MetricsRow) -> None:
         """Append a row of training metrics."""
@@ -224,6 +288,7 @@ class RunWriter:
 
     def save(self, moment: Snapshot) -> None:
         """Write a checkpoint, delete older ones. Raises UserError if the disk refuses; then the one before counts."""
+        lock.require_mine(self._lock, self.path / "lock")
         for lines in self._lines.values():
             lines.sync()
         number, new = self._number + 1, moment.replay
@@ -231,8 +296,6 @@ class RunWriter:
         if new.end > new.first:
             stored = checkpoint.store(self.path, f"{checkpoint.REPLAY}/{number:06d}.safetensors", new.arrays)
             parts.append(ReplayPart(new.first, new.end, stored))
-        state = merged(agent=moment.agent, loop=moment.loop)
-        file = f"{checkpoint.CHECKPOINTS}/{number:06d}_step_{moment.step:010d}.safetensors"
         manifest = Manifest(
             number=number,
             env=env_id(self.config),
@@ -242,13 +305,13 @@ class RunWriter:
             updates=moment.updates,
             seconds=moment.seconds,
             evaluation_seconds=moment.evaluation_seconds,
-            state=checkpoint.store(self.path, file, state),
+            state=StoredArrays("", 0, ""),  # not written yet
             replay=parts,
             lines={name: lines.size for name, lines in self._lines.items()},
         )
-        checkpoint.commit(self.path, manifest)
-        self._number, self._parts = number, parts
-        checkpoint.prune(self.path)
+        checkpoint.commit(self.path, manifest, merged(agent=moment.agent, loop=moment.loop))
+        self._number, self._parts, self.replay_end = number, parts, max(self.replay_end, new.end)
+        self._tidy()
 
     def finish(self, summary: record.Summary) -> None:
         """Write how the run ended."""
@@ -301,8 +364,23 @@ class ScalarWriter:
             self._writer.close()
 
 
-def _refuse_links(path: Path) -> None:
-    """Raises UserError if a part of a run directory is a link: writing there would leave the directory."""
-    for entry in os.scandir(path):
-        if entry.is_symlink():
-            raise UserError(f"{entry.path} is a link, which no run has; the run is not resumed.")
+def _require_own_files(path: Path) -> None:
+    """Raises UserError if anything in a run directory is also elsewhere: what is written here would change it there."""
+    for folder, folders, files in os.walk(path):
+        for name in (*folders, *files):
+            found = os.lstat(entry := os.path.join(folder, name))
+            if stat.S_ISLNK(found.st_mode):
+                raise UserError(f"{entry} is a link, which no run has; the run is not resumed.")
+            if stat.S_ISREG(found.st_mode) and found.st_nlink > 1:
+                raise UserError(
+                    f"{entry} is a hard link: its content has another name too, and resuming would change it there. "
+                    f"Copy the run with `cp -r`, and resume the copy."
+                )
+
+
+def _finite(arrays: Arrays, file: str) -> Arrays:
+    """The arrays, if they are finite: what is saved always is. Raises UserError otherwise."""
+    for name, array in arrays.items():
+        if array.dtype.kind == "f" and not np.isfinite(array).all():
+            raise UserError(f"{file} is damaged: {name} is not finite.")
+    return arrays
