@@ -21,7 +21,7 @@ from wellposed.errors import UserError
 from wellposed.nn.inputs import NEAREST, InputConfig, Scales, StateEncoder, scale_name
 from wellposed.nn.normaliser import InputScaler
 from wellposed.onnx_graph import onnx_model
-from wellposed.portable import FORMAT, Header, LoadedPolicy, PortablePolicy, Seen, encode, in_bounds, loaded
+from wellposed.portable import FORMAT, Header, LoadedPolicy, PortablePolicy, encode, in_bounds, loaded, seen
 from wellposed.runs.files import write_whole
 from wellposed.runs.record import Verdict
 from wellposed.runs.store import RunReader
@@ -158,18 +158,6 @@ def features(config: InputConfig, spec: Spec, scales: Scales) -> tuple[Arrays, n
     numbers = {"mean": mean, "std": std}
     arrays = {name: array.astype(np.int32) for name, array in indices.items()}
     return arrays | {name: array.astype(np.float32) for name, array in numbers.items()}, order
-
-
-def seen(spec: Spec) -> list[Seen]:
-    """What the policy reads."""
-    found = []
-    for one in spec.obs:
-        pairs, angle = [], 0.0
-        if spec.geometry is not None and (turn := spec.geometry.turn) is not None:
-            of_kind = {"observation": turn.pairs, "achieved_goal": (turn.axes,), "desired_goal": (turn.axes,)}
-            pairs, angle = [*of_kind.get(one.name, ())], turn.angle
-        found.append(Seen(one.name, list(one.shape), list(one.origin), pairs, angle))
-    return found
 
 
 def bounds(spec: Spec) -> tuple[list[float], list[float]]:

@@ -33,7 +33,7 @@ from wellposed import serialise
 from wellposed.arrays import Arrays, reset_carry, turned
 from wellposed.errors import UserError
 from wellposed.runs.files import read_bytes
-from wellposed.types import Carry, Obs, Policy
+from wellposed.types import Carry, Obs, Policy, Spec
 
 Squash = Literal["tanh", "clip"]
 FORMAT = 1
@@ -69,6 +69,18 @@ class Seen:
     def turn(self) -> np.ndarray:
         """The matrix [size, size] that turns numbers [n, size] from the right."""
         return turned(np.eye(self.size, dtype=np.float32), self.pairs, self.angle)
+
+
+def seen(spec: Spec) -> list[Seen]:
+    """The keys that a policy reads."""
+    found = []
+    for one in spec.obs:
+        pairs, angle = [], 0.0
+        if spec.geometry is not None and (turn := spec.geometry.turn) is not None:
+            of_kind = {"observation": turn.pairs, "achieved_goal": (turn.axes,), "desired_goal": (turn.axes,)}
+            pairs, angle = [*of_kind.get(one.name, ())], turn.angle
+        found.append(Seen(one.name, list(one.shape), list(one.origin), pairs, angle))
+    return found
 
 
 @dataclass(frozen=True)
