@@ -1,6 +1,6 @@
 """Named NumPy arrays, the form in which every state is saved and loaded, and trees of arrays."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
@@ -89,3 +89,12 @@ def reset_carry(carry: Any, fresh: Any, ended: np.ndarray) -> Any:
         return np.where(ended.reshape(-1, *[1] * (np.ndim(now) - 1)), first, now)
 
     return map_leaves(reset, carry, fresh)
+
+
+def turned(vectors: np.ndarray, pairs: Iterable[tuple[int, int]], angle: float) -> np.ndarray:
+    """Vectors [..., size] with each pair of components shown in a frame turned by `angle`: `types.Turn`."""
+    shown, (cos, sin) = np.array(vectors), (np.cos(angle), np.sin(angle))
+    for i, j in pairs:
+        x, y = vectors[..., i], vectors[..., j]
+        shown[..., i], shown[..., j] = x * cos + y * sin, y * cos - x * sin
+    return shown

@@ -21,7 +21,7 @@ from wellposed.errors import UserError
 from wellposed.nn.inputs import NEAREST, InputConfig, Scales, StateEncoder, scale_name
 from wellposed.nn.normaliser import InputScaler
 from wellposed.onnx_graph import onnx_model
-from wellposed.portable import FORMAT, Header, LoadedPolicy, PortablePolicy, Seen, encode, in_bounds, loaded
+from wellposed.portable import FORMAT, Header, LoadedPolicy, PortablePolicy, encode, in_bounds, loaded, seen
 from wellposed.runs.files import write_whole
 from wellposed.runs.record import Verdict
 from wellposed.runs.store import RunReader
@@ -103,18 +103,23 @@ def portable_of(algo: str, settings: Any, spec: Spec, state: Arrays, card: dict[
     """The portable policy of an agent of these settings whose `state()` this is, a cloned one's too."""
     scaler = InputScaler(settings.inputs, spec, settings.critic_sees)
     scaler.load_state(state)
-    arrays = features(settings.inputs, spec, scaler.stats.obs)
+    arrays, order = features(settings.inputs, spec, scaler.stats.obs)
     for i in range(len(settings.hidden) + 1):
         for name in ("weights", "biases"):
             arrays[f"{name}.{i}"] = state[f"learner.nets.actor.head.{name}[{i}]"]
+    arrays["weights.0"] = arrays["weights.0"][order]
     squash = agents.find(algo).squash
     assert squash is not None
     low, high = bounds(spec)
     return PortablePolicy(Header(FORMAT, seen(spec), low, high, squash, settings.inputs.clip, NEAREST, card), arrays)
 
 
-def features(config: InputConfig, spec: Spec, scales: Scales) -> Arrays:
-    """What a `StateEncoder` shows a network, as arrays of a portable policy: numbers and differences of two of them."""
+def features(config: InputConfig, spec: Spec, scales: Scales) -> tuple[Arrays, np.ndarray]:
+    """What a `StateEncoder` shows a network: numbers, differences of two of them, and distances.
+
+    Returns:
+        The arrays of a portable policy that say so, and where the encoder has each feature [f] that they make.
+    """
     encoder, places, size = StateEncoder(config, spec.obs, spec), {}, 0
     for one in spec.obs:
         places[one.name] = size + np.arange(spec.size(one.name))
@@ -132,21 +137,27 @@ def features(config: InputConfig, spec: Spec, scales: Scales) -> Arrays:
         if one.name != "achieved_goal" or not to_goal:
             kept, scale = encoder.without_place(one, np.arange(spec.size(one.name))), scales[scale_name(one)]  # type: ignore[arg-type]
             add(places[one.name][kept], np.full(len(kept), size), scale.mean[kept], scale.std[kept])
+    geometry, behind = spec.geometry if "observation" in places else None, 0
+    zero, std = np.zeros_like(scales["goal"].std), scales["goal"].std
     if to_goal:
-        std, here = scales["goal"].std, places["achieved_goal"]
-        groups = [add(places["desired_goal"], here, np.zeros_like(std), std)]
-        if spec.geometry is not None and len(spec.geometry.points) > 1 and "observation" in places:
-            effector = places["observation"][np.array(spec.geometry.effector)]
-            groups.append(add(here, effector, np.zeros_like(std), std))
+        groups = [add(places["desired_goal"], places["achieved_goal"], zero, std)]
+    before = sum(len(row[0]) for row in rows)  # the distance of the way stands behind it
+    if geometry is not None:
+        points = [places["observation"][np.array(point)] for point in geometry.points]
+        for start, to in geometry.differences:
+            behind += len(add(points[to], points[start], zero, std))
+        if to_goal and len(points) > 1:
+            effector = places["observation"][np.array(geometry.effector)]
+            groups.append(add(places["achieved_goal"], effector, zero, std))
     plus, minus, mean, std = (np.concatenate(parts) for parts in zip(*rows, strict=True))
     shown = np.array(groups, np.int32) if config.distances and groups else np.zeros((0, 1), np.int32)
-    places_of = {"plus": plus.astype(np.int32), "minus": minus.astype(np.int32), "groups": shown}
-    return places_of | {"mean": mean.astype(np.float32), "std": std.astype(np.float32)}
-
-
-def seen(spec: Spec) -> list[Seen]:
-    """What the policy reads."""
-    return [Seen(one.name, list(one.shape), list(one.origin)) for one in spec.obs]
+    order = np.arange(before + behind + len(shown))
+    if len(shown):  # here distances come last
+        order = np.r_[order[:before], order[before + 1 : before + 1 + behind], before, order[before + 1 + behind :]]
+    indices = {"plus": plus, "minus": minus, "groups": shown}
+    numbers = {"mean": mean, "std": std}
+    arrays = {name: array.astype(np.int32) for name, array in indices.items()}
+    return arrays | {name: array.astype(np.float32) for name, array in numbers.items()}, order
 
 
 def bounds(spec: Spec) -> tuple[list[float], list[float]]:
@@ -168,8 +179,13 @@ def stablehlo(policy: PortablePolicy) -> bytes:
     header, (n,) = policy.header, export.symbolic_shape("n")
     low, high = header.action_low, header.action_high
     shapes = {one.name: jax.ShapeDtypeStruct((n, *one.shape), jnp.float32) for one in header.fields}
-    native = jax.jit(lambda obs: in_bounds(policy.actions(obs, jnp), low, high, jnp))
-    return bytes(export.export(native, platforms=("cpu", "cuda", "tpu"))(shapes).serialize())
+
+    def native(obs: dict[str, jax.Array]) -> jax.Array:
+        """From what the environment gives to its actions."""
+        shown = {one.name: obs[one.name] @ one.turn if one.pairs else obs[one.name] for one in header.fields}
+        return in_bounds(policy.actions(shown, jnp), low, high, jnp)
+
+    return bytes(export.export(jax.jit(native), platforms=("cpu", "cuda", "tpu"))(shapes).serialize())
 
 
 def origin(run: Path, config: AnyRunConfig) -> dict[str, Any]:

@@ -79,11 +79,12 @@ def _features(policy: PortablePolicy, graph: _Graph) -> str:
 
 
 def _single(one: Seen, graph: _Graph) -> str:
-    """What is seen under one key, in single precision and relative to its origin."""
-    if not one.origin:
-        return one.name
-    apart = graph.node("Sub", one.name, graph.constant(np.array(one.origin), f"{one.name}.origin"))
-    return graph.node("Cast", apart, to=graph.onnx.TensorProto.FLOAT)
+    """What is seen under one key as the policy is shown it, in single precision."""
+    found = one.name
+    if one.origin:
+        apart = graph.node("Sub", found, graph.constant(np.array(one.origin), f"{one.name}.origin"))
+        found = graph.node("Cast", apart, to=graph.onnx.TensorProto.FLOAT)
+    return graph.node("MatMul", found, graph.constant(one.turn, f"{one.name}.turn")) if one.pairs else found
 
 
 def _network(policy: PortablePolicy, graph: _Graph, h: str) -> str:

@@ -2,8 +2,8 @@
 
 The file holds named arrays and a JSON header. Its policy is a function of few steps:
 
-    x         all observed numbers in the order of `fields`, relative to their origins where they have one, in float32,
-              and a 0 behind them                                                        [n, d + 1]
+    x         all observed numbers in the order of `fields`, relative to their origins and turned, in float32, and a 0
+              behind them                                                                [n, d + 1]
     offset    (x[plus] - x[minus] - mean) / std                                          [n, m]
     far       log(root mean square of offset[groups] + nearest)                          [n, k]
     features  the first offsets and `far`, within +-clip: as many as the first layer has inputs
@@ -30,10 +30,10 @@ from safetensors.numpy import load as parse_tensors
 from safetensors.numpy import save as format_tensors
 
 from wellposed import serialise
-from wellposed.arrays import Arrays, reset_carry
+from wellposed.arrays import Arrays, reset_carry, turned
 from wellposed.errors import UserError
 from wellposed.runs.files import read_bytes
-from wellposed.types import Carry, Obs, Policy
+from wellposed.types import Carry, Obs, Policy, Spec
 
 Squash = Literal["tanh", "clip"]
 FORMAT = 1
@@ -52,15 +52,35 @@ class Seen:
     name: str
     shape: list[int]
     origin: list[float]  # that is subtracted in double precision before anything else; [] for nothing
+    pairs: list[tuple[int, int]]  # of numbers that are then shown turned by `angle`, as `types.Turn` has it
+    angle: float  # radians
 
     @property
     def size(self) -> int:
         """How many numbers."""
         return math.prod(self.shape)
 
-    def relative(self, array: np.ndarray) -> np.ndarray:
-        """What the environment shows [n, *shape], relative to the origin."""
-        return array - np.array(self.origin) if self.origin else array
+    def shown(self, array: np.ndarray) -> np.ndarray:
+        """What the environment gives [n, *shape], as the policy is shown it."""
+        relative = array - np.array(self.origin) if self.origin else array
+        return turned(relative, self.pairs, self.angle) if self.pairs else relative
+
+    @property
+    def turn(self) -> np.ndarray:
+        """The matrix [size, size] that turns numbers [n, size] from the right."""
+        return turned(np.eye(self.size, dtype=np.float32), self.pairs, self.angle)
+
+
+def seen(spec: Spec) -> list[Seen]:
+    """The keys that a policy reads."""
+    found = []
+    for one in spec.obs:
+        pairs, angle = [], 0.0
+        if spec.geometry is not None and (turn := spec.geometry.turn) is not None:
+            of_kind = {"observation": turn.pairs, "achieved_goal": (turn.axes,), "desired_goal": (turn.axes,)}
+            pairs, angle = [*of_kind.get(one.name, ())], turn.angle
+        found.append(Seen(one.name, list(one.shape), list(one.origin), pairs, angle))
+    return found
 
 
 @dataclass(frozen=True)
@@ -163,7 +183,7 @@ class LoadedPolicy:
                 )
         if self._carry is None or copies != self._copies:
             self._carry, self._copies = self.policy.initial_carry(copies), copies
-        rows = {one.name: one.relative(rows[one.name]) for one in self.fields}
+        rows = {one.name: one.shown(rows[one.name]) for one in self.fields}
         action, self._carry = self.policy.act(rows, self._carry)
         action = in_bounds(action, self._low, self._high)
         return action[0] if single else action

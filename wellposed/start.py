@@ -24,6 +24,7 @@ from wellposed.config import AnyRunConfig
 from wellposed.data.episodes import ReplayBuffer, columns
 from wellposed.envs.make import make_env
 from wellposed.errors import UserError, require
+from wellposed.portable import seen
 from wellposed.runs.files import read_bytes, write_whole
 from wellposed.runs.store import RunReader
 from wellposed.types import Moment, Spec, Step
@@ -105,6 +106,8 @@ def oracle_demonstrations(config: AnyRunConfig, count: int) -> Demonstrations:
     seeds = seeding.generator(config.seed, "demonstrations").integers(2**30 - 2**16, size=count).tolist()
     episodes: list[Demonstrations] = []
     with closing(make_env(config.env, copies, "evaluation", seed=config.seed)) as env:
+        if "oracle" not in env.capabilities:
+            raise UserError("The oracle speaks of another frame than that of --geometry found; leave one of them out.")
         for first in range(0, count, copies):
             some = seeds[first : first + copies]
             now = env.reset([*some, *[some[-1]] * (copies - len(some))])
@@ -160,7 +163,10 @@ def fill(replay: ReplayBuffer, found: Demonstrations, env: Any) -> None:
 
 
 def write_demonstrations(found: Demonstrations, path: str | Path) -> None:
-    """Write demonstrations in the form that `--demonstrations FILE` reads."""
+    """Write demonstrations in the form that `--demonstrations FILE` reads.
+
+    They have to be of an environment that is shown as it is: without a found geometry, and not far from 0.
+    """
     memory, truth = io.BytesIO(), {f"truth/{key}": array for key, array in found.truth.items()}
     np.savez_compressed(memory, **found.obs, **truth, action=found.action, length=found.length)  # type: ignore[arg-type]
     write_whole(Path(path), memory.getvalue())
@@ -169,8 +175,8 @@ def write_demonstrations(found: Demonstrations, path: str | Path) -> None:
 def read_demonstrations(path: Path, spec: Spec) -> Demonstrations:
     """Demonstrations out of an npz: each key of an observation [rows, *shape], `action` [rows, action_dim], `length`.
 
-    An episode of L actions has L + 1 rows, and nothing stands in the last row of its actions. Where the policy sees
-    something else than the truth, that is there as `truth/KEY`.
+    An episode of L actions has L + 1 rows, and nothing stands in the last row of its actions. Observations are as the
+    environment gives them. Where the policy sees something else than the truth, that is there as `truth/KEY`.
 
     Raises:
         UserError: saying what is wrong with the file.
@@ -197,8 +203,10 @@ def read_demonstrations(path: Path, spec: Spec) -> Demonstrations:
             raise UserError(f"{path}: {name} holds a NaN or an infinity.")
     if np.abs(arrays["action"]).max() > 1:
         raise UserError(f"{path}: actions lie in [-1, 1]; scale them from the bounds of the environment.")
-    truth = {one.name: arrays[f"truth/{one.name}"] for one in spec.truth}
-    return Demonstrations({one.name: arrays[one.name] for one in spec.obs}, truth, arrays["action"], length)
+    shown = {one.name: one.shown for one in seen(spec)}
+    obs = {one.name: shown[one.name](arrays[one.name]) for one in spec.obs}
+    truth = {one.name: shown[one.name](arrays[f"truth/{one.name}"]) for one in spec.truth}
+    return Demonstrations(obs, truth, arrays["action"], length)
 
 
 def given(config: AnyRunConfig) -> dict[str, str]:

@@ -64,8 +64,8 @@ class Turn:
 class Geometry:
     """The symmetries of a task whose goals are points in space: what an agent need not learn from data.
 
-    Moving effector, objects and goal together along one of `shift_axes` changes nothing but their coordinates, so
-    an agent may ignore where on these axes a point lies. What it needs of the differences between points, the
+    Moving effector, objects and goal together along one of `shift_axes` changes nothing but their coordinates, so an
+    agent may ignore where on these axes a point lies. The differences between points that the agent needs, the
     observation must hold or `differences` must name; the way from achieved to desired goal is always shown.
     """
 

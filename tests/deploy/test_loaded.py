@@ -23,7 +23,7 @@ class Counting:
 
 
 def counting() -> LoadedPolicy:
-    return LoadedPolicy(Counting(), [Seen("observation", [2], [])], [-1.0], [1.0], {})
+    return LoadedPolicy(Counting(), [Seen("observation", [2], [], [], 0.0)], [-1.0], [1.0], {})
 
 
 def test_a_run_plays_in_three_lines(run):

@@ -14,13 +14,14 @@ from jax import export as jax_export
 from tests.agents.data import SPEC, seen
 from wellposed.agents import ALGORITHMS, make_agent
 from wellposed.agents.bc import imitate
+from wellposed.arrays import turned
 from wellposed.deploy import load_policy
 from wellposed.errors import UserError
 from wellposed.export import content, portable_of, why_not
 from wellposed.nn.inputs import InputConfig
 from wellposed.portable import PortablePolicy, loaded
 from wellposed.recipes import default_config
-from wellposed.types import Geometry, Moment, Spec
+from wellposed.types import Geometry, Moment, Spec, Turn
 
 # A hand and a block in the plane; where on the x axis they are does not matter.
 PLANE = SPEC._replace(
@@ -153,6 +154,23 @@ def test_numbers_far_from_zero_are_read_in_double_precision():
     np.testing.assert_allclose(through_onnx(policy, shown), expected, atol=1e-5)
     with pytest.raises(UserError, match="take --format npz or onnx"):
         content(policy, "stablehlo")
+
+
+def test_ways_between_points_are_shown_and_a_turned_frame_is_turned(tmp_path):
+    turn = Turn(axes=(0, 1), angle=0.4, pairs=((0, 1), (2, 3)))
+    geometry = Geometry((0, 1), ((0, 1), (2, 3)), (0,), differences=((0, 1),), turn=turn)
+    agent = trained("sac", PLANE._replace(geometry=geometry))
+    policy, obs = portable("sac", agent), observed(PLANE)
+    shown = {name: turned(array, ((0, 1),), 0.4) for name, array in obs.items()}
+    shown["observation"] = turned(obs["observation"], turn.pairs, 0.4)
+    expected = agent.act(shown)[0]
+    np.testing.assert_allclose(policy.act(shown)[0], expected, **TOLERANCE)
+    (tmp_path / "policy.npz").write_bytes(content(policy, "npz"))
+    np.testing.assert_allclose(load_policy(tmp_path / "policy.npz")(obs), expected, **TOLERANCE)
+    np.testing.assert_allclose(through_onnx(policy, obs), expected, **TOLERANCE)
+    hlo = jax_export.deserialize(bytearray(content(policy, "stablehlo"))).call(obs)
+    np.testing.assert_allclose(hlo, expected, **TOLERANCE)
+    assert np.abs(policy.act(obs)[0] - expected).max() > 1e-3
 
 
 def test_what_cannot_be_exported_is_refused_by_a_sentence():

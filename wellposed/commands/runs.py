@@ -77,12 +77,12 @@ def train_command(default: "AnyRunConfig") -> Any:
 
         del config_file  # read before the line was parsed: it gave the defaults
         told = observer(wandb)
-        if words := plugin.words_for(config.env.id):
-            about = "Training imports code of yours, which no record may do: commands that read this run"
-            print(f"wellposed: {about} need {shlex.join(words)}", file=sys.stderr)
         if geometry == "found":
             config = _with_found_geometry(config)
         runs = _runs(config, seeds)
+        if words := plugin.words_for(config.env.id):
+            about = "Training imports code of yours, which no record may do: commands that read this run"
+            print(f"wellposed: {about} need {shlex.join(words)}", file=sys.stderr)
         return tell(train_side_by_side(runs, runs_dir, threads=threads, quiet=quiet, on_evaluation=told), json_file)
 
     return train
