@@ -177,6 +177,13 @@ def test_rewards_are_held_against_the_range_that_the_environment_names():
     assert "reward_scale" not in named(rewards(0.0, 1.0) | dict.fromkeys(of_maze)), "no range is named"
 
 
+def test_nobody_is_told_to_raise_updates_to_what_they_are_where_no_episode_has_ended():
+    none = {"time/updates_per_step": 0.0}
+    for settings, advice in (({}, "lower --num-envs"), ({"updates_per_step": 0.01}, "Raise --updates-per-step")):
+        (found,) = [f for f in diagnose(evidence(none, settings)).findings if f.name == "few_updates"]
+        assert advice in found.advice
+
+
 def test_a_filter_leaves_less_of_actions_without_clipping_them():
     assert "clipped_actions" in named({"rollout/action_max": 0.6})
     assert "clipped_actions" not in named({"rollout/action_max": 0.6}, {"env.control.smoothing": 0.5})
