@@ -75,9 +75,11 @@ def optimised() -> Iterator[None]:
     """Programs are compiled as they are for users."""
     import jax
 
+    jax.clear_caches()  # the flag is no part of the key by which a process finds its programs
     jax.config.update("jax_disable_most_optimizations", False)
     yield
     jax.config.update("jax_disable_most_optimizations", True)
+    jax.clear_caches()
 
 
 @pytest.fixture(autouse=True, scope="module")

@@ -130,9 +130,12 @@ def test_names_of_runs_with_a_replay_are_what_they_were():
     [
         (
             lambda: OnPolicyRunConfig(EnvConfig("FetchReach-v4"), "sac", agent=SACConfig()),
-            "--algo of a run without a replay",
+            "--algo must be one that learns without",
         ),
-        (lambda: RunConfig(EnvConfig("FetchReach-v4"), "ppo", agent=TINY_PPO.agent), "--algo of a run with a replay"),
+        (
+            lambda: RunConfig(EnvConfig("FetchReach-v4"), "ppo", agent=TINY_PPO.agent),
+            "--algo must be one that learns from",
+        ),
         (
             lambda: OnPolicyRunConfig(EnvConfig("FetchReach-v4"), rollout_steps=0),
             "--rollout-steps must be greater than 0",

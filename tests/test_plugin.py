@@ -15,6 +15,7 @@ from wellposed.cli import main
 from wellposed.commands.runs import tell
 from wellposed.runs.store import RunReader
 
+REACH = Path(__file__).parent / "old_records" / "FetchReach-v4_sac_3782acf1ecbe_s0"
 EXAMPLE = Path(__file__).parent.parent / "examples" / "own_algorithm.py"
 TINY = ["--total-steps", "400", "--num-envs", "4", "--random-steps", "100", "--eval-every", "200"]
 TINY += ["--eval-episodes", "2", "--agent.hidden", "8", "--agent.batch-size", "16", "--agent.quantiles", "3", "--quiet"]
@@ -87,16 +88,17 @@ def test_the_line_that_resumes_an_interrupted_run_names_the_plugin(tmp_path, cap
     file = tmp_path / "my own.py"
     file.write_text("")
     plugin.load(file)
-    assert tell(iter([(tmp_path / "a run", None)]), None) == 130  # type: ignore[arg-type]
+    run = shutil.copytree(REACH, tmp_path / "a run" / REACH.name)
+    assert tell(iter([(run, None)]), None) == 130  # type: ignore[arg-type]
     command = shlex.split(capsys.readouterr().err.partition("resume with: ")[2])
-    assert command == ["wellposed", "resume", str(tmp_path / "a run"), "--plugin", str(file)]
+    assert command == ["wellposed", "resume", str(run), "--plugin", str(file)]
     assert plugin.load_named(command) == command[:-2]
 
 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        (None, "--plugin takes a Python file, and .*mine.py is not one"),
+        (None, "--plugin takes a Python file, and .*mine.py is none"),
         ("x = 1\ny = x / 0\n", "mine.py, line 2: ZeroDivisionError: division by zero"),
         ("from nowhere import x\n", "mine.py, line 1: ModuleNotFoundError: No module named 'nowhere'"),
         ("def f(:\n", "mine.py.*: SyntaxError"),

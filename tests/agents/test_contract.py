@@ -171,7 +171,7 @@ def test_an_agent_of_another_algorithm_is_refused(algo):
         ({"gamma": 1.0}, r"--agent.gamma lies in \[0, 1\), got 1.0"),
         ({"learning_rate": float("nan")}, "--agent.learning-rate must be greater than 0"),
         ({"batch_size": 0}, "--agent.batch-size must be greater than 0"),
-        ({"hidden": (64, 0)}, "--agent.hidden takes widths"),
+        ({"hidden": (64, 0)}, "--agent.hidden takes up to 100 widths"),
         ({"inputs": InputConfig(memory=2)}, "memory"),
         ({"inputs": InputConfig(encoder="nose")}, "no encoder 'nose'; there are state, cnn, gru"),
     ],
