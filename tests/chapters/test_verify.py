@@ -72,7 +72,7 @@ EDITS = [  # file, what stands there, what is written instead, and what is said 
     ("verdict.json", r'"goal_kind": ""', '"goal_kind": "", "more": 1', "more"),
     ("verdict.json", r'"seed": \d{4,}', '"seed": 7', "per_episode.0.seed is not what its held-out episodes"),
     ("verdict.json", r"\{", "", "is not valid JSON .*line 2"),
-    ("evaluations.jsonl", r'"success_rate": [\d.]+', '"success_rate": 1.0', "episodes succeeded at the last|rate of 1.0 over 4"),
+    ("evaluations.jsonl", r'"success_rate": [\d.]+', '"success_rate": 1.0', "at the last step|1.0 over 4"),
     ("episodes.jsonl", r'"success": \w+', '"success": "yes"', "a success rate of|belongs to no evaluation"),
     ("episodes.jsonl", r'"step": 0', '"step": 1', "belongs to no evaluation"),
     ("summary.json", r'"step": 160', '"step": 100', "step is not what evaluations.jsonl says"),
