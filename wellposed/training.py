@@ -4,6 +4,7 @@ A newcomer reads on in `loop/off_policy.py`, `rollout/` (acting and judging), `d
 `agents/sac.py` (the update). Several runs at a time, and resumed ones: `side_by_side`.
 """
 
+import importlib
 import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -130,6 +131,7 @@ def opened(job: Job, threads: int) -> Iterator[tuple[RunWriter, Any, Callable[..
     with ExitStack() as stack:
         beside = stack.enter_context(ThreadPoolExecutor(1, "certificate"))
         certified = beside.submit(_certified, config)
+        beside.submit(importlib.import_module, "scipy.stats")  # half a second that the first evaluation would wait for
         make = lambda n, role: stack.enter_context(  # noqa: E731
             closing(make_env(config.env, n, role, threads=threads, seed=config.seed))
         )
