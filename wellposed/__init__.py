@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from wellposed.agents import PPOConfig, SACConfig, TD3Config
     from wellposed.check import certify
+    from wellposed.check.geometry import find_geometry
     from wellposed.config import OnPolicyRunConfig, RunConfig
     from wellposed.data import ReplayBuffer, ReplayConfig
     from wellposed.envs import make_vec, registered
@@ -52,6 +53,7 @@ _HOME = {
     "certify": "check",
     "default_config": "recipes",
     "examine": "examination",
+    "find_geometry": "check.geometry",
     "list_runs": "runs.store",
     "load_run": "verdict",
     "make_vec": "envs",
@@ -79,6 +81,7 @@ __all__ = [
     "certify",
     "default_config",
     "examine",
+    "find_geometry",
     "list_runs",
     "load_run",
     "make_vec",
@@ -94,7 +97,7 @@ __all__ = [
 
 # Whoever calls one of these names an environment, which permits its import; the package's own modules, which read names
 # from files, call the functions behind them.
-_NAMING = ("certify", "default_config", "make_vec")
+_NAMING = ("certify", "default_config", "find_geometry", "make_vec")
 
 
 def __getattr__(name: str) -> Any:
