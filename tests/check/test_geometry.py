@@ -1,5 +1,7 @@
 """Found geometry: what is true of an environment with known symmetries is found however it is shown, and no more."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -16,10 +18,10 @@ from wellposed.envs.geometry import read
 from wellposed.errors import UserError
 from wellposed.recipes import default_config
 
-FOUND = {}
+FOUND: dict[type, Any] = {}
 
 
-def found(kind):
+def found(kind) -> Any:
     """What is found of an environment of `pushers`, once in a process."""
     if kind not in FOUND:
         FOUND[kind] = find_geometry(f"tests.check.pushers:{kind.__name__}")
@@ -142,11 +144,11 @@ def test_the_turn_is_read_off_the_directions_of_actions(degrees):
 def test_of_fetch_is_found_what_it_declares(monkeypatch):
     """With fewer pairs than the command plays; `benchmarks.geometry` has all four tasks."""
     monkeypatch.setattr(symmetry, "PAIRS", 10)
-    seen, declared = find_geometry("FetchReach-v4").geometry, make_env(EnvConfig("FetchReach-v4"), 1, "training").spec
-    assert declared.geometry is not None
-    assert (seen.points, seen.shift_axes) == (declared.geometry.points, declared.geometry.shift_axes)
-    assert seen.mirror.observation_sign == declared.geometry.mirror.observation_sign
-    assert seen.mirror.goal_offset == pytest.approx(declared.geometry.mirror.goal_offset, abs=1e-5)
+    seen: Any = find_geometry("FetchReach-v4").geometry
+    declared: Any = make_env(EnvConfig("FetchReach-v4"), 1, "training").spec.geometry
+    assert (seen.points, seen.shift_axes) == (declared.points, declared.shift_axes)
+    assert seen.mirror.observation_sign == declared.mirror.observation_sign
+    assert seen.mirror.goal_offset == pytest.approx(declared.mirror.goal_offset, abs=1e-5)
 
 
 def test_training_takes_over_what_is_found_and_says_so_where_there_is_nothing(capsys):
