@@ -10,6 +10,7 @@ import numpy as np
 
 from wellposed import stats
 from wellposed.analysis.differences import better_share, difference, ratio_of_times
+from wellposed.analysis.survival import Times
 from wellposed.runs.provenance import git_state
 
 SEEDS, EPISODES, TRIALS = 5, 100, 2000
@@ -100,7 +101,7 @@ def main() -> None:
 
         cells = [covered(steps, np.exp(spread**2 / 2), interval) for interval in kinds.values()]
         print(f"{spread:<50}" + "".join(f"{100 * hit:>14.1f}" for hit, _ in cells))
-    told = claimed(steps, lambda a, b: ratio_of_times(a, everyone, b, everyone).decided)
+    told = claimed(steps, lambda a, b: ratio_of_times(Times(a, everyone), Times(b, everyone)).decided)
     print(f"ratio_of_times tells {100 * told:.1f} % of groups apart that are alike")
     share = claimed(steps, lambda a, b: not better_share(a, b).low <= 0.5 <= better_share(a, b).high)
     print(f"better_share leaves 1/2 out in {100 * share:.1f} % of groups that are alike")

@@ -123,7 +123,7 @@ def _watcher(env: str, seed: int, give_up: float):
     from stable_baselines3.common.callbacks import BaseCallback
 
     from wellposed.envs import make_vec
-    from wellposed.rollout import play_episodes
+    from wellposed.rollout.evaluate import play_episodes
 
     task = TASKS[env]
 

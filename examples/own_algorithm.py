@@ -87,4 +87,4 @@ class TQC(SAC):
         return super().look(batch)._replace(q=q, target=truncated_target(*given).mean(-1))
 
 
-ALGORITHMS.register("tqc", Entry(TQCConfig, TQC, shared.METRICS))
+ALGORITHMS.register("tqc", Entry(TQCConfig, TQC, shared.METRICS, squash="tanh"))

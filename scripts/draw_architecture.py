@@ -46,7 +46,7 @@ WAY = (
     Station("replay", "data/episodes.py", "ReplayBuffer.sample"),
     Station("agent", "agents/sac.py", "SAC.update"),
     Station("run record", "runs/store.py", "RunReader.evaluations"),
-    Station("analysis", "analysis/tables.py", "learning_curve"),
+    Station("analysis", "analysis/curves.py", "learning_curve"),
     Station("report", "report/page.py", "write_report"),
 )
 

@@ -36,7 +36,7 @@ for package in "$@"; do
     shift
     if [ "$package" = all ]; then set -- "$@" --upgrade; else set -- "$@" --upgrade-package "$package"; fi
 done
-cat lock/dev.txt lock/cuda.txt lock/peers.txt lock/torch-cuda.txt > "$work/all.txt"
+find lock -name '*.txt' ! -name tool.txt ! -name torch-cpu.txt -exec cat {} + > "$work/all.txt"
 compile "$@" --all-extras -o "$work/all.txt" pyproject.toml "$work/build.txt" > /dev/null
 
 # Each lock holds what its extra adds to dev. PyTorch stands apart, with the libraries from NVIDIA that its build in the
@@ -47,9 +47,22 @@ torch=$(names "$work/all.txt" | grep -E '^(torch$|cuda|nvidia|triton)')
 # shellcheck disable=SC2046  (lists of options)
 {
     lock tool "What \`make lock\` runs" --group lock
-    lock dev "What wellposed, its tests, its book and its build need" "$@" --extra dev --extra book "$work/build.txt"
-    lock cuda "What the extra cuda adds to dev" "$@" --extra cuda $(names lock/dev.txt | without)
+    lock dev "What wellposed, its tests, its book and its build need" "$@" "$work/build.txt" \
+        $(printf -- '--extra %s ' dev book export notebook parquet)
+    for extra in cuda hub panda wandb; do
+        lock $extra "What the extra $extra adds to dev" "$@" --extra $extra $(names lock/dev.txt | without)
+    done
     lock peers "What the extra peers adds to dev" "$@" --extra peers $({ names lock/dev.txt; echo "$torch"; } | without)
     lock torch-cuda "PyTorch as the registry has it, with what only this build needs" "$@" \
         --extra peers $(names lock/dev.txt lock/peers.txt | without)
 }
+
+# A file is there for every Python and every machine that is said to work; nothing is installed.
+for python in 3.11 3.12 3.13; do
+    for machine in x86_64 aarch64; do
+        for name in dev cuda; do
+            "$uv" pip install -q --dry-run --no-deps --require-hashes --only-binary :all: --target "$work/none" \
+                --python-version $python --python-platform $machine-manylinux_2_35 -r lock/$name.txt
+        done
+    done
+done

@@ -2,7 +2,7 @@
 # Set up the environment that `make` uses: a virtual environment with exactly the files whose checksums are in lock/,
 # and libraries that draw without a screen. Does nothing if both are there already.
 #
-#   PYTHON=python3 VENV=.venv scripts/setup.sh EXTRAS      EXTRAS: dev, dev,peers or dev,cuda
+#   PYTHON=python3 VENV=.venv scripts/setup.sh EXTRAS      EXTRAS: dev, or dev with what has a lock of its own: dev,panda
 set -eu
 PATH=$PATH:/usr/sbin:/sbin  # where Debian keeps ldconfig, and not on everybody's path
 cd "$(dirname "$0")/.."
@@ -32,10 +32,11 @@ command -v "$PYTHON" >/dev/null || fail "there is no $PYTHON here; install Pytho
     fail "wellposed needs Python 3.11 or newer; $PYTHON is $("$PYTHON" -V 2>&1). Name another: make PYTHON=python3.12 ..."
 
 # dev holds what every other lock only adds to.
-case $EXTRAS, in dev,*) ;; *) fail "EXTRAS can be dev, dev,peers or dev,cuda, not $EXTRAS" ;; esac
+choices="which can be dev alone or with some of cuda, hub, panda, peers, wandb: dev,panda"
+case $EXTRAS, in dev,*) ;; *) fail "EXTRAS is $EXTRAS, $choices" ;; esac
 locks=
 for extra in $(echo "$EXTRAS" | tr , ' '); do
-    [ -f "lock/$extra.txt" ] || fail "there is no lock/$extra.txt for EXTRAS=$EXTRAS, which can be dev, dev,peers or dev,cuda"
+    [ -f "lock/$extra.txt" ] || fail "there is no lock/$extra.txt for EXTRAS=$EXTRAS, $choices"
     locks="$locks -r lock/$extra.txt"
 done
 

@@ -1,20 +1,26 @@
-"""What holds for all tests: a program that XLA has compiled once is not compiled again, in whatever process.
+"""What holds for all tests: programs are compiled quickly, and only once in whatever process.
 
-Nine tenths of a short training is compiling, and many tests train. The compiled programs are kept where pytest keeps
-its own cache, by a digest of program, compiler and flags, so what is computed is bit for bit the same.
+Nine tenths of a short training is compiling, and many tests train. So XLA leaves out what makes long runs fast, and
+what it compiled is kept where pytest keeps its own cache, by a digest of program, compiler and flags: what is computed
+is bit for bit the same from one test to the next. Who runs for long or tests numbers asks for `optimised`.
 """
 
+import ctypes
+import gc
 import os
+import resource
 import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 KEPT = Path(__file__).parent.parent / ".pytest_cache" / "xla"
 os.environ["XDG_CACHE_HOME"] = str(KEPT.parent / "cache")  # certificates of environments that are not registered
 os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(KEPT))  # read when JAX is imported, here and in child processes
+os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "-1")
 
@@ -64,9 +70,53 @@ def own(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Path]:
         del sys.modules[name]
 
 
+@pytest.fixture
+def optimised() -> Iterator[None]:
+    """Programs are compiled as they are for users."""
+    import jax
+
+    jax.clear_caches()  # the flag is no part of the key by which a process finds its programs
+    jax.config.update("jax_disable_most_optimizations", False)
+    yield
+    jax.config.update("jax_disable_most_optimizations", True)
+    jax.clear_caches()
+
+
 @pytest.fixture(autouse=True, scope="module")
 def programs_are_let_go() -> Iterator[None]:
     """What one module compiled is not held in memory while the next one runs: all of it would be gigabytes."""
     yield
     if "jax" in sys.modules:
         sys.modules["jax"].clear_caches()
+    gc.collect()
+    if sys.platform == "linux":
+        ctypes.CDLL(None).malloc_trim(0)  # glibc keeps what was freed, and gives it back when asked
+
+
+LARGEST: list[int] = []  # resident bytes of each process of the tests at its largest
+
+
+def largest_size() -> int:
+    """Of this process or of one that it started, in bytes."""
+    sizes = [resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return max(sizes) * (1 if sys.platform == "darwin" else 1024)
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """A worker of pytest-xdist hands its size over."""
+    if hasattr(session.config, "workeroutput"):
+        session.config.workeroutput["largest"] = largest_size()  # type: ignore[attr-defined]
+    else:
+        LARGEST.append(largest_size())
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """A worker has ended; one that crashed handed nothing over."""
+    LARGEST.extend([node.workeroutput["largest"]] if hasattr(node, "workeroutput") else [])
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """Memory is a figure that `make test` shows."""
+    if LARGEST:
+        terminalreporter.write_line(f"largest process: {max(LARGEST) / 2**20:,.0f} MiB")

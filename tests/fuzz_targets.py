@@ -173,7 +173,7 @@ def _restored(reader: RunReader) -> Target:
     def read() -> None:
         agent, loop = part_of(at["state"], "agent"), part_of(at["state"], "loop")
         training = OffPolicy(TINY, env, eval_env, Stopwatch())
-        training.restore(Restored(manifest, agent, loop, at["parts"], []))
+        training.restore(Restored(manifest, agent, loop, at["parts"], [], [], 0))
         with ThreadPoolExecutor(1) as collector:
             for _ in range(60):
                 advance(training, collector, [])

@@ -10,7 +10,6 @@ from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
-import jinja2
 import numpy as np
 import pytest
 
@@ -185,8 +184,7 @@ def test_a_wicked_record_is_shown_as_text_runs_nothing_and_asks_for_nothing(tmp_
 
 
 def test_an_unescaped_report_would_be_seen_to_run_and_to_ask(tmp_path, monkeypatch):
-    loader = jinja2.PackageLoader("wellposed", "report")
-    template = jinja2.Environment(loader=loader).get_template("page.html.j2")
+    template = page.template("page.html.j2").environment.overlay(autoescape=False).get_template("page.html.j2")
     monkeypatch.setattr(page, "template", lambda _name: template)
     file = page.write_report([run_that_says(PAYLOADS, tmp_path / "runs")], tmp_path / "report.html", video=False)
     seen, asked = opened(file, tmp_path)

@@ -117,7 +117,7 @@ def test_a_physics_state_that_mujoco_resets_in_silence(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     failure = failed(PUSH, tmp_path / "runs")
     assert failure.quantity == "physics"
-    assert "in copy 2 and started over: mjWARN_BADQPOS." in failure.detail
+    assert "in env 2 and started over: mjWARN_BADQPOS." in failure.detail
     assert not (tmp_path / "MUJOCO_LOG.TXT").exists()
 
 

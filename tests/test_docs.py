@@ -7,12 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from wellposed.analysis.tables import Need, mean_with_interval, table
-
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT / "scripts"))
 import draw_architecture  # noqa: E402
 import render_experiments  # noqa: E402
+from render_experiments import Need, mean_with_interval, table  # noqa: E402
 
 
 def test_tables_and_figures_of_the_page_are_those_of_the_stored_answers():

@@ -1,5 +1,8 @@
+import pytest
+
 from wellposed import doctor
 from wellposed.cli import main
+from wellposed.errors import UserError
 
 
 def test_this_machine_is_examined(capsys):
@@ -38,3 +41,28 @@ def test_without_any_opengl_the_machine_is_still_fit(monkeypatch):
     assert findings["rendered frame"].status == "warns"
     assert "apt-get install" in findings["rendered frame"].evidence
     assert all(f.status == "holds" for name, f in findings.items() if name not in doctor.OPTIONAL)
+
+
+def test_without_a_gpu_it_says_so_in_a_sentence(monkeypatch, tmp_path, capsys):
+    cpu = doctor.jax.local_devices(backend="cpu")
+    monkeypatch.setattr(doctor.jax, "devices", lambda: cpu)
+    monkeypatch.setattr(doctor, "DRIVER", tmp_path / "nothing")
+    assert main(["doctor", "--gpu"]) == 1
+    assert "There is no NVIDIA GPU here, or its driver is not installed." in capsys.readouterr().err
+    monkeypatch.setattr(doctor, "DRIVER", tmp_path)
+    assert main(["doctor", "--gpu"]) == 1
+    assert "JAX was installed without CUDA. Run: EXTRAS=dev,cuda make setup" in capsys.readouterr().err
+
+
+def test_a_gpu_that_computes_wrong_or_draws_in_software_is_found(monkeypatch):
+    monkeypatch.setattr(doctor, "_gpu", lambda: doctor.jax.devices()[0])
+    assert "is off by at most" in doctor._gpu_computes()
+    monkeypatch.setattr(doctor.jax, "jit", lambda _: lambda x: x @ x + 5)
+    with pytest.raises(UserError, match="is off by"):
+        doctor._gpu_computes()
+    monkeypatch.setattr(doctor.rendering, "probe_backend", lambda _: None)
+    monkeypatch.setattr(doctor.rendering, "egl_device", lambda: "Mesa llvmpipe")
+    with pytest.raises(UserError, match="renders by Mesa llvmpipe instead of the GPU"):
+        doctor._gpu_renders()
+    monkeypatch.setattr(doctor.rendering, "egl_device", lambda: "NVIDIA Corporation NVIDIA H100")
+    assert doctor._gpu_renders() == "EGL renders by NVIDIA Corporation NVIDIA H100"

@@ -106,7 +106,7 @@ def test_modules_keep_to_their_layer(module, source):
         ("wellposed.diagnose.phases", "from wellposed.agents.sac import SAC"),
         ("wellposed.recipes", "import wellposed"),
         ("wellposed.data.episodes", "from ..training import train"),
-        ("wellposed.analysis.tables", "def f():\n    from wellposed.envs import make_vec"),
+        ("wellposed.analysis.curves", "def f():\n    from wellposed.envs import make_vec"),
     ],
 )
 def test_a_forbidden_import_is_noticed(module, source):

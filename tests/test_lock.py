@@ -93,3 +93,11 @@ def test_no_two_locks_disagree():
     pinned = [versions(name) for name in LOCKS]
     for package in set().union(*pinned):
         assert len({lock[package] for lock in pinned if package in lock}) == 1, package
+
+
+def test_the_version_is_one():
+    version = PYPROJECT["project"]["version"]
+    cited = re.search(r"^version: (.+)$", (ROOT / "CITATION.cff").read_text(), re.MULTILINE)
+    told = re.findall(r"^## (.+)$", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
+    assert cited is not None
+    assert cited[1] == version == next(heading for heading in told if heading != "Unreleased")

@@ -60,10 +60,17 @@ def test_it_is_diagnosed_and_reported(record, name, tmp_path, capsys):
     assert "b16341c" in page
 
 
+def test_one_that_was_interrupted_is_not_resumed_and_says_why(tmp_path):
+    record = Path(shutil.copytree(RECORDS / SAC, tmp_path / SAC))
+    (record / "summary.json").unlink()
+    with pytest.raises(wp.UserError, match="in another form: it can be evaluated but not resumed"):
+        list(wp.resume([record], quiet=True))
+
+
 def test_they_are_listed_and_compared(tmp_path, capsys):
     shutil.copytree(RECORDS, tmp_path / "runs")
     assert [reader.path.name for reader in wp.list_runs(tmp_path / "runs")] == sorted(EXPECTED)
-    assert main(["runs", "--runs-dir", str(tmp_path / "runs")]) == 0
+    assert main(["runs", "--paths", "--runs-dir", str(tmp_path / "runs")]) == 0
     told = capsys.readouterr().out
     assert all(name in told for name in EXPECTED)
     assert "damaged" not in told

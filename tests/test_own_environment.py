@@ -82,7 +82,7 @@ def test_it_is_trained_stopped_taken_up_judged_reproduced_and_reported_by_the_pr
         assert main(["train", NAME, *TINY]) == 130
     told = capsys.readouterr().err
     assert re.search(rf"commands that read this run need --allow-import {NAME}$", told, re.MULTILINE)
-    (line,) = re.findall(r"go on with: wellposed (.*)", told)
+    (line,) = re.findall(r"resume with: wellposed (.*)", told)
 
     as_new()
     (run,) = Path("runs").iterdir()

@@ -57,6 +57,14 @@ def test_bytes_of_a_replay_are_those_it_allocates(spec, capacity, num_envs):
     assert replay_bytes(capacity + 1, spec, num_envs) != store(capacity, spec, num_envs).nbytes
 
 
+def test_a_plan_says_that_no_episode_ends_within_the_budget():
+    long = replace(TINY, env=EnvConfig("FetchReach-v4", max_episode_steps=1000), num_envs=16, total_steps=9_600)
+    for config, said in ((long, True), (replace(long, num_envs=9), False)):
+        told = plans._verdict(Demand((config,), 1), None, None)
+        assert ("No episode may end in time to be learnt from" in told) == said
+        assert (budget(config).updates == 0) == said
+
+
 def fill(buffer: ReplayBuffer, steps: int, num_envs: int) -> None:
     """Episodes that last as long as they may, in all copies."""
     spec = buffer.spec

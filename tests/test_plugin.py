@@ -2,6 +2,7 @@
 
 import json
 import re
+import shlex
 import shutil
 import sys
 from pathlib import Path
@@ -11,8 +12,10 @@ import pytest
 from wellposed import plugin
 from wellposed.agents import ALGORITHMS
 from wellposed.cli import main
+from wellposed.commands.runs import tell
 from wellposed.runs.store import RunReader
 
+REACH = Path(__file__).parent / "old_records" / "FetchReach-v4_sac_3782acf1ecbe_s0"
 EXAMPLE = Path(__file__).parent.parent / "examples" / "own_algorithm.py"
 TINY = ["--total-steps", "400", "--num-envs", "4", "--random-steps", "100", "--eval-every", "200"]
 TINY += ["--eval-episodes", "2", "--agent.hidden", "8", "--agent.batch-size", "16", "--agent.quantiles", "3", "--quiet"]
@@ -78,6 +81,18 @@ def test_a_file_is_imported_once_and_finds_what_lies_beside_it(tmp_path):
     words = ["envs", "--plugin", str(tmp_path / "mine.py"), f"--plugin={tmp_path / 'mine.py'}", "--tag", "dense"]
     assert plugin.load_named(words) == ["envs", "--tag", "dense"]
     assert (tmp_path / "mine.py.log").read_text() == "3"
+
+
+@pytest.mark.usefixtures("forget")
+def test_the_line_that_resumes_an_interrupted_run_names_the_plugin(tmp_path, capsys):
+    file = tmp_path / "my own.py"
+    file.write_text("")
+    plugin.load(file)
+    run = shutil.copytree(REACH, tmp_path / "a run" / REACH.name)
+    assert tell(iter([(run, None)]), None) == 130  # type: ignore[arg-type]
+    command = shlex.split(capsys.readouterr().err.partition("resume with: ")[2])
+    assert command == ["wellposed", "resume", str(run), "--plugin", str(file)]
+    assert plugin.load_named(command) == command[:-2]
 
 
 @pytest.mark.parametrize(

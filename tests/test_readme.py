@@ -9,6 +9,7 @@ from pathlib import Path
 
 import wellposed
 from wellposed.cli import COMMANDS
+from wellposed.config import override
 
 README = (Path(__file__).parent.parent / "README.md").read_text()
 
@@ -17,7 +18,7 @@ def test_the_python_example_runs(tmp_path, monkeypatch):
     """With a shorter budget and without the video: what is tested is that the calls fit together."""
     (code,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
     monkeypatch.chdir(tmp_path)
-    shorter = replace(wellposed.default_config("FetchReach-v4"), total_steps=800)
+    shorter = override(wellposed.default_config("FetchReach-v4"), {"total_steps": 400, "agent.hidden": (16,)})
     monkeypatch.setattr(wellposed, "default_config", lambda _: shorter, raising=False)
     exec(code.replace('"report.html")', '"report.html", video=False)'), {})
     assert (tmp_path / "report.html").exists()

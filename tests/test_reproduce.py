@@ -47,7 +47,9 @@ def test_code_that_computes_something_else_is_found_out_with_the_first_step_and_
 
 def test_where_versions_differ_intervals_are_compared(run):
     then, now = RunReader(run).evaluations[-1], RunReader(run).evaluations[0]
-    low, high = (replace(then, success_rate=p, success_ci95=ci) for p, ci in ((0.1, (0.0, 0.2)), (0.9, (0.8, 1.0))))
+    of_all = replace(then.any_success, value=1.0)
+    rates = ((0.0, (0.0, 0.2)), (0.75, (0.7, 1.0)))
+    low, high = (replace(then, success_rate=p, success_ci95=ci, any_success=of_all) for p, ci in rates)
     assert judge(["jax 1 -> 2"], None, then, now).finding == "bit-identical"
     near = judge(["jax 1 -> 2"], "step 5: x", high, replace(high, success_ci95=(0.95, 1.0)))
     far = judge(["jax 1 -> 2"], "step 5: x", high, low)

@@ -19,7 +19,7 @@ from wellposed.envs.make import EnvConfig, make_env
 from wellposed.envs.vector import MujocoVecEnv
 from wellposed.envs.wrappers.curriculum import Curriculum
 from wellposed.errors import UserError
-from wellposed.rollout import Explorer
+from wellposed.rollout.collector import Explorer
 from wellposed.runs.store import RunReader
 from wellposed.side_by_side import resume, train_side_by_side
 from wellposed.training import train
@@ -200,7 +200,7 @@ def test_a_run_without_a_whole_checkpoint_is_refused_and_nothing_is_thrown_away(
     for state in (path / "checkpoints").glob("*.safetensors"):
         state.write_bytes(state.read_bytes()[:-3])
     before = {file: file.read_bytes() for file in path.rglob("*") if file.is_file() and file.name != "lock"}
-    with pytest.raises(UserError, match="no whole checkpoint to go on from; nothing was changed"):
+    with pytest.raises(UserError, match="no intact checkpoint; nothing was changed"):
         list(resume([path], quiet=True))
     assert before == {file: file.read_bytes() for file in path.rglob("*") if file.is_file() and file.name != "lock"}
 
@@ -224,9 +224,9 @@ def test_what_is_resumed_says_so_in_its_record(tmp_path, monkeypatch, capsys):
     [(path, _)] = train_side_by_side([TINY], tmp_path, quiet=True)
     list(resume([path]))
     [again] = RunReader(path).provenance.resumed
-    assert f"Goes on from step {again.step:,}; no row was lost." in capsys.readouterr().err.replace("\n", " ")
+    assert f"Resumed at step {again.step:,}; no row was lost." in capsys.readouterr().err.replace("\n", " ")
     assert again.packages == RunReader(path).provenance.packages
-    assert again.note == f"Goes on from step {again.step:,}; no row was lost."
+    assert again.note == f"Resumed at step {again.step:,}; no row was lost."
 
 
 def test_an_environment_that_remembers_more_than_its_seed_is_found_out():

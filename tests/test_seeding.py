@@ -46,3 +46,15 @@ def test_seeds_are_read(text, seeds):
 def test_seeds_that_make_no_sense_are_refused(text):
     with pytest.raises(UserError):
         seeding.parse_seeds(text)
+
+
+@pytest.mark.parametrize("text", ["0-3000000000", "0-9999,10000-20000", "0-10000", "5-99999999999999999999"])
+def test_a_range_too_long_to_be_meant_is_refused_before_it_is_made(text):
+    with pytest.raises(UserError, match="at most 10,000 seeds"):
+        seeding.parse_seeds(text)
+
+
+@pytest.mark.parametrize("episodes", [0, -1, 3_000_000_000])
+def test_more_episodes_than_can_be_meant_are_refused(episodes):
+    with pytest.raises(UserError, match="--episodes must be 1 to 1,000,000"):
+        seeding.evaluation_env_seeds(0, episodes, "held-out")

@@ -25,7 +25,7 @@ def test_a_configuration_survives_json():
         (lambda d: d["agent"].pop("gamma"), "agent: missing key gamma"),
         (lambda d: d.update(extra=1), "unknown key extra"),
         (lambda d: d.update(seed="0"), "Expected `int`"),
-        (lambda d: d["replay"].update(strategy="past"), "Invalid enum value"),
+        (lambda d: d["agent"].update(critic_sees="all"), "Invalid enum value"),
     ],
 )
 def test_what_is_missing_unknown_or_of_another_type_is_an_error(edit, message):

@@ -13,6 +13,7 @@ def test_wilson_is_scipys_and_stays_inside_the_unit_interval(case):
     successes, trials = case
     ours = stats.wilson(successes, trials)
     theirs = binomtest(successes, trials).proportion_ci(0.95, method="wilson")
+    assert {type(number) for number in ours} == {float}, "records hold numbers of Python"
     assert ours.low == pytest.approx(theirs.low, abs=1e-12)
     assert ours.high == pytest.approx(theirs.high, abs=1e-12)
     assert 0 <= ours.low <= ours.estimate <= ours.high <= 1

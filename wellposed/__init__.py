@@ -9,6 +9,7 @@
     # had it died: [(run, summary)] = wp.resume([run]) ends bit for bit as if nothing had happened
     verdict = wp.assess(run, episodes=100)                            # held-out episodes, with intervals
     wp.write_report([run], "report.html")                             # one self-contained page
+    policy = wp.load_policy(run)                                      # policy(obs) in any loop of Gymnasium's
 
 An environment of your own is `my_env:make`, `my_env:Id-v0` or `file.py:make`. What is named here is loaded when it is
 first used, so that importing the package costs nothing.
@@ -21,78 +22,56 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from wellposed.agents import PPOConfig, SACConfig, TD3Config
-    from wellposed.check import certify
-    from wellposed.check.geometry import find_geometry
-    from wellposed.config import OnPolicyRunConfig, RunConfig
-    from wellposed.data import ReplayBuffer, ReplayConfig
-    from wellposed.envs import make_vec, registered
-    from wellposed.errors import UserError
-    from wellposed.examination import examine
-    from wellposed.plugin import allow_import
-    from wellposed.recipes import default_config
-    from wellposed.report.page import write_report
-    from wellposed.rollout.evaluate import play_episodes, summarise
-    from wellposed.runs.store import RunReader, list_runs
-    from wellposed.side_by_side import resume, train_side_by_side
-    from wellposed.training import train
-    from wellposed.verdict import assess, load_run
+    from wellposed.agents import PPOConfig as PPOConfig
+    from wellposed.agents import SACConfig as SACConfig
+    from wellposed.agents import TD3Config as TD3Config
+    from wellposed.check import certify as certify
+    from wellposed.check.geometry import find_geometry as find_geometry
+    from wellposed.config import OnPolicyRunConfig as OnPolicyRunConfig
+    from wellposed.config import RunConfig as RunConfig
+    from wellposed.data import ReplayBuffer as ReplayBuffer
+    from wellposed.data import ReplayConfig as ReplayConfig
+    from wellposed.deploy import load_policy as load_policy
+    from wellposed.envs import make_vec as make_vec
+    from wellposed.envs import registered as registered
+    from wellposed.errors import UserError as UserError
+    from wellposed.examination import examine as examine
+    from wellposed.export import export_policy as export_policy
+    from wellposed.plugin import allow_import as allow_import
+    from wellposed.recipes import default_config as default_config
+    from wellposed.report.page import write_report as write_report
+    from wellposed.rollout.evaluate import play_episodes as play_episodes
+    from wellposed.rollout.evaluate import summarise as summarise
+    from wellposed.runs.store import RunReader as RunReader
+    from wellposed.runs.store import list_runs as list_runs
+    from wellposed.side_by_side import resume as resume
+    from wellposed.side_by_side import train_side_by_side as train_side_by_side
+    from wellposed.training import train as train
+    from wellposed.verdict import assess as assess
+    from wellposed.verdict import load_run as load_run
 
-_HOME = {
-    "OnPolicyRunConfig": "config",
-    "PPOConfig": "agents",
-    "ReplayBuffer": "data",
-    "ReplayConfig": "data",
-    "RunConfig": "config",
-    "RunReader": "runs.store",
-    "SACConfig": "agents",
-    "TD3Config": "agents",
-    "UserError": "errors",
-    "allow_import": "plugin",
-    "assess": "verdict",
-    "certify": "check",
-    "default_config": "recipes",
-    "examine": "examination",
-    "find_geometry": "check.geometry",
-    "list_runs": "runs.store",
-    "load_run": "verdict",
-    "make_vec": "envs",
-    "play_episodes": "rollout.evaluate",
-    "registered": "envs",
-    "resume": "side_by_side",
-    "summarise": "rollout.evaluate",
-    "train": "training",
-    "train_side_by_side": "side_by_side",
-    "write_report": "report.page",
+_NAMES = {  # of each module
+    "agents": "PPOConfig SACConfig TD3Config",
+    "check": "certify",
+    "check.geometry": "find_geometry",
+    "config": "OnPolicyRunConfig RunConfig",
+    "data": "ReplayBuffer ReplayConfig",
+    "deploy": "load_policy",
+    "envs": "make_vec registered",
+    "errors": "UserError",
+    "examination": "examine",
+    "export": "export_policy",
+    "plugin": "allow_import",
+    "recipes": "default_config",
+    "report.page": "write_report",
+    "rollout.evaluate": "play_episodes summarise",
+    "runs.store": "RunReader list_runs",
+    "side_by_side": "resume train_side_by_side",
+    "training": "train",
+    "verdict": "assess load_run",
 }
-
-__all__ = [
-    "OnPolicyRunConfig",
-    "PPOConfig",
-    "ReplayBuffer",
-    "ReplayConfig",
-    "RunConfig",
-    "RunReader",
-    "SACConfig",
-    "TD3Config",
-    "UserError",
-    "allow_import",
-    "assess",
-    "certify",
-    "default_config",
-    "examine",
-    "find_geometry",
-    "list_runs",
-    "load_run",
-    "make_vec",
-    "play_episodes",
-    "registered",
-    "resume",
-    "summarise",
-    "train",
-    "train_side_by_side",
-    "write_report",
-]
+_HOME = {name: module for module, names in _NAMES.items() for name in names.split()}
+__all__ = sorted(_HOME)  # pyright: ignore[reportUnsupportedDunderAll]
 
 
 # Whoever calls one of these names an environment, which permits its import; the package's own modules, which read names

@@ -1,6 +1,6 @@
-"""Named NumPy arrays, the one form in which a state leaves memory and comes back, and trees of arrays."""
+"""Named NumPy arrays, the form in which every state is saved and loaded, and trees of arrays."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
@@ -11,12 +11,12 @@ Arrays = dict[str, np.ndarray]
 
 
 def bits(array: np.ndarray) -> tuple[np.dtype, tuple[int, ...], bytes]:
-    """All that two arrays must have in common to be the same: equal values can be other bits, and equal bits NaNs."""
+    """What two arrays must have in common to be bit-identical: equal values may have other bits, and NaN != NaN."""
     return array.dtype, array.shape, array.tobytes()
 
 
 def same_bits(one: Arrays, other: Arrays) -> bool:
-    """Whether two states hold the same names, and under each the same number type, shape and bits."""
+    """Whether two states hold the same names, and under each the same dtype, shape and bits."""
     return one.keys() == other.keys() and all(bits(one[name]) == bits(other[name]) for name in one)
 
 
@@ -31,11 +31,7 @@ def part_of(arrays: Arrays, part: str) -> Arrays:
 
 
 def check_arrays(expected: Arrays, found: Arrays) -> None:
-    """Compare names, shapes and number types.
-
-    Raises:
-        UserError: naming the first array that does not fit.
-    """
+    """Compare names, shapes and dtypes. Raises UserError, naming the first array that does not fit."""
     for name in sorted(expected.keys() | found.keys()):
         if name not in found or name not in expected:
             raise UserError(f"What was saved does not fit this configuration: only one of them has {name!r}.")
@@ -48,11 +44,7 @@ def check_arrays(expected: Arrays, found: Arrays) -> None:
 
 
 def scalars_of(arrays: Arrays, kind: type) -> dict[str, Any]:
-    """Numbers that were put down as arrays [], by name.
-
-    Raises:
-        UserError: if one is not a number of that kind.
-    """
+    """Numbers that were saved as arrays [], by name. Raises UserError if one is not a number of that kind."""
     for name, array in arrays.items():
         if array.shape != () or array.dtype != np.dtype(kind):
             raise UserError(f"What was saved as {name!r} is not one number.")
@@ -60,18 +52,14 @@ def scalars_of(arrays: Arrays, kind: type) -> dict[str, Any]:
 
 
 def require_finite(quantity: str, arrays: Arrays, when: str) -> None:
-    """Refuse a NaN or an infinity.
-
-    Raises:
-        NotFiniteError: naming the first array that holds one, and `when`, as in "after step 40".
-    """
+    """Raise NotFiniteError at a NaN or infinity, naming the array and `when`, as in "after step 40"."""
     for name, array in arrays.items():
         if array.dtype.kind == "f" and not np.isfinite(array).all():
             raise NotFiniteError(quantity, f"{name} {when} is not finite.")
 
 
 def map_leaves(function: Callable[..., Any], tree: Any, *others: Any) -> Any:
-    """The tree of dictionaries, tuples and lists with `function` of each leaf, given the same leaf of `others` too."""
+    """Apply `function` to each leaf of a tree of dicts, tuples and lists, and to the same leaves of `others`."""
     if isinstance(tree, dict):
         return {name: map_leaves(function, part, *(other[name] for other in others)) for name, part in tree.items()}
     if isinstance(tree, tuple | list):
@@ -81,7 +69,7 @@ def map_leaves(function: Callable[..., Any], tree: Any, *others: Any) -> Any:
 
 
 def leaves(tree: Any, path: str = "") -> Arrays:
-    """The arrays of such a tree, each under its path in it, as in "layers/0/hidden"."""
+    """The arrays of such a tree, each under its path, as in "layers/0/hidden"."""
     if not isinstance(tree, dict | tuple | list):
         return {path: np.asarray(tree)}
     below = tree.items() if isinstance(tree, dict) else enumerate(tree)
@@ -89,15 +77,24 @@ def leaves(tree: Any, path: str = "") -> Arrays:
 
 
 def with_leaves(tree: Any, arrays: Arrays) -> Any:
-    """The tree with the arrays that `leaves` returned of one of the same form."""
+    """The tree with the arrays that `leaves` returned for a tree of the same form."""
     found = iter([arrays[path] for path in leaves(tree)])
     return map_leaves(lambda _: next(found), tree)
 
 
 def reset_carry(carry: Any, fresh: Any, ended: np.ndarray) -> Any:
-    """What a policy remembers, a tree of arrays [n, ...], begun afresh in the copies whose episode `ended` [n]."""
+    """What a policy remembers, a tree of arrays [n, ...], reset in the envs whose episode `ended` [n]."""
 
     def reset(now: Any, first: Any) -> np.ndarray:
         return np.where(ended.reshape(-1, *[1] * (np.ndim(now) - 1)), first, now)
 
     return map_leaves(reset, carry, fresh)
+
+
+def turned(vectors: np.ndarray, pairs: Iterable[tuple[int, int]], angle: float) -> np.ndarray:
+    """Vectors [..., size] with each pair of components shown in a frame turned by `angle`: `types.Turn`."""
+    shown, (cos, sin) = np.array(vectors), (np.cos(angle), np.sin(angle))
+    for i, j in pairs:
+        x, y = vectors[..., i], vectors[..., j]
+        shown[..., i], shown[..., j] = x * cos + y * sin, y * cos - x * sin
+    return shown

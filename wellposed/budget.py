@@ -22,7 +22,7 @@ from wellposed.errors import require
 from wellposed.rollout.evaluate import EVALUATION_COPIES
 from wellposed.types import Spec
 
-PROCESS = 575 * 2**20  # one that trains the smallest agent on one copy: Python, JAX, MuJoCo, compiled code
+PROCESS = 575 * 2**20  # one that trains the smallest agent in one env: Python, JAX, MuJoCo, compiled code
 COPY = 620 * 2**10  # one simulation of a Fetch task
 NETWORKS = 11  # an actor, two critics and their targets; and Adam's two moments of each that learns
 NETWORKS_WITHOUT_REPLAY = 6  # an actor and a critic, and Adam's two moments of each
@@ -33,9 +33,9 @@ PARTS = 3  # the rows of a checkpoint: as arrays, as tensors, and as the bytes t
 
 
 def rows_entered(steps: int, spec: Spec, num_envs: int) -> int:
-    """Rows that enter the ring in that many environment steps, if every episode lasts as long as it may.
+    """Rows that enter the ring in `steps` environment steps, if every episode has full length.
 
-    Shorter episodes would add more final states, at most as many again as there are transitions.
+    Shorter episodes add more final states, at most one for each transition.
     """
     return num_envs * (steps // num_envs // spec.max_episode_steps) * (spec.max_episode_steps + 1)
 
@@ -65,7 +65,7 @@ class FrameBytes:
 
 
 def frame_bytes(pixels: Pixels, capacity: int, rows_in_use: int, spec: Spec, num_envs: int) -> FrameBytes:
-    """The arithmetic of frames for a ring of so many rows, whole episodes in it."""
+    """The bytes of frames for a ring of `capacity` rows that holds whole episodes."""
     one, longest = pixels.height * pixels.width * 3, spec.max_episode_steps
     under_way = num_envs * (longest + 1)
     transitions = capacity // (longest + 1) * longest + num_envs * longest
@@ -77,7 +77,7 @@ def frame_bytes(pixels: Pixels, capacity: int, rows_in_use: int, spec: Spec, num
 class Budget:
     """One run. Episodes are taken to have full length; shorter ones need more rows for the same steps."""
 
-    steps: int  # environment steps, summed over all copies
+    steps: int  # environment steps, summed over all envs
     updates: int
     evaluations: int
     replay_bytes: int  # as allocated; without a replay, those of the one rollout
@@ -155,12 +155,12 @@ def environment_spec(config: EnvConfig) -> Spec:
 
 
 def _whole(steps: int, num_envs: int) -> int:
-    """The steps rounded up to a multiple of the copies."""
+    """The steps rounded up to a multiple of the envs."""
     return -(-steps // num_envs) * num_envs
 
 
 def _updates(config: RunConfig, spec: Spec, steps: int) -> int:
-    """Gradient updates due within so many steps, in whole calls, as `Training.due_batches` counts them."""
+    """Gradient updates due within `steps`, in whole calls, as training counts them."""
     if steps <= max(config.random_steps, config.num_envs * spec.max_episode_steps):  # no episode to learn from
         return 0
     return int(steps * config.updates_per_step // config.updates_per_call) * config.updates_per_call
@@ -181,9 +181,9 @@ def too_short(config: AnyRunConfig, spec: Spec) -> str:
 def _working_bytes(config: AnyRunConfig, spec: Spec, networks: int, called: int) -> int:
     """Simulations, weights, and minibatches; `called`: bytes of transitions in one compiled call."""
     kept = config.agent.batch_size * sum(config.agent.hidden) * 4
-    copies = config.num_envs + min(EVALUATION_COPIES, config.eval_episodes)
+    envs = config.num_envs + min(EVALUATION_COPIES, config.eval_episodes)
     learner = networks * 4 * _weights(config.agent.hidden, spec)
-    return COPY * copies + LEARNERS * learner + BATCHES * called + LAYERS * kept
+    return COPY * envs + LEARNERS * learner + BATCHES * called + LAYERS * kept
 
 
 def _weights(hidden: tuple[int, ...], spec: Spec) -> int:
@@ -248,11 +248,11 @@ class Demand:
         return least + too_large - 1 if too_large else None
 
     def at_most(self, capacity: int) -> "Demand":
-        """The same runs with replays of at most so many rows."""
-
-        def smaller(config: AnyRunConfig) -> AnyRunConfig:
-            if not isinstance(config, RunConfig):
-                return config
-            return replace(config, replay=replace(config.replay, capacity=min(config.replay.capacity, capacity)))
-
-        return replace(self, runs=tuple(smaller(config) for config in self.runs))
+        """The same runs with replays of at most `capacity` rows."""
+        runs = [
+            replace(config, replay=replace(config.replay, capacity=min(config.replay.capacity, capacity)))
+            if isinstance(config, RunConfig)
+            else config
+            for config in self.runs
+        ]
+        return replace(self, runs=tuple(runs))

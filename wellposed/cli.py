@@ -1,123 +1,143 @@
-"""The command line. Thin: it reads arguments, calls the laboratory, prints, and sets the exit code.
+"""The command line: it reads arguments, calls the laboratory, prints, and sets the exit code.
 
-The commands stand in `wellposed.commands`, their heavy imports inside them, so that `wellposed --help` answers at once.
+The functions in `wellposed.commands` do their heavy imports inside, so that `wellposed --help` answers at once.
 """
 
+import functools
+import gc
 import importlib
 import os
 import sys
 import threading
+from collections.abc import Callable
 from importlib.metadata import version
 from typing import Any
 
 import tyro
 
-from wellposed.commands import book, chapters, environments, exercises, records, runs
+from wellposed.book import commands as course
+from wellposed.commands import environments, policies, runs, tables
 from wellposed.commands.arguments import INTEGERS, default_config_of, in_full, json_to_stdout
 from wellposed.errors import UserError, instead
 from wellposed.plugin import load_named
+from wellposed.terminal import Lasting, escaped, open_standard_streams, plain_output
+
+
+def _listed(about: str) -> Any:
+    """A command that appears in the list of commands; `main` replaces it by the real one."""
+
+    def command() -> int:
+        raise AssertionError(about)
+
+    command.__doc__ = about
+    return command
+
 
 COMMANDS: dict[str, Any] = {
+    "train": _listed("Train an agent and record the run: `wellposed train ENV`."),
+    "plan": _listed("Predict what a training would take, and whether it fits: `wellposed plan ENV`."),
     "resume": runs.resume_runs,
-    "reproduce": records.reproduce_run,
-    "eval": records.evaluate,
+    "reproduce": runs.reproduce_run,
+    "eval": runs.evaluate,
     "check": environments.check,
-    "diagnose": records.diagnose,
+    "diagnose": runs.diagnose,
     "anatomy": environments.anatomy,
     "doctor": environments.doctor,
     "envs": environments.list_envs,
-    "runs": records.list_runs,
-    "compare": records.compare,
-    "report": records.report,
+    "runs": tables.list_runs,
+    "rows": tables.rows,
+    "compare": runs.compare,
+    "report": runs.report,
+    "export": policies.export,
+    "video": policies.video,
+    "watch": policies.watch,
     "experiment": runs.experiment,
     "study": runs.study,
-    "chapter": chapters.chapter,
-    "exercise": exercises.exercise,
-    "book": book.book,
+    "chapter": _listed("The course: list, run, verify, status, publish, traces; `wellposed chapter` explains them."),
+    "exercise": _listed("Self-checking exercises: list, start, check, run; `wellposed exercise` explains them."),
+    "book": course.book,
     "demo": runs.demo,
 }
-GROUPS: dict[str, dict[str, Any]] = {  # of COMMANDS those that have commands of their own
-    "chapter": chapters.COMMANDS,
-    "exercise": exercises.COMMANDS,
-}
+BUILT = {"train": runs.train_command, "plan": runs.plan_command}
+GROUPS: dict[str, dict[str, Any]] = {"chapter": course.CHAPTER_COMMANDS, "exercise": course.EXERCISE_COMMANDS}
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run a command; a person's mistake gets a sentence on standard error and exit code 1, Ctrl-C gets 130."""
+    """Run a command. A user's mistake prints a sentence to standard error, exit code 1; Ctrl-C gives 130."""
+    open_standard_streams()
     try:
         argv = in_full(json_to_stdout(load_named(sys.argv[1:] if argv is None else argv)))
         if argv == ["--version"]:
             print(f"wellposed {version('wellposed')}")
             return 0
-        _import_mujoco_as_wished()
-        # Only `train` and `plan` need the learner's defaults; asking for them imports JAX.
-        commands = {"train": _named_train, "plan": _named_plan} | COMMANDS
-        if build := {"train": runs.train_command, "plan": runs.plan_command}.get(argv[0] if argv else ""):
-            commands[argv[0]] = build(default_config_of(argv))
-            argv = [argv[0], "--help"] if {"-h", "--help"} & {*argv} else argv  # tyro leaves out what was named before
+        _check_mujoco_gl()
+        commands = COMMANDS | _built(argv)
+        if argv and argv[0] in BUILT and {"-h", "--help"} & {*argv}:
+            argv = [argv[0], "--help"]  # tyro hides what was given
         if argv and argv[0] in GROUPS:
             group, *rest = argv
             about = f"Commands of `wellposed {group}`; `wellposed {group} COMMAND --help` explains each."
             return _run_one(GROUPS[group], f"wellposed {group}", about, rest)
         return _run_one(commands, "wellposed", DESCRIPTION, argv)
     except (UserError, FloatingPointError) as error:
-        print(f"wellposed: {error}", file=sys.stderr)
+        print(escaped(f"wellposed: {error}"), file=Lasting(sys.stderr))
         return 1
     except KeyboardInterrupt as stop:
-        how = str(stop) or "`wellposed resume RUN` goes on with a training run."
-        print(f"wellposed: stopped. {how}", file=sys.stderr, flush=True)
-        if threading.active_count() > 1:  # one that is in the middle of an update or an evaluation would be waited for
+        how = str(stop) or "`wellposed resume RUN` resumes a training run."
+        print(escaped(f"wellposed: stopped. {how}"), file=Lasting(sys.stderr), flush=True)
+        if threading.active_count() > 1:  # do not wait for threads in the middle of an update
             sys.stdout.flush()
             os._exit(130)
         return 130
-    except BrokenPipeError:  # whoever read our output has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
 
 
-def _import_mujoco_as_wished() -> None:
-    """Import MuJoCo where MUJOCO_GL is set, since a value that it does not like makes that fail, whatever is asked.
+def _built(argv: list[str]) -> dict[str, Any]:
+    """The commands that have the learner's defaults, if one of them is asked for, or both are to be completed.
 
-    Raises:
-        UserError: saying so.
+    Asking for the defaults imports JAX. Looking for garbage among what is imported would take 0.2 s.
     """
+    complete = argv[:1] == ["--tyro-write-completion"]
+    asked = {name: [name, "--help"] if complete else argv for name in BUILT if complete or argv[:1] == [name]}
+    gc.disable()
+    try:
+        return {name: BUILT[name](default_config_of(words)) for name, words in asked.items()}
+    finally:
+        gc.enable()
+
+
+def _check_mujoco_gl() -> None:
+    """Import MuJoCo where MUJOCO_GL is set; raises UserError if the import fails because of its value."""
     if wished := os.environ.get("MUJOCO_GL"):
         try:
             importlib.import_module("mujoco")
-        except Exception as error:  # which one depends on the value, and on what of OpenGL is installed
-            raise UserError(
-                f"MuJoCo refuses to start with MUJOCO_GL={wished}: {error}. Unset it, and wellposed takes what works."
-            ) from error
+        except Exception as error:  # its type depends on the value and on the installed OpenGL
+            told = f"MuJoCo does not start with MUJOCO_GL={wished}: {error}. Unset it to let wellposed choose."
+            raise UserError(told) from error
 
 
 def _run_one(commands: dict[str, Any], prog: str, about: str, argv: list[str]) -> int:
-    """Read the arguments of the command that comes first, and call it.
-
-    Raises:
-        UserError: if there is no such command.
-    """
+    """Read the arguments of the command that comes first, and call it. Raises UserError if there is no such command."""
     argv = argv or ["--help"]
     if argv[0] not in commands and not argv[0].startswith("-"):
         raise UserError(f"There is no command `{prog} {argv[0]}`{instead(argv[0], commands)}")
-    return tyro.extras.subcommand_cli_from_dict(commands, prog=prog, description=about, args=argv, registry=INTEGERS)
+    run = {name: _printing_plainly(command) for name, command in commands.items()}
+    return tyro.extras.subcommand_cli_from_dict(run, prog=prog, description=about, args=argv, registry=INTEGERS)
 
 
-def _named_train() -> int:
-    """Train an agent and record the run: `wellposed train ENV`."""
-    raise AssertionError("only listed; main builds the real command")
+def _printing_plainly(command: Callable[..., int]) -> Callable[..., int]:
+    """A command whose output is escaped; the help that tyro prints has colours of its own."""
 
+    @functools.wraps(command)
+    def run(*args: Any, **settings: Any) -> int:
+        with plain_output():
+            return command(*args, **settings)
 
-def _named_plan() -> int:
-    """What a training would take, and whether it fits: `wellposed plan ENV`."""
-    raise AssertionError("only listed; main builds the real command")
+    return run
 
 
 DESCRIPTION = (
     "A laboratory for goal-conditioned robot learning: pose the problem, train fast, verify with intervals. "
-    "`wellposed COMMAND --help` explains each command, `wellposed --version` says which wellposed this is. "
+    "`wellposed COMMAND --help` explains each command, `wellposed --version` prints the version. "
     "With any command, `--plugin FILE` first imports a Python file that registers an algorithm or environment; "
     "`--allow-import NAME` permits a record to name an environment that is imported, as my_env:make or file.py:make."
 )
-
-if __name__ == "__main__":
-    sys.exit(main())

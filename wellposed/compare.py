@@ -7,22 +7,22 @@ import glob
 import sys
 from dataclasses import replace
 from functools import partial
-from math import isinf
 from pathlib import Path
 
+import numpy as np
 from rich.console import Console
 from rich.progress import track
 
 from wellposed import verdict
-from wellposed.analysis.comparison import Comparison, Differing, Group, RateDifference, Run, TimeRatio
-from wellposed.analysis.differences import Ratio
+from wellposed.analysis.comparison import Comparison, Group, Run
 from wellposed.errors import UserError
-from wellposed.runs.record import Estimate
+from wellposed.report import template
 from wellposed.runs.store import RunReader, list_runs, resume_command, run_name
 from wellposed.study.trials import read_trial
+from wellposed.terminal import Lasting
 
 ENDED = ("finished", "diverged")
-NOUNS = {"step": "environment steps", "updates": "gradient updates", "seconds": "seconds of training"}
+NOUNS = {"step": "Environment steps", "updates": "Gradient updates", "seconds": "Seconds of training"}
 
 
 def find_runs(words: str, runs_dir: Path) -> list[RunReader]:
@@ -100,7 +100,7 @@ def read_groups(
     """
     if both := {reader.path.resolve() for reader in a} & {reader.path.resolve() for reader in b}:
         raise UserError(f"{min(both)} is named in both groups; a run cannot be better than itself.")
-    console = Console(stderr=True)
+    console = Console(file=Lasting(sys.stderr))  # type: ignore[arg-type]
     told = track([*a, *b], "held-out episodes", console=console, transient=True, disable=not sys.stderr.isatty())
     runs = [_read(reader, episodes, threads) for reader in told]
     one, other = (
@@ -126,143 +126,22 @@ def _read(reader: RunReader, episodes: int, threads: int) -> Run:
 
 def lines(found: Comparison) -> list[str]:
     """The lines that `wellposed compare` prints; the first is the answer."""
-    said = [
-        answer(found),
-        "",
-        f"A: {_group(found.a, found.seeds[0])}",
-        f"B: {_group(found.b, found.seeds[1])}",
-        *_settings(found),
-        *_few(found),
-        "",
-        *_rate(found.success),
-        f"  A run of A succeeds more often than a run of B with probability {_share(found.better)}.",
-    ]
-    if found.needed is not None:
-        said.append(
-            "  If the difference is as large as it looks, about "
-            f"{found.needed.seeds} seeds each, and {found.needed.episodes} episodes, are needed to tell it from 0."
-        )
-    for one in found.by_kind:
-        said += _rate(one)
-    if found.bar is None:
-        return [*said, "", "No run stops at a success rate, so there is no bar to reach; name one with --bar."]
-    said += ["", f"To the bar, {found.bar:.0%} of the monitoring episodes twice in a row:"]
-    return said + [line for one in found.times for line in _time(one, found.same_machine)]
+    return template("compare.txt.j2").render(found=found, answer=answer(found), NOUNS=NOUNS).splitlines()
 
 
 def answer(found: Comparison) -> str:
     """Which is better, in a sentence that claims no more than the intervals."""
-    ahead = _sign(found.success.difference.value) if found.success.shown else 0
+    ahead = np.sign(found.success.difference.value) if found.success.shown else 0  # 1: A, -1: B
     step = next((one.ratio for one in found.times if one.quantity == "step"), None)
-    sooner = 0 if step is None or not step.decided else _sign(1 - step.low)
+    sooner = np.sign(1 - step.low) if step is not None and step.decided else 0
+    better, faster = ("A" if sign > 0 else "B" for sign in (ahead, sooner))
     if ahead and sooner == -ahead:
         return (
-            f"{_name(ahead)} succeeds more often and {_name(sooner)} reaches the bar in fewer steps: which is better "
-            "depends on what matters to you."
+            f"{better} succeeds more often and {faster} reaches the bar in fewer steps: which is better depends on "
+            "what matters to you."
         )
     if ahead:
-        too = " and reaches the bar in fewer steps" if sooner else ""
-        return f"{_name(ahead)} is better: it succeeds more often{too}."
+        return f"{better} is better: it succeeds more often{' and reaches the bar in fewer steps' if sooner else ''}."
     if sooner:
-        return f"{_name(sooner)} learns faster: it reaches the bar in fewer steps. No difference in success is shown."
+        return f"{faster} learns faster: it reaches the bar in fewer steps. No difference in success is shown."
     return "Neither is shown to be better. That does not mean that they are equal."
-
-
-def _sign(value: float) -> int:
-    return (value > 0) - (value < 0)
-
-
-def _name(sign: int) -> str:
-    return "A" if sign > 0 else "B"
-
-
-def _group(label: str, seeds: list[int]) -> str:
-    return f"{label}, {'seed' if len(seeds) == 1 else f'{len(seeds)} seeds:'} {', '.join(map(str, seeds))}"
-
-
-def _settings(found: Comparison) -> list[str]:
-    """How the configurations, code and machines of the groups differ."""
-    if not found.settings:
-        said = ["They have the same configuration; they differ in their seeds and in what is listed below."]
-    elif found.changes == 1:
-        one = len(found.settings) == 1
-        said = [f"They differ in {'one setting' if one else 'one thing, with several settings'}:"]
-    else:
-        said = [
-            f"WARNING: they differ in {found.changes} settings, so no difference can be attributed to one of them. "
-            "Change one thing at a time."
-        ]
-    said += _table(found.settings)
-    if any(setting.name == "env.id" for setting in found.settings):
-        said.append("WARNING: their environments differ, and success may be easier in one of them.")
-    if found.unrecorded:
-        said.append(f"Not recorded by all of them, so nothing is said of it: {', '.join(found.unrecorded)}.")
-    if found.circumstances:
-        said += ["WARNING: not only settings differ:", *_table(found.circumstances)]
-    return said
-
-
-def _table(differing: list[Differing]) -> list[str]:
-    return [f"  {one.name}: {one.a} in A, {one.b} in B" for one in differing]
-
-
-def _few(found: Comparison) -> list[str]:
-    if min(len(seeds) for seeds in found.seeds) > 1:
-        return []
-    return [
-        "WARNING: one seed does not show how much seeds differ. The interval of its rate is that of the run, not of "
-        "its configuration, and nothing is claimed."
-    ]
-
-
-def _rate(one: RateDifference) -> list[str]:
-    """Both rates, and their difference."""
-    low, high = (100 * end for end in one.difference.ci95)
-    text = f"{100 * one.difference.value:+.1f} percentage points (95 % CI {low:+.1f} to {high:+.1f})"
-    verdict = "." if one.shown else ": no difference is shown."
-    head = f"Success on held-out episodes{f', {one.of}' if one.of else ''}"
-    return [f"{head}: A {one.a.text}, B {one.b.text}.", f"  A minus B: {text}{verdict}"]
-
-
-def _time(one: TimeRatio, same_machine: bool) -> list[str]:
-    """What both groups need of a quantity, and the ratio."""
-    noun = NOUNS[one.quantity]
-    said = [f"{noun[0].upper()}{noun[1:]}: A {one.a.text}, B {one.b.text}."]
-    if one.quantity == "seconds" and not same_machine:
-        return [*said, "  They were not measured on the same machine and threads, so they are not compared."]
-    ratio = one.ratio
-    if ratio.low == 0 and isinf(ratio.high):
-        return [*said, "  Too few of the runs reached it to compare them."]
-    sure = f"({100 * ratio.confidence:.0f} % CI {_ends(ratio)})"
-    if ratio.decided:
-        verdict = "."
-    elif ratio.confidence < 0.95:
-        verdict = ": with so few seeds more is not possible, and no difference is claimed."
-    else:
-        verdict = ": no difference is shown."
-    return [*said, f"  A needs {_times(ratio)} times as many as B {sure}{verdict}"] + (
-        [f"  A run of A reaches it before a run of B with probability {_share(one.sooner)}."]
-        if one.quantity == "step"
-        else []
-    )
-
-
-def _times(ratio: Ratio) -> str:
-    """The estimate, or its bounds where runs are censored."""
-    if ratio.at_least == ratio.at_most:
-        return f"{ratio.at_least:.2f}"
-    if isinf(ratio.at_most):
-        return f"more than {ratio.at_least:.2f}"
-    return f"less than {ratio.at_most:.2f}" if ratio.at_least == 0 else f"{ratio.at_least:.2f} to {ratio.at_most:.2f}"
-
-
-def _ends(ratio: Ratio) -> str:
-    if isinf(ratio.high):
-        return f"{ratio.low:.2f} or more"
-    if ratio.low == 0:
-        return f"up to {ratio.high:.2f}"
-    return f"{ratio.low:.2f} to {ratio.high:.2f}"
-
-
-def _share(found: Estimate) -> str:
-    return f"{found.value:.2f} (95 % CI {found.ci95[0]:.2f} to {found.ci95[1]:.2f})"

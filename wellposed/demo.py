@@ -40,9 +40,8 @@ def run_demo(seeds: list[int], runs_dir: Path, threads: int) -> int:
         print("This machine is not fit for the laboratory; see FAIL above.")
         return 1
     print("2. Training: Fetch Reach from sparse rewards, SAC with hindsight", flush=True)
-    runs = [
-        train(demo_config(seed), folder, threads=threads) for seed in seeds
-    ]  # one by one, so that seconds of training are comparable
+    # One by one, so that seconds of training are comparable.
+    runs = [train(demo_config(seed), folder, threads=threads) for seed in seeds]
     print("3. Verdict on 100 held-out episodes a run, greedy policy")
     sound = True
     for path, summary in runs:

@@ -1,4 +1,4 @@
-"""The one exception that means "a person can fix this": its text is shown as it is, without a traceback."""
+"""The exception for what a person can fix: its text is shown without a traceback."""
 
 import difflib
 from collections.abc import Iterable
@@ -7,15 +7,14 @@ from collections.abc import Iterable
 class UserError(Exception):
     """Something outside the program is wrong (an argument, a file, a full disk).
 
-    The message is one or more whole sentences: what was wrong, and what to do about it.
-    The command line prints it and exits with a non-zero code.
+    The message says in whole sentences what was wrong and what to do. The command line prints it and exits with 1.
     """
 
 
 class NotFiniteError(FloatingPointError):
-    """A NaN or an infinity, or a simulation that met one: every later number would inherit it.
+    """A NaN or an infinity: every later number would inherit it.
 
-    `quantity` says what it belongs to: action, physics, observation, reward, loss or weight.
+    `quantity` says what it is: action, physics, observation, reward, loss or weight.
     """
 
     def __init__(self, quantity: str, detail: str):
@@ -25,22 +24,18 @@ class NotFiniteError(FloatingPointError):
 
 
 def require(condition: bool, setting: str, rule: str, got: object) -> None:
-    """Refuse a setting that breaks its rule: `require(k >= 0, "replay.k", "must not be negative", k)`.
-
-    Raises:
-        UserError: naming the setting as the command line does.
-    """
+    """Raise UserError for a setting that breaks its rule: `require(k >= 0, "replay.k", "must not be negative", k)`."""
     if not condition:
         raise UserError(f"--{setting.replace('_', '-')} {rule}, got {got}.")
 
 
 def nearest(wrong: str, known: Iterable[str]) -> str | None:
-    """The known name that is most like a wrong one, if any is."""
+    """The known name that is most similar to a wrong one, if any is."""
     return next(iter(difflib.get_close_matches(wrong, list(known), n=1, cutoff=0.6)), None)
 
 
 def instead(wrong: str, known: Iterable[str]) -> str:
-    """What to write instead of a name that is not known: `; did you mean 'mean'? There are mean, low.`."""
+    """What to write instead of an unknown name: `; did you mean 'mean'? There are mean, low.`."""
     names = list(known)
     near = nearest(wrong, names)
     meant = f"; did you mean {near!r}?" if near else "."

@@ -132,24 +132,23 @@ def run_experiment(path: Path, runs_dir: Path, threads: int, quiet: bool) -> Ite
     experiment = load_experiment(path)
     runs = [(name, config) for name, of_one in experiment.runs().items() for config in of_one]
     answers = {}
-    for answer in answer_all(runs, runs_dir, threads, quiet):
+    for answer in answer_all(runs, runs_dir, threads, TrainingProgress(quiet)):
         answers[answer.run] = answer
         yield answer
     command = " ".join(as_typed(["wellposed", "experiment", str(path), "--threads", str(threads)]))
-    in_order = [answers[run_name(serialise.to_dict(config))] for _, config in runs]
+    in_order = [answers[folder_of(config, runs_dir).name] for _, config in runs]
     write_json(path.with_suffix(".json"), encode(Answers(experiment, command, in_order)))
 
 
+def folder_of(config: AnyRunConfig, runs_dir: Path) -> Path:
+    """The directory of a run."""
+    return runs_dir / run_name(serialise.to_dict(config))
+
+
 def answer_all(
-    runs: Sequence[tuple[str, AnyRunConfig]],
-    runs_dir: Path,
-    threads: int,
-    quiet: bool,
-    progress: TrainingProgress | None = None,
+    runs: Sequence[tuple[str, AnyRunConfig]], runs_dir: Path, threads: int, progress: TrainingProgress
 ) -> Iterator[Answer]:
     """Train those of the named configurations that are missing, side by side, and go on with what was cut short.
-
-    `progress` is the display of longer work that this is a part of.
 
     Yields:
         Every run's answer as soon as there is one: first those that are there.
@@ -158,13 +157,13 @@ def answer_all(
         UserError: if a run fails, after the others are done.
         KeyboardInterrupt: after Ctrl-C; the same call goes on from there.
     """
-    folders = [runs_dir / run_name(serialise.to_dict(config)) for _, config in runs]
+    folders = [folder_of(config, runs_dir) for _, config in runs]
     begun = [folder for folder in folders if (folder / "config.json").exists()]
     cut_short = [folder for folder in begun if RunReader(folder).status != "finished"]
     fresh = [config for (_, config), folder in zip(runs, folders, strict=True) if folder not in begun]
     trained = chain(
-        resume(cut_short, threads=threads, quiet=quiet, progress=progress),
-        train_side_by_side(fresh, runs_dir, threads=threads, quiet=quiet, progress=progress),
+        resume(cut_short, threads=threads, progress=progress),
+        train_side_by_side(fresh, runs_dir, threads=threads, progress=progress),
     )
     for folder in chain((folder for folder in begun if folder not in cut_short), map(_ended, trained)):
         yield _answer(runs[folders.index(folder)][0], RunReader(folder))

@@ -1,4 +1,4 @@
-"""The clock of a run, and how it is stopped from outside."""
+"""The clock of a run, and how a run is interrupted."""
 
 import os
 import signal
@@ -10,19 +10,19 @@ from typing import Any
 
 
 class Stopwatch:
-    """Seconds of training, and of evaluation apart; a resumed run's go on from those before."""
+    """Seconds of training, and of evaluation apart; those of a resumed run continue."""
 
     def __init__(self) -> None:
         self.set(0.0, 0.0)
 
     def set(self, seconds: float, paused: float) -> None:
-        """Go on from so many seconds of training and of evaluation."""
+        """Continue from so many seconds of training and of evaluation."""
         self.paused = paused  # seconds spent inside `pause`
         self._start = time.perf_counter() - seconds - paused
 
     @property
     def seconds(self) -> float:
-        """Training time so far: everything since the start but what `pause` held."""
+        """Training time so far, without what `pause` held."""
         return time.perf_counter() - self._start - self.paused
 
     @contextmanager
@@ -37,10 +37,9 @@ class Stopwatch:
 
 @contextmanager
 def interruptible() -> Iterator[list[int]]:
-    """Inside, the first Ctrl-C or SIGTERM only fills the list, so that loops end cleanly; a second one raises.
+    """Inside, the first Ctrl-C or SIGTERM only fills the list, so that loops end cleanly.
 
-    Raises:
-        KeyboardInterrupt: at the second signal.
+    Raises KeyboardInterrupt at the second signal.
     """
     caught: list[int] = []
 
@@ -48,10 +47,10 @@ def interruptible() -> Iterator[list[int]]:
         if caught:
             raise KeyboardInterrupt
         caught.append(number)
-        os.write(2, b"Stopping at the next update; once more to stop at once.\n")  # `print` may be under way itself
+        os.write(2, b"Stopping at the next update; once more to stop at once.\n")  # `print` is not reentrant
 
     if threading.current_thread() is not threading.main_thread():
-        yield caught  # signals are the main thread's
+        yield caught  # only the main thread receives signals
         return
     before = {s: signal.signal(s, handle) for s in (signal.SIGINT, signal.SIGTERM)}
     try:

@@ -27,6 +27,7 @@ from wellposed.loop.off_policy import OffPolicy, advance
 from wellposed.loop.on_policy import OnPolicy
 from wellposed.memory import Free, Held, Room, UnderWay, find_room, held, readable, refusal
 from wellposed.progress import TrainingProgress
+from wellposed.report import template
 from wellposed.rollout.evaluate import EVALUATION_COPIES
 from wellposed.training import new_run, opened, overlap_by_threads
 
@@ -84,7 +85,7 @@ class Plan:
     algo: str
     seeds: list[int]
     side_by_side: int  # runs at a time, in one process
-    capacity: int | None  # rows of the replay; null where there is none
+    capacity: int | None  # rows of the replay; null without one
     each: Budget  # of one run
     arithmetic: int  # peak memory of the process in bytes, from sizes alone
     peak: int  # the same from measured memory, plus what the replay will still take
@@ -162,22 +163,19 @@ def expected_seconds(asked: Demand, seen: Calibration) -> Seconds:
     if isinstance(config, RunConfig):
         alone = min(each.steps, max(config.random_steps, config.num_envs * longest)) if each.updates else each.steps
         late = alone * config.updates_per_step if each.updates else 0.0
-    training = alone * rates.collect + late * rates.update + (each.steps - alone) * rates.together
+    training = waves * (alone * rates.collect + late * rates.update + (each.steps - alone) * rates.together)
     at_a_time = -(-config.eval_episodes // EVALUATION_COPIES)
-    parts = {
-        "training": training,
-        # The first evaluation has nothing to probe.
-        "evaluation": each.evaluations * at_a_time * rates.evaluation + (each.evaluations - 1) * rates.probe,
-        "checkpoints": each.evaluations * rates.checkpoint,
-    }
-    start = seen.imports + rates.start
-    waited = {name: waves * seconds for name, seconds in parts.items()}
+    # The first evaluation has nothing to probe.
+    evaluation = waves * (each.evaluations * at_a_time * rates.evaluation + (each.evaluations - 1) * rates.probe)
+    start, checkpoints = seen.imports + rates.start, waves * each.evaluations * rates.checkpoint
     return Seconds(
-        total=start + sum(waited.values()),
+        total=start + training + evaluation + checkpoints,
         start=start,
+        training=training,
         collecting=waves * each.steps * rates.collect,
         updating=waves * each.updates * rates.update,
-        **waited,
+        evaluation=evaluation,
+        checkpoints=checkpoints,
     )
 
 
@@ -198,46 +196,7 @@ def _verdict(asked: Demand, room: Room | None, fits: bool | None) -> str:
 
 def lines(plan: Plan) -> list[str]:
     """The plan as a short table, and its verdict."""
-    each, n = plan.each, len(plan.seeds)
-    many = "" if n == 1 else f", each of {n} runs, {plan.side_by_side} at a time"
-    rows = [
-        ("environment steps", f"{each.steps:,}{many}"),
-        ("updates", f"{each.updates:,}, {each.updates / each.steps:.3g} a step"),
-        ("evaluations", f"{each.evaluations:,}, each with a checkpoint"),
-    ]
-    size = f"{each.replay_bytes:,} bytes ({readable(each.replay_bytes)})"
-    if plan.capacity is None:
-        rows.append(("rollout", f"{size} for {each.rows_in_use:,} steps; there is no replay"))
-    else:
-        rows.append(("replay", f"{size} for {plan.capacity:,} rows"))
-        rows.append(("  in use at the end", f"{readable(each.replay_in_use)}, {each.rows_in_use:,} rows"))
-    if frames := each.frames:
-        for name, size in (("stored once", frames.once), ("stored per transition", frames.per_transition)):
-            rows.append((f"frames, {name}", f"{size:,} bytes ({readable(size)})"))
-        rows.append(("  stored once, in use", f"{readable(frames.in_use)} at the end"))
-    how = "measured, plus what the replay will still take" if plan.calibrated else "by arithmetic"
-    rows.append(("peak memory", f"{readable(plan.peak)} ({how})"))
-    rows += _time_rows(plan)
-    if plan.free:
-        rows.append(("free now", f"{readable(plan.free.bytes)} ({plan.free.source})"))
-        taken = readable(sum(other.growth or 0 for other in plan.others))
-        count = sum(len(other.runs) for other in plan.others)
-        rows.append(("other runs", f"{count} under way, which will still take {taken}" if count else "none under way"))
-    return [f"{plan.env}, {plan.algo}", *(f"{name:<29} {value}" for name, value in rows), plan.verdict]
-
-
-def _time_rows(plan: Plan) -> list[tuple[str, str]]:
-    if (seconds := plan.seconds) is None:
-        return [("expected time", "not measured, because it does not fit" if plan.fits is False else "not known")]
-    at_most = "at most " if plan.until_success else ""
-    alone = f"steps alone {seconds.collecting:,.1f} s, updates alone {seconds.updating:,.1f} s"
-    return [
-        ("expected time", f"{at_most}{seconds.total:,.0f} s on this machine as it is now"),
-        ("  start and compiling", f"{seconds.start:,.1f} s"),
-        ("  training", f"{seconds.training:,.1f} s ({alone})"),
-        ("  evaluation", f"{seconds.evaluation:,.1f} s"),
-        ("  checkpoints", f"{seconds.checkpoints:,.1f} s"),
-    ]
+    return template("plan.txt.j2").render(plan=plan).splitlines()
 
 
 def calibrate(runs: Sequence[AnyRunConfig], threads: int, seconds: float = SECONDS) -> Calibration:
@@ -287,8 +246,8 @@ def measure(config: AnyRunConfig, threads: int, folder: Path, seconds: float) ->
     began, short = time.perf_counter(), replace(config, eval_episodes=min(EVALUATION_COPIES, config.eval_episodes))
     if isinstance(short, RunConfig):
         short = replace(short, random_steps=0 if budget(config).updates else sys.maxsize)
-    with opened(new_run(short, folder), threads) as (record, run, *_), TrainingProgress(True) as bars:
-        progress = bars.follow("", 1)
+    opening = opened(new_run(short, folder), threads)
+    with opening as (record, run, *_), TrainingProgress(True).follow("", 1) as progress:
         opening = time.perf_counter() - began
         evaluate = lambda: run.monitor.evaluate(run.step, record, progress, NEVER, run.probe)  # noqa: E731
         save = lambda: run.save(record)  # noqa: E731
@@ -349,7 +308,7 @@ def _seconds(work: Callable[[], object]) -> float:
 
 
 def _advance(run: OffPolicy, collector: ThreadPoolExecutor, seconds: float, enough: Callable[[], bool]) -> float:
-    """Step all copies and update, for that long or until `enough`; seconds per environment step."""
+    """Step all envs and update, for `seconds` or until `enough`; returns seconds per environment step."""
     began, first = time.perf_counter(), run.step
     while run.step - first < 3 * run.config.num_envs or time.perf_counter() - began < seconds:
         advance(run, collector, NEVER)

@@ -1,7 +1,7 @@
-"""Evidence that a diagnosis needs and training does not: what the learner is handed, and what it has become.
+"""Evidence for a diagnosis: what the learner is given, and what it has become.
 
-Taken at each evaluation, off the training clock, from transitions drawn by a generator that only the run's seed and the
-step decide. No stream of the run is touched, so its weights are bit for bit those of a run that was never probed.
+Taken at each evaluation, off the training clock, from transitions drawn by a generator that depends only on the run's
+seed and the step. It uses no stream of the run, so the weights are bit for bit those of a run without probes.
 """
 
 from typing import Any
@@ -14,17 +14,17 @@ from wellposed.agents.probe import probe_policy
 from wellposed.arrays import map_leaves
 from wellposed.config import OnPolicyRunConfig, RunConfig
 from wellposed.data import ReplayBuffer, RolloutBuffer
-from wellposed.data.audit import audit
 from wellposed.types import Batch, Field, Metrics, Spec, VecEnv
 from wellposed.units import still
 
 ROWS = 2048  # transitions that are held against the environment at most
+SEARCHED = 1024  # transitions whose episodes are searched for their goals
 
 
 def take_probe(config: RunConfig, agent: Any, replay: ReplayBuffer, env: VecEnv, step: int) -> Metrics:
     """All `probe/` metrics of this moment; none before an episode has ended.
 
-    Only finite numbers are kept: a weight that is not finite ends the run, with its name, when it is about to be saved.
+    Only finite numbers are kept: a weight that is not finite ends the run by name when it is saved.
     """
     if not replay.transitions:
         return {}
@@ -42,7 +42,7 @@ def take_probe(config: RunConfig, agent: Any, replay: ReplayBuffer, env: VecEnv,
 
 
 def probe_rollout(config: OnPolicyRunConfig, agent: Any, rollout: RolloutBuffer, env: VecEnv) -> Metrics:
-    """The same of an agent without a replay, from the newest rollout: what is asked of goals and ages is left out."""
+    """The same for an agent without a replay, from the newest rollout, without goals and ages."""
     rows = map_leaves(lambda array: array[:ROWS], rollout.transitions())
     actions, known = (array[:ROWS] for array in rollout.actions_until(config.env.control.memory))
     arrived = rows._replace(action=config.env.control.arriving(actions))
@@ -57,8 +57,48 @@ def _finite(found: Metrics) -> Metrics:
     return {name: value for name, value in found.items() if np.isfinite(value)}
 
 
+def audit(
+    replay: ReplayBuffer, updates: int, batch_size: int, seed: np.random.SeedSequence
+) -> tuple[Batch, np.ndarray, Metrics]:
+    """Minibatches [updates, batch_size, ...] as training gets them, the rows of their transitions, and metrics.
+
+    The goals of a minibatch are looked up among all that the transition's own episode achieved, which does not rely on
+    the index arithmetic that relabelled them. Drawn twice from the same fresh generator: once as training samples, once
+    to learn which rows these are.
+    """
+    batch = replay.sample(updates, batch_size, np.random.default_rng(seed))
+    rows, _, _ = replay.draw(updates * batch_size, np.random.default_rng(seed))
+    age, held = replay.end - 1 - replay.number(rows), replay.end - replay.oldest
+    chosen = np.random.default_rng(seed).permutation(len(rows))[:SEARCHED]
+    time, length, achieved, stored = replay.episodes_of(rows[chosen])
+    goals = (batch.truth or batch.obs)["desired_goal"].reshape(len(rows), -1)[chosen]
+    found = goal_origins(goals, time, length, achieved, stored) | {
+        "probe/replay_transitions": float(replay.transitions),
+        "probe/replay_age": float(np.mean(age) / max(1, held - 1)),
+        "probe/episode_length": float(np.mean(length)),
+    }
+    return batch, rows, found
+
+
+def goal_origins(
+    goals: np.ndarray, time: np.ndarray, length: np.ndarray, achieved: np.ndarray, stored: np.ndarray
+) -> Metrics:
+    """Where the desired goals [n, g] of transitions come from, as shares that sum to 1.
+
+    `time` is t of each transition [n] and `length` L of its episode [n]; `achieved` [n, T, g] are the achieved goals of
+    that episode's states (those beyond L do not count), and `stored` [n, g] is the goal that it pursued.
+    """
+    moment = np.arange(achieved.shape[1])
+    match = (achieved == goals[:, None]).all(axis=2) & (moment <= length[:, None])
+    later = (match & (moment > time[:, None])).any(axis=1)
+    own = (goals == stored).all(axis=1) & ~later
+    earlier = match.any(axis=1) & ~later & ~own
+    shares = {"future": later, "original": own, "past": earlier, "foreign": ~(later | own | earlier)}
+    return {f"probe/goals_{name}": float(np.mean(share)) for name, share in shares.items()}
+
+
 def probe_rewards(rows: Batch, failed: np.ndarray, env: VecEnv) -> Metrics:
-    """Rewards, ends and successes of transitions [n], held against what the environment says of their goals; actions.
+    """Rewards, ends and successes of transitions [n], compared with the environment's own for their goals; actions.
 
     Those that `failed` [n] end their episode whatever their goal.
     """
@@ -85,11 +125,11 @@ def probe_rewards(rows: Batch, failed: np.ndarray, env: VecEnv) -> Metrics:
 
 
 def probe_motion(rows: Batch, spec: Spec) -> Metrics:
-    """What actions do, and what the observation knows of motion; motion is that of the truth.
+    """What actions do, and what the observation tells of motion; motion is that of the truth.
 
-    The actions of these transitions are those that reached the simulator: a filter or a delay stands before it.
-    Both are asked of the end effector where a geometry names it. Else any number of the vectors may answer to the
-    actions, and whether the observation knows of motion is not asked: which numbers are places, nobody has said.
+    The actions are those that reached the simulator, after a filter or a delay. Where a geometry names the end
+    effector, both are about it. Elsewhere any of the vectors may respond to the actions, and motion in the observation
+    is not measured, because nobody knows which numbers are positions.
     """
     truth, next_truth = rows.truth or rows.obs, rows.next_truth or rows.next_obs
     here, there = _vectors(truth, spec.goals), _vectors(next_truth, spec.goals)
@@ -100,7 +140,7 @@ def probe_motion(rows: Batch, spec: Spec) -> Metrics:
         motion = (end - start)[:, list(spec.geometry.effector)]
     motion = motion[:, motion.std(axis=0) > 0]
     without, given = unexplained(motion, here), unexplained(motion, np.hstack([here, rows.action]))
-    share = lambda left, of: 1 - left / np.maximum(of, 1e-30)  # noqa: E731
+    share = lambda left, of: np.clip(1 - left / np.maximum(of, 1e-30), 0, 1)  # noqa: E731
     found = {
         "probe/action_answered": float(np.max(share(given, without), initial=0.0)),
         "probe/observation_constant": float(np.sum(_vectors(rows.obs, spec.obs).std(axis=0) < 1e-9)),
@@ -118,7 +158,7 @@ def _vectors(obs: dict[str, np.ndarray], fields: tuple[Field, ...]) -> np.ndarra
 
 
 def unexplained(targets: np.ndarray, inputs: np.ndarray) -> np.ndarray:
-    """Mean square [d] of what a linear function of inputs [n, f] leaves of targets [n, d]."""
+    """Mean square [d] of the residuals of targets [n, d] after a linear fit to inputs [n, f]."""
     varies = inputs[:, inputs.std(axis=0) > 1e-9]
     scaled = (varies - varies.mean(axis=0)) / varies.std(axis=0)
     design = np.hstack([scaled, np.ones((len(inputs), 1))])

@@ -1,11 +1,10 @@
-"""Progress of long work: a bar for each run on a terminal, one for all of them, one line per evaluation anywhere."""
+"""Progress of long work: a bar for each run and one for all of them on a terminal, one line per evaluation anywhere."""
 
 import sys
 import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from types import TracebackType
 from typing import TypeVar
 
 from rich.console import Console, Group
@@ -16,6 +15,7 @@ from rich.table import Table
 
 from wellposed.runs.record import EvaluationRow
 from wellposed.stats import describe_rate
+from wellposed.terminal import Lasting, escaped
 
 T = TypeVar("T")
 
@@ -28,8 +28,10 @@ def duration(seconds: float) -> str:
 
 
 class Whole:
-    """How far many runs are, by their steps. What a run took in an earlier process, or spares by stopping before its
-    budget is used up, is done too, but says nothing about speed."""
+    """The progress of many runs, by their steps.
+
+    Steps of an earlier process, or spared by stopping before the budget is used, count as done but not for the speed.
+    """
 
     def __init__(self, runs: int, steps: int):
         self.runs, self.steps = runs, steps
@@ -37,13 +39,13 @@ class Whole:
         self._began, self._lock = time.perf_counter(), threading.Lock()
 
     def add(self, taken: int = 0, spared: int = 0, ended: int = 0) -> None:
-        """So many steps more were taken or spared, and so many runs ended."""
+        """So many more steps were taken or spared, and so many more runs ended."""
         with self._lock:
             self.taken, self.spared, self.ended = self.taken + taken, self.spared + spared, self.ended + ended
 
     @property
     def seconds_left(self) -> float | None:
-        """How long the rest takes if it goes on as it went so far; None before the first step."""
+        """The time that the rest takes at the speed so far; None before the first step."""
         done = self.taken + self.spared
         return (time.perf_counter() - self._began) * (self.steps - done) / done if self.taken else None
 
@@ -61,36 +63,39 @@ class Whole:
 
 
 class TrainingProgress:
-    """The bars of all runs that train in this process, and of the work that they are part of.
+    """The bars of all runs that train in this process, and of the longer work that includes them.
 
-    Whoever trains as a part of longer work is handed that work's display: it is shown from the first `with` to the end
-    of that one, and what enters it within changes nothing.
+    Training as part of longer work uses that work's display: it is shown from the first `with` to that one's end, and
+    entering it again inside changes nothing.
     """
 
     def __init__(self, quiet: bool):
         self.quiet = quiet
         self.whole: Whole | None = None  # what all runs together are, where that is known
-        console = Console(stderr=True, soft_wrap=True)
+        # Names of others are text, never markup, and training goes on when nobody reads its progress any more.
+        console = Console(file=Lasting(sys.stderr), soft_wrap=True, markup=False, emoji=False)  # type: ignore[arg-type]
         self._shown = not quiet and console.is_terminal
         self._entered = 0
         self._bars = Progress(
             BarColumn(bar_width=8),
-            TimeRemainingColumn(compact=True),  # the rest in two lines, so that all of it fits into 80 columns
-            TextColumn("{task.completed:,.0f} of {task.total:,.0f} steps   {task.description}\n{task.fields[rates]}"),
+            TimeRemainingColumn(compact=True),  # two lines fit into 80 columns
+            TextColumn(
+                "{task.completed:,.0f} of {task.total:,.0f} steps   {task.description}\n{task.fields[rates]}",
+                markup=False,
+            ),
             console=console,
         )
-        self._loops = Progress(BarColumn(bar_width=8), TextColumn("{task.description}"), console=console)
+        self._loops = Progress(BarColumn(bar_width=8), TextColumn("{task.description}", markup=False), console=console)
         self._live = Live(
             get_renderable=self._render,
             console=console,
             refresh_per_second=10,
             transient=True,
-            redirect_stdout=sys.stdout.isatty(),  # else what goes into a file would land on the terminal
+            redirect_stdout=sys.stdout.isatty(),  # else output to a file would appear on the terminal
         )
 
     def _render(self) -> Group:
-        whole = self.whole
-        return Group(*([] if whole is None else [whole]), self._loops, self._bars)
+        return Group(*filter(None, [self.whole]), self._loops, self._bars)
 
     def __enter__(self) -> "TrainingProgress":
         self._entered += 1
@@ -98,27 +103,34 @@ class TrainingProgress:
             self._live.start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+    def __exit__(self, *_: object) -> None:
         self._entered -= 1
         if self._shown and not self._entered:
             self._live.stop()
 
     @contextmanager
     def expect(self, runs: int, steps: int) -> Iterator[Whole]:
-        """Inside, one more bar shows how far so many runs are that have so many steps to take."""
+        """Inside, one more bar shows the progress of so many runs with so many steps in all."""
         self.whole = Whole(runs, steps)
         try:
             yield self.whole
         finally:
             self.whole = None
 
-    def follow(self, name: str, total_steps: int) -> "RunProgress":
-        """A bar for one more run."""
-        task = self._bars.add_task(name, total=total_steps, rates="")
-        return RunProgress(self, self._bars, task, name, total_steps)
+    @contextmanager
+    def follow(self, name: str, total_steps: int) -> Iterator["RunProgress"]:
+        """A bar for one more run, until the run is over."""
+        name = escaped(name)
+        run = RunProgress(self, self._bars, self._bars.add_task(name, total=total_steps, rates=""), name)
+        try:
+            yield run
+        finally:
+            self._bars.remove_task(run.task)
+            if self.whole is not None:
+                self.whole.add(spared=total_steps - run.step, ended=1)
 
     def over(self, items: Sequence[T], what: str) -> Iterator[T]:
-        """The items one by one, with a bar that says what is done with them, how fast, and how long the rest takes."""
+        """The items one by one, with a bar that shows how many are done, how fast, and the time left."""
         task, began = self._loops.add_task("", total=len(items)), time.perf_counter()
         try:
             for done, item in enumerate(items):
@@ -132,22 +144,11 @@ class TrainingProgress:
 
 
 class RunProgress:
-    """One run's bar, gone when the run is over: success, steps/s, updates/s, updates per step and time left.
+    """One run's bar: success, steps/s, updates/s, updates per step and time left. Any thread may use it."""
 
-    It may be used from the run's own thread.
-    """
-
-    def __init__(self, owner: TrainingProgress, bars: Progress, task: TaskID, name: str, total_steps: int):
-        self._owner, self._bars, self._task, self._name, self._success = owner, bars, task, name, "-"
-        self._total, self._step = total_steps, 0
-
-    def __enter__(self) -> "RunProgress":
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self._bars.remove_task(self._task)
-        if self._owner.whole is not None:
-            self._owner.whole.add(spared=self._total - self._step, ended=1)
+    def __init__(self, owner: TrainingProgress, bars: Progress, task: TaskID, name: str):
+        self._owner, self._bars, self._name, self._success = owner, bars, name, "-"
+        self.task, self.step = task, 0
 
     @property
     def quiet(self) -> bool:
@@ -160,16 +161,16 @@ class RunProgress:
             f"success {self._success} · {step / seconds:,.0f} steps/s · {updates / seconds:,.0f} updates/s · "
             f"{updates / step:.2f} updates/step"
         )
-        self._bars.update(self._task, completed=step, rates=rates)
+        self._bars.update(self.task, completed=step, rates=rates)
         if self._owner.whole is not None:
-            before = {"taken": step - self._step} if self._step else {"spared": step}  # a resumed run begins further on
+            before = {"taken": step - self.step} if self.step else {"spared": step}  # a resumed run starts later
             self._owner.whole.add(**before)
-        self._step = step
+        self.step = step
 
     def say(self, sentence: str) -> None:
         """Print a line about the run."""
         if not self.quiet:
-            self._bars.console.print(f"{self._name}  {sentence}")
+            self._bars.console.print(escaped(f"{self._name}  {sentence}"))
 
     def evaluated(self, row: EvaluationRow) -> None:
         """Show an evaluation's result."""

@@ -1,7 +1,7 @@
-"""Recipes: environment and algorithm to settings, each with its reason.
+"""Recipes: environment and algorithm to settings.
 
-Where a task needs another value than the defaults of the algorithm's own file, its entry in the registry says so, with
-the reason and the measurement (`EnvEntry.settings`).
+Where a task needs other values than the algorithm's defaults, its entry in the registry has them (`EnvEntry.settings`),
+each with its reason and measurement.
 """
 
 from typing import Any, overload
@@ -10,8 +10,8 @@ from wellposed import agents, envs
 from wellposed.config import ALGO, AnyRunConfig, OnPolicyRunConfig, RunConfig, override
 from wellposed.envs.make import EnvConfig
 
-EARLIEST = 800  # environment steps between evaluations at least: one evaluation must not cost more than the training
-EVALUATIONS = 25  # of a run that uses up its budget
+EARLIEST = 800  # least environment steps between evaluations, so that they cost less than training
+EVALUATIONS = 25  # of a run that uses its whole budget
 
 
 @overload
@@ -21,12 +21,9 @@ def default_config(env: str | EnvConfig, algo: str) -> Any: ...
 def default_config(env: str | EnvConfig, algo: str = ALGO) -> AnyRunConfig:
     """The default recipe for an environment.
 
-    Tasks differ in budget, in how often they are evaluated, and for algorithms with a replay in what their entry in the
-    registry says. An environment without an entry of its own is evaluated early at first, then at intervals that
-    double: nobody knows how long it takes.
-
-    Raises:
-        UserError: if there is no such environment or algorithm.
+    Budget, evaluation interval and, for algorithms with a replay, some settings come from the registry. An environment
+    without an entry of its own is evaluated early at first, then at intervals that double, because nobody knows how
+    long it takes to learn. Raises UserError if there is no such environment or algorithm.
     """
     where = EnvConfig(env) if isinstance(env, str) else env
     entry, algorithm = envs.find(where.id), agents.find(algo)

@@ -1,4 +1,4 @@
-"""Named entries of one kind, ours and those that installed packages bring along by entry point."""
+"""Named entries of one kind: ours, and those of installed packages by entry point."""
 
 from collections.abc import Iterator, Mapping
 from importlib.metadata import entry_points
@@ -10,30 +10,22 @@ T = TypeVar("T")
 
 
 class Registry(Mapping[str, T], Generic[T]):
-    """Entries by name. An installed package adds to it through its entry points of the registry's group."""
+    """Entries by name. Installed packages add to it by entry points of the registry's group."""
 
     def __init__(self, kind: str, group: str):
-        """`kind`: what an entry is called in a message, as "algorithm"; `group`: of the entry points."""
+        """`kind`: what messages call an entry, as "algorithm"; `group`: of the entry points."""
         self.kind, self.group = kind, group
         self._entries: dict[str, T] = {}
-        self._asked = False  # whether installed packages were asked for theirs
+        self._asked = False  # whether the entry points were loaded
 
     def register(self, name: str, entry: T) -> None:
-        """Add an entry.
-
-        Raises:
-            ValueError: if the name is taken; an experiment must never silently get another one.
-        """
+        """Add an entry. Raises ValueError if the name is taken."""
         if name in self._entries:
             raise ValueError(f"{self.kind} {name!r} is registered already")
         self._entries[name] = entry
 
     def find(self, name: str) -> T:
-        """The entry of that name.
-
-        Raises:
-            UserError: if there is none.
-        """
+        """The entry of that name. Raises UserError if there is none."""
         if name not in list(self):  # from a file it may be of any type, and a list has no hash
             there = f"There is no {self.kind} {name!r}; there are {', '.join(self)}."
             raise UserError(f"{there} If a file of yours registers it, name that file with --plugin FILE.")

@@ -41,22 +41,13 @@ class Reproduction:
 
 
 def reproduce(path: Path, *, threads: int = 2, quiet: bool = False) -> Reproduction:
-    """Train a finished run again, in a temporary directory, and compare.
+    """Train a finished run again, in a temporary directory, and compare; the run's own directory is only read.
 
-    Args:
-        path: the run's directory; it is only read.
-        threads: native threads for physics; results do not depend on it.
-        quiet: no progress bar and no line per evaluation.
-
-    Raises:
-        UserError: if the run is not finished, is damaged, or has the configuration of another version.
-        KeyboardInterrupt: after Ctrl-C.
+    Raises UserError if the run is not finished, is damaged, or has the configuration of another version.
     """
     recorded = RunReader(path)
     if recorded.summary is None:
-        raise UserError(
-            f"{path} is {recorded.status}; only a finished run can be reproduced. `wellposed resume` first."
-        )
+        raise UserError(f"{path} is {recorded.status}; only a finished run can be reproduced. Resume it first.")
     config = stored_config(path)
     with tempfile.TemporaryDirectory() as folder:
         again = RunReader(train(config, folder, threads=threads, quiet=quiet)[0])
@@ -88,6 +79,8 @@ def changes(then: Provenance, now: Provenance) -> list[str]:
         )
         if was != now_is
     ]
+    if any(again.salvaged for again in then.resumed):
+        found.append("the recorded run lost a part of its replay and went on without it")
     if commits != {now.commit} or then.dirty or now.dirty:
         found.append(f"wellposed's own code {_code(then)} -> {_code(now)}")
     return list(dict.fromkeys(found))

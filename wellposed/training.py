@@ -1,7 +1,7 @@
-"""A training run, from the opening of its record to its end. The two loops stand in `loop/`.
+"""A training run, from opening its record to its end. The two loops are in `loop/`.
 
 A newcomer reads on in `loop/off_policy.py`, `rollout/` (acting and judging), `data/` (replay and hindsight) and
-`agents/sac.py` (the update). Several runs at a time, and runs that are taken up again: `side_by_side`.
+`agents/sac.py` (the update). Several runs at a time, and resumed ones: `side_by_side`.
 """
 
 import os
@@ -30,7 +30,8 @@ from wellposed.rollout.evaluate import EVALUATION_COPIES
 from wellposed.runs import provenance
 from wellposed.runs.record import Failure, Provenance, Summary
 from wellposed.runs.store import require_free
-from wellposed.runs.writer import RunWriter
+from wellposed.runs.writer import OnEvaluation, RunWriter, unobserved
+from wellposed.start import begin, given
 
 NUMERIC = (
     "jax_enable_x64", "jax_default_matmul_precision", "jax_default_prng_impl", "jax_threefry_partitionable",
@@ -38,7 +39,14 @@ NUMERIC = (
 )  # fmt: skip
 
 
-def train(config: AnyRunConfig, runs_dir: str | Path, *, threads: int = 2, quiet: bool = False) -> tuple[Path, Summary]:
+def train(
+    config: AnyRunConfig,
+    runs_dir: str | Path,
+    *,
+    threads: int = 2,
+    quiet: bool = False,
+    on_evaluation: OnEvaluation = unobserved,
+) -> tuple[Path, Summary]:
     """Train one run and record it below `runs_dir`.
 
     Args:
@@ -46,20 +54,23 @@ def train(config: AnyRunConfig, runs_dir: str | Path, *, threads: int = 2, quiet
         runs_dir: where its directory is made.
         threads: native threads for physics; the result does not depend on it.
         quiet: no progress bar and no line per evaluation.
+        on_evaluation: called after each evaluation with the run (a `RunReader`), the row of the evaluation, and the
+            metrics of training since the one before. It is told, and changes nothing of the run.
 
     Returns:
         The run's directory and how it ended.
 
     Raises:
         UserError: if the directory is taken, the disk refuses, or training diverges.
-        KeyboardInterrupt: after Ctrl-C or SIGTERM; the run is saved, and `resume` goes on with it.
+        KeyboardInterrupt: after Ctrl-C or SIGTERM; the run is saved and can be resumed.
     """
     folder = Path(runs_dir)
     require_free(folder, [serialise.to_dict(config)])
     overlap_by_threads()
     require_fit([config], threads, {folder})
     with TrainingProgress(quiet) as progress, interruptible() as stop:
-        path, summary = train_recorded(new_run(config, folder), threads, progress, stop)
+        job = replace(new_run(config, folder), on_evaluation=on_evaluation)
+        path, summary = train_recorded(job, threads, progress, stop)
     if summary is None:
         raise KeyboardInterrupt
     return path, summary
@@ -67,26 +78,32 @@ def train(config: AnyRunConfig, runs_dir: str | Path, *, threads: int = 2, quiet
 
 @dataclass(frozen=True)
 class Job:
-    """A run to train: its configuration, and how its record is opened, given where this process comes from."""
+    """A run to train: its configuration, and a function that opens its record, given the provenance."""
 
     config: AnyRunConfig
     open: Callable[[Provenance], RunWriter]
+    begins: bool = True  # False: it goes on from a checkpoint
+    on_evaluation: OnEvaluation = unobserved
 
 
 def new_run(config: AnyRunConfig, folder: Path) -> Job:
-    """A run that begins, recorded in a directory of its own below `folder`."""
-    return Job(config, lambda origin: RunWriter(folder, serialise.to_dict(config), origin))
+    """A new run, recorded in its own directory below `folder`."""
+    return Job(
+        config, lambda origin: RunWriter(folder, serialise.to_dict(config), replace(origin, given=given(config)))
+    )
 
 
 def train_recorded(job: Job, threads: int, progress: TrainingProgress, stop: list[int]) -> tuple[Path, Summary | None]:
-    """Train a run from the opening of its record to its end; no summary if it was stopped, and saved."""
+    """Train a run from opening its record to its end; no summary if it was interrupted, and saved."""
     name = f"{job.config.env.id} seed {job.config.seed}"
     with opened(job, threads) as (record, run, loop, known), progress.follow(name, job.config.total_steps) as bar:
-        for sentence in filter(None, [record.resumed, *known]):
+        record.on_evaluation = job.on_evaluation
+        if record.reopened:
+            if record.restored:
+                run.restore(record.restored)
+            bar.say(record.go_on())
+        for sentence in filter(None, known):
             bar.say(sentence)
-        if record.restored:
-            run.restore(record.restored)
-            record.restored = None  # it holds a copy of the replay
         try:
             summary = loop(run, record, bar, stop)
         except NotFiniteError as error:
@@ -97,6 +114,8 @@ def train_recorded(job: Job, threads: int, progress: TrainingProgress, stop: lis
             ) from error
         if summary is not None:
             record.finish(summary)
+        for complaint in record.complaints[:1]:
+            bar.say(complaint)
         return record.path, summary
 
 
@@ -104,10 +123,8 @@ def train_recorded(job: Job, threads: int, progress: TrainingProgress, stop: lis
 def opened(job: Job, threads: int) -> Iterator[tuple[RunWriter, Any, Callable[..., Summary | None], list[str]]]:
     """The record, the parts and the loop of a run, its environments built, and what is to be said at its start.
 
-    All is closed afterwards. The certificate of the environment is looked up, or made, while the parts are compiled.
-
-    Raises:
-        UserError: if the environment is not posed, or the record cannot be opened; then nothing is written.
+    The environment's certificate is looked up or made while the parts are built and compiled. Raises UserError if the
+    environment is not well posed or the record cannot be opened; then nothing is written.
     """
     config, clock = job.config, Stopwatch()
     with ExitStack() as stack:
@@ -123,18 +140,20 @@ def opened(job: Job, threads: int) -> Iterator[tuple[RunWriter, Any, Callable[..
         run = parts(config, env, eval_env, clock)  # type: ignore[arg-type]
         origin, certificate = certified.result()
         require_posed(certificate)
+        if job.begins:
+            begin(run, config)
         known = [*warnings_of(certificate), too_short(config, env.spec)]
         yield stack.enter_context(job.open(here(threads, origin))), run, loop, known
 
 
 def _certified(config: AnyRunConfig) -> tuple[Origin, Certificate]:
-    """Where the environment of a run comes from, and its certificate."""
+    """The origin of a run's environment, and its certificate."""
     origin = origin_of(config.env.id, config.env.arguments)
     return origin, certificate_for(origin, gamma=config.agent.gamma)
 
 
 def here(threads: int, env: Origin | None = None) -> Provenance:
-    """The provenance of what begins now in this process, with `env`."""
+    """The provenance of a run that starts now in this process, with `env`."""
     devices = [f"{device} ({device.device_kind})" for device in jax.devices()]
     collected = provenance.collect(threads=threads, autoreset_mode="SameStep", devices=devices, flags=flags())
     if env is None:
@@ -149,9 +168,9 @@ def flags() -> dict[str, str]:
 
 
 def overlap_by_threads() -> None:
-    """Keep XLA from queueing on its own, before anything is computed.
+    """Turn off XLA's own queue, before anything is computed.
 
-    Its queue would run `act` and `update` one after another, on threads that spin while they wait; we overlap by
-    threads of our own. Results do not depend on it, and where JAX has computed before it comes too late to help.
+    It would run `act` and `update` one after another, on threads that spin while they wait; we overlap them in threads
+    of our own. Results do not depend on it.
     """
     jax.config.update("jax_cpu_enable_async_dispatch", False)

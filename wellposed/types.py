@@ -1,8 +1,8 @@
-"""The types that cross module borders. One arrow of the data flow, one type.
+"""The types that cross module borders. Each arrow of the data flow is one type.
 
     env -> Step -> replay -> Batch -> agent -> Metrics -> run record
 
-Shapes: `n` environment copies, `b` transitions of a minibatch, `u` minibatches of one compiled call.
+Shapes: `n` environments ("envs"), `b` transitions of a minibatch, `u` minibatches of one compiled call.
 """
 
 from dataclasses import dataclass
@@ -26,7 +26,7 @@ Carry = Any
 
 
 class Field(NamedTuple):
-    """One key of an observation: how it looks, and how it is stored and learnt from."""
+    """One key of an observation: its shape, and how it is stored and learnt from."""
 
     name: str
     shape: tuple[int, ...]
@@ -64,8 +64,8 @@ class Turn:
 class Geometry:
     """The symmetries of a task whose goals are points in space: what an agent need not learn from data.
 
-    Moving effector, objects and goal together along one of `shift_axes` changes nothing but their coordinates, so
-    an agent may ignore where on these axes a point lies. What it needs of the differences between points, the
+    Moving effector, objects and goal together along one of `shift_axes` changes nothing but their coordinates, so an
+    agent may ignore where on these axes a point lies. The differences between points that the agent needs, the
     observation must hold or `differences` must name; the way from achieved to desired goal is always shown.
     """
 
@@ -78,23 +78,25 @@ class Geometry:
 
 
 class Spec(NamedTuple):
-    """All that an agent and a replay buffer need to know of an environment. It can be hashed."""
+    """All that an agent and a replay buffer need to know of an environment. It is hashable."""
 
     obs: tuple[Field, ...]  # what the policy sees
     action_dim: int  # actions are vectors in [-1, 1]
     max_episode_steps: int
     truth: tuple[Field, ...] = ()  # what is true where `obs` shows something else; () where `obs` is the truth
     geometry: Geometry | None = None  # None where goals are not known to be points in space
-    radius: float | None = None  # distance in goal units at which a goal counts as reached; None where nobody knows
-    reward_range: tuple[float, float] | None = None  # least and greatest reward of a step; None where nobody knows
+    radius: float | None = None  # distance in goal units at which a goal counts as reached; None if unknown
+    reward_range: tuple[float, float] | None = None  # least and greatest reward of a step; None if unknown
+    # What -1 and 1 stand for in the environment's own units, for each number of an action; None if -1 and 1.
+    action_bounds: tuple[tuple[float, ...], tuple[float, ...]] | None = None
 
     @property
     def goals(self) -> tuple[Field, ...]:
-        """The fields that are true: of the truth where it differs from what is seen."""
+        """The true fields: `truth` where it differs from what is seen."""
         return self.truth or self.obs
 
     def field(self, name: str) -> Field:
-        """The field of that name among what is seen, else among what is true; KeyError if there is none."""
+        """The field of that name; KeyError if there is none."""
         return {field.name: field for field in (*self.truth, *self.obs)}[name]
 
     def size(self, name: str) -> int:
@@ -103,23 +105,23 @@ class Spec(NamedTuple):
 
 
 class Moment(NamedTuple):
-    """All copies at one moment: what the policy is shown, and what is true. Where nothing stands between, one dict."""
+    """All envs at one moment: what the policy sees, and what is true. One dict where both are the same."""
 
     obs: Obs
     truth: Obs
 
 
 class Step(NamedTuple):
-    """One step of all copies [n, ...].
+    """One step of all envs [n, ...].
 
-    `next_obs` and `next_truth` are the true successors, also where an episode ended and the copy has moved on to the
-    next one (`VecEnv.now` has that).
+    `next_obs` and `next_truth` are the true successors, also where an episode ended and the env is already in the next
+    one (`VecEnv.now`).
     """
 
     obs: Obs
     truth: Obs
     action: np.ndarray  # [n, action_dim], what the policy chose; what replay stores
-    applied_action: np.ndarray  # [n, action_dim], what reached the simulator, in [-1, 1]; what metrics tell of
+    applied_action: np.ndarray  # [n, action_dim], what reached the simulator, in [-1, 1]; what metrics report
     reward: np.ndarray  # [n], float64
     terminated: np.ndarray  # [n], bool: the successor has no future
     truncated: np.ndarray  # [n], bool: a time limit cut the episode
@@ -142,10 +144,10 @@ class Step(NamedTuple):
 class Batch(NamedTuple):
     """Transitions (s, a, r, s', g), each key in its field's dtype, leading axes [u, b] from replay, [b] inside a loss.
 
-    A batch of windows of L transitions (`sample(length=L)`) has one axis more in the arrays of `obs`, `next_obs`,
-    `truth` and `next_truth`, [u, b, L, ...]: the last entry is the transition itself, those before led to it; their key
-    "valid" [u, b, L] is False before the episode began. `terminated` is 1 where s' has no future. An
-    episode cut by a time limit has one, so truncation never reaches an agent.
+    Batches of windows of L transitions (`sample(length=L)`) have one more axis in `obs`, `next_obs`, `truth` and
+    `next_truth`, [u, b, L, ...]: the last entry is the transition itself, earlier ones led to it; their key "valid"
+    [u, b, L] is False before the episode began. `terminated` is 1 where s' has no future. An episode that a time limit
+    cut has a future, so truncation never reaches an agent.
     """
 
     obs: dict[str, Any]
@@ -158,7 +160,7 @@ class Batch(NamedTuple):
 
 
 class Rollout(NamedTuple):
-    """Steps of one policy as an on-policy agent learns from them, float32, leading axis [b] = steps x copies."""
+    """Steps of one policy for an on-policy agent, float32, leading axis [b] = steps x envs."""
 
     obs: dict[str, Any]
     truth: dict[str, Any]  # {} where `obs` is the truth
@@ -172,13 +174,13 @@ class Policy(Protocol):
     """Anything that acts: a trained agent, a scripted oracle, uniform noise."""
 
     def initial_carry(self, n: int) -> Carry:
-        """What the policy remembers at the start of an episode, for n copies; () if it has no memory."""
+        """What the policy remembers at the start of an episode, [n, ...]; () without memory."""
         ...
 
     def act(self, obs: Obs, carry: Carry = (), rng: np.random.Generator | None = None) -> tuple[np.ndarray, Carry]:
-        """Actions [n, action_dim] for observations of n copies, and what the policy remembers from then on.
+        """Actions [n, action_dim] for n observations, and what the policy remembers from then on.
 
-        Without `rng` they are the greedy ones; with it the policy explores.
+        Without `rng` they are greedy; with it the policy explores.
         """
         ...
 
@@ -204,7 +206,7 @@ class Agent(Policy, Protocol):
 
 
 class OffPolicyAgent(Agent, Protocol):
-    """An agent that learns from transitions, whoever took them."""
+    """An agent that learns from transitions of any policy."""
 
     window: int  # transitions of one entry of a batch: 1, or how far a policy with memory looks back
 
@@ -214,7 +216,7 @@ class OffPolicyAgent(Agent, Protocol):
 
 
 class OnPolicyAgent(Agent, Protocol):
-    """An agent that learns from the steps it has just taken itself, once."""
+    """An agent that learns once from each of its own steps."""
 
     def values(self, moment: Moment) -> np.ndarray:
         """The value function at n moments, [n]."""
@@ -225,44 +227,11 @@ class OnPolicyAgent(Agent, Protocol):
         ...
 
 
-class VecEnv(Protocol):
-    """n copies of a goal environment that step together; a copy whose episode ends begins the next one by itself."""
-
-    num_envs: int
-    spec: Spec
-    capabilities: frozenset[str]  # what it can do; `envs.registry.EnvEntry` says what there is
-    now: Moment  # where the copies stand: after a reset, after a step, after `set_state`
-
-    def reset(self, seed: int | list[int] | None = None, mask: np.ndarray | None = None) -> Moment:
-        """Begin an episode in every copy: copy i from seed + i, or its own of a list; None goes on with the streams.
-
-        `mask` [n] restricts it to the copies where it is true.
-        """
-        ...
-
-    def step(self, action: np.ndarray) -> Step:
-        """Step every copy with actions [n, action_dim], clipped to [-1, 1].
-
-        Raises:
-            ValueError: if the actions have another shape.
-            NotFiniteError: if one of them is a NaN or an infinity, or the simulation broke.
-        """
-        ...
-
-    def get_state(self) -> dict[str, np.ndarray]:
-        """Everything the next step and the next reset depend on."""
-        ...
-
-    def set_state(self, state: dict[str, np.ndarray]) -> Moment:
-        """Go on from a `get_state` of another instance, bit for bit.
-
-        Raises ValueError if the state is of another environment or another number of copies, UserError if the
-        environment does not lead there again.
-        """
-        ...
+class Goals(Protocol):
+    """What an environment says of any pairs of goals [n, goal_dim]."""
 
     def compute_reward(self, achieved_goal: np.ndarray, desired_goal: np.ndarray) -> np.ndarray:
-        """The reward [n] of any pairs of goals [n, goal_dim]."""
+        """The reward [n]."""
         ...
 
     def compute_terminated(self, achieved_goal: np.ndarray, desired_goal: np.ndarray) -> np.ndarray:
@@ -274,11 +243,47 @@ class VecEnv(Protocol):
         ...
 
     def goal_kinds(self, desired_goal: np.ndarray) -> list[str]:
-        """Which kind of goal each [n, goal_dim] is, for success by kind; "" where there is but one kind."""
+        """Which kind of goal each is, for success by kind; "" where there is only one kind."""
+        ...
+
+
+class VecEnv(Goals, Protocol):
+    """n goal environments ("envs") that step together; one whose episode ends begins the next by itself."""
+
+    num_envs: int
+    spec: Spec
+    capabilities: frozenset[str]  # what it can do; `envs.registry.EnvEntry` says what there is
+    now: Moment  # where the envs stand: after a reset, after a step, after `set_state`
+
+    def reset(self, seed: int | list[int] | None = None, mask: np.ndarray | None = None) -> Moment:
+        """Begin an episode in every env: env i from seed + i, or its own of a list; None continues the streams.
+
+        `mask` [n] restricts it to the envs where it is true.
+        """
+        ...
+
+    def step(self, action: np.ndarray) -> Step:
+        """Step every env with actions [n, action_dim], clipped to [-1, 1].
+
+        Raises ValueError if the actions have another shape; NotFiniteError if one of them is a NaN or an infinity, or
+        the simulation broke.
+        """
+        ...
+
+    def get_state(self) -> dict[str, np.ndarray]:
+        """Everything the next step and the next reset depend on."""
+        ...
+
+    def set_state(self, state: dict[str, np.ndarray]) -> Moment:
+        """Go on from a `get_state` of another instance, bit for bit.
+
+        Raises ValueError if the state is of another environment or another number of envs, UserError if the
+        environment does not lead there again.
+        """
         ...
 
     def metrics(self) -> Metrics:
-        """What the environment tells of itself for a row of metrics, as where a curriculum stands; {} as a rule."""
+        """What a row of metrics holds of the environment, such as the stage of a curriculum; usually {}."""
         ...
 
     def close(self) -> None:
@@ -289,9 +294,7 @@ class VecEnv(Protocol):
 def clipped_actions(actions: np.ndarray, shape: tuple[int, ...] | None) -> np.ndarray:
     """Actions of the expected shape clipped to [-1, 1], a new array of the same precision.
 
-    Raises:
-        ValueError: if the actions have another shape.
-        NotFiniteError: if one of them is a NaN or an infinity.
+    Raises ValueError if the actions have another shape; NotFiniteError if one of them is a NaN or an infinity.
     """
     actions = np.asarray(actions)
     if actions.shape != shape:

@@ -21,9 +21,9 @@ def goal_floor(radius: float) -> float:
     return radius / FLOOR
 
 
-def moved(radius: float) -> float:
-    """The distance from where it began at which an achieved goal has moved."""
-    return radius / MOVED
+def moved(radius: float | None) -> float:
+    """The distance from where it began at which an achieved goal has moved; NaN where no radius is known."""
+    return np.nan if radius is None else radius / MOVED
 
 
 def still(radius: float) -> float:

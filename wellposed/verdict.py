@@ -1,4 +1,4 @@
-"""The verdict on a run: its newest checkpoint on held-out episodes, beside a policy that knows nothing."""
+"""The verdict on a run: its newest checkpoint on held-out episodes, beside random actions."""
 
 import math
 from contextlib import closing, suppress
@@ -48,14 +48,14 @@ def assess(
 
     Args:
         path: a run's directory.
-        episodes: how many, at least 1.
-        seed: which held-out episodes; the same seed gives the same episodes to every run.
+        episodes: number of held-out episodes, at least 1.
+        seed: of the held-out episodes; the same seed gives every run the same episodes.
         threads: native threads for physics.
-        noise: standard deviation, in goal units, of the error of every position that the agent is shown, instead of
+        noise: standard deviation, in goal units, of the error of every position that the agent observes, in place of
             that of its training (`wrappers.sensors`); 0 keeps that. Success is judged on the true state.
 
     Raises:
-        UserError: if there is nothing sound to load, or `episodes`, `seed` or `noise` is out of range.
+        UserError: if the run cannot be loaded, or `episodes`, `seed` or `noise` is out of range.
     """
     if episodes < 1 or seed < 0:
         raise UserError(f"--episodes must be at least 1 and --seed not negative, got {episodes} and {seed}.")
@@ -64,8 +64,8 @@ def assess(
     seeds = seeding.evaluation_env_seeds(seed, episodes, "held-out")
 
     def play(policy: Policy, where: EnvConfig) -> list[EpisodeRow]:
-        copies = min(EVALUATION_COPIES, episodes)
-        with closing(make_env(where, copies, "evaluation", threads=threads, seed=seed)) as env:
+        num_envs = min(EVALUATION_COPIES, episodes)
+        with closing(make_env(where, num_envs, "evaluation", threads=threads, seed=seed)) as env:
             return play_episodes(policy, env, seeds)
 
     rows = play(agent, with_noise(config.env, noise))
@@ -76,19 +76,20 @@ def assess(
 
 
 def with_noise(env: EnvConfig, noise: float) -> EnvConfig:
-    """The environment with so much noise on what the policy is shown, if it is any."""
+    """The environment with noise on the positions that the policy observes; 0 leaves the sensors as they are."""
     return replace(env, sensors=Sensors(noise=noise)) if noise else env
 
 
 def stored_verdict(path: Path, threads: int = 2) -> Verdict:
-    """The verdict that stands in a run's directory; made and written there where there is none of this checkpoint."""
+    """The verdict stored in a run's directory. If there is none of the newest checkpoint it is made and stored."""
     file = path / "verdict.json"
     if file.exists():
         found = decode(Verdict, read_json(file), str(file))
         if found.checkpoint == RunReader(path).load_checkpoint()[0].state.sha256:
             return found
     found = assess(path, threads=threads)
-    write_json(file, encode(found))
+    with suppress(UserError):  # a record that cannot be written to can be judged all the same
+        write_json(file, encode(found))
     return found
 
 
@@ -111,7 +112,7 @@ def goal_unit(env_id: str) -> str:
 
 
 def baselines(verdict: Verdict) -> str:
-    """The two numbers a verdict must be read beside."""
+    """The two numbers that a verdict is read against."""
     random, floor = verdict.random, verdict.trained
     return (
         f"random actions {describe_rate(random.success_rate, random.success_ci95)}, "

@@ -1,5 +1,6 @@
 """What every registered algorithm owes the laboratory. An algorithm is tested by being registered."""
 
+from types import SimpleNamespace
 from typing import Any
 
 import jax
@@ -9,6 +10,7 @@ import pytest
 from tests.agents.data import MOMENT, ONES, SPEC, batches, experience
 from wellposed.agents import ALGORITHMS, make_agent
 from wellposed.errors import UserError
+from wellposed.loop.monitor import Monitor
 from wellposed.nn.inputs import InputConfig
 from wellposed.types import Agent
 
@@ -22,7 +24,7 @@ every_case = pytest.mark.parametrize(("algo", "settings"), CASES)
 every_replay_case = pytest.mark.parametrize(("algo", "settings"), REPLAY_CASES)
 
 
-def fresh(algo: str, seed: int = 0, hidden: tuple[int, ...] = (16, 16), **settings: Any) -> Any:
+def fresh(algo: str, seed: int = 0, hidden: tuple[int, ...] = (16,), **settings: Any) -> Any:
     return make_agent(algo, ALGORITHMS[algo].config(hidden=hidden, **settings), SPEC, seed)
 
 
@@ -60,15 +62,24 @@ def test_a_metric_means_the_same_wherever_it_is_logged():
     assert len(set(meanings)) == len({name for name, _ in meanings})
 
 
+def test_a_metric_that_an_algorithm_does_not_declare_cannot_be_logged():
+    monitor: Any = SimpleNamespace(
+        declared={"train/loss"}, config=SimpleNamespace(algo="own"), agent=SimpleNamespace(updates=1)
+    )
+    Monitor.learn(monitor, {"train/loss": 1.0})
+    with pytest.raises(ValueError, match="own does not declare what it logs: train/mystery"):
+        Monitor.learn(monitor, {"train/loss": 1.0, "train/mystery": 1.0})
+
+
 @every_replay_case
 def test_one_scan_is_as_many_single_updates(algo, settings):
     scanned, single = fresh(algo, **settings), fresh(algo, **settings)
-    data = batches(4, 32, window=scanned.window)
+    data = batches(3, 32, window=scanned.window)
     scanned.update(data)
-    for i in range(4):
+    for i in range(3):
         single.update(jax.tree.map(lambda array, i=i: array[i : i + 1], data))
     a, b = scanned.state(), single.state()
-    assert scanned.updates == single.updates == 4
+    assert scanned.updates == single.updates == 3
     assert all(np.allclose(a[k], b[k], rtol=1e-4, atol=1e-5) for k in a if k.startswith("learner"))
 
 
@@ -114,7 +125,7 @@ def test_actions_stay_in_their_range_and_exploration_comes_from_the_generator(al
     """Far from what the scaler has seen, and with an actor that is pushed into saturation."""
     agent = fresh(algo)
     state = agent.state()
-    last = weight_of(state, "biases[2]")
+    last = weight_of(state, "biases[1]")
     agent.load_state(state | {last: state[last] + 3})
     far = {key: 1e3 * value for key, value in ONES.items()}
     for obs in (ONES, far):
@@ -160,7 +171,7 @@ def test_an_agent_of_another_algorithm_is_refused(algo):
         ({"gamma": 1.0}, r"--agent.gamma lies in \[0, 1\), got 1.0"),
         ({"learning_rate": float("nan")}, "--agent.learning-rate must be greater than 0"),
         ({"batch_size": 0}, "--agent.batch-size must be greater than 0"),
-        ({"hidden": (64, 0)}, "--agent.hidden takes widths"),
+        ({"hidden": (64, 0)}, "--agent.hidden takes up to 100 widths"),
         ({"inputs": InputConfig(memory=2)}, "memory"),
         ({"inputs": InputConfig(encoder="nose")}, "no encoder 'nose'; there are state, cnn, gru"),
     ],

@@ -127,14 +127,14 @@ def test_every_epoch_goes_through_all_rows_once_in_an_order_of_its_own():
 
 def test_one_compiled_call_is_as_many_single_updates():
     agent, data = PPO(CONFIG, SPEC, 0), rollout(128)
-    learner = agent.learner
+    learner, update_step = agent.learner, jax.jit(ppo.update_step, static_argnums=0)
     key, order = jax.random.split(learner.key)
     stats, old = agent.scaler.stats, learner.nets.actor
     acted = ppo.log_density(old(data.obs, stats.obs), old.log_std, data.action)
     whole = steps(data.obs, data.action, data.advantage, data.value_target, acted)
     for rows in ppo.minibatches(CONFIG, order, 128):
         batch = jax.tree.map(lambda values, rows=rows: values[rows], whole)
-        learner, _ = ppo.update_step(CONFIG, learner, stats, batch)
+        learner, _ = update_step(CONFIG, learner, stats, batch)
     agent.update(data)
     assert agent.updates == 20
     pairs = zip(*map(jax.tree.leaves, (agent.learner.nets, learner.nets)), strict=True)

@@ -74,10 +74,10 @@ def chain_batches(u: int, b: int, seed: int, respect_end: bool) -> Batch:
     return Batch(shown(one_hot[s]), as32(np.tanh(pre_tanh)), as32(reward), shown(after), ends, {}, {})
 
 
-def learnt_soft_values(respect_end: bool) -> np.ndarray:
+def learnt_soft_values(calls: int, respect_end: bool) -> np.ndarray:
     """E[min Q - temperature log pi] in the three states after training on random transitions."""
     config = SACConfig(
-        hidden=(64, 64),
+        hidden=(32, 32),
         gamma=GAMMA,
         temperature=TEMPERATURE,
         learning_rate=1e-3,
@@ -85,8 +85,8 @@ def learnt_soft_values(respect_end: bool) -> np.ndarray:
         inputs=InputConfig(normalise=False, distances=False),
     )
     agent = SAC(config, spec_of(3, 1, 1, max_episode_steps=3), seed=0)
-    for i in range(40):
-        agent.update(chain_batches(50, 256, i, respect_end))
+    for i in range(calls):
+        agent.update(chain_batches(50, 128, i, respect_end))
     nets = agent.learner.nets
     nothing = jnp.zeros((6000, 1))
     obs = {"observation": jnp.repeat(jnp.eye(3), 2000, axis=0), "achieved_goal": nothing, "desired_goal": nothing}
@@ -100,6 +100,6 @@ def test_the_soft_values_of_a_chain_are_learnt_within_two_percent():
     exact = np.zeros(4)
     for s in (2, 1, 0):
         exact[s] = GAINS[s] + GAMMA * exact[s + 1]
-    learnt = learnt_soft_values(respect_end=True)
+    learnt = learnt_soft_values(40, respect_end=True)
     assert np.abs(learnt / exact[:3] - 1).max() < 0.02, (learnt, exact)
-    assert np.abs(learnt_soft_values(respect_end=False) / exact[:3] - 1).max() > 0.2  # bootstrapping past the end
+    assert (learnt_soft_values(10, respect_end=False) / exact[:3]).max() > 1.2, "bootstrapping past the end"

@@ -13,6 +13,7 @@ from wellposed.analysis.differences import (
     ratio_of_times,
     sooner_share,
 )
+from wellposed.analysis.survival import Times
 from wellposed.stats import Interval
 
 ALL = np.ones(5, bool)
@@ -58,7 +59,7 @@ def test_the_distribution_of_u_is_scipys(n, m):
 
 
 def test_the_ratio_of_times_is_the_factor_between_them():
-    found = ratio_of_times(3 * TIMES, ALL, TIMES, ALL)
+    found = ratio_of_times(Times(3 * TIMES, ALL), Times(TIMES, ALL))
     ratios = np.sort((3 * TIMES[:, None] / TIMES).reshape(-1))
     assert (found.at_least, found.at_most) == pytest.approx((np.median(ratios),) * 2)
     assert (found.low, found.high) == (ratios[2], ratios[-3]), "at 5 against 5, the third from either end"
@@ -71,14 +72,14 @@ def test_the_ratio_covers_the_factor(factor):
     rng, hits = np.random.default_rng(0), 0
     for _ in range(1000):
         one, other = np.exp(rng.normal(0, 0.5, (2, 5)))
-        found = ratio_of_times(factor * one, ALL, other, ALL)
+        found = ratio_of_times(Times(factor * one, ALL), Times(other, ALL))
         hits += found.low <= factor <= found.high
     assert 0.95 <= hits / 1000 <= 0.985
 
 
 def test_three_against_three_cannot_decide_however_far_apart_they_are():
     three = np.ones(3, bool)
-    found = ratio_of_times(1000 * TIMES[:3], three, TIMES[:3], three)
+    found = ratio_of_times(Times(1000 * TIMES[:3], three), Times(TIMES[:3], three))
     assert found.confidence == pytest.approx(0.9)
     assert found.low > 100
     assert not found.decided
@@ -90,23 +91,23 @@ def test_censored_runs_make_the_ratio_wider_never_narrower():
     for _ in range(200):
         one, other = np.exp(rng.normal(0, 0.7, (2, 5)))
         there, other_there = rng.random((2, 5)) < 0.7
-        truth = ratio_of_times(one * np.where(there, 1, 1 + rng.random(5)), ALL, other, ALL)
-        seen = ratio_of_times(one, there, other, other_there)
+        truth = ratio_of_times(Times(one * np.where(there, 1, 1 + rng.random(5)), ALL), Times(other, ALL))
+        seen = ratio_of_times(Times(one, there), Times(other, other_there))
         assert seen.low <= truth.low
         assert truth.high <= seen.high
         assert seen.at_least <= truth.at_least <= truth.at_most <= seen.at_most
 
 
 def test_what_nobody_reached_is_not_compared():
-    found = ratio_of_times(TIMES, NONE, TIMES, NONE)
+    found = ratio_of_times(Times(TIMES, NONE), Times(TIMES, NONE))
     assert found == Ratio(0.0, np.inf, 0.0, np.inf, found.confidence)
-    diverged = ratio_of_times(np.full(5, np.inf), NONE, TIMES, ALL)
+    diverged = ratio_of_times(Times(np.full(5, np.inf), NONE), Times(TIMES, ALL))
     assert (diverged.low, diverged.decided) == (np.inf, True), "who diverged never gets there"
-    late = ratio_of_times(np.full(5, 60.0), NONE, TIMES, ALL)
+    late = ratio_of_times(Times(np.full(5, 60.0), NONE), Times(TIMES, ALL))
     assert late.decided
     assert (late.low, late.high) == (60 / 14, np.inf), "the least a pair's ratio can be; nothing is known of the most"
     with pytest.raises(ValueError, match="above 0"):
-        ratio_of_times(np.zeros(5), ALL, TIMES, ALL)
+        ratio_of_times(Times(np.zeros(5), ALL), Times(TIMES, ALL))
 
 
 def test_the_probability_that_one_run_is_better_counts_pairs():
@@ -135,5 +136,5 @@ def test_who_gets_there_sooner_is_known_of_some_pairs_with_censored_runs():
     one, other = np.array([10.0, 20.0]), np.array([15.0, 30.0])
     there, other_there = np.array([True, False]), np.array([False, True])
     # 10 before more than 15: yes. 10 before 30: yes. More than 20 against more than 15, and against 30: not known.
-    assert sooner_share(one, there, other, other_there).estimate == (1 + 1 + 0.5 + 0.5) / 4
-    assert sooner_share(TIMES, ALL, TIMES, ALL).estimate == 0.5
+    assert sooner_share(Times(one, there), Times(other, other_there)).estimate == (1 + 1 + 0.5 + 0.5) / 4
+    assert sooner_share(Times(TIMES, ALL), Times(TIMES, ALL)).estimate == 0.5

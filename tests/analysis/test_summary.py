@@ -27,18 +27,18 @@ NEVER = float("inf")
         (summary_over_seeds([1600], "count"), "1,600 (one seed)"),
         (
             summary_over_seeds(STEPS, "count", censored=LATE),
-            "median 41,000 (94 % CI 30,000 or more, 3 of 5 seeds got there)",
+            "median 41,000 (94 % CI 30,000 or more, 3 of 5 seeds reached it)",
         ),
         (
             summary_over_seeds(STEPS[:3], "count", censored=LATE[:3], median=True),
-            "median 32,000 (75 % CI 30,000-41,000, 3 of 3 seeds got there)",
+            "median 32,000 (75 % CI 30,000-41,000, 3 of 3 seeds reached it)",
         ),
         (
             summary_over_seeds([60_000.0] * 2, "count", censored=[True] * 2),
-            "more than 60,000 (50 % CI 60,000 or more, none of 2 seeds got there)",
+            "more than 60,000 (50 % CI 60,000 or more, none of 2 seeds reached it)",
         ),
-        (summary_over_seeds([NEVER], "seconds", censored=[True]), "never (none of 1 seed got there)"),
-        (summary_over_seeds([7.5], "seconds", censored=[False], median=True), "median 7.5 s (1 of 1 seed got there)"),
+        (summary_over_seeds([NEVER], "seconds", censored=[True]), "never (none of 1 seed reached it)"),
+        (summary_over_seeds([7.5], "seconds", censored=[False], median=True), "median 7.5 s (1 of 1 seed reached it)"),
     ],
 )
 def test_it_says_value_interval_and_what_it_rests_on(found, text):

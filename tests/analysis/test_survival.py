@@ -5,15 +5,7 @@ import pytest
 
 from tests.diagnose.rows import evaluation
 from wellposed import stats
-from wellposed.analysis.survival import (
-    ExactInterval,
-    Median,
-    first_at,
-    kaplan_meier,
-    median_interval,
-    median_time,
-    restricted_mean,
-)
+from wellposed.analysis.survival import ExactInterval, Median, Times, first_at
 
 # Remission of leukaemia under 6-MP in weeks: Freireich et al. (1963), as every textbook has it since Gehan (1965).
 WEEKS = np.array([6, 6, 6, 6, 7, 9, 10, 10, 11, 13, 16, 17, 19, 20, 22, 23, 25, 32, 32, 34, 35], float)
@@ -23,10 +15,10 @@ TIMES = np.array([30.0, 10.0, 20.0, 50.0, 40.0])
 
 
 def test_the_curve_is_the_published_one():
-    curve = kaplan_meier(WEEKS, RELAPSED)
+    curve = Times(WEEKS, RELAPSED).survival()
     assert curve.time.tolist() == [0, 6, 7, 10, 13, 16, 22, 23]
     assert curve.share == pytest.approx([1, 0.857, 0.807, 0.753, 0.690, 0.627, 0.538, 0.448], abs=5e-4)
-    assert median_time(WEEKS, RELAPSED) == Median(23.0, censored=False)
+    assert Times(WEEKS, RELAPSED).median() == Median(23.0, censored=False)
     assert (curve.low <= curve.share).all()
     assert (curve.share <= curve.high).all()
     assert curve.low.min() >= 0
@@ -34,7 +26,7 @@ def test_the_curve_is_the_published_one():
 
 
 def test_without_censoring_it_is_the_share_and_wilsons_interval():
-    curve = kaplan_meier(TIMES, ALL)
+    curve = Times(TIMES, ALL).survival()
     assert curve.share == pytest.approx([1, 0.8, 0.6, 0.4, 0.2, 0])
     for k, (low, high) in enumerate(zip(curve.low, curve.high, strict=True)):
         assert (low, high) == pytest.approx(stats.wilson(5 - k, 5)[1:], abs=1e-12)
@@ -43,16 +35,16 @@ def test_without_censoring_it_is_the_share_and_wilsons_interval():
 def test_an_early_end_makes_the_curve_less_sure_not_lower():
     """One run is given up at 15: dropped, or counted as there, it would move the curve."""
     reached = np.array([True, True, True, True, False])
-    curve = kaplan_meier(np.array([30.0, 10.0, 20.0, 50.0, 15.0]), reached)
+    curve = Times([30.0, 10.0, 20.0, 50.0, 15.0], reached).survival()
     assert curve.share == pytest.approx([1, 0.8, 0.8 * 2 / 3, 0.8 / 3, 0])
-    full = kaplan_meier(np.array([30.0, 10.0, 20.0, 50.0, 60.0]), ALL)
+    full = Times([30.0, 10.0, 20.0, 50.0, 60.0], ALL).survival()
     assert curve.high[2] - curve.low[2] > full.high[2] - full.low[2]
 
 
 def test_a_run_that_diverged_stays_at_risk_for_ever():
-    curve = kaplan_meier(np.array([10.0, np.inf]), np.array([True, False]))
+    curve = Times([10.0, np.inf], [True, False]).survival()
     assert curve.share.tolist() == [1, 0.5]
-    assert median_time(np.array([10.0, np.inf, np.inf]), np.array([True, False, False])) == Median(None, censored=True)
+    assert Times([10.0, np.inf, np.inf], [True, False, False]).median() == Median(None, censored=True)
 
 
 @pytest.mark.parametrize(
@@ -60,7 +52,7 @@ def test_a_run_that_diverged_stays_at_risk_for_ever():
 )
 def test_the_interval_of_a_median_is_as_sure_as_it_says(n, k, confidence):
     times = np.arange(1.0, n + 1)
-    assert median_interval(times, np.ones(n, bool)) == ExactInterval(k, n + 1 - k, confidence)
+    assert Times(times, np.ones(n, bool)).median_interval() == ExactInterval(k, n + 1 - k, confidence)
     draws = np.sort(np.random.default_rng(0).exponential(size=(4000, n)), axis=1)
     inside = (draws[:, k - 1] <= np.log(2)) & (np.log(2) <= draws[:, n - k])
     assert inside.mean() == pytest.approx(confidence, abs=0.02)
@@ -68,22 +60,22 @@ def test_the_interval_of_a_median_is_as_sure_as_it_says(n, k, confidence):
 
 def test_who_is_not_there_stands_at_its_budget_below_and_at_infinity_above():
     reached = np.array([True, True, False, True, False])
-    assert median_interval(np.array([30.0, 40.0, 5.0, 20.0, 60.0]), reached)[:2] == (5.0, np.inf)
-    assert median_interval(np.array([7.0]), np.array([True])) == ExactInterval(0.0, np.inf, 1.0)
+    assert Times([30.0, 40.0, 5.0, 20.0, 60.0], reached).median_interval()[:2] == (5.0, np.inf)
+    assert Times([7.0], [True]).median_interval() == ExactInterval(0.0, np.inf, 1.0)
 
 
 def test_the_restricted_mean_is_the_mean_as_far_as_the_horizon():
-    found, t = restricted_mean(TIMES, ALL, 25.0), stats.student(np.minimum(TIMES, 25.0))
+    found, t = Times(TIMES, ALL).restricted_mean(25.0), stats.student(np.minimum(TIMES, 25.0))
     assert (found.estimate, found.low) == pytest.approx((t.estimate, t.low))
     assert found.high == 25 < t.high
     late = TIMES < 45  # the run at 50 never got there, and was watched until 60
-    same = restricted_mean(np.where(late, TIMES, 60.0), late, 50.0)
+    same = Times(np.where(late, TIMES, 60.0), late).restricted_mean(50.0)
     assert same.estimate == pytest.approx(TIMES.mean()), "until 50 the two cannot be told apart"
     assert same.high <= 50
 
 
 def test_the_restricted_mean_with_an_early_end_is_the_area_under_the_curve():
-    found = restricted_mean(np.array([10.0, 20.0, 15.0]), np.array([True, True, False]), 20.0)
+    found = Times([10.0, 20.0, 15.0], [True, True, False]).restricted_mean(20.0)
     assert found.estimate == pytest.approx(10 + 10 * 2 / 3)
     assert found.low >= 0
 
@@ -102,7 +94,7 @@ def test_the_restricted_mean_with_an_early_end_is_the_area_under_the_curve():
 )
 def test_times_that_cannot_be_are_refused(times, reached, horizon):
     with pytest.raises(ValueError, match=r"must not be negative|no run lasted"):
-        restricted_mean(np.array(times), np.array(reached, bool), horizon)
+        Times(times, reached).restricted_mean(horizon)
 
 
 def test_the_bar_is_reached_at_the_second_of_two_in_a_row():

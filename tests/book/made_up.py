@@ -12,13 +12,14 @@ from tests.runs.test_store import PROVENANCE
 from tests.study.made_up import trial
 from wellposed import serialise
 from wellposed.analysis.study import Edge, Move, Stability, Study
-from wellposed.chapters.load import ROOT, load_chapter
+from wellposed.chapters.load import load_chapter
 from wellposed.chapters.records import Records, write_records
 from wellposed.chapters.results import Curve, HeldOut, Measured, Results, RunResult, VariantResult
 from wellposed.chapters.spec import Chapter
 from wellposed.config import AnyRunConfig
 from wellposed.measure import MEASUREMENTS
 from wellposed.measure.kinds import Kind
+from wellposed.repository import ROOT
 from wellposed.runs.record import MEANS, Estimate, Solved
 from wellposed.runs.store import run_name
 from wellposed.study.run import Question, learnability

@@ -65,14 +65,14 @@ SOLVED = '{"success_rate": 0.98, "step": 160, "updates": 0, "seconds": 1.0}'
 EDITS = [  # file, what stands there, what is written instead, and what is said about it
     ("config.json", r'"gamma": 0.95', '"gamma": 0.9', "config.agent.gamma is not what this run was started with"),
     ("config.json", r'"hash": "\w+"', '"hash": "0"', "does not match its own hash"),
-    ("verdict.json", r'"success_rate": [\d.]+', '"success_rate": 0.9', "trained.success_rate is not what its held-out"),
+    ("verdict.json", r'"success_rate": [\d.]+', '"success_rate": 0.9', "which 4 episodes cannot give"),
     ("verdict.json", r'"already_solved_rate": [\d.]+', '"already_solved_rate": 0.5', "already_solved_rate is not"),
     ("verdict.json", r'"success": (true|false)', '"success": 1', "Expected `bool`, got `int`"),
     ("verdict.json", r'\{\n *"seed": (\d{4,}),', r'{ "sead": \1,', "missing required field `seed`"),
     ("verdict.json", r'"goal_kind": ""', '"goal_kind": "", "more": 1', "more"),
     ("verdict.json", r'"seed": \d{4,}', '"seed": 7', "per_episode.0.seed is not what its held-out episodes"),
     ("verdict.json", r"\{", "", "is not valid JSON .*line 2"),
-    ("evaluations.jsonl", r'"success_rate": [\d.]+', '"success_rate": 1.0', "a success rate of 1.0 over 4 episodes"),
+    ("evaluations.jsonl", r'"success_rate": [\d.]+', '"success_rate": 1.0', "at the last step|1.0 over 4"),
     ("episodes.jsonl", r'"success": \w+', '"success": "yes"', "a success rate of|belongs to no evaluation"),
     ("episodes.jsonl", r'"step": 0', '"step": 1', "belongs to no evaluation"),
     ("summary.json", r'"step": 160', '"step": 100', "step is not what evaluations.jsonl says"),
@@ -121,7 +121,7 @@ def test_a_verdict_of_another_checkpoint_does_not_count(chapter, runs, run):
     write_json(run / "verdict.json", data)
     assert verify(chapter, Runs(runs)).holds
     file.write_bytes(file.read_bytes()[:-1] + b"x")
-    assert "not the file that was saved" in verify(chapter, Runs(runs)).criteria[0].reason
+    assert "is truncated or was altered" in verify(chapter, Runs(runs)).criteria[0].reason
 
 
 def test_a_summary_that_a_reader_could_edit_counts_for_nothing_and_is_refused(chapter, runs):

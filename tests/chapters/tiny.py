@@ -12,6 +12,7 @@ from wellposed.chapters.load import load_chapter
 from wellposed.chapters.results import Curve, HeldOut, RunResult
 from wellposed.chapters.spec import Chapter
 from wellposed.chapters.trace import cases
+from wellposed.runs import checkpoint
 from wellposed.runs.files import read_json, write_json
 from wellposed.runs.record import Estimate, Solved
 from wellposed.runs.store import run_name
@@ -89,8 +90,13 @@ def as_seed(run: Path, seed: int) -> Path:
     copy = run.parent / run_name(data["config"])
     shutil.copytree(run, copy)
     write_json(copy / "config.json", data)
+    verdict = read_json(copy / "verdict.json") if (copy / "verdict.json").exists() else None
     for file in (copy / "checkpoints").glob("*.json"):
-        write_json(file, read_json(file) | {"config_hash": data["hash"]})
+        manifest = replace(checkpoint.read_manifest(file), config_hash=data["hash"])
+        state = checkpoint.load(copy, manifest.state)
+        renewed = checkpoint.commit(copy, manifest, state)
+        if verdict and verdict["checkpoint"] == manifest.state.sha256:
+            write_json(copy / "verdict.json", verdict | {"checkpoint": renewed.state.sha256})
     return copy
 
 

@@ -1,6 +1,7 @@
 """The certificate: a sound environment is certified, and every broken one fails for its own reason and no other."""
 
 import json
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from wellposed.envs.rays import best_norm, quaternions
 from wellposed.errors import UserError
 
 
+@cache
 def complaints(name: str) -> dict[str, str]:
     found = certify(name, gamma=0.95).findings
     return {f.name: f"{f.status}: {f.evidence}" for f in found if f.status in ("warns", "fails")}

@@ -5,7 +5,7 @@ import pytest
 
 from tests.data.test_episodes import make, play, same
 from wellposed.data import ReplayBuffer
-from wellposed.data.audit import audit, goal_origins
+from wellposed.probe import audit, goal_origins
 from wellposed.runs.record import METRICS
 from wellposed.seeding import seed_sequence
 

@@ -258,5 +258,5 @@ def test_an_episode_that_goes_on_beyond_the_limit_is_refused():
     for t in range(SPEC.max_episode_steps):
         never = np.array([False])
         buffer.add(taken(state(0, t, 1.0), state(0, t + 1, 1.0), np.zeros((1, 1), np.float32), never, never))
-    with pytest.raises(UserError, match="beyond the environment's own limit of 8 steps"):
+    with pytest.raises(UserError, match="is longer than the environment's own limit of 8 steps"):
         play(buffer, 0, 1)

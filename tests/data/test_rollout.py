@@ -180,5 +180,5 @@ def test_a_saved_rollout_goes_on_and_one_of_another_size_is_refused():
     assert all(np.array_equal(other.state()[name], saved[name]) for name in saved)
     with pytest.raises(UserError, match="does not fit"):
         RolloutBuffer(6, SPEC, 2).load_state(saved)
-    with pytest.raises(UserError, match="saved rollout is none"):
+    with pytest.raises(UserError, match="saved rollout is invalid"):
         other.load_state(saved | {"filled": np.array(6)})

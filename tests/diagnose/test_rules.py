@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.diagnose.rows import evidence
-from wellposed.diagnose import RULES, diagnose, lines, tell
+from wellposed.diagnose import ON_POLICY_RULES, RULES, _words, diagnose, lines, tell
 from wellposed.diagnose.evidence import Evidence
 from wellposed.runs.record import Failure
 
@@ -114,6 +114,17 @@ def test_every_rule_is_tried():
     assert len(CASES) == len(RULES)
 
 
+def test_every_rule_has_its_words_and_none_are_left_over():
+    assert {rule.__name__ for rule in (*RULES, *ON_POLICY_RULES)} == _words().keys()
+
+
+def test_a_number_that_was_not_logged_is_left_out_of_the_sentence():
+    told = lambda norm: diagnose(evidence({"probe/actor_travel": 0.0, "probe/actor_gradient": norm})).findings[0]  # noqa: E731
+    assert told(0.25).evidence.endswith("(step 6,400); the typical norm of its gradient is 0.25.")
+    assert told(None).evidence.endswith("(step 6,400).")
+    assert told(0.25).numbers["gradient"] == 0.25
+
+
 def test_a_sound_run_has_no_finding():
     assert named() == []
     assert named({}, {}, FLAT) == [], "a run that has not taken off yet is no fault"
@@ -164,6 +175,13 @@ def test_rewards_are_held_against_the_range_that_the_environment_names():
     assert "reward_scale" not in named(rewards(0.0, 1.0) | of_maze)
     assert "reward_scale" in named(rewards(-1.0, 0.0) | of_maze)
     assert "reward_scale" not in named(rewards(0.0, 1.0) | dict.fromkeys(of_maze)), "no range is named"
+
+
+def test_nobody_is_told_to_raise_updates_to_what_they_are_where_no_episode_has_ended():
+    none = {"time/updates_per_step": 0.0}
+    for settings, advice in (({}, "lower --num-envs"), ({"updates_per_step": 0.01}, "Raise --updates-per-step")):
+        (found,) = [f for f in diagnose(evidence(none, settings)).findings if f.name == "few_updates"]
+        assert advice in found.advice
 
 
 def test_a_filter_leaves_less_of_actions_without_clipping_them():

@@ -1,5 +1,7 @@
 """A person's own goal environment in one file: what people do differently are its arguments."""
 
+from typing import Any
+
 import gymnasium as gym
 import numpy as np
 
@@ -34,7 +36,8 @@ class Own(gym.Env):
     def observe(self):
         seen = self.place if self.sees == "its own" else self.told(self.place)
         obs = {"observation": seen, "achieved_goal": self.told(self.place), "desired_goal": self.told(self.goal_place)}
-        return {key: value.astype(self.observation_space[key].dtype) for key, value in obs.items()}
+        spaces: Any = self.observation_space
+        return {key: value.astype(spaces[key].dtype) for key, value in obs.items()}
 
     def step(self, action):
         self.place = self.place + self.speed * np.asarray(action, float)

@@ -1,5 +1,6 @@
 """A reader's file is anything at all: one sentence with its line, exit code 1, and nothing else breaks."""
 
+import os
 import re
 import sys
 from pathlib import Path
@@ -202,3 +203,86 @@ def test_a_file_that_is_too_large_is_refused(tmp_path):
     file.write_bytes(np.zeros(submission.LARGEST + 1, np.uint8).tobytes())
     with pytest.raises(UserError, match="larger than"):
         submission.read_source(EXERCISES["1.1"], file)
+
+
+CHEAT = """import json, os, sys
+folder = sys.argv[1]
+with open(folder + "/found.json", "w") as file:
+    json.dump({found}, file)
+os._exit(0)
+"""
+
+
+@pytest.mark.parametrize(
+    "found",
+    [
+        '{"found": [None] * 5}',
+        '{"answers": [[] for _ in range(5)]}',
+        '{"answers": [[{"array": ["<f8", [1], "AAAAAAAAAAA="]}] * 9 for _ in range(5)]}',
+        '{"answers": [[{"array": ["O", [1], "AAAAAAAAAAA="]}] * 9 for _ in range(5)]}',
+        '{"answers": [7] * 5}',
+        '{"answers": None}',
+        "[]",
+        "7",
+    ],
+)
+def test_a_file_that_writes_the_verdict_itself_does_not_pass(tmp_path, capsys, found):
+    file = tmp_path / "mine.py"
+    file.write_text(CHEAT.replace("{found}", found))
+    code, _, err = check(file, capsys)
+    assert code == 1
+    assert "Traceback" not in err
+
+
+def test_the_judge_asks_what_the_function_was_asked_and_believes_only_answers():
+    from wellposed.exercises.answers import Answers
+
+    for exercise in WRITE.values():
+        guarded = Guarded(exercise, exercise.own(), OutputTrap(), limit=None)
+        for one in exercise.properties:
+            guarded.answers = []
+            assert one.counterexample(guarded) is None
+            assert one.counterexample(Answers(exercise, guarded.answers)) is None
+            if guarded.answers:
+                with pytest.raises(UserError, match="did not answer every question"):
+                    one.counterexample(Answers(exercise, guarded.answers[:-1]))
+
+
+FORKS = """import os, time
+def reward(achieved, desired, threshold):
+    if os.fork() == 0:
+        {before}
+        if os.fork() == 0:
+            open({mark!r} + ".part", "w").write(str(os.getpid()))
+            os.rename({mark!r} + ".part", {mark!r})
+            time.sleep(600)
+        os._exit(0)
+    while not os.path.exists({mark!r}):
+        time.sleep(0.01)
+    return -(((achieved - desired) ** 2).sum(-1) ** 0.5 > threshold).astype(float)
+"""
+
+
+@pytest.mark.parametrize("before", ["pass", "os.setsid()"])
+def test_no_process_of_a_file_outlives_its_check(tmp_path, capsys, before):
+    file, mark = tmp_path / "mine.py", tmp_path / "mark"
+    file.write_text(FORKS.format(before=before, mark=str(mark)))
+    check(file, capsys)
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(mark.read_text()), 0)
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "hoard = bytearray(5 * 2**30)\n" + RIGHT,
+        "import resource\nresource.setrlimit(resource.RLIMIT_AS, (2**60, 2**60))\nhoard = bytearray(5 * 2**30)\n"
+        + RIGHT,
+    ],
+)
+def test_memory_is_bounded_before_the_file_is_executed_and_stays_so(tmp_path, capsys, source):
+    file = tmp_path / "mine.py"
+    file.write_text(source)
+    code, _, err = check(file, capsys)
+    assert code == 1
+    assert "MemoryError" in err or "ValueError" in err

@@ -11,7 +11,7 @@ from wellposed.envs.suites.fetch import model
 from wellposed.envs.suites.fetch import task as fetch
 from wellposed.measure import chance
 from wellposed.measure.chance import MotionRecorder, measure_chance, measure_floor
-from wellposed.rollout import play_episodes
+from wellposed.rollout.evaluate import play_episodes
 from wellposed.stats import clopper_pearson
 from wellposed.types import Field, Moment, Spec, Step, VecEnv
 

@@ -13,7 +13,7 @@ from wellposed.errors import UserError
 from wellposed.measure import MEASUREMENTS, stress
 from wellposed.measure.kinds import Context
 from wellposed.measure.stress import StressSettings
-from wellposed.rollout import play_episodes
+from wellposed.rollout.evaluate import play_episodes
 from wellposed.stats import over_seeds
 
 EPISODES = 6

@@ -65,6 +65,7 @@ def pointing(agent: SAC) -> float:
     return float(np.mean(np.linalg.norm(agent.act(obs)[0] - place, axis=1) < NEAR))
 
 
+@pytest.mark.usefixtures("optimised")
 def test_pixels_are_learnt_through_two_numbers_because_the_gradient_reaches_the_encoder():
     learnt = pointing(learn_to_point(agent_of(IMAGE, encoder="cnn", width=2), CALLS))
     frozen = pointing(learn_to_point(agent_of(IMAGE, encoder="cnn", width=2), CALLS, freeze=True))
@@ -84,6 +85,7 @@ def test_the_encoders_gradient_is_the_slope_of_the_loss(encoder):
         wide = lambda tree: jax.tree.map(lambda x: jnp.asarray(x, "float64") if x.dtype == "float32" else x, tree)  # noqa: E731
         critics, batch, stats = wide(agent.learner.nets.critics), wide(batch), wide(agent.scaler.stats)
 
+        @jax.jit
         def loss(encoder: Any) -> Any:
             return critic_loss(eqx.tree_at(lambda one: one.encoder, critics, encoder), stats, batch, target)[0]
 
@@ -136,6 +138,7 @@ def test_what_is_no_longer_seen_is_remembered_and_without_a_memory_left_to_chanc
     assert remembering(learn_to_remember(agent_of(CUE), 20)) <= more < 0.55
 
 
+@pytest.mark.usefixtures("optimised")
 @pytest.mark.parametrize(
     ("spec", "inputs", "learn"),
     [

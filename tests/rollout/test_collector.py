@@ -7,7 +7,7 @@ from tests.rollout.corridor import Corridor, Script
 from wellposed import seeding
 from wellposed.arrays import leaves, map_leaves, reset_carry, same_bits, with_leaves
 from wellposed.errors import UserError
-from wellposed.rollout import Explorer, pack_step, unpack_step
+from wellposed.rollout.collector import Explorer, pack_step, unpack_step
 
 OBS = {"desired_goal": np.zeros((2, 1))}
 

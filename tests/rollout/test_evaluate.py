@@ -6,7 +6,7 @@ import pytest
 from tests.rollout.corridor import SPEC, Script, corridor
 from wellposed import stats
 from wellposed.envs.gymnasium_edge import GymnasiumVecEnv
-from wellposed.rollout import play_episodes, summarise
+from wellposed.rollout.evaluate import play_episodes, summarise
 from wellposed.types import Geometry, Moment
 
 

@@ -4,7 +4,7 @@ import numpy as np
 
 from wellposed.envs import make_vec
 from wellposed.envs.suites.fetch.oracle import ProportionalReach
-from wellposed.rollout import play_episodes
+from wellposed.rollout.evaluate import play_episodes
 
 
 def test_goals_on_the_table_and_in_the_air_are_told_apart_in_pick_and_place_alone():

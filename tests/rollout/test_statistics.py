@@ -6,8 +6,8 @@ import pytest
 from tests.rollout.corridor import SPEC, Corridor
 from wellposed.arrays import same_bits
 from wellposed.errors import UserError
-from wellposed.rollout import EpisodeStatistics
-from wellposed.rollout.statistics import moved_from
+from wellposed.rollout.collector import EpisodeStatistics
+from wellposed.units import moved
 
 
 def played(radius: float | None = 5.0, bias: float = 0.0, actions=(1.0, 1.0, 1.0, 0.0), steps: int = 4):
@@ -44,7 +44,7 @@ def test_to_have_moved_is_a_fifth_of_the_radius_from_the_start_of_the_own_episod
     """In four steps of 0.4 the point moves 1.6."""
     assert played(radius=7.99, actions=(0.4,)).drain()["rollout/moved_rate"] == 1.0
     assert played(radius=8.01, actions=(0.4,)).drain()["rollout/moved_rate"] == 0.0
-    assert moved_from(SPEC._replace(radius=0.05)) == 0.01
+    assert moved(0.05) == 0.01
     moves_in_the_first_of_two = (1.0, 0, 0, 0, 0, 0, 0, 0)
     assert played(radius=4, actions=moves_in_the_first_of_two, steps=8).drain()["rollout/moved_rate"] == 0.5
 

@@ -17,7 +17,7 @@ from tensorboard.summary.writer.event_file_writer import EventFileWriter
 
 from tests.runs.test_store import CONFIG, EPISODE, EVALUATION, PROVENANCE, SUMMARY
 from wellposed.errors import UserError
-from wellposed.runs import disk
+from wellposed.runs import checkpoint, disk
 from wellposed.runs.record import MetricsRow, WarningRow
 from wellposed.runs.store import RunReader, run_name
 from wellposed.runs.writer import ReplayRows, RunWriter, Snapshot
@@ -86,6 +86,8 @@ def session(run: RunWriter, durable: list[int]) -> None:
     """Go on from wherever the run stands to its end; `durable` is told of every moment that was saved."""
     restored = run.restored
     begun = restored.manifest.number if restored else 0
+    if run.reopened:
+        run.go_on()
     for i in range(begun + 1, MOMENTS + 1):
         run.log_metrics(MetricsRow(100 * i, 50 * i, 1.5 * i, {"train/critic_loss": 1.0 / i}))
         run.log_warnings([WarningRow(100 * i, "mjWARN_CONTACTFULL", i)])
@@ -117,8 +119,9 @@ def disturbed(folder: Path, faults: Faults) -> list[int]:
 
 
 def record(folder: Path) -> dict[str, bytes]:
-    """What a finished run left, but for what names processes and moments."""
+    """What a finished run left, but for what names processes and moments, and older checkpoints still to be removed."""
     path = folder / run_name(CONFIG)
+    checkpoint.prune(path)
     kept = ("config.json", "summary.json", "*.jsonl", "checkpoints/*", "replay/*", ".*", "checkpoints/.*", "replay/.*")
     return {str(p.relative_to(path)): p.read_bytes() for pattern in kept for p in path.glob(pattern) if p.is_file()}
 

@@ -1,5 +1,6 @@
 """Where a run comes from: the command, as it was given and as a reader would type it."""
 
+import os
 import sys
 from pathlib import Path
 
@@ -45,3 +46,9 @@ def test_the_command_line_has_one_name_however_it_was_started(monkeypatch, start
 def test_a_command_as_a_reader_would_type_it(given, typed):
     assert provenance.as_typed(given.split()) == typed.split()
     assert provenance.as_typed(typed.split()) == typed.split(), "typed once, it stays as it is"
+
+
+def test_a_machine_that_cannot_restrict_a_process_has_all_its_cores(monkeypatch):
+    assert 1 <= provenance.cores() <= (os.cpu_count() or 1)
+    monkeypatch.delattr(os, "sched_getaffinity")
+    assert provenance.cores() == os.cpu_count()

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -20,9 +21,12 @@ from wellposed.runs.record import (
     MetricsRow,
     Provenance,
     Summary,
+    decode,
+    encode,
 )
 from wellposed.runs.store import RunReader, list_runs, run_name
 from wellposed.runs.writer import ReplayRows, RunWriter, Snapshot
+from wellposed.serialise import to_dict
 
 CONFIG = {"env": "FetchReach-v4", "algo": "sac", "seed": 0, "gamma": 0.95}
 PROVENANCE = Provenance(["train"], None, None, {"jax": "1"}, "3.11", "Linux", "cpu", 2, ["cpu:0"], 2, "SameStep", "now")
@@ -122,7 +126,7 @@ def test_a_dead_owners_lock_is_no_obstacle(tmp_path):
         ("summary.json", lambda d: d.pop("solved"), "missing .*solved"),
         ("summary.json", lambda d: d.update(note="x"), "unknown key note"),
         ("summary.json", lambda d: d.update(step="100"), "Expected `int`"),
-        ("summary.json", lambda d: d.update(schema=SCHEMA + 1), "written by a newer wellposed"),
+        ("summary.json", lambda d: d.update(schema=SCHEMA + 1), "Update wellposed to read it"),
         ("summary.json", lambda d: d.pop("schema"), "no schema version"),
         ("provenance.json", lambda d: d.pop("commit"), "missing .*commit"),
     ],
@@ -141,7 +145,7 @@ def test_a_hand_edited_or_newer_record_is_refused_with_the_reason(tmp_path, name
 def test_a_half_written_file_is_refused(tmp_path, name):
     path = write_run(tmp_path)
     (path / name).write_bytes((path / name).read_bytes()[:40])
-    with pytest.raises(UserError, match="half-written or was edited"):
+    with pytest.raises(UserError, match="incomplete or was edited"):
         getattr(RunReader(path), name.removesuffix(".json"))
 
 
@@ -162,8 +166,9 @@ def test_a_directory_that_is_no_run_is_refused(tmp_path):
 
 
 def test_a_metric_without_a_meaning_cannot_be_logged():
-    with pytest.raises(ValueError, match="unknown metric train/mystery"):
-        MetricsRow(1, 1, 1.0, {"train/mystery": 1.0})
+    with pytest.raises(ValueError, match="unknown metric probe/mystery"):
+        MetricsRow(1, 1, 1.0, {"probe/mystery": 1.0})
+    assert MetricsRow(1, 1, 1.0, {"train/own": 1.0}).metrics == {"train/own": 1.0}, "an algorithm declares its own"
 
 
 def test_a_value_json_does_not_have_is_refused_and_the_file_stays_as_it_was(tmp_path):
@@ -186,6 +191,7 @@ class TestFullDisk:
 
     CODE = """
 import resource, signal, sys
+from dataclasses import replace
 from pathlib import Path
 from tests.runs.test_store import *
 folder = Path(sys.argv[1])
@@ -197,8 +203,8 @@ resource.setrlimit(resource.RLIMIT_FSIZE, (3000, 3000))
 try:
     if sys.argv[2] == "checkpoint":
         run.save(moment({"w": np.zeros(10_000)}, 2, 2))
-    while True:
-        run.log_metrics(MetricsRow(1, 1, 1.0, {"train/critic_loss": 1.0}))
+    for step in range(1, 1000):
+        run.log_metrics(MetricsRow(step, 1, 1.0, {"train/critic_loss": 1.0}))
 except UserError as error:
     print(error)
 """
@@ -238,3 +244,43 @@ def test_a_file_larger_than_any_of_ours_is_not_read(tmp_path):
         handle.truncate(files.MAX_JSON_BYTES + 1)
     with pytest.raises(UserError, match="larger than"):
         files.read_json(file)
+
+
+def _evaluation(**changed):
+    return to_dict(EVALUATION) | changed
+
+
+@pytest.mark.parametrize(
+    ("kind", "data", "wrong"),
+    [
+        (EvaluationRow, _evaluation(success_rate=5.0), "cannot give"),
+        (EvaluationRow, _evaluation(success_rate=0.5), "cannot give"),  # of one episode
+        (EvaluationRow, _evaluation(success_rate=-1.0), "cannot give"),
+        (EvaluationRow, _evaluation(already_solved_rate=1.5), "cannot give"),
+        (EvaluationRow, _evaluation(episodes=0), "0 episodes"),
+        (EvaluationRow, _evaluation(step=-1), "no run was ever there"),
+        (EvaluationRow, _evaluation(step=2**63), "no run was ever there|64|integer"),
+        (EvaluationRow, _evaluation(success_ci95=[0.2, 1.2]), "outside of 0 to 1"),
+        (EvaluationRow, _evaluation(any_success={"value": 0.0, "ci95": [0.0, 0.8]}), "than at any step"),
+        (EvaluationRow, _evaluation(any_success={"value": 1.0, "ci95": [1.0, 0.2]}), "ends before it begins"),
+        (MetricsRow, {"step": 1, "updates": 0, "seconds": 0.1, "metrics": {"rollout/success_rate": 5.0}}, "a share"),
+        (MetricsRow, {"step": 1, "updates": -1, "seconds": 0.1, "metrics": {}}, "no run was ever there"),
+    ],
+)
+def test_rows_that_no_run_can_have_are_refused(kind, data, wrong):
+    with pytest.raises(UserError, match=wrong):
+        decode(kind, {"schema": SCHEMA} | data, "a row")
+
+
+@pytest.mark.parametrize("order", [[0, 0], [1, 0], [0, 1, 1], [0, 2, 1]])
+@pytest.mark.parametrize("name", ["metrics.jsonl", "evaluations.jsonl"])
+def test_rows_that_were_doubled_or_moved_are_refused(tmp_path, name, order):
+    rows = {
+        "metrics.jsonl": [encode(MetricsRow(100 * i + 100, i, 1.0, {})) for i in range(3)],
+        "evaluations.jsonl": [encode(replace(EVALUATION, step=100 * i + 100)) for i in range(3)],
+    }[name]
+    with RunWriter(tmp_path, CONFIG, PROVENANCE) as run:
+        path = run.path
+    (path / name).write_text("".join(json.dumps(rows[i]) + "\n" for i in order))
+    with pytest.raises(UserError, match="Rows were doubled or moved"):
+        getattr(RunReader(path), name.split(".")[0])

@@ -65,7 +65,7 @@ def test_censored_seeds_are_named():
 
 def test_the_share_of_seeds_is_a_step_function_over_all_seeds():
     curve = share_curve([trial(0, 300), trial(1, None), trial(2, 100), trial(3, 300)], BUDGET)
-    assert curve.step.tolist() == [0, 100, 300, BUDGET]
+    assert curve.time.tolist() == [0, 100, 300, BUDGET]
     assert curve.share.tolist() == [0, 0.25, 0.75, 0.75]
     assert (curve.low[1], curve.high[1]) == pytest.approx(wilson(1, 4)[1:], abs=1e-12)
     assert reached_rate([trial(0, 300), trial(1, None)]).ci95 == wilson(1, 2)[1:]

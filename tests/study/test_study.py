@@ -15,6 +15,7 @@ from wellposed.analysis.study import Move, Sensitivity, Stability, Study, sensit
 from wellposed.cli import main
 from wellposed.envs.make import EnvConfig, make_vec
 from wellposed.errors import UserError
+from wellposed.progress import TrainingProgress
 from wellposed.report import figures
 from wellposed.report.study import write_page
 from wellposed.runs import provenance
@@ -26,6 +27,7 @@ from wellposed.study import existence, run, stability, trials
 from wellposed.study.run import Question, run_study
 
 pytestmark = pytest.mark.slow
+QUIET = TrainingProgress(True)
 
 
 @pytest.fixture
@@ -55,11 +57,13 @@ def test_a_study_is_interrupted_taken_up_and_trains_nothing_twice(tmp_path, monk
         begin(self, folder, config, origin)
 
     monkeypatch.setattr(RunWriter, "__init__", counted)
-    for line in run_study(question(parts=("learnability", "stability")), out, runs, threads=1, quiet=True):
+    for line in run_study(
+        question(parts=("learnability", "stability")), out, runs, threads=1, progress=TrainingProgress(True)
+    ):
         if line.startswith("the recipe, seed 0"):
             break  # as if the process had ended here
     assert not out.exists()
-    lines = list(run_study(question(), out, runs, threads=1, quiet=True))
+    lines = list(run_study(question(), out, runs, threads=1, progress=QUIET))
     assert lines[0].startswith("ProportionalReach, written by hand: 100.0 %")
     assert re.match(r"\d+ to \d+ runs to train, 1 side by side, \d+ s each \(as the first run\)", lines[1])
     assert len(made) == len(list(runs.iterdir())) == 3  # two seeds, and half a replay
@@ -83,7 +87,7 @@ def check_page(page: str) -> None:
 
 def again_finds_the_same(out: Path, runs: Path, found: Study, made: list[str]) -> None:
     """One part alone: nothing is trained, the others stay as they stand; another study is not written over."""
-    for _ in run_study(question(parts=("learnability",)), out, runs, threads=1, quiet=True):
+    for _ in run_study(question(parts=("learnability",)), out, runs, threads=1, progress=QUIET):
         pass
     assert len(made) == 3
     again = decode(Study, read_json(out / "study.json"), "study.json")
@@ -91,7 +95,7 @@ def again_finds_the_same(out: Path, runs: Path, found: Study, made: list[str]) -
         found.existence, found.learnability, found.stability,
     )  # fmt: skip
     with pytest.raises(UserError, match="another recipe, budget or bar"):
-        list(run_study(question(bar=0.9), out, runs, threads=1, quiet=True))
+        list(run_study(question(bar=0.9), out, runs, threads=1, progress=QUIET))
 
 
 def test_a_run_that_diverges_is_an_outcome(tmp_path, monkeypatch):
@@ -108,7 +112,7 @@ def test_a_run_that_diverges_is_an_outcome(tmp_path, monkeypatch):
         return iter(())
 
     monkeypatch.setattr(trials, "answer_all", answer_all)
-    assert list(trials.train_all([("the recipe", config)], tmp_path, 1, True)) == []
+    assert list(trials.train_all([("the recipe", config)], tmp_path, 1, QUIET)) == []
     assert trials.is_finished(config, tmp_path)
     monkeypatch.setattr(RunReader, "config", {"seed": config.seed})
     monkeypatch.setattr(RunReader, "summary", None)
@@ -127,7 +131,7 @@ def test_another_failure_is_not_swallowed(tmp_path, monkeypatch):
 
     monkeypatch.setattr(trials, "answer_all", answer_all)
     with pytest.raises(UserError, match="the disk is full"):
-        list(trials.train_all([("the recipe", tiny())], tmp_path, 1, True))
+        list(trials.train_all([("the recipe", tiny())], tmp_path, 1, QUIET))
 
 
 def fake_outcomes(monkeypatch, solved_at) -> None:
@@ -145,7 +149,7 @@ def test_the_step_at_which_it_breaks_is_found(monkeypatch, tmp_path):
 
     fake_outcomes(monkeypatch, solved_at)
     base = question(stability_seeds=[0, 1, 2]).of_seeds([0, 1, 2])
-    work = stability.stability_of(base, [trial(seed, 200) for seed in range(3)], tmp_path, 1, True)
+    work = stability.stability_of(base, [trial(seed, 200) for seed in range(3)], tmp_path, 1, QUIET)
     with pytest.raises(StopIteration) as end:
         next(work)
     found = {(edge.setting, edge.up): (edge.held, edge.breaks) for edge in end.value.value.edges}
@@ -191,13 +195,6 @@ def test_figures_of_the_same_numbers_are_the_same():
     ):
         assert draw() == draw()
         assert draw().startswith("<svg")
-
-
-def test_a_module_is_no_name_for_the_records_of_runs():
-    recipe = replace(tiny(), env="somebodys:Task-v0")
-    assert question(recipe=recipe, parts=("existence",)).base == []
-    with pytest.raises(UserError, match="--only existence"):
-        question(recipe=recipe)
 
 
 def test_a_linear_controller_is_fitted_where_none_is_written(monkeypatch):

@@ -75,11 +75,11 @@ class ToyBeam:
     def simulate(self, data: mujoco.MjData, readings: np.ndarray) -> Carriage:
         return Carriage(self.model, data, readings)
 
-    def restart(self, copy: Carriage, rng: np.random.Generator) -> np.ndarray:
-        mujoco.mj_resetData(self.model, copy.data)
-        copy.data.qpos[:] = rng.uniform(-np.pi, np.pi), rng.uniform(-0.8 * END, 0.8 * END)
-        mujoco.mj_forward(self.model, copy.data)
-        copy.read()
+    def restart(self, env: Carriage, rng: np.random.Generator) -> np.ndarray:
+        mujoco.mj_resetData(self.model, env.data)
+        env.data.qpos[:] = rng.uniform(-np.pi, np.pi), rng.uniform(-0.8 * END, 0.8 * END)
+        mujoco.mj_forward(self.model, env.data)
+        env.read()
         return np.array([rng.uniform(-np.pi, np.pi), rng.uniform(-0.8 * END, 0.8 * END)])
 
     def control(self, readings: np.ndarray, action: np.ndarray) -> np.ndarray:
@@ -122,11 +122,11 @@ class ToyRail(ToyBeam):
 
     spec = ToyBeam.spec._replace(obs=tuple(field for field in ToyBeam.spec.obs if field.kind != "vector"))
 
-    def restart(self, copy: Carriage, rng: np.random.Generator) -> np.ndarray:
-        goal = super().restart(copy, rng) / [2 * np.pi, 1]
-        copy.data.qpos[0] /= 2 * np.pi
-        mujoco.mj_forward(self.model, copy.data)
-        copy.read()
+    def restart(self, env: Carriage, rng: np.random.Generator) -> np.ndarray:
+        goal = super().restart(env, rng) / [2 * np.pi, 1]
+        env.data.qpos[0] /= 2 * np.pi
+        mujoco.mj_forward(self.model, env.data)
+        env.read()
         return goal
 
     def observe(self, readings: np.ndarray, desired_goal: np.ndarray) -> Obs:

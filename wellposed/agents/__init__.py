@@ -3,7 +3,7 @@ registration, here or as an entry point of the group below.
 """
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from wellposed.agents import ppo, sac, td3
 from wellposed.agents.ppo import PPO, PPOConfig
@@ -17,15 +17,17 @@ class Entry(NamedTuple):
     """A registered algorithm."""
 
     config: type  # of its settings
-    make: Callable[[Any, Spec, int], Agent]  # (settings, what there is to know of an environment, seed) -> fresh agent
+    make: Callable[[Any, Spec, int], Agent]  # (settings, spec of the environment, seed) -> fresh agent
     metrics: dict[str, str]  # what `update` logs, and what each number means
-    on_policy: bool = False  # whether it learns from its own newest steps alone: an `OnPolicyAgent`
+    on_policy: bool = False  # whether it learns only from its own newest steps: an `OnPolicyAgent`
+    # What makes a greedy action of the actor's first outputs; None: its policies cannot be exported.
+    squash: Literal["tanh", "clip"] | None = None
 
 
 ALGORITHMS: Registry[Entry] = Registry("algorithm", "wellposed.algorithms")
-ALGORITHMS.register("sac", Entry(SACConfig, SAC, sac.METRICS))
-ALGORITHMS.register("td3", Entry(TD3Config, TD3, td3.METRICS))
-ALGORITHMS.register("ppo", Entry(PPOConfig, PPO, ppo.METRICS, on_policy=True))
+ALGORITHMS.register("sac", Entry(SACConfig, SAC, sac.METRICS, squash="tanh"))
+ALGORITHMS.register("td3", Entry(TD3Config, TD3, td3.METRICS, squash="tanh"))
+ALGORITHMS.register("ppo", Entry(PPOConfig, PPO, ppo.METRICS, on_policy=True, squash="clip"))
 
 __all__ = ["ALGORITHMS", "PPO", "SAC", "TD3", "Entry", "PPOConfig", "SACConfig", "TD3Config", "find", "make_agent"]
 
@@ -33,9 +35,5 @@ find = ALGORITHMS.find
 
 
 def make_agent(algo: str, config: Any, spec: Spec, seed: int) -> Any:
-    """A fresh agent of a registered algorithm: an `OnPolicyAgent` or an `OffPolicyAgent`, as its entry says.
-
-    Raises:
-        UserError: if there is no such algorithm.
-    """
+    """A fresh agent of a registered algorithm, on-policy or off-policy. Raises UserError if there is none."""
     return find(algo).make(config, spec, seed)

@@ -1,6 +1,6 @@
-"""Behaviour cloning: a policy is fitted to the actions of another one, so that what its class can express is seen.
+"""Behaviour cloning: fit a policy to the actions of another one, to see what its class can express.
 
-The loss is of the actions alone: critics, temperature and targets stay as they were.
+The loss is about actions alone: critics, temperature and targets stay as they were.
 """
 
 from collections.abc import Callable
@@ -31,20 +31,11 @@ def imitation_loss(actor: Any, greedy: Greedy, scales: Scales, obs: dict[str, Ar
 
 
 def imitate(agent: Any, obs: Obs, labels: np.ndarray, updates: int, rng: np.random.Generator) -> Array:
-    """Take gradient updates of the agent's actor towards the labels, with its own optimiser and batch size.
+    """Take gradient updates of the agent's actor towards labels, actions [m, action_dim] in [-1, 1].
 
-    Args:
-        agent: any of ours; its actor and the actor's optimiser are changed, nothing else.
-        obs: observations of m moments; they are in the input statistics already (`agent.observe`).
-        labels: actions [m, action_dim] in [-1, 1] for them.
-        updates: how many.
-        rng: draws the minibatches.
-
-    Returns:
-        The loss before each update, [updates].
-
-    Raises:
-        UserError: if the agent has a memory, which single moments cannot teach.
+    It uses the agent's own optimiser and batch size and changes nothing else. `obs` are the observations of m moments,
+    in the input statistics already (`agent.observe`); `rng` draws the minibatches. Returns the loss before each update,
+    [updates]. Raises UserError if the agent has a memory, which single moments cannot train.
     """
     if agent.config.inputs.memory > 1:
         raise UserError("A policy with memory cannot be cloned from single moments; set --agent.inputs.memory 1.")

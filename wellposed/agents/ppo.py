@@ -1,7 +1,7 @@
 """Proximal Policy Optimisation for goals: the file a student reads, and the file that trains.
 
-PPO raises the probability of actions that went better than expected, by several passes over the same steps. Its
-objective stands below under the name of its equation; advantages are made in `data/rollout.py`.
+PPO raises the probability of actions that did better than expected, in several passes over the same steps. Its
+objective has the name of its equation; advantages are computed in `data/rollout.py`.
 
 Source: Schulman et al. (2017), "Proximal Policy Optimization Algorithms", arXiv 1707.06347; equation numbers are that
 paper's.
@@ -189,9 +189,9 @@ def update_step(
 
 
 def minibatches(config: PPOConfig, key: Array, size: int) -> Array:
-    """The rows of each minibatch, [epochs * (size // b), b]: every epoch goes through all rows in an order of its own.
+    """The rows of each minibatch, [epochs * (size // b), b]: each epoch goes through the rows in a new random order.
 
-    What is left of an epoch after its last whole minibatch waits for the next.
+    What is left of an epoch after its last whole minibatch is not used in that epoch.
     """
     whole = size // config.batch_size
     orders = jax.vmap(lambda key: jax.random.permutation(key, size))(jax.random.split(key, config.epochs))
@@ -257,7 +257,7 @@ class PPO:
     def __init__(self, config: PPOConfig, spec: Spec, seed: int):
         self.config, self.spec, self.updates = config, spec, 0
         self.learner = init_learner(config, spec, seed)
-        self.first = self.learner.nets  # what the seed gave: how far the weights have come is told from here
+        self.first = self.learner.nets  # the first weights, for probes
         self.scaler = InputScaler(config.inputs, spec, config.critic_sees)
 
     def initial_carry(self, n: int) -> Carry:

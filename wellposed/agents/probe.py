@@ -1,7 +1,7 @@
-"""A learner seen from within at one moment: evidence for a diagnosis, never part of training.
+"""What a learner is like at one moment: evidence for a diagnosis, never part of training.
 
-Nothing here changes an agent or draws from its random streams: weights are bit for bit the same with and without it.
-An update is tried on the side to see how large its steps are, and forgotten.
+Nothing here changes an agent or draws from its random streams: weights are bit for bit the same with and without it. An
+update is tried on the side to measure its steps, and forgotten.
 """
 
 from typing import Any, NamedTuple, Protocol
@@ -31,7 +31,7 @@ class Seen(NamedTuple):
 
 
 class Inside(NamedTuple):
-    """What goes on within its networks, on the same transitions."""
+    """What its networks compute on the same transitions."""
 
     features: Any  # [b, f], of the actor's encoder
     swapped: Any  # the same with each transition's goal replaced by another's
@@ -42,7 +42,7 @@ class Inside(NamedTuple):
 class Probed(Protocol):
     """The parts of an agent that a probe looks at.
 
-    The networks of an agent with a replay are `actor`, `critics` and `target_critics`, of another `actor` and `critic`.
+    An agent with a replay has the networks `actor`, `critics` and `target_critics`, another one `actor` and `critic`.
     """
 
     config: Any
@@ -54,17 +54,13 @@ class Probed(Protocol):
         """What the networks make of transitions [b, ...]."""
         ...
 
-
-class ProbedOffPolicy(Probed, Protocol):
-    """And of an agent with a replay."""
-
     def tried(self, batches: Batch) -> Any:
-        """The learner after updates on batches [u, b, ...] and their metrics; the agent stays as it is."""
+        """Of an agent with a replay: the learner after updates on batches [u, b, ...]; the agent stays as it is."""
         ...
 
 
-def probe(agent: ProbedOffPolicy, batches: Batch) -> Metrics:
-    """What networks, optimisers and statistics are like on minibatches [u, b, ...], by the names in `METRICS`."""
+def probe(agent: Probed, batches: Batch) -> Metrics:
+    """Numbers about networks, optimisers and statistics on minibatches [u, b, ...], by the names in `METRICS`."""
     nets, tried, updates = agent.learner.nets, agent.tried(batches)[0].nets, len(batches.reward)
     rows: Batch = jax.tree.map(lambda array: np.reshape(array, (-1, *np.shape(array)[2:]))[:ROWS], batches)
     seen, lowest = jax.tree.map(np.asarray, agent.look(rows)), np.min(rows.reward) / (1 - agent.config.gamma)
@@ -81,7 +77,7 @@ def probe(agent: ProbedOffPolicy, batches: Batch) -> Metrics:
 
 
 def probe_policy(agent: Probed, rows: Batch) -> Metrics:
-    """The same of an agent without replay and targets, on steps [b, ...] that it took."""
+    """The same for an agent without replay and targets, on steps [b, ...] that it took."""
     nets, rows = agent.learner.nets, jax.tree.map(lambda array: array[:ROWS], rows)
     seen = jax.tree.map(np.asarray, agent.look(rows))
     inside = look_inside(nets.actor, nets.critic, agent.scaler.stats, rows)
@@ -91,7 +87,7 @@ def probe_policy(agent: Probed, rows: Batch) -> Metrics:
 
 @jax.jit
 def look_inside(actor: Any, critics: Critics, stats: InputStats, batch: Batch, *action: Array) -> Inside:
-    """Run the networks on transitions [b, ...]; `action` where the critics are of actions."""
+    """Run the networks on transitions [b, ...]; `action` for critics of actions."""
     other = {name: jnp.roll(one, 1, axis=0) if name == "desired_goal" else one for name, one in batch.obs.items()}
     features, inputs = actor.encoder(batch.obs, stats.obs), critics.inputs(batch.obs, batch.truth, stats, *action)
     swapped = actor.encoder(other, stats.obs)
@@ -99,7 +95,7 @@ def look_inside(actor: Any, critics: Critics, stats: InputStats, batch: Batch, *
 
 
 def describe(seen: Seen, inside: Inside, config: Any) -> dict[str, Any]:
-    """What was seen as numbers."""
+    """What was seen, as numbers."""
     inside = jax.tree.map(np.asarray, inside)
     return {
         "probe/q_min": np.min(seen.q),
@@ -118,7 +114,7 @@ def describe(seen: Seen, inside: Inside, config: Any) -> dict[str, Any]:
 
 
 def describe_learner(agent: Probed, critics: Any, first_critics: Any) -> dict[str, Any]:
-    """How far weights have come, how large gradients are, and what the input statistics rest on."""
+    """How far weights have moved, the size of gradients, and the count of the input statistics."""
     learner = agent.learner
     return {
         "probe/actor_travel": relative_distance(learner.nets.actor, agent.first.actor),
@@ -130,7 +126,7 @@ def describe_learner(agent: Probed, critics: Any, first_critics: Any) -> dict[st
 
 
 def dead_share(layers: list[np.ndarray]) -> float:
-    """The share of units that answer to no row of the batch, of all hidden layers."""
+    """The share of units of all hidden layers that are 0 on every row of the batch."""
     return float(np.mean(np.concatenate([np.all(layer <= 0, axis=0) for layer in layers])))
 
 
@@ -158,6 +154,6 @@ def relative_distance(now: Any, then: Any) -> float:
 
 
 def gradient_norm(state: Any) -> float:
-    """Typical size of the gradient over the last thousand updates or so: from Adam's mean of its squares."""
+    """Typical size of the gradient over about the last thousand updates, from Adam's mean of squares."""
     squares = optax.tree_utils.tree_get(state, "nu")
     return float(np.sqrt(sum(np.sum(np.asarray(leaf)) for leaf in jax.tree.leaves(squares))))

@@ -1,10 +1,10 @@
 """Soft Actor-Critic for goals: the file a student reads, and the file that trains.
 
-SAC maximises reward plus temperature times entropy. Its three losses stand below under the names of their
-equations, each a function of networks, batch and noise; `update` puts them together.
+SAC maximises reward plus temperature times entropy. Its three losses have the names of their equations, each a function
+of networks, batch and noise; `update` puts them together.
 
-Source: Haarnoja et al. (2018), "Soft Actor-Critic Algorithms and Applications", arXiv 1812.05905;
-equation numbers are that paper's. Twin critics: Fujimoto et al. (2018), arXiv 1802.09477.
+Source: Haarnoja et al. (2018), "Soft Actor-Critic Algorithms and Applications", arXiv 1812.05905; equation numbers are
+that paper's. Twin critics: Fujimoto et al. (2018), arXiv 1802.09477.
 """
 
 from dataclasses import dataclass, field
@@ -119,8 +119,8 @@ def actor_loss(
     action, log_prob = policy(actor(batch.obs, stats.obs), noise)
     q = critics(batch.obs, batch.truth, stats, action)[..., 0]
     loss = jnp.mean(temperature * log_prob - jnp.min(q, axis=0))
-    told = {"train/entropy": -jnp.mean(log_prob), "train/action_saturation": jnp.mean(jnp.abs(action) > 0.99)}
-    return loss, {"train/actor_loss": loss} | told
+    logged = {"train/entropy": -jnp.mean(log_prob), "train/action_saturation": jnp.mean(jnp.abs(action) > 0.99)}
+    return loss, {"train/actor_loss": loss} | logged
 
 
 def temperature_loss(log_temperature: Array, log_prob: Array, target_entropy: float) -> Array:
@@ -225,11 +225,11 @@ class SAC:
     def __init__(self, config: SACConfig, spec: Spec, seed: int):
         self.config, self.spec, self.updates, self.window = config, spec, 0, config.inputs.memory
         self.learner = init_learner(config, spec, seed)
-        self.first = self.learner.nets  # what the seed gave: how far the weights have come is told from here
+        self.first = self.learner.nets  # the first weights, for probes
         self.scaler = InputScaler(config.inputs, spec, config.critic_sees)
 
     def initial_carry(self, n: int) -> Carry:
-        """What n copies remember at the start of an episode: nothing but with an encoder that has a memory."""
+        """What the policy remembers at the start of n episodes; () without memory."""
         return self.learner.nets.actor.encoder.initial_carry(n)
 
     def act(self, obs: Obs, carry: Carry = (), rng: np.random.Generator | None = None) -> tuple[np.ndarray, Carry]:

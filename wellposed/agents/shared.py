@@ -1,4 +1,4 @@
-"""What algorithms share, as plain functions: checks of settings, fresh networks, targets, a learner's state."""
+"""What algorithms share, as functions: checks of settings, fresh networks, targets, saving and loading."""
 
 from typing import Any
 
@@ -8,18 +8,17 @@ import numpy as np
 import optax
 from jax import Array
 
-from wellposed.arrays import check_arrays
+from wellposed.arrays import Arrays, check_arrays
 from wellposed.errors import require
 from wellposed.nn.encoders import ENCODERS, make_encoder
 from wellposed.nn.inputs import feature_width
 from wellposed.nn.networks import MLP, Actor, Critics
-from wellposed.nn.tree import from_arrays, to_arrays
 from wellposed.types import Obs, Spec
 from wellposed.units import return_range
 
 Losses = tuple[Array, dict[str, Array]]  # a loss, and what is logged of it
 
-# What most algorithms log, with the meaning that all share; each one's own stand in its file.
+# What most algorithms log, and what it means; each file has its own.
 METRICS = {
     "train/critic_loss": "mean squared Bellman error, summed over both critics; half of that in SAC",
     "train/actor_loss": "minus what the actor maximises: value of its actions (PPO: clipped objective), entropy",
@@ -30,17 +29,18 @@ METRICS = {
 }
 
 
-def require_shared(config: Any, *positive: str) -> None:
-    """Check the settings that all algorithms have, and that those named in `positive` are finite and above 0.
+MOST_LAYERS, MOST_WIDTH, MOST_BATCH = 100, 2**16, 2**24  # far beyond use; asked before anything is made in memory
 
-    Raises:
-        UserError: naming the setting as the command line does.
-    """
-    require(all(width > 0 for width in config.hidden), "agent.hidden", "takes widths greater than 0", config.hidden)
+
+def require_shared(config: Any, *positive: str) -> None:
+    """Check the settings that all algorithms have, and that those named in `positive` are finite and above 0."""
+    widths = len(config.hidden) <= MOST_LAYERS and all(0 < width <= MOST_WIDTH for width in config.hidden)
+    require(widths, "agent.hidden", f"takes up to {MOST_LAYERS} widths of 1 to {MOST_WIDTH:,}", str(config.hidden)[:80])
     require(0 <= config.gamma < 1, "agent.gamma", "lies in [0, 1)", config.gamma)
     for name in ("learning_rate", "batch_size", *positive):
         value = getattr(config, name)
         require(0 < value < float("inf"), f"agent.{name}", "must be greater than 0", value)
+    require(config.batch_size <= MOST_BATCH, "agent.batch_size", f"must be at most {MOST_BATCH:,}", config.batch_size)
     begin, end = config.anneal or (0, 1)
     require(0 <= begin < end, "agent.anneal", "takes two numbers of updates, the first smaller", config.anneal)
     inputs, remembers = config.inputs, ENCODERS.find(config.inputs.encoder).has_memory
@@ -49,18 +49,14 @@ def require_shared(config: Any, *positive: str) -> None:
 
 
 def require_off_policy(config: Any, *positive: str) -> None:
-    """As `require_shared`, with the settings that algorithms with a replay have.
-
-    Raises:
-        UserError: naming the setting as the command line does.
-    """
+    """As `require_shared`, and the settings of algorithms with a replay."""
     require_shared(config, *positive)
     require(0 < config.tau <= 1, "agent.tau", "lies in (0, 1]", config.tau)
     require(config.shift >= 0, "agent.shift", "must not be negative", config.shift)
 
 
 def optimiser(config: Any) -> Any:
-    """Adam; where `anneal` says so, its step size falls linearly to a tenth, counted in steps of the optimiser."""
+    """Adam; with `anneal` its step size falls linearly to a tenth, counted in steps of the optimiser."""
     rate: Any = config.learning_rate
     if config.anneal is not None:
         begin, end = config.anneal
@@ -75,7 +71,7 @@ def make_actor(config: Any, spec: Spec, outputs: int, key: Array) -> Actor:
 
 
 def make_critics(config: Any, spec: Spec, inputs: int, outputs: int, *keys: Array) -> Critics:
-    """Fresh value functions, one for each key: what `critic_sees` says, and an action [inputs] -> [outputs]."""
+    """Fresh value functions, one for each key: what `critic_sees` says and an action [inputs] -> [outputs]."""
     fields = spec.goals if config.critic_sees == "truth" else spec.obs
     encoder = make_encoder(config.inputs, fields, spec, jax.random.fold_in(keys[0], 1))
     sizes = [feature_width(encoder, fields) + inputs, *config.hidden, outputs]
@@ -88,14 +84,14 @@ def bellman(reward: Array, terminated: Array, next_value: Array, gamma: float) -
 
 
 def bounded(config: Any, spec: Spec, target: Array) -> Array:
-    """A critic target [b], within the range of returns where that is known and wanted; no gradient goes through it."""
+    """A critic target [b], clipped to the range of returns if that is known and wanted; without gradient."""
     if config.bound_targets and spec.reward_range is not None:
         target = jnp.clip(target, *return_range(spec.reward_range, config.gamma))
     return jax.lax.stop_gradient(target)
 
 
 def action_noise(rng: np.random.Generator | None, obs: Obs, spec: Spec) -> Any:
-    """Standard normal numbers [n, action_dim] for the observations of n copies; zeros without a generator."""
+    """Standard normal numbers [n, action_dim] for n observations; zeros without a generator."""
     shape = (len(next(iter(obs.values()))), spec.action_dim)
     return np.zeros(shape, np.float32) if rng is None else rng.standard_normal(shape, np.float32)
 
@@ -106,12 +102,32 @@ def saved(agent: Any) -> dict[str, np.ndarray]:
 
 
 def load(agent: Any, state: dict[str, np.ndarray]) -> None:
-    """Put what `saved` returned into an agent.
-
-    Raises:
-        UserError: if the arrays are not those of an agent of this configuration.
-    """
+    """Load what `saved` returned. Raises UserError if it is not of an agent of this configuration."""
     check_arrays(saved(agent), state)
     agent.learner = from_arrays(agent.learner, state, "learner")
     agent.scaler.load_state(state)
     agent.updates = int(state["updates"])
+
+
+def to_arrays(tree: Any, prefix: str) -> Arrays:
+    """Every leaf of a tree of JAX arrays by a name with its place, e.g. `learner.nets.actor.weights[0]`."""
+    leaves = jax.tree_util.tree_leaves_with_path(tree)
+    return {prefix + jax.tree_util.keystr(path): np.asarray(_raw(leaf)) for path, leaf in leaves}
+
+
+def from_arrays(template: Any, arrays: Arrays, prefix: str) -> Any:
+    """A tree like `template` with the leaves that `to_arrays` named; call `check_arrays` first."""
+
+    def restore(path: Any, leaf: Any) -> Any:
+        value = jnp.asarray(arrays[prefix + jax.tree_util.keystr(path)])
+        return jax.random.wrap_key_data(value) if _is_key(leaf) else value
+
+    return jax.tree_util.tree_map_with_path(restore, template)
+
+
+def _is_key(leaf: Any) -> bool:
+    return jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)
+
+
+def _raw(leaf: Any) -> Any:
+    return jax.random.key_data(leaf) if _is_key(leaf) else leaf

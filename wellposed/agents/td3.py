@@ -1,8 +1,7 @@
-"""TD3 for goals: a deterministic policy that climbs a critic, and three measures against values that are too high.
+"""TD3 for goals: a deterministic policy that climbs a critic, with three measures against overestimated values.
 
-The smaller of two critics makes the target, noise on the target's action smooths it, and the policy waits until the
-critics have moved several times. The losses stand below, each a function of networks, batch and noise; `update` puts
-them together.
+The smaller of two critics makes the target, noise on the target's action smooths it, and the policy is updated less
+often than the critics. The losses are each a function of networks, batch and noise; `update` puts them together.
 
 Source: Fujimoto et al. (2018), "Addressing Function Approximation Error in Actor-Critic Methods", arXiv 1802.09477;
 equation numbers are that paper's.
@@ -124,7 +123,7 @@ class Learner(NamedTuple):
     nets: Networks
     actor_opt: optax.OptState
     critic_opt: optax.OptState
-    taken: Array  # updates so far, []: it says when it is the actor's turn
+    taken: Array  # updates so far, []: decides when the actor moves
     key: Array  # source of the updates' noise
 
 
@@ -219,11 +218,11 @@ class TD3:
     def __init__(self, config: TD3Config, spec: Spec, seed: int):
         self.config, self.spec, self.updates, self.window = config, spec, 0, config.inputs.memory
         self.learner = init_learner(config, spec, seed)
-        self.first = self.learner.nets  # what the seed gave: how far the weights have come is told from here
+        self.first = self.learner.nets  # the first weights, for probes
         self.scaler = InputScaler(config.inputs, spec, config.critic_sees)
 
     def initial_carry(self, n: int) -> Carry:
-        """What n copies remember at the start of an episode: nothing but with an encoder that has a memory."""
+        """What the policy remembers at the start of n episodes; () without memory."""
         return self.learner.nets.actor.encoder.initial_carry(n)
 
     def act(self, obs: Obs, carry: Carry = (), rng: np.random.Generator | None = None) -> tuple[np.ndarray, Carry]:

@@ -5,10 +5,11 @@ correction for their number. Success on held-out episodes comes first, then the 
 """
 
 import json
-from dataclasses import asdict, dataclass, replace
-from math import isfinite, sqrt
+from dataclasses import dataclass, replace
+from math import sqrt
 from typing import Any
 
+import msgspec
 import numpy as np
 
 from wellposed import stats
@@ -126,7 +127,7 @@ def compare(a: Group, b: Group, bar: float | None = None) -> Comparison:
     Raises:
         UserError: if the bar is above the success rate at which one of the groups stops.
     """
-    bar = _common_bar(a, b, bar)
+    bar, origins = _common_bar(a, b, bar), [[run.origin for run in group.runs] for group in (a, b)]
     success = _rate("", *([(run.trial.success.value, run.trial.episodes) for run in group.runs] for group in (a, b)))
     kinds = sorted({kind for group in (a, b) for run in group.runs for kind in run.by_kind})
     better = differences.better_share(np.array(success.a.each), np.array(success.b.each))
@@ -135,10 +136,8 @@ def compare(a: Group, b: Group, bar: float | None = None) -> Comparison:
         b=b.label,
         seeds=([run.trial.seed for run in a.runs], [run.trial.seed for run in b.runs]),
         settings=_differing(flatten(a.config), flatten(b.config)),
-        circumstances=_differing(
-            *(_circumstances([run.origin for run in group.runs]) for group in (a, b)), absent=NOT_RECORDED
-        ),
-        unrecorded=_unrecorded([run.origin for group in (a, b) for run in group.runs]),
+        circumstances=_differing(*(_circumstances(of_one) for of_one in origins), absent=NOT_RECORDED),
+        unrecorded=_unrecorded([*origins[0], *origins[1]]),
         success=success,
         by_kind=[found for kind in kinds if (found := _kind(kind, a, b))],
         better=_estimate(better),
@@ -149,16 +148,8 @@ def compare(a: Group, b: Group, bar: float | None = None) -> Comparison:
 
 
 def as_data(found: Comparison) -> dict[str, Any]:
-    """A comparison as JSON data; numbers that are not finite are null."""
-
-    def plain(value: Any) -> Any:
-        if isinstance(value, dict):
-            return {key: plain(item) for key, item in value.items()}
-        if isinstance(value, list | tuple):
-            return [plain(item) for item in value]
-        return None if isinstance(value, float) and not isfinite(value) else value
-
-    return plain(asdict(found) | {"changes": found.changes})
+    """A comparison as JSON data; numbers that are not finite are null, as msgspec writes them."""
+    return msgspec.json.decode(msgspec.json.encode(found)) | {"changes": found.changes}
 
 
 def _common_bar(a: Group, b: Group, bar: float | None) -> float | None:
@@ -176,15 +167,11 @@ def _common_bar(a: Group, b: Group, bar: float | None) -> float | None:
 def _differing(a: dict[str, Any], b: dict[str, Any], absent: str = ABSENT) -> list[Differing]:
     """The entries that are not equal, in the order of the first; `absent` stands for one that is not there."""
 
-    def text(data: dict[str, Any], name: str) -> str:
-        return _text(data[name]) if name in data else absent
+    def text(value: Any) -> str:
+        return value if isinstance(value, str) else json.dumps(value)
 
     names = [name for name in {**a, **b} if name not in a or name not in b or a[name] != b[name]]
-    return [Differing(name, text(a, name), text(b, name)) for name in names]
-
-
-def _text(value: Any) -> str:
-    return value if isinstance(value, str) else json.dumps(value)
+    return [Differing(name, text(a.get(name, absent)), text(b.get(name, absent))) for name in names]
 
 
 def _circumstances(origins: list[Provenance]) -> dict[str, str]:
@@ -210,11 +197,8 @@ def _circumstances(origins: list[Provenance]) -> dict[str, str]:
 def _unrecorded(origins: list[Provenance]) -> list[str]:
     """What runs do not say of themselves."""
     processes = [process for origin in origins for process in (origin, *origin.resumed)]
-    parts = {
-        "the flags of JAX and XLA": [p.flags for p in processes],
-        "the code of the environment": [p.environment for p in processes],
-    }
-    return [name for name, values in parts.items() if None in values]
+    parts = {"the flags of JAX and XLA": "flags", "the code of the environment": "environment"}
+    return [name for name, field in parts.items() if any(getattr(p, field) is None for p in processes)]
 
 
 def _rate(of: str, *groups: list[tuple[float, int]]) -> RateDifference:
@@ -248,26 +232,24 @@ def _needed(success: RateDifference) -> Needed | None:
 
 
 def _times(quantity: Quantity, kind: Kind, a: Group, b: Group, bar: float) -> TimeRatio:
-    (one, there), (other, other_there) = (
-        times([_at_bar(run, bar) for run in group.runs], quantity) for group in (a, b)
-    )
-    horizon = _horizon(np.append(one, other), np.append(there, other_there))
-    means = [survival.restricted_mean(*g, horizon) for g in ((one, there), (other, other_there))] if horizon else []
+    one, other = (times([_at_bar(run, bar) for run in group.runs], quantity) for group in (a, b))
+    horizon = _horizon(one, other)
+    means = [_estimate(group.restricted_mean(horizon)) for group in (one, other)] if horizon else []
     return TimeRatio(
         quantity=quantity,
-        a=summary_over_seeds(one, kind, censored=~there, median=True),
-        b=summary_over_seeds(other, kind, censored=~other_there, median=True),
-        ratio=differences.ratio_of_times(one, there, other, other_there),
-        sooner=_estimate(differences.sooner_share(one, there, other, other_there)),
+        a=summary_over_seeds(one.used, kind, censored=~one.reached, median=True),
+        b=summary_over_seeds(other.used, kind, censored=~other.reached, median=True),
+        ratio=differences.ratio_of_times(one, other),
+        sooner=_estimate(differences.sooner_share(one, other)),
         horizon=horizon,
-        restricted=(_estimate(means[0]), _estimate(means[1])) if means else None,
+        restricted=(means[0], means[1]) if means else None,
     )
 
 
-def _horizon(needed: np.ndarray, reached: np.ndarray) -> float | None:
+def _horizon(one: survival.Times, other: survival.Times) -> float | None:
     """Up to which it is known for every run whether it reached the bar: the smallest budget used up without success."""
-    used_up = needed[~reached & np.isfinite(needed)]
-    return float(min(used_up, default=max(needed[reached], default=0.0))) or None
+    both = survival.Times(np.append(one.used, other.used), np.append(one.reached, other.reached))
+    return both.censored_at or float(max(both.used[both.reached], default=0.0)) or None
 
 
 def _at_bar(run: Run, bar: float) -> Trial:

@@ -1,17 +1,18 @@
 """Two groups of runs: difference of rates, ratio of times, probability that a run of one beats a run of the other.
 
 The groups are independent samples, also where they have the same seeds. A seed names random streams; with other
-settings these are consumed differently from the first update on, so equal seeds share no luck, and pairing them would
-throw away half of the degrees of freedom. The held-out episodes are the same for all runs, so intervals are a little
+settings these are consumed differently from the first update on, so runs with equal seeds are independent, and pairing
+them would halve the degrees of freedom. The held-out episodes are the same for all runs, so intervals are a little
 wider than they need be.
 """
 
 from dataclasses import dataclass
-from math import comb, inf, sqrt
+from math import comb, inf, isinf, sqrt
 from statistics import NormalDist
 
 import numpy as np
 
+from wellposed.analysis.survival import Times
 from wellposed.stats import Interval
 
 
@@ -45,10 +46,29 @@ class Ratio:
         """Whether the data show, with 95 % confidence, which group needs more."""
         return self.confidence >= 0.95 and not self.low <= 1 <= self.high
 
+    @property
+    def unknown(self) -> bool:
+        """Whether the data bound it on neither side."""
+        return self.low == 0 and isinf(self.high)
 
-def ratio_of_times(
-    one: np.ndarray, one_reached: np.ndarray, other: np.ndarray, other_reached: np.ndarray, confidence: float = 0.95
-) -> Ratio:
+    @property
+    def estimate_text(self) -> str:
+        """The estimate, or its bounds where runs are censored."""
+        if self.at_least == self.at_most:
+            return f"{self.at_least:.2f}"
+        if isinf(self.at_most):
+            return f"more than {self.at_least:.2f}"
+        return f"{self.at_least:.2f} to {self.at_most:.2f}" if self.at_least else f"less than {self.at_most:.2f}"
+
+    @property
+    def interval_text(self) -> str:
+        """The interval, open where an end is not known."""
+        if isinf(self.high):
+            return f"{self.low:.2f} or more"
+        return f"{self.low:.2f} to {self.high:.2f}" if self.low else f"up to {self.high:.2f}"
+
+
+def ratio_of_times(one: Times, other: Times, confidence: float = 0.95) -> Ratio:
     """The factor between the times of two groups, with an interval that assumes no distribution.
 
     The estimate is the median of the ratios of all pairs of runs, and the interval goes from the k-th smallest to the
@@ -57,10 +77,8 @@ def ratio_of_times(
     counts with its lower or its upper bound, whichever makes the interval wider.
 
     Args:
-        one: times of one group, above 0; of a run that did not reach the bar, its budget, infinite if it diverged. [n]
-        one_reached: whether each run reached the bar. [n] bool
+        one: times of one group, above 0. [n]
         other: times of the other group. [m]
-        other_reached: whether each reached the bar. [m] bool
         confidence: asked for; 3 against 3 runs cannot give more than 90 %, 4 against 4 give 97 %.
 
     Source: Hodges & Lehmann (1963), "Estimates of location based on rank tests", Annals of Mathematical Statistics 34,
@@ -69,8 +87,8 @@ def ratio_of_times(
     Raises:
         ValueError: if a time is not above 0.
     """
-    low, high = _pairwise_ratios(one, one_reached, other, other_reached)
-    below = _rank_sum_tail(len(one), len(other))
+    low, high = _pairwise_ratios(one, other)
+    below = _rank_sum_tail(one.used.size, other.used.size)
     k = max(sum(2 * tail <= 1 - confidence + 1e-12 for tail in below), 1)
     return Ratio(
         at_least=float(np.median(low)),
@@ -96,7 +114,7 @@ def better_share(one: np.ndarray, other: np.ndarray) -> Interval:
     return _share_interval(float((pairs / 2 + 0.5).mean()), *pairs.shape)
 
 
-def sooner_share(one: np.ndarray, one_reached: np.ndarray, other: np.ndarray, other_reached: np.ndarray) -> Interval:
+def sooner_share(one: Times, other: Times) -> Interval:
     """The probability that a run of one group reaches the bar before a run of the other; unknown pairs count half.
 
     Arguments and errors as of `ratio_of_times`.
@@ -104,21 +122,17 @@ def sooner_share(one: np.ndarray, one_reached: np.ndarray, other: np.ndarray, ot
     Source: Gehan (1965), "A generalized Wilcoxon test for comparing arbitrarily singly-censored samples", Biometrika
     52, for the pairs; the interval as of `better_share`.
     """
-    low, high = _pairwise_ratios(one, one_reached, other, other_reached)
+    low, high = _pairwise_ratios(one, other)
     known = (high < 1).sum() + 0.5 * (len(low) - (high < 1).sum() - (low > 1).sum())
-    return _share_interval(float(known) / len(low), len(one), len(other))
+    return _share_interval(float(known) / len(low), one.used.size, other.used.size)
 
 
-def _pairwise_ratios(
-    one: np.ndarray, one_reached: np.ndarray, other: np.ndarray, other_reached: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
+def _pairwise_ratios(one: Times, other: Times) -> tuple[np.ndarray, np.ndarray]:
     """Lower and upper bounds of the ratios of all pairs, each sorted, [n * m]."""
-    one, other = np.asarray(one, np.float64), np.asarray(other, np.float64)
-    if not (one > 0).all() or not (other > 0).all():
+    if not (one.used > 0).all() or not (other.used > 0).all():
         raise ValueError("times to the bar are above 0")
-    most_of_one, most_of_other = np.where(one_reached, one, inf), np.where(other_reached, other, inf)
-    with np.errstate(invalid="ignore"):  # infinity over infinity, where neither got there: the ratio is not known
-        low, high = one[:, None] / most_of_other[None], most_of_one[:, None] / other[None]
+    with np.errstate(invalid="ignore"):  # infinity over infinity, where neither reached it: the ratio is unknown
+        low, high = one.used[:, None] / other.needed[None], one.needed[:, None] / other.used[None]
     return np.sort(np.where(np.isnan(low), 0.0, low), None), np.sort(np.where(np.isnan(high), inf, high), None)
 
 
@@ -140,18 +154,14 @@ def _rank_sum_tail(n: int, m: int) -> list[float]:
 
 def _share_interval(share: float, n: int, m: int, confidence: float = 0.95) -> Interval:
     """The probabilities whose z standard errors, computed at the probability itself, contain the estimate."""
+    from scipy.optimize import root_scalar
+
     z2, mean_count = NormalDist().inv_cdf(0.5 + confidence / 2) ** 2, (n + m) / 2
 
     def excess(theta: float) -> float:
         shape = 1 + (mean_count - 1) * ((1 - theta) / (2 - theta) + theta / (1 + theta))
         return (theta - share) ** 2 - z2 * theta * (1 - theta) * shape / (n * m)
 
-    return Interval(share, _crossing(excess, 0.0, share), _crossing(excess, 1.0, share))
-
-
-def _crossing(excess, outside: float, inside: float) -> float:
-    """Where `excess` changes its sign, by halving: it is not negative at `outside` and not positive at `inside`."""
-    for _ in range(60):
-        middle = (outside + inside) / 2
-        outside, inside = (middle, inside) if excess(middle) > 0 else (outside, middle)
-    return outside
+    inside = min(max(share, 1e-9), 1 - 1e-9)  # at 0 and 1 the excess is zero whatever the share
+    low, high = (root_scalar(excess, bracket=ends, xtol=1e-15).root for ends in ((0.0, inside), (inside, 1.0)))
+    return Interval(share, low, high)

@@ -1,4 +1,4 @@
-"""The results of a study, and statistics over seeds of which some did not reach the bar.
+"""The results of a study, and statistics over seeds some of which did not reach the bar.
 
 A seed that used up its budget without reaching the bar is censored: it is only known to need more. A seed that diverged
 never reaches it. Neither is dropped: both count in every denominator.
@@ -10,7 +10,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 
 from wellposed import stats
-from wellposed.analysis.survival import Median, kaplan_meier, median_time
+from wellposed.analysis.survival import Median, StepCurve, Times
 from wellposed.runs.record import Estimate, EvaluationRow, Provenance, Solved
 
 Part = Literal["existence", "learnability", "stability"]
@@ -130,20 +130,17 @@ def reached_rate(trials: list[Trial]) -> Estimate:
     return Estimate(share.estimate, (share.low, share.high))
 
 
-def times(trials: list[Trial], quantity: Quantity) -> tuple[np.ndarray, np.ndarray]:
-    """What each trial needed to reach the bar, or used up without reaching it, [n]; and whether it did, [n] bool.
-
-    A trial that diverged never reaches it: infinity.
-    """
+def times(trials: list[Trial], quantity: Quantity) -> Times:
+    """What each trial needed to reach the bar, or used up without reaching it; infinite if it diverged."""
     needed = [
         getattr(trial.solved or trial, quantity) if trial.solved or not trial.diverged else np.inf for trial in trials
     ]
-    return np.array(needed, float), np.array([trial.solved is not None for trial in trials])
+    return Times(needed, [trial.solved is not None for trial in trials])
 
 
 def median_need(trials: list[Trial], quantity: Quantity) -> Median:
     """The median of what seeds needed; censored if fewer than half of them reached the bar."""
-    return median_time(*times(trials, quantity))
+    return times(trials, quantity).median()
 
 
 def relative_need(moved: list[Trial], base: list[Trial]) -> Median | None:
@@ -154,22 +151,12 @@ def relative_need(moved: list[Trial], base: list[Trial]) -> Median | None:
     return Median(None if other.value is None else other.value / one.value, other.censored)
 
 
-@dataclass(frozen=True)
-class ShareCurve:
-    """The share of seeds that have reached the bar by a step: a step function, all arrays [m]."""
-
-    step: np.ndarray  # where it jumps, with 0 before and the budget after
-    share: np.ndarray  # from that step on
-    low: np.ndarray  # 95 %
-    high: np.ndarray
-
-
-def share_curve(trials: list[Trial], budget: int) -> ShareCurve:
+def share_curve(trials: list[Trial], budget: int) -> StepCurve:
     """The share of solved seeds against environment steps, up to the budget (or the last step beyond it)."""
-    curve = kaplan_meier(*times(trials, "step"))
+    curve = times(trials, "step").survival()
     step = np.unique([*curve.time, budget])
     last = np.searchsorted(curve.time, step, side="right") - 1
-    return ShareCurve(step, *(1 - bound[last] for bound in (curve.share, curve.high, curve.low)))
+    return StepCurve(step, *(1 - bound[last] for bound in (curve.share, curve.high, curve.low)))
 
 
 def mean_success(trials: list[Trial]) -> stats.Interval:
@@ -186,9 +173,8 @@ def edges(ladders: dict[tuple[str, bool], list[float]], held: dict[tuple[str, fl
     """
     found = []
     for (setting, up), factors in ladders.items():
-        tried = [factor for factor in factors if (setting, factor) in held]
-        broken = [factor for factor in tried if not held[setting, factor]]
-        good = [factor for factor in tried if held[setting, factor]]
+        tried = {factor: held[setting, factor] for factor in factors if (setting, factor) in held}
+        good, broken = ([factor for factor, holds in tried.items() if holds is as_asked] for as_asked in (True, False))
         if tried:
             found.append(Edge(setting, up, good[-1] if good else 1.0, broken[0] if broken else None))
     return found

@@ -1,6 +1,6 @@
 """One metric over seeds in one line: its value, its interval, and the seeds and episodes behind it."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import inf, isfinite
 from typing import Literal, get_args
@@ -39,7 +39,7 @@ class Summary:
         how_many = f"{len(self.each)} seeds" if len(self.each) > 1 else "one seed"
         if self.statistic == "median":
             there = sum(isfinite(v) for v in _reached(self.each, self.censored))
-            seeds = f"{there or 'none'} of {len(self.each)} seed{'s' if len(self.each) > 1 else ''} got there"
+            seeds = f"{there or 'none'} of {len(self.each)} seed{'s' if len(self.each) > 1 else ''} reached it"
         else:
             seeds = how_many + (f" x {self.episodes} episodes" if self.episodes else "")
         value = self.pick_text("median" if self.statistic == "median" else "mean")
@@ -81,7 +81,7 @@ class Summary:
         if statistic in ("min", "median", "max") and self.censored is not None:
             used = sorted(value for value, late in zip(self.each, self.censored, strict=True) if late)
             if statistic == "median":
-                return self._more(survival.median_time(np.array(self.each), ~np.array(self.censored)).value or inf)
+                return self._more(survival.Times(self.each, ~np.array(self.censored)).median().value or inf)
             return self._more(used[-1] if statistic == "max" else used[0])
         return "-"
 
@@ -89,7 +89,7 @@ class Summary:
         """The median; for times Kaplan and Meier's, which is the lower of the middle two of an even number."""
         if self.censored is None:
             return float(np.median(self.each))
-        found = survival.median_time(np.array(self.each), ~np.array(self.censored))
+        found = survival.Times(self.each, ~np.array(self.censored)).median()
         return None if found.censored else found.value
 
     def _more(self, value: float) -> str:
@@ -98,10 +98,10 @@ class Summary:
     def _ends(self) -> str:
         """The interval's ends, without their unit."""
         assert self.low is not None
-        low = _number(self.low, self.kind)
+        form, _ = _FORMS[self.kind]
         if self.high is None:
-            return f"{low} or more"
-        return f"{low}{' to ' if self.low < 0 else '-'}{_number(self.high, self.kind)}"
+            return f"{form(self.low)} or more"
+        return f"{form(self.low)}{' to ' if self.low < 0 else '-'}{form(self.high)}"
 
 
 def summary_over_seeds(
@@ -131,8 +131,8 @@ def summary_over_seeds(
         raise ValueError("a rate needs the number of episodes, and nothing else has one")
     late = None if censored is None else [bool(one) for one in censored]
     if late is not None and (median or any(late)):
-        found = survival.median_time(np.array(each), ~np.array(late))
-        low, high, sure = survival.median_interval(np.array(each), ~np.array(late))
+        times = survival.Times(each, ~np.array(late))
+        found, (low, high, sure) = times.median(), times.median_interval()
         value = None if found.censored else found.value
         return Summary(kind, each, late, "median", value, _end(low) or None, _end(high), sure, episodes)
     mean, low, high = stats.over_seeds(np.array(each), episodes)
@@ -141,20 +141,20 @@ def summary_over_seeds(
     return Summary(kind, each, late, "mean", mean, _end(low), _end(high), 0.95, episodes)
 
 
+# The form and the unit of each kind; rates and shares are in per cent.
+_FORMS: dict[Kind, tuple[Callable[[float], str], str]] = {
+    "rate": (lambda value: f"{100 * value:.1f}", " %"),
+    "share": (lambda value: f"{100 * value:.3g}", " %"),
+    "count": (lambda value: f"{value:,.0f}", ""),
+    "seconds": (lambda value: f"{value:.1f}" if value < 100 else f"{value:,.0f}", " s"),
+    "number": (lambda value: f"{value:.4g}", ""),
+}
+
+
 def format_value(value: float, kind: Kind) -> str:
     """A value with its unit: `98.6 %`, `0.0293 %` of a share, `31,000`, `12.3 s`, `0.0123`."""
-    unit = {"rate": " %", "share": " %", "count": "", "seconds": " s", "number": ""}[kind]
-    return _number(value, kind) + unit
-
-
-def _number(value: float, kind: Kind) -> str:
-    if kind == "rate":
-        return f"{100 * value:.1f}"
-    if kind == "share":
-        return f"{100 * value:.3g}"
-    if kind == "seconds":
-        return f"{value:.1f}" if value < 100 else f"{value:,.0f}"
-    return f"{value:,.0f}" if kind == "count" else f"{value:.4g}"
+    form, unit = _FORMS[kind]
+    return form(value) + unit
 
 
 def _reached(each: list[float], censored: list[bool] | None) -> list[float]:

@@ -8,17 +8,18 @@ from pathlib import Path
 from typing import Any
 
 from wellposed.book import answers
-from wellposed.book.links import Links, dead_links
-from wellposed.book.pages import Page
+from wellposed.book.pages import Links, Page
 from wellposed.book.problems import Problems
 from wellposed.book.site import build_site, require_extra
 from wellposed.book.slots import Slots
-from wellposed.chapters.load import FOLDER, ROOT
+from wellposed.chapters.load import FOLDER
 from wellposed.errors import UserError
+from wellposed.repository import ROOT
 from wellposed.runs.files import explained
 
-START = Path(__file__).parent / "start.md"
+START, REFERENCE = (Path(__file__).parent / name for name in ("start.md", "reference.md"))
 TITLES = {"README.md": "Overview"}  # in the table of contents, instead of the heading
+_OF_A_LINK = re.compile(r"Doc file '(.+?)' contains a link '(.+?)'")  # warning of MkDocs
 MARK = ".wellposed-book"  # a file that marks a folder as a book, which may be replaced
 
 
@@ -36,14 +37,13 @@ class Sources:
         return {source.resolve(): target for source, target in found.items()}
 
 
-def build_book(out: Path, chapters: Path, *, draft: bool = False, external: bool = False) -> list[str]:
+def build_book(out: Path, chapters: Path, *, draft: bool = False) -> list[str]:
     """Build the site into the folder `out`, replacing an older book there.
 
     Args:
         out: the folder of the site.
         chapters: the folder of the chapters.
         draft: build in spite of problems; a red box marks each missing part.
-        external: request links to other sites to find dead ones.
 
     Returns:
         The problems of a draft, one line each.
@@ -59,7 +59,7 @@ def build_book(out: Path, chapters: Path, *, draft: bool = False, external: bool
         out.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=f".{out.name}-", dir=out.parent) as folder:
             site = Path(folder) / "site"
-            problems = _build(sources, chapters, Path(folder) / "docs", site, external)
+            problems = _build(sources, chapters, Path(folder) / "docs", site)
             if problems and not draft:
                 count = "One problem" if len(problems) == 1 else f"{len(problems)} problems"
                 raise UserError(f"The book was not built. {count}:\n" + "\n".join(problems))
@@ -78,34 +78,29 @@ def find_sources(chapters: Path) -> Sources:
         raise UserError(
             f"There is no chapter in {chapters}: a chapter is a folder like ch04_hindsight with a chapter.md."
         )
-    reference = {ROOT / "README.md": "reference/readme.md"}
+    reference = {ROOT / "README.md": "reference/readme.md", REFERENCE: "reference/python.md"}
     reference |= {path: f"reference/{path.name}" for path in sorted((ROOT / "docs").glob("*.md"))}
     reference |= {ROOT / "CONTRIBUTING.md": "reference/contributing.md"}
     return Sources(found, {path: target for path, target in reference.items() if path.is_file()})
 
 
-def _build(sources: Sources, chapters: Path, docs: Path, site: Path, external: bool) -> list[str]:
+def _build(sources: Sources, chapters: Path, docs: Path, site: Path) -> list[str]:
     """Write every page, build the site and check it; returns the problems."""
     problems, slots = Problems(), Slots()
-    links = Links(ROOT, sources.pages)
+    links = Links(sources.pages)
     course = answers.Course.load(chapters, problems)
     for source, target in sources.pages.items():
-        page = Page(ROOT, source, target, slots, problems, links, course.answers())
+        page = Page(source, target, slots, problems, links, course.answers())
         text = _eyebrow(source) + page.markdown(source.read_text()) + course.origins(page)
         (docs / target).parent.mkdir(parents=True, exist_ok=True)
         (docs / target).write_text(text)
     for path, target in links.files.items():
         (docs / target).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(path, docs / target)
-    identifiers, warnings = build_site(docs, site, _contents(sources), slots)
-    links.check_anchors(identifiers, problems)
-    if external:
-        links.check_external(problems)
-    for warning in warnings:
-        problems.note("mkdocs", 0, warning)
-    if not problems.found:  # otherwise the same problems would be found again, with less detail
-        for page, target in dead_links(site):
-            problems.note(page, 0, f"The built page needs {target}, which does not exist or is on another site.")
+    for warning in build_site(docs, site, _contents(sources), slots):
+        named = _OF_A_LINK.match(warning)
+        file, line = links.places.get((named[1], named[2]), (named[1], 0)) if named else ("mkdocs", 0)
+        problems.note(file, line, warning)
     (site / MARK).write_text("")
     return problems.lines()
 

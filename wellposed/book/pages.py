@@ -6,14 +6,16 @@ import shlex
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cache
+from os.path import dirname, join, normpath, relpath
 from pathlib import Path
 from textwrap import dedent
+from urllib.parse import unquote, urlsplit
 
 from wellposed.book import prose
-from wellposed.book.links import Links
 from wellposed.book.problems import Problems
 from wellposed.book.slots import Slots
 from wellposed.errors import UserError
+from wellposed.repository import name_of, root_of
 
 _NAMED = re.compile(r"(\w+)\s*:(?:\s+|$)(.*)", re.DOTALL)
 _HEADING = re.compile(r"^(#{1,6}[ \t]+)(.*?)[ \t]*$", re.MULTILINE)
@@ -21,6 +23,7 @@ _PRIMES = "′″‴⁗"
 _MACROS = {"argmax": r"\operatorname*{arg\,max}", "argmin": r"\operatorname*{arg\,min}"}
 _Scope = ast.Module | ast.ClassDef
 _Named = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
+FILES = "files"  # folder of the site for linked files of the repository
 _BLOCKS = ("code", "table", "figure", "chapters")
 
 
@@ -44,10 +47,40 @@ Answer = Callable[["Page", Directive], str]
 
 
 @dataclass
+class Links:
+    """Where the pages of the book, and the files that they link to, are in the site."""
+
+    pages: dict[Path, str]  # source, resolved -> address in the site
+    files: dict[Path, str] = field(default_factory=dict)  # files to copy -> address in the site
+    places: dict[tuple[str, str], tuple[str, int]] = field(default_factory=dict)  # page, link -> file and line of it
+
+    def follow(self, target: str, page: "Page", line: int) -> str:
+        """The target in the site of a link of a page; MkDocs checks that its anchor exists.
+
+        Raises:
+            UserError: if there is no such file.
+        """
+        parts = urlsplit(target)
+        if parts.scheme or parts.netloc:
+            return target
+        name = normpath(join(dirname(page.name), unquote(parts.path))) if parts.path else page.name
+        path = (root_of(name) / name).resolve()
+        if path in self.pages:
+            found = self.pages[path]
+        elif path.is_file() and not name_of(path).is_absolute():
+            found = self.files.setdefault(path, f"{FILES}/{name_of(path)}")
+        else:
+            raise UserError(f"The link to {target} is dead: there is no such file.")
+        address = relpath(found, Path(page.target).parent) if parts.path else ""
+        written = address + (f"#{parts.fragment}" if parts.fragment else "")
+        self.places.setdefault((page.target, written), (page.name, line))
+        return written
+
+
+@dataclass
 class Page:
     """The page that is made from one source file."""
 
-    root: Path  # the repository
     source: Path
     target: str  # its address in the site, such as `ch04_hindsight.md`
     slots: Slots
@@ -58,9 +91,8 @@ class Page:
 
     @property
     def name(self) -> str:
-        """The path of the source, relative to the repository if it is inside."""
-        path = self.source.resolve()
-        return str(path.relative_to(self.root) if path.is_relative_to(self.root) else path)
+        """The source by its name in the repository; its path if it is outside."""
+        return str(name_of(self.source.resolve()))
 
     def markdown(self, text: str, first: int = 1) -> str:
         """A text that begins on line `first` as Markdown for MkDocs; problems are noted."""
@@ -73,7 +105,7 @@ class Page:
             return part.text
         with self.problems.noted(self.name, line) as boxes:
             if part.kind == "link":
-                return self.links.follow(part.text, self.source, self.target, self.name, line)
+                return self.links.follow(part.text, self, line)
             if part.kind == "directive":
                 return self._directive(part.text, line, text.splitlines()[part.line - 1])
             if part.kind == "unclosed":
@@ -84,7 +116,7 @@ class Page:
             html = mathml(part.text, display)
             html = f'<span class="wp-formula" tabindex="0">{html}</span>' if display else html
             return self.slots.put(html, formula=not display, plain=part.text)
-        return self.slots.put(boxes[0])
+        return "" if part.kind == "link" else self.slots.put(boxes[0])
 
     def _directive(self, text: str, line: int, whole_line: str) -> str:
         directive = parse_directive(text, line)
@@ -132,10 +164,11 @@ def parse_directive(text: str, line: int = 0) -> Directive:
     return Directive(named[1], plain, options, line)
 
 
-def code(page: Page, directive: Directive) -> str:
+def code(_page: Page, directive: Directive) -> str:
     """`{{ code: FILE#NAME }}`: the region as a code block with file name and line numbers."""
     directive.refuse_options_but()
-    found = region(page.root, " ".join(directive.words))
+    reference = " ".join(directive.words)
+    found = region(root_of(reference), reference)
     fence = "~" * max([3, *(len(run) + 1 for run in re.findall(r"~{3,}", found.code))])
     place = f"{found.file}, lines {found.first} to {found.last}"
     return f'{fence} {{.python title="{place}" linenums="{found.first}"}}\n{found.code}{fence}\n'

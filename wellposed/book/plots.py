@@ -14,7 +14,7 @@ from wellposed.book.figures import Axis, Band, Cell, Grid, Panel, Span
 from wellposed.book.pages import Directive
 from wellposed.chapters.metrics import find_metric, heading
 from wellposed.chapters.results import Results, RunResult, VariantResult
-from wellposed.diagnose.phases import find_phase
+from wellposed.diagnose.phases import Judged, find_phase
 from wellposed.errors import UserError
 from wellposed.report import figures as report_figures
 from wellposed.report.study import existence_rates
@@ -188,17 +188,6 @@ FIGURES: dict[str, tuple[str, Callable[..., Drawn]]] = {
 }
 
 
-@dataclass(frozen=True)
-class Moment:
-    """One monitoring evaluation, as `find_phase` takes it."""
-
-    step: int
-    success_rate: float
-    success_ci95: tuple[float, float]
-    already_solved_rate: float
-    already_solved_ci95: tuple[float, float]
-
-
 def floor_of(runs: Sequence[RunResult]) -> stats.Interval | None:
     """The share of held-out goals that are reached before the first action; None if no run was evaluated."""
     marks = next((run.held_out.already_solved for run in runs if run.held_out is not None), None)
@@ -266,7 +255,7 @@ def phase_spans(run: RunResult) -> list[Span]:
     moments = []
     for step, count in zip(run.curve.step, run.curve.success, strict=True):
         rate = stats.wilson(count, run.curve.episodes)
-        moments.append(Moment(step, rate.estimate, (rate.low, rate.high), floor.estimate, (floor.low, floor.high)))
+        moments.append(Judged(step, rate.estimate, (rate.low, rate.high), floor.estimate, (floor.low, floor.high)))
     phase, end = find_phase(moments), float(run.curve.step[-1])
     begins = [("failure", 0.0), ("take-off", phase.take_off), ("convergence", phase.convergence)]
     known = [(name, float(begin)) for name, begin in begins if begin is not None]

@@ -10,12 +10,28 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from wellposed.book.links import PageParser
 from wellposed.book.slots import Slots
 from wellposed.errors import UserError
+from wellposed.repository import PACKAGE
 
 THEME = Path(__file__).parent / "theme"
-NEEDED = ("mkdocs", "material", "math_core")
+NEEDED = ("mkdocs", "material", "math_core", "mkdocstrings")
+DOCSTRINGS = {  # how the reference shows them
+    "docstring_section_style": "list",
+    "docstring_style": "google",
+    "filters": ["!^_"],
+    "heading_level": 3,
+    "members_order": "source",
+    "merge_init_into_class": True,
+    "separate_signature": True,
+    "show_attribute_values": False,
+    "show_bases": False,
+    "show_labels": False,
+    "show_root_heading": True,
+    "show_root_full_path": False,
+    "show_signature_annotations": True,
+    "show_source": False,
+}
 
 
 def require_extra() -> None:
@@ -27,7 +43,7 @@ def require_extra() -> None:
         )
 
 
-def build_site(docs: Path, site: Path, nav: list[Any], slots: Slots) -> tuple[dict[str, set[str]], list[str]]:
+def build_site(docs: Path, site: Path, nav: list[Any], slots: Slots) -> list[str]:
     """Build the site.
 
     Args:
@@ -37,7 +53,7 @@ def build_site(docs: Path, site: Path, nav: list[Any], slots: Slots) -> tuple[di
         slots: the HTML that replaces the marks in the pages.
 
     Returns:
-        The identifiers of each page by its path below `docs`, and the warnings of MkDocs.
+        The warnings of MkDocs, dead links among them.
     """
     os.environ.setdefault("NO_MKDOCS_2_WARNING", "true")
     from mkdocs.commands.build import build
@@ -47,17 +63,16 @@ def build_site(docs: Path, site: Path, nav: list[Any], slots: Slots) -> tuple[di
     shutil.copytree(THEME, docs / "assets" / "book", ignore=shutil.ignore_patterns("*.md"))
     file = docs.parent / "mkdocs.yml"
     file.write_text(json.dumps(_settings(docs, site, nav)))  # YAML contains JSON
-    identifiers: dict[str, set[str]] = {}
     with _warnings() as warnings:
         try:
             config = load_config(str(file))
-            config.plugins["wellposed"] = _filler(slots, identifiers)
+            config.plugins["wellposed"] = _filler(slots)
             build(config)
         except MkDocsException as error:  # Abort, one of them, is a SystemExit too and would end us without a word
             raise UserError("\n".join([f"MkDocs could not build the site: {error}", *warnings])) from error
     for name in ("404.html", "sitemap.xml", "sitemap.xml.gz"):  # only useful if the address of the site is known
         (site / name).unlink(missing_ok=True)
-    return identifiers, warnings
+    return warnings
 
 
 def _settings(docs: Path, site: Path, nav: list[Any]) -> dict[str, Any]:
@@ -79,6 +94,7 @@ def _settings(docs: Path, site: Path, nav: list[Any]) -> dict[str, Any]:
         "site_dir": str(site.absolute()),
         "nav": nav,
         "use_directory_urls": False,
+        "validation": dict.fromkeys(("absolute_links", "unrecognized_links", "anchors"), "warn"),
         "theme": {
             "name": "material",
             "font": False,
@@ -87,7 +103,12 @@ def _settings(docs: Path, site: Path, nav: list[Any]) -> dict[str, Any]:
         },
         "extra_css": ["assets/book/book.css"],
         "extra": {"polyfills": ["assets/book/js/iframe-worker.js"], "generator": False},
-        "plugins": {"material/search": {}, "material/offline": {}},
+        "plugins": {
+            "material/search": {},
+            "material/offline": {},
+            "autorefs": {},
+            "mkdocstrings": {"handlers": {"python": {"paths": [str(PACKAGE.parent)], "options": DOCSTRINGS}}},
+        },
         "markdown_extensions": {
             "attr_list": {}, "footnotes": {}, "md_in_html": {}, "sane_lists": {}, "tables": {},
             "smarty": {"smart_dashes": False, "smart_ellipses": False},
@@ -98,17 +119,15 @@ def _settings(docs: Path, site: Path, nav: list[Any]) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _filler(slots: Slots, identifiers: dict[str, set[str]]) -> Any:
-    """A plugin of MkDocs that replaces marks by their HTML and collects the identifiers of pages."""
+def _filler(slots: Slots) -> Any:
+    """A plugin of MkDocs that replaces marks by their HTML."""
     from mkdocs.plugins import BasePlugin
 
     class Filler(BasePlugin):
         def on_page_content(self, html: str, *, page: Any, config: Any, files: Any) -> str:
             for item in page.toc:
                 _fill_titles(item, slots)
-            html = slots.fill(html)
-            identifiers[page.file.src_uri] = PageParser(html).identifiers
-            return html
+            return slots.fill(html)
 
     return Filler()
 

@@ -75,10 +75,12 @@ def with_line(error: UserError) -> UserError:
 
 def _line_in_message(message: str, text: str, data: Any) -> int | None:
     """The line of a JSON text that a decoder's message refers to; None if it names no place."""
+    named = re.search(r"at `\$([^`]*)`", message)  # the message has no place if it is the whole file
+    path = re.findall(r"[^.\[\]]+|\.\.\.", named[1] if named else "")
+    parts = [int(part) if part.isdecimal() else part for part in path]
+    if value := re.search(r": (\w+) is .*, which ", message):  # a value that no record can have
+        return json_line(text, (*parts, value[1]))
     if re.search(r"Expected `|missing required", message):
-        named = re.search(r"at `\$([^`]*)`", message)  # the message has no place if it is the whole file
-        path = re.findall(r"[^.\[\]]+|\.\.\.", named[1] if named else "")
-        parts = [int(part) if part.isdecimal() else part for part in path]
         found = [one for one in _places(data, parts) if _matches(_at(data, one), message)]
         return json_line(text, found[0]) if found else None
     if key := re.search(r"(?:unknown|missing) key (\w+)", message):

@@ -28,11 +28,11 @@ from wellposed.errors import UserError, instead
 from wellposed.experiments import Experiment
 from wellposed.measure import MEASUREMENTS
 from wellposed.recipes import default_config
+from wellposed.repository import ROOT
 from wellposed.runs.store import run_name
 from wellposed.seeding import parse_seeds
 from wellposed.study.run import Question
 
-ROOT = Path(__file__).resolve().parents[2]  # of the repository
 NAME = re.compile(r"[a-z][a-z0-9_]*")
 FOLDER = re.compile(r"ch(\d\d)_([a-z0-9_]+)")
 
@@ -54,7 +54,7 @@ class ChapterTable:
 
 
 def find_chapters(folder: Path | None = None) -> Path:
-    """The directory of the chapters: the given one, else `chapters` here, else the one next to the package.
+    """The directory of the chapters: the given one, else `chapters` here, else those that come with wellposed.
 
     Raises:
         UserError: if it does not exist.
@@ -64,8 +64,7 @@ def find_chapters(folder: Path | None = None) -> Path:
         if any(candidate.glob("*/chapter.toml")):
             return candidate
     raise UserError(
-        f"There are no chapters in {' or '.join(str(candidate) for candidate in candidates)}. They are in the "
-        "repository of wellposed: run this from there, or name their directory with --chapters DIR."
+        f"There are no chapters in {' or '.join(map(str, candidates))}; name their directory with --chapters DIR."
     )
 
 

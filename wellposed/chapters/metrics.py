@@ -13,7 +13,8 @@ from wellposed import stats, verdict
 from wellposed.analysis.summary import Kind, Summary, format_value, summary_over_seeds
 from wellposed.chapters.results import Curve, RunResult
 from wellposed.errors import UserError, instead
-from wellposed.runs.record import MEANS, SHARES
+from wellposed.runs.record import MEANS
+from wellposed.runs.record import SHARES as LOGGED_SHARES
 
 Statistic = Literal["mean", "low", "high", "min", "max", "median"]
 STATISTICS: tuple[Statistic, ...] = get_args(Statistic)
@@ -23,6 +24,7 @@ HEADINGS = {
     "steps": "steps to the bar", "updates": "updates to it", "seconds": "seconds to it",
 }  # fmt: skip
 PICKS = (*STATISTICS, "each", "n")  # statistics of a fact
+SHARES = LOGGED_SHARES | {"train/action_saturation", "train/clip_fraction"}  # metrics that lie in [0, 1]
 
 
 @dataclass(frozen=True)

@@ -153,7 +153,7 @@ def _train(asked: Asked, runs: Runs, threads: int, progress: TrainingProgress, f
     with progress.expect(len(asked.left), sum(config.total_steps for _, config in asked.left)) as whole:
         for group in (asked.begun, asked.fresh):
             try:
-                for answer in train_all(group, runs.folder, threads, progress.quiet, progress):
+                for answer in train_all(group, runs.folder, threads, progress):
                     yield f"{describe(answer)} ({whole})"
             except UserError as error:
                 failures.append(str(error))
@@ -211,7 +211,7 @@ def _study(name: str, chapter: Chapter, runs: Runs, threads: int, progress: Trai
     left = unanswered(question, decode(Study, read_json(file), str(file)) if file.exists() else None)
     if not left:
         raise UserError(f"{file} is a study of another question. Move {out} away to run this one.")
-    for line in run_study(replace(question, parts=left), out, runs.folder, threads, progress.quiet, progress):
+    for line in run_study(replace(question, parts=left), out, runs.folder, threads, progress):
         yield f"study {name}: {line}"
 
 

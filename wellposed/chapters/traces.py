@@ -33,7 +33,8 @@ FILE, SAMPLES = "traces.json", "traces.safetensors"
 MAX_BYTES = 2**22
 FIRST_EVALUATION = ("seed", "length", "already_solved", "episode_return", "final_distance", "path_length")
 COUNTED = ("train/action_saturation",)  # shares that count few actions: rounding moves them by more than any tolerance
-# Largest difference, as a share of the root mean square of a quantity: of an array's last axis each column is one.
+# Largest difference, as a share of the root mean square of a quantity: of an array's last axis each column is one, but
+# for what a rollout holds after the first updates, of which rounding moves small columns as far as large ones.
 TOLERANCES = {
     "reset": 1e-5,
     "steps": 1e-5,
@@ -41,9 +42,9 @@ TOLERANCES = {
     "batch": 1e-5,
     "first losses": 1e-4,
     # One call of PPO takes hundreds of updates on what it has collected, so rounding has grown by its end.
-    "steps of a rollout": 0.01,
-    "batch of a rollout": 0.5,  # also of numbers that hardly vary, as the fingers' velocity
-    "first losses of a rollout": 0.05,
+    "steps of a rollout": 1e-3,
+    "batch of a rollout": 0.03,
+    "first losses of a rollout": 0.02,
     "later losses": 0.5,
     "weight norms": 0.3,
 }
@@ -93,7 +94,7 @@ def sample(trace: Arrays) -> Arrays:
 
 def difference(stored: Arrays, today: Arrays, tolerances: dict[str, float]) -> str | None:
     """The first quantity of two samples that differs by more than its tolerance, as a sentence; None if none does."""
-    of_a_rollout = " of a rollout" if any(name.endswith("/train/kl") for name in stored) else ""
+    on_policy = any(name.endswith("/train/kl") for name in stored)
     for name in sorted(stored, key=lambda name: (list(tolerances).index(_part(name)), name)):
         if name not in today or today[name].shape != stored[name].shape:
             return f"{name} is not there any more in that shape."
@@ -101,9 +102,10 @@ def difference(stored: Arrays, today: Arrays, tolerances: dict[str, float]) -> s
         apart = there - here
         if _part(name) == "later losses":  # rounding has decided single ones by then; their mean is what holds
             apart = apart.mean(axis=0, keepdims=True)
-        share = np.abs(apart) / _scale(here)
-        part = _part(name) + ("" if name.startswith("batch 0/") else of_a_rollout)  # batch 0 is before any update
-        allowed = tolerances[part if part in tolerances else _part(name)]
+        part, late = _part(name), f"{_part(name)} of a rollout"
+        if on_policy and late in tolerances and not name.startswith("batch 0/"):  # batch 0 is before any update
+            part = late
+        share, allowed = np.abs(apart) / _scale(here, least=1.0 if part == late else 1e-3), tolerances[part]
         if not (share <= allowed).all():
             return f"{name} differs by {share.max():.2g} of its size, where {allowed:g} is allowed."
     return None
@@ -114,12 +116,12 @@ def _part(name: str) -> str:
     return name.partition("/")[0].rstrip(" 0123456789")
 
 
-def _scale(array: np.ndarray) -> np.ndarray:
-    """The size of each column of a quantity [..., columns], at least a thousandth of that of the whole."""
+def _scale(array: np.ndarray, least: float) -> np.ndarray:
+    """The size of each column of a quantity [..., columns], at least this share of that of the whole."""
     columns = array.reshape(-1, array.shape[-1] if array.ndim > 1 else 1)
     size = np.sqrt((columns**2).mean(axis=0))
     whole = np.sqrt((columns**2).mean())
-    return np.maximum(size, 1e-3 * whole) + 1e-12
+    return np.maximum(size, least * whole) + 1e-12
 
 
 def digest(samples: Arrays) -> str:

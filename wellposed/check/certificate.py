@@ -13,6 +13,7 @@ from wellposed.check.subject import find_subject
 from wellposed.envs.evidence import Evidence
 from wellposed.errors import UserError, require
 from wellposed.findings import Finding
+from wellposed.notebook import table
 
 Verdict = Literal["ready", "ready with warnings", "not posed"]
 
@@ -41,6 +42,11 @@ class Certificate:
     def posed(self) -> bool:
         """Whether hindsight can learn it."""
         return self.verdict != "not posed"
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: the verdict, every condition, and what to do where one does not hold."""
+        rows = [(f.status, f.states, " ".join(filter(None, (f.evidence, f.why, f.advice)))) for f in self.findings]
+        return table(f"{self.env}: {self.verdict}", rows)
 
 
 def certify(

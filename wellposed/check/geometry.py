@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from wellposed.arrays import turned
 from wellposed.check.mirrors import reflection, turned_pairs
 from wellposed.check.pairs import FAR, STEER, Bench, EndedError, Stage, response
 from wellposed.check.states import Handles, State, any_of, handles, state_of
@@ -34,7 +35,7 @@ from wellposed.check.symmetry import (
     try_symmetry,
 )
 from wellposed.envs.evidence import Evidence
-from wellposed.envs.geometry import require_one_vector, same_as, turned, with_differences
+from wellposed.envs.geometry import require_one_vector, same_as, with_differences
 from wellposed.envs.rules import rewards, same
 from wellposed.types import Geometry, Mirror, Turn
 

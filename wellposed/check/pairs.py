@@ -12,9 +12,9 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 
+from wellposed.arrays import turned
 from wellposed.check.states import Handles, State
 from wellposed.envs.explore import look
-from wellposed.envs.geometry import turned
 from wellposed.envs.rules import fields_of
 
 FAR = 10_000  # steps at which an episode of these rollouts is cut

@@ -1,1 +1,1 @@
-"""The commands of the command line, by what they are about; `wellposed.cli` puts them together."""
+"""The commands of the laboratory; `wellposed.cli` puts them together with those of the course (`book.commands`)."""

@@ -1,6 +1,5 @@
 """What the commands share: types of arguments, JSON output, and the default configuration of a command line."""
 
-import os
 import re
 from collections.abc import Iterable
 from contextlib import suppress
@@ -13,20 +12,38 @@ import tyro
 from wellposed import plugin
 from wellposed.errors import UserError
 from wellposed.findings import Finding
+from wellposed.runs.provenance import cores
 
 if TYPE_CHECKING:
     from wellposed.config import AnyRunConfig
 
 THREADS_HELP = "native threads for physics; results do not depend on it"
 RUNS = Path("runs")
-CORES = len(os.sched_getaffinity(0))
+CORES = cores()
 Positional = tyro.conf.Positional
 JSON_HELP = "write the output as JSON to this file; - for standard output, which then contains nothing else"
 JsonFile = Annotated[Path | None, tyro.conf.arg(name="json", metavar="FILE", help=JSON_HELP)]
 Threads = Annotated[int, tyro.conf.arg(help=THREADS_HELP)]
 ENV_HELP = "environment id (`wellposed envs` lists them), my_env:make, my_env:Id-v0 or file.py:make"
 RunsDir = Annotated[Path, tyro.conf.arg(metavar="DIR", help="directory that contains run directories")]
+RunPath = Annotated[
+    Path,
+    tyro.constructors.PrimitiveConstructorSpec(
+        nargs=1,
+        metavar="RUN",
+        instance_from_str=lambda words: _run_called(words[0]),
+        is_instance=lambda value: isinstance(value, Path),
+        str_from_instance=lambda value: [str(value)],
+    ),
+]
 INTEGERS = tyro.constructors.ConstructorRegistry()  # how every integer of a command line is read
+
+
+def _run_called(word: str) -> Path:
+    """The directory of a run that a command line names."""
+    from wellposed.runs.store import find_run
+
+    return find_run(word, RUNS)
 
 
 @INTEGERS.primitive_rule
@@ -79,14 +96,19 @@ def as_rows(findings: Iterable[Finding], keys: Iterable[str], **called: str) -> 
 def default_config_of(argv: list[str]) -> "AnyRunConfig":
     """The default configuration for the environment and the algorithm of a `train` or `plan` command line.
 
-    It is needed before the line is parsed, because the options and their defaults depend on it.
+    It is needed before the line is parsed, because the options and their defaults depend on it. `--config FILE` is the
+    default where it is given; all other options of the line override it.
 
     Raises:
         UserError: if the line names no environment, or an unknown environment or algorithm.
     """
-    from wellposed.config import ALGO
+    from wellposed.config import ALGO, config_in
     from wellposed.recipes import default_config
 
+    files = [word for before, word in pairwise(argv) if before == "--config"]
+    files += [word.partition("=")[2] for word in argv if word.startswith("--config=")]
+    if files:
+        return config_in(Path(files[-1]))
     algo = [ALGO, *re.findall(r"(?<!\S)--algo[ =](\w\S*)", " ".join(argv))][-1]
     free = [word for before, word in pairwise(argv) if not before.startswith("--") or before.endswith("quiet")]
     named = [word for word in [*free, *argv[1:]] if re.search(r"^[^-=][^=]*(-v\d+|:[^=]+)$", word)]

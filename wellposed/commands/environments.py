@@ -82,6 +82,7 @@ def anatomy(
 
 def doctor(
     frame: Annotated[Path | None, tyro.conf.arg(metavar="FILE", help="save the rendered frame here, as PNG")] = None,
+    gpu: Annotated[bool, tyro.conf.arg(help="test instead whether an NVIDIA GPU computes, renders and trains")] = False,
     json_file: JsonFile = None,
 ) -> int:
     """Test this machine: versions, devices, OpenGL, a frame, determinism, a tiny training. Exit code 1 if unfit."""
@@ -89,7 +90,7 @@ def doctor(
 
     data: list[dict[str, Any]] = []
     fit, silent = True, str(json_file) == "-"
-    for finding in examine(frame):
+    for finding in examine(frame, gpu=gpu):
         name, detail, seconds = finding.name, finding.evidence, finding.numbers["seconds"]
         fit &= finding.status != "fails"
         found = {"name": name, "ok": finding.status == "holds", "required": name not in OPTIONAL}

@@ -1,13 +1,13 @@
-"""A store of episodes in preallocated arrays, each key in its own dtype, sampled in O(batch), relabelled in hindsight.
+"""Replay: whole episodes in preallocated arrays, each key in its own dtype, sampled in O(batch), with hindsight.
 
-Whole episodes lie one after another on a ring of rows. An episode of L transitions takes L + 1 rows: row t
-holds state t, and the action, goal, reward and termination of transition t; the last row holds the final
-state alone. So the successor of a row is the next row, and no observation is stored twice. Windows of states,
-for frame stacks and policies with memory, are index arithmetic over the same rows.
+Episodes lie one after another on a ring of rows. An episode of L transitions takes L + 1 rows: row t holds state t, and
+the action, goal, reward and termination of transition t; the last row holds the final state alone. So the successor of
+a row is the next row, and no observation is stored twice. Windows of states, for frame stacks and policies with memory,
+are index arithmetic over the same rows.
 
-Reward and termination for a new goal are computed by the environment's own functions, which are handed in, from
-what is true where that differs from what is seen. A relabelled transition never keeps an old `terminated` that it
-owed to its goal; one that failed, for whatever other reason, has failed for every goal.
+The environment's own functions compute reward and termination for a new goal, from the truth where that differs from
+what is seen. A relabelled transition keeps its `terminated` only if the episode ended there for another reason than its
+goal, by failure.
 """
 
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from typing import NamedTuple
 import numpy as np
 
 from wellposed.arrays import Arrays, check_arrays, merged, part_of
-from wellposed.data.hindsight import STRATEGIES, GoalFunction, Strategy, relabel, relabelled_share
+from wellposed.data.hindsight import STRATEGIES, GoalFunction, relabel, relabelled_share
 from wellposed.errors import UserError, require
 from wellposed.types import Batch, Field, Obs, Spec, Step
 
@@ -27,14 +27,15 @@ class ReplayConfig:
 
     capacity: int = 1_000_000
     """Rows of the ring: transitions, plus one for each episode's final state."""
-    strategy: Strategy = "future"
-    """Where a hindsight goal comes from: future (strictly later in the episode), final, or episode."""
+    strategy: str = "future"
+    """Where a hindsight goal comes from: future (strictly later in the episode), final, episode, or one of yours."""
     k: int = 4
     """Hindsight goals for each original one: k/(k+1) of a batch is relabelled, 0 is off. Source: HER, section 4.5."""
 
     def __post_init__(self) -> None:
         require(self.capacity > 0, "replay.capacity", "must be greater than 0", self.capacity)
         require(self.k >= 0, "replay.k", "must not be negative", self.k)
+        STRATEGIES.find(self.strategy)
 
 
 class Column(NamedTuple):
@@ -74,38 +75,31 @@ def make_rows(spec: Spec, *leading: int) -> Arrays:
 
 
 def require_capacity(capacity: int, spec: Spec) -> None:
-    """Raises UserError if a ring of that many rows does not hold an episode."""
+    """Raises UserError if a ring of that many rows is too small for an episode."""
     rows = spec.max_episode_steps + 1
     require(capacity >= rows, "replay.capacity", f"must hold an episode, {rows} rows", capacity)
 
 
 def row_bytes(spec: Spec) -> int:
-    """A row of the ring: all columns, and two int32 for its place in the episode."""
+    """Bytes of a row of the ring: all columns, and two int32 for its place in the episode."""
     return _nbytes(make_rows(spec)) + 8
 
 
 def open_bytes(spec: Spec, num_envs: int) -> int:
-    """The episodes under way of all copies: the same columns, and an int64 for each copy's length."""
+    """Bytes of the episodes under way: the same columns, and an int64 for the length in each env."""
     return num_envs * ((spec.max_episode_steps + 1) * _nbytes(make_rows(spec)) + 8)
 
 
 def replay_bytes(capacity: int, spec: Spec, num_envs: int) -> int:
-    """All of it, as `ReplayBuffer.nbytes` has it."""
+    """Bytes of all of it, as `ReplayBuffer.nbytes`."""
     return capacity * row_bytes(spec) + open_bytes(spec, num_envs)
 
 
 class ReplayBuffer:
-    """The ring, and the episodes under way of `num_envs` copies, which enter it when they end.
+    """The ring, and the episodes under way in `num_envs` envs, which enter it when they end.
 
-    Args:
-        config: capacity, strategy and k.
-        spec: keys, shapes and dtypes; `max_episode_steps` bounds an episode.
-        num_envs: environment copies that feed the buffer.
-        reward: the environment's reward [n] for any goals [n, g].
-        terminated: the environment's termination test [n] for any goals [n, g].
-
-    Raises:
-        UserError: if the capacity does not hold one episode, or there is no memory for it.
+    `spec` gives keys, shapes, dtypes and the longest episode; `reward` and `terminated` are the environment's functions
+    [n] of any goals [n, g]. Raises UserError if the capacity is too small for an episode or too large for memory.
     """
 
     def __init__(self, config: ReplayConfig, spec: Spec, num_envs: int, reward: GoalFunction, terminated: GoalFunction):
@@ -123,9 +117,8 @@ class ReplayBuffer:
             self._time = np.zeros(config.capacity, np.int32)  # t of the transition in this row
             self._length = np.zeros(config.capacity, np.int32)  # L of its episode; t == L marks a final state
         except (MemoryError, ValueError) as error:
-            raise UserError(
-                f"There is no memory for a replay of {config.capacity:,} rows. Lower --replay.capacity."
-            ) from error
+            told = f"There is no memory for a replay of {config.capacity:,} rows. Lower --replay.capacity."
+            raise UserError(told) from error
         self._ring = self._keys(self._rows) | {"time": self._time, "length": self._length}
         # Counted in all rows that ever entered: the ring holds those from `oldest` up to `end`, row i at i % capacity.
         self.oldest, self.end = 0, 0
@@ -135,14 +128,14 @@ class ReplayBuffer:
         self._open_length = np.zeros(num_envs, np.int64)
 
     def add(self, step: Step) -> None:
-        """Record one transition of every copy. An episode enters the ring when it has ended."""
+        """Record one transition of every env. An episode enters the ring when it has ended."""
         if (self._open_length >= self.spec.max_episode_steps).any():
             limit = self.spec.max_episode_steps
-            raise UserError(f"An episode went on beyond the environment's own limit of {limit} steps.")
+            raise UserError(f"An episode is longer than the environment's own limit of {limit} steps.")
         at_goal = self._terminated(step.next_truth["achieved_goal"], step.truth["desired_goal"])
-        copies = np.arange(len(step.action))
-        self._write_state(copies, step.obs, step.truth)
-        now = copies, self._open_length
+        envs = np.arange(len(step.action))
+        self._write_state(envs, step.obs, step.truth)
+        now = envs, self._open_length
         self._open["action"][now], self._open["reward"][now] = step.action, step.reward
         self._open["terminated"][now] = step.terminated
         self._open["failed"][now] = step.terminated & np.logical_not(at_goal)
@@ -163,10 +156,8 @@ class ReplayBuffer:
         """`updates` minibatches of transitions drawn uniformly with replacement, leading axes [u, b].
 
         The first round(b k / (k + 1)) transitions of each minibatch carry a hindsight goal. `length` > 1 makes them
-        windows of so many transitions that end at the ones drawn (see `Batch`), each with one goal.
-
-        Raises:
-            ValueError: if no episode has ended yet.
+        windows of so many transitions that end at the ones drawn (see `Batch`), each with one goal. Raises ValueError
+        if no episode has ended yet.
         """
         rows, after, hindsight = (found.reshape(updates, batch_size) for found in self.draw(updates * batch_size, rng))
         here, there = ({dtype: array.take(at, axis=0) for dtype, array in self._rows.items()} for at in (rows, after))
@@ -186,7 +177,7 @@ class ReplayBuffer:
         return batch if length == 1 else self._windows(batch, rows, length)
 
     def _relabel(self, batch: Batch, goals: np.ndarray, failed: np.ndarray) -> None:
-        """Give the first transitions of each minibatch the goals [u, relabelled, g]; some of them have `failed`."""
+        """Give the first transitions of each minibatch the goals [u, relabelled, g]; `failed` marks failures."""
         first = np.s_[:, : goals.shape[1]]
         cut = lambda arrays: {key: array[first] for key, array in arrays.items()}  # noqa: E731
         parts = [cut(part) if isinstance(part, dict) else part[first] for part in batch]
@@ -197,7 +188,7 @@ class ReplayBuffer:
                 arrays["desired_goal"][first] = relabelled["desired_goal"]
 
     def _windows(self, batch: Batch, rows: np.ndarray, length: int) -> Batch:
-        """The batch of transitions at `rows` [u, b], each with what led to it since `length` - 1 steps before."""
+        """The batch of transitions at `rows` [u, b], each with the `length` - 1 steps before it."""
         now = self._time[rows][..., None]
         moments = now + np.arange(1 - length, 2)  # [u, b, length + 1], the successor's last
         at = self._wrap(rows[..., None] - now + np.maximum(moments, 0))
@@ -225,7 +216,7 @@ class ReplayBuffer:
             raise ValueError("the replay holds no finished episode yet")
         rows = self._any_rows(n, rng)
         t, length = self._time.take(rows), self._length.take(rows)
-        # A final state starts no transition. One row in L + 1 is one, so a few redraws settle it.
+        # A final state, one row in L + 1, starts no transition: redraw.
         while (bad := (t == length).nonzero()[0]).size:
             rows[bad] = again = self._any_rows(bad.size, rng)
             t[bad], length[bad] = self._time[again], self._length[again]
@@ -233,23 +224,19 @@ class ReplayBuffer:
         return rows, self._wrap(rows + 1), self._wrap(rows + goal_time - t)
 
     def number(self, rows: np.ndarray) -> np.ndarray:
-        """Which of all rows that ever entered the ring those at places `rows` [n] are."""
+        """The numbers of the rows at places `rows` [n], counted over all rows that ever entered the ring."""
         return self.oldest + (rows - self._tail) % len(self._time)
 
     def episodes_of(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-        """Of transitions at rows [n]: t [n], episode length L [n], achieved goals of its episode, pursued goal [n, g].
+        """Of transitions at rows [n]: t [n], episode length L [n], achieved goals of the episode, pursued goal [n, g].
 
-        The achieved goals are [n, longest + 1, g]; what comes after moment L belongs to other episodes.
+        The achieved goals are [n, longest + 1, g]; those after moment L belong to other episodes.
         """
         time, length = self._time[rows], self._length[rows]
         moments = np.arange(self.spec.max_episode_steps + 1)
         whole = ((rows - time)[:, None] + moments) % len(self._time)
-        return (
-            time,
-            length,
-            self._ring[f"{self._goals}/achieved_goal"][whole],
-            self._ring[f"{self._goals}/desired_goal"][rows],
-        )
+        achieved, desired = (self._ring[f"{self._goals}/{goal}"] for goal in ("achieved_goal", "desired_goal"))
+        return time, length, achieved[whole], desired[rows]
 
     def failed(self, rows: np.ndarray) -> np.ndarray:
         """Whether transitions at rows [n] ended their episode by failure, before the time limit, bool [n]."""
@@ -269,15 +256,14 @@ class ReplayBuffer:
         return first, {key: array[rows] for key, array in self._ring.items()}
 
     def state(self) -> Arrays:
-        """Which rows the ring holds, and the episodes under way; the rows themselves are handed out by `part`."""
+        """Which rows the ring holds, and the episodes under way; `part` returns the rows themselves."""
         held = {"held": np.array([self.oldest, self.end]), "open_length": self._open_length}
         return held | merged(open=self._open)
 
     def load_state(self, state: Arrays, parts: list[tuple[int, Arrays]]) -> None:
-        """Take over what `state` returned, with the ring made up of `parts`, each with the number of its first row.
+        """Take over what `state` returned, and the ring from `parts`, each with the number of its first row.
 
-        Raises:
-            UserError: if they are not what a buffer of this configuration holds.
+        Raises UserError if they are not what a buffer of this configuration holds.
         """
         check_arrays(self.state(), state)
         self.oldest, self.end = (int(bound) for bound in state["held"])
@@ -302,7 +288,7 @@ class ReplayBuffer:
         self.transitions = int((self._time[held] != self._length[held]).sum())
 
     def _are_episodes(self, time: np.ndarray, length: np.ndarray) -> bool:
-        """Whether rows [n] are whole episodes, one after another: 0 .. L with the same L from 1 to the longest."""
+        """Whether rows [n] are whole episodes, one after another: times 0 .. L with the same L."""
         if not len(time):
             return True
         begins, ends = np.append(True, time[:-1] == length[:-1]), np.append(time[1:] == 0, True)
@@ -321,31 +307,29 @@ class ReplayBuffer:
 
     @property
     def _tail(self) -> int:
-        """Where on the ring its oldest row lies."""
+        """The place of the oldest row."""
         return self.oldest % len(self._time)
 
     def _wrap(self, rows: np.ndarray) -> np.ndarray:
-        """Row numbers taken around the ring."""
-        if self.end <= len(self._time):
-            return rows  # not wrapped yet
-        return rows % len(self._time)
+        """Row numbers modulo the capacity."""
+        return rows if self.end <= len(self._time) else rows % len(self._time)
 
     def _keys(self, rows: Arrays) -> Arrays:
         """Rows by dtype as views by key."""
         return {key: column.of(rows) for key, column in self._columns.items()}
 
     def _part(self, rows: Arrays, part: str) -> Arrays:
-        """What is seen in rows by dtype, or what is true there, by its own keys."""
+        """What is seen, or true, in rows by dtype, by key."""
         return {key: column.of(rows) for key, column in self._seen[part].items()}
 
-    def _write_state(self, copies: np.ndarray, obs: Obs, truth: Obs) -> None:
-        """Put the state of the given copies into their current open row."""
+    def _write_state(self, envs: np.ndarray, obs: Obs, truth: Obs) -> None:
+        """Put the state of the given envs into their current open row."""
         for part, arrays in (("obs", obs), ("truth", truth)):
             for key in self._seen[part]:
-                self._open[f"{part}/{key}"][copies, self._open_length[copies]] = arrays[key][copies]
+                self._open[f"{part}/{key}"][envs, self._open_length[envs]] = arrays[key][envs]
 
-    def _append(self, copy: int, size: int) -> None:
-        """Put a copy's finished episode of `size` rows on the ring, dropping whole episodes that are in its way."""
+    def _append(self, i: int, size: int) -> None:
+        """Put the finished episode of `size` rows of env i on the ring, dropping whole old episodes for it."""
         capacity = len(self._time)
         while self.end + size - self.oldest > capacity:
             length = int(self._length[self._tail])
@@ -353,7 +337,7 @@ class ReplayBuffer:
             self.transitions -= length
         rows = (self.end + np.arange(size)) % capacity
         for dtype, array in self._rows.items():
-            array[rows] = self._open_rows[dtype][copy, :size]
+            array[rows] = self._open_rows[dtype][i, :size]
         self._time[rows] = np.arange(size)
         self._length[rows] = size - 1
         self.end += size
@@ -361,7 +345,7 @@ class ReplayBuffer:
 
 
 def _goal_of(arrays: Arrays) -> Arrays:
-    """The desired goal among the arrays, if there is one: all states of a transition have the same."""
+    """The desired goal among the arrays, if it is there: all states of a transition have the same."""
     return {"desired_goal": arrays["desired_goal"]} if "desired_goal" in arrays else {}
 
 
@@ -370,7 +354,7 @@ def _nbytes(rows: Arrays) -> int:
 
 
 def _of_any_shape(function: GoalFunction) -> GoalFunction:
-    """A function of goals [n, g] as one of goals [..., g]: not every environment takes more than one axis of them."""
+    """A function of goals [n, g] as one of goals [..., g], which not every environment accepts."""
 
     def of_any_shape(achieved: np.ndarray, desired: np.ndarray) -> np.ndarray:
         width = achieved.shape[-1]

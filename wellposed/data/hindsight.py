@@ -1,20 +1,19 @@
-"""Hindsight relabelling: which moment's achieved goal becomes the goal, as index arithmetic, and what changes with it.
+"""Hindsight relabelling: which state's achieved goal becomes the goal, as index arithmetic, and what changes with it.
 
-An episode of L transitions has states 0..L; transition t leads from state t to state t + 1. Given transition
-times and episode lengths, each strategy returns the state whose achieved goal is to be the new desired goal.
+An episode of L transitions has states 0..L; transition t leads from state t to state t + 1. Given transition times and
+episode lengths, each strategy returns the state whose achieved goal becomes the desired goal.
 
 Source: Andrychowicz et al. (2017), "Hindsight Experience Replay", arXiv 1707.01495, section 4.5.
 """
 
 from collections.abc import Callable
-from typing import Literal
 
 import numpy as np
 
 from wellposed.arrays import Arrays
+from wellposed.registry import Registry
 from wellposed.types import Batch
 
-Strategy = Literal["future", "final", "episode"]
 GoalTimes = Callable[[np.ndarray, np.ndarray, np.random.Generator], np.ndarray]
 GoalFunction = Callable[[np.ndarray, np.ndarray], np.ndarray]  # (achieved [..., g], desired [..., g]) -> [...]
 
@@ -22,7 +21,7 @@ GoalFunction = Callable[[np.ndarray, np.ndarray], np.ndarray]  # (achieved [...,
 def future(t: np.ndarray, length: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """A state strictly later than t, uniform over t + 1 .. L.
 
-    t + 1 is included: the transition may be relabelled with what it achieved itself, which makes it a success.
+    t + 1 is included: a transition relabelled with what it achieved itself is a success.
     """
     return t + 1 + (rng.random(t.shape) * (length - t)).astype(np.int64)
 
@@ -38,7 +37,10 @@ def episode(t: np.ndarray, length: np.ndarray, rng: np.random.Generator) -> np.n
     return 1 + (rng.random(t.shape) * length).astype(np.int64)
 
 
-STRATEGIES: dict[Strategy, GoalTimes] = {"future": future, "final": final, "episode": episode}
+STRATEGIES: Registry[GoalTimes] = Registry("strategy", "wellposed.strategies")
+STRATEGIES.register("future", future)
+STRATEGIES.register("final", final)
+STRATEGIES.register("episode", episode)
 
 
 def relabelled_share(k: int) -> float:
@@ -47,10 +49,9 @@ def relabelled_share(k: int) -> float:
 
 
 def relabel(batch: Batch, goal: np.ndarray, compute_reward: GoalFunction, compute_terminated: GoalFunction) -> Batch:
-    """Transitions [...] as they are for other goals [..., g].
+    """Transitions [...] with other goals [..., g].
 
-    What the goal decides is asked of the environment anew, for the state that each transition truly led to: reward and
-    termination. All else is as it was.
+    The environment computes reward and termination for the true successor of each transition; all else stays.
     """
     pair = (batch.next_truth or batch.next_obs)["achieved_goal"], goal
     return batch._replace(

@@ -1,6 +1,6 @@
-"""On-policy storage: the steps that one policy took, and how much better than expected each of them was.
+"""On-policy storage: the steps that one policy took, and their advantages.
 
-What is stored here is learnt from once and then written over: it speaks of the policy that collected it, of no other.
+They are learnt from once and then overwritten, because they are data of the policy that took them alone.
 """
 
 import numpy as np
@@ -21,21 +21,21 @@ def gae(
 ) -> np.ndarray:
     """Generalised advantage estimates A_t = sum_l (gamma lam)^l delta_{t+l}, within each episode, [t, n].
 
-    delta_t = r_t + gamma (1 - terminated_t) V(s_{t+1}) - V(s_t). Where an episode ends the sum ends with it. Where it
-    ended by a time limit its last state has a future, so the value of that state stays in delta; and so it does in the
-    last row, where the rollout ends and the episode goes on.
+    delta_t = r_t + gamma (1 - terminated_t) V(s_{t+1}) - V(s_t). The sum ends with the episode. If a time limit ended
+    it, its last state has a future, so the value of that state stays in delta; so it does in the last row, where the
+    rollout ends and the episode continues.
 
     Source: Schulman et al. (2016), "High-Dimensional Continuous Control Using Generalized Advantage Estimation", arXiv
     1506.02438, equations 11 and 16; time limits: Pardo et al. (2018), arXiv 1712.00378.
 
     Args:
-        rewards: [t, n], of t steps of n copies.
+        rewards: [t, n], of t steps of n envs.
         values: [t, n], V(s_t).
         next_values: [t, n], V of each step's true successor, never of the first state of the next episode.
         terminated: [t, n], whether the successor has no future.
         ended: [t, n], whether the episode ended there, for whatever reason.
         gamma: discount.
-        lam: weight of what lies further ahead: 0 trusts the value function, 1 the rewards.
+        lam: weight of later terms: 0 trusts the value function, 1 the rewards.
     """
     delta = rewards + gamma * np.where(terminated, 0.0, next_values) - values
     advantages, ahead = np.zeros_like(delta), np.zeros_like(delta[0])
@@ -57,12 +57,12 @@ def rollout_arrays(spec: Spec, steps: int, num_envs: int) -> Arrays:
 
 
 def rollout_bytes(steps: int, spec: Spec, num_envs: int) -> int:
-    """A rollout, as `RolloutBuffer.nbytes` has it."""
+    """Bytes of a rollout, as `RolloutBuffer.nbytes`."""
     return steps * num_envs * sum(array.nbytes for array in rollout_arrays(spec, 1, 1).values())
 
 
 class RolloutBuffer:
-    """`steps` steps of `num_envs` copies in the order they were taken; when it is full the next step begins it anew."""
+    """`steps` steps of `num_envs` envs in the order they were taken; when it is full the next step starts it again."""
 
     def __init__(self, steps: int, spec: Spec, num_envs: int):
         self.steps, self.spec, self.filled = steps, spec, 0
@@ -80,30 +80,26 @@ class RolloutBuffer:
 
     @property
     def under_way(self) -> bool:
-        """Whether it was begun and is not full."""
+        """Whether it is neither empty nor full."""
         return 0 < self.filled < self.steps
 
     @property
     def before(self) -> Moment:
         """The moments before each step, [t * n, ...]."""
-        rows = self._rows()
-        obs = part_of(rows, "obs")
-        return Moment(obs, part_of(rows, "truth") or obs)
+        return self._moments("obs", "truth")
 
     @property
     def after(self) -> Moment:
         """The true successors, [t * n, ...]."""
-        rows = self._rows()
-        obs = part_of(rows, "next_obs")
-        return Moment(obs, part_of(rows, "next_truth") or obs)
+        return self._moments("next_obs", "next_truth")
 
     @property
     def ended_in_time(self) -> np.ndarray:
-        """Which steps ended their episode and were not at a time limit, [t * n]: at the goal, or by failure."""
+        """Which steps ended their episode at the goal or by failure, not by a time limit, [t * n]."""
         return (self._arrays["terminated"] & ~self._arrays["truncated"]).reshape(-1)
 
     def add(self, step: Step) -> None:
-        """Take in one step of all copies; its `action` is what the policy drew."""
+        """Store one step of all envs; its `action` is what the policy drew."""
         t = self.filled % self.steps
         parts = {name: getattr(step, name) for name in ("obs", "truth", "next_obs", "next_truth")}
         given = merged(**parts) | step._asdict()
@@ -114,7 +110,8 @@ class RolloutBuffer:
     def with_advantages(self, values: np.ndarray, next_values: np.ndarray, gamma: float, lam: float) -> Rollout:
         """What the policy learns from, given the values [t * n] of `before` and of `after`.
 
-        The value function is drawn to advantage + value, the lambda-return. Source: Schulman et al. (2016), section 5.
+        The target of the value function is advantage + value, the lambda-return. Source: Schulman et al. (2016),
+        section 5.
         """
         there, rows = self._arrays, self._rows()
         here, ahead = (array.astype(np.float64).reshape(there["reward"].shape) for array in (values, next_values))
@@ -130,7 +127,7 @@ class RolloutBuffer:
         )
 
     def transitions(self) -> Batch:
-        """All steps that it holds as transitions [t * n, ...], with the actions as they were applied."""
+        """All stored steps as transitions [t * n, ...], with the actions as they were applied."""
         rows = self._rows()
         return Batch(
             obs=part_of(rows, "obs"),
@@ -160,21 +157,22 @@ class RolloutBuffer:
         return found[back].reshape(-1, *found.shape[2:]), known[back].reshape(-1)
 
     def state(self) -> Arrays:
-        """Everything as named arrays; rows that are about to be written over are still told of by probes."""
+        """Everything as named arrays; probes still read rows that will be overwritten."""
         return self._arrays | {"filled": np.array(self.filled)}
 
     def load_state(self, state: Arrays) -> None:
-        """Take over what `state` returned.
-
-        Raises:
-            UserError: if it is of another size.
-        """
+        """Take over what `state` returned. Raises UserError if it is of another size."""
         check_arrays(self.state(), state)
         if not 0 <= state["filled"] <= self.steps:
-            raise UserError("The saved rollout is none; it was edited by hand or is damaged.")
+            raise UserError("The saved rollout is invalid; it was edited by hand or is damaged.")
         self._arrays = {name: state[name].copy() for name in self._arrays}
         self.filled = int(state["filled"])
 
+    def _moments(self, seen: str, true: str) -> Moment:
+        rows = self._rows()
+        obs = part_of(rows, seen)
+        return Moment(obs, part_of(rows, true) or obs)
+
     def _rows(self) -> Arrays:
-        """All arrays with the axes of steps and copies made one."""
+        """All arrays with the axes of steps and envs joined."""
         return {name: array.reshape(-1, *array.shape[2:]) for name, array in self._arrays.items()}

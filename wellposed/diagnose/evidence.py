@@ -1,13 +1,13 @@
-"""What a rule looks at (a configuration and the rows of a record, nothing else), and what it answers with."""
+"""The evidence of a diagnosis, a configuration and the rows of a record; and what a rule saw in it."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from wellposed.config import stored_config
-from wellposed.findings import Finding, Kind
+from wellposed.findings import Kind
 from wellposed.runs.record import EvaluationRow, Failure, MetricsRow
 from wellposed.runs.store import RunReader
 
@@ -41,6 +41,17 @@ class Evidence:
         """Gradient updates at the last row of metrics."""
         return self.rows[-1].updates if self.rows else 0
 
+    @property
+    def last_success(self) -> float:
+        """The last evaluation's success rate; 0 before the first."""
+        return self.evaluations[-1].success_rate if self.evaluations else 0.0
+
+    @property
+    def rewards(self) -> tuple[int, float, float] | None:
+        """The newest step with rewards, and the lowest and the highest reward that any minibatch held."""
+        (steps, low), (_, high) = self.series("probe/reward_min"), self.series("probe/reward_max")
+        return (int(steps[-1]), float(low.min()), float(high.max()) + 0.0) if len(low) and len(high) else None
+
     def series(self, name: str, learning: bool = False) -> tuple[np.ndarray, np.ndarray]:
         """Steps and values of a metric where it was logged; with `learning` only from the first update on."""
         rows = [row for row in self.rows if name in row.metrics and not (learning and not row.updates)]
@@ -50,6 +61,11 @@ class Evidence:
         """The newest reading of a metric; None where it was never logged."""
         steps, values = self.series(name, learning)
         return Reading(int(steps[-1]), float(np.mean(values[-RECENT:]))) if len(steps) else None
+
+    def value(self, name: str, learning: bool = False) -> float | None:
+        """The value of the newest reading of a metric; None where it was never logged."""
+        found = self.recent(name, learning)
+        return None if found is None else found.value
 
     def until(self, step: int) -> "Evidence":
         """What was known at a step."""
@@ -69,12 +85,19 @@ def read_evidence(path: Path) -> Evidence:
     return Evidence(stored_config(path), reader.metrics, reader.evaluations, reader.failure)
 
 
-def fault(rule: str, kind: Kind, sure: float, step: int, evidence: str, why: str, advice: str) -> Finding:
-    """What a rule has found. `evidence` names numbers and steps; it, `why` and `advice` are whole sentences."""
-    status = "warns" if kind == "symptom" else "fails"
-    return Finding(rule, status, evidence, why=why, advice=advice, kind=kind, sure=sure, step=step)
+def is_sparse(low: float, high: float) -> bool:
+    """Whether the lowest and the highest reward ever seen are those of a sparse reward: whole numbers, as -1 and 0.
+
+    A distance as reward hardly ever is a whole number, neither at its lowest nor at its highest.
+    """
+    return low.is_integer() and high.is_integer()
 
 
-def percent(share: float, digits: int = 0) -> str:
-    """A share as people read it: `14.6 %`."""
-    return f"{100 * share:.{digits}f} %"
+@dataclass(frozen=True)
+class Seen:
+    """What a rule saw that is wrong."""
+
+    step: int  # of the newest row that it rests on
+    numbers: dict[str, Any] = field(default_factory=dict)  # by their names in rules.toml; None: not known
+    sure: float | None = None  # 0 to 1, where it depends on the numbers
+    kind: Kind | None = None  # where it depends on the numbers

@@ -3,41 +3,24 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Literal, Protocol
+from typing import Literal
 
+from wellposed.runs.record import EvaluationRow
 from wellposed.stats import describe_rate
 
 Name = Literal["unknown", "failure", "take-off", "convergence"]
 CONVERGED = 0.9  # success from which a run counts as converged, two evaluations in a row
 
 
-class Judged(Protocol):
-    """The part of an `EvaluationRow` that decides a phase."""
+@dataclass(frozen=True)
+class Judged:
+    """What a phase is read off: an evaluation without all else that an `EvaluationRow` holds."""
 
-    @property
-    def step(self) -> int:
-        """Environment steps so far."""
-        ...
-
-    @property
-    def success_rate(self) -> float:
-        """Success of the greedy policy."""
-        ...
-
-    @property
-    def success_ci95(self) -> tuple[float, float]:
-        """Its interval."""
-        ...
-
-    @property
-    def already_solved_rate(self) -> float:
-        """The share of goals that were reached before the first action."""
-        ...
-
-    @property
-    def already_solved_ci95(self) -> tuple[float, float]:
-        """Its interval."""
-        ...
+    step: int  # environment steps so far
+    success_rate: float  # of the greedy policy
+    success_ci95: tuple[float, float]
+    already_solved_rate: float  # share of goals that were reached before the first action
+    already_solved_ci95: tuple[float, float]
 
 
 @dataclass(frozen=True)
@@ -50,12 +33,12 @@ class Phase:
     sentence: str
 
 
-def above_floor(row: Judged) -> bool:
+def above_floor(row: Judged | EvaluationRow) -> bool:
     """Whether success lies above the goals that were solved at reset, interval against interval."""
     return row.success_ci95[0] > row.already_solved_ci95[1]
 
 
-def find_phase(evaluations: Sequence[Judged]) -> Phase:
+def find_phase(evaluations: Sequence[Judged | EvaluationRow]) -> Phase:
     """The phase, from evaluations in order. A phase begins at the first of two in a row that show it."""
     learnt = [row for row in evaluations if row.step > 0]
     if not learnt:

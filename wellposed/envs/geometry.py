@@ -2,7 +2,7 @@
 
 import inspect
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, fields, is_dataclass, replace
 from typing import Any
 
@@ -177,12 +177,3 @@ def relative(mirror: Mirror, observation: np.ndarray, goal: np.ndarray) -> Mirro
     seen = mirror.observation_offset + sign * observation[order] - observation
     goals = np.array(mirror.goal_offset) + np.array(mirror.goal_sign) * goal - goal
     return replace(mirror, observation_offset=tuple(map(float, seen)), goal_offset=tuple(map(float, goals)))
-
-
-def turned(vectors: np.ndarray, pairs: Iterable[tuple[int, int]], angle: float) -> np.ndarray:
-    """Vectors [..., size] with each pair of components as a frame shows it that is turned by `angle`; see `Turn`."""
-    shown, (cos, sin) = np.array(vectors), (np.cos(angle), np.sin(angle))
-    for i, j in pairs:
-        x, y = vectors[..., i], vectors[..., j]
-        shown[..., i], shown[..., j] = x * cos + y * sin, y * cos - x * sin
-    return shown

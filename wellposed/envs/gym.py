@@ -172,6 +172,27 @@ class GymGoalVecEnv:
             )
         return there
 
+    @property
+    def frames_per_second(self) -> float:
+        """At which it is drawn."""
+        return float(self._copies[0].metadata.get("render_fps") or 25)
+
+    def render(self) -> np.ndarray:
+        """The picture of the first copy, uint8 [height, width, 3], of an environment made with "rgb_array".
+
+        Raises:
+            UserError: if it draws something else.
+        """
+        frame: Any = self._copies[0].render()
+        if (
+            not isinstance(frame, np.ndarray)
+            or frame.dtype != np.uint8
+            or frame.ndim != 3
+            or frame.shape[2] not in (3, 4)
+        ):
+            raise UserError(f"render() of {self.env_id} must give a uint8 array [height, width, 3], got {type(frame)}.")
+        return frame[..., :3]
+
     def close(self) -> None:
         """Close all copies."""
         self._envs.close()
@@ -238,7 +259,10 @@ def _spec(env: gym.Env, found: Measured) -> Spec:
     fields = [f._replace(floor=floors.get(f.name, ()), origin=origins.get(f.name, ())) for f in fields]
     shape: Any = env.action_space.shape
     range_ = units.reward_range if units.sparse else None  # of a dense reward only an estimate is known
-    known: Any = {"geometry": found.geometry, "radius": units.radius, "reward_range": range_}
+    space: Any = env.action_space
+    low, high = (tuple(float(bound) for bound in side) for side in (space.low, space.high))
+    bounds = None if {*low, *(-one for one in high)} == {-1.0} else (low, high)
+    known: Any = {"geometry": found.geometry, "radius": units.radius, "reward_range": range_, "action_bounds": bounds}
     return Spec(tuple(fields), shape[0], found.limit, **known)
 
 

@@ -1,4 +1,4 @@
-"""Our environments as Gymnasium's VectorEnv, for code that is written for that."""
+"""Our environments as Gymnasium's VectorEnv."""
 
 from typing import Any
 
@@ -10,12 +10,12 @@ from wellposed.types import Field, Obs, VecEnv
 
 
 class GymnasiumVecEnv(gym.vector.VectorEnv):
-    """A `VecEnv`, shown as `inner`, behind Gymnasium's interface; what that does not have is `inner`'s.
+    """A `VecEnv`, available as `inner`, behind Gymnasium's interface; other attributes are those of `inner`.
 
-    Autoreset is same-step: when copy i ends, `step` returns the first observation of its next episode and hands the
-    true last one over in `info["final_obs"][i]`. `info["is_success"]` [n] and `info["applied_action"]` [n, action_dim]
-    always speak of the transition just taken, and `info["physics_warnings"]` counts by name what the simulator
-    complained of in it. Observations are what the policy sees.
+    Autoreset is same-step: when env i ends, `step` returns the first observation of its next episode and the true last
+    one in `info["final_obs"][i]`. `info["is_success"]` [n] and `info["applied_action"]` [n, action_dim] are always
+    those of the transition just taken, and `info["physics_warnings"]` counts its warnings by name. Observations are
+    what the policy sees.
     """
 
     metadata: dict[str, Any] = {  # noqa: RUF012
@@ -38,11 +38,11 @@ class GymnasiumVecEnv(gym.vector.VectorEnv):
         return getattr(self.__dict__["inner"], name)
 
     def reset(self, *, seed: int | list[int] | None = None, options: dict | None = None) -> tuple[Obs, dict]:
-        """Start an episode in every copy, or only where `options={"reset_mask": mask}` [num_envs] is true."""
+        """Start an episode in every env, or only where `options={"reset_mask": mask}` [num_envs] is true."""
         return self._as_shown(self.inner.reset(seed, (options or {}).get("reset_mask")).obs), {}
 
     def step(self, actions: np.ndarray) -> tuple[Obs, np.ndarray, np.ndarray, np.ndarray, dict]:
-        """Step every copy with actions [num_envs, action_dim] in [-1, 1]."""
+        """Step every env with actions [num_envs, action_dim] in [-1, 1]."""
         step = self.inner.step(actions)
         everywhere, ended = np.ones(self.num_envs, bool), step.ended
         info: dict[str, Any] = {"is_success": step.success, "_is_success": everywhere}
@@ -87,10 +87,9 @@ class GymnasiumVecEnv(gym.vector.VectorEnv):
 
 
 def successor(obs: Obs, info: dict) -> Obs:
-    """The observations that followed the actions, where same-step autoreset has already moved on.
+    """The observations that followed the actions, which same-step autoreset has replaced where an episode ended.
 
-    For a copy whose episode just ended, `obs` is the start of the next one; its true successor is in
-    `info["final_obs"]`. Returns `obs` itself when no episode ended.
+    There the true successor is in `info["final_obs"]`. Returns `obs` itself if no episode ended.
     """
     if "final_obs" not in info:
         return obs

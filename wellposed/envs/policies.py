@@ -1,4 +1,4 @@
-"""Policies that need no knowledge of a task."""
+"""Policies that know nothing of a task."""
 
 import numpy as np
 
@@ -6,7 +6,7 @@ from wellposed.types import Carry, Obs
 
 
 class Memoryless:
-    """A policy that remembers nothing of an episode."""
+    """A policy without memory."""
 
     def initial_carry(self, n: int) -> Carry:
         """Nothing."""
@@ -14,7 +14,7 @@ class Memoryless:
 
 
 class RandomPolicy(Memoryless):
-    """Uniform actions in [-1, 1]: the floor every learner is held against."""
+    """Uniform actions in [-1, 1], the baseline of every learner."""
 
     def __init__(self, action_dim: int, rng: np.random.Generator):
         self.action_dim, self.rng = action_dim, rng

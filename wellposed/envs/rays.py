@@ -1,4 +1,4 @@
-"""The shape of success: along rays from goals, where does it end? Bisection, and the norm that fits what comes out."""
+"""The shape of success: where it ends along rays from goals, by bisection, and the norm that fits the boundary."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -29,7 +29,7 @@ class Rays:
 
     @property
     def radius(self) -> float | None:
-        """The distance at which success ends, of all rays that left it the median one; to six digits, as measured."""
+        """The median distance at which success ends, to six digits; None if it ends on no ray."""
         return float(f"{np.median(np.linalg.norm(self.ended, axis=1)):.6g}") if len(self.ended) else None
 
     @property
@@ -41,7 +41,7 @@ class Rays:
 
 
 def quaternions(goals: np.ndarray) -> list[slice]:
-    """Groups of four coordinates whose length is 1 in all goals [n, g]: rotations, which rays must not leave."""
+    """Groups of four coordinates with length 1 in all goals [n, g]: rotations, which rays must keep."""
     found, at = [], 0
     while at + 4 <= goals.shape[1]:
         unit = bool((np.abs(np.linalg.norm(goals[:, at : at + 4], axis=1) - 1) < 1e-4).all())
@@ -52,7 +52,7 @@ def quaternions(goals: np.ndarray) -> list[slice]:
 
 
 def directions(size: int, turning: list[slice], rng: np.random.Generator) -> np.ndarray:
-    """Unit vectors [DIRECTIONS, size]: along axes and across them, and of every rotation on its own."""
+    """Unit vectors [DIRECTIONS, size]: along axes and between them, and of every rotation on its own."""
     straight = [i for i in range(size) if not any(part.start <= i < part.stop for part in turning)]
     found = np.zeros((DIRECTIONS, size))
     for number, direction in enumerate(found):
@@ -68,12 +68,8 @@ def directions(size: int, turning: list[slice], rng: np.random.Generator) -> np.
 def cast_rays(success: Test, seen: np.ndarray, spread: np.ndarray, dtype: Any, rng: np.random.Generator) -> Rays:
     """Follow rays from goals until success ends.
 
-    Args:
-        success: asked of pairs of goals.
-        seen: goals [n, g] that were achieved; rays start at some of them.
-        spread: of goals on each axis [g].
-        dtype: the type in which goals are handed to `success`.
-        rng: chooses goals and directions.
+    Rays start at some of the achieved goals `seen` [n, g], in steps of `spread`, the spread of goals on each axis [g].
+    `success` is asked of pairs of goals of type `dtype`; `rng` chooses goals and directions.
     """
     seen, size = np.unique(seen, axis=0), seen.shape[1]
     turning = quaternions(seen)
@@ -89,7 +85,7 @@ def cast_rays(success: Test, seen: np.ndarray, spread: np.ndarray, dtype: Any, r
                     place[part] /= np.linalg.norm(place[part])
                 try:
                     return success(place.astype(dtype), centre.astype(dtype))
-                except (ArithmeticError, LookupError, ValueError):  # a place outside of what the rule knows
+                except (ArithmeticError, LookupError, ValueError):  # a place that the rule does not accept
                     return False
 
             end, back = boundary(reached, rng.uniform(0.8, 1.2))
@@ -102,7 +98,7 @@ def cast_rays(success: Test, seen: np.ndarray, spread: np.ndarray, dtype: Any, r
 def boundary(reached: Callable[[float], bool], jitter: float) -> tuple[float | None, bool]:
     """Where along a ray success ends (None: nowhere), and whether it comes back after that.
 
-    `jitter` stretches the places that are tried, so that many rays together leave none out.
+    `jitter` stretches the places that are tried, so that many rays together leave no gap.
     """
     scan = np.concatenate([[0.0], np.geomspace(1e-4, 1.0, 9), np.linspace(1.0, FAR, 12)[1:]]) * jitter
     inside = np.array([reached(t) for t in scan])

@@ -1,6 +1,6 @@
 """Pictures of a MuJoCo model without a screen, by the first OpenGL back-end that works.
 
-Rendering has its own model and data, so it can neither slow nor change the physics.
+Rendering has its own model and data, so it cannot change the physics.
 """
 
 # mujoco's compiled half has no stubs:
@@ -20,16 +20,16 @@ from wellposed.errors import UserError
 
 BACKENDS = ("egl", "osmesa", "glfw")
 INSTALL_LINE = "sudo apt-get install -y libosmesa6 libegl1 libgl1"
-_REACHED, _WANTED = (0.10, 0.68, 0.42, 0.9), (0.93, 0.33, 0.23, 0.9)  # goal marker: green once reached
+REACHED, WANTED = (0.10, 0.68, 0.42, 0.9), (0.93, 0.33, 0.23, 0.9)  # goal marker: green once reached
 _PROBE = (
     "import mujoco; from wellposed.envs.rendering import Camera, Renderer; "
-    "Renderer(mujoco.MjModel.from_xml_string('<mujoco/>'), 16, {backend!r}, Camera((0, 0, 0), 1.0))"
+    "drawn = Renderer(mujoco.MjModel.from_xml_string('<mujoco/>'), 16, {backend!r}, Camera((0, 0, 0), 1.0))"
 )
 
 
 @cache
 def probe_backend(backend: str) -> str | None:
-    """None if the back-end renders, else why not. It is tried in a process of its own, for a failure may be fatal."""
+    """None if the back-end renders, else why not. It is tried in another process, because a failure may crash it."""
     command = [sys.executable, "-c", _PROBE.format(backend=backend)]
     try:
         result = subprocess.run(command, capture_output=True, text=True, timeout=60)
@@ -41,11 +41,19 @@ def probe_backend(backend: str) -> str | None:
     return lines[-1] if lines else f"exit code {result.returncode}"
 
 
+def egl_device() -> str:
+    """Who made what EGL draws on, and its name, as OpenGL says."""
+    names = (
+        "import OpenGL.GL as gl; print(gl.glGetString(gl.GL_VENDOR).decode(), gl.glGetString(gl.GL_RENDERER).decode())"
+    )
+    command = [sys.executable, "-c", f"{_PROBE.format(backend='egl')}; {names}"]
+    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout.strip()
+
+
 def working_backend() -> str:
     """The first back-end that renders here; one named in MUJOCO_GL is tried first.
 
-    Raises:
-        UserError: if none does, with the line that installs one.
+    Raises UserError if none does, with the command that installs one.
     """
     wished = os.environ.get("MUJOCO_GL", "").lower()
     order = dict.fromkeys([wished, *BACKENDS] if wished in BACKENDS else BACKENDS)
@@ -56,7 +64,7 @@ def working_backend() -> str:
 
 
 class Camera(NamedTuple):
-    """Where the pictures are taken from."""
+    """Where pictures are taken from."""
 
     look_at: tuple[float, float, float]  # metres
     distance: float  # metres
@@ -86,10 +94,10 @@ class Renderer:
         self._data.qpos[:] = qpos
         mujoco.mj_kinematics(self._model, self._data)
         mujoco.mj_comPos(self._model, self._data)
-        mujoco.mj_camlight(self._model, self._data)  # without it the lamps stay in the origin
+        mujoco.mj_camlight(self._model, self._data)  # else the lamps stay at the origin
         everything = mujoco.mjtCatBit.mjCAT_ALL.value
         mujoco.mjv_updateScene(self._model, self._data, self._options, None, self._camera, everything, self._scene)
-        self._add_ball(goal, _REACHED if reached else _WANTED)
+        self._add_ball(goal, REACHED if reached else WANTED)
         rect, image = mujoco.MjrRect(0, 0, self.size, self.size), np.empty((self.size, self.size, 3), np.uint8)
         mujoco.mjr_render(rect, self._scene, self._gl)
         mujoco.mjr_readPixels(image, None, rect, self._gl)
@@ -101,8 +109,12 @@ class Renderer:
         self._context.free()
 
     def _add_ball(self, position: np.ndarray, rgba: tuple[float, ...]) -> None:
-        ball = self._scene.geoms[self._scene.ngeom]
-        sphere, size = mujoco.mjtGeom.mjGEOM_SPHERE.value, np.full(3, 0.028)
-        mujoco.mjv_initGeom(ball, sphere, size, np.asarray(position, float), np.eye(3).ravel(), np.array(rgba, "f4"))
-        ball.emission = 0.4
+        draw_ball(self._scene.geoms[self._scene.ngeom], position, rgba)
         self._scene.ngeom += 1
+
+
+def draw_ball(geom: mujoco.MjvGeom, position: np.ndarray, rgba: tuple[float, ...]) -> None:
+    """Make the marker of a goal [3] of a geom of a scene."""
+    sphere, size = mujoco.mjtGeom.mjGEOM_SPHERE.value, np.full(3, 0.028)
+    mujoco.mjv_initGeom(geom, sphere, size, np.asarray(position, float), np.eye(3).ravel(), np.array(rgba, "f4"))
+    geom.emission = 0.4

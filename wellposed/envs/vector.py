@@ -1,6 +1,6 @@
-"""n copies of a MuJoCo task that step together. Written once: a suite gives a `Task`, all else is here.
+"""n MuJoCo environments of one task that step together. A suite gives a `Task`; this file does the rest.
 
-Here are autoreset, clocks, seeds and random streams, and what a state is made of.
+Here are autoreset, clocks, seeds, random streams, and what a state consists of.
 """
 
 # mujoco's compiled half has no stubs:
@@ -16,36 +16,37 @@ from gymnasium.utils import seeding
 
 from wellposed.envs.physics.cpu import Physics
 from wellposed.seeding import pack_generator, unpack_generator
-from wellposed.types import Metrics, Moment, Obs, Spec, Step, clipped_actions
+from wellposed.types import Goals, Metrics, Moment, Obs, Spec, Step, clipped_actions
 
 
 @dataclass(frozen=True)
 class GoalSpread:
-    """How far goals lie from where the object starts, and how many of them in the air."""
+    """How far goals lie from where the object starts, and how many are in the air."""
 
     reach: float  # share of the way to the task's own goals, 0 to 1
     air: float  # share of goals that are lifted, 0 to 1, in a task that lifts any
 
 
-class Copy(Protocol):
-    """One simulated copy. It keeps its row of readings up to date."""
+class Simulation(Protocol):
+    """The simulation of one env. It keeps its row of readings up to date."""
 
     def advance(self, control: np.ndarray) -> None:
         """One environment step under a row of what `Task.control` returns."""
         ...
 
 
-class Task(Protocol):
+class Task(Goals, Protocol):
     """A task in the words of its domain.
 
-    `readings` [n, width] hold what is read off each copy after a step: all that is observed, rewarded and judged.
+    `readings` [n, width] are the numbers read from each env after a step; observations, rewards and success come from
+    them alone.
 
-    A task with the capability "goal spread" has `goal_spread`, how the goals of new episodes are drawn, and
-    `own_spread`, how the task draws them by itself; both are a `GoalSpread`. One with "sensors" has `error_sources` and
-    `measurement_errors` (see `envs.suites.fetch.task`).
+    A task with the capability "goal spread" has `goal_spread`, how goals of new episodes are drawn, and `own_spread`,
+    the task's own; both are a `GoalSpread`. One with "sensors" has `error_sources` and `measurement_errors` (see
+    `envs.suites.fetch.task`).
     """
 
-    model: mujoco.MjModel  # all copies share it
+    model: mujoco.MjModel  # shared by all envs
     readings: int  # width
     capabilities: frozenset[str]
 
@@ -55,15 +56,15 @@ class Task(Protocol):
         ...
 
     def simulate(self, data: mujoco.MjData, readings: np.ndarray) -> Any:
-        """The `Copy` that simulates in `data` and fills the row `readings` [width]."""
+        """The simulation of one env in `data`, which fills the row `readings` [width]."""
         ...
 
-    def restart(self, copy: Any, rng: np.random.Generator) -> np.ndarray:
-        """Begin an episode in a copy, with all that is random drawn from `rng`; returns its goal [goal_dim]."""
+    def restart(self, env: Any, rng: np.random.Generator) -> np.ndarray:
+        """Begin an episode in one env, drawing from `rng`; returns its goal [goal_dim]."""
         ...
 
     def control(self, readings: np.ndarray, action: np.ndarray) -> np.ndarray:
-        """What actions [n, action_dim] in [-1, 1] make each copy do, [n, any width]."""
+        """Actions [n, action_dim] in [-1, 1] as controls of each env [n, any width]."""
         ...
 
     def observe(self, readings: np.ndarray, desired_goal: np.ndarray) -> Obs:
@@ -71,31 +72,15 @@ class Task(Protocol):
         ...
 
     def failed(self, readings: np.ndarray) -> np.ndarray:
-        """Whether something other than its goal ends the episode, bool [n]."""
-        ...
-
-    def compute_reward(self, achieved_goal: np.ndarray, desired_goal: np.ndarray) -> np.ndarray:
-        """As `VecEnv`'s."""
-        ...
-
-    def compute_terminated(self, achieved_goal: np.ndarray, desired_goal: np.ndarray) -> np.ndarray:
-        """As `VecEnv`'s."""
-        ...
-
-    def is_success(self, achieved_goal: np.ndarray, desired_goal: np.ndarray) -> np.ndarray:
-        """As `VecEnv`'s."""
-        ...
-
-    def goal_kinds(self, desired_goal: np.ndarray) -> list[str]:
-        """As `VecEnv`'s."""
+        """Whether something other than the goal ends the episode, bool [n]."""
         ...
 
 
 class MujocoVecEnv:
-    """`num_envs` copies of a task, a `VecEnv`.
+    """`num_envs` environments of a task, a `VecEnv`.
 
-    Copy i, reset with seed s, plays the same episodes one after another whatever the numbers of threads and of copies:
-    those that its own stream, begun by s + i, draws.
+    Env i, reset with seed s, plays the episodes that its own stream draws, begun by s + i. They do not depend on the
+    number of threads or envs.
     """
 
     now: Moment
@@ -111,13 +96,13 @@ class MujocoVecEnv:
         # gripper Fetch's lags `qpos` by one substep), so it belongs to the state itself.
         self.readings = np.zeros((num_envs, task.readings))
         pairs = zip(self.physics.data, self.readings, strict=True)
-        self.copies: list[Copy] = [task.simulate(data, row) for data, row in pairs]
+        self.copies: list[Simulation] = [task.simulate(data, row) for data, row in pairs]
         self.goals = np.zeros((num_envs, spec.size("desired_goal")))
         self._elapsed = np.zeros(num_envs, np.int64)
         self._rngs = [seeding.np_random(None)[0] for _ in range(num_envs)]
 
     def reset(self, seed: int | list[int] | None = None, mask: np.ndarray | None = None) -> Moment:
-        """As `VecEnv.reset`; a None in a list of seeds goes on with that copy's stream."""
+        """As `VecEnv.reset`; a None in a list of seeds continues that env's stream."""
         chosen = np.arange(self.num_envs) if mask is None else np.flatnonzero(mask)
         seeds = seeds_of_copies(seed, self.num_envs)
         for i in chosen:
@@ -167,7 +152,7 @@ class MujocoVecEnv:
         """As `VecEnv.set_state`."""
         current = self.get_state()
         if {k: v.shape for k, v in state.items()} != {k: v.shape for k, v in current.items()}:
-            raise ValueError("this state belongs to another task or another number of copies")
+            raise ValueError("this state belongs to another task or another number of envs")
         if not ((state["elapsed"] >= 0) & (state["elapsed"] < self.spec.max_episode_steps)).all():
             raise ValueError("this state is of episodes that were over")
         self.physics.set_state(state["physics"])
@@ -179,7 +164,7 @@ class MujocoVecEnv:
         return self.observe()
 
     def observe(self) -> Moment:
-        """Look at the copies as they are."""
+        """Observe the envs as they are."""
         obs = self.task.observe(self.readings, self.goals)
         self.now = Moment(obs, obs)
         return self.now
@@ -193,7 +178,7 @@ class MujocoVecEnv:
         self.physics.close()
 
     def _restart(self, indices: Iterable[int]) -> Moment:
-        """Begin an episode in the given copies, each from its own stream."""
+        """Begin an episode in the given envs, each from its own stream."""
 
         def restart(i: int) -> None:
             self.goals[i] = self.task.restart(self.copies[i], self._rngs[i])
@@ -204,14 +189,10 @@ class MujocoVecEnv:
 
 
 def seeds_of_copies(seed: int | list[int] | None, num_envs: int) -> list[Any]:
-    """One seed for each copy: seed + i, its own of a list, or None.
-
-    Raises:
-        ValueError: if a list has another length.
-    """
+    """One seed for each env: seed + i, its own of a list, or None. Raises ValueError if a list has another length."""
     if seed is None:
         return [None] * num_envs
     seeds = seed if isinstance(seed, list) else [int(seed) + i for i in range(num_envs)]
     if len(seeds) != num_envs:
-        raise ValueError(f"{num_envs} copies need {num_envs} seeds, got {len(seeds)}")
+        raise ValueError(f"{num_envs} envs need {num_envs} seeds, got {len(seeds)}")
     return seeds

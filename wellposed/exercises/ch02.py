@@ -157,10 +157,8 @@ def _objective(ratio: list[float], advantage: list[float], epsilon: float) -> di
     "without NumPy and without float().",
 )
 def _compiles(clipped_objective: Function) -> Counterexample | None:
-    import jax
-
-    ratio, advantage, epsilon = _objective([0.9, 1.1, 1.0, 1.0], [1.0, -1.0, 1.0, 1.0], 0.2).values()
-    jax.eval_shape(lambda ratio, advantage: jax.grad(clipped_objective)(ratio, advantage, epsilon), ratio, advantage)
+    given = _objective([0.9, 1.1, 1.0, 1.0], [1.0, -1.0, 1.0, 1.0], 0.2)
+    clipped_objective.compile(*given.values(), slope=True)
     return None  # otherwise tracing has raised
 
 

@@ -336,7 +336,7 @@ Returns moments, integers [n], each drawn for itself and
         properties=(_later, _inside, _independent, _last, _next, _only, _uniform, _generator),
         form=one_moment_each,
         own=_own_future_goals,
-        put=lambda function: patch.dict("wellposed.data.hindsight.STRATEGIES", future=function),
+        put=lambda function: patch.dict("wellposed.data.hindsight.STRATEGIES._entries", future=function),
         trial=trials.train("FetchReach-v4"),
     ),
     Write(

@@ -1,7 +1,7 @@
 """The process in which a reader's file is executed: `python -m wellposed.exercises.child FOLDER`.
 
-It writes its result as JSON. If the reader's code takes too long, the process dumps its stacks, which show where, and
-ends itself.
+It writes what the reader's function answered as JSON, and judges nothing: that is done by the process that started it.
+If the reader's code takes too long, the process dumps its stacks, which show where, and ends itself.
 """
 
 import ctypes
@@ -12,7 +12,6 @@ import signal
 import sys
 import warnings
 from collections.abc import Callable
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +25,7 @@ from wellposed.exercises.guard import Guarded, OutputTrap, ReaderError, TimeLimi
 from wellposed.runs.files import write_json
 
 MEMORY = 2 * 2**30  # bytes that a check may allocate, so that an endless list does not exhaust the machine
+LARGEST_FILE = 2 * 2**30  # bytes; a record of a trial has far smaller ones
 
 
 class Task(msgspec.Struct):
@@ -47,12 +47,13 @@ def main(folder: Path) -> None:
     warnings.simplefilter("ignore")
     source = (folder / "source.py").read_bytes()
     exec(exercise.imports, {})  # so that the imports of the stub do not count as the reader's time
+    set_limits(None if task.run is None else os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2)
     with (folder / "stacks.txt").open("w") as stacks:
         limit = TimeLimit(task.limit, stacks)
         try:
             function = read(exercise, source, trap, limit)
             if task.run is None:
-                found = check(Guarded(exercise, function, trap, limit=None), limit)
+                found = {"answers": answers(Guarded(exercise, function, trap, limit=None), limit)}
             else:
                 found = train(Guarded(exercise, function, trap, limit), task.run, task.shown)
         except ReaderError as error:
@@ -74,17 +75,40 @@ def read(exercise: Write, source: bytes, trap: OutputTrap, limit: TimeLimit) -> 
     return function
 
 
-def check(function: Guarded, limit: TimeLimit) -> dict[str, Any]:
-    """For each property a counterexample, or None if the reader's function has it."""
+def set_limits(trial: int | None) -> None:
+    """Bound memory and files before a line of the reader's file is executed; it cannot raise the bounds again.
+
+    Args:
+        trial: bytes that a trial may allocate; None to check only.
+    """
     size = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
-    resource.setrlimit(resource.RLIMIT_AS, (size + MEMORY, resource.RLIM_INFINITY))
+    most = size + max(MEMORY, trial or 0)
+    for what, limit in ((resource.RLIMIT_AS, most), (resource.RLIMIT_FSIZE, LARGEST_FILE), (resource.RLIMIT_CORE, 0)):
+        _, hard = resource.getrlimit(what)
+        limit = limit if hard == resource.RLIM_INFINITY else min(limit, hard)
+        resource.setrlimit(what, (limit, limit))
+    drop_privileges()
+
+
+def drop_privileges() -> None:
+    """Give up every capability for good: root may raise its own limits, this process no longer (capabilities(7))."""
+    system = ctypes.CDLL(None, use_errno=True)
+    system.prctl(38, 1, 0, 0, 0)  # PR_SET_NO_NEW_PRIVS: nor does a program that it starts
+    header, none = (ctypes.c_uint32 * 2)(0x20080522, 0), (ctypes.c_uint32 * 6)()  # version 3, this process
+    if system.capset(header, none):
+        raise OSError(ctypes.get_errno(), "capset")
+
+
+def answers(function: Guarded, limit: TimeLimit) -> list[list[Any]]:
+    """For each property the answers of the reader's function, as JSON data."""
     found = []
     for one in function.exercise.properties:
         _seed_global_streams()
+        function.answers = []
         with limit:
-            wrong = one.counterexample(function)
-        found.append(None if wrong is None else asdict(wrong))
-    return {"found": found}
+            one.counterexample(function)
+        found.append(function.answers)
+    return found
 
 
 def train(function: Guarded, run: dict[str, Any], shown: str) -> dict[str, Any]:

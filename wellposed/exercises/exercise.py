@@ -12,7 +12,7 @@ from unittest.mock import patch
 
 import numpy as np
 
-Function = Callable[..., Any]
+Function = Any  # what a property asks: called with arguments, or by `compile` and `slope` (see `guard.Guarded`)
 
 
 @dataclass(frozen=True)
@@ -75,8 +75,8 @@ class Write:
     task: str  # the stub's docstring: shapes, units, equation
     properties: tuple[Property, ...]
     form: Callable[[tuple[Any, ...], Any], str | None]
-    own: Callable[[], Function]
-    put: Callable[[Function], AbstractContextManager[Any]]
+    own: Callable[[], Callable[..., Any]]
+    put: Callable[[Callable[..., Any]], AbstractContextManager[Any]]
     trial: Callable[[Setting], Outcome]
     imports: str = "import numpy as np"
 

@@ -14,6 +14,7 @@ from textwrap import shorten
 from types import CodeType, FrameType, TracebackType
 from typing import Any, TextIO
 
+from wellposed.exercises.answers import to_data
 from wellposed.exercises.exercise import Write, read_only, show_all
 
 UNTRACEABLE = ("TracerArrayConversionError", "ConcretizationTypeError", "TracerBoolConversionError")
@@ -85,6 +86,7 @@ class Guarded:
         """`limit` applies to every call; None if the caller applies one."""
         self.exercise, self.function, self.trap, self.limit = exercise, function, trap, limit
         self.line = first_line(function)
+        self.answers: list[Any] | None = None  # what it answered, as JSON data, if somebody else judges it
 
     def __call__(self, *args: Any) -> Any:
         """Call the reader's function.
@@ -92,6 +94,34 @@ class Guarded:
         Raises:
             ReaderError: if it raises, prints, changes an argument, or returns a result of the wrong form.
         """
+        return self._answered(self._called(*args))
+
+    def compile(self, *args: Any, slope: bool = False) -> None:
+        """Compile the function, or its derivative; arrays become unknown, floats stay. Raises ReaderError as a call."""
+        import jax
+
+        unknown = [isinstance(arg, jax.Array) for arg in args]
+
+        def traced(*arrays: Any) -> Any:
+            rest = iter(arrays)
+            given = [next(rest) if is_unknown else arg for arg, is_unknown in zip(args, unknown, strict=True)]
+            return (jax.grad(self._called) if slope else self._called)(*given)
+
+        jax.eval_shape(traced, *(arg for arg, is_unknown in zip(args, unknown, strict=True) if is_unknown))
+        self._answered(None)
+
+    def slope(self, *args: Any) -> float:
+        """The derivative by the first argument. Raises ReaderError as a call."""
+        import jax
+
+        return self._answered(float(jax.grad(self._called)(*args)))
+
+    def _answered(self, answer: Any) -> Any:
+        if self.answers is not None:
+            self.answers.append(to_data(answer))
+        return answer
+
+    def _called(self, *args: Any) -> Any:
         given = tuple(map(read_only, args))
         with self._limited(), self._explained(args):
             result = self.function(*given)

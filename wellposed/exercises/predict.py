@@ -85,9 +85,11 @@ def run(exercise: Predict, path: Path, setting: Setting) -> list[PredictionResul
     """
     prediction = read_prediction(exercise, path)
     from wellposed.experiments import Experiment, answer_all
+    from wellposed.progress import TrainingProgress
 
     runs = [(name, config) for name, of_one in Experiment(**exercise.experiment).runs().items() for config in of_one]
-    answers = sorted(answer_all(runs, setting.folder, setting.threads, setting.quiet), key=lambda answer: answer.seed)
+    found = answer_all(runs, setting.folder, setting.threads, TrainingProgress(setting.quiet))
+    answers = sorted(found, key=lambda answer: answer.seed)
     paths = {name: [setting.folder / a.run for a in answers if a.variant == name] for name, _ in runs}
     measured = exercise.measure(paths, setting.threads)
     return [

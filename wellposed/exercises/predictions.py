@@ -24,14 +24,15 @@ def success(paths: list[Path], threads: int) -> Measured:
 def ratio(one: list[Path], other: list[Path], quantity: str) -> Measured:
     """The ratio of what the runs of two variants took until they were solved, in steps, updates or seconds."""
     from wellposed.analysis.differences import ratio_of_times
+    from wellposed.analysis.survival import Times
     from wellposed.runs.store import RunReader
 
-    def times(paths: list[Path]) -> tuple[np.ndarray, np.ndarray]:
+    def times(paths: list[Path]) -> Times:
         ends = [summary for path in paths if (summary := RunReader(path).summary) is not None]
         used = [float(getattr(end.solved or end.final_evaluation, quantity)) for end in ends]
-        return np.array(used), np.array([end.solved is not None for end in ends])
+        return Times(used, [end.solved is not None for end in ends])
 
-    found = ratio_of_times(*times(one), *times(other))
+    found = ratio_of_times(times(one), times(other))
     value = found.at_least if found.at_least == found.at_most else np.nan
     text = f"{value:.2g}" if np.isfinite(value) else f"at least {found.at_least:.2g}"
     interval = f"{100 * found.confidence:.0f} % CI {found.low:.2g}-{found.high:.2g}"

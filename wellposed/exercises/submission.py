@@ -3,10 +3,12 @@
 The file is executed in a process of its own (`child`); whatever happens there becomes data or one sentence.
 """
 
+import ctypes
 import hashlib
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -17,6 +19,7 @@ from textwrap import wrap
 from typing import Any
 
 from wellposed.errors import UserError
+from wellposed.exercises.answers import Answers
 from wellposed.exercises.exercise import Counterexample, Outcome, Predict, Property, Setting, Write
 from wellposed.exercises.guard import SOURCE
 from wellposed.exercises.trials import compare_records
@@ -127,12 +130,21 @@ def read_source(exercise: Write | Predict, path: Path) -> bytes:
 def check(exercise: Write, path: Path, limit: float) -> Checked:
     """Check the function in a reader's file against every property of the exercise.
 
+    The file is executed in a process of its own, which answers; what the answers are worth is judged here.
+
     Raises:
         UserError: naming file and line, if the function cannot be called.
     """
-    found = execute(exercise, read_source(exercise, path), str(path), limit)["found"]
-    wrong = [None if one is None else Counterexample(**one) for one in found]
-    return Checked(exercise, list(zip(exercise.properties, wrong, strict=True)))
+    found = execute(exercise, read_source(exercise, path), str(path), limit)
+    given = found.get("answers")
+    if not isinstance(given, list) or list(map(type, given)) != [list] * len(exercise.properties):
+        raise UserError(f"{path}: the process that executed it wrote something else than answers.")
+    try:
+        pairs = zip(exercise.properties, given, strict=True)
+        judged = [(one, one.counterexample(Answers(exercise, answers))) for one, answers in pairs]
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from error
+    return Checked(exercise, judged)
 
 
 def run(exercise: Write, path: Path, setting: Setting, limit: float) -> Compared:
@@ -176,7 +188,7 @@ def execute(exercise: Write, source: bytes, shown: str, limit: float, setting: S
         setting: of the trial; None to check.
 
     Returns:
-        The result of `wellposed.exercises.child`.
+        What `wellposed.exercises.child` wrote: the reader's code may have written anything.
 
     Raises:
         UserError: naming file and line, if the function cannot be called or fails in the trial.
@@ -190,6 +202,8 @@ def execute(exercise: Write, source: bytes, shown: str, limit: float, setting: S
         env = os.environ | {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path), "PYTHONHASHSEED": "0"}
         stderr = None if setting is not None else subprocess.DEVNULL  # a trial shows its progress
         timeout = None if setting is not None else GRACE + limit * (1 + len(exercise.properties))
+        others = children()
+        ctypes.CDLL(None).prctl(36, 1)  # PR_SET_CHILD_SUBREAPER, see `end_all`
         # In its own session the process does not receive Ctrl-C; it is killed from here.
         process = subprocess.Popen(
             command, env=env, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=stderr, start_new_session=True
@@ -199,14 +213,39 @@ def execute(exercise: Write, source: bytes, shown: str, limit: float, setting: S
         except subprocess.TimeoutExpired:
             status = None
         finally:
-            process.kill()
-            process.wait()
+            end_all(process, others)
         if (folder / "found.json").exists():
             found = read_json(folder / "found.json")
+            if not isinstance(found, dict):
+                raise UserError(f"{shown}: the process that executed it wrote something else than answers.")
             if "error" in found:
-                raise UserError(found["error"])
+                raise UserError(str(found["error"]))
             return found
         raise UserError(_no_result(exercise, source, shown, limit, status, folder / "stacks.txt"))
+
+
+def children() -> set[int]:
+    """The processes whose parent is this one."""
+    return {int(pid) for task in Path("/proc/self/task").iterdir() for pid in (task / "children").read_text().split()}
+
+
+def end_all(process: subprocess.Popen, others: set[int]) -> None:
+    """Kill a process and all that it started, also what went into a session of its own.
+
+    This process has asked for orphans (`PR_SET_CHILD_SUBREAPER`): what a killed process had started becomes its child.
+
+    Args:
+        process: the leader of a session.
+        others: children of this process that were there before.
+    """
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    while orphans := children() - others:
+        for pid in orphans:
+            with suppress(ProcessLookupError, ChildProcessError):
+                os.kill(pid, signal.SIGKILL)
+                os.waitpid(pid, 0)
 
 
 def _no_result(exercise: Write, source: bytes, shown: str, limit: float, status: int | None, stacks: Path) -> str:

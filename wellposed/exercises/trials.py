@@ -28,13 +28,15 @@ def train(env: str, settings: dict[str, Any] | None = None) -> Callable[[Setting
     def trial(setting: Setting) -> Outcome:
         from wellposed.analysis.summary import summary_over_seeds
         from wellposed.experiments import Experiment, answer_all
+        from wellposed.progress import TrainingProgress
         from wellposed.stats import describe_rate
         from wellposed.verdict import EPISODES, stored_verdict
 
         seeds = ",".join(map(str, setting.seeds))
         question = Experiment("", env, seeds, until_success=BAR, base={}, variants={"": settings or {}})
         runs = [("", config) for config in question.runs()[""]]
-        answers = sorted(answer_all(runs, setting.folder, setting.threads, setting.quiet), key=lambda a: a.seed)
+        found = answer_all(runs, setting.folder, setting.threads, TrainingProgress(setting.quiet))
+        answers = sorted(found, key=lambda answer: answer.seed)
         paths = [setting.folder / answer.run for answer in answers]
         verdicts = [stored_verdict(path, setting.threads).trained for path in paths]
         rows: list[tuple[str, str]] = []
@@ -60,6 +62,7 @@ def compare_states(setting: Setting) -> Outcome:
     from wellposed import arrays
     from wellposed.config import AnyRunConfig, override
     from wellposed.experiments import answer_all
+    from wellposed.progress import TrainingProgress
     from wellposed.recipes import default_config
     from wellposed.runs.store import RunReader
 
@@ -68,7 +71,7 @@ def compare_states(setting: Setting) -> Outcome:
 
     def state(folder: str, seed: int) -> arrays.Arrays:
         runs: list[tuple[str, AnyRunConfig]] = [("", replace(config, seed=seed))]
-        [answer] = answer_all(runs, setting.folder / folder, setting.threads, setting.quiet)
+        [answer] = answer_all(runs, setting.folder / folder, setting.threads, TrainingProgress(setting.quiet))
         return RunReader(setting.folder / folder / answer.run).load_checkpoint()[1]
 
     once, again, other = state("once", first), state("again", first), state("other", first + 1)

@@ -1,6 +1,6 @@
-"""What is watched of a run while it trains: evaluations, rows of metrics, warnings, findings, and when it is over.
+"""What is recorded of a run while it trains: evaluations, metrics, warnings, findings; and when the run is over.
 
-Nothing here changes what is learnt: a run that is never watched ends with the same weights.
+Nothing here changes what is learnt: without it the weights are the same.
 """
 
 from collections import deque
@@ -9,20 +9,21 @@ from typing import Any
 
 import numpy as np
 
-from wellposed import seeding
+from wellposed import agents, seeding
 from wellposed.arrays import Arrays, merged, part_of, require_finite, scalars_of
 from wellposed.config import AnyRunConfig
 from wellposed.diagnose import Evidence, diagnose, tell
 from wellposed.errors import UserError
 from wellposed.interrupts import Stopwatch
 from wellposed.progress import RunProgress
+from wellposed.rollout.collector import EpisodeStatistics
 from wellposed.rollout.evaluate import play_episodes, summarise
-from wellposed.rollout.statistics import EpisodeStatistics
-from wellposed.runs.record import METRICS, EvaluationRow, MetricsRow, Solved, StopReason, Summary, WarningRow
+from wellposed.runs.record import EvaluationRow, MetricsRow, Solved, StopReason, Summary, WarningRow
+from wellposed.runs.store import RunReader
 from wellposed.runs.writer import ReplayRows, Restored, RunWriter, Snapshot
 from wellposed.types import Agent, Metrics, Step, VecEnv
 
-WATCHED = 64  # newest rows that a diagnosis under way looks at; all of them would be memory that only grows
+WATCHED = 64  # newest rows that a diagnosis during training looks at, to bound memory
 
 
 class Monitor:
@@ -32,17 +33,17 @@ class Monitor:
         self.config, self.agent, self.env, self.eval_env, self.clock = config, agent, env, eval_env, clock
         self.seeds = seeding.evaluation_env_seeds(config.seed, config.eval_episodes, "monitoring")
         self.statistics = EpisodeStatistics(env.spec, env.now)
+        self.declared = agents.find(config.algo).metrics.keys()
         self.learnt: Metrics = {}  # of the last update since the last row
         self.warned: dict[str, int] = {}
         self.newest = deque[MetricsRow](maxlen=WATCHED), deque[EvaluationRow](maxlen=WATCHED)
-        self.said: set[str] = set()  # rules of the diagnosis whose finding was said
+        self.said: set[str] = set()  # rules of the diagnosis whose finding was printed
         self.evaluations: list[EvaluationRow] = []  # the last two
 
     def take_in(self, step: Step, at: int) -> None:
-        """Take in one step of all copies, which ended at environment step `at`.
+        """Take in one step of all envs, which ended at environment step `at`.
 
-        Raises:
-            NotFiniteError: if an observation or a reward is not finite.
+        Raises NotFiniteError if an observation or a reward is not finite.
         """
         require_finite("observation", step.next_obs, f"after step {at}")
         require_finite("reward", {"the reward": step.reward}, f"after step {at}")
@@ -51,17 +52,15 @@ class Monitor:
         self.statistics.add(step, self.env.now)
 
     def learn(self, metrics: Metrics) -> None:
-        """Take in what updates have told.
-
-        Raises:
-            NotFiniteError: if one of the numbers is not finite.
-        """
+        """Take in the metrics of updates. Raises NotFiniteError if one is not finite."""
+        if undeclared := metrics.keys() - self.declared:
+            raise ValueError(f"{self.config.algo} does not declare what it logs: {', '.join(sorted(undeclared))}")
         self.learnt = metrics
         losses = {name: np.array(value) for name, value in metrics.items()}
         require_finite("loss", losses, f"at update {self.agent.updates}")
 
     def evaluation_due(self, at: int) -> bool:
-        """Whether it is time for an evaluation at environment step `at`, and it was not done yet."""
+        """Whether an evaluation is due at environment step `at`."""
         if not self.evaluations:
             return True
         last, every = self.evaluations[-1].step, self.config.eval_every
@@ -80,7 +79,7 @@ class Monitor:
     ) -> None:
         """Play the evaluation episodes greedily and append the rows of environment step `at`; off the training clock.
 
-        Stopped meanwhile, it leaves no trace: the evaluation is still due when the run is taken up again.
+        If it is interrupted it leaves no trace: the evaluation is still due when the run is resumed.
         """
         seconds = self.clock.seconds
 
@@ -101,13 +100,14 @@ class Monitor:
                 record.log_warnings([WarningRow(at, kind, n) for kind, n in sorted(self.warned.items())])
                 self.warned = {}
             record.log_evaluation(row, episodes)
+            record.on_evaluation(RunReader(record.path), row, rows[-1].metrics if at else {})
             evaluations.append(row)
             self.evaluations = [*self.evaluations[-1:], row]
             progress.evaluated(row)
             self.say_news(progress)
 
     def say_news(self, progress: RunProgress) -> None:
-        """Say what the newest rows show to be wrong and was not said before. Training goes on whatever it is."""
+        """Print the findings about the newest rows that were not printed before."""
         if progress.quiet:
             return
         rows, evaluations = self.newest
@@ -134,14 +134,13 @@ class Monitor:
     def load_state(self, state: Arrays, evaluations: list[EvaluationRow]) -> None:
         """Take over what `state` returned, and the evaluations of the record.
 
-        Raises:
-            UserError: if it does not fit this configuration.
+        Raises UserError if it does not fit this configuration.
         """
         self.statistics.load_state(part_of(state, "statistics"))
         self.learnt = scalars_of(part_of(state, "learnt"), float)
         self.warned = scalars_of(part_of(state, "warned"), int)
-        if unknown := self.learnt.keys() - METRICS.keys():
-            raise UserError(f"The checkpoint holds metrics that have no meaning here: {', '.join(sorted(unknown))}.")
+        if unknown := self.learnt.keys() - self.declared:
+            raise UserError(f"The checkpoint holds metrics that {self.config.algo} does not log: {sorted(unknown)}.")
         self.evaluations = evaluations[-2:]
 
     def summary(self, stop: StopReason) -> Summary:
@@ -174,15 +173,10 @@ def reached(rate: float | None, evaluations: list[EvaluationRow]) -> bool:
 
 
 def snapshot(run: Any, own: Arrays, replay: ReplayRows) -> Snapshot:
-    """A run at this moment.
+    """A run (`OffPolicy` or `OnPolicy`) between two updates.
 
-    Args:
-        run: an `OffPolicy` or an `OnPolicy`, between two updates.
-        own: what its loop depends on beside agent, environments and monitor.
-        replay: what entered the replay since the last checkpoint.
-
-    Raises:
-        NotFiniteError: if a weight is not finite. The checkpoint before is then kept.
+    `own` is the state of its loop besides agent, environments and monitor; `replay` what entered the replay since the
+    last checkpoint. Raises NotFiniteError if a weight is not finite; the checkpoint before is kept.
     """
     agent = run.agent.state()
     require_finite("weight", agent, f"after update {run.agent.updates}")
@@ -191,10 +185,9 @@ def snapshot(run: Any, own: Arrays, replay: ReplayRows) -> Snapshot:
 
 
 def restore(run: Any, saved: Restored) -> None:
-    """Take over what `snapshot` wrote down, but for the loop's own.
+    """Take over what `snapshot` saved, except the loop's own state.
 
-    Raises:
-        UserError: if it does not fit this configuration, or the environments do not lead there again.
+    Raises UserError if it does not fit this configuration, or an environment does not replay to the saved state.
     """
     run.agent.load_state(saved.agent)
     try:

@@ -1,12 +1,14 @@
 """The off-policy loop, written out: act, learn while physics runs, store, evaluate, record.
 
-Between two updates all that the run depends on can be written down (`save`) and taken up again (`restore`), and the run
-that goes on from there ends bit for bit as the one that was never stopped.
+Between two updates the whole state of the run can be saved (`save`) and restored (`restore`), and a restored run ends
+bit for bit as if it had never stopped.
 """
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import chain, islice
+
+import numpy as np
 
 from wellposed import agents, seeding
 from wellposed.arrays import check_arrays, merged, part_of
@@ -23,25 +25,19 @@ from wellposed.types import Batch, Metrics, OffPolicyAgent, Step, VecEnv
 
 
 class OffPolicy:
-    """All that a run with a replay depends on."""
+    """The whole state of a run with a replay."""
 
     def __init__(self, config: RunConfig, env: VecEnv, eval_env: VecEnv, clock: Stopwatch):
         self.config, self.env, self.clock = config, env, clock
         self.agent: OffPolicyAgent = agents.make_agent(config.algo, config.agent, env.spec, config.seed)
         self.replay = ReplayBuffer(config.replay, env.spec, config.num_envs, env.compute_reward, env.compute_terminated)
         env.reset(seed=seeding.training_env_seed(config.seed))
-        self.explorer = Explorer(
-            self.agent,
-            config.num_envs,
-            env.spec.action_dim,
-            seed=config.seed,
-            random_steps=config.random_steps,
-            random_share=config.random_share,
-        )
+        behaviour = config.seed, config.random_steps, config.random_share
+        self.explorer = Explorer(self.agent, config.num_envs, env.spec.action_dim, *behaviour)
         self.sampling = seeding.generator(config.seed, "replay")
         self.monitor = Monitor(config, self.agent, env, eval_env, clock)
         self.step = 0  # environment steps, that of `pending` included
-        self.pending: Step | None = None  # taken by the environments, but not yet by replay, statistics and agent
+        self.pending: Step | None = None  # taken, but not yet in replay, statistics and agent
 
     def due_batches(self, at: int) -> Iterator[Batch]:
         """The batches of all whole calls of `update` that are due at environment step `at`, drawn one at a time."""
@@ -65,18 +61,18 @@ class OffPolicy:
                 break
 
     def take_in(self, step: Step) -> None:
-        """Hand one step of all copies to statistics, replay, memory and input statistics."""
+        """Pass one step of all envs to statistics, replay, memory and input statistics."""
         self.monitor.take_in(step, self.step)
         self.replay.add(step)
         self.explorer.forget(step.ended)
         self.agent.observe(step.after)
 
     def probe(self) -> Metrics:
-        """What the learner is handed at this moment, and what it has become."""
+        """What the learner is given at this moment, and what it has become."""
         return take_probe(self.config, self.agent, self.replay, self.env, self.step)
 
     def save(self, record: RunWriter) -> None:
-        """Write everything down."""
+        """Write a checkpoint."""
         first, rows = self.replay.part(record.replay_end)
         own = merged(
             pending={} if self.pending is None else pack_step(self.pending),
@@ -87,13 +83,13 @@ class OffPolicy:
         record.save(snapshot(self, own, ReplayRows(first, self.replay.end, self.replay.oldest, rows)))
 
     def restore(self, saved: Restored) -> None:
-        """Take over a checkpoint.
-
-        Raises:
-            UserError: if it does not fit this configuration, or the environments do not lead there again.
-        """
+        """Take over a checkpoint; raises UserError if it does not fit."""
         restore(self, saved)
-        self.replay.load_state(part_of(saved.loop, "replay"), saved.replay)
+        replay = part_of(saved.loop, "replay")
+        if saved.lost:  # what is intact of its end
+            _, end = replay["held"]
+            replay["held"] = np.array([saved.replay[0][0] if saved.replay else end, end])
+        self.replay.load_state(replay, saved.replay)
         self.explorer.load_state(part_of(saved.loop, "explorer"))
         packed = part_of(saved.loop, "sampling")
         check_arrays({"replay": seeding.pack_generator(self.sampling)}, packed)
@@ -128,18 +124,18 @@ def train_off_policy(run: OffPolicy, record: RunWriter, progress: RunProgress, s
 
 
 def advance(run: OffPolicy, beside: ThreadPoolExecutor, stop: list[int]) -> None:
-    """One step of all copies, and the updates that are due with it.
+    """One step of all envs, and the updates that are due with it.
 
-    A step of the environments runs in a thread of its own beside the updates (physics and XLA both let go of the GIL).
-    Its actions are older than they are, and they sample a replay that does not hold it yet: who finishes first changes
-    nothing, so the same seed gives the same weights. Stopped between two updates, the step stays `pending`; what is due
-    then follows when the run is taken up again.
+    The environments step in a thread of their own during the updates (physics and XLA both release the GIL). The
+    actions were chosen before the updates, and these sample a replay without the step, so the order in which the two
+    finish changes nothing: the same seed gives the same weights. If interrupted between two updates, the step stays
+    `pending`; the remaining updates follow when the run is resumed.
     """
     if run.pending is not None:
         run.learn(run.due_batches(run.step), stop)
     else:
         batches = run.due_batches(run.step + run.config.num_envs)
-        first = list(islice(batches, 1))  # drawn now: beside the step the two would wait for Python's lock
+        first = list(islice(batches, 1))  # drawn now: during the step it would wait for the GIL
         stepping = beside.submit(run.env.step, run.explorer.act(run.env.now.obs, run.step))
         run.step += run.config.num_envs
         run.learn(chain(first, batches), stop)

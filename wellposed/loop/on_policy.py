@@ -17,19 +17,19 @@ NO_REPLAY = ReplayRows(0, 0, 0, {})
 
 
 class OnPolicy:
-    """All that a run without a replay depends on."""
+    """The whole state of a run without a replay."""
 
     def __init__(self, config: OnPolicyRunConfig, env: VecEnv, eval_env: VecEnv, clock: Stopwatch):
         self.config, self.env, self.clock = config, env, clock
         self.agent: OnPolicyAgent = agents.make_agent(config.algo, config.agent, env.spec, config.seed)
         self.rollout = RolloutBuffer(config.rollout_steps, env.spec, config.num_envs)
         env.reset(seed=seeding.training_env_seed(config.seed))
-        self.explorer = Explorer(self.agent, config.num_envs, env.spec.action_dim, seed=config.seed)
+        self.explorer = Explorer(self.agent, config.num_envs, env.spec.action_dim, config.seed)
         self.monitor = Monitor(config, self.agent, env, eval_env, clock)
         self.step = 0  # environment steps
 
     def collect(self) -> None:
-        """One step of all copies, by the policy as it is."""
+        """One step of all envs."""
         step = self.env.step(self.explorer.act(self.env.now.obs, self.step))
         self.step += self.config.num_envs
         self.monitor.take_in(step, self.step)
@@ -37,9 +37,9 @@ class OnPolicy:
         self.rollout.add(step)
 
     def learn(self) -> None:
-        """All updates on the rollout. Input statistics stay as they were while it was collected, then take it in.
+        """All updates on the rollout; then the input statistics take it in.
 
-        So the probability of its actions, which the updates compute anew, is the one that they were drawn with.
+        They must not change before: the updates compute the probability of its actions as when these were drawn.
         """
         rollout, settings = self.rollout, self.config.agent
         values, next_values = self.agent.values(rollout.before), self.agent.values(rollout.after)
@@ -48,20 +48,16 @@ class OnPolicy:
         self.agent.observe(rollout.after)
 
     def probe(self) -> Metrics:
-        """What the newest rollout shows of the problem and of what the learner has become."""
+        """What the newest rollout shows, and what the learner has become."""
         return probe_rollout(self.config, self.agent, self.rollout, self.env)
 
     def save(self, record: RunWriter) -> None:
-        """Write everything down."""
+        """Write a checkpoint."""
         own = merged(rollout=self.rollout.state(), explorer=self.explorer.state())
         record.save(snapshot(self, own, NO_REPLAY))
 
     def restore(self, saved: Restored) -> None:
-        """Take over a checkpoint.
-
-        Raises:
-            UserError: if it does not fit this configuration, or the environments do not lead there again.
-        """
+        """Take over a checkpoint; raises UserError if it does not fit."""
         restore(self, saved)
         self.rollout.load_state(part_of(saved.loop, "rollout"))
         self.explorer.load_state(part_of(saved.loop, "explorer"))
@@ -70,7 +66,7 @@ class OnPolicy:
 def train_on_policy(run: OnPolicy, record: RunWriter, progress: RunProgress, stop: list[int]) -> Summary | None:
     """Act, store, learn from whole rollouts, evaluate, record; until there is a reason to stop.
 
-    Evaluated and ended is only between rollouts: the last one is finished and learnt from. Returns and raises as
+    The run is evaluated and ends only between rollouts, after learning from the last. Returns and raises as
     `train_off_policy`.
     """
     monitor = run.monitor

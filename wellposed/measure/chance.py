@@ -4,18 +4,16 @@ from typing import cast
 
 import numpy as np
 
-from wellposed import envs, seeding
+from wellposed import envs, seeding, units
 from wellposed.envs.make import EnvConfig, make_env
 from wellposed.envs.policies import RandomPolicy
 from wellposed.envs.wrappers.wrapper import Wrapper
 from wellposed.measure.anatomy import Chance, Floor
 from wellposed.measure.kinds import Over
 from wellposed.rollout.evaluate import EVALUATION_COPIES, play_episodes, summarise
-from wellposed.rollout.statistics import moved_from
 from wellposed.runs.record import Estimate
 from wellposed.stats import clopper_pearson
 from wellposed.types import Moment, Step, VecEnv
-from wellposed.units import still
 
 
 def exact_share(flags: np.ndarray) -> Estimate:
@@ -84,6 +82,6 @@ def measure_chance(env_id: str, episodes: int, seed: int, threads: int, over: Ov
         success=exact_share(np.array([row.success for row in rows])),
         any_success=exact_share(np.array([row.any_success for row in rows])),
         episode_return=summary.means["episode_return"],
-        moved=exact_share(np.concatenate(farthest) > moved_from(env.spec)),
-        moved_steps=float((np.concatenate(env.step_distances) > still(env.spec.radius)).mean()),
+        moved=exact_share(np.concatenate(farthest) > units.moved(env.spec.radius)),
+        moved_steps=float((np.concatenate(env.step_distances) > units.still(env.spec.radius)).mean()),
     )

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from wellposed import envs, seeding
+from wellposed import envs, seeding, units
 from wellposed.envs.make import EnvConfig, make_env
 from wellposed.envs.policies import RandomPolicy
 from wellposed.envs.quantities import Quantities
@@ -15,7 +15,6 @@ from wellposed.errors import UserError
 from wellposed.measure.chance import exact_share
 from wellposed.measure.kinds import Context
 from wellposed.rollout.evaluate import EVALUATION_COPIES, play_episodes
-from wellposed.rollout.statistics import moved_from
 from wellposed.runs.record import Estimate
 from wellposed.types import Moment, Obs, Step, VecEnv
 
@@ -61,7 +60,7 @@ class EventRecorder(Wrapper):
 
     def __init__(self, env: VecEnv, quantities: Quantities, heights: list[float]):
         super().__init__(env)
-        self._heights, self.moved_from = heights, moved_from(env.spec)
+        self._heights, self.moved_from = heights, units.moved(env.spec.radius)
         number = lambda name: quantities.find("observation", name)  # noqa: E731
         self._way = [number(f"object from hand {axis}") for axis in "xyz"]
         self._fingers = [number(f"{side} finger opening") for side in ("right", "left")]

@@ -1,4 +1,4 @@
-"""Augmentation: from a batch and a key to a batch that is as true. Mirror images and random shifts of images."""
+"""Augmentation: from a batch and a key to an equally valid batch. Mirror images and random shifts of images."""
 
 from collections.abc import Callable
 from functools import partial
@@ -17,7 +17,7 @@ Augmentation = Callable[[Batch, Array], Batch]
 def augmentations(config: Any, spec: Spec) -> list[Augmentation]:
     """Those that the configuration asks for and the environment allows.
 
-    A mirror image is known of the key "observation" and of goals alone, a shift of images alone.
+    The mirror is defined for observations with only the key "observation" and goals, a shift only for images.
     """
     chosen: list[Augmentation] = []
     mirror = spec.geometry.mirror if spec.geometry else None
@@ -30,14 +30,14 @@ def augmentations(config: Any, spec: Spec) -> list[Augmentation]:
 
 
 def augment(chosen: list[Augmentation], batch: Batch, key: Array) -> Batch:
-    """One after another, each with a key of its own; the first gets `key` itself."""
+    """Apply one after another, each with its own key; the first gets `key` itself."""
     for one in chosen:
         batch, key = one(batch, key), jax.random.fold_in(key, 1)
     return batch
 
 
 def mirror_image(mirror: Mirror, batch: Batch) -> Batch:
-    """The transitions of a batch as seen in the mirror; rewards and termination are the same there."""
+    """The transitions of a batch as seen in the mirror; rewards and termination stay."""
     order = np.array(mirror.observation_order)
     as32 = lambda numbers: np.array(numbers, np.float32)  # noqa: E731
     seen = lambda obs: as32(mirror.observation_offset) + obs[..., order] * as32(mirror.observation_sign)  # noqa: E731

@@ -1,12 +1,132 @@
-"""The encoders by name. A new one is one file and one line here, or an entry point of the group below elsewhere."""
+"""The encoders by name, and those that learn. A new one is a class in a file of its own and one line here, or an entry
+point of the group below.
+"""
 
+import equinox as eqx
+import jax
+import jax.numpy as jnp
 from jax import Array
 
-from wellposed.nn.cnn import ConvEncoder
-from wellposed.nn.inputs import Encoder, InputConfig, StateEncoder
-from wellposed.nn.rnn import GRUEncoder
+from wellposed.nn.inputs import Encoder, InputConfig, Scales, StateEncoder, feature_width
+from wellposed.nn.networks import MLP
 from wellposed.registry import Registry
-from wellposed.types import Field, Spec
+from wellposed.types import Carry, Field, Spec
+
+CHANNELS = (32, 32, 32)  # of each layer; DrQ has four layers of 32, only the first of which halves the image
+KERNEL, STRIDE = 3, 2
+
+
+class Convolutions(eqx.Module):
+    """Convolutions with ReLU, each of which halves the image, then a bottleneck: tanh of `width` linear functions."""
+
+    filters: list[Array]  # [KERNEL, KERNEL, in, out] each
+    biases: list[Array]  # [out] each
+    bottleneck: MLP
+
+    def __init__(self, shape: tuple[int, ...], width: int, key: Array):
+        """`shape`: height, width, channels. Weights and biases start uniform in +-1/sqrt(fan_in), as PyTorch's do."""
+        self.filters, self.biases = [], []
+        height, across, channels = shape
+        for out in CHANNELS:
+            key, filter_key, bias_key = jax.random.split(key, 3)
+            bound, size = (KERNEL * KERNEL * channels) ** -0.5, (KERNEL, KERNEL, channels, out)
+            self.filters.append(jax.random.uniform(filter_key, size, minval=-bound, maxval=bound))
+            self.biases.append(jax.random.uniform(bias_key, (out,), minval=-bound, maxval=bound))
+            height, across, channels = -(-height // STRIDE), -(-across // STRIDE), out
+        self.bottleneck = MLP([height * across * channels, width], key)
+
+    def __call__(self, image: Array) -> Array:
+        """Images [..., height, width, channels] of bytes -> [..., width] in [-1, 1]."""
+        lead = image.shape[:-3]
+        x = image.reshape(-1, *image.shape[-3:]) / 255.0 - 0.5
+        for weight, bias in zip(self.filters, self.biases, strict=True):
+            x = jax.lax.conv_general_dilated(
+                x, weight, (STRIDE, STRIDE), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC")
+            )
+            x = jax.nn.relu(x + bias)
+        return jnp.tanh(self.bottleneck(x.reshape(*lead, -1)))
+
+
+class ConvEncoder(Encoder):
+    """Features of each image, beside the features of vectors and goals of `StateEncoder`.
+
+    Source: Yarats et al. (2021), "Image Augmentation Is All You Need", arXiv 2004.13649, appendix; smaller, and without
+    layer normalisation, which would leave nothing of a bottleneck of two numbers.
+    """
+
+    state: StateEncoder | None  # None where there is nothing but images
+    images: dict[str, Convolutions]
+
+    def __init__(self, config: InputConfig, fields: tuple[Field, ...], spec: Spec, key: Array):
+        others = tuple(one for one in fields if one.kind != "image")
+        self.state = StateEncoder(config, others, spec, key) if others else None
+        images = [one for one in fields if one.kind == "image"]
+        keys = jax.random.split(key, max(len(images), 1))
+        self.images = {one.name: Convolutions(one.shape, config.width, k) for one, k in zip(images, keys, strict=False)}
+
+    def __call__(self, obs: dict[str, Array], scales: Scales) -> Array:
+        """[..., *shape] of each field -> [..., f]."""
+        parts = [] if self.state is None else [self.state(obs, scales)]
+        return jnp.concatenate(parts + [read(obs[name]) for name, read in self.images.items()], axis=-1)
+
+
+class GRUEncoder(Encoder):
+    """What is seen now, and the state of a gated recurrent unit that has read the episode so far.
+
+    In training it reads the last `InputConfig.memory` moments from a state of zeros; when acting it continues from the
+    start of the episode.
+
+    Source: Cho et al. (2014), "Learning Phrase Representations using RNN Encoder-Decoder", arXiv 1406.1078, with the
+    reset gate after the product, as in PyTorch.
+    """
+
+    has_memory = True
+    now: ConvEncoder  # what is seen at one moment: images too
+    from_now: Array  # [f, 3 width], for reset gate, update gate and candidate
+    from_before: Array  # [width, 3 width]
+    bias_now: Array  # [3 width]
+    bias_before: Array  # [3 width]
+
+    def __init__(self, config: InputConfig, fields: tuple[Field, ...], spec: Spec, key: Array):
+        now_key, *keys = jax.random.split(key, 5)
+        self.now = ConvEncoder(config, fields, spec, now_key)
+        width, bound = config.width, config.width**-0.5
+        shapes = (feature_width(self.now, fields), 3 * width), (width, 3 * width), (3 * width,), (3 * width,)
+        made = [jax.random.uniform(k, s, minval=-bound, maxval=bound) for k, s in zip(keys, shapes, strict=True)]
+        self.from_now, self.from_before, self.bias_now, self.bias_before = made
+
+    def __call__(self, obs: dict[str, Array], scales: Scales) -> Array:
+        """Windows [b, L, ...] with "valid" [b, L] -> features [b, f] at their last moment."""
+        x = self.now(obs, scales)
+
+        def remember(carry: Array, moment: tuple[Array, Array]) -> tuple[Array, None]:
+            seen, valid = moment
+            return jnp.where(valid[:, None], self.cell(seen, carry), 0.0), None
+
+        valid = jnp.asarray(obs["valid"], bool)
+        carry, _ = jax.lax.scan(remember, self.initial_carry(len(x)), (jnp.swapaxes(x, 0, 1), valid.T))
+        return jnp.concatenate([x[:, -1], carry], axis=-1)
+
+    def initial_carry(self, n: int) -> Carry:
+        """Zeros [n, width]."""
+        return jnp.zeros((n, self.from_before.shape[0]))
+
+    def step(self, obs: dict[str, Array], scales: Scales, carry: Carry) -> tuple[Array, Carry]:
+        """Features [n, f] of one moment, and the unit's new state. Raises ValueError without a carry."""
+        if isinstance(carry, tuple):
+            raise ValueError("This policy has a memory: hand in `initial_carry(n)`, then what `act` returned.")
+        x = self.now(obs, scales)
+        carry = self.cell(x, carry)
+        return jnp.concatenate([x, carry], axis=-1), carry
+
+    def cell(self, x: Array, carry: Array) -> Array:
+        """The state [n, width] after features x [n, f] are read."""
+        reset, update, new = jnp.split(x @ self.from_now + self.bias_now, 3, axis=-1)
+        old_reset, old_update, old_new = jnp.split(carry @ self.from_before + self.bias_before, 3, axis=-1)
+        kept = jax.nn.sigmoid(update + old_update)
+        candidate = jnp.tanh(new + jax.nn.sigmoid(reset + old_reset) * old_new)
+        return (1 - kept) * candidate + kept * carry
+
 
 ENCODERS: Registry[type[Encoder]] = Registry("encoder", "wellposed.encoders")
 ENCODERS.register("state", StateEncoder)
@@ -15,10 +135,6 @@ ENCODERS.register("gru", GRUEncoder)
 
 
 def make_encoder(config: InputConfig, fields: tuple[Field, ...], spec: Spec, key: Array) -> Encoder:
-    """A fresh encoder of these fields.
-
-    Raises:
-        UserError: if there is no encoder of the configured name, or it cannot read one of the fields.
-    """
+    """A fresh encoder of these fields. Raises UserError if there is none of that name, or it cannot read a field."""
     make: type = ENCODERS.find(config.encoder)
     return make(config, fields, spec, key)

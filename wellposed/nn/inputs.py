@@ -1,8 +1,7 @@
-"""What a network is shown of an observation: scaled, relative, and the same for all that symmetry makes equal.
+"""What a network is shown of an observation: scaled, relative, and the same for all states that are equal by symmetry.
 
-How a problem is put decides how fast it is learnt. A network that sees where hand, object and goal are has to find
-out from data that only their differences matter; one that sees the differences need not. `docs/fast.md` has the
-measurements.
+A network that sees the positions of hand, object and goal has to learn from data that only their differences matter;
+one that sees the differences need not. `docs/fast.md` has the measurements.
 """
 
 from dataclasses import dataclass, field
@@ -18,7 +17,7 @@ from wellposed.errors import UserError, require
 from wellposed.serialise import LATER
 from wellposed.types import Carry, Field, Geometry, Obs, Spec
 
-# Distances are shown down to this share of the typical one: finer than any success test, coarser than noise.
+# The least distance that is resolved, as a share of the typical one: finer than success tests, coarser than noise.
 NEAREST = 0.01
 
 
@@ -31,9 +30,9 @@ class InputConfig:
     clip: float = 5.0
     """Bound on every input, in standard deviations. Source: HER, appendix A."""
     relative: bool = True
-    """Leave out coordinates that the task's geometry says do not matter; all else that is observed stays."""
+    """Leave out coordinates that do not matter by the task's geometry."""
     distances: bool = True
-    """Add logarithms of distances: achieved goal to goal and, where the geometry tells it apart, effector to that."""
+    """Add logarithms of distances: achieved goal to goal and, if the geometry has several points, effector to it."""
     encoder: str = field(default="state", metadata=LATER)
     """What makes features of an observation: state, cnn (images) or gru (memory)."""
     width: int = field(default=50, metadata=LATER)
@@ -65,39 +64,39 @@ class InputStats(NamedTuple):
 
 
 def scale_name(one: Field) -> str:
-    """Under which name the scale of a field stands."""
+    """The name under which the scale of a field is stored."""
     return "goal" if one.kind == "goal" else one.name
 
 
 def stored(fields: tuple[Field, ...], obs: Obs) -> Any:
-    """What a network reads of the observations of n copies, in the number types of replay."""
+    """What a network reads of n observations, in the dtypes of replay."""
     return {one.name: obs[one.name].astype(one.dtype) for one in fields}
 
 
 def log_distance(offset: Array) -> Array:
     """log(|offset| / sqrt(dim) + NEAREST) [..., 1] of an offset [..., dim] in standard deviations.
 
-    A value function changes within centimetres near the goal and within decimetres far from it; the logarithm gives
-    both the same room.
+    A value function changes over centimetres near the goal and over decimetres far from it; the logarithm resolves
+    both.
     """
     size = jnp.sqrt(jnp.mean(offset**2, axis=-1, keepdims=True))
     return jnp.log(size + NEAREST)
 
 
 class Encoder(eqx.Module):
-    """From an observation to features [..., f]: what every encoder offers. Without memory, the first method is all.
+    """From an observation to features [..., f]. An encoder without memory defines only the first method.
 
-    It is called where a loss is differentiated, so that its parameters learn from that loss.
+    It is called inside the loss, so its parameters learn from that loss.
     """
 
     has_memory: ClassVar[bool] = False  # whether it reads windows of `InputConfig.memory` transitions
 
     def __call__(self, obs: dict[str, Array], scales: Scales) -> Array:
-        """Features [b, f] of a batch [b, ...], or with memory of windows [b, L, ...] at their last moment."""
+        """Features [b, f] of a batch [b, ...]; with memory, of windows [b, L, ...] at their last moment."""
         raise NotImplementedError
 
     def initial_carry(self, n: int) -> Carry:
-        """What n copies remember at the start of an episode."""
+        """What is remembered at the start of n episodes."""
         return ()
 
     def step(self, obs: dict[str, Array], scales: Scales, carry: Carry) -> tuple[Array, Carry]:
@@ -106,17 +105,14 @@ class Encoder(eqx.Module):
 
 
 class StateEncoder(Encoder):
-    """Vectors, goals, and the way from here to the goal, each in standard deviations, and log distances.
-
-    It has no parameters.
-    """
+    """Vectors, goals and the way to the goal, each in standard deviations, and log distances. It has no parameters."""
 
     config: InputConfig = eqx.field(static=True)
     fields: tuple[Field, ...] = eqx.field(static=True)
     geometry: Geometry | None = eqx.field(static=True)
 
-    def __init__(self, config: InputConfig, fields: tuple[Field, ...], spec: Spec, key: Array):
-        """Raises UserError if one of the fields is an image."""
+    def __init__(self, config: InputConfig, fields: tuple[Field, ...], spec: Spec, key: Array | None = None):
+        """Raises UserError if one of the fields is an image. There is nothing to draw, so `key` means nothing."""
         if images := [one.name for one in fields if one.kind == "image"]:
             raise UserError(
                 f"The encoder {config.encoder!r} cannot read the image {images[0]!r}; use --agent.inputs.encoder cnn."
@@ -128,24 +124,24 @@ class StateEncoder(Encoder):
         geometry, flat = self.geometry, {one.name: _flat(one, obs[one.name]) for one in self.fields}
         to_goal, parts = {"achieved_goal", "desired_goal"} <= flat.keys(), []
         for one in sorted(self.fields, key=lambda one: one.kind == "goal"):  # vectors before goals
-            if one.name != "achieved_goal" or not to_goal:  # the way to the goal tells where it is
+            if one.name != "achieved_goal" or not to_goal:  # the way to the goal implies it
                 scale = scales[scale_name(one)]
-                parts.append(self._without_place(one, (flat[one.name] - scale.mean) / scale.std))
+                parts.append(self.without_place(one, (flat[one.name] - scale.mean) / scale.std))
         if to_goal:
             way = (flat["desired_goal"] - flat["achieved_goal"]) / scales["goal"].std
             parts += [way, log_distance(way)] if self.config.distances else [way]
         if geometry is not None and "observation" in flat:
             place = lambda i: flat["observation"][..., np.array(geometry.points[i])]  # noqa: E731
             parts += [(place(to) - place(start)) / scales["goal"].std for start, to in geometry.differences]
-        # With one point only, the effector itself is what is to reach the goal.
+        # With only one point, the effector itself has to reach the goal.
         apart = self.config.distances and {"observation", "achieved_goal"} <= flat.keys()
         if apart and geometry is not None and len(geometry.points) > 1:
             effector = flat["observation"][..., np.array(geometry.effector)]
             parts.append(log_distance((flat["achieved_goal"] - effector) / scales["goal"].std))
         return jnp.clip(jnp.concatenate(parts, axis=-1), -self.config.clip, self.config.clip)
 
-    def _without_place(self, one: Field, seen: Array) -> Array:
-        """A field without the coordinates that say where on the geometry's shift axes a point lies."""
+    def without_place(self, one: Field, seen: Array) -> Array:
+        """A field without the coordinates that place a point on the geometry's shift axes."""
         if not self.config.relative or self.geometry is None:
             return seen
         axes, ignored = self.geometry.shift_axes, set()
@@ -157,7 +153,7 @@ class StateEncoder(Encoder):
 
 
 def _flat(one: Field, array: Array) -> Array:
-    """The array of a field with the field's own axes made one."""
+    """The array of a field with the field's own axes joined."""
     return jnp.reshape(array, (*array.shape[: array.ndim - len(one.shape)], int(np.prod(one.shape))))
 
 

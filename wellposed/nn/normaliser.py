@@ -8,8 +8,8 @@ from wellposed.errors import UserError
 from wellposed.nn.inputs import InputConfig, InputStats, Scale, Scales, scale_name
 from wellposed.types import Moment, Spec
 
-# Where nobody says from what size on a number varies: below this share of its root mean square it counts as constant.
-# It is about a hundred times what float32 can tell apart.
+# Without a floor of its own, a number whose standard deviation is below this share of its root mean square is constant.
+# It is about a hundred times the precision of float32.
 RELATIVE_FLOOR = 1e-5
 
 
@@ -46,11 +46,7 @@ class RunningNormaliser:
         return {f"{name}.count": np.array(self.count), f"{name}.mean": self.mean, f"{name}.m2": self.m2}
 
     def load_state(self, state: dict[str, np.ndarray], name: str) -> None:
-        """Take over what `state` returned under the same name.
-
-        Raises:
-            UserError: if they are not finite, or negative where they cannot be.
-        """
+        """Take over what `state` returned. Raises UserError if a number is invalid."""
         count, mean, m2 = (state[f"{name}.{part}"] for part in ("count", "mean", "m2"))
         if not (np.isfinite([count, *mean, *m2]).all() and count >= 0 and (m2 >= 0).all()):
             raise UserError(f"The saved statistics {name} are not valid; they were edited by hand or are damaged.")
@@ -77,7 +73,7 @@ class InputScaler:
         self.stats = self._collect()
 
     def observe(self, moment: Moment) -> None:
-        """Take in what all copies show at a moment."""
+        """Take in one moment of all envs."""
         if not self.config.normalise:
             return
         for (part, name), running in self._running.items():

@@ -1,4 +1,4 @@
-"""A video of one policy in twelve copies of its environment, as an MP4 in memory."""
+"""A video of one policy in twelve envs, as an MP4 in memory."""
 
 import io
 from collections.abc import Iterator
@@ -21,21 +21,21 @@ _PAPER = 255
 
 
 def grid_video(policy: Policy, config: EnvConfig, seed: int, threads: int = 2) -> bytes:
-    """Twelve copies of the arm pursue held-out goals, at half speed; returns an MP4 (H.264).
+    """Twelve envs pursue held-out goals, at half speed; returns an MP4 (H.264).
 
-    An arm without an object gets a new goal every 14 steps, from where it stands: the policy was never
-    trained on those starting poses. With an object, one whole episode is played.
+    An arm without an object gets a new goal every 14 steps and goes on from where it is, so it starts from poses
+    that are not in training. With an object, one whole episode is played.
 
     Raises:
-        UserError: if nothing can be drawn here, or the environment cannot be rendered.
+        UserError: if OpenGL does not work here, or the environment cannot be rendered.
     """
-    entry, copies = find(config.id), COLUMNS * ROWS
+    entry, num_envs = find(config.id), COLUMNS * ROWS
     if entry.renderer is None:
         raise UserError(f"Videos are drawn of environments that can be rendered; {config.id} cannot.")
     renderer = entry.renderer(TILE, working_backend())
-    env: Any = make_env(replace(config, max_episode_steps=10**6), copies, "evaluation", threads=threads, seed=seed)
+    env: Any = make_env(replace(config, max_episode_steps=10**6), num_envs, "evaluation", threads=threads, seed=seed)
     try:
-        seeds = seeding.evaluation_env_seeds(seed, copies, "held-out")
+        seeds = seeding.evaluation_env_seeds(seed, num_envs, "held-out")
         return encode_mp4([_mosaic(renderer, env, now) for now in _play(policy, env, seeds, "object" in entry.tags)])
     finally:
         renderer.close()
@@ -61,7 +61,7 @@ def _play(policy: Policy, env: Any, seeds: list[int], has_object: bool) -> Itera
 
 
 def _mosaic(renderer: Renderer, env: Any, now: Moment) -> np.ndarray:
-    """One picture of all copies, uint8 [height, width, 3]."""
+    """One picture of all envs, uint8 [height, width, 3]."""
     height, width = (n * (TILE + GAP) - GAP for n in (ROWS, COLUMNS))
     picture = np.full((height, width, 3), _PAPER, np.uint8)
     goals = now.truth["desired_goal"]
@@ -72,11 +72,12 @@ def _mosaic(renderer: Renderer, env: Any, now: Moment) -> np.ndarray:
     return picture
 
 
-def encode_mp4(frames: list[np.ndarray]) -> bytes:
+def encode_mp4(frames: list[np.ndarray], frames_per_second: float = FRAMES_PER_SECOND) -> bytes:
     """Frames [height, width, 3] as an H.264 MP4 that browsers play."""
+    frames = [frame[: len(frame) // 2 * 2, : frame.shape[1] // 2 * 2] for frame in frames]  # H.264 wants even sizes
     memory = io.BytesIO()
     with av.open(memory, "w", format="mp4") as container:
-        stream = container.add_stream("libx264", rate=round(FRAMES_PER_SECOND * 2))
+        stream = container.add_stream("libx264", rate=round(frames_per_second * 2))
         stream.height, stream.width, stream.pix_fmt = frames[0].shape[0], frames[0].shape[1], "yuv420p"
         stream.options = {"crf": "23", "preset": "veryfast", "movflags": "faststart"}
         for frame in frames:

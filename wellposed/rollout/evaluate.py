@@ -1,7 +1,7 @@
 """THE rollout loop of evaluation: the one definition of success and of every episode metric.
 
-A policy plays one episode per seed, greedily as a rule. It is the same whether a person asks for it, a training run
-evaluates itself, or a baseline is measured.
+A policy plays one episode per seed, usually greedily: the same for a verdict, for evaluations during training and for
+baselines.
 """
 
 from collections.abc import Callable
@@ -23,15 +23,15 @@ def play_episodes(
     on_step: Callable[[], None] = lambda: None,
     rng: np.random.Generator | None = None,
 ) -> list[EpisodeRow]:
-    """One episode per seed, as many at a time as `env` has copies; rows in the order of the seeds.
+    """One episode per seed, as many at a time as `env` has environments; rows in the order of the seeds.
 
-    The policy sees observations; everything that is measured is read from the truth.
+    The policy sees observations; everything is measured on the truth.
 
     Args:
         policy: what plays.
-        env: copies of the environment, or the Gymnasium adapter of them that `make_vec` returns.
+        env: a `VecEnv`, or the Gymnasium adapter of one that `make_vec` returns.
         seeds: one of each episode.
-        on_step: called after every step of the copies (to record frames, to show progress).
+        on_step: called after every step (to record frames, to show progress).
         rng: with it the policy explores; without it plays greedily.
     """
     inner = env.inner if isinstance(env, GymnasiumVecEnv) else env
@@ -44,7 +44,7 @@ def play_episodes(
 
 
 class _Tally:
-    """What is summed up over the first episode of each copy; all arrays [n]."""
+    """Sums over the first episode of each env; all arrays [n]."""
 
     def __init__(self, env: VecEnv, truth: Obs):
         n = env.num_envs
@@ -62,7 +62,7 @@ class _Tally:
         return truth["achieved_goal"] if self.geometry is None else truth["observation"][:, self.geometry.effector]
 
     def add(self, step: Step) -> None:
-        """Take in one step. Copies whose episode is over do not count."""
+        """Take in one step. Envs whose episode is over do not count."""
         alive, action, after = self.alive, step.applied_action, step.next_truth
         position = self._effector(after)
         self.length += alive
@@ -81,7 +81,7 @@ class _Tally:
         self.alive = alive & ~step.ended
 
     def row(self, i: int, seed: int) -> EpisodeRow:
-        """The finished episode of copy i."""
+        """The finished episode of env i."""
         first = 0 if self.already_solved[i] else int(self.first_success[i])
         return EpisodeRow(
             seed=seed,
@@ -102,7 +102,7 @@ class _Tally:
 def _play_chunk(
     policy: Policy, env: VecEnv, seeds: list[int], on_step: Callable[[], None], rng: np.random.Generator | None
 ) -> list[EpisodeRow]:
-    """One episode of every copy, each with its seed."""
+    """One episode in every env, each with its seed."""
     now, carry = env.reset(seed=seeds), policy.initial_carry(env.num_envs)
     tally = _Tally(env, now.truth)
     for _ in range(env.spec.max_episode_steps):

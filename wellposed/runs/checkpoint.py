@@ -1,14 +1,16 @@
-"""Checkpoints: all that a training run is at one moment, in files that execute nothing when they are read.
+"""Checkpoints: the whole state of a training run, in files that cannot execute code when they are read.
 
     checkpoints/000007_step_0000028000.safetensors   agent, environments, random streams, everything but the replay
     checkpoints/000007_step_0000028000.json          the manifest, written last: no manifest, no checkpoint
     replay/000007.safetensors                        the episodes that entered the replay since checkpoint 6
 
-The replay is never written twice: a manifest lists the parts that make it up, each with its digest.
+No part of the replay is written twice: a manifest lists its parts, each with its digest.
 """
 
 import hashlib
-from dataclasses import dataclass
+import json
+import re
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +18,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load as parse_tensors
 from safetensors.numpy import save as format_tensors
 
+from wellposed import serialise
 from wellposed.arrays import Arrays
 from wellposed.errors import UserError
 from wellposed.runs import disk
@@ -23,14 +26,14 @@ from wellposed.runs.files import explained, read_bytes, read_json, write_json, w
 from wellposed.runs.record import decode, encode
 
 CHECKPOINTS, REPLAY = "checkpoints", "replay"
-LINES: tuple[str, ...] = (
-    "metrics",
-    "evaluations",
-    "episodes",
-    "warnings",
-)  # the append-only files, whose lengths a manifest holds
-KEEP = 2  # the newest, and one to fall back on should the disk damage it
-MAX_BYTES = 4 * 2**30
+LINES: tuple[str, ...] = ("metrics", "evaluations", "episodes", "warnings")  # the append-only files
+KEEP = 2  # the newest, and one in case that is damaged
+MAX_BYTES = 2**40
+COPY = "manifest"  # the array of a state that repeats its manifest
+OWN = {  # the names of our files; what else lies in these folders is somebody else's
+    CHECKPOINTS: re.compile(r"(\d{6,})_step_(\d{10,})\.(json|safetensors)"),
+    REPLAY: re.compile(r"(\d{6,})\.safetensors"),
+}
 
 
 @dataclass(frozen=True)
@@ -66,15 +69,31 @@ class Manifest:
     state: StoredArrays
     replay: list[ReplayPart]
     lines: dict[str, int]  # bytes of each append-only file at that moment
+    digest: str = field(default="", metadata=serialise.LATER)  # SHA-256 of all of the above
 
     def __post_init__(self) -> None:
         if self.lines.keys() != set(LINES) or min(self.lines.values()) < 0:
             raise ValueError(f"lines must hold the lengths of {', '.join(LINES)}")
+        if self.number < 1 or not (0 <= self.step < 2**63 and 0 <= self.updates < 2**63 and self.seconds >= 0):
+            raise ValueError("number, step, updates or seconds are those of no checkpoint")
+        bounds = [bound for part in self.replay for bound in (part.first, part.end)]
+        if bounds != sorted(bounds) or bounds[1:-1:2] != bounds[2::2] or min(bounds, default=0) < 0:
+            raise ValueError("the parts of the replay do not follow each other")
 
     @property
-    def path(self) -> str:
-        """Its own place in the run directory."""
-        return f"{CHECKPOINTS}/{self.number:06d}_step_{self.step:010d}.json"
+    def stem(self) -> str:
+        """Its place in the run directory, and that of its state, without the ending."""
+        return f"{CHECKPOINTS}/{self.number:06d}_step_{self.step:010d}"
+
+    def copy(self) -> np.ndarray:
+        """What its state repeats of it, as bytes [n]."""
+        told = {name: part for name, part in serialise.to_dict(self).items() if name not in ("state", "digest")}
+        return np.frombuffer(json.dumps(told, sort_keys=True).encode(), np.uint8)
+
+    def expected_digest(self) -> str:
+        """The digest that it has if nobody changed it."""
+        told = {name: part for name, part in serialise.to_dict(self).items() if name != "digest"}
+        return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
 
 
 def store(run: Path, file: str, arrays: Arrays) -> StoredArrays:
@@ -85,57 +104,81 @@ def store(run: Path, file: str, arrays: Arrays) -> StoredArrays:
 
 
 def load(run: Path, stored: StoredArrays) -> Arrays:
-    """Read arrays, checking place, size, digest and format before anything is used.
+    """Read arrays, checking place, size, digest and format first.
 
-    Raises:
-        UserError: if the file is truncated, altered, elsewhere, or not safetensors (a pickle in disguise, say).
+    Raises UserError if the file is truncated, altered, in another place or not safetensors.
     """
     path = run / stored.file
     if Path(stored.file).parts[:-1] not in ((CHECKPOINTS,), (REPLAY,)) or not 0 <= stored.bytes <= MAX_BYTES:
         raise UserError(f"A manifest in {run} names {stored.file!r} of {stored.bytes} bytes, which no run has.")
     content = read_bytes(path, stored.bytes)
-    if len(content) != stored.bytes:
-        raise UserError(
-            f"{path} has {len(content)} bytes where its manifest says {stored.bytes}: it is truncated or not the "
-            "file that was saved. Use an earlier checkpoint."
-        )
-    if hashlib.sha256(content).hexdigest() != stored.sha256:
-        raise UserError(
-            f"{path} is not the file that was saved: its digest differs from the manifest's. It is refused."
-        )
+    if len(content) != stored.bytes or hashlib.sha256(content).hexdigest() != stored.sha256:
+        raise UserError(f"{path} is truncated or was altered: its size or digest is not the manifest's.")
     try:
         return parse_tensors(content)
     except (SafetensorError, ValueError, KeyError, TypeError) as error:
         raise UserError(
-            f"{path} is not a safetensors file ({error}). wellposed reads no pickles and runs nothing it reads; "
-            "the checkpoint is refused."
+            f"{path} is not a safetensors file ({error}), the only format that wellposed reads, so it is refused."
         ) from error
 
 
-def commit(run: Path, manifest: Manifest) -> None:
-    """Write a manifest, whose files all lie there: from now on this is the newest checkpoint."""
-    write_json(run / manifest.path, encode(manifest))
+def commit(run: Path, manifest: Manifest, state: Arrays) -> Manifest:
+    """Write a state, and then its manifest: from that moment on this is the newest checkpoint.
+
+    Args:
+        run: the run directory, in which the parts of the replay are already.
+        manifest: the checkpoint; its `state` and `digest` are still to be found.
+        state: named arrays.
+    """
+    stored = store(run, f"{manifest.stem}.safetensors", state | {COPY: manifest.copy()})
+    manifest = replace(manifest, state=stored)
+    manifest = replace(manifest, digest=manifest.expected_digest())
+    write_json(run / f"{manifest.stem}.json", encode(manifest))
+    return manifest
 
 
 def manifests(run: Path) -> list[Path]:
     """The manifests of a run, newest first."""
-    return sorted((run / CHECKPOINTS).glob("*_step_*.json"), reverse=True)
+    names = {path: OWN[CHECKPOINTS].fullmatch(path.name) for path in (run / CHECKPOINTS).glob("*.json")}
+    return sorted((path for path, name in names.items() if name), key=lambda p: int(p.name.split("_")[0]), reverse=True)
 
 
 def read_manifest(path: Path) -> Manifest:
-    """Read one manifest; raises UserError if it is not one."""
-    return decode(Manifest, read_json(path), str(path))
+    """Read one manifest; raises UserError if it is not one, was altered, or is that of another place."""
+    manifest = decode(Manifest, read_json(path), str(path))
+    if manifest.digest and manifest.digest != manifest.expected_digest():
+        raise UserError(f"{path} is not the manifest that was saved: it does not have its own digest.")
+    here = f"{path.parent.name}/{path.stem}"
+    parts = [Path(part.stored.file) for part in manifest.replay]
+    if manifest.stem != here or manifest.state.file != f"{here}.safetensors":
+        raise UserError(f"{path} is the manifest of another checkpoint: its number, step or state differ.")
+    if not all(part.parent.name == REPLAY and OWN[REPLAY].fullmatch(part.name) for part in parts):
+        raise UserError(f"{path} names parts of a replay that no run has.")
+    return manifest
+
+
+def load_state(run: Path, manifest: Manifest) -> Arrays:
+    """The state of a checkpoint.
+
+    Raises UserError if it is damaged, or repeats another manifest than this one.
+    """
+    state = load(run, manifest.state)
+    if manifest.digest or COPY in state:  # older checkpoints have neither
+        told = state.pop(COPY, None)
+        if not manifest.digest or told is None or not np.array_equal(told, manifest.copy()):
+            raise UserError(f"{run / manifest.stem}.json does not say what its state repeats: it was altered.")
+    return state
 
 
 def prune(run: Path) -> None:
-    """Delete what the newest checkpoints do not need: manifests first, then files that none of those kept names."""
+    """Delete what the newest checkpoints do not need: first manifests, then files that no kept one names."""
     needed: set[Path] = set()
     for path in manifests(run)[:KEEP]:
         manifest = read_manifest(path)
         files = [manifest.state.file, *(part.stored.file for part in manifest.replay)]
         needed |= {path, *(run / file for file in files)}
     with explained(run, "tidy"):
-        there = [path for folder in (CHECKPOINTS, REPLAY) for path in (run / folder).iterdir()]
+        there = [path for folder, own in OWN.items() for path in (run / folder).iterdir() if own.fullmatch(path.name)]
         for path in sorted(there, key=lambda path: path.suffix != ".json"):
             if path not in needed:
                 disk.remove(path)

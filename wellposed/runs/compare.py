@@ -1,4 +1,4 @@
-"""Two records of the same run: everything but the seconds must be equal, bit for bit."""
+"""Two records of the same run: all but the seconds must be equal, bit for bit."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,10 +13,8 @@ from wellposed.runs.files import read_lines
 from wellposed.runs.record import encode
 from wellposed.runs.store import RunReader
 
-TIMING = frozenset(
-    {"seconds", "evaluation_seconds", "steps_per_second", "updates_per_second"}
-    | {"time/steps_per_second", "time/updates_per_second"}
-)
+RATES = {"steps_per_second", "updates_per_second"}
+TIMING = RATES | {f"time/{rate}" for rate in RATES} | {"seconds", "evaluation_seconds"}
 
 
 @dataclass(frozen=True)
@@ -35,11 +33,8 @@ class Difference:
 def differences(one: RunReader, other: RunReader) -> list[Difference]:
     """All differences between two finished records except seconds, the earliest step first.
 
-    Compared are all rows of metrics, evaluations, episodes and warnings, the summary, and from the newest checkpoint
-    weights, optimisers, statistics, random streams, environments and the content of the replay.
-
-    Raises:
-        UserError: if one of the records is damaged.
+    Compared are the rows of metrics, evaluations, episodes and warnings, the summary, and from the newest checkpoint
+    weights, optimisers, statistics, random streams, environments and replay. Raises UserError if a record is damaged.
     """
     found = [d for name in checkpoint.LINES for d in _rows(name, one, other)]
     ends = [reader.load_state(checkpoint.manifests(reader.path)[0]) for reader in (one, other)]
@@ -97,7 +92,7 @@ def _plain(value: Any) -> Any:
 
 
 def _short(value: Any) -> str:
-    """A value in few characters: an array by its type, shape and first number."""
+    """A value in few characters; an array by type, shape and first number."""
     if isinstance(value, np.ndarray):
         first = value.reshape(-1)[:1].tolist()
         return f"{value.dtype}{list(value.shape)} beginning {first}"

@@ -1,25 +1,49 @@
-"""The calls by which a record touches the disk. One seam, so that the tests can make every single one of them fail.
+"""The calls by which a record touches the disk, in one place so that tests can make each of them fail.
 
-No link is followed: a stranger's run directory must not lead us to write elsewhere. Nothing else in `wellposed.runs`
-opens a file for writing, and every function here does exactly one thing to the disk.
+What is written to has one name and no other: no symbolic link is followed and no hard link accepted, so that another
+person's run directory cannot make us write elsewhere. Nothing else in `wellposed.runs` opens a file.
 """
 
+import errno
 import os
+import stat
 from pathlib import Path
 
 
 def create(path: Path) -> int:
-    """A handle on a new, empty file."""
-    return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o644)
+    """A handle on a new, empty file; refused if anything of that name is there."""
+    return open_regular(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL)
 
 
 def open_to_append(path: Path) -> int:
-    """A handle on a file whose writes all go to its end; the file is made if it is missing."""
-    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW, 0o644)
+    """A handle on a file whose writes all go to its end; the file is created if it is missing."""
+    return open_regular(path, os.O_RDWR | os.O_CREAT | os.O_APPEND)
+
+
+def open_regular(path: Path, flags: int = os.O_RDONLY) -> int:
+    """A handle on a regular file, which is looked at before anything is done with it.
+
+    To read, a link may be followed, since that changes nothing.
+
+    Raises:
+        OSError: also if it is not a regular file, or is to be written and is a link, symbolic or hard.
+    """
+    writing = flags & os.O_ACCMODE != os.O_RDONLY
+    # Opening a pipe would wait for its other end.
+    handle = os.open(path, flags | os.O_NONBLOCK | os.O_CLOEXEC | (os.O_NOFOLLOW if writing else 0), 0o644)
+    found, reason = os.fstat(handle), ""
+    if not stat.S_ISREG(found.st_mode):
+        reason = "it is not a regular file"
+    elif writing and found.st_nlink > 1:
+        reason = "it is a hard link, and the file would change under its other name too; make a copy with `cp -r`"
+    if reason:
+        os.close(handle)
+        raise OSError(errno.EINVAL, reason)
+    return handle
 
 
 def write(handle: int, content: bytes | memoryview) -> int:
-    """Write once; returns how many bytes the system took, which may be fewer."""
+    """Write once; returns how many bytes the system accepted, which may be fewer."""
     return os.write(handle, content)
 
 
@@ -34,13 +58,13 @@ def sync(handle: int) -> None:
 
 
 def rename(old: Path, new: Path) -> None:
-    """Put a file in the place of another; there is no moment at which `new` is missing or a part."""
+    """Atomically replace `new` by `old`."""
     os.replace(old, new)
 
 
 def sync_folder(path: Path) -> None:
     """Return when the names in a folder would survive a loss of power."""
-    handle = os.open(path, os.O_RDONLY)
+    handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(handle)
     finally:
@@ -48,8 +72,11 @@ def sync_folder(path: Path) -> None:
 
 
 def make_folder(path: Path) -> None:
-    """Make a folder, and those above it, where they are missing."""
+    """Make a folder and those above it where they are missing; their names survive a loss of power."""
+    missing = [folder for folder in (path, *path.parents) if not folder.exists()]
     path.mkdir(parents=True, exist_ok=True)
+    for folder in missing:
+        sync_folder(folder.parent)
 
 
 def remove(path: Path) -> None:

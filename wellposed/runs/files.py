@@ -1,9 +1,10 @@
-"""Files that are written whole or not at all, and read with suspicion."""
+"""Files that are written whole or not at all, and checked when they are read."""
 
 import errno
 import json
 import os
-import stat
+import re
+import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -14,33 +15,37 @@ import msgspec
 from wellposed.errors import UserError
 from wellposed.runs import disk
 
-MAX_JSON_BYTES = 64 * 2**20  # nothing we write comes near; a larger file is not ours
+MAX_JSON_BYTES = 64 * 2**20  # far more than any file of ours
 MAX_LINES_BYTES = 2**30
 TAIL_BYTES = 4096  # a little more than the longest row of an evaluation
+PART = re.compile(r"\..+\.[0-9a-f]{8}\.part")  # a file that is being written, see `write_whole`
+KEY = re.compile(rb'"\s*:')  # every key of JSON text ends so, and now and then a string has it inside
+
+
+class UnreadableError(UserError):
+    """A file could not be read, which says nothing about what it holds."""
 
 
 @contextmanager
 def explained(path: Path, doing: str) -> Iterator[None]:
-    """Turn an operating system's refusal (disk full, no permission) into a sentence about `path`."""
+    """Turn an operating system's error (disk full, no permission) into a sentence about `path`."""
     try:
         yield
     except OSError as error:
         reason = error.strerror or str(error)
         raise UserError(
-            f"Could not {doing} {path}: {reason}. What was recorded before is intact; make room or choose another "
-            "place, and run again (`wellposed resume RUN` goes on with a run)."
+            f"Could not {doing} {path}: {reason}. What was recorded before is intact. Make room or choose another "
+            "directory, and run again; `wellposed resume RUN` resumes a run."
         ) from error
 
 
 def write_whole(path: Path, content: bytes) -> None:
-    """Write `content` to `path` so that at any moment the file is the old one or the new one, never a part.
+    """Write `content` to `path`; at any moment the file is the old or the new one, never a part of one.
 
-    When it returns, the new one survives a loss of power.
-
-    Raises:
-        UserError: if the operating system refuses; nothing half-written stays behind.
+    When it returns, the new one survives a loss of power. Raises UserError if the operating system refuses; then
+    nothing incomplete is left behind.
     """
-    part = path.with_name(f".{path.name}.part")
+    part = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")  # another writer has a part of its own
     with explained(path, "write"):
         try:
             handle = disk.create(part)
@@ -52,27 +57,33 @@ def write_whole(path: Path, content: bytes) -> None:
             disk.rename(part, path)
             disk.sync_folder(path.parent)
         except OSError:
-            with suppress(OSError):  # the disk that refused the file may refuse this too; the first reason counts
+            with suppress(OSError):  # report the first error, not this one
                 disk.remove(part)
             raise
 
 
+def remove_parts(folder: Path) -> None:
+    """Remove what writers that died left behind in a folder."""
+    for path in folder.iterdir():
+        if PART.fullmatch(path.name):
+            disk.remove(path)
+
+
 def write_json(path: Path, data: Any) -> None:
-    """Write JSON data whole; NaN and infinity are refused, JSON has none."""
+    """Write JSON data whole; raises ValueError at NaN and infinity."""
     write_whole(path, (format_json(data) + "\n").encode())
 
 
 def format_json(data: Any) -> str:
-    """JSON text for people, indented; raises ValueError at NaN and infinity."""
-    return msgspec.json.format(json.dumps(data, allow_nan=False), indent=2)  # json.dumps takes five times as long to
+    """Indented JSON text; raises ValueError at NaN and infinity."""
+    try:
+        return msgspec.json.format(json.dumps(data, allow_nan=False), indent=2)  # json.dumps with indent is slow
+    except msgspec.DecodeError:  # a name that is not UTF-8
+        return json.dumps(data, allow_nan=False, indent=2)
 
 
 def read_json(path: Path) -> Any:
-    """Read a JSON file.
-
-    Raises:
-        UserError: if it is missing, unreadable, larger than anything we write, or not JSON.
-    """
+    """Read a JSON file. Raises UserError if it is missing, unreadable, too large or not JSON."""
     return parse_json(read_bytes(path, MAX_JSON_BYTES), str(path))
 
 
@@ -84,58 +95,80 @@ def read_bytes(path: Path, limit: int) -> bytes:
 
 @contextmanager
 def _plain_file(path: Path, limit: int) -> Iterator[tuple[int, int]]:
-    """A handle on a plain file of at most `limit` bytes, and its size; what is appended meanwhile does not count."""
+    """A handle on a regular file of at most `limit` bytes, and its size at this moment."""
     handle = -1
     try:
-        handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK)  # opening a pipe would wait for somebody to write
-        found = os.fstat(handle)
-        if not stat.S_ISREG(found.st_mode):
-            raise FileNotFoundError
-        if found.st_size > limit:
+        handle = disk.open_regular(path)
+        if (size := os.fstat(handle).st_size) > limit:
             raise UserError(f"{path} is larger than {limit} bytes, which is more than it should hold.")
-        yield handle, found.st_size
-    except (FileNotFoundError, NotADirectoryError, ValueError) as error:  # the last: a name that no file can have
+        yield handle, size
+    except (FileNotFoundError, NotADirectoryError, ValueError) as error:  # ValueError: a name that no file can have
         raise UserError(f"Could not read {path}: there is no such file.") from error
     except OSError as error:
-        raise UserError(f"Could not read {path}: {error.strerror or error}.") from error
+        raise UnreadableError(f"Could not read {path}: {error.strerror or error}.") from error
     finally:
         if handle >= 0:
             os.close(handle)
 
 
 def _read_at(handle: int, begin: int, size: int) -> bytes:
-    """`size` bytes from `begin` on, fewer only where the file ends before."""
-    content = os.pread(handle, size, begin)
-    while len(content) < size and (more := os.pread(handle, size - len(content), begin + len(content))):
-        content += more
-    return content
+    """`size` bytes from `begin` on, fewer only at the end of the file."""
+    chunks, rest = [], size
+    while rest and (chunk := os.pread(handle, rest, begin + size - rest)):  # the system gives at most 2 GiB at a time
+        chunks.append(chunk)
+        rest -= len(chunk)
+    return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+
+
+def ends_with_row(path: Path, size: int) -> bool:
+    """Whether the first `size` bytes of an append-only file are there and are whole rows."""
+    if not size:
+        return True
+    with _plain_file(path, MAX_LINES_BYTES) as (handle, found):
+        return found >= size and os.pread(handle, 1, size - 1) == b"\n"
 
 
 def parse_json(raw: bytes, where: str) -> Any:
-    """Parse JSON text; a broken one gets a sentence that names `where`."""
+    """Parse JSON text; raises UserError, naming `where`, if it is not valid or an object has a key twice."""
     with suppress(msgspec.DecodeError, ValueError, RecursionError):
-        return msgspec.json.decode(raw)  # three times as fast as json.loads, which knows more of what is not JSON
+        value = msgspec.json.decode(raw)  # three times as fast as json.loads, which explains errors better
+        if _count_keys(value) == len(KEY.findall(raw)):  # a key in the text that is not in the value came twice
+            return value
     try:
-        return json.loads(raw)
+        return json.loads(raw, object_pairs_hook=_distinct)
     except (ValueError, RecursionError) as error:
-        raise UserError(f"{where} is not valid JSON ({error}); it is half-written or was edited by hand.") from error
+        raise UserError(f"{where} is not valid JSON ({error}); it is incomplete or was edited by hand.") from error
+
+
+def _count_keys(value: Any) -> int:
+    """The number of keys of all objects in a value."""
+    if isinstance(value, dict):
+        return len(value) + sum(map(_count_keys, value.values()))
+    return sum(map(_count_keys, value)) if isinstance(value, list) else 0
+
+
+def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object, whose keys must differ."""
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError(f"a key comes twice among {', '.join(name for name, _ in pairs)[:80]}")
+    return found
 
 
 class JsonLines:
     """An append-only file of JSON rows, readable while it grows.
 
-    Each row is written with one call and ends with a newline, so a reader sees whole rows and at most one
-    torn one at the very end, which `read_lines` leaves out.
+    Each row is written with one call and ends with a newline, so a reader sees whole rows and at most one incomplete
+    row at the end, which `read_lines` leaves out.
     """
 
     def __init__(self, path: Path, keep: int = 0):
-        """Opens the file and cuts it to its first `keep` bytes: what a resumed run had durably written.
+        """Open the file and cut it to its first `keep` bytes: what a resumed run had durably written.
 
-        Raises:
-            UserError: if there is less than that to keep, or the operating system refuses.
+        Raises UserError if it has fewer bytes, or the operating system refuses.
         """
         self.path, self.size = path, keep
-        self.cut = 0  # rows, a torn one included, that stood after those kept
+        self.cut = 0  # rows that were cut off, an incomplete one included
         with explained(path, "open"):
             self._handle = disk.open_to_append(path)
         try:
@@ -156,7 +189,7 @@ class JsonLines:
             try:
                 _write_all(self._handle, line)
             except OSError:
-                with suppress(OSError):  # readers leave a torn row out, so this only tidies
+                with suppress(OSError):  # readers ignore an incomplete row
                     disk.truncate(self._handle, self.size)
                 raise
         self.size += len(line)
@@ -171,22 +204,14 @@ class JsonLines:
         os.close(self._handle)
 
 
-def read_lines(path: Path) -> list[Any]:
-    """All whole rows of an append-only file; a torn last one (the writer died) is left out.
-
-    Raises:
-        UserError: if a whole row is not JSON: then somebody else wrote it.
-    """
-    lines = read_bytes(path, MAX_LINES_BYTES).split(b"\n")
+def read_lines(path: Path, size: int | None = None) -> list[Any]:
+    """All whole rows of an append-only file, or of its first `size` bytes. Raises UserError if one is not JSON."""
+    lines = read_bytes(path, MAX_LINES_BYTES)[:size].split(b"\n")
     return [parse_json(line, f"{path}, line {i}") for i, line in enumerate(lines[:-1], 1)]
 
 
 def read_last_line(path: Path) -> Any:
-    """The last whole row of an append-only file, without reading those before it; None if there is none.
-
-    Raises:
-        UserError: if it is not JSON.
-    """
+    """The last whole row of an append-only file, None if there is none. Raises UserError if it is not JSON."""
     with _plain_file(path, MAX_LINES_BYTES) as (handle, size):
         length = TAIL_BYTES
         while True:
@@ -199,9 +224,9 @@ def read_last_line(path: Path) -> Any:
 
 
 def _write_all(handle: int, content: bytes) -> None:
-    """Write until all of it is taken; a system that takes nothing is out of room."""
+    """Write all of it; raises OSError if the system accepts nothing more."""
     rest = memoryview(content)
     while rest:
         if not (taken := disk.write(handle, rest)):
-            raise OSError(errno.ENOSPC, "only a part was taken")
+            raise OSError(errno.ENOSPC, "only a part was written")
         rest = rest[taken:]

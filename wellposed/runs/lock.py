@@ -1,4 +1,4 @@
-"""One process writes a run. The lock names its owner, and goes when the owner dies, however it dies."""
+"""One process writes a run. The lock names its owner, and the system releases it when that process ends."""
 
 import fcntl
 import os
@@ -9,16 +9,16 @@ from pathlib import Path
 
 from wellposed.errors import UserError
 from wellposed.runs import disk
-from wellposed.runs.files import explained
+from wellposed.runs.files import explained, read_bytes
 
-PATIENCE = 0.5  # seconds; somebody who only looks holds the lock for microseconds
+LARGEST = 4096  # bytes
+PATIENCE = 0.5  # seconds; `is_held` takes the lock for microseconds
 
 
 def acquire(path: Path) -> int:
-    """Take a lock file, whose handle is to be closed to let go of it.
+    """Take a lock file; closing the returned handle releases it.
 
-    Raises:
-        UserError: naming process and host, if another process (or another run of this one) holds it.
+    Raises UserError, naming process and host, if another process or another run of this one holds it.
     """
     with explained(path, "lock"):
         handle = disk.open_to_append(path)
@@ -41,10 +41,24 @@ def acquire(path: Path) -> int:
     return handle
 
 
+def require_mine(handle: int, path: Path) -> None:
+    """Check that a lock that was acquired is still the file of that name.
+
+    Raises:
+        UserError: if it was removed or replaced, for then another process may have taken the new one.
+    """
+    mine, there = os.fstat(handle), path.stat(follow_symlinks=False) if os.path.lexists(path) else None
+    if there is None or (mine.st_dev, mine.st_ino) != (there.st_dev, there.st_ino):
+        raise UserError(
+            f"{path} was removed or replaced while this process wrote {path.parent}. Another process may be writing "
+            "there; this one stops, and what it saved before is whole. `wellposed resume` goes on once nobody writes."
+        )
+
+
 def is_held(path: Path) -> bool:
-    """Whether a living process holds the lock. Looking takes it for a moment, shared with others who look."""
+    """Whether a running process holds the lock. It is taken for a moment, shared with other readers."""
     try:
-        handle = os.open(path, os.O_RDONLY)
+        handle = disk.open_regular(path)
     except FileNotFoundError:
         return False
     except OSError as error:
@@ -56,10 +70,10 @@ def is_held(path: Path) -> bool:
 
 
 def owner(path: Path) -> int | None:
-    """The process on this machine that took the lock last; None if it runs on another, or the lock does not say."""
+    """The process on this machine that took the lock last; None if it is on another machine or not named."""
     try:
-        found = re.fullmatch(r"process (\d+) on (.*)", path.read_text(errors="replace"))
-    except OSError:
+        found = re.fullmatch(r"process (\d+) on (.*)", read_bytes(path, LARGEST).decode(errors="replace"))
+    except UserError:
         return None
     return int(found[1]) if found and found[2] == socket.gethostname() else None
 

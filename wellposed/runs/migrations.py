@@ -1,7 +1,7 @@
 """What older schema versions wrote, read as this version's: one small function for each step between two versions.
 
-A record says its version (`schema`). Fields that came later need no migration: absent means their default, at any depth
-(`serialise.LATER`). What moved or was renamed is mended here. tests/records/ holds runs that older versions wrote.
+Fields that came later need no migration: absent means their default, at any depth (`serialise.LATER`). Here is what was
+moved or renamed. tests/old_records/ holds runs that older versions wrote.
 """
 
 import re
@@ -14,7 +14,7 @@ OLDEST = 3  # the first version whose records can be read
 
 
 def configurations_3(data: Any) -> Any:
-    """Schema 3 to 4: in a run's configuration the environment was its id, and a curriculum stood beside it."""
+    """Schema 3 to 4: a run's environment was its id, and its curriculum stood beside it."""
     if isinstance(data, list):
         return [configurations_3(part) for part in data]
     if not isinstance(data, dict):
@@ -30,7 +30,7 @@ DATA: dict[int, Callable[[Any], Any]] = {3: configurations_3}  # version -> from
 
 
 def migrated(data: Any, schema: int) -> Any:
-    """JSON data of a record of an older version, as this version would have written them."""
+    """JSON data of a record of an older version, as this version writes them."""
     for version in range(schema, max(DATA) + 1):
         data = DATA[version](data)
     return data
@@ -62,7 +62,7 @@ AGENT: dict[int, Callable[[Arrays], Arrays]] = {3: agent_3}
 
 
 def migrated_agent(arrays: Arrays, schema: int) -> Arrays:
-    """The arrays of an agent's checkpoint of an older version, under this version's names."""
+    """The arrays of an agent's checkpoint of an older version, with this version's names."""
     for version in range(schema, max(AGENT) + 1):
         arrays = AGENT[version](arrays)
     return arrays

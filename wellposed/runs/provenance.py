@@ -30,7 +30,7 @@ def collect(
         python=platform.python_version(),
         platform=platform.platform(),
         cpu=cpu_name(),
-        cores=len(os.sched_getaffinity(0)),
+        cores=cores(),
         devices=devices,
         threads=threads,
         autoreset_mode=autoreset_mode,
@@ -40,9 +40,9 @@ def collect(
 
 
 def as_typed(command: Iterable[str]) -> list[str]:
-    """A recorded command as a reader would type it: no directory of the machine that it ran on.
+    """A recorded command without the directories of the machine that it ran on.
 
-    `--runs-dir` is left out: the records are the same wherever they lie. Other absolute paths keep their last part.
+    `--runs-dir` is left out; other absolute paths keep their last part.
     """
     words, rest = [], iter(command)
     for word in rest:
@@ -67,21 +67,24 @@ def git_state() -> tuple[str | None, bool | None]:
         return subprocess.run(["git", *args], cwd=here, capture_output=True, text=True, check=True).stdout.strip()
 
     try:
-        git("ls-files", "--error-unmatch", Path(__file__).name)  # not somebody else's checkout around an installed copy
+        git("ls-files", "--error-unmatch", Path(__file__).name)  # fails if we are installed inside another checkout
         return git("rev-parse", "HEAD"), bool(git("status", "--porcelain"))
     except (OSError, subprocess.CalledProcessError):
         return None, None
 
 
+def cores() -> int:
+    """The processor cores that this process may use; on macOS, which cannot restrict a process, all of them."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def cpu_name() -> str:
-    """The processor as Linux tells it: `AMD EPYC, family 25 model 17`. The name alone may hide a factor of two."""
+    """The processor: `AMD EPYC, family 25 model 17`. Processors of one name can differ in speed by two."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:
         return platform.processor() or "unknown"
-    told: dict[str, str] = {}
-    for line in lines:
-        field, _, value = line.partition(":")
-        told.setdefault(field.strip(), value.strip())
+    pairs = (line.partition(":") for line in reversed(lines))  # the first processor counts
+    told = {field.strip(): value.strip() for field, _, value in pairs}
     kind = f", family {told['cpu family']} model {told['model']}" if {"cpu family", "model"} <= told.keys() else ""
     return told.get("model name", "unknown") + kind

@@ -1,7 +1,6 @@
-"""What a run record holds: one dataclass per kind of row, one schema version, one meaning per metric.
+"""What a run record holds: one dataclass for each kind of row, one schema version, one meaning for each metric.
 
-Records are validated when they are read. A missing or an unknown key is an error, a newer schema is
-refused, and a value never falls back to a default.
+Records are validated when they are read: a missing or unknown key and a newer schema are errors.
 """
 
 from dataclasses import dataclass, field
@@ -9,7 +8,9 @@ from typing import Any, Literal, TypeVar
 
 from wellposed import serialise
 from wellposed.errors import UserError
+from wellposed.notebook import table
 from wellposed.runs.migrations import OLDEST, migrated
+from wellposed.stats import describe_rate
 
 SCHEMA = 4  # 3: runs that go on after a death, warnings; 4: an environment is a configuration, replay is kept by key
 
@@ -19,19 +20,8 @@ StopReason = Literal["solved", "budget"]
 # The fields of EpisodeRow of which an evaluation reports means.
 MEANS = ("episode_return", "final_distance", "time_to_success", "action_change", "peak_action", "path_length")
 
-# Every logged metric and its meaning; a name that is not here cannot be logged.
+# Every logged metric and its meaning, but for those of an algorithm, "train/...": its own file has them.
 METRICS: dict[str, str] = {
-    "train/critic_loss": "mean squared Bellman error, summed over both critics; half of that in SAC",
-    "train/actor_loss": "minus what the actor maximises: value of its actions (PPO: clipped objective), entropy",
-    "train/q_mean": "mean value both critics give the batch",
-    "train/target_mean": "mean of the (bounded) Bellman target, a soft one in SAC",
-    "train/entropy": "SAC: minus the mean log density of the policy's actions; PPO: entropy of its Gaussian; in nats",
-    "train/temperature": "SAC: weight of entropy against reward",
-    "train/action_saturation": "share of the policy's action components beyond 0.99 in size",
-    "train/value_loss": "PPO: mean squared difference of the critic's values from the lambda-returns",
-    "train/clip_fraction": "PPO: share of probability ratios beyond the clipping, mean over the updates on a rollout",
-    "train/kl": "PPO: divergence from the policy that collected a rollout to the one that has learnt from it, nats",
-    "train/explained_variance": "PPO: share of the variance of lambda-returns that the critic foretold",
     "rollout/success_rate": "share of training episodes since the last row that ended in success (exploring policy)",
     "rollout/return": "mean undiscounted return of those episodes",
     "rollout/moved_rate": "share of those episodes in which the achieved goal moved by 1/5 of the success radius",
@@ -87,21 +77,32 @@ METRICS: dict[str, str] = {
     "time/updates_per_second": "gradient updates per second of training",
     "time/updates_per_step": "gradient updates per environment step so far",
 }
-SHARES = frozenset(name for name, meaning in METRICS.items() if meaning.startswith("share of "))  # these lie in [0, 1]
+SHARES = {name for name, meaning in METRICS.items() if meaning.startswith("share of ")}  # these lie in [0, 1]
+SLACK = 1e-6  # of rates that were computed in single precision
+
+
+def _require_moment(row: "MetricsRow | EvaluationRow") -> None:
+    """Raises ValueError if steps, updates or seconds of a row are negative or beyond 64 bits."""
+    if not (0 <= row.step < 2**63 and 0 <= row.updates < 2**63 and row.seconds >= 0):
+        raise ValueError(f"step {row.step}, {row.updates} updates, {row.seconds} s: no run was ever there")
 
 
 @dataclass(frozen=True)
 class MetricsRow:
     """Training metrics at one moment."""
 
-    step: int  # environment steps, summed over all copies
+    step: int  # environment steps, summed over all envs
     updates: int  # gradient updates
     seconds: float  # training time so far, evaluation excluded
     metrics: dict[str, float]
 
     def __post_init__(self) -> None:
-        if unknown := self.metrics.keys() - METRICS.keys():
+        if unknown := {name for name in self.metrics if not name.startswith("train/")} - METRICS.keys():
             raise ValueError(f"unknown metric {', '.join(sorted(unknown))}; its meaning belongs in METRICS")
+        _require_moment(self)
+        for name in self.metrics.keys() & SHARES:
+            if not -SLACK <= self.metrics[name] <= 1 + SLACK:
+                raise ValueError(f"{name} is {self.metrics[name]:g}, and it is a share from 0 to 1")
 
 
 @dataclass(frozen=True)
@@ -110,6 +111,10 @@ class Estimate:
 
     value: float
     ci95: tuple[float, float]
+
+    def __post_init__(self) -> None:
+        if self.ci95[0] > self.ci95[1]:
+            raise ValueError(f"the interval {list(self.ci95)} ends before it begins")
 
 
 @dataclass(frozen=True)
@@ -125,9 +130,15 @@ class EpisodeRow:
     time_to_success: int | None  # steps to the first success, 0 if solved at reset, null if never
     action_change: float  # mean squared change of the action that reached the simulator, per step and component
     peak_action: float  # largest size of a component of that action
-    path_length: float  # way of the end effector; of the achieved goal where the environment names no effector
+    path_length: float  # of the end effector, or of the achieved goal where no effector is known
     already_solved: bool  # the goal was reached before the first action
-    goal_kind: str  # which kind of goal it was ("table", "air"); empty where the environment tells none apart
+    goal_kind: str  # kind of goal ("table", "air"); empty where there is only one
+
+    def __post_init__(self) -> None:
+        if self.length < 1 or not (self.time_to_success is None or 0 <= self.time_to_success <= self.length):
+            raise ValueError(f"an episode of {self.length} steps that succeeded after {self.time_to_success}")
+        if not (self.any_success == (self.time_to_success is not None) and self.any_success >= self.success):
+            raise ValueError("success at the last step, at any step and its time contradict each other")
 
 
 @dataclass(frozen=True)
@@ -143,17 +154,30 @@ class EvaluationRow:
     already_solved_rate: float
     already_solved_ci95: tuple[float, float]
     any_success: Estimate
-    success_by_kind: dict[str, Estimate]  # success rate for each kind of goal; empty where there is but one
+    success_by_kind: dict[str, Estimate]  # success rate for each kind of goal; empty where there is only one
     means: dict[str, Estimate]  # of EpisodeRow's fields MEANS; time_to_success over the episodes that have one
 
     def __post_init__(self) -> None:
         if missing := set(MEANS) - self.means.keys() - {"time_to_success"}:
             raise ValueError(f"missing means of {', '.join(sorted(missing))}")
+        _require_moment(self)
+        if self.episodes < 1:
+            raise ValueError(f"an evaluation of {self.episodes} episodes")
+        rates = {"success_rate": self.success_rate, "already_solved_rate": self.already_solved_rate}
+        for name, rate in (rates | {"any_success": self.any_success.value}).items():
+            if not (0 <= rate <= 1 and abs(rate * self.episodes - round(rate * self.episodes)) < SLACK):
+                raise ValueError(f"{name} is {rate:g}, which {self.episodes} episodes cannot give")
+        if self.success_rate > self.any_success.value:
+            raise ValueError("more episodes succeeded at the last step than at any step")
+        intervals = self.success_ci95, self.already_solved_ci95, self.any_success.ci95
+        kinds = [(estimate.value, *estimate.ci95) for estimate in self.success_by_kind.values()]
+        if not all(0 <= number <= 1 for group in (*intervals, *kinds) for number in group):
+            raise ValueError("a rate or an end of its interval lies outside of 0 to 1")
 
 
 @dataclass(frozen=True)
 class Solved:
-    """When two evaluations in a row had reached the asked rate: the moment of the second."""
+    """The second of two evaluations in a row that reached the asked rate."""
 
     success_rate: float
     step: int
@@ -163,7 +187,7 @@ class Solved:
 
 @dataclass(frozen=True)
 class Summary:
-    """How a run ended. It is the last file a run writes: its presence means the run is finished."""
+    """How a run ended. It is the last file that a run writes: with it the run is finished."""
 
     stop_reason: StopReason
     step: int
@@ -178,26 +202,26 @@ class Summary:
 
 @dataclass(frozen=True)
 class Failure:
-    """Why a run was given up: the first number that was not finite. The checkpoints before it are kept."""
+    """Why a run ended early: the first number that was not finite. The checkpoints before it are kept."""
 
     step: int
     updates: int
-    quantity: str  # what blew up first: physics, an observation, a reward, a loss or a weight
+    quantity: str  # what was not finite: physics, an observation, a reward, a loss or a weight
     detail: str  # one sentence, with the evidence
 
 
 @dataclass(frozen=True)
 class WarningRow:
-    """What the simulator complained of between two rows of metrics, over all training copies."""
+    """The simulator's warnings between two rows of metrics, over all training envs."""
 
     step: int
     kind: str  # MuJoCo's name for it, as in mjWARN_CONTACTFULL
-    count: int  # copies and steps in which it was raised
+    count: int  # how often it was raised, over envs and steps
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """A finished run on held-out episodes, beside uniform random actions on the same episodes."""
+    """A finished run on held-out episodes, and uniform random actions on the same episodes."""
 
     env: str
     seed: int  # of the held-out episodes
@@ -205,15 +229,29 @@ class Verdict:
     trained: EvaluationRow
     random: EvaluationRow
     per_episode: list[EpisodeRow]  # of the trained policy
-    noise: float = field(default=0.0, metadata=serialise.LATER)  # metres: error of what the trained policy was shown
+    noise: float = field(default=0.0, metadata=serialise.LATER)  # of the positions that the policy observed
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: success beside what it must be read beside."""
+        rates = {"trained policy": (self.trained.success_rate, self.trained.success_ci95)}
+        rates["random actions"] = (self.random.success_rate, self.random.success_ci95)
+        rates["already solved at reset"] = (self.trained.already_solved_rate, self.trained.already_solved_ci95)
+        title = f"{self.env}: success on {self.trained.episodes} held-out episodes"
+        return table(title, [(name, describe_rate(*rate)) for name, rate in rates.items()])
+
+    def __post_init__(self) -> None:
+        played, succeeded = len(self.per_episode), sum(row.success for row in self.per_episode)
+        told = self.trained.episodes, round(self.trained.success_rate * self.trained.episodes)
+        if (played, succeeded) != told:
+            raise ValueError(f"{told[1]} of {told[0]} episodes are told, and {succeeded} of {played} are listed")
 
 
 @dataclass(frozen=True)
 class Resumption:
-    """A process that took a run up again after another had ended or died."""
+    """A process that continued a run after another had ended."""
 
-    step: int  # the environment step it went on from
-    note: str  # what was lost by that, in sentences
+    step: int  # the environment step at which it continued
+    note: str  # what was lost, in sentences
     command: list[str]
     commit: str | None
     dirty: bool | None
@@ -222,6 +260,7 @@ class Resumption:
     started: str  # ISO 8601, UTC
     flags: dict[str, str] | None = field(default=None, metadata=serialise.LATER)  # as in `Provenance`
     environment: str | None = field(default=None, metadata=serialise.LATER)
+    salvaged: bool = field(default=False, metadata=serialise.LATER)  # a part of the replay was damaged and left out
 
 
 @dataclass(frozen=True)
@@ -244,6 +283,8 @@ class Provenance:
     steps_per_second: float | None = None
     updates_per_second: float | None = None
     resumed: list[Resumption] = field(default_factory=list)
+    # Digests of what the run began with: a checkpoint (`init_from`), a file (`demonstrations`).
+    given: dict[str, str] = field(default_factory=dict, metadata=serialise.LATER)
     # Settings of JAX and XLA that decide about numbers, and the digest of the environment's source; null where they
     # were not recorded.
     flags: dict[str, str] | None = field(default=None, metadata=serialise.LATER)
@@ -256,29 +297,17 @@ def encode(value: Any) -> dict[str, Any]:
 
 
 def check_schema(data: dict[str, Any], where: str) -> int:
-    """The schema version of a record that can be read.
-
-    Raises:
-        UserError: if it cannot, saying which it is and what to do.
-    """
+    """The schema version of a record; raises UserError if this version cannot read it."""
     found = data["schema"]
     if type(found) is int and OLDEST <= found <= SCHEMA:
         return found
     newer = isinstance(found, int) and found > SCHEMA
-    advice = (
-        "It was written by a newer wellposed; update to read it."
-        if newer
-        else "It was written by another version; train again, or read it with the version it names in its provenance."
-    )
+    advice = "Update wellposed to read it." if newer else "Train again, or read it with the version that wrote it."
     raise UserError(f"{where} has schema {found!r}, this version reads {OLDEST} to {SCHEMA}. {advice}")
 
 
 def decode(kind: type[T], data: Any, where: str) -> T:
-    """Read a record of type `kind`, checking version and every key.
-
-    Raises:
-        UserError: saying what is wrong and where.
-    """
+    """Read a record of type `kind`, checking version and every key. Raises UserError saying what is wrong and where."""
     if not isinstance(data, dict) or "schema" not in data:
         raise UserError(f"{where} has no schema version, so it is not a record of wellposed.")
     data = migrated(data, check_schema(data, where))

@@ -1,20 +1,20 @@
 """Run directories: one per environment, algorithm, configuration and seed; locked while written; never mixed.
 
 FetchReach-v4_sac_3f0c9d1be2a7_s0/
-    config.json        the full resolved configuration and its hash
+    config.json        the full configuration and its hash
     provenance.json    commit, versions, machine, timing, and each time it was resumed
     metrics.jsonl      training metrics, append-only
     evaluations.jsonl  evaluations summed up, append-only
     episodes.jsonl     every evaluation episode, append-only
-    warnings.jsonl     what the simulator complained of, append-only
+    warnings.jsonl     the simulator's warnings, append-only
     checkpoints/       the newest two, each with a manifest (see `checkpoint`)
     replay/            the episodes of the replay, in the parts in which they came
-    tensorboard/       the same scalars as events; made anew from the rows when a run is resumed
+    tensorboard/       the same scalars as events; written again from the rows when a run is resumed
     summary.json       how the run ended; written last
     failure.json       instead of a summary: what was not finite
     lock               held by the process that writes
 
-`RunWriter` (in `writer`) writes one, `RunReader` here reads one and trusts nothing in it.
+`RunWriter` (in `writer`) writes one. `RunReader` reads one and checks everything in it.
 """
 
 import os
@@ -23,33 +23,26 @@ import shlex
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 from wellposed import plugin, serialise
 from wellposed.arrays import Arrays, part_of
 from wellposed.errors import UserError
-from wellposed.runs import checkpoint, lock
+from wellposed.notebook import curve, table
+from wellposed.runs import checkpoint, lock, record
 from wellposed.runs.checkpoint import Manifest
 from wellposed.runs.files import read_json, read_last_line, read_lines
 from wellposed.runs.migrations import migrated, migrated_agent
-from wellposed.runs.record import (
-    EvaluationRow,
-    Failure,
-    MetricsRow,
-    Provenance,
-    Summary,
-    WarningRow,
-    check_schema,
-    decode,
-)
+from wellposed.stats import describe_rate
 
 
 def run_name(config: dict[str, Any]) -> str:
     """Directory name of a configuration: environment, algorithm, hash of all but the seed, seed.
 
-    It is a plain name of at most 255 bytes, whatever the environment or the algorithm is called. Names that are cut
-    short stay distinct by the hash; a seed too long to be a name is told by a hash of its own.
+    It has at most 255 bytes, whatever the environment or algorithm is called: names that are cut short still differ by
+    the hash, and a seed with too many digits is replaced by a hash of its own.
     """
     shared = as_named({key: value for key, value in config.items() if key != "seed"})
     names = env_id(config), config["algo"]
@@ -59,8 +52,14 @@ def run_name(config: dict[str, Any]) -> str:
     return f"{env}_{algo}_{serialise.content_hash(shared)}_s{told}"
 
 
+def short_name(config: dict[str, Any]) -> str:
+    """The beginning of the hash in a run's name, and its seed: `3f0c9d1_s0`."""
+    shared, _, seed = run_name(config).rpartition("_s")
+    return f"{shared[-12:-5]}_s{seed}"
+
+
 def as_named(config: dict[str, Any]) -> dict[str, Any]:
-    """A configuration in the form of schema 3, by whose hash runs are named: names stay what they were."""
+    """A configuration in the form of schema 3, whose hash names runs, so that names stay the same."""
     if isinstance(config["env"], str):
         return config
     env = dict(config["env"])
@@ -76,17 +75,13 @@ def env_id(config: dict[str, Any]) -> str:
 
 
 def require_free(runs_dir: Path, configs_: list[dict[str, Any]]) -> None:
-    """Refuse, before anything is trained, configurations that come twice or whose directory holds a run already.
-
-    Raises:
-        UserError: naming the directories.
-    """
+    """Raise UserError, before training, for configurations that come twice or whose directory holds a run already."""
     names = [run_name(config) for config in configs_]
     if twice := sorted({name for name in names if names.count(name) > 1}):
         raise UserError(f"The same configuration and seed is asked for twice: {', '.join(twice)}.")
     for folder in (runs_dir / name for name in names):
         if (folder / "config.json").exists():
-            os.close(lock.acquire(folder / "lock"))  # another process may be writing it: that is another sentence
+            os.close(lock.acquire(folder / "lock"))  # another error if a process is writing it
             refuse_existing(folder)
 
 
@@ -96,7 +91,7 @@ def refuse_existing(path: Path) -> None:
         return
     status = RunReader(path).status
     open_end = status not in ("finished", "diverged")
-    advice = f", or go on with it: `{resume_command([path])}`" if open_end else ""
+    advice = f", or resume it: `{resume_command([path])}`" if open_end else ""
     raise UserError(
         f"{path} holds {'an interrupted' if open_end else f'a {status}'} run of exactly this configuration and seed, "
         f"and two runs are never mixed. Choose another --seed or --runs-dir, or move that directory away{advice}."
@@ -124,7 +119,7 @@ class RunReader:
 
     @property
     def config(self) -> dict[str, Any]:
-        """The configuration as JSON data of this version, checked against its own hash and the directory's name."""
+        """The configuration as this version's JSON data, checked against its hash and the directory's name."""
         data = self._config_file
         return migrated(data["config"], data["schema"])
 
@@ -135,74 +130,83 @@ class RunReader:
 
     @property
     def _config_file(self) -> dict[str, Any]:
-        """The content of config.json, as it stands there, checked."""
+        """The content of config.json, checked but not migrated."""
         where = self.path / "config.json"
         data = read_json(where)
         if not isinstance(data, dict) or data.keys() != {"schema", "hash", "config"}:
             raise UserError(f"{where} does not have the keys schema, hash and config. It was edited by hand.")
-        check_schema(data, str(where))
+        record.check_schema(data, str(where))
         config = data["config"]
         if not isinstance(config, dict) or not _named(config):
             raise UserError(f"{where} lacks env, algo or seed. It was edited by hand.")
         if _hash(config) != data["hash"] or run_name(config) != self._own_name:
             raise UserError(
-                f"{where} does not match its own hash or the name of its directory: it was edited by hand or moved. "
-                "Nothing read from it could be trusted."
+                f"{where} does not match its own hash or the name of its directory: it was edited by hand or moved."
             )
         return data
 
     @property
-    def provenance(self) -> Provenance:
+    def provenance(self) -> record.Provenance:
         """Where the run comes from."""
-        return self._read(Provenance, "provenance.json")
+        return self._read(record.Provenance, "provenance.json")
 
     @property
-    def summary(self) -> Summary | None:
+    def summary(self) -> record.Summary | None:
         """How the run ended; None while it runs, or if it died."""
-        return self._read(Summary, "summary.json") if (self.path / "summary.json").exists() else None
+        return self._read(record.Summary, "summary.json") if (self.path / "summary.json").exists() else None
 
     @property
-    def failure(self) -> Failure | None:
+    def failure(self) -> record.Failure | None:
         """What was not finite; None in a run that did not diverge."""
-        return self._read(Failure, "failure.json") if (self.path / "failure.json").exists() else None
+        return self._read(record.Failure, "failure.json") if (self.path / "failure.json").exists() else None
 
     @property
-    def metrics(self) -> list[MetricsRow]:
+    def metrics(self) -> list[record.MetricsRow]:
         """Training metrics so far."""
-        return self._rows(MetricsRow, "metrics.jsonl")
+        return self._rows(record.MetricsRow, "metrics.jsonl")
 
     @property
-    def evaluations(self) -> list[EvaluationRow]:
+    def evaluations(self) -> list[record.EvaluationRow]:
         """Evaluations so far."""
-        return self._rows(EvaluationRow, "evaluations.jsonl")
+        return self._rows(record.EvaluationRow, "evaluations.jsonl")
 
     @property
-    def warnings(self) -> list[WarningRow]:
-        """What the simulator complained of so far."""
-        return self._rows(WarningRow, "warnings.jsonl")
+    def warnings(self) -> list[record.WarningRow]:
+        """The simulator's warnings so far."""
+        return self._rows(record.WarningRow, "warnings.jsonl")
 
     @property
-    def last_evaluation(self) -> EvaluationRow | None:
-        """The newest evaluation, None before the first; the rows before it are not read."""
+    def last_evaluation(self) -> record.EvaluationRow | None:
+        """The newest evaluation, None before the first; earlier rows are not read."""
         path = self.path / "evaluations.jsonl"
         row = read_last_line(path)
-        return None if row is None else decode(EvaluationRow, row, f"{path}, the last line")
+        return None if row is None else record.decode(record.EvaluationRow, row, f"{path}, the last line")
 
     @property
     def status(self) -> str:
-        """One of finished, diverged, running and interrupted (by hand, or by the death of its process)."""
+        """One of finished, diverged, running and interrupted (by hand, or because its process died)."""
         if (self.path / "summary.json").exists():
             return "finished"
         if (self.path / "failure.json").exists():
             return "diverged"
         return "running" if lock.is_held(self.path / "lock") else "interrupted"
 
-    def load_checkpoint(self) -> tuple[Manifest, Arrays]:
-        """The newest checkpoint's manifest and its agent, checked to be of this run's configuration.
+    def _repr_html_(self) -> str:
+        """What a notebook shows: the run in a few lines, and its learning curve."""
+        try:
+            config, rows = self.config, self.evaluations
+            lines = [("environment", env_id(config)), ("algorithm", config["algo"]), ("seed", str(config["seed"]))]
+            lines.append(("status", self.status))
+            if rows:
+                last = rows[-1]
+                lines += [("steps", f"{last.step:,}"), ("seconds of training", f"{last.seconds:.1f}")]
+                lines.append(("success", describe_rate(last.success_rate, last.success_ci95)))
+        except UserError as error:
+            return table(self.path.name, [("damaged", str(error))])
+        return table(self.path.name, lines, curve([row.step for row in rows], [row.success_rate for row in rows]))
 
-        Raises:
-            UserError: if there is none, or it is damaged or of another configuration.
-        """
+    def load_checkpoint(self) -> tuple[Manifest, Arrays]:
+        """The newest checkpoint's manifest and agent. Raises UserError without one that fits this run."""
         found = checkpoint.manifests(self.path)
         if not found:
             raise UserError(
@@ -213,34 +217,69 @@ class RunReader:
 
     def load_state(self, path: Path) -> tuple[Manifest, Arrays]:
         """A manifest and all arrays of its state, checked to be of this run's configuration."""
-        manifest = checkpoint.read_manifest(path)
-        if manifest.config_hash != self._config_file["hash"]:
+        manifest, data = checkpoint.read_manifest(path), self._config_file
+        own = data["hash"], env_id(data["config"]), data["config"]["algo"]
+        if (manifest.config_hash, manifest.env, manifest.algo) != own:
             raise UserError(f"{path} belongs to another configuration than {self.path}; it is refused.")
-        return manifest, checkpoint.load(self.path, manifest.state)
+        return manifest, checkpoint.load_state(self.path, manifest)
 
     @property
     def _own_name(self) -> str:
-        """The directory's name, whatever a link to it is called."""
+        """The directory's name, even if it is reached by a link of another name."""
         path = self.path
         return path.resolve().name if path.name in ("", "..") or path.is_symlink() else path.name
 
     def _read(self, kind: type, name: str) -> Any:
-        return decode(kind, read_json(self.path / name), str(self.path / name))
+        return record.decode(kind, read_json(self.path / name), str(self.path / name))
 
-    def _rows(self, kind: type, name: str) -> list[Any]:
+    def evaluations_until(self, manifest: Manifest) -> list[record.EvaluationRow]:
+        """The evaluations that were recorded when a checkpoint was saved."""
+        return self._rows(record.EvaluationRow, "evaluations.jsonl", manifest.lines["evaluations"])
+
+    def _rows(self, kind: type, name: str, size: int | None = None) -> list[Any]:
         path = self.path / name
-        return [decode(kind, row, f"{path}, line {i}") for i, row in enumerate(read_lines(path), 1)]
+        rows = [record.decode(kind, row, f"{path}, line {i}") for i, row in enumerate(read_lines(path, size), 1)]
+        strictly = kind is not record.WarningRow  # of which there is one for each kind of warning
+        for i, (one, other) in enumerate(pairwise(rows), 2):
+            if not (one.step < other.step if strictly else one.step <= other.step):
+                raise UserError(
+                    f"{path}, line {i}: step {other.step:,} comes after step {one.step:,}. Rows were doubled or moved; "
+                    "the file was edited by hand, or two processes wrote it."
+                )
+        return rows
+
+
+def find_run(word: str, runs_dir: Path) -> Path:
+    """The directory of a run: `word` itself, or the one below `runs_dir` of that name or short name.
+
+    Raises:
+        UserError: if several runs have it. Where none has, `word` is returned, and whoever opens it says so.
+    """
+    path = Path(word)
+    if path.exists() or len(path.parts) > 1:
+        return path
+    found = [reader.path for reader in list_runs(runs_dir) if _is_called(reader.path.name, word)]
+    if len(found) > 1:
+        raise UserError(f"{word!r} names {len(found)} runs: {', '.join(map(str, found))}. Name one of them in full.")
+    return found[0] if found else path
+
+
+def _is_called(name: str, word: str) -> bool:
+    """Whether a run's directory has that name, or its hash begins as the word and its seed is the word's."""
+    shared, _, seed = name.rpartition("_s")
+    digits, _, asked = word.rpartition("_s")
+    return name == word or (len(digits) >= 4 and seed == asked and shared.rpartition("_")[2].startswith(digits))
 
 
 def _named(config: dict[str, Any]) -> bool:
-    """Whether a configuration holds what names a run, each of the right type."""
+    """Whether a configuration has the keys that name a run, each of the right type."""
     env = config.get("env")
     found = env.get("id") if isinstance(env, dict) else env, config.get("algo"), config.get("seed")
     return tuple(map(type, found)) == (str, str, int)
 
 
 def _hash(config: dict[str, Any]) -> str | None:
-    """The hash of a configuration; None if it holds what JSON has not, for Python's reader lets NaN through."""
+    """The hash of a configuration; None if it holds NaN, which Python's JSON reader accepts."""
     try:
         return serialise.content_hash(config)
     except ValueError:
@@ -248,9 +287,9 @@ def _hash(config: dict[str, Any]) -> str | None:
 
 
 def list_runs(runs_dir: str | Path) -> list[RunReader]:
-    """All runs below a directory, however deep, sorted by path; an empty list if there is no such directory.
+    """All runs below a directory at any depth, sorted by path; [] if there is no such directory.
 
-    Links are not followed. Below a run nothing is looked for; one without a lock may be somebody else's folder.
+    Links are not followed, nor folders inside a run. A folder with a config.json but no lock may be something else.
     """
     found, folders = [], [str(runs_dir)]
     while folders:

@@ -24,7 +24,7 @@ from wellposed.config import AnyRunConfig
 from wellposed.envs.explore import directed, held, play
 from wellposed.envs.make import EnvConfig, make_env
 from wellposed.envs.policies import Memoryless, RandomPolicy
-from wellposed.rollout import EVALUATION_COPIES, play_episodes, summarise
+from wellposed.rollout.evaluate import EVALUATION_COPIES, play_episodes, summarise
 from wellposed.runs.record import EvaluationRow
 from wellposed.types import Carry, Moment, Obs, Policy
 
@@ -95,10 +95,10 @@ def _clone(config: AnyRunConfig, expert: Policy, env: Any) -> EvaluationRow:
 
 
 def labelled(env: Any, driver: Policy, expert: Policy, seeds: list[int]) -> tuple[Moment, np.ndarray]:
-    """The observations of one episode of every copy driven by `driver`, and the expert's actions for them.
+    """The observations of one episode of every env driven by `driver`, and the expert's actions for them.
 
     Returns:
-        Moments [steps * copies, ...] and actions [steps * copies, action_dim].
+        Moments [steps * envs, ...] and actions [steps * envs, action_dim].
     """
     now, carry = env.reset(seed=seeds), driver.initial_carry(env.num_envs)
     met: list[Moment] = []

@@ -19,9 +19,10 @@ from wellposed.analysis.study import (
     reached,
     reached_rate,
 )
+from wellposed.budget import environment_spec
 from wellposed.config import AnyRunConfig, describes
 from wellposed.errors import UserError, require
-from wellposed.experiments import describe
+from wellposed.experiments import describe, folder_of
 from wellposed.progress import TrainingProgress, duration
 from wellposed.report.study import write_page
 from wellposed.runs.files import explained, read_json, write_json
@@ -29,8 +30,8 @@ from wellposed.runs.record import decode, encode
 from wellposed.runs.store import RunReader
 from wellposed.stats import describe_rate
 from wellposed.study.existence import existence_of
-from wellposed.study.stability import episode_steps, ladders, moved, rows_of, stability_of
-from wellposed.study.trials import Named, folder_of, is_finished, train_all, trial_of
+from wellposed.study.stability import ladders, moved, rows_of, stability_of
+from wellposed.study.trials import Named, is_finished, train_all, trial_of
 from wellposed.training import here
 
 STEPS_PER_SECOND = 1_000  # of the default recipe on two cores (docs/fast.md); used until a run has been timed
@@ -72,18 +73,10 @@ class Question:
         return {name: value for name, value in data.items() if name != "seed"}
 
 
-def run_study(
-    question: Question,
-    out: Path,
-    runs_dir: Path,
-    threads: int,
-    quiet: bool,
-    progress: TrainingProgress | None = None,
-) -> Iterator[str]:
+def run_study(question: Question, out: Path, runs_dir: Path, threads: int, progress: TrainingProgress) -> Iterator[str]:
     """Answer the questions, train what is missing, and write `study.html` and `study.json` into the folder `out`.
 
     Parts that were not asked for are kept from `out`. Finished runs are not trained again, interrupted ones go on.
-    `progress` is the display of the longer work that the study is part of.
 
     Yields:
         A line for each run and each part that is done.
@@ -99,14 +92,14 @@ def run_study(
         yield _existence_line(found)
     trials: dict[int, Trial] = {}
     if question.base:
-        trials = yield from _base_trials(question, runs_dir, threads, quiet, progress)
+        trials = yield from _base_trials(question, runs_dir, threads, progress)
     if "learnability" in question.parts:
         learnt = learnability([trials[seed] for seed in question.seeds])
         yield f"{reached(learnt.trials)} of {len(learnt.trials)} seeds reached {question.bar:.0%}."
     if "stability" in question.parts:
         base = question.of_seeds(question.stability_seeds)
         of_base = [trials[seed] for seed in question.stability_seeds]
-        stable = yield from stability_of(base, of_base, runs_dir, threads, quiet, progress, question.doublings)
+        stable = yield from stability_of(base, of_base, runs_dir, threads, progress, question.doublings)
     seconds = time.perf_counter() - began
     study = Study(question.recipe.env.id, question.bar, question.record, seconds, here(threads), found, learnt, stable)
     with explained(out, "make"):
@@ -116,13 +109,13 @@ def run_study(
 
 
 def _base_trials(
-    question: Question, runs_dir: Path, threads: int, quiet: bool, progress: TrainingProgress | None
+    question: Question, runs_dir: Path, threads: int, progress: TrainingProgress
 ) -> Generator[str, None, dict[int, Trial]]:
     """Train the recipe itself, with a forecast before the first run and another after it."""
     yield forecast(question, runs_dir, threads)
     told = _timed(question.base, runs_dir) is not None
     runs: list[Named] = [("the recipe", config) for config in question.base]
-    for answer in train_all(runs, runs_dir, threads, quiet, progress):
+    for answer in train_all(runs, runs_dir, threads, progress):
         yield describe(answer)
         if not told:
             told = True
@@ -138,15 +131,13 @@ def learnability(trials: list[Trial]) -> Learnability:
 
 def forecast(question: Question, runs_dir: Path, threads: int) -> str:
     """How many runs are missing and how long they take, estimated from a finished run of the recipe or the budget."""
-    base, seeds = question.base, question.stability_seeds
-    near: list[AnyRunConfig] = []
-    far: list[AnyRunConfig] = []
+    base, moves = question.base, list[tuple[float, AnyRunConfig]]()
     if "stability" in question.parts:
-        rows = rows_of(question.recipe.total_steps, episode_steps(question.recipe))
+        rows = rows_of(question.recipe.total_steps, environment_spec(question.recipe.env).max_episode_steps)
+        seeds = question.of_seeds(question.stability_seeds)
         for (setting, _), factors in ladders(question.recipe, rows, question.doublings).items():
-            for factor in factors:
-                runs = [config for _, config in moved(question.of_seeds(seeds), setting, factor, rows)]
-                near, far = (near + runs, far) if factor in (0.5, 2.0) else (near, far + runs)
+            moves += [(factor, config) for factor in factors for _, config in moved(seeds, setting, factor, rows)]
+    near, far = ([config for factor, config in moves if (factor in (0.5, 2.0)) is is_near] for is_near in (True, False))
     least, more = (sum(not is_finished(config, runs_dir) for config in configs_) for configs_ in (base + near, far))
     timed = _timed(base, runs_dir)
     each = timed if timed is not None else question.recipe.total_steps / STEPS_PER_SECOND

@@ -4,16 +4,16 @@ One setting is moved at a time, by factors of two, as long as at least half of t
 """
 
 from collections.abc import Callable, Generator
-from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import jax
 
+from wellposed import serialise
 from wellposed.analysis.study import DOUBLINGS, Move, Stability, Trial, edges, holds, median_need
-from wellposed.config import AnyRunConfig, RunConfig, override
-from wellposed.envs.make import make_env
+from wellposed.budget import environment_spec
+from wellposed.config import AnyRunConfig, override
 from wellposed.errors import UserError
 from wellposed.experiments import describe
 from wellposed.progress import TrainingProgress
@@ -31,53 +31,36 @@ class Rows:
 
 
 def rows_of(steps: float, max_episode_steps: int) -> Rows:
-    """The rows of a replay after so many environment steps in episodes of full length."""
+    """The rows of a replay after `steps` environment steps in episodes of full length."""
     episode = max_episode_steps + 1
     return Rows(max(episode, round(steps * episode / max_episode_steps)), episode)
 
 
-def _learning_rate(config: AnyRunConfig, factor: float, _rows: Rows) -> dict[str, Any]:
-    return {"agent.learning_rate": config.agent.learning_rate * factor}
-
-
-def _horizon(config: AnyRunConfig, factor: float, _rows: Rows) -> dict[str, Any]:
-    return {"agent.gamma": 1 - (1 - config.agent.gamma) / factor}
-
-
-def _temperature(config: AnyRunConfig, factor: float, _rows: Rows) -> dict[str, Any] | None:
-    return {"agent.temperature": config.agent.temperature * factor} if hasattr(config.agent, "temperature") else None
-
-
-def _width(config: AnyRunConfig, factor: float, _rows: Rows) -> dict[str, Any]:
-    return {"agent.hidden": [max(1, round(width * factor)) for width in config.agent.hidden]}
-
-
-def _replay(config: AnyRunConfig, factor: float, rows: Rows) -> dict[str, Any] | None:
+def _capacity(capacity: int, factor: float, rows: Rows) -> int | None:
     """Relative to the rows that are written, because a capacity that is never reached has no effect."""
-    if not isinstance(config, RunConfig):
-        return None
-    kept = min(config.replay.capacity, rows.filled)
+    kept = min(capacity, rows.filled)
     moved = round(kept * factor)
     felt = factor < 1 or kept * factor / 2 < rows.filled
-    return {"replay.capacity": moved} if felt and moved >= rows.episode else None
+    return moved if felt and moved >= rows.episode else None
 
 
-SETTINGS: dict[str, Callable[[AnyRunConfig, float, Rows], dict[str, Any] | None]] = {
-    "learning rate": _learning_rate,
-    "horizon, 1/(1 - discount)": _horizon,
-    "temperature": _temperature,
-    "width": _width,
-    "replay size": _replay,
+# Each setting: its dotted name in a configuration, and its value after a move by a factor; None: it cannot be moved.
+SETTINGS: dict[str, tuple[str, Callable[[Any, float, Rows], Any]]] = {
+    "learning rate": ("agent.learning_rate", lambda rate, factor, _: rate * factor),
+    "horizon, 1/(1 - discount)": ("agent.gamma", lambda gamma, factor, _: 1 - (1 - gamma) / factor),
+    "temperature": ("agent.temperature", lambda temperature, factor, _: temperature * factor),
+    "width": ("agent.hidden", lambda widths, factor, _: [max(1, round(width * factor)) for width in widths]),
+    "replay size": ("replay.capacity", _capacity),
 }
 
 
 def changes(config: AnyRunConfig, setting: str, factor: float, rows: Rows) -> dict[str, Any] | None:
-    """The changed settings of a move, by dotted name; None where the recipe has no such move."""
-    moved = SETTINGS[setting](config, factor, rows)
-    if moved is None:
-        return None
+    """The changed setting of a move, by dotted name; None where the recipe has no such move."""
+    name, move = SETTINGS[setting]
+    now = serialise.flatten(serialise.whole(config)).get(name)
+    moved = None if now is None else move(now, factor, rows)
     try:
-        return moved if override(config, moved) != config else None
+        return None if moved is None or override(config, {name: moved}) == config else {name: moved}
     except UserError:  # out of the setting's range
         return None
 
@@ -118,12 +101,9 @@ def next_moves(ladders: Ladders, held: dict[tuple[str, float], bool]) -> list[tu
     """
     found = []
     for (setting, _), factors in ladders.items():
-        for factor in factors:
-            if (setting, factor) not in held:
-                found.append((setting, factor))
-                break
-            if not held[setting, factor]:
-                break
+        nearest = next((factor for factor in factors if not held.get((setting, factor), False)), None)
+        if nearest is not None and (setting, nearest) not in held:
+            found.append((setting, nearest))
     return found
 
 
@@ -143,13 +123,7 @@ def rows_until_solved(config: AnyRunConfig, trials: list[Trial]) -> Rows:
     """The replay's rows at the median step at which the recipe reaches the bar, or at the end of the budget."""
     need = median_need(trials, "step")
     steps = config.total_steps if need.censored or need.value is None else need.value
-    return rows_of(steps, episode_steps(config))
-
-
-def episode_steps(config: AnyRunConfig) -> int:
-    """Environment steps of a whole episode."""
-    with closing(make_env(config.env, 1, "training")) as env:
-        return env.spec.max_episode_steps
+    return rows_of(steps, environment_spec(config.env).max_episode_steps)
 
 
 def stability_of(
@@ -157,8 +131,7 @@ def stability_of(
     trials: list[Trial],
     runs_dir: Path,
     threads: int,
-    quiet: bool,
-    progress: TrainingProgress | None = None,
+    progress: TrainingProgress,
     doublings: int = DOUBLINGS,
 ) -> Generator[str, None, Stability]:
     """Move one setting at a time up and down by a factor of two, and double the moves that hold.
@@ -170,8 +143,7 @@ def stability_of(
         trials: their trials.
         runs_dir: directory of the runs.
         threads: runs side by side.
-        quiet: no progress bars and no line per evaluation.
-        progress: the display of the longer work that this is part of.
+        progress: bars and lines of the runs.
         doublings: how often a setting is moved by two at most, in each direction.
 
     Yields:
@@ -184,7 +156,7 @@ def stability_of(
     while todo := next_moves(ladder, held):
         runs = {move: moved(base, *move, rows) for move in todo}
         every = [run for of_one in runs.values() for run in of_one]
-        for answer in train_all(every, runs_dir, threads, quiet, progress):
+        for answer in train_all(every, runs_dir, threads, progress):
             yield describe(answer)
         for (setting, factor), of_one in runs.items():
             outcome = [trial_of(config, runs_dir, threads) for _, config in of_one]

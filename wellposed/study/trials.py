@@ -3,21 +3,16 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from wellposed import serialise, verdict
+from wellposed import verdict
 from wellposed.analysis.study import Trial
 from wellposed.config import AnyRunConfig
 from wellposed.errors import UserError
-from wellposed.experiments import Answer, answer_all
+from wellposed.experiments import Answer, answer_all, folder_of
 from wellposed.progress import TrainingProgress
 from wellposed.runs.record import Estimate, Verdict
-from wellposed.runs.store import RunReader, run_name
+from wellposed.runs.store import RunReader
 
 Named = tuple[str, AnyRunConfig]  # a name for lines of progress, and the run
-
-
-def folder_of(config: AnyRunConfig, runs_dir: Path) -> Path:
-    """The directory of a run."""
-    return runs_dir / run_name(serialise.to_dict(config))
 
 
 def is_finished(config: AnyRunConfig, runs_dir: Path) -> bool:
@@ -25,12 +20,8 @@ def is_finished(config: AnyRunConfig, runs_dir: Path) -> bool:
     return _status(folder_of(config, runs_dir)) in ("finished", "diverged")
 
 
-def train_all(
-    runs: list[Named], runs_dir: Path, threads: int, quiet: bool, progress: TrainingProgress | None = None
-) -> Iterator[Answer]:
+def train_all(runs: list[Named], runs_dir: Path, threads: int, progress: TrainingProgress) -> Iterator[Answer]:
     """Train what is missing. A run that diverges is an outcome and does not stop the others.
-
-    `progress` is the display of the longer work that this is part of.
 
     Yields:
         The answer of each finished run, once.
@@ -43,7 +34,7 @@ def train_all(
     while True:
         left = [(name, config) for name, config in runs if _status(folder_of(config, runs_dir)) != "diverged"]
         try:
-            for answer in answer_all(left, runs_dir, threads, quiet, progress):
+            for answer in answer_all(left, runs_dir, threads, progress):
                 if answer.run not in told:
                     told.add(answer.run)
                     yield answer
@@ -67,26 +58,20 @@ def read_trial(path: Path, judged: Verdict | None) -> Trial:
         UserError: if its record is damaged.
     """
     reader = RunReader(path)
-    summary, failure, origin = reader.summary, reader.failure, reader.provenance
-    last = summary or failure
+    summary, origin = reader.summary, reader.provenance
+    last = summary or reader.failure
     assert last is not None
-    if summary is None or judged is None:  # divergence counts as failure, whatever had been learnt before
-        success, seconds = Estimate(0.0, (0.0, 0.0)), reader.evaluations[-1].seconds
-        episodes = verdict.EPISODES
-    else:
-        row = judged.trained
-        success, seconds = Estimate(row.success_rate, row.success_ci95), summary.seconds
-        episodes = row.episodes
+    row = judged.trained if summary and judged else None  # divergence counts as failure, whatever was learnt before
     return Trial(
         seed=reader.config["seed"],
         run=reader.path.name,
-        solved=None if summary is None else summary.solved,
+        solved=summary.solved if summary else None,
         diverged=summary is None,
         step=last.step,
         updates=last.updates,
-        seconds=seconds,
-        success=success,
-        episodes=episodes,
+        seconds=summary.seconds if summary else reader.evaluations[-1].seconds,
+        success=Estimate(row.success_rate, row.success_ci95) if row else Estimate(0.0, (0.0, 0.0)),
+        episodes=row.episodes if row else verdict.EPISODES,
         commit=origin.commit,
         dirty=origin.dirty,
         cpu=origin.cpu,

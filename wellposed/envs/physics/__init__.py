@@ -1,1 +1,1 @@
-"""Where the copies of a MuJoCo model are advanced: on the threads of the CPU."""
+"""The physics of n environments, on the threads of the CPU."""

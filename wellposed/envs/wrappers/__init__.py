@@ -1,1 +1,1 @@
-"""What may stand between the copies and the policy, one file each. `envs.make` says in which order they stand."""
+"""What may stand between an environment and the policy, one file each; `envs.make` gives the order."""

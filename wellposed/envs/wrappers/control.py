@@ -1,4 +1,4 @@
-"""The action interface: what becomes of a policy's action on its way to the simulator."""
+"""The action interface: how a policy's action reaches the simulator."""
 
 from dataclasses import dataclass
 from typing import Literal, cast
@@ -44,15 +44,15 @@ class Control:
         return np.einsum("t,nta->na", weights, np.clip(actions, -1, 1))
 
     def wrap(self, env: VecEnv, role: Literal["training", "evaluation"], seed: int) -> VecEnv:
-        """The environment under this control; itself where the simulator gets what the policy says."""
+        """The environment under this control, or unchanged if actions reach the simulator as they are."""
         return env if self == Control() else cast(VecEnv, ControlledVecEnv(env, self))
 
 
 class ControlledVecEnv(Wrapper):
     """Actions are filtered (first order) and delayed. Its state holds the filter and the actions on their way.
 
-    Both begin at zero with each episode. An observation does not tell of actions on their way: a policy has to
-    remember them.
+    Both start at zero in each episode. An observation does not show actions on their way: a policy has to remember
+    them.
     """
 
     def __init__(self, env: VecEnv, control: Control):
@@ -69,7 +69,7 @@ class ControlledVecEnv(Wrapper):
         return moment
 
     def step(self, action: np.ndarray) -> Step:
-        """As the environment's own; the step tells of the policy's action and of the one that arrived."""
+        """As the environment's own; the step has the policy's action and the one that arrived."""
         commanded, keep = clipped_actions(action, self._filtered.shape), self.control.smoothing
         self._filtered = (1 - keep) * commanded + keep * self._filtered
         waiting = np.concatenate([self._queue, self._filtered[:, None]], axis=1)
@@ -86,11 +86,11 @@ class ControlledVecEnv(Wrapper):
         """As the environment's own."""
         filtered, queue = state["control_filter"], state["control_queue"]
         if (filtered.shape, queue.shape) != (self._filtered.shape, self._queue.shape):
-            raise ValueError("this state belongs to another control or another number of copies")
+            raise ValueError("this state belongs to another control or another number of envs")
         moment = self.env.set_state({name: array for name, array in state.items() if not name.startswith("control_")})
         self._filtered, self._queue = filtered.copy(), queue.copy()
         return moment
 
     def _clear(self, chosen: np.ndarray) -> None:
-        """Episodes begin in the chosen copies [n]."""
+        """Episodes begin in the chosen envs [n]."""
         self._filtered[chosen], self._queue[chosen] = 0.0, 0.0

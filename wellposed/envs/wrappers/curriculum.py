@@ -1,7 +1,7 @@
 """A goal curriculum: training goals that begin near the object and on the table, and grow into the task's own.
 
-The goal distributions form a path from an easy problem to the task, and `schedule` says where on it training is. One
-`GoalSpread` belongs to the whole vector environment, so no copy can be left behind. Evaluation never sees any of it.
+The goal distributions form a path from an easy problem to the task, and `schedule` gives the place on it. One
+`GoalSpread` holds for the whole vector environment. Evaluation always plays the task's own goals.
 """
 
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ class Curriculum:
     """How the goals of training grow."""
 
     kind: Literal["none", "linear", "success"] = "none"
-    """What makes them grow: nothing (the task's own goals all along), environment steps, or success in training."""
+    """What makes them grow: nothing (they are the task's own), environment steps, or success in training."""
     reach: float = 0.3
     """At first, how far goals lie from where the object starts, as a share of the way to the task's own."""
     air: float = 0.1
@@ -47,11 +47,7 @@ class Curriculum:
         require(self.finish >= self.begin, "env.curriculum.finish", rule, self.finish)
 
     def wrap(self, env: VecEnv, role: Literal["training", "evaluation"], seed: int) -> VecEnv:
-        """The environment with goals that grow, in training; itself where there is no curriculum, and in evaluation.
-
-        Raises:
-            UserError: if the environment's goals cannot be drawn otherwise than its own.
-        """
+        """With growing goals in training. Raises UserError if it lacks the capability "goal spread"."""
         if self.kind == "none":
             return env
         require_capability(env, "goal spread", "env.curriculum.kind", "whose goals can lie nearer")
@@ -68,13 +64,13 @@ def schedule(progress: float, start: float, end: float, begin: float, finish: fl
 
 
 class CurriculumVecEnv(Wrapper):
-    """A task whose goals grow while it is stepped. Its state holds the stage: a resumed run goes on with it."""
+    """A task whose goals grow while it is stepped. Its state holds the stage, so a resumed run continues from it."""
 
     def __init__(self, env: VecEnv, curriculum: Curriculum):
         super().__init__(env)
         self.curriculum, self.capabilities = curriculum, env.capabilities | {"curriculum"}
         self._steps, self._stage = 0, 0
-        self._counts = np.zeros(env.num_envs, bool)  # the episode began at this stage, and not at its goal
+        self._counts = np.zeros(env.num_envs, bool)  # whether the episode began at this stage and not at its goal
         self._recent = np.full(curriculum.window, -1, np.int8)  # how the stage's newest episodes ended; -1: none yet
 
     @property
@@ -84,7 +80,7 @@ class CurriculumVecEnv(Wrapper):
         return GoalSpread(self.grown(first.reach, own.reach), self.grown(first.air, own.air))
 
     def grown(self, start: float, end: float) -> float:
-        """A value that goes from `start` to `end` with the curriculum, as it is now."""
+        """A value on its way from `start` to `end`, at the curriculum's place."""
         settings = self.curriculum
         if settings.kind == "linear":
             return schedule(self._steps, start, end, settings.begin, settings.finish)
@@ -110,7 +106,7 @@ class CurriculumVecEnv(Wrapper):
         return step
 
     def metrics(self) -> Metrics:
-        """Where the curriculum stands."""
+        """The place of the curriculum."""
         spread = self.spread
         return {
             "curriculum/progress": self.grown(0.0, 1.0),
@@ -119,7 +115,7 @@ class CurriculumVecEnv(Wrapper):
         }
 
     def get_state(self) -> dict[str, np.ndarray]:
-        """That of the environment, and where the curriculum stands."""
+        """That of the environment, and the place of the curriculum."""
         place = np.array([self._steps, self._stage])
         own = {"curriculum": place, "curriculum_counts": self._counts, "curriculum_recent": self._recent}
         return self.env.get_state() | {name: array.copy() for name, array in own.items()}
@@ -129,7 +125,7 @@ class CurriculumVecEnv(Wrapper):
         place, counts, recent = (state[f"curriculum{name}"] for name in ("", "_counts", "_recent"))
         shapes = place.shape, counts.shape, recent.shape
         if shapes != ((2,), self._counts.shape, self._recent.shape) or counts.dtype != bool:
-            raise ValueError("this state belongs to another curriculum or another number of copies")
+            raise ValueError("this state belongs to another curriculum or another number of envs")
         if min(place) < 0 or place[1] > self.curriculum.stages or not np.isin(recent, (-1, 0, 1)).all():
             raise ValueError("this state is of no stage of the curriculum")
         self.env.set_state({name: array for name, array in state.items() if not name.startswith("curriculum")})
@@ -138,15 +134,15 @@ class CurriculumVecEnv(Wrapper):
         return self.now
 
     def _begin(self, chosen: np.ndarray) -> None:
-        """Episodes begin in the chosen copies [n]. Those already at their goal would say nothing of what was learnt."""
+        """Episodes begin in the chosen envs [n]; those already at their goal do not count."""
         truth = self.now.truth
         away = ~self.is_success(truth["achieved_goal"], truth["desired_goal"])
         self._counts = np.where(chosen, away, self._counts)
 
     def _judge(self, outcomes: np.ndarray) -> None:
-        """Take in how episodes of this stage ended, and go on to the next stage once enough of them were successes.
+        """Take in how episodes of this stage ended, and enter the next stage after enough successes.
 
-        Episodes under way at that moment have goals of the stage before and count for neither.
+        Episodes under way at that moment have goals of the stage before and do not count.
         """
         self._recent = np.concatenate([self._recent, outcomes.astype(np.int8)])[-len(self._recent) :]
         full = self._recent[0] >= 0

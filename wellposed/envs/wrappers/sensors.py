@@ -1,7 +1,7 @@
-"""What imperfect sensors give instead of the truth.
+"""Imperfect sensors.
 
-The noise stands between the environment and the policy, and nowhere else. So reward, success and every metric are
-judged on the true state, whatever the policy believes; and the policy is shown nothing that went round the noise.
+Noise is added only between the environment and the policy. Reward, success and every metric are computed on the true
+state, and the policy sees nothing without noise.
 """
 
 from dataclasses import dataclass
@@ -28,11 +28,7 @@ class Sensors:
         require(0 <= self.noise < np.inf, "env.sensors.noise", rule, self.noise)
 
     def wrap(self, env: VecEnv, role: Literal["training", "evaluation"], seed: int) -> VecEnv:
-        """The environment as these sensors show it; itself where they show the truth.
-
-        Raises:
-            UserError: if nobody says what the environment's numbers measure.
-        """
+        """The environment as these sensors show it. Raises UserError for noise if it lacks the capability "sensors"."""
         if not self.noise:
             return env
         require_capability(env, "sensors", "env.sensors.noise", "that says what its numbers measure")
@@ -40,11 +36,11 @@ class Sensors:
 
 
 class SensedVecEnv(Wrapper):
-    """What is observed is measured, with Gaussian errors; the truth stays what it is.
+    """Observations are measured with Gaussian errors; the truth stays.
 
-    How an error of a position spreads to the numbers of an observation, the task says (`measurement_errors`). Each
-    copy has a stream of its own, begun by the run's seed and the seed of its episode: the errors in an episode do not
-    depend on the number of copies, nor on what was played before.
+    The task says how an error of a position spreads to the numbers of an observation (`measurement_errors`). Each env
+    has its own stream, begun by the run's seed and its episode's seed: the errors in an episode do not depend on the
+    number of envs, nor on earlier episodes.
     """
 
     def __init__(self, env: VecEnv, noise: float, seed: int):
@@ -56,7 +52,7 @@ class SensedVecEnv(Wrapper):
 
     @property
     def now(self) -> Moment:
-        """Where the copies stand, as they were measured, and truly."""
+        """All envs as measured, and as they are."""
         return Moment(self._measured, self.env.now.truth)
 
     def reset(self, seed: int | list[int] | None = None, mask: np.ndarray | None = None) -> Moment:
@@ -78,7 +74,7 @@ class SensedVecEnv(Wrapper):
         return step._replace(obs=before, next_obs=after)
 
     def get_state(self) -> dict[str, np.ndarray]:
-        """That of the environment, what is measured at present, and the random streams."""
+        """That of the environment, the current measurement, and the random streams."""
         streams = np.stack([seeding.pack_generator(rng) for rng in self._rngs])
         measured = {f"sensed_{key}": value.copy() for key, value in self._measured.items()}
         return self.env.get_state() | {"sensors": streams} | measured
@@ -89,14 +85,14 @@ class SensedVecEnv(Wrapper):
         obs = self.env.set_state(inner).obs
         measured = {key: state[f"sensed_{key}"].copy() for key in obs}
         if any(measured[key].shape != value.shape for key, value in obs.items()):
-            raise ValueError("this state belongs to another environment or another number of copies")
+            raise ValueError("this state belongs to another environment or another number of envs")
         for rng, packed in zip(self._rngs, state["sensors"], strict=True):
             seeding.unpack_generator(rng, packed)
         self._measured = measured
         return self.now
 
     def _measure(self, obs: Obs, chosen: np.ndarray) -> Obs:
-        """One measurement of all copies, as new arrays; of those that are not `chosen` [n] without errors."""
+        """One measurement of all envs, as new arrays; without errors where not `chosen` [n]."""
         draws = np.zeros((self.num_envs, self.task.error_sources))
         for i in np.flatnonzero(chosen):
             draws[i] = self._rngs[i].standard_normal(draws.shape[1])

@@ -5,7 +5,8 @@ from typing import cast
 
 import numpy as np
 
-from wellposed.envs.geometry import relative, require_fitting, require_one_vector, turned
+from wellposed.arrays import turned
+from wellposed.envs.geometry import relative, require_fitting, require_one_vector
 from wellposed.envs.wrappers.wrapper import Wrapper
 from wellposed.types import GOAL_KEYS, Geometry, Moment, Obs, Step, Turn, VecEnv
 

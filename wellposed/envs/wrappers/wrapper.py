@@ -1,4 +1,4 @@
-"""What all wrappers are."""
+"""The base of all wrappers."""
 
 from typing import Any
 
@@ -10,9 +10,9 @@ from wellposed.types import Moment, Obs, VecEnv
 
 
 class Wrapper:
-    """A `VecEnv` around another, `env`: what it does not define itself is that one's.
+    """A `VecEnv` around another, `env`, which provides what the wrapper does not define.
 
-    `now` is an attribute of each wrapper's own: what its policy is shown.
+    `now` is what the policy of this wrapper sees.
     """
 
     def __init__(self, env: VecEnv):
@@ -23,23 +23,19 @@ class Wrapper:
 
     @property
     def now(self) -> Moment:
-        """Where the copies stand."""
+        """All envs at this moment."""
         return self.env.now
 
 
 def require_capability(env: VecEnv, capability: str, setting: str, meaning: str) -> None:
-    """Refuse a setting that the environment does not allow.
-
-    Raises:
-        UserError: naming the setting as the command line does, and the environments that do allow it.
-    """
+    """Raises UserError if the environment lacks a capability, naming the setting and the environments that have it."""
     if capability not in env.capabilities:
         able = ", ".join(entry.id for entry in registered() if capability in entry.capabilities)
         raise UserError(f"--{setting} needs an environment {meaning} (capability {capability!r}): {able}.")
 
 
 def rows_where(mask: np.ndarray, there: Obs, elsewhere: Obs) -> Obs:
-    """The rows of one where `mask` [n] is true, and of the other elsewhere, as new arrays."""
+    """The rows of `there` where `mask` [n] is true and of `elsewhere` where not, as new arrays."""
     return {
         key: np.where(mask.reshape(-1, *[1] * (value.ndim - 1)), there[key], value) for key, value in elsewhere.items()
     }

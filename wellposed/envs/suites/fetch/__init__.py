@@ -4,10 +4,9 @@ from functools import partial
 from typing import Any
 
 from wellposed.envs.registry import EnvEntry, register
-from wellposed.envs.suites.fetch.model import VARIANTS, Variant
+from wellposed.envs.suites.fetch.model import VARIANTS, Variant, renderer
 from wellposed.envs.suites.fetch.oracle import ORACLES
 from wellposed.envs.suites.fetch.quantities import fetch_quantities
-from wellposed.envs.suites.fetch.rendering import renderer
 from wellposed.envs.suites.fetch.task import CAPABILITIES, FetchTask, solved_at_reset
 from wellposed.envs.vector import MujocoVecEnv
 from wellposed.types import VecEnv
@@ -18,10 +17,10 @@ _SUMMARIES = {
     "Slide": ("hit a puck so that it stops out of reach, at a point on a long table", 320_000),
     "PickAndPlace": ("grasp a block and carry it to a point on the table or in the air", 300_000),
 }
-# Where a task needs another value than the default recipe's, with the reason. Names are those of `RunConfig`, dotted.
+# Settings that differ from the default recipe, with the reason. Names are those of `RunConfig`, dotted.
 _SETTINGS: dict[str, dict[str, Any]] = {
-    # Where the puck will stop has to be foretold to 5 cm over up to 70 cm, from the blow alone. That takes wider
-    # networks, at last smaller steps, and blows like those of today rather than of a while ago (docs/fast.md).
+    # From the hit alone, the policy must predict within 5 cm where the puck stops, over up to 70 cm. That takes wider
+    # networks, a smaller step size at the end, and recent data (docs/fast.md).
     "Slide": {
         "agent.hidden": [128, 128, 128],
         "agent.batch_size": 512,

@@ -1,6 +1,7 @@
-"""The Fetch tasks' numbers, and their compiled models. The model files are the ones gymnasium-robotics ships.
+"""The Fetch tasks' numbers, their compiled models, and how they are drawn.
 
-Source of the tasks: Plappert et al. (2018), "Multi-Goal Reinforcement Learning", arXiv 1802.09464.
+The model files are those of gymnasium-robotics. Source of the tasks: Plappert et al. (2018), "Multi-Goal Reinforcement
+Learning", arXiv 1802.09464.
 """
 
 # mujoco's compiled half has no stubs:
@@ -14,6 +15,7 @@ from pathlib import Path
 import mujoco
 import numpy as np
 
+from wellposed.envs.rendering import Camera, Renderer
 from wellposed.errors import UserError
 
 SUBSTEPS = 20  # physics steps of 2 ms per environment step: control at 25 Hz
@@ -60,7 +62,7 @@ def model_path(variant: Variant) -> Path:
 
 @dataclass(frozen=True)
 class FetchScene:
-    """A compiled task: the model, the state every episode starts from, and the ids that stepping needs."""
+    """A compiled task: the model, the state at the start of every episode, and the ids that stepping needs."""
 
     variant: Variant
     model: mujoco.MjModel
@@ -121,3 +123,28 @@ def load_scene(variant: Variant) -> FetchScene:
         finger_qvel=slice(finger_qvel, finger_qvel + 2),
         object_qpos=object_qpos,
     )
+
+
+def renderer(variant: Variant, size: int, backend: str) -> Renderer:
+    """Draws frames of `size` pixels of a Fetch task, with its own model, so it cannot change the physics."""
+    camera = Camera((1.15, 0.75, 0.4), 2.0) if variant is SLIDE else Camera((1.25, 0.75, 0.6), 1.55)
+    return Renderer(_studio(variant), size, backend, camera)
+
+
+def _studio(variant: Variant) -> mujoco.MjModel:
+    """The task's model with a pale background and soft colours, for drawing only."""
+    spec = mujoco.MjSpec.from_file(str(model_path(variant)))
+    for texture in spec.textures:
+        if texture.type == mujoco.mjtTexture.mjTEXTURE_SKYBOX:
+            texture.rgb1, texture.rgb2 = (0.93, 0.95, 0.97), (0.80, 0.85, 0.90)
+    colours = {
+        "floor_mat": (0.78, 0.81, 0.84, 1), "table_mat": (0.96, 0.94, 0.90, 1),
+        "block_mat": (0.16, 0.22, 0.33, 1), "puck_mat": (0.16, 0.22, 0.33, 1),
+    }  # fmt: skip
+    for name, rgba in colours.items():
+        spec.material(name).rgba = rgba
+    for light in spec.lights:
+        light.ambient, light.diffuse, light.specular = (0.0,) * 3, (0.45,) * 3, (0.1,) * 3
+        light.dir = (-0.3, 0.2, -1.0)
+    spec.visual.headlight.ambient, spec.visual.headlight.diffuse = (0.4,) * 3, (0.3,) * 3
+    return spec.compile()

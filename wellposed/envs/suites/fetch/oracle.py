@@ -1,7 +1,7 @@
-"""Policies written by hand, with the same `act` as an agent: controllers that solve the tasks.
+"""Policies written by hand, with the same `act` as an agent, that solve the tasks.
 
-The oracles read nothing but the observation. They exist so that tests and checks can show episodes in which
-the hand pushes or carries the object, which random actions hardly ever do.
+They read only the observation. With them, tests and checks can show episodes in which the hand pushes or carries the
+object, which random actions hardly ever do.
 """
 
 from collections.abc import Callable
@@ -29,10 +29,10 @@ class ProportionalReach(Memoryless):
 
 
 class ScriptedPush(Memoryless):
-    """Goes round the object, comes down behind it, seen from the goal, and pushes more gently the nearer the goal is.
+    """Goes round the object, comes down behind it as seen from the goal, and pushes, more gently near the goal.
 
-    It looks ahead: once let go of, the object slides on, and the goal that counts is seen from where it will be. An
-    object that slipped aside is approached anew, from above. For Push and, as far as the arm reaches, for Slide.
+    It accounts for sliding: the goal is seen from where the object will stop. An object that slipped aside is
+    approached again, from above. For Push and, as far as the arm reaches, for Slide.
     """
 
     def act(self, obs: Obs, carry: Carry = (), rng: np.random.Generator | None = None) -> tuple[np.ndarray, Carry]:

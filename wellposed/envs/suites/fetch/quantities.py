@@ -1,7 +1,7 @@
 """What the numbers of a Fetch task are.
 
-The names are not taken on trust: tests/envs/test_quantities.py computes every one of these quantities from the physics
-state by another way, and holds it against the number that bears its name.
+tests/envs/test_quantities.py computes each of them from the physics state in another way and compares it with the
+number of that name.
 """
 
 from wellposed.envs.quantities import WORLD, Quantities, Quantity, vector

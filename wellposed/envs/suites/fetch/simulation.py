@@ -1,7 +1,7 @@
-"""One simulated Fetch arm: drag the hand, move the fingers, read off what the tasks observe.
+"""One simulated Fetch arm: drag the hand, move the fingers, read what the tasks observe.
 
-Episodes equal those of gymnasium-robotics v4 with the same MuJoCo, seed and actions; the tests hold them
-together to 1e-12. Nothing is looked up by name here, and what can be allocated once is.
+Episodes equal those of gymnasium-robotics v4 with the same MuJoCo, seed and actions to 1e-12 (tested). Nothing is
+looked up by name in a step, and memory is allocated once.
 """
 
 # mujoco's compiled half has no stubs:
@@ -12,14 +12,14 @@ import numpy as np
 
 from wellposed.envs.suites.fetch.model import SUBSTEPS, FetchScene, Variant
 
-# Columns of what is read off a copy after each step: positions in metres, velocities per second.
+# Columns of the readings: positions in metres, velocities per second.
 GRIP, HAND_POSITION, HAND_QUATERNION = slice(0, 3), slice(3, 6), slice(6, 10)
 FINGERS, FINGER_VELOCITY, HAND_VELOCITY = slice(10, 12), slice(12, 14), slice(14, 17)
 OBJECT, OBJECT_ROTATION, OBJECT_LINEAR, OBJECT_ANGULAR = slice(17, 20), slice(20, 29), slice(29, 32), slice(32, 35)
 
 
 class FetchSimulation:
-    """One copy of a task, with the views and scratch memory that its step touches, made once."""
+    """One arm of a task, with the views and scratch memory of its step."""
 
     def __init__(self, scene: FetchScene, data: mujoco.MjData, readings: np.ndarray):
         """`readings` is the row [17 or 35] that `read` fills."""
@@ -37,14 +37,14 @@ class FetchSimulation:
             self.views += [data.site_xpos[scene.object_site], data.site_xmat[scene.object_site], *velocities]
 
     def advance(self, control: np.ndarray) -> None:
-        """One environment step under a control [8]: drag the hand towards its mocap pose, move the fingers, read."""
+        """One environment step under a control [8]: move the mocap pose that drags the hand and the fingers, read."""
         model, data = self.scene.model, self.data
         self.mocap_pos[:] = control[:3]
         self.mocap_quat[:] = control[3:7]
         if self.scene.variant.gripper_blocked:
             mujoco.mj_step(model, data, SUBSTEPS)
             self.fingers[:] = 0.0
-            # What the original's mj_forward changes of an observation, at a quarter of its price.
+            # The part of the original's mj_forward that changes an observation, at a quarter of its cost.
             mujoco.mj_kinematics(model, data)
             mujoco.mj_comPos(model, data)
         else:  # here nothing is recomputed after the step, so positions lag `qpos` by one substep, as in the original
@@ -54,7 +54,7 @@ class FetchSimulation:
         self.read()
 
     def restart(self, object_position: np.ndarray | None) -> None:
-        """Put the simulation where episodes begin, with the object at [2]."""
+        """Put the simulation at the start of an episode, with the object at [2]."""
         scene, data = self.scene, self.data
         mujoco.mj_resetData(scene.model, data)
         data.time = scene.initial_time
@@ -79,7 +79,7 @@ class FetchSimulation:
 
 
 def readings_width(variant: Variant) -> int:
-    """How many numbers are read off a copy."""
+    """The number of readings of one arm."""
     return OBJECT_ANGULAR.stop if variant.has_object else HAND_VELOCITY.stop
 
 
@@ -100,10 +100,10 @@ def assemble(
     finger_velocity: np.ndarray,
     *of_object: np.ndarray,
 ) -> np.ndarray:
-    """The observation [n, 10 or 25] made of what is measured, each [n, 2 or 3].
+    """The observation [n, 10 or 25] from what is measured, each [n, 2 or 3].
 
-    `of_object`: its position, angles, linear and angular velocity, where there is one. The map is linear, so errors of
-    measurement are assembled by it too.
+    `of_object`: its position, angles, linear and angular velocity, if there is one. The map is linear, so it also maps
+    errors of measurement.
     """
     if not of_object:
         return np.concatenate([hand, fingers, hand_velocity, finger_velocity], axis=1)

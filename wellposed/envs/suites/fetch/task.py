@@ -1,6 +1,6 @@
 """The Fetch tasks: what an action does, what is observed, how goals and objects are drawn, what is rewarded.
 
-The numbers and the compiled model are in `model`, one arm in `simulation`; `envs.vector` steps the copies.
+`model` has the numbers and the compiled model, `simulation` one arm; `envs.vector` steps the envs.
 """
 
 from typing import Any
@@ -9,35 +9,25 @@ import mujoco
 import numpy as np
 
 from wellposed.envs import goals
-from wellposed.envs.suites.fetch import simulation
-from wellposed.envs.suites.fetch.geometry import fetch_geometry
-from wellposed.envs.suites.fetch.model import (
-    DISTANCE_THRESHOLD,
-    HAND_DOWN,
-    MAX_EPISODE_STEPS,
-    POSITION_SCALE,
-    SUBSTEPS,
-    FetchScene,
-    Variant,
-    load_scene,
-)
+from wellposed.envs.suites.fetch import model, simulation
+from wellposed.envs.suites.fetch.model import FetchScene, Variant, load_scene
 from wellposed.envs.suites.fetch.quantities import fetch_quantities
 from wellposed.envs.suites.fetch.simulation import FetchSimulation
 from wellposed.envs.vector import GoalSpread
-from wellposed.types import Field, Obs, Spec
+from wellposed.types import Field, Geometry, Mirror, Obs, Spec
 from wellposed.units import goal_floor
 
 CAPABILITIES = frozenset({"state", "deterministic", "render", "oracle", "quantities", "goal spread", "sensors"})
-_FLOOR = goal_floor(DISTANCE_THRESHOLD)  # a length that varies by less does not vary
+_FLOOR = goal_floor(model.DISTANCE_THRESHOLD)  # a length that varies by less is constant
 _ANGLE_FLOOR = 1e-3  # radians
 _LEVER = 0.025  # metres from the object's centre to its faces, by which an angle is seen
 _MIN_OBJECT_OFFSET = 0.1  # metres between object and hand at reset, in the plane
-_AIR_SHARE, _AIR_HEIGHT = 0.5, 0.45  # of goals that may lie in the air: how many do, and up to how many metres above
+_AIR_SHARE, _AIR_HEIGHT = 0.5, 0.45  # share of goals in the air, and greatest height in metres
 OWN_SPREAD = GoalSpread(1.0, _AIR_SHARE)  # what the tasks themselves do
 
 
 def fetch_spec(scene: FetchScene, dense: bool) -> Spec:
-    """What is observed of a Fetch task. Lengths count as varying from a fiftieth of the radius on."""
+    """The spec of a Fetch task. Lengths below a fiftieth of the radius count as constant."""
     numbers = fetch_quantities(scene.variant.has_object).observation
     floor = tuple(_ANGLE_FLOOR if number.unit.startswith("rad") else _FLOOR for number in numbers)
     return Spec(
@@ -47,17 +37,17 @@ def fetch_spec(scene: FetchScene, dense: bool) -> Spec:
             Field("desired_goal", (3,), "goal", floor=(_FLOOR,)),
         ),
         action_dim=4,
-        max_episode_steps=MAX_EPISODE_STEPS,
+        max_episode_steps=model.MAX_EPISODE_STEPS,
         geometry=fetch_geometry(scene),
-        radius=DISTANCE_THRESHOLD,
+        radius=model.DISTANCE_THRESHOLD,
         reward_range=None if dense else (-1.0, 0.0),
     )
 
 
 class FetchTask:
-    """A Fetch task for `MujocoVecEnv`. Copies play the episodes of gymnasium-robotics' environment of the same name.
+    """A Fetch task for `MujocoVecEnv`, with the episodes of gymnasium-robotics' environment of the same name.
 
-    Observations are float64. What each of the 10 or 25 numbers is, and in which unit and frame, `quantities` says.
+    Observations are float64; `quantities` names each of the 10 or 25 numbers, with unit and frame.
     """
 
     capabilities = CAPABILITIES
@@ -70,43 +60,43 @@ class FetchTask:
         self.readings = simulation.readings_width(variant)
         self.error_sources = 22 if variant.has_object else 10  # all but the way from hand to object
         self.spec = fetch_spec(self.scene, dense)
-        self._dt = SUBSTEPS * self.model.opt.timestep
+        self._dt = model.SUBSTEPS * self.model.opt.timestep
 
     def simulate(self, data: Any, readings: np.ndarray) -> FetchSimulation:
-        """One copy, which keeps its row of readings up to date."""
+        """The simulation of one env, which keeps its row of readings up to date."""
         return FetchSimulation(self.scene, data, readings)
 
-    def restart(self, copy: FetchSimulation, rng: np.random.Generator) -> np.ndarray:
+    def restart(self, env: FetchSimulation, rng: np.random.Generator) -> np.ndarray:
         """Begin an episode: object first, then goal, as the original draws them; returns the goal [3] in metres."""
         start, position = self.scene.initial_grip, None
         if self.variant.has_object:
             position = sample_object(self.scene, rng)
             start = np.array([*position, self.scene.object_height])
-        copy.restart(position)
+        env.restart(position)
         return sample_goal(self.scene, rng, start, self.goal_spread)
 
     def control(self, readings: np.ndarray, action: np.ndarray) -> np.ndarray:
-        """What actions [n, 4] ask of the copies [n, 8]: position and orientation of the hand's target, and fingers."""
+        """Actions [n, 4] as controls [n, 8]: position and orientation of the hand's target, and fingers."""
         position = readings[:, simulation.HAND_POSITION]
-        quaternion = readings[:, simulation.HAND_QUATERNION] + HAND_DOWN
+        quaternion = readings[:, simulation.HAND_QUATERNION] + model.HAND_DOWN
         # In float32 where the actions are: the original scales before it widens.
-        return np.concatenate([position + action[:, :3] * POSITION_SCALE, quaternion, action[:, 3:]], axis=1)
+        return np.concatenate([position + action[:, :3] * model.POSITION_SCALE, quaternion, action[:, 3:]], axis=1)
 
     def observe(self, readings: np.ndarray, desired_goal: np.ndarray) -> Obs:
-        """Goal observations of all copies, as new arrays."""
+        """Goal observations of all envs, as new arrays."""
         achieved = readings[:, simulation.OBJECT if self.variant.has_object else simulation.GRIP].copy()
         observation = simulation.observation(self.variant, readings, self._dt)
         return {"observation": observation, "achieved_goal": achieved, "desired_goal": desired_goal.copy()}
 
     def failed(self, readings: np.ndarray) -> np.ndarray:
-        """Always False [n]: nothing that happens ends an episode."""
+        """Always False [n]: a Fetch task has no failure."""
         return np.zeros(len(readings), bool)
 
     def compute_reward(self, achieved_goal: np.ndarray, desired_goal: np.ndarray) -> np.ndarray:
         """The reward [n] of having achieved `achieved_goal` [n, 3] when `desired_goal` [n, 3] was wanted."""
         if self.dense:
             return goals.dense_reward(achieved_goal, desired_goal)
-        return goals.sparse_reward(achieved_goal, desired_goal, DISTANCE_THRESHOLD)
+        return goals.sparse_reward(achieved_goal, desired_goal, model.DISTANCE_THRESHOLD)
 
     def compute_terminated(self, achieved_goal: np.ndarray, desired_goal: np.ndarray) -> np.ndarray:
         """Always False [n]: a Fetch task has no terminal state."""
@@ -114,7 +104,7 @@ class FetchTask:
 
     def is_success(self, achieved_goal: np.ndarray, desired_goal: np.ndarray) -> np.ndarray:
         """True [n] where the goal is closer than 5 cm."""
-        return goals.success(achieved_goal, desired_goal, DISTANCE_THRESHOLD)
+        return goals.success(achieved_goal, desired_goal, model.DISTANCE_THRESHOLD)
 
     def goal_kinds(self, desired_goal: np.ndarray) -> list[str]:
         """PickAndPlace: "table" for goals at the height of an object on it, "air" above; else one kind, ""."""
@@ -123,15 +113,15 @@ class FetchTask:
         return ["air" if goal[2] > self.scene.object_height else "table" for goal in desired_goal]
 
     def measurement_errors(self, draws: np.ndarray) -> Obs:
-        """Errors of sensors whose positions are off by 1 m, made of standard normal draws [n, `error_sources`].
+        """Errors of sensors whose positions are off by 1 m, from standard normal draws [n, `error_sources`].
 
         A position (hand, fingers, object) is off by 1 on each axis. A velocity is the difference of two positions, one
-        step apart, and is off by sqrt(2) a step. An angle is seen by points a lever of 2.5 cm away, and is off by
-        1 / lever; an angular velocity again by sqrt(2) times that.
+        step apart, and is off by sqrt(2) a step. An angle is measured by points a lever of 2.5 cm away, and is off by 1
+        / lever; an angular velocity by sqrt(2) times that.
 
-        One quantity is measured once. The way from hand to object is the difference of the two measurements, and the
-        achieved goal is the measured position: had it an error of its own, the mean of the two would know better than
-        the sensor, and had it none, the policy would see the truth. The desired goal is told, not measured.
+        Each quantity is measured once. The way from hand to object is the difference of the two measurements, and the
+        achieved goal is the measured position: with another error, the mean of the two would be better than the sensor,
+        and without one, the policy would see the truth. The desired goal is given, not measured.
         """
         turn, change = 1 / _LEVER, np.sqrt(2)
         widths, scales = [3, 2, 3, 2], [1, 1, change, change]  # hand, fingers, velocities of both
@@ -142,13 +132,42 @@ class FetchTask:
         return {"observation": simulation.assemble(*parts), "achieved_goal": parts[where]}
 
 
+def fetch_geometry(scene: FetchScene) -> Geometry:
+    """The symmetries of a Fetch task: shifts along the table, and the mirror image that swaps left and right (y).
+
+    Both hold for the hand, which a weld drags, and for what it touches; the arm behind it breaks them by at most 5 mm
+    (tests/envs/test_geometry.py). A reflection in y negates the x and z components of angles and angular velocities and
+    swaps the fingers.
+
+    Where goals are beyond the arm's reach (Slide) shifts are no symmetry: there the hand cannot follow the puck.
+    """
+    has_object = scene.variant.has_object
+    order = list(range(25 if has_object else 10))
+    for first in (9, 23) if has_object else (3, 8):  # positions, then velocities of the fingers
+        order[first], order[first + 1] = first + 1, first
+    odd = {1, 4, 7, 11, 13, 15, 17, 19, 21} if has_object else {1, 6}
+    points = ((0, 1, 2), (3, 4, 5)) if has_object else ((0, 1, 2),)
+    across = 2 * float(scene.initial_grip[1])  # y + y' of a point and its image
+    shift_axes = () if any(scene.variant.target_offset) else (0, 1)
+    absolute = {point[1] for point in points}
+    mirror = Mirror(
+        observation_order=tuple(order),
+        observation_sign=tuple(-1 if i in odd else 1 for i in range(len(order))),
+        observation_offset=tuple(across if i in absolute else 0.0 for i in range(len(order))),
+        goal_sign=(1, -1, 1),
+        goal_offset=(0.0, across, 0.0),
+        action_sign=(1, -1, 1, 1),
+    )
+    return Geometry(effector=points[0], points=points, shift_axes=shift_axes, mirror=mirror)
+
+
 def sample_goal(
     scene: FetchScene, rng: np.random.Generator, start: np.ndarray, spread: GoalSpread = OWN_SPREAD
 ) -> np.ndarray:
     """A goal [3] in metres, drawn in the order gymnasium-robotics draws it.
 
-    Where `spread.reach` is less than 1 it lies on the way from `start` [3], where the object rests (the hand, without
-    one), to the goal that the task itself would have drawn: start + reach * (goal - start).
+    With `spread.reach` below 1 it is start + reach * (goal - start), on the way from `start` [3], where the object
+    rests (without one, the hand), to the goal that the task itself would have drawn.
     """
     variant = scene.variant
     goal = scene.initial_grip + rng.uniform(-variant.target_range, variant.target_range, size=3)
@@ -176,7 +195,7 @@ def solved_at_reset(variant: Variant) -> float | None:
 
     Chapter 1 derives it: chapters/ch01_anatomy/chapter.md.
     """
-    radius, side = DISTANCE_THRESHOLD, 2 * variant.target_range
+    radius, side = model.DISTANCE_THRESHOLD, 2 * variant.target_range
     if not variant.has_object:  # a ball in a cube, the hand in its middle
         return 4 / 3 * np.pi * radius**3 / side**3
     if any(variant.target_offset) or variant.object_range != variant.target_range:
@@ -190,10 +209,10 @@ def solved_at_reset(variant: Variant) -> float | None:
 
 
 def _goal_beside_object(radius: Any, side: float) -> Any:
-    """The probability that object and goal, drawn in a square on the table, lie within `radius` of each other.
+    """The probability that object and goal, drawn in a square on the table, are within `radius` of each other.
 
-    The object keeps clear of a disc in the middle, around the hand. `radius` added to that of the disc must not exceed
-    half the side.
+    The object stays out of a disc around the hand, in the middle. `radius` plus that of the disc must not exceed half
+    the side.
     """
     inside = np.pi * radius**2 / side**2  # for an object far from the square's edge, as one in the disc is
     anywhere = inside - 8 * radius**3 / (3 * side**3) + radius**4 / (2 * side**4)

@@ -1,0 +1,130 @@
+"""Films of any environment that draws itself; a window where there is a screen, and a sentence where there is none."""
+
+import io
+from contextlib import nullcontext
+from typing import Any
+
+import av
+import gymnasium as gym
+import numpy as np
+import pytest
+
+from wellposed import showing
+from wellposed.cli import main
+from wellposed.envs.make import EnvConfig
+from wellposed.envs.policies import RandomPolicy
+from wellposed.errors import UserError
+from wellposed.report.video import encode_mp4
+from wellposed.showing import drawn, film, watch
+
+
+class Drawn(gym.Env):
+    """A point on a line that draws how often it was stepped."""
+
+    metadata = {  # noqa: RUF012
+        "render_modes": ["rgb_array"],
+        "render_fps": 10,
+    }
+
+    def __init__(self, render_mode=None, frame=(5, 7, 3)):
+        self.render_mode, self.frame = render_mode, frame
+        box = lambda n: gym.spaces.Box(-2, 2, (n,), np.float64)  # noqa: E731
+        names = "observation", "achieved_goal", "desired_goal"
+        self.observation_space = gym.spaces.Dict({name: box(1) for name in names})
+        self.action_space = gym.spaces.Box(-1, 1, (1,), np.float32)
+
+    def _obs(self):
+        return {"observation": self.at.copy(), "achieved_goal": self.at.copy(), "desired_goal": self.goal.copy()}
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        self.at, self.goal = self.np_random.uniform(-1, 1, (2, 1))
+        self.steps = 0
+        return self._obs(), {}
+
+    def step(self, action):
+        self.at = np.clip(self.at + 0.1 * action, -1.5, 1.5)
+        self.steps += 1
+        reward = float(self.compute_reward(self.at, self.goal, {}))
+        return self._obs(), reward, False, False, {"is_success": reward == 0}
+
+    def compute_reward(self, achieved, desired, info):
+        return -(np.linalg.norm(achieved - desired, axis=-1) > 0.1).astype(np.float64)
+
+    def render(self):
+        return np.full(self.frame, self.steps, np.uint8)
+
+
+gym.register("Drawn-v0", f"{__name__}:Drawn", max_episode_steps=4)
+POLICY = RandomPolicy(1, np.random.default_rng(0))
+
+
+@pytest.fixture(autouse=True)
+def no_probe(monkeypatch):
+    """What draws by itself needs no OpenGL."""
+    monkeypatch.setattr(showing, "working_backend", lambda: "egl")
+
+
+def test_an_environment_that_draws_itself_is_filmed_step_by_step():
+    frames, rate = drawn(POLICY, EnvConfig("Drawn-v0"), [3, 4])
+    assert [int(frame[0, 0, 0]) for frame in frames] == [0, 1, 2, 3] * 2
+    assert rate == 10
+    with av.open(io.BytesIO(encode_mp4(frames, rate)), "r") as container:
+        stream = container.streams.video[0]
+        assert (stream.width, stream.height, stream.average_rate) == (6, 4, 20)
+        assert sum(1 for _ in container.decode(stream)) == 2 * len(frames)
+
+
+def test_what_draws_no_picture_is_refused():
+    with pytest.raises(UserError, match=r"must give a uint8 array \[height, width, 3\]"):
+        drawn(POLICY, EnvConfig("Drawn-v0", {"frame": (5, 7)}), [3])
+
+
+def test_a_film_of_a_run_is_written(run, tmp_path, monkeypatch):
+    monkeypatch.setattr(showing, "grid_video", lambda *given: given[1].id.encode())
+    assert film(run, tmp_path / "film.mp4").read_bytes() == b"FetchReach-v4"
+
+
+def test_without_a_screen_a_sentence_says_what_to_do(run, monkeypatch, capsys):
+    for name in ("DISPLAY", "WAYLAND_DISPLAY"):
+        monkeypatch.delenv(name, raising=False)
+    assert main(["watch", str(run)]) == 1
+    assert "There is no screen here" in capsys.readouterr().err
+
+
+def test_the_viewer_shows_every_step_and_closing_it_ends(run, monkeypatch):
+    import mujoco.viewer
+
+    scene: Any = mujoco.MjvScene  # type: ignore[attr-defined]
+    monkeypatch.setenv("DISPLAY", ":0")
+    monkeypatch.setattr(showing.time, "sleep", lambda _: None)
+    shown: list[float] = []
+
+    class Viewer(nullcontext):
+        def __init__(self, model, data, **_):
+            super().__init__()
+            self.data, self.user_scn = data, scene(model, 10)
+
+        def is_running(self):
+            return len(shown) < 5
+
+        def sync(self):
+            shown.append(self.data.time)
+            assert self.user_scn.ngeom == 1
+
+    monkeypatch.setattr(mujoco.viewer, "launch_passive", Viewer)
+    watch(run, episodes=1)
+    assert len(shown) == 5
+    assert shown == sorted(set(shown))
+
+
+def test_a_viewer_that_does_not_open_is_a_sentence(run, monkeypatch):
+    import mujoco.viewer
+
+    def launch(*_, **__):
+        raise RuntimeError("`launch_passive` requires mjpython")
+
+    monkeypatch.setenv("DISPLAY", ":0")
+    monkeypatch.setattr(mujoco.viewer, "launch_passive", launch)
+    with pytest.raises(UserError, match="requires mjpython"):
+        watch(run)

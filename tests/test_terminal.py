@@ -1,0 +1,118 @@
+"""Foreign text cannot steer a terminal, and work does not depend on anybody watching it."""
+
+import json
+import os
+import subprocess
+import sys
+import unicodedata
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from wellposed.cli import main
+from wellposed.progress import TrainingProgress
+from wellposed.terminal import HIDDEN, Lasting, Plain, escaped
+
+HOSTILE = "x\r\x1b[2Kfinished 100 %\x9b31m\u202etxt\u2066\u200b\ufeff\U000e0001\x07\x08"
+
+
+@given(st.text())
+def test_what_is_escaped_is_seen_and_what_is_seen_stays(text):
+    shown = escaped(text)
+    assert not [c for c in shown if c not in "\n\t" and unicodedata.category(c) in HIDDEN]
+    if not [c for c in text if unicodedata.category(c) in HIDDEN]:
+        assert shown == text
+
+
+@given(st.text())
+def test_escaped_json_is_the_same_json(text):
+    data = json.dumps([text], ensure_ascii=False)
+    assert json.loads(escaped(data)) == [text]
+
+
+def test_a_name_made_to_look_like_a_result_is_printed_as_what_it_is(tmp_path, capsys):
+    folder = tmp_path / HOSTILE
+    assert main(["report", str(folder)]) == 1
+    out, err = capsys.readouterr()
+    assert "\\u001b[2Kfinished 100 %\\u009b31m\\u202e" in err
+    assert not set(out + err) & set("\r\x1b\x9b\u202e\u2066\x07\x08")
+    folder.mkdir()
+    (folder / "config.json").write_text(json.dumps({"failure": HOSTILE}))
+    main(["runs", "--runs-dir", str(tmp_path)])
+    out, err = capsys.readouterr()
+    assert not set(out + err) & set("\r\x1b\x9b\u202e\u2066\x07\x08")
+
+
+def test_progress_shows_markup_of_others_as_text(capsys):
+    with TrainingProgress(quiet=False) as progress, progress.follow("[/x][red]" + HOSTILE, 10) as run:
+        run.say("[/bold] of [nothing]")
+    err = capsys.readouterr().err
+    assert "[/x][red]x\\u000d\\u001b[2K" in err
+    assert "[/bold] of [nothing]" in err
+
+
+@pytest.mark.parametrize("kind", [Lasting, Plain])
+def test_a_stream_that_nobody_reads_takes_everything(kind):
+    read, write = os.pipe()
+    stream = kind(os.fdopen(write, "w"))
+    print("one", file=stream, flush=True)
+    os.close(read)
+    for _ in range(3):
+        print("x" * 100_000, file=stream, flush=True)
+    stream.close()
+
+
+def test_a_full_disk_is_not_ignored():
+    full = open("/dev/full", "w", buffering=1)  # noqa: SIM115  (closing it fails too)
+    with pytest.raises(OSError, match="No space left"):
+        print("x", file=Lasting(full), flush=True)
+    with pytest.raises(OSError, match="No space left"):
+        full.close()
+
+
+@pytest.mark.parametrize("closed", [(0,), (1,), (2,), (0, 2), (0, 1, 2)])
+def test_with_standard_streams_closed_no_file_gets_their_numbers(tmp_path, closed):
+    probe = f"""
+import os, sys
+for number in {closed!r}:
+    os.close(number)
+from wellposed.terminal import open_standard_streams
+open_standard_streams()
+handle = os.open({str(tmp_path / "metrics.jsonl")!r}, os.O_CREAT | os.O_WRONLY)
+print("to nobody"); print("to nobody", file=sys.stderr)
+os.write(1, b""); os.write(2, b"to nobody")
+sys.exit(handle <= 2)
+"""
+    assert subprocess.run([sys.executable, "-c", probe], check=False, capture_output=True).returncode == 0
+    assert (tmp_path / "metrics.jsonl").read_bytes() == b""
+
+
+def test_output_that_is_cut_off_is_no_failure():
+    command = f"{sys.executable} -m wellposed envs | head -n 1; exit ${{PIPESTATUS[0]}}"
+    done = subprocess.run(["bash", "-c", command], check=False, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_training_goes_on_when_nobody_reads_its_progress(monkeypatch):
+    read, write = os.pipe()
+    with os.fdopen(write, "w") as stderr:
+        monkeypatch.setattr(sys, "stderr", stderr)
+        progress = TrainingProgress(quiet=False)
+        os.close(read)
+        with progress, progress.follow("run", 10) as run:
+            run.say("nobody reads this")
+            run.advance(5, 2, 1.0)
+            run.say("nor this")
+
+
+def test_a_name_that_is_no_text_is_printed_and_is_json(tmp_path, capsys):
+    folder = os.fsdecode(os.fsencode(tmp_path) + b"/\xff\xfe")
+    os.makedirs(os.path.join(folder, "run"))
+    with open(os.path.join(folder, "run", "config.json"), "w") as file:
+        file.write("{}")
+    assert main(["runs", "--runs-dir", folder, "--json", "-"]) == 0
+    assert json.loads(capsys.readouterr().out)
+    main(["runs", "--runs-dir", folder])
+    main(["report", os.path.join(folder, "run")])
+    capsys.readouterr()
