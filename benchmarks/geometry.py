@@ -15,9 +15,10 @@ import sys
 
 import numpy as np
 
+import wellposed as wp
 from benchmarks.machine import print_header
 from tests.check.pushers import BROKEN, HIDDEN, SOUND
-from wellposed.check.geometry import Found, find_geometry
+from wellposed.check.geometry import Found
 from wellposed.envs import EnvConfig, make_env
 from wellposed.types import Geometry
 
@@ -82,7 +83,7 @@ def main() -> int:
     for name, known in (ARMS | KNOWN).items():
         if args.only not in name or (name.startswith("panda_gym") and not importlib.util.find_spec("panda_gym")):
             continue
-        found = find_geometry(name)
+        found = wp.find_geometry(name)
         seen = chosen(found.geometry) if name in ARMS else held(found)
         true, missed, false = true + len(known), missed + len({*known} - seen), false + len(seen - {*known})
         how = "by state" if found.by_state else "by matched resets"

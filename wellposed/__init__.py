@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from wellposed.agents import SACConfig as SACConfig
     from wellposed.agents import TD3Config as TD3Config
     from wellposed.check import certify as certify
+    from wellposed.check.geometry import find_geometry as find_geometry
     from wellposed.config import OnPolicyRunConfig as OnPolicyRunConfig
     from wellposed.config import RunConfig as RunConfig
     from wellposed.data import ReplayBuffer as ReplayBuffer
@@ -52,6 +53,7 @@ if TYPE_CHECKING:
 _NAMES = {  # of each module
     "agents": "PPOConfig SACConfig TD3Config",
     "check": "certify",
+    "check.geometry": "find_geometry",
     "config": "OnPolicyRunConfig RunConfig",
     "data": "ReplayBuffer ReplayConfig",
     "deploy": "load_policy",
@@ -74,7 +76,7 @@ __all__ = sorted(_HOME)  # pyright: ignore[reportUnsupportedDunderAll]
 
 # Whoever calls one of these names an environment, which permits its import; the package's own modules, which read names
 # from files, call the functions behind them.
-_NAMING = ("certify", "default_config", "make_vec")
+_NAMING = ("certify", "default_config", "find_geometry", "make_vec")
 
 
 def __getattr__(name: str) -> Any:

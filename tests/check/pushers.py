@@ -18,9 +18,12 @@ class Pusher(gym.Env):
     radius = 0.05  # of success, in metres
 
     def __init__(self) -> None:
-        space = {"observation": box(8), "achieved_goal": box(2), "desired_goal": box(2)}
-        self.observation_space: Any = gym.spaces.Dict({**space})
+        self.observation_space = self.shows(8)
         self.action_space = gym.spaces.Box(-1, 1, (2,), np.float32)
+
+    @staticmethod
+    def shows(size: int) -> gym.spaces.Dict:
+        return gym.spaces.Dict({"observation": box(size), "achieved_goal": box(2), "desired_goal": box(2)})
 
     def reset(self, *, seed=None, options=None):
         super().reset(seed=seed)
@@ -79,7 +82,7 @@ class NoWay(Pusher):
 
     def __init__(self) -> None:
         super().__init__()
-        self.observation_space = gym.spaces.Dict({**self.observation_space.spaces, "observation": box(6)})
+        self.observation_space = self.shows(6)
 
     def numbers(self):
         return super().numbers()[:3]

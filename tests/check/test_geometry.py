@@ -1,20 +1,27 @@
 """Found geometry: what is true of an environment with known symmetries is found however it is shown, and no more."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 
 from tests.check import pushers
 from tests.check.pushers import BROKEN, HIDDEN, SOUND, NoWay, Permuted, Pusher, Sealed, Turned
+from wellposed.check import symmetry
 from wellposed.check.declaration import declaration, describe
 from wellposed.check.geometry import find_geometry, turn_of
 from wellposed.check.mirrors import reflection, turned_pairs
+from wellposed.cli import main
+from wellposed.commands.runs import _with_found_geometry
+from wellposed.envs import EnvConfig, make_env
 from wellposed.envs.geometry import read
 from wellposed.errors import UserError
+from wellposed.recipes import default_config
 
-FOUND = {}
+FOUND: dict[type, Any] = {}
 
 
-def found(kind):
+def found(kind) -> Any:
     """What is found of an environment of `pushers`, once in a process."""
     if kind not in FOUND:
         FOUND[kind] = find_geometry(f"tests.check.pushers:{kind.__name__}")
@@ -132,3 +139,31 @@ def test_the_turn_is_read_off_the_directions_of_actions(degrees):
     skew = effect.copy()
     skew[1] = effect[0] + 0.5 * effect[1]
     assert turn_of(skew) is None
+
+
+def test_of_fetch_is_found_what_it_declares(monkeypatch):
+    """With fewer pairs than the command plays; `benchmarks.geometry` has all four tasks."""
+    monkeypatch.setattr(symmetry, "PAIRS", 10)
+    seen: Any = find_geometry("FetchReach-v4").geometry
+    declared: Any = make_env(EnvConfig("FetchReach-v4"), 1, "training").spec.geometry
+    assert (seen.points, seen.shift_axes) == (declared.points, declared.shift_axes)
+    assert seen.mirror.observation_sign == declared.mirror.observation_sign
+    assert seen.mirror.goal_offset == pytest.approx(declared.mirror.goal_offset, abs=1e-5)
+
+
+def test_training_takes_over_what_is_found_and_says_so_where_there_is_nothing(capsys):
+    config = _with_found_geometry(default_config("tests.check.pushers:Pusher"))
+    assert config.env.geometry == found(Pusher).geometry
+    assert "symmetries shift 0, mirror 0, shift 1, mirror 1" in capsys.readouterr().err
+    with pytest.raises(UserError, match="Train without --geometry found"):
+        _with_found_geometry(default_config("tests.check.pushers:Unlabelled"))
+
+
+def test_check_prints_the_evidence_and_the_declaration(capsys):
+    assert main(["check", "tests.check.pushers:Walled", "--find-geometry"]) == 0
+    told = capsys.readouterr().out
+    assert "holds shift along axis 1" in told
+    assert "no    shift along axis 0" in told
+    assert '"points": [[0, 1], [2, 3]],' in told
+    assert main(["check", "tests.check.pushers:Unlabelled", "--find-geometry"]) == 1
+    assert "No geometry was found" in capsys.readouterr().out

@@ -46,10 +46,11 @@ def describe(found: Found) -> str:
         i, j = geometry.turn.axes
         degrees = f"{geometry.turn.angle * 57.29578:.1f}"
         lines.append(f"Actions act along axes that are turned by {degrees} degrees in the plane of axes {i} and {j}.")
-    lines.append(
-        f"Pairs of rollouts, {how}; twins agree within {TOLERANCE:g} of the success radius {found.radius:.3g}:"
-    )
-    lines += [_line(one) for one in found.tried]
+    if found.tried:
+        lines.append(f"Pairs of rollouts, {how}; twins agree within {TOLERANCE:g} of the radius {found.radius:.3g}:")
+        lines += [_line(one) for one in found.tried]
+    else:
+        lines.append("No symmetry could be tried: things move by themselves, and their state cannot be written.")
     lines += ["To declare it, paste this into the environment's class:", "", declaration(geometry), ""]
     return "\n".join([*lines, f"To train with it: wellposed train {found.env} --geometry found"])
 
@@ -57,10 +58,10 @@ def describe(found: Found) -> str:
 def _line(one: Tried) -> str:
     """A symmetry in one line."""
     symmetry = one.symmetry
-    what = (
-        f"{symmetry.kind} along axis {symmetry.axis}" if symmetry.kind == "shift" else f"mirror on axis {symmetry.axis}"
-    )
-    what += f" at {symmetry.offset / 2:.4g}" if symmetry.kind == "mirror" else ""
+    what = f"shift along axis {symmetry.axis}"
+    if symmetry.kind == "mirror":
+        what = f"mirror on axis {symmetry.axis} at {symmetry.offset / 2:.4g}"
     mark = "holds" if one.holds else "no   "
-    told = f"{one.within:.1%} of {one.steps} steps agree, largest error {one.error:.3g}, {one.tested:.0%} tested"
+    share = f"{one.within:.1%} of {one.steps} steps agree (needed {one.needed:.1%})"
+    told = f"{share}, largest error {one.error:.3g}, {one.tested:.0%} tested"
     return f"  {mark} {what:<28} {told}" + ("" if one.rewarded else "; rewards differ")
