@@ -86,7 +86,7 @@ def test_settings_may_be_written_as_nested_tables(tmp_path):
         ('"agent.hidden" = [16]', '"agent.hiden" = [16]', "no setting 'agent.hiden'"),
         ('"agent.hidden" = [16]', '"agent.hidden.x" = 1', "no setting 'agent.hidden.x'"),
         ('"agent.hidden" = [16]', '"agent.hidden" = "wide"', "hidden"),
-        ('"agent.hidden" = [16]', '"agent.hidden" = [-1]', "greater than 0"),
+        ('"agent.hidden" = [16]', '"agent.hidden" = [-1]', "takes up to 100 widths"),
         ('seeds = "0-1"', 'seeds = "a"', "--seeds takes"),
         ('seeds = "0-1"', "", "missing"),
         ("title", "titel", "titel|missing"),

@@ -226,7 +226,7 @@ def test_the_command_line(tmp_path, monkeypatch, capsys):
     assert (asked[0].recipe.total_steps, asked[0].recipe.algo, asked[0].seeds) == (400, "td3", [0, 3])
     assert [config.seed for config in asked[0].base] == [0, 1, 2]
     assert main([*argv, "--bar", "0.5"]) == 130
-    assert "the same command goes on" in capsys.readouterr().err
+    assert "the same command resumes them" in capsys.readouterr().err
     assert main([*argv, "--bar", "1.5"]) == 1
     assert "bar is a share above 0" in capsys.readouterr().err
     assert json.dumps(question().record)
