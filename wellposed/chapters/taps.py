@@ -1,7 +1,6 @@
 """All that recording a trace knows of the inside of the package, in one place, for this version and for b16341c.
 
-`wellposed.chapters.trace` records with what is here and with the public API alone. Both files also run inside a
-checkout of another commit (`python -m benchmarks.golden`).
+`wellposed.chapters.trace` records with what is here and with the public API alone.
 """
 
 import importlib
