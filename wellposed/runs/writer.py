@@ -180,6 +180,7 @@ class RunWriter:
         self._number, self._parts, self._opened = 0, [], ExitStack()
         self.replay_end = 0  # how many of all rows that ever entered the replay are on disk
         self._lock = lock.acquire(path / "lock")
+        self._lock.keep_alive()
 
     def _newest_intact(self, reader: RunReader, salvage: bool) -> Restored | None:
         """The newest intact checkpoint; what is wrong with newer ones is kept in `_damaged`.
@@ -288,7 +289,7 @@ class RunWriter:
 
     def save(self, moment: Snapshot) -> None:
         """Write a checkpoint, delete older ones. Raises UserError if the disk refuses; then the one before counts."""
-        lock.require_mine(self._lock, self.path / "lock")
+        self._lock.require_mine()
         for lines in self._lines.values():
             lines.sync()
         number, new = self._number + 1, moment.replay
@@ -332,7 +333,7 @@ class RunWriter:
         try:
             self._opened.close()
         finally:
-            os.close(self._lock)
+            self._lock.release()
 
     def __enter__(self) -> "RunWriter":
         return self
