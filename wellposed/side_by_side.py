@@ -17,7 +17,7 @@ from wellposed.runs import checkpoint
 from wellposed.runs.record import Summary
 from wellposed.runs.store import require_free
 from wellposed.runs.writer import OnEvaluation, RunWriter, unobserved
-from wellposed.training import Job, new_run, overlap_by_threads, train_recorded
+from wellposed.training import Job, new_run, own_settings, train_recorded
 
 Results = Generator[tuple[Path, Summary | None]]
 
@@ -78,13 +78,12 @@ def resume(
 def _side_by_side(jobs: list[Job], folders: set[Path], threads: int, progress: TrainingProgress) -> Results:
     """Do the jobs, `threads` at a time, if memory holds them beside the runs under way below `folders`."""
     require(threads >= 1, "threads", "must be at least 1", threads)
-    overlap_by_threads()
     require_fit([job.config for job in jobs], threads, folders)
     at_once = runs_at_once(len(jobs), threads)
     errors: list[UserError] = []
     patient = True
     pool = ThreadPoolExecutor(at_once, "run")
-    with progress, interruptible() as interrupted:
+    with own_settings(), progress, interruptible() as interrupted:
         share = max(1, threads // at_once)
 
         def do(job: Job) -> tuple[Path, Summary | None] | None:
