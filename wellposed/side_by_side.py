@@ -17,7 +17,8 @@ from wellposed.runs import checkpoint
 from wellposed.runs.record import Summary
 from wellposed.runs.store import require_free
 from wellposed.runs.writer import OnEvaluation, RunWriter, unobserved
-from wellposed.training import Job, new_run, own_settings, train_recorded
+from wellposed.settings import own_settings
+from wellposed.training import Job, new_run, train_recorded
 
 Results = Generator[tuple[Path, Summary | None]]
 

@@ -5,7 +5,6 @@ A newcomer reads on in `loop/off_policy.py`, `rollout/` (acting and judging), `d
 """
 
 import importlib
-import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, contextmanager
@@ -32,25 +31,8 @@ from wellposed.runs import provenance
 from wellposed.runs.record import Failure, Provenance, Summary
 from wellposed.runs.store import require_free
 from wellposed.runs.writer import OnEvaluation, RunWriter, unobserved
+from wellposed.settings import flags, own_settings
 from wellposed.start import begin, given
-
-FIXED = {  # settings of JAX on which numbers depend, at the values that recipes are made for
-    "jax_enable_x64": False,
-    "jax_threefry_partitionable": True,
-    "jax_default_prng_impl": "threefry2x32",
-    "jax_random_seed_offset": 0,
-    "jax_numpy_dtype_promotion": "standard",
-    "jax_high_dynamic_range_gumbel": False,
-    "jax_softmax_custom_jvp": False,
-}
-RECORDED = (  # settings and variables that are a person's to choose, and on which numbers depend, too
-    "jax_default_matmul_precision", "jax_platforms", "jax_disable_jit", "jax_disable_most_optimizations",
-    "jax_optimization_level", "jax_exec_time_optimization_effort", "jax_allow_f16_reductions",
-)  # fmt: skip
-VARIABLES = (
-    "XLA_FLAGS", "LIBTPU_INIT_ARGS", "NVIDIA_TF32_OVERRIDE", "GLIBC_TUNABLES", "NPY_DISABLE_CPU_FEATURES",
-    "OPENBLAS_CORETYPE",
-)  # fmt: skip
 
 
 def train(
@@ -173,27 +155,3 @@ def here(threads: int, env: Origin | None = None) -> Provenance:
     if env is None:
         return collected
     return replace(collected, packages=env.versions | collected.packages, environment=env.source)
-
-
-def flags() -> dict[str, str]:
-    """The settings of JAX, as they are in force, and of XLA, NumPy and the C library that decide about numbers."""
-    of_jax = {name: str(jax.config.values[name]) for name in (*FIXED, *RECORDED) if name in jax.config.values}
-    return of_jax | {name: os.environ.get(name, "") for name in VARIABLES}
-
-
-@contextmanager
-def own_settings() -> Iterator[None]:
-    """Inside, JAX computes with the settings that are `FIXED`, whatever the environment or the program says.
-
-    XLA's own queue is turned off, too: it would run `act` and `update` one after another, on threads that spin while
-    they wait; we overlap them in threads of our own. Results do not depend on it.
-    """
-    jax.config.update("jax_cpu_enable_async_dispatch", False)
-    before = {name: jax.config.values[name] for name in FIXED if name in jax.config.values}
-    for name in before:
-        jax.config.update(name, FIXED[name])
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            jax.config.update(name, value)
