@@ -1,7 +1,7 @@
 """A training run, from opening its record to its end. The two loops are in `loop/`.
 
 A newcomer reads on in `loop/off_policy.py`, `rollout/` (acting and judging), `data/` (replay and hindsight) and
-`agents/sac.py` (the update). Several runs at a time, and resumed ones: `side_by_side`.
+`agents/sac.py` (the update). Several runs at a time: `launch/` and `side_by_side`.
 """
 
 import importlib
@@ -32,7 +32,7 @@ from wellposed.repository import cache_folder
 from wellposed.rollout.evaluate import EVALUATION_COPIES
 from wellposed.runs import checkpoint, provenance
 from wellposed.runs.record import Failure, Provenance, Summary
-from wellposed.runs.store import require_free
+from wellposed.runs.store import RunReader, require_free
 from wellposed.runs.writer import OnEvaluation, RunWriter, unobserved
 from wellposed.start import begin, given
 
@@ -121,15 +121,20 @@ def train_recorded(job: Job, threads: int, progress: TrainingProgress, stop: lis
             summary = loop(run, record, bar, stop)
         except NotFiniteError as error:
             record.fail(Failure(run.step, run.agent.updates, error.quantity, str(error)))
-            raise UserError(
-                f"{record.path}: training diverged: {error} The record and the checkpoint before it are kept. "
-                f"{against_divergence(job.config)}"
-            ) from error
+            raise UserError(how_it_diverged(record.path)) from error
         if summary is not None:
             record.finish(summary)
         for complaint in record.complaints[:1]:
             bar.say(complaint)
         return record.path, summary
+
+
+def how_it_diverged(path: Path) -> str:
+    """What is said of a run that diverged; "" if it did not."""
+    if (failure := RunReader(path).failure) is None:
+        return ""
+    advice = against_divergence(stored_config(path))
+    return f"{path}: training diverged: {failure.detail} The record and the checkpoint before it are kept. {advice}"
 
 
 @contextmanager
