@@ -23,7 +23,7 @@ from wellposed.runs import provenance
 from wellposed.runs.wandb_log import log_to
 from wellposed.runs.writer import unobserved
 from wellposed.terminal import Lasting, escaped
-from wellposed.training import new_run, prepare, resumed_run, train_recorded
+from wellposed.training import new_run, own_settings, resumed_run, train_recorded
 
 DONE, FAILED, HELD, INTERRUPTED = 0, 1, 75, 130  # exit codes
 CODES: dict[State, int] = {"finished": DONE, "failed": DONE, "running": HELD, "interrupted": INTERRUPTED}
@@ -66,9 +66,8 @@ def take_up(row: Row, runs: Path, threads: int, progress: TrainingProgress, extr
     config = read_config(row.config, f"the configuration of {row.name}")
     job = new_run(config, runs) if before == "waiting" else resumed_run(path, extras.salvage)
     told = unobserved if extras.wandb is None else log_to(extras.wandb)
-    prepare()
     try:
-        with progress, interruptible() as stop:
+        with own_settings(), progress, interruptible() as stop:
             train_recorded(replace(job, on_evaluation=told), threads, progress, stop)
     except UserError:
         if (after := state_of(runs, row)) in ("failed", "running"):

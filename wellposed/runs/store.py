@@ -12,7 +12,7 @@ FetchReach-v4_sac_3f0c9d1be2a7_s0/
     tensorboard/       the same scalars as events; written again from the rows when a run is resumed
     summary.json       how the run ended; written last
     failure.json       instead of a summary: what was not finite
-    lock               held by the process that writes
+    lock               held by the process that writes, with its signs of life (see `heartbeat`)
 
 `RunWriter` (in `writer`) writes one. `RunReader` reads one and checks everything in it.
 """
@@ -81,7 +81,7 @@ def require_free(runs_dir: Path, configs_: list[dict[str, Any]]) -> None:
         raise UserError(f"The same configuration and seed is asked for twice: {', '.join(twice)}.")
     for folder in (runs_dir / name for name in names):
         if (folder / "config.json").exists():
-            os.close(lock.acquire(folder / "lock"))  # another error if a process is writing it
+            lock.acquire(folder / "lock").release()  # another error if a process is writing it
             refuse_existing(folder)
 
 
