@@ -94,7 +94,7 @@ def do(
         finally:
             crew.end()
     if stop:
-        raise KeyboardInterrupt
+        raise KeyboardInterrupt("All runs are saved; the same command goes on.")
     if crew.errors:
         raise UserError("\n".join(crew.errors))
 
