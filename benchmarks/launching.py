@@ -43,7 +43,7 @@ def finished(root: Path, count: int) -> tuple[Path, Path]:
     """A manifest, and the folder of its launch, all of whose rows have finished."""
     record, manifest = small_record(root / "record"), root / "manifest.toml"
     make_runs(record, root / "out" / "runs", count)
-    manifest.write_text("the folder holds its rows, so it is not read")
+    manifest.write_text(MANIFEST.format(last=count - 1, steps=1))
     paths = sorted((root / "out" / "runs").iterdir())
     rows = [Row(path.name, "it", json.loads((path / "config.json").read_text())["config"]) for path in paths]
     keep_copy(make_folder(root / "out", rows, ["wellposed"]), manifest)
