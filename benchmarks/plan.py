@@ -1,9 +1,9 @@
 """Budgets known beforehand: what `wellposed plan` says of a training, against that training.
 
 Each configuration is planned, then trained, with the same options, each in a process of its own. Peak memory is what
-the system counted for the largest process that trained, time is from the start to the end. Asked for: memory within 10 % and
-time within 25 % of what was measured. Beside it stands the arithmetic by which `wellposed train` refuses what would not
-fit.
+the system counted for the largest process that trained, time is from the start to the end. Asked for: memory within
+10 % and time within 25 % of what was measured. Beside it stands the arithmetic by which `wellposed train` refuses what
+would not fit.
 
     python -m benchmarks.plan
 
