@@ -4,6 +4,9 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from wellposed.repository import cache_folder
+from wellposed.runs.provenance import processor
+
 FIXED = {  # settings of JAX on which numbers depend, at the values that recipes are made for
     "jax_enable_x64": False,
     "jax_threefry_partitionable": True,
@@ -28,6 +31,20 @@ def fix_environment() -> None:
     os.environ |= {name.upper(): str(value).lower() for name, value in FIXED.items()}
 
 
+def keep_compiled() -> None:
+    """Keep compiled programs on disk, so that all runs of a configuration compile once.
+
+    A program is compiled for the features of a processor; on another one it would give other bits or not run at all.
+    So each kind of processor has a folder of its own. JAX_COMPILATION_CACHE_DIR names another place.
+    """
+    import jax
+
+    if not os.environ.get("JAX_COMPILATION_CACHE_DIR"):
+        jax.config.update("jax_compilation_cache_dir", str(cache_folder() / "compiled" / processor()))
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+    jax.config.update("jax_persistent_cache_min_entry_size_bytes", 0)
+
+
 @contextmanager
 def own_settings() -> Iterator[None]:
     """Inside, JAX computes with the settings that are `FIXED`, whatever the environment or the program says.
@@ -38,6 +55,7 @@ def own_settings() -> Iterator[None]:
     import jax  # only here: the command line, which calls `fix_environment`, answers without it
 
     jax.config.update("jax_cpu_enable_async_dispatch", False)
+    keep_compiled()
     before = {name: jax.config.values[name] for name in FIXED if name in jax.config.values}
     for name in before:
         jax.config.update(name, FIXED[name])

@@ -1,7 +1,7 @@
 """A training run, from opening its record to its end. The two loops are in `loop/`.
 
 A newcomer reads on in `loop/off_policy.py`, `rollout/` (acting and judging), `data/` (replay and hindsight) and
-`agents/sac.py` (the update). Several runs at a time, and resumed ones: `side_by_side`.
+`agents/sac.py` (the update). Several runs at a time: `launch/` and `side_by_side`.
 """
 
 import importlib
@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from wellposed import agents, serialise
 from wellposed.budget import too_short
 from wellposed.check import Certificate
 from wellposed.check.stored import Origin, certificate_for, origin_of, require_posed, warnings_of
-from wellposed.config import AnyRunConfig, against_divergence
+from wellposed.config import AnyRunConfig, against_divergence, stored_config
 from wellposed.envs.make import make_env
 from wellposed.errors import NotFiniteError, UserError
 from wellposed.interrupts import Stopwatch, interruptible
@@ -27,9 +28,9 @@ from wellposed.loop.on_policy import OnPolicy, train_on_policy
 from wellposed.memory import require_fit
 from wellposed.progress import TrainingProgress
 from wellposed.rollout.evaluate import EVALUATION_COPIES
-from wellposed.runs import provenance
+from wellposed.runs import checkpoint, provenance
 from wellposed.runs.record import Failure, Provenance, Summary
-from wellposed.runs.store import require_free
+from wellposed.runs.store import RunReader, require_free
 from wellposed.runs.writer import OnEvaluation, RunWriter, unobserved
 from wellposed.settings import flags, own_settings
 from wellposed.start import begin, given
@@ -88,6 +89,16 @@ def new_run(config: AnyRunConfig, folder: Path) -> Job:
     )
 
 
+def resumed_run(path: Path, salvage: bool = False) -> Job:
+    """A run that was interrupted; with `salvage` it goes on without a damaged part of its replay.
+
+    Raises:
+        UserError: if its record is damaged.
+    """
+    begins = not checkpoint.manifests(path)
+    return Job(stored_config(path), partial(RunWriter.reopen, path, salvage=salvage), begins)
+
+
 def train_recorded(job: Job, threads: int, progress: TrainingProgress, stop: list[int]) -> tuple[Path, Summary | None]:
     """Train a run from opening its record to its end; no summary if it was interrupted, and saved."""
     name = f"{job.config.env.id} seed {job.config.seed}"
@@ -103,15 +114,20 @@ def train_recorded(job: Job, threads: int, progress: TrainingProgress, stop: lis
             summary = loop(run, record, bar, stop)
         except NotFiniteError as error:
             record.fail(Failure(run.step, run.agent.updates, error.quantity, str(error)))
-            raise UserError(
-                f"{record.path}: training diverged: {error} The record and the checkpoint before it are kept. "
-                f"{against_divergence(job.config)}"
-            ) from error
+            raise UserError(how_it_diverged(record.path)) from error
         if summary is not None:
             record.finish(summary)
         for complaint in record.complaints[:1]:
             bar.say(complaint)
         return record.path, summary
+
+
+def how_it_diverged(path: Path) -> str:
+    """What is said of a run that diverged; "" if it did not."""
+    if (failure := RunReader(path).failure) is None:
+        return ""
+    advice = against_divergence(stored_config(path))
+    return f"{path}: training diverged: {failure.detail} The record and the checkpoint before it are kept. {advice}"
 
 
 @contextmanager

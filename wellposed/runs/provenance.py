@@ -1,5 +1,6 @@
 """Where a run comes from: commit, versions, machine; and what changed between two processes."""
 
+import hashlib
 import importlib.metadata
 import os
 import platform
@@ -26,7 +27,7 @@ def collect(
     """The provenance of a run that starts now in this process."""
     commit, dirty = git_state()
     return Provenance(
-        command=[_program(), *sys.argv[1:]],
+        command=[program(), *sys.argv[1:]],
         commit=commit,
         dirty=dirty,
         packages={name: importlib.metadata.version(name) for name in PACKAGES},
@@ -57,8 +58,8 @@ def as_typed(command: Iterable[str]) -> list[str]:
     return ["wellposed", *words[1:]] if words[:1] == ["cli.py"] else words  # how older records call the command line
 
 
-def _program() -> str:
-    """`wellposed`, however its command line was started; else the name of the script."""
+def program() -> str:
+    """The first word of a command: `wellposed`, however its command line was started; else the name of the script."""
     script = Path(sys.argv[0])
     return "wellposed" if script.resolve().parent == Path(__file__).resolve().parent.parent else script.name
 
@@ -77,9 +78,14 @@ def git_state() -> tuple[str | None, bool | None]:
         return None, None
 
 
-def cores() -> int:
+def allowed_cores() -> set[int]:
     """The processor cores that this process may use; on macOS, which cannot restrict a process, all of them."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else {*range(os.cpu_count() or 1)}
+
+
+def cores() -> int:
+    """How many cores this process may use."""
+    return len(allowed_cores())
 
 
 def cpu_name() -> str:
@@ -100,6 +106,13 @@ def cpu_features() -> list[str]:
     from numpy._core._multiarray_umath import __cpu_features__  # of every system, but not of all instructions
 
     return sorted(name.lower() for name, has in __cpu_features__.items() if has)
+
+
+def processor() -> str:
+    """A digest of the processor's name and all its features, for which programs are compiled."""
+    told = _cpuinfo()
+    features = sorted(told.get("flags", told.get("Features", "")).split())
+    return hashlib.sha256(" ".join([platform.machine(), cpu_name(), *features]).encode()).hexdigest()[:12]
 
 
 def _cpuinfo() -> dict[str, str]:

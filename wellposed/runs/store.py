@@ -98,6 +98,13 @@ def refuse_existing(path: Path) -> None:
     )
 
 
+def refuse_ended(reader: "RunReader") -> None:
+    """Raises UserError if a run that is to be resumed has ended."""
+    if (status := reader.status) in ("finished", "diverged"):
+        why = reader.failure.detail if reader.failure else "There is nothing left to train."
+        raise UserError(f"{reader.path} is {status}. {why}")
+
+
 def resume_command(paths: Sequence[Path]) -> str:
     """The command that goes on with runs, with the permissions and files that it needs."""
     words = [word for path in paths for word in plugin.words_for(env_id(RunReader(path).config))]

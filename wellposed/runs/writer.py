@@ -29,7 +29,7 @@ from wellposed.runs import checkpoint, disk, lock, record
 from wellposed.runs.checkpoint import LINES, Manifest, ReplayPart, StoredArrays
 from wellposed.runs.files import JsonLines, UnreadableError, ends_with_row, explained, remove_parts, write_json
 from wellposed.runs.provenance import changes_since
-from wellposed.runs.store import RunReader, env_id, refuse_existing, run_name
+from wellposed.runs.store import RunReader, env_id, refuse_ended, refuse_existing, run_name
 from wellposed.types import Metrics
 
 RESUMABLE = 4  # the oldest schema version whose interrupted runs can be resumed
@@ -114,9 +114,7 @@ class RunWriter:
         reader, run = RunReader(path), cls.__new__(cls)
         run._take(path, reader.config)
         try:
-            if (status := reader.status) in ("finished", "diverged"):
-                why = reader.failure.detail if reader.failure else "There is nothing left to train."
-                raise UserError(f"{path} is {status}. {why}")
+            refuse_ended(reader)
             if reader.schema < RESUMABLE:
                 raise UserError(
                     f"{path} was interrupted in an older version of wellposed, which stored replay and environments "
