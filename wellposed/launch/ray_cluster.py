@@ -1,0 +1,87 @@
+"""Rows as tasks of Ray: a task does a row, by the same command as everywhere, in a process of its own.
+
+Ray holds indices and exit codes and nothing else. A task whose node or worker died is started again on another by Ray;
+whether its row was done is read from the run directory by the command itself.
+"""
+
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+import ray
+from ray.exceptions import RayError
+
+from wellposed.errors import UserError
+from wellposed.launch.options import Options
+from wellposed.launch.rows import Folder
+from wellposed.launch.work import DONE, FAILED, HELD, command
+
+TRIES = 10  # of a row that is killed again and again, as by a lack of memory; Ray's own retries are as many
+PAUSE = 10.0  # seconds before a row that another process held is tried again
+
+
+def launch(folder: Path, rows: list[int], options: Options) -> None:
+    """Do the rows on the Ray cluster that RAY_ADDRESS names, or the one that runs on this machine; returns at the end.
+
+    `options.threads` are the cores of each. If this process dies, its tasks stop and save; launch again.
+
+    Raises:
+        UserError: if there is no Ray cluster, or rows could not be done; after the others.
+    """
+    if options.words:
+        raise UserError(f"--on ray takes no further words: {' '.join(options.words)}")
+    try:
+        ray.init(os.environ.get("RAY_ADDRESS", "auto"), log_to_driver=False, logging_level="error")
+    except ConnectionError as error:
+        raise UserError(f"There is no Ray cluster: {error}. Start one, as by `ray start --head`.") from error
+    place = Folder(folder.resolve())
+    (place.path / "logs").mkdir(exist_ok=True)
+    try:
+        if undone := _do(place.path, rows, options):
+            raise UserError(f"{len(undone)} rows were not done, such as row {min(undone)}: {undone[min(undone)]}")
+    finally:
+        ray.shutdown()
+
+
+def _do(folder: Path, rows: list[int], options: Options) -> dict[int, str]:
+    """Submit rows until none is left; returns those that could not be done, and why."""
+    task = ray.remote(num_cpus=options.threads, max_retries=TRIES)(_task())
+    due, tries, under_way = dict.fromkeys(rows, 0.0), dict.fromkeys(rows, 0), {}
+    undone: dict[int, str] = {}
+    while due or under_way:
+        for row in [row for row, moment in due.items() if moment <= time.monotonic()]:
+            del due[row]
+            words = [*command(folder, row), "--tied", "--threads", str(options.threads)]
+            under_way[task.remote(words, str(folder / "logs" / f"{row}.txt"), os.getcwd(), dict(os.environ))] = row
+        ended, _ = ray.wait([*under_way], timeout=1.0) if under_way else ([], time.sleep(1.0))
+        for ref in ended:
+            row = under_way.pop(ref)
+            code, why = _outcome(ref)
+            tries[row] += code != HELD
+            if code == FAILED or (code != DONE and tries[row] > TRIES):
+                undone[row] = f"{why} {folder / 'logs' / f'{row}.txt'} has what it said."
+            elif code != DONE:
+                due[row] = time.monotonic() + (PAUSE if code == HELD else 0.0)
+    return undone
+
+
+def _task() -> Any:
+    """What a worker of Ray does. A function made here travels to it whole, and the worker needs no wellposed."""
+
+    def row(words: list[str], log: str, folder: str, environment: dict[str, str]) -> int:
+        import subprocess
+
+        with open(log, "ab") as file:
+            return subprocess.call(words, stdout=file, stderr=file, cwd=folder, env=environment)
+
+    return row
+
+
+def _outcome(ref: Any) -> tuple[int, str]:
+    """The exit code of a task, -1 if Ray gave it up, and a sentence."""
+    try:
+        code = ray.get(ref)
+    except RayError as error:
+        return -1, f"Ray gave it up: {error}"
+    return code, f"It ended with exit code {code}."
