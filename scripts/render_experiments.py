@@ -12,7 +12,7 @@ import numpy as np
 from matplotlib.ticker import MaxNLocator
 
 from wellposed import stats
-from wellposed.experiments import Answers, load_answers
+from wellposed.launch.answers import Answers, load_answers
 from wellposed.report.figures import ACCENT, FAINT, INK, STYLE, WARN, as_svg
 
 ROOT = Path(__file__).parent.parent

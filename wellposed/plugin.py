@@ -114,6 +114,12 @@ def words_for(name: str) -> list[str]:
     return [*plugins, *((PERMISSION, given_name(name) or name) if imports(name) else ())]
 
 
+def words() -> list[str]:
+    """The words that permit another process of ours what a person permitted this one."""
+    files = [word for path in LOADED for word in (OPTION, str(path))]
+    return [*files, *(word for name in dict.fromkeys(ALLOWED) for word in (PERMISSION, name))]
+
+
 def import_file(path: Path) -> ModuleType:
     """Import a Python file, once. It may import others that lie beside it, as a script may.
 

@@ -108,6 +108,11 @@ class TrainingProgress:
         if self._shown and not self._entered:
             self._live.stop()
 
+    def tell(self, line: str) -> None:
+        """Print a line above the bars."""
+        if not self.quiet:
+            self._bars.console.print(escaped(line))
+
     @contextmanager
     def expect(self, runs: int, steps: int) -> Iterator[Whole]:
         """Inside, one more bar shows the progress of so many runs with so many steps in all."""
@@ -169,8 +174,7 @@ class RunProgress:
 
     def say(self, sentence: str) -> None:
         """Print a line about the run."""
-        if not self.quiet:
-            self._bars.console.print(escaped(f"{self._name}  {sentence}"))
+        self._owner.tell(f"{self._name}  {sentence}")
 
     def evaluated(self, row: EvaluationRow) -> None:
         """Show an evaluation's result."""

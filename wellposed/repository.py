@@ -3,6 +3,7 @@
 They are the chapters, documents, experiments and examples, and the source itself, which the book shows.
 """
 
+import os
 from pathlib import Path, PurePath
 
 PACKAGE = Path(__file__).resolve().parent
@@ -15,6 +16,11 @@ def name_of(path: Path) -> Path:
     if path.is_relative_to(ROOT):
         return path.relative_to(ROOT)
     return path.relative_to(PACKAGE.parent) if path.is_relative_to(PACKAGE) else path
+
+
+def cache_folder() -> Path:
+    """Where the user's machine keeps what can be made anew: certificates, and compiled programs."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "wellposed"
 
 
 def root_of(name: str | PurePath) -> Path:

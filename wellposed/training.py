@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from wellposed import agents, serialise
 from wellposed.budget import too_short
 from wellposed.check import Certificate
 from wellposed.check.stored import Origin, certificate_for, origin_of, require_posed, warnings_of
-from wellposed.config import AnyRunConfig, against_divergence
+from wellposed.config import AnyRunConfig, against_divergence, stored_config
 from wellposed.envs.make import make_env
 from wellposed.errors import NotFiniteError, UserError
 from wellposed.interrupts import Stopwatch, interruptible
@@ -27,8 +28,9 @@ from wellposed.loop.off_policy import OffPolicy, train_off_policy
 from wellposed.loop.on_policy import OnPolicy, train_on_policy
 from wellposed.memory import require_fit
 from wellposed.progress import TrainingProgress
+from wellposed.repository import cache_folder
 from wellposed.rollout.evaluate import EVALUATION_COPIES
-from wellposed.runs import provenance
+from wellposed.runs import checkpoint, provenance
 from wellposed.runs.record import Failure, Provenance, Summary
 from wellposed.runs.store import require_free
 from wellposed.runs.writer import OnEvaluation, RunWriter, unobserved
@@ -67,7 +69,7 @@ def train(
     """
     folder = Path(runs_dir)
     require_free(folder, [serialise.to_dict(config)])
-    overlap_by_threads()
+    prepare()
     require_fit([config], threads, {folder})
     with TrainingProgress(quiet) as progress, interruptible() as stop:
         job = replace(new_run(config, folder), on_evaluation=on_evaluation)
@@ -92,6 +94,16 @@ def new_run(config: AnyRunConfig, folder: Path) -> Job:
     return Job(
         config, lambda origin: RunWriter(folder, serialise.to_dict(config), replace(origin, given=given(config)))
     )
+
+
+def resumed_run(path: Path, salvage: bool = False) -> Job:
+    """A run that was interrupted; with `salvage` it goes on without a damaged part of its replay.
+
+    Raises:
+        UserError: if its record is damaged.
+    """
+    begins = not checkpoint.manifests(path)
+    return Job(stored_config(path), partial(RunWriter.reopen, path, salvage=salvage), begins)
 
 
 def train_recorded(job: Job, threads: int, progress: TrainingProgress, stop: list[int]) -> tuple[Path, Summary | None]:
@@ -169,8 +181,25 @@ def flags() -> dict[str, str]:
     return of_jax | {name: os.environ.get(name, "") for name in ("XLA_FLAGS", "LIBTPU_INIT_ARGS")}
 
 
+def prepare() -> None:
+    """Set JAX up for training, before anything is computed."""
+    overlap_by_threads()
+    keep_compiled()
+
+
+def keep_compiled() -> None:
+    """Keep compiled programs on disk, so that the runs of one configuration compile once.
+
+    A program is compiled for the instructions of a processor, and another one would run it with other bits, or not at
+    all. So every kind of processor has a folder of its own.
+    """
+    jax.config.update("jax_compilation_cache_dir", str(cache_folder() / "compiled" / provenance.processor()))
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+    jax.config.update("jax_persistent_cache_min_entry_size_bytes", 0)
+
+
 def overlap_by_threads() -> None:
-    """Turn off XLA's own queue, before anything is computed.
+    """Turn off XLA's own queue.
 
     It would run `act` and `update` one after another, on threads that spin while they wait; we overlap them in threads
     of our own. Results do not depend on it.

@@ -25,7 +25,7 @@ from wellposed.chapters.tables import Place, Source, read_source, read_table
 from wellposed.chapters.values import check_path
 from wellposed.config import AnyRunConfig, override
 from wellposed.errors import UserError, instead
-from wellposed.experiments import Experiment
+from wellposed.launch.manifest import Experiment
 from wellposed.measure import MEASUREMENTS
 from wellposed.recipes import default_config
 from wellposed.repository import ROOT

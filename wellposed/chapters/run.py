@@ -17,7 +17,10 @@ from wellposed.chapters.gather import Runs, experiment_file, gather, measured, m
 from wellposed.chapters.results import Measured, write_rows
 from wellposed.chapters.spec import Chapter
 from wellposed.errors import UserError
-from wellposed.experiments import describe
+from wellposed.launch import local
+from wellposed.launch.answers import outcome
+from wellposed.launch.rows import Row, row_of
+from wellposed.launch.states import ENDED, state_of
 from wellposed.measure import MEASUREMENTS
 from wellposed.measure.kinds import Context
 from wellposed.progress import TrainingProgress, duration
@@ -25,55 +28,41 @@ from wellposed.runs.files import explained, read_json, write_json
 from wellposed.runs.record import decode, encode
 from wellposed.runs.store import RunReader
 from wellposed.study.run import run_study
-from wellposed.study.trials import Named, train_all
 from wellposed.training import here
 from wellposed.verdict import stored_verdict
 
 
 @dataclass(frozen=True)
 class Asked:
-    """The runs of a chapter, each once, by their state."""
+    """The runs of a chapter, each once."""
 
-    fresh: list[Named]
-    begun: list[Named]  # interrupted
-    ended: list[Named]  # finished or diverged
+    left: list[Row]  # to be trained, or interrupted
+    ended: list[Row]  # finished or diverged
     refused: list[str]  # sentences: why other runs cannot be used
-
-    @property
-    def left(self) -> list[Named]:
-        """The runs that still have to be trained."""
-        return [*self.begun, *self.fresh]
 
 
 def asked_runs(chapter: Chapter, runs: Runs, studies: bool) -> Asked:
     """The runs of a chapter, by their state."""
-    found, seen = Asked([], [], [], []), set()
+    found, seen = Asked([], [], []), set[str]()
     for experiment, asked in chapter.experiments.items():
         for variant, of_one in asked.runs.items() if studies or not asked.study else ():
-            for config in of_one:
-                path = runs.path(config)
-                if path not in seen:
-                    seen.add(path)
-                    _sort_in(found, (f"{experiment} {variant}", config), path)
+            for row in (row_of(f"{experiment} {variant}", config) for config in of_one):
+                if row.name not in seen:
+                    seen.add(row.name)
+                    _sort_in(found, row, runs.folder)
     return found
 
 
-def _sort_in(found: Asked, run: Named, path: Path) -> None:
+def _sort_in(found: Asked, row: Row, runs_dir: Path) -> None:
     """Add a run to the list of its state."""
-    if not (path / "config.json").exists():
-        found.fresh.append(run)
-        return
-    try:
-        reader = RunReader(path)
-        assert reader.config == serialise.to_dict(run[1])  # because the name contains the hash of the configuration
-        status = reader.status
-    except UserError as error:
-        found.refused.append(str(error))
-        return
-    if status == "running":
-        found.refused.append(f"{path} is being written by another process; run this again when that has ended.")
-    else:
-        (found.begun if status == "interrupted" else found.ended).append(run)
+    state = state_of(runs_dir, row)
+    if state != "waiting":
+        try:
+            assert RunReader(runs_dir / row.name).config == row.config  # because the name contains its hash
+        except UserError as error:
+            found.refused.append(str(error))
+            return
+    (found.ended if state in ENDED else found.left).append(row)
 
 
 def run_chapter(chapter: Chapter, runs_dir: Path, threads: int, studies: bool, quiet: bool) -> Iterator[str]:
@@ -122,8 +111,8 @@ def forecast(chapter: Chapter, asked: Asked, runs_dir: Path, studies: bool) -> s
     wanted = {name: measured for name, one in chapter.measurements.items() if studies or not one.study}
     wanted |= dict.fromkeys(chapter.studies, study) if studies else {}
     others = [name for name, read in wanted.items() if not _is_there(read, name, chapter, runs)]
-    steps = sum(config.total_steps for _, config in asked.left)
-    of_all = steps + sum(config.total_steps for _, config in asked.ended)
+    steps, ended = (sum(row.config["total_steps"] for row in rows) for rows in (asked.left, asked.ended))
+    of_all = steps + ended
     minutes = chapter.minutes + (chapter.study_minutes if studies else 0.0)
     share = steps / of_all if of_all else len(others) / max(1, len(wanted))
     count = len(asked.left) + len(asked.ended) + len(asked.refused)
@@ -149,25 +138,18 @@ def _is_there(read: Callable[[str, Chapter, Runs], object], name: str, chapter: 
 
 
 def _train(asked: Asked, runs: Runs, threads: int, progress: TrainingProgress, failures: list[str]) -> Iterator[str]:
-    """Train what is left, side by side."""
-    with progress.expect(len(asked.left), sum(config.total_steps for _, config in asked.left)) as whole:
-        for group in (asked.begun, asked.fresh):
-            try:
-                for answer in train_all(group, runs.folder, threads, progress):
-                    yield f"{describe(answer)} ({whole})"
-            except UserError as error:
-                failures.append(str(error))
-    for name, config in asked.left:
-        path = runs.path(config)
-        if (path / "failure.json").exists():
-            failure = RunReader(path).failure
-            assert failure is not None
-            yield f"{name}, seed {config.seed}: diverged. {failure.detail}"
+    """Train what is left."""
+    with progress.expect(len(asked.left), sum(row.config["total_steps"] for row in asked.left)) as whole:
+        try:
+            for row in local.train_rows(asked.left, runs.folder, threads, progress):
+                yield f"{outcome(row, runs.folder)} ({whole})"
+        except UserError as error:
+            failures.append(str(error))
 
 
 def _evaluate(asked: Asked, runs: Runs, threads: int, progress: TrainingProgress, failures: list[str]) -> Iterator[str]:
     """Evaluate every finished run on held-out episodes, unless its newest checkpoint has a verdict."""
-    paths = [runs.path(config) for _, config in (*asked.ended, *asked.left)]
+    paths = [runs.folder / row.name for row in (*asked.ended, *asked.left)]
     finished = [path for path in paths if (path / "summary.json").exists()]
     for path in progress.over(finished, "runs evaluated on held-out episodes"):
         try:

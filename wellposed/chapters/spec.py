@@ -11,7 +11,7 @@ from wellposed.analysis.study import DOUBLINGS, PARTS, Part
 from wellposed.chapters.metrics import Statistic
 from wellposed.config import ALGO, AnyRunConfig
 from wellposed.errors import UserError, instead
-from wellposed.experiments import Experiment
+from wellposed.launch.manifest import Experiment
 from wellposed.study.run import Question
 
 BOUNDS = ("at_least", "at_most", "equals", "within", "inside")
@@ -19,7 +19,7 @@ BOUNDS = ("at_least", "at_most", "equals", "within", "inside")
 
 @dataclass(frozen=True)
 class ExperimentTable:
-    """`[experiments.NAME]`: the fields of `wellposed.experiments.Experiment`."""
+    """`[experiments.NAME]`: the fields of `wellposed.launch.manifest.Experiment`."""
 
     title: str
     env: str

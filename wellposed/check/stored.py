@@ -8,7 +8,6 @@ its source and the packages it is made with. `python -m scripts.certificates` ma
 import contextlib
 import hashlib
 import json
-import os
 from contextlib import closing
 from dataclasses import asdict, dataclass, replace
 from importlib import metadata
@@ -22,6 +21,7 @@ from wellposed.check.certificate import Certificate, certify
 from wellposed.check.subject import find_subject
 from wellposed.envs.rules import Subject
 from wellposed.errors import UserError
+from wellposed.repository import cache_folder
 from wellposed.runs.files import read_json, write_json
 from wellposed.source import OURS, source_of
 
@@ -121,8 +121,7 @@ def _modules(name: str, subject: Subject) -> list[str]:
 
 def _cache() -> Path:
     """Where certificates of the user's environments are kept."""
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(base) / "wellposed" / "certificates"
+    return cache_folder() / "certificates"
 
 
 def _kept(origin: Origin, found: Certificate) -> Kept:

@@ -202,7 +202,7 @@ def experiment(
 
     A question that comes with wellposed (experiments/push.toml) is copied to here first, if it is not here.
     """
-    from wellposed.experiments import describe, run_experiment
+    from wellposed.launch.answers import describe, run_experiment
 
     if not question.exists() and not question.is_absolute() and (brought := ROOT / question).is_file():
         question.parent.mkdir(parents=True, exist_ok=True)

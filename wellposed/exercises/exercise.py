@@ -114,7 +114,7 @@ class Measured:
 class Predict:
     """An exercise in which the reader predicts numbers before they are measured.
 
-    `experiment` holds the fields of `wellposed.experiments.Experiment`; `measure` computes the quantities
+    `experiment` holds the fields of `wellposed.launch.manifest.Experiment`; `measure` computes the quantities
     from the run directories of each variant.
     """
 

@@ -84,13 +84,16 @@ def run(exercise: Predict, path: Path, setting: Setting) -> list[PredictionResul
         KeyboardInterrupt: after Ctrl-C; the same call continues.
     """
     prediction = read_prediction(exercise, path)
-    from wellposed.experiments import Experiment, answer_all
+    from wellposed.launch import local
+    from wellposed.launch.manifest import Experiment
     from wellposed.progress import TrainingProgress
 
-    runs = [(name, config) for name, of_one in Experiment(**exercise.experiment).runs().items() for config in of_one]
-    found = answer_all(runs, setting.folder, setting.threads, TrainingProgress(setting.quiet))
-    answers = sorted(found, key=lambda answer: answer.seed)
-    paths = {name: [setting.folder / a.run for a in answers if a.variant == name] for name, _ in runs}
+    rows = Experiment(**exercise.experiment).rows()
+    for _ in local.train_rows(rows, setting.folder, setting.threads, TrainingProgress(setting.quiet)):
+        pass
+    paths: dict[str, list[Path]] = {}
+    for row in rows:
+        paths.setdefault(row.label, []).append(setting.folder / row.name)
     measured = exercise.measure(paths, setting.threads)
     return [
         PredictionResult(quantity, ends, measured[quantity.name], verdict(ends, measured[quantity.name]))

@@ -27,28 +27,18 @@ def train(env: str, settings: dict[str, Any] | None = None) -> Callable[[Setting
 
     def trial(setting: Setting) -> Outcome:
         from wellposed.analysis.summary import summary_over_seeds
-        from wellposed.experiments import Experiment, answer_all
-        from wellposed.progress import TrainingProgress
+        from wellposed.launch.manifest import Experiment
         from wellposed.stats import describe_rate
         from wellposed.verdict import EPISODES, stored_verdict
 
         seeds = ",".join(map(str, setting.seeds))
         question = Experiment("", env, seeds, until_success=BAR, base={}, variants={"": settings or {}})
-        runs = [("", config) for config in question.runs()[""]]
-        found = answer_all(runs, setting.folder, setting.threads, TrainingProgress(setting.quiet))
-        answers = sorted(found, key=lambda answer: answer.seed)
-        paths = [setting.folder / answer.run for answer in answers]
+        paths = [_trained(config, setting.folder, setting) for config in question.runs()[""]]
         verdicts = [stored_verdict(path, setting.threads).trained for path in paths]
         rows: list[tuple[str, str]] = []
-        for answer, verdict in zip(answers, verdicts, strict=True):
-            solved = answer.solved
-            until = (
-                f"not within {answer.step:,} steps"
-                if solved is None
-                else f"{solved.step:,} steps, {solved.updates:,} updates"
-            )
-            rows.append((f"seed {answer.seed}, until {BAR:.0%}", until))
-            rows.append((f"seed {answer.seed}, held out", describe_rate(verdict.success_rate, verdict.success_ci95)))
+        for seed, path, verdict in zip(setting.seeds, paths, verdicts, strict=True):
+            rows.append((f"seed {seed}, until {BAR:.0%}", _until(path)))
+            rows.append((f"seed {seed}, held out", describe_rate(verdict.success_rate, verdict.success_ci95)))
         if len(verdicts) > 1:
             together = summary_over_seeds([row.success_rate for row in verdicts], "rate", episodes=EPISODES)
             rows.append(("all seeds, held out", together.text))
@@ -57,12 +47,43 @@ def train(env: str, settings: dict[str, Any] | None = None) -> Callable[[Setting
     return trial
 
 
+def _trained(config: Any, folder: Path, setting: Setting) -> Path:
+    """The directory of a run, trained in this process, where the reader's function is, unless it has finished.
+
+    Raises:
+        UserError: if it diverges.
+        KeyboardInterrupt: after Ctrl-C.
+    """
+    from wellposed.errors import UserError
+    from wellposed.launch.rows import row_of
+    from wellposed.launch.work import take_up
+    from wellposed.progress import TrainingProgress
+    from wellposed.runs.store import RunReader
+
+    row = row_of("", config)
+    if take_up(row, folder, setting.threads, TrainingProgress(setting.quiet)) == "interrupted":
+        raise KeyboardInterrupt
+    if (failure := RunReader(folder / row.name).failure) is not None:
+        raise UserError(f"{folder / row.name}: training diverged: {failure.detail}")
+    return folder / row.name
+
+
+def _until(path: Path) -> str:
+    """When a run reached the bar."""
+    from wellposed.runs.store import RunReader
+
+    summary = RunReader(path).summary
+    assert summary is not None
+    solved = summary.solved
+    if solved is None:
+        return f"not within {summary.step:,} steps"
+    return f"{solved.step:,} steps, {solved.updates:,} updates"
+
+
 def compare_states(setting: Setting) -> Outcome:
     """Trains two seeds briefly, the first one twice, and compares their weights."""
     from wellposed import arrays
-    from wellposed.config import AnyRunConfig, override
-    from wellposed.experiments import answer_all
-    from wellposed.progress import TrainingProgress
+    from wellposed.config import override
     from wellposed.recipes import default_config
     from wellposed.runs.store import RunReader
 
@@ -70,9 +91,8 @@ def compare_states(setting: Setting) -> Outcome:
     config, first = override(default_config("FetchReach-v4"), short), setting.seeds[0]
 
     def state(folder: str, seed: int) -> arrays.Arrays:
-        runs: list[tuple[str, AnyRunConfig]] = [("", replace(config, seed=seed))]
-        [answer] = answer_all(runs, setting.folder / folder, setting.threads, TrainingProgress(setting.quiet))
-        return RunReader(setting.folder / folder / answer.run).load_checkpoint()[1]
+        path = _trained(replace(config, seed=seed), setting.folder / folder, setting)
+        return RunReader(path).load_checkpoint()[1]
 
     once, again, other = state("once", first), state("again", first), state("other", first + 1)
     with_nan = {name: np.where(np.arange(array.size).reshape(array.shape) == 0, np.nan, array)

@@ -1,5 +1,6 @@
 """Where a run comes from: commit, versions, machine."""
 
+import hashlib
 import importlib.metadata
 import os
 import platform
@@ -23,7 +24,7 @@ def collect(
     """The provenance of a run that starts now in this process."""
     commit, dirty = git_state()
     return Provenance(
-        command=[_program(), *sys.argv[1:]],
+        command=[program(), *sys.argv[1:]],
         commit=commit,
         dirty=dirty,
         packages={name: importlib.metadata.version(name) for name in PACKAGES},
@@ -53,8 +54,8 @@ def as_typed(command: Iterable[str]) -> list[str]:
     return ["wellposed", *words[1:]] if words[:1] == ["cli.py"] else words  # how older records call the command line
 
 
-def _program() -> str:
-    """`wellposed`, however its command line was started; else the name of the script."""
+def program() -> str:
+    """The first word of a command: `wellposed`, however its command line was started; else the name of the script."""
     script = Path(sys.argv[0])
     return "wellposed" if script.resolve().parent == Path(__file__).resolve().parent.parent else script.name
 
@@ -78,13 +79,28 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+def processor() -> str:
+    """A digest of the processor's name and features, on which compiled programs and their bits depend."""
+    try:
+        told = _first_processor(Path("/proc/cpuinfo").read_text().splitlines())
+    except OSError:
+        told = {}
+    features = sorted(told.get("flags", told.get("Features", "")).split())
+    return hashlib.sha256("\n".join([platform.machine(), cpu_name(), *features]).encode()).hexdigest()[:12]
+
+
+def _first_processor(lines: list[str]) -> dict[str, str]:
+    """The fields of the first processor in /proc/cpuinfo."""
+    pairs = (line.partition(":") for line in reversed(lines))
+    return {field.strip(): value.strip() for field, _, value in pairs}
+
+
 def cpu_name() -> str:
     """The processor: `AMD EPYC, family 25 model 17`. Processors of one name can differ in speed by two."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:
         return platform.processor() or "unknown"
-    pairs = (line.partition(":") for line in reversed(lines))  # the first processor counts
-    told = {field.strip(): value.strip() for field, _, value in pairs}
+    told = _first_processor(lines)
     kind = f", family {told['cpu family']} model {told['model']}" if {"cpu family", "model"} <= told.keys() else ""
     return told.get("model name", "unknown") + kind

@@ -22,7 +22,10 @@ from wellposed.analysis.study import (
 from wellposed.budget import environment_spec
 from wellposed.config import AnyRunConfig, describes
 from wellposed.errors import UserError, require
-from wellposed.experiments import describe, folder_of
+from wellposed.launch import local
+from wellposed.launch.answers import outcome
+from wellposed.launch.rows import folder_of, row_of
+from wellposed.launch.states import ENDED, state_of
 from wellposed.progress import TrainingProgress, duration
 from wellposed.report.study import write_page
 from wellposed.runs.files import explained, read_json, write_json
@@ -31,7 +34,7 @@ from wellposed.runs.store import RunReader
 from wellposed.stats import describe_rate
 from wellposed.study.existence import existence_of
 from wellposed.study.stability import ladders, moved, rows_of, stability_of
-from wellposed.study.trials import Named, is_finished, train_all, trial_of
+from wellposed.study.trials import trial_of
 from wellposed.training import here
 
 STEPS_PER_SECOND = 1_000  # of the default recipe on two cores (docs/fast.md); used until a run has been timed
@@ -114,9 +117,9 @@ def _base_trials(
     """Train the recipe itself, with a forecast before the first run and another after it."""
     yield forecast(question, runs_dir, threads)
     told = _timed(question.base, runs_dir) is not None
-    runs: list[Named] = [("the recipe", config) for config in question.base]
-    for answer in train_all(runs, runs_dir, threads, progress):
-        yield describe(answer)
+    rows = [row_of("the recipe", config) for config in question.base]
+    for row in local.train_rows(rows, runs_dir, threads, progress):
+        yield outcome(row, runs_dir)
         if not told:
             told = True
             yield forecast(question, runs_dir, threads)
@@ -138,7 +141,7 @@ def forecast(question: Question, runs_dir: Path, threads: int) -> str:
         for (setting, _), factors in ladders(question.recipe, rows, question.doublings).items():
             moves += [(factor, config) for factor in factors for _, config in moved(seeds, setting, factor, rows)]
     near, far = ([config for factor, config in moves if (factor in (0.5, 2.0)) is is_near] for is_near in (True, False))
-    least, more = (sum(not is_finished(config, runs_dir) for config in configs_) for configs_ in (base + near, far))
+    least, more = (sum(state_of(runs_dir, row_of("", one)) not in ENDED for one in of) for of in (base + near, far))
     timed = _timed(base, runs_dir)
     each = timed if timed is not None else question.recipe.total_steps / STEPS_PER_SECOND
     at_once = max(1, min(threads, least))

@@ -8,17 +8,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import jax
-
 from wellposed import serialise
 from wellposed.analysis.study import DOUBLINGS, Move, Stability, Trial, edges, holds, median_need
 from wellposed.budget import environment_spec
 from wellposed.config import AnyRunConfig, override
 from wellposed.errors import UserError
-from wellposed.experiments import describe
+from wellposed.launch import local
+from wellposed.launch.answers import outcome
+from wellposed.launch.rows import row_of
 from wellposed.progress import TrainingProgress
-from wellposed.study.trials import Named, train_all, trial_of
+from wellposed.study.trials import trial_of
 
+Named = tuple[str, AnyRunConfig]  # what a move is called, and a run
 Ladders = dict[tuple[str, bool], list[float]]  # (setting, whether up) -> possible factors, nearest first
 
 
@@ -156,12 +157,11 @@ def stability_of(
     while todo := next_moves(ladder, held):
         runs = {move: moved(base, *move, rows) for move in todo}
         every = [run for of_one in runs.values() for run in of_one]
-        for answer in train_all(every, runs_dir, threads, progress):
-            yield describe(answer)
+        for row in local.train_rows([row_of(*run) for run in every], runs_dir, threads, progress):
+            yield outcome(row, runs_dir)
         for (setting, factor), of_one in runs.items():
-            outcome = [trial_of(config, runs_dir, threads) for _, config in of_one]
-            held[setting, factor] = holds(outcome)
-            found.append(Move(setting, factor, changes(base[0], setting, factor, rows) or {}, outcome))
-        jax.clear_caches()  # each move compiles about 40 MB of programs that no other move can use
+            trials_ = [trial_of(config, runs_dir, threads) for _, config in of_one]
+            held[setting, factor] = holds(trials_)
+            found.append(Move(setting, factor, changes(base[0], setting, factor, rows) or {}, trials_))
     reach = edges(ladder, held) if holds(trials) else []
     return Stability(trials, found, reach, left_out(base[0], rows), doublings)

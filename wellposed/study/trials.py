@@ -1,47 +1,13 @@
-"""The runs of a study: ordinary run directories, trained if missing; diverged runs count as outcomes."""
+"""The runs of a study as trials: what became of each, and how it does on held-out episodes."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 from wellposed import verdict
 from wellposed.analysis.study import Trial
 from wellposed.config import AnyRunConfig
-from wellposed.errors import UserError
-from wellposed.experiments import Answer, answer_all, folder_of
-from wellposed.progress import TrainingProgress
+from wellposed.launch.rows import folder_of
 from wellposed.runs.record import Estimate, Verdict
 from wellposed.runs.store import RunReader
-
-Named = tuple[str, AnyRunConfig]  # a name for lines of progress, and the run
-
-
-def is_finished(config: AnyRunConfig, runs_dir: Path) -> bool:
-    """Whether a run needs no more training: it has finished or diverged."""
-    return _status(folder_of(config, runs_dir)) in ("finished", "diverged")
-
-
-def train_all(runs: list[Named], runs_dir: Path, threads: int, progress: TrainingProgress) -> Iterator[Answer]:
-    """Train what is missing. A run that diverges is an outcome and does not stop the others.
-
-    Yields:
-        The answer of each finished run, once.
-
-    Raises:
-        UserError: if a run fails otherwise.
-        KeyboardInterrupt: after Ctrl-C; the same call continues from there.
-    """
-    told: set[str] = set()
-    while True:
-        left = [(name, config) for name, config in runs if _status(folder_of(config, runs_dir)) != "diverged"]
-        try:
-            for answer in answer_all(left, runs_dir, threads, progress):
-                if answer.run not in told:
-                    told.add(answer.run)
-                    yield answer
-            return
-        except UserError:
-            if not any(_status(folder_of(config, runs_dir)) == "diverged" for _, config in left):
-                raise
 
 
 def trial_of(config: AnyRunConfig, runs_dir: Path, threads: int) -> Trial:
@@ -76,8 +42,3 @@ def read_trial(path: Path, judged: Verdict | None) -> Trial:
         dirty=origin.dirty,
         cpu=origin.cpu,
     )
-
-
-def _status(folder: Path) -> str | None:
-    """The status of a run; None if it has not started."""
-    return RunReader(folder).status if (folder / "config.json").exists() else None

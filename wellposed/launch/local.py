@@ -1,0 +1,275 @@
+"""Rows on this machine: a process for each run, on cores of its own, as many at a time as cores and memory allow.
+
+Everything about a run is in its directory. So the queue needs no memory: whoever launches again, after whatever death,
+goes on from there, and two launches of the same rows share them, because a run has one writer.
+"""
+
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections import deque
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from wellposed.budget import Demand
+from wellposed.config import AnyRunConfig, read_config
+from wellposed.errors import UserError, require
+from wellposed.interrupts import interruptible
+from wellposed.launch import work
+from wellposed.launch.options import Options
+from wellposed.launch.rows import Folder, Row, make_folder
+from wellposed.launch.states import ENDED, state_of
+from wellposed.memory import find_room, refusal, require_fit
+from wellposed.progress import RunProgress, TrainingProgress
+from wellposed.runs import provenance
+from wellposed.runs.store import RunReader, env_id
+
+LOOK = 0.2  # seconds between looks at the processes
+LOOK_ELSEWHERE = 2.0  # and at runs that other processes write
+DEATHS = 5  # in a row without a new checkpoint, after which a run is given up
+LIBRARIES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")  # XLA counts the cores it is pinned to
+Cores = tuple[int, ...]
+
+
+def launch(folder: Path, rows: list[int], options: Options) -> None:
+    """Do the rows with these indices.
+
+    Raises:
+        UserError: if a row cannot be done, after the others.
+        KeyboardInterrupt: after Ctrl-C or SIGTERM; every run is saved.
+    """
+    for _ in do(Folder(folder), rows, options.threads, TrainingProgress(options.quiet)):
+        pass
+
+
+def train_rows(rows: Sequence[Row], runs_dir: Path, threads: int, progress: TrainingProgress) -> Iterator[Row]:
+    """Do what is left of the rows: train what is missing, go on with what was cut short. One alone trains in here.
+
+    Yields:
+        Each row as soon as its run has ended: it finished, or diverged. Those that had ended come first.
+
+    Raises:
+        UserError, KeyboardInterrupt: as `launch`.
+    """
+    with tempfile.TemporaryDirectory() as name:
+        folder = make_folder(Path(name), rows, [provenance.program(), *sys.argv[1:]], runs_dir.resolve())
+        left = [i for i, row in enumerate(rows) if state_of(runs_dir, row) not in ENDED]
+        yield from (row for i, row in enumerate(rows) if i not in {*left})
+        if len(left) == 1:
+            row = rows[left[0]]
+            require_fit([_config(row)], threads, [runs_dir])
+            if (state := work.take_up(row, runs_dir, threads, progress)) == "interrupted":
+                raise KeyboardInterrupt
+            if state in ENDED:
+                yield row
+                return
+        yield from do(folder, left, threads, progress)
+
+
+def do(folder: Folder, indices: Sequence[int], threads: int, progress: TrainingProgress) -> Iterator[Row]:
+    """Do rows in processes of their own; arguments, yields and errors are those of `train_rows`."""
+    require(threads >= 1, "threads", "must be at least 1", threads)
+    if not indices:
+        return
+    rows = folder.rows
+    waiting = {i: rows[i] for i in indices}
+    shares = shares_of(cores_in_order(), at_once(list(waiting.values()), threads, folder.runs), threads)
+    crew = Crew(folder, waiting, shares, progress)
+    with progress, interruptible() as stop:
+        try:
+            while crew.busy(stop):
+                yield from crew.look(stop)
+                time.sleep(LOOK)
+        finally:
+            crew.end()
+    if stop:
+        raise KeyboardInterrupt
+    if crew.errors:
+        raise UserError("\n".join(crew.errors))
+
+
+@dataclass
+class Worker:
+    """A process that does one row."""
+
+    index: int
+    row: Row
+    cores: Cores
+    process: subprocess.Popen
+    bar: RunProgress
+    closing: ExitStack
+    said: list[str] = field(default_factory=list)  # its last lines
+
+
+class Crew:
+    """The processes that work on rows, and the rows that still wait for one."""
+
+    def __init__(self, folder: Folder, waiting: dict[int, Row], shares: list[Cores], progress: TrainingProgress):
+        self.folder, self.rows, self.progress, self.free = folder, waiting, progress, shares
+        self.waiting, self.elsewhere, self.workers = deque(waiting), set[int](), list[Worker]()
+        self.errors: list[str] = []
+        self._deaths: dict[int, tuple[int, str]] = {}  # how often in a row, and the newest checkpoint then
+        self._next_look, self._told = 0.0, False
+
+    def busy(self, stop: list[int]) -> bool:
+        """Whether anything is left to do or to wait for."""
+        return bool(self.workers or (not stop and (self.waiting or self.elsewhere)))
+
+    def look(self, stop: list[int]) -> Iterator[Row]:
+        """Start what can start, and yield the rows that have ended since the last look."""
+        if stop and not self._told:
+            self._told = True
+            for worker in self.workers:
+                worker.process.terminate()
+        while self.free and self.waiting and not stop:
+            self.workers.append(self._start(self.waiting.popleft(), self.free.pop(0)))
+        for worker in [*self.workers]:
+            code = worker.process.poll()
+            show(worker, self.folder.runs / worker.row.name)
+            if code is not None:
+                yield from self._ended(worker, code)
+        if self.elsewhere and time.monotonic() > self._next_look:
+            self._next_look = time.monotonic() + LOOK_ELSEWHERE
+            yield from self._look_elsewhere()
+
+    def end(self) -> None:
+        """Stop all processes that are left, and wait until their runs are saved."""
+        for worker in self.workers:
+            worker.process.terminate()
+        for worker in self.workers:
+            worker.process.wait()
+            worker.closing.close()
+
+    def _start(self, index: int, cores: Cores) -> Worker:
+        """Start the process of a row on cores of its own."""
+        words = ["--cores", ",".join(map(str, cores)), "--tied"] + ["--quiet"] * self.progress.quiet
+        paths = os.pathsep.join(path for path in sys.path if path)
+        env = os.environ | dict.fromkeys(LIBRARIES, str(len(cores))) | {"PYTHONPATH": paths}
+        process = subprocess.Popen(
+            [*work.command(self.folder.path, index), *words],
+            env=env, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+            errors="replace", process_group=0,  # Ctrl-C reaches it through this process only
+        )  # fmt: skip
+        row, closing = self.rows[index], ExitStack()
+        name = f"{env_id(row.config)} seed {row.config['seed']}"
+        bar = closing.enter_context(self.progress.follow(name, row.config["total_steps"]))
+        worker = Worker(index, row, cores, process, bar, closing)
+        reader = threading.Thread(target=self._hear, args=(worker,), daemon=True)
+        reader.start()
+        closing.callback(reader.join)
+        return worker
+
+    def _hear(self, worker: Worker) -> None:
+        """Print what a process says, and keep the end of it."""
+        assert worker.process.stderr is not None
+        for line in worker.process.stderr:
+            worker.said = [*worker.said[-20:], line.rstrip()]
+            self.progress.tell(line.rstrip())
+
+    def _ended(self, worker: Worker, code: int) -> Iterator[Row]:
+        """Take a process off, and decide what becomes of its row."""
+        self.workers.remove(worker)
+        worker.closing.close()
+        self.free.append(worker.cores)
+        index, row = worker.index, worker.row
+        if code == work.DONE:
+            yield row
+        elif code == work.HELD:
+            self.elsewhere.add(index)
+        elif code == work.INTERRUPTED or code < 0:  # a signal, or whatever else kills
+            self._died(index, row, code)
+        else:
+            self.errors.append(self.folder.error_of(row) or f"{row.name}: {' '.join(worker.said[-1:]) or code}")
+        if not self.waiting:
+            spread(self.workers, [core for cores in self.free for core in cores])
+
+    def _died(self, index: int, row: Row, code: int) -> None:
+        """Take a run up again whose process died, unless it dies at the same point each time."""
+        checkpoints = self.folder.runs / row.name / "checkpoints"
+        newest = max((path.name for path in checkpoints.iterdir()), default="") if checkpoints.is_dir() else ""
+        deaths, before = self._deaths.get(index, (0, newest))
+        deaths = deaths + 1 if newest == before else 1
+        self._deaths[index] = deaths, newest
+        if deaths < DEATHS:
+            self.waiting.append(index)
+            return
+        how = signal.Signals(-code).name if code < 0 else f"exit code {code}"
+        self.errors.append(
+            f"{self.folder.runs / row.name}: its process died {deaths} times without a new checkpoint ({how})."
+        )
+
+    def _look_elsewhere(self) -> Iterator[Row]:
+        """Take over what other processes no longer write."""
+        for index in sorted(self.elsewhere):
+            state = state_of(self.folder.runs, self.rows[index])
+            if state != "running":
+                self.elsewhere.remove(index)
+            if state in ENDED:
+                yield self.rows[index]
+            elif state != "running":
+                self.waiting.append(index)
+
+
+def show(worker: Worker, run: Path) -> None:
+    """Show where a run is: its last evaluation, if there is a new one."""
+    with suppress(UserError, FileNotFoundError):
+        row = RunReader(run).last_evaluation
+        if row is not None and row.step > worker.bar.step:
+            worker.bar.advance(row.step, row.updates, row.seconds)
+
+
+def spread(workers: Sequence[Worker], idle: Sequence[int]) -> None:
+    """Give idle cores to processes that are under way, when nothing waits for them."""
+    for i, worker in enumerate(workers):
+        share = {*worker.cores, *idle[i :: len(workers)]}
+        with suppress(OSError):  # it has just ended
+            for thread in os.listdir(f"/proc/{worker.process.pid}/task"):
+                os.sched_setaffinity(int(thread), share)
+
+
+def cores_in_order() -> list[int]:
+    """The cores that this process may use; those that share a physical core are neighbours."""
+
+    def place(core: int) -> tuple[int, ...]:
+        topology = Path(f"/sys/devices/system/cpu/cpu{core}/topology")
+        with suppress(OSError, ValueError):
+            return (*(int((topology / name).read_text()) for name in ("physical_package_id", "core_id")), core)
+        return 0, 0, core
+
+    return sorted(os.sched_getaffinity(0), key=place)
+
+
+def shares_of(cores: Sequence[int], count: int, threads: int) -> list[Cores]:
+    """The cores of each of `count` processes on `threads` cores; where there are more processes, they share cores."""
+    used = list(cores)[:threads]
+    if count >= len(used):
+        return [(used[i % len(used)],) for i in range(count)]
+    each = len(used) // count
+    return [tuple(used[i * each : (i + 1) * each]) for i in range(count)]
+
+
+def at_once(rows: Sequence[Row], threads: int, runs: Path) -> int:
+    """How many runs are done at a time: one for each core, as many as memory holds.
+
+    Raises:
+        UserError: if not even one fits.
+    """
+    shared = {row.name.rpartition("_s")[0]: row for row in rows}  # without the seed, which takes no memory
+    asked = sorted((Demand((_config(row),), 1) for row in shared.values()), key=lambda one: -one.peak)
+    count, room = min(len(rows), threads), find_room([runs])
+    if room is None:
+        return count
+    limit = room.bytes - room.own  # this process trains nothing
+    if not asked[0].fits(limit):
+        raise UserError(refusal(asked[0], room))
+    return max(1, min(count, limit // asked[0].peak))
+
+
+def _config(row: Row) -> AnyRunConfig:
+    return read_config(row.config, f"the configuration of {row.name}")

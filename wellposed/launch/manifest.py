@@ -1,0 +1,105 @@
+"""Manifests: what is asked, as data. An experiment is one question, variants of the default recipe, several seeds each.
+
+title = "..."              what is asked
+env = "FetchPush-v4"
+seeds = "0-2"
+until_success = 0.95       a run stops when two evaluations in a row reach it
+[base]                     settings all variants share, by dotted name, on top of the default recipe
+total_steps = 60_000
+[variants."no mirror"]     one variant: its settings on top of the base; none at all is the recipe itself
+"agent.mirror" = false
+[variants.TD3]             another algorithm, with its own default recipe underneath
+algo = "td3"
+"""
+
+import tomllib
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from wellposed import serialise
+from wellposed.config import ALGO, AnyRunConfig, override
+from wellposed.errors import UserError
+from wellposed.launch.rows import Row, row_of
+from wellposed.recipes import default_config
+from wellposed.seeding import parse_seeds
+
+FIXED = ("env", "env.id", "seed", "until_success")  # the same for all variants, by the question's own fields
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """A question as data. The names of settings are those of `RunConfig`, dotted where nested."""
+
+    title: str
+    env: str
+    seeds: str
+    until_success: float | None
+    base: dict[str, Any]
+    variants: dict[str, dict[str, Any]]
+
+    def runs(self) -> dict[str, list[AnyRunConfig]]:
+        """Every variant's configurations, one for each seed.
+
+        Raises:
+            UserError: naming a setting that does not exist, does not take the value, or is the question's own.
+        """
+        found: dict[str, list[AnyRunConfig]] = {}
+        for name, variant in self.variants.items():
+            # Dotted, so that `agent.mirror = false` means the same with and without quotes.
+            changes = serialise.flatten(self.base) | serialise.flatten(variant)
+            if own := sorted(changes.keys() & set(FIXED)):
+                raise UserError(f"{', '.join(own)} is set for the whole experiment, not in [base] or a variant.")
+            algo = changes.get("algo", ALGO)
+            try:
+                config = override(default_config(self.env, algo), changes | {"until_success": self.until_success})
+            except ValueError as error:
+                raise UserError(
+                    f"Variant {name!r}: {error}. `wellposed train {self.env} --algo {algo} --help` lists them."
+                ) from error
+            found[name] = [replace(config, seed=seed) for seed in parse_seeds(self.seeds)]
+        return found
+
+    def rows(self) -> list[Row]:
+        """A row for each variant and seed; raises UserError as `runs` does."""
+        return [row_of(name, config) for name, of_one in self.runs().items() for config in of_one]
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What is asked, and its runs."""
+
+    title: str
+    rows: list[Row]
+
+
+def read_manifest(path: Path) -> Manifest:
+    """Read a manifest: an experiment.
+
+    Raises:
+        UserError: naming the file, and the key that is wrong.
+    """
+    experiment = load_experiment(path)
+    return Manifest(experiment.title, experiment.rows())
+
+
+def load_experiment(path: Path) -> Experiment:
+    """Read an experiment's question.
+
+    Raises:
+        UserError: if the file cannot be read, or lacks a field or has one too many.
+    """
+    try:
+        return serialise.from_dict(Experiment, load_toml(path), str(path))
+    except ValueError as error:
+        raise UserError(f"{path} is not an experiment: {error}.") from error
+
+
+def load_toml(path: Path) -> dict[str, Any]:
+    """The tables of a TOML file; raises UserError if it cannot be read or is not TOML."""
+    try:
+        return tomllib.loads(path.read_text())
+    except OSError as error:
+        raise UserError(f"Could not read {path}: {error}.") from error
+    except ValueError as error:  # of TOML, and of an encoding
+        raise UserError(f"{path} is not an experiment: {error}.") from error

@@ -1,0 +1,141 @@
+"""The rows of a launch, each a run, and the folder that holds them.
+
+FOLDER/
+    manifest.toml   the question, a copy; absent where a command or Python code asked for the rows
+    launch.json     the command that asked, and the directory of the runs
+    rows.jsonl      name, label and configuration of each run; rows are only added, so an index stays what it is
+    runs/           the run directories
+    errors/         why a row could not be done, one file each, until it is taken up again
+
+A row's name is the name of its run directory. It holds a digest of the configuration, so a run that exists is found by
+it, whoever trained it. Nothing here imports JAX: `wellposed status` must answer at once.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from wellposed import serialise
+from wellposed.errors import UserError
+from wellposed.runs import disk
+from wellposed.runs.files import JsonLines, explained, read_bytes, read_json, write_json, write_whole
+from wellposed.runs.store import run_name
+
+MAX_BYTES = 2**30
+
+
+@dataclass(frozen=True)
+class Row:
+    """One run that is asked for."""
+
+    name: str  # of its run directory
+    label: str  # of the variant or trial that it belongs to
+    config: dict[str, Any]  # as in the run's config.json
+
+
+def row_of(label: str, config: Any) -> Row:
+    """The row of a run's configuration (`AnyRunConfig`)."""
+    data = serialise.to_dict(config)
+    return Row(run_name(data), label, data)
+
+
+def folder_of(config: Any, runs_dir: Path) -> Path:
+    """The directory of the run of a configuration (`AnyRunConfig`)."""
+    return runs_dir / run_name(serialise.to_dict(config))
+
+
+@dataclass(frozen=True)
+class Folder:
+    """The folder of a launch."""
+
+    path: Path
+
+    @property
+    def runs(self) -> Path:
+        """The directory of the runs."""
+        return self.path / self._about["runs"]
+
+    @property
+    def command(self) -> list[str]:
+        """The command that asked for the rows, which their records name."""
+        return self._about["command"]
+
+    @property
+    def rows(self) -> list[Row]:
+        """All rows, in the order of their indices.
+
+        Raises:
+            UserError: if the folder is not one of a launch, or its rows are damaged.
+        """
+        path = self.path / "rows.jsonl"
+        if not path.exists():
+            raise UserError(f"{self.path} is not the folder of a launch: it has no rows.jsonl.")
+        *lines, _ = read_bytes(path, MAX_BYTES).split(b"\n")
+        decoder = msgspec.json.Decoder(Row)
+        try:
+            return [decoder.decode(line) for line in lines]
+        except msgspec.DecodeError as error:
+            raise UserError(f"{path} is damaged ({error}). Launch the manifest into another folder.") from error
+
+    @property
+    def _about(self) -> dict[str, Any]:
+        return read_json(self.path / "launch.json")
+
+    def error_of(self, row: Row) -> str | None:
+        """Why a row could not be done when it was tried last; None if nothing is known against it."""
+        path = self.path / "errors" / row.name
+        return path.read_text(errors="replace") if path.exists() else None
+
+    def note_error(self, row: Row, sentence: str) -> None:
+        """Keep why a row could not be done; "" once it is taken up again."""
+        path = self.path / "errors" / row.name
+        if sentence:
+            path.parent.mkdir(exist_ok=True)
+            write_whole(path, sentence.encode())
+        elif path.exists():
+            disk.remove(path)
+
+
+def make_folder(path: Path, rows: Sequence[Row], command: list[str], runs: Path = Path("runs")) -> Folder:
+    """Make the folder of a launch, or add rows to the one that is there.
+
+    Args:
+        path: of the folder.
+        rows: all that are asked for; those that are there already must be among them.
+        command: that asks for them.
+        runs: the directory of the runs, relative to `path` or absolute.
+
+    Raises:
+        UserError: if the same run is asked for twice, or the folder holds rows that are not asked for.
+    """
+    names = [row.name for row in rows]
+    if twice := sorted({name for name in names if names.count(name) > 1}) if len({*names}) < len(names) else []:
+        raise UserError(f"The same configuration and seed is asked for twice: {', '.join(twice)}.")
+    folder = Folder(path)
+    known = {row.name for row in folder.rows} if (path / "rows.jsonl").exists() else set[str]()
+    if gone := known - set(names):
+        raise UserError(
+            f"{path} holds {len(gone)} rows that are not asked for any more, such as {min(gone)}. Name another --out."
+        )
+    with explained(path, "make"):
+        disk.make_folder(path)
+    if not known:
+        write_json(path / "launch.json", {"command": command, "runs": str(runs)})
+    add_rows(folder, [row for row in rows if row.name not in known])
+    return folder
+
+
+def add_rows(folder: Folder, rows: Iterable[Row]) -> None:
+    """Add rows at the end; when it returns they survive a loss of power."""
+    path = folder.path / "rows.jsonl"
+    whole = read_bytes(path, MAX_BYTES).rfind(b"\n") + 1 if path.exists() else 0
+    lines = JsonLines(path, keep=whole)  # without a row that a process which died wrote in part
+    try:
+        for row in rows:
+            lines.append({"name": row.name, "label": row.label, "config": row.config})
+        lines.sync()
+    finally:
+        lines.close()
