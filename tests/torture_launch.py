@@ -3,8 +3,8 @@
     python -m tests.torture_launch --on local slurm ray --runs 40 --kills 25 --seed 0
 
 On Linux, as root: Slurm and Ray are started here by scripts/cluster_here.sh. Exit code 1 if a run is lost, done twice
-or different in a single weight, stream, row or replay entry. What a seed picks (whom to kill, how long to wait) is fixed
-by it, at which instruction the kill strikes is not.
+or different in a single weight, stream, row or replay entry. What a seed picks (whom to kill, how long to wait) is
+fixed by it, at which instruction the kill strikes is not.
 """
 
 import argparse
@@ -43,6 +43,19 @@ updates_per_call = 4
 "agent.hidden" = [16, 16]
 "agent.batch_size" = 32
 [variants."a small network"]
+"""
+LAUNCH = """
+import sys
+from pathlib import Path
+from wellposed.launch.manifest import read_manifest
+from wellposed.launch.options import Options, execute
+from wellposed.launch.rows import make_folder
+from wellposed.launch.states import ENDED, state_of
+manifest, on, out = sys.argv[1:]
+rows = read_manifest(Path(manifest)).rows
+folder = make_folder(Path(out), rows, ["launch"])
+left = [i for i, row in enumerate(rows) if state_of(folder.runs, row) not in ENDED]
+execute(on, folder.path, left, Options(2 if on == "local" else 1, True))
 """
 QUICK = {  # starting is what takes the time here
     "JAX_DISABLE_MOST_OPTIMIZATIONS": "1",
@@ -151,8 +164,7 @@ class Launch:
         if self._launcher is not None and self._launcher.poll() is not None:
             self._launcher = None
         if self._launcher is None and time.monotonic() > self._next:
-            words = [sys.executable, "-m", "wellposed", "launch", str(self.manifest), "--on", self.here.kind]
-            words += ["--out", str(self.folder), "--threads", "2" if self.here.kind == "local" else "1", "--quiet"]
+            words = [sys.executable, "-c", LAUNCH, str(self.manifest), self.here.kind, str(self.folder)]
             log = (self.folder.parent / "launcher.txt").open("ab")
             self._launcher = subprocess.Popen(words, env=self.here.environment, stdout=log, stderr=log)
             self._next = time.monotonic() + 5.0

@@ -10,6 +10,7 @@ import difflib
 import importlib.metadata
 import io
 import re
+import threading
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -58,6 +59,7 @@ class EnvEntry:
 
 _REGISTRY: dict[str, EnvEntry] = {}
 _loaded = False
+_loading = threading.RLock()
 
 
 def register(entry: EnvEntry) -> None:
@@ -104,21 +106,25 @@ def find(env_id: str) -> EnvEntry:
 
 
 def _load() -> None:
-    """Register the suites of this package and those of others, once."""
-    global _loaded
-    if _loaded:
-        return
-    _loaded = True
-    from wellposed.envs.suites import SUITES  # here, for suites import this module
+    """Register the suites of this package and those of others, once.
 
-    for register_suite in SUITES:
-        register_suite()
-    for point in importlib.metadata.entry_points(group=GROUP):
-        try:
-            point.load()()
-        except Exception as error:  # a stranger's code may raise anything, and must not take the others with it
-            where = f"{point.value!r} ({point.dist.name})" if point.dist else repr(point.value)
-            warnings.warn(f"The environments of {where} could not be registered: {error!r}.", stacklevel=2)
+    A thread that asks meanwhile waits: with half of the suites, an id of ours would name Gymnasium's environment.
+    """
+    global _loaded
+    with _loading:
+        if _loaded:
+            return
+        _loaded = True  # now, for a suite that registers itself comes by here
+        from wellposed.envs.suites import SUITES  # here, for suites import this module
+
+        for register_suite in SUITES:
+            register_suite()
+        for point in importlib.metadata.entry_points(group=GROUP):
+            try:
+                point.load()()
+            except Exception as error:  # a stranger's code may raise anything, and must not take the others with it
+                where = f"{point.value!r} ({point.dist.name})" if point.dist else repr(point.value)
+                warnings.warn(f"The environments of {where} could not be registered: {error!r}.", stacklevel=2)
 
 
 def _unversioned(env_id: str) -> str:

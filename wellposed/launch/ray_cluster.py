@@ -15,7 +15,7 @@ from ray.exceptions import RayError
 from wellposed.errors import UserError
 from wellposed.launch.options import Options
 from wellposed.launch.rows import Folder
-from wellposed.launch.work import DONE, FAILED, HELD, command
+from wellposed.launch.work import DONE, FAILED, HELD, command, environment
 
 TRIES = 10  # of a row that is killed again and again, as by a lack of memory; Ray's own retries are as many
 PAUSE = 10.0  # seconds before a row that another process held is tried again
@@ -53,7 +53,7 @@ def _do(folder: Path, rows: list[int], options: Options) -> dict[int, str]:
         for row in [row for row, moment in due.items() if moment <= time.monotonic()]:
             del due[row]
             words = [*command(folder, row), "--tied", "--threads", str(options.threads)]
-            under_way[task.remote(words, str(folder / "logs" / f"{row}.txt"), os.getcwd(), dict(os.environ))] = row
+            under_way[task.remote(words, str(folder / "logs" / f"{row}.txt"), os.getcwd(), environment())] = row
         ended, _ = ray.wait([*under_way], timeout=1.0) if under_way else ([], time.sleep(1.0))
         for ref in ended:
             row = under_way.pop(ref)
@@ -69,11 +69,11 @@ def _do(folder: Path, rows: list[int], options: Options) -> dict[int, str]:
 def _task() -> Any:
     """What a worker of Ray does. A function made here travels to it whole, and the worker needs no wellposed."""
 
-    def row(words: list[str], log: str, folder: str, environment: dict[str, str]) -> int:
+    def row(words: list[str], log: str, folder: str, variables: dict[str, str]) -> int:
         import subprocess
 
         with open(log, "ab") as file:
-            return subprocess.call(words, stdout=file, stderr=file, cwd=folder, env=environment)
+            return subprocess.call(words, stdout=file, stderr=file, cwd=folder, env=variables)
 
     return row
 

@@ -17,7 +17,7 @@ from wellposed.errors import UserError
 from wellposed.launch.options import Options
 from wellposed.launch.rows import Folder
 from wellposed.launch.states import states
-from wellposed.launch.work import HELD, command
+from wellposed.launch.work import HELD, command, environment
 
 NOTICE = 120  # seconds before the time limit at which a run is told to save; Slurm may be a minute early
 RESTARTS = 10  # of a job whose worker is killed, as by a lack of memory
@@ -66,9 +66,10 @@ def launch(folder: Path, rows: list[int], options: Options) -> None:
     (place.path / "logs").mkdir(exist_ok=True)
     size = largest_array()
     for first, of_one in groupby(sorted(wanted), key=lambda row: row // size * size):
-        words, job = submission(place.path, first, [row - first for row in of_one], options)
-        number = ask(words, job).strip().partition(";")[0]
-        print(f"Slurm's job {number}: rows {first + int(re.findall(r'[0-9]+', words[-1])[0])} and on", flush=True)
+        indices = [row - first for row in of_one]
+        number = ask(*submission(place.path, first, indices, options)).strip().partition(";")[0]
+        if not options.quiet:
+            print(f"Slurm's job {number} does {len(indices)} rows from row {first + indices[0]} on.", flush=True)
 
 
 def submission(folder: Path, first: int, indices: Sequence[int], options: Options) -> tuple[list[str], str]:
@@ -126,7 +127,7 @@ def as_ranges(indices: Iterable[int]) -> str:
 
 def ask(words: Sequence[str], text: str = "") -> str:
     """What a command of Slurm answers; raises UserError with its complaint if it refuses."""
-    done = subprocess.run(words, input=text, capture_output=True, text=True)
+    done = subprocess.run(words, input=text, capture_output=True, text=True, env=environment())
     if done.returncode:
         raise UserError(f"{words[0]} refused: {done.stderr.strip() or 'no reason was given'}")
     return done.stdout
