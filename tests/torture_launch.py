@@ -44,24 +44,6 @@ updates_per_call = 4
 "agent.batch_size" = 32
 [variants."a small network"]
 """
-LAUNCH = """
-import sys
-from pathlib import Path
-from wellposed.launch.manifest import read_manifest
-from wellposed.launch.options import Options, execute
-from wellposed.launch.rows import make_folder
-from wellposed.launch.states import ENDED, state_of
-manifest, on, out = sys.argv[1:]
-rows = read_manifest(Path(manifest)).rows
-folder = make_folder(Path(out), rows, ["launch"])
-left = [i for i, row in enumerate(rows) if state_of(folder.runs, row) not in ENDED]
-execute(on, folder.path, left, Options(2 if on == "local" else 1, True))
-"""
-QUICK = {  # starting is what takes the time here
-    "JAX_DISABLE_MOST_OPTIMIZATIONS": "1",
-    "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
-    "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
-}
 
 
 class Here:
@@ -164,7 +146,8 @@ class Launch:
         if self._launcher is not None and self._launcher.poll() is not None:
             self._launcher = None
         if self._launcher is None and time.monotonic() > self._next:
-            words = [sys.executable, "-c", LAUNCH, str(self.manifest), self.here.kind, str(self.folder)]
+            words = [sys.executable, "-m", "wellposed", "launch", str(self.manifest), "--on", self.here.kind]
+            words += ["--out", str(self.folder), "--threads", "2" if self.here.kind == "local" else "1", "--quiet"]
             log = (self.folder.parent / "launcher.txt").open("ab")
             self._launcher = subprocess.Popen(words, env=self.here.environment, stdout=log, stderr=log)
             self._next = time.monotonic() + 5.0
@@ -245,7 +228,6 @@ def main() -> int:
     print(f"seed {args.seed}", flush=True)
     with ExitStack() as stack:
         root = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="torture-", dir="/tmp")))
-        os.environ.update(QUICK, JAX_COMPILATION_CACHE_DIR=str(root / "compiled"))
         manifest, wrong = root / "manifest.toml", 0
         names = write_manifest(manifest, args.runs, args.steps)
         undisturbed(manifest, root / "whole")

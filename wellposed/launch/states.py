@@ -9,6 +9,9 @@ from wellposed.runs.store import RunReader
 
 State = Literal["finished", "running", "interrupted", "failed", "waiting"]
 STATES: tuple[State, ...] = get_args(State)
+OF_STATUS: dict[str, State] = {
+    "finished": "finished", "diverged": "failed", "running": "running", "interrupted": "interrupted"
+}  # fmt: skip
 ENDED: tuple[State, ...] = ("finished", "failed")  # nothing is left to do
 
 
@@ -17,8 +20,7 @@ def state_of(runs: Path, row: Row) -> State:
     path = runs / row.name
     if not (path / "config.json").exists():
         return "waiting"
-    status = RunReader(path).status
-    return "failed" if status == "diverged" else status
+    return OF_STATUS[RunReader(path).status]
 
 
 def states(runs: Path, rows: Iterable[Row]) -> list[State]:

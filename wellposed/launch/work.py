@@ -9,7 +9,7 @@ import ctypes
 import os
 import signal
 import sys
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from wellposed import plugin
@@ -19,12 +19,30 @@ from wellposed.interrupts import interruptible
 from wellposed.launch.rows import Folder, Row
 from wellposed.launch.states import State, state_of
 from wellposed.progress import TrainingProgress
-from wellposed.runs.writer import OnEvaluation, unobserved
+from wellposed.runs import provenance
+from wellposed.runs.wandb_log import log_to
+from wellposed.runs.writer import unobserved
 from wellposed.terminal import Lasting, escaped
-from wellposed.training import new_run, prepare, resumed_run, train_recorded
+from wellposed.training import new_run, own_settings, resumed_run, train_recorded
 
 DONE, FAILED, HELD, INTERRUPTED = 0, 1, 75, 130  # exit codes
 CODES: dict[State, int] = {"finished": DONE, "failed": DONE, "running": HELD, "interrupted": INTERRUPTED}
+
+
+@dataclass(frozen=True)
+class Extras:
+    """What a person may ask of runs that does not change their results."""
+
+    salvage: bool = False  # go on without damaged parts of a replay
+    wandb: str | None = None  # project of Weights & Biases to log to as well
+
+    @property
+    def words(self) -> list[str]:
+        """The options of the command."""
+        return ["--salvage"] * self.salvage + ([] if self.wandb is None else ["--wandb", self.wandb])
+
+
+NONE = Extras()
 
 
 def command(folder: Path, index: int) -> list[str]:
@@ -37,9 +55,7 @@ def environment() -> dict[str, str]:
     return os.environ | {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
 
 
-def take_up(
-    row: Row, runs: Path, threads: int, progress: TrainingProgress, on_evaluation: OnEvaluation = unobserved
-) -> State:
+def take_up(row: Row, runs: Path, threads: int, progress: TrainingProgress, extras: Extras = NONE) -> State:
     """Train or resume the run of a row in this process.
 
     Returns:
@@ -53,11 +69,11 @@ def take_up(
         return before
     path = runs / row.name
     config = read_config(row.config, f"the configuration of {row.name}")
-    job = new_run(config, runs) if before == "waiting" else resumed_run(path)
-    prepare()
+    job = new_run(config, runs) if before == "waiting" else resumed_run(path, extras.salvage)
+    told = unobserved if extras.wandb is None else log_to(extras.wandb)
     try:
-        with progress, interruptible() as stop:
-            train_recorded(replace(job, on_evaluation=on_evaluation), threads, progress, stop)
+        with own_settings(), progress, interruptible() as stop:
+            train_recorded(replace(job, on_evaluation=told), threads, progress, stop)
     except UserError:
         if (after := state_of(runs, row)) in ("failed", "running"):
             return after
@@ -75,6 +91,8 @@ def main(argv: list[str]) -> int:
         "--threads", type=int, default=0, help="native threads for physics; one for each core by default"
     )
     parser.add_argument("--tied", action="store_true", help="stop, and save, when the parent process dies")
+    parser.add_argument("--salvage", action="store_true", help="go on without damaged parts of the replay")
+    parser.add_argument("--wandb", metavar="PROJECT", help="log to this project of Weights & Biases as well")
     parser.add_argument("--quiet", action="store_true", help="no line per evaluation")
     try:
         args = parser.parse_args(plugin.load_named(argv))
@@ -88,8 +106,9 @@ def main(argv: list[str]) -> int:
     except UserError as error:
         return _told(error)
     folder.note_error(row, "")
+    threads, extras = args.threads or provenance.cores(), Extras(args.salvage, args.wandb)
     try:
-        state = take_up(row, folder.runs, args.threads or len(os.sched_getaffinity(0)), TrainingProgress(args.quiet))
+        state = take_up(row, folder.runs, threads, TrainingProgress(args.quiet), extras)
     except (UserError, FloatingPointError) as error:
         folder.note_error(row, str(error))
         return _told(error)
