@@ -11,6 +11,7 @@ import argparse
 import os
 import random
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -19,13 +20,18 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
+from importlib.util import find_spec
 from pathlib import Path
 
+import jax
+
 from tests.records import unequal
+from wellposed.config import read_config
 from wellposed.launch.manifest import read_manifest
 from wellposed.launch.rows import Folder
 from wellposed.launch.states import ENDED, states
 from wellposed.runs.store import RunReader, list_runs
+from wellposed.training import train
 
 SCRIPT = Path(__file__).parent.parent / "scripts" / "cluster_here.sh"
 MANIFEST = """\
@@ -54,7 +60,7 @@ class Here:
     def __init__(self, place: Path):
         """`place`: a folder for what belongs to it, not there yet."""
         self.place, self.environment = place, dict(os.environ)
-        self.kinds: dict[str, Callable[[random.Random], bool]] = {}
+        self.kinds: dict[str, Callable[[random.Random], None]] = {}  # what can die besides workers and launchers
 
     def __enter__(self) -> "Here":
         return self
@@ -85,17 +91,15 @@ class Cluster(Here):
         done = subprocess.run([SCRIPT, *words], env=environment, stdout=subprocess.PIPE, text=True, check=True)
         return done.stdout
 
-    def kill_a_node(self, rng: random.Random) -> bool:
+    def kill_a_node(self, rng: random.Random) -> None:
         """A node dies; another machine of its name comes up."""
         node = rng.choice(self.mortal)
         self.ask("kill", str(self.place), node)
         self.ask("revive", str(self.place), node)
-        return True
 
-    def forget(self, rng: random.Random) -> bool:
+    def forget(self, rng: random.Random) -> None:
         """The scheduler dies with its database."""
         self.ask("forget", str(self.place))
-        return True
 
 
 class Slurm(Cluster):
@@ -116,6 +120,18 @@ class Ray(Cluster):
     """A Ray of two nodes, the first of which is its head."""
 
     kind, mortal = "ray", ("n2",)
+
+
+def missing(kind: str) -> str:
+    """Why there can be no cluster of a kind here; "" if there can be one."""
+    apart = ["unshare", "--pid", "--fork", "--mount-proc", "--uts", "true"]
+    if os.getuid() != 0 or not shutil.which("unshare") or subprocess.run(apart, capture_output=True).returncode:
+        return "nodes are namespaces of processes, which need root and a system that permits them"
+    if kind == "slurm" and not shutil.which("slurmctld", path=f"{os.environ['PATH']}:/usr/sbin"):
+        return "Slurm is not installed; `scripts/cluster_here.sh up slurm DIR` does that"
+    if kind == "ray" and not find_spec("ray"):
+        return "Ray is not installed; `make setup EXTRAS=dev,ray` does that"
+    return ""
 
 
 KINDS = {kind.kind: kind for kind in (Here, Slurm, Ray)}
@@ -153,23 +169,26 @@ class Launch:
             self._next = time.monotonic() + 5.0
         self.here.hasten()
 
-    def strike(self) -> None:
-        """Kill somebody or something."""
-        kinds = ["worker", "worker", "launcher", *self.here.kinds]
-        kind = self.rng.choice(kinds)
+    def workers(self) -> list[int]:
+        """The processes that do a row."""
+        return processes("wellposed.launch.work", self.folder)
+
+    def strike(self, kind: str) -> bool:
+        """Kill one of a kind; False if there is none."""
         if kind in self.here.kinds:
-            done = self.here.kinds[kind](self.rng)
+            self.here.kinds[kind](self.rng)
         elif kind == "launcher":
-            done = self._launcher is not None and self._launcher.poll() is None
-            if self._launcher is not None and done:
-                self._launcher.kill()
+            if self._launcher is None or self._launcher.poll() is not None:
+                return False
+            self._launcher.kill()
         else:
-            there = processes("wellposed.launch.work", self.folder)
-            done = bool(there)
-            if there:
-                with suppress(ProcessLookupError):
-                    os.kill(self.rng.choice(there), signal.SIGKILL)
-        self.kills[kind] += done
+            there = self.workers()
+            if not there:
+                return False
+            with suppress(ProcessLookupError):
+                os.kill(self.rng.choice(there), signal.SIGKILL)
+        self.kills[kind] += 1
+        return True
 
     def is_done(self) -> bool:
         """Whether every row has ended."""
@@ -190,7 +209,7 @@ def torment(here: Here, manifest: Path, folder: Path, kills: int, rng: random.Ra
     while not launch.is_done():
         launch.go_on()
         if launch.kills.total() < kills and time.monotonic() > strike_at:
-            launch.strike()
+            launch.strike(rng.choice(["worker", "worker", "launcher", *here.kinds]))
             strike_at = time.monotonic() + rng.uniform(2.0, 10.0)
         if time.monotonic() > deadline:
             raise RuntimeError(f"after {patience:.0f} s rows are left; see {folder.parent / 'launcher.txt'}")
@@ -228,7 +247,8 @@ def main() -> int:
     print(f"seed {args.seed}", flush=True)
     with ExitStack() as stack:
         root = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="torture-", dir="/tmp")))  # sockets: short
-        os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"] = "1"  # for all processes: starting is what takes the time here
+        os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"] = "1"  # starting is what takes the time here
+        jax.config.update("jax_disable_most_optimizations", True)
         manifest, wrong = root / "manifest.toml", 0
         names = write_manifest(manifest, args.runs, args.steps)
         undisturbed(manifest, root / "whole")
@@ -247,13 +267,9 @@ def main() -> int:
 
 
 def undisturbed(manifest: Path, folder: Path) -> None:
-    """Train the runs of a manifest in this process."""
-    from wellposed.config import read_config
-    from wellposed.side_by_side import train_side_by_side
-
-    configs = [read_config(row.config, row.name) for row in read_manifest(manifest).rows]
-    for _ in train_side_by_side(configs, folder, quiet=True):
-        pass
+    """Train the runs of a manifest in this process, one after another."""
+    for row in read_manifest(manifest).rows:
+        train(read_config(row.config, row.name), folder, quiet=True)
 
 
 if __name__ == "__main__":

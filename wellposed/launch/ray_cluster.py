@@ -4,21 +4,23 @@ Ray holds indices and exit codes and nothing else. A task whose node or worker d
 whether its row was done is read from the run directory by the command itself.
 """
 
+import importlib
 import os
 import time
 from pathlib import Path
 from typing import Any
-
-import ray
-from ray.exceptions import RayError
 
 from wellposed.errors import UserError
 from wellposed.launch.options import Options
 from wellposed.launch.rows import Folder
 from wellposed.launch.work import DONE, FAILED, HELD, command, environment
 
-TRIES = 10  # of a row that is killed again and again, as by a lack of memory; Ray's own retries are as many
-PAUSE = 10.0  # seconds before a row that another process held is tried again
+ray: Any = importlib.import_module("ray")  # an extra; `execute` says so where it is missing
+
+TRIES = 10  # of a row whose process is killed each time, as by a lack of memory; Ray's own retries are as many
+PAUSE = 10.0  # seconds before a row that another process writes is tried again
+LOOK = 1.0  # seconds between looks at what waits
+LOST = -1  # instead of an exit code: Ray gave the task up
 
 
 def launch(folder: Path, rows: list[int], options: Options) -> None:
@@ -30,44 +32,49 @@ def launch(folder: Path, rows: list[int], options: Options) -> None:
         UserError: if there is no Ray cluster, or rows could not be done; after the others.
     """
     if options.words:
-        raise UserError(f"--on ray takes no further words: {' '.join(options.words)}")
+        raise UserError(f"--on ray takes no --words, and there are {' '.join(options.words)}.")
     try:
         ray.init(os.environ.get("RAY_ADDRESS", "auto"), log_to_driver=False, logging_level="error")
-    except ConnectionError as error:
-        raise UserError(f"There is no Ray cluster: {error}. Start one, as by `ray start --head`.") from error
+    except (ConnectionError, RuntimeError) as error:
+        raise UserError(f"There is no Ray cluster ({error}). Start one, as by `ray start --head`.") from error
     place = Folder(folder.resolve())
     (place.path / "logs").mkdir(exist_ok=True)
     try:
-        if undone := _do(place.path, rows, options):
-            raise UserError(f"{len(undone)} rows were not done, such as row {min(undone)}: {undone[min(undone)]}")
+        undone = _do(place.path, rows, options)
     finally:
         ray.shutdown()
+    if undone:
+        known = place.rows
+        said = (f"{known[row].name}: {place.error_of(known[row]) or why}" for row, why in undone.items())
+        raise UserError("\n".join(said))
 
 
 def _do(folder: Path, rows: list[int], options: Options) -> dict[int, str]:
     """Submit rows until none is left; returns those that could not be done, and why."""
     task = ray.remote(num_cpus=options.threads, max_retries=TRIES)(_task())
-    due, tries, under_way = dict.fromkeys(rows, 0.0), dict.fromkeys(rows, 0), {}
+    due, tries = dict.fromkeys(rows, 0.0), dict.fromkeys(rows, 0)
+    under_way: dict[Any, int] = {}
     undone: dict[int, str] = {}
     while due or under_way:
         for row in [row for row, moment in due.items() if moment <= time.monotonic()]:
             del due[row]
             words = [*command(folder, row), "--tied", "--threads", str(options.threads)]
             under_way[task.remote(words, str(folder / "logs" / f"{row}.txt"), os.getcwd(), environment())] = row
-        ended, _ = ray.wait([*under_way], timeout=1.0) if under_way else ([], time.sleep(1.0))
-        for ref in ended:
+        for ref in ray.wait([*under_way], timeout=LOOK)[0] if under_way else []:
             row = under_way.pop(ref)
             code, why = _outcome(ref)
             tries[row] += code != HELD
-            if code == FAILED or (code != DONE and tries[row] > TRIES):
-                undone[row] = f"{why} {folder / 'logs' / f'{row}.txt'} has what it said."
+            if code == FAILED or (code != DONE and tries[row] >= TRIES):
+                undone[row] = f"{why} See {folder / 'logs' / f'{row}.txt'}."
             elif code != DONE:
                 due[row] = time.monotonic() + (PAUSE if code == HELD else 0.0)
+        if not under_way:
+            time.sleep(LOOK)
     return undone
 
 
 def _task() -> Any:
-    """What a worker of Ray does. A function made here travels to it whole, and the worker needs no wellposed."""
+    """What a worker of Ray does. A function that is made here travels whole, so the worker needs no wellposed."""
 
     def row(words: list[str], log: str, folder: str, variables: dict[str, str]) -> int:
         import subprocess
@@ -79,9 +86,9 @@ def _task() -> Any:
 
 
 def _outcome(ref: Any) -> tuple[int, str]:
-    """The exit code of a task, -1 if Ray gave it up, and a sentence."""
+    """The exit code of a task, or LOST, and a sentence."""
     try:
         code = ray.get(ref)
-    except RayError as error:
-        return -1, f"Ray gave it up: {error}"
-    return code, f"It ended with exit code {code}."
+    except ray.exceptions.RayError as error:
+        return LOST, f"Ray gave it up: {error}"
+    return code, f"Its process ended {TRIES} times with an error, at last with exit code {code}."
