@@ -253,6 +253,9 @@ def main() -> int:
         names = write_manifest(manifest, args.runs, args.steps)
         undisturbed(manifest, root / "whole")
         for kind in args.on:
+            if kind != "local" and (why := missing(kind)):
+                print(f"{kind}: left out, for {why}", flush=True)
+                continue
             began, folder = time.monotonic(), root / kind / "folder"
             folder.parent.mkdir()
             with KINDS[kind](root / kind / "here") as here:
@@ -262,7 +265,7 @@ def main() -> int:
             wrong += len(found)
             print(f"{kind}: {dict(kills)} killed, runs taken up {taken_up} times, ", end="")
             print(f"{len(names)} compared, {len(found)} lost, doubled or different, {time.monotonic() - began:.0f} s")
-            print("\n".join(found), end="", flush=True)
+            print("".join(f"{fault}\n" for fault in found), end="", flush=True)
     return 1 if wrong else 0
 
 

@@ -59,7 +59,7 @@ def test_indices_are_written_as_ranges():
 
 def test_rows_are_submitted_in_arrays_as_large_as_the_cluster_allows(fake, tmp_path, capsys):
     folder = folder_of(tmp_path, 5)
-    slurm.launch(folder.path, [0, 1, 3, 4], Options(3, words=("--partition=long", "--time=1:00:00")))
+    slurm.launch(folder.path, [0, 1, 3, 4], Options(3, words=("partition=long", "--time=1:00:00")))
     found = submissions(fake)
     name = slurm.job_name(folder.path)
     asked = {"--requeue", "--cpus-per-task=3", "--partition=long", "--time=1:00:00"}

@@ -44,9 +44,9 @@ def launch(folder: Path, rows: list[int], options: Options) -> None:
     finally:
         ray.shutdown()
     if undone:
-        known = place.rows
-        said = (f"{known[row].name}: {place.error_of(known[row]) or why}" for row, why in undone.items())
-        raise UserError("\n".join(said))
+        known, told = place.rows, place.errors
+        said = ((known[row].name, why) for row, why in undone.items())
+        raise UserError("\n".join(told.get(name) or f"{name}: {why}" for name, why in said))
 
 
 def _do(folder: Path, rows: list[int], options: Options) -> dict[int, str]:

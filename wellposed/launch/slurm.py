@@ -49,7 +49,7 @@ exit "$code"
 def launch(folder: Path, rows: list[int], options: Options) -> None:
     """Submit the rows that are neither running nor in Slurm's queue; they run when Slurm lets them.
 
-    `options.threads` are the cores of each; `options.words` are further options of `sbatch`, as `--partition=gpu`.
+    `options.threads` are the cores of each; `options.words` are further options of `sbatch`, as `partition=long`.
 
     Raises:
         UserError: if there is no Slurm, or it refuses.
@@ -82,7 +82,7 @@ def submission(folder: Path, first: int, indices: Sequence[int], options: Option
         f"--cpus-per-task={options.threads}",
         f"--signal=B:USR1@{NOTICE}",
         "--output=/dev/null",
-        *options.words,
+        *(word if word.startswith("-") else f"--{word}" for word in options.words),
         f"--array={as_ranges(indices)}",
     ]
     job = JOB.format(
