@@ -9,6 +9,7 @@ import ctypes
 import os
 import signal
 import sys
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -81,6 +82,12 @@ def take_up(row: Row, runs: Path, threads: int, progress: TrainingProgress, extr
     return state_of(runs, row)
 
 
+def pin(cores: Iterable[int]) -> None:
+    """Keep this process on these cores. XLA counts them when it makes its threads, so this comes before."""
+    if hasattr(os, "sched_setaffinity"):  # Linux
+        os.sched_setaffinity(0, cores)
+
+
 def main(argv: list[str]) -> int:
     """Do one row; returns the exit code."""
     parser = argparse.ArgumentParser(prog="python -m wellposed.launch.work", description=__doc__)
@@ -97,8 +104,8 @@ def main(argv: list[str]) -> int:
     try:
         args = parser.parse_args(plugin.load_named(argv))
         if args.cores:
-            os.sched_setaffinity(0, map(int, args.cores.split(",")))  # before JAX makes its threads
-        if args.tied:
+            pin(map(int, args.cores.split(",")))
+        if args.tied and sys.platform == "linux":
             ctypes.CDLL(None).prctl(1, signal.SIGTERM)  # PR_SET_PDEATHSIG
         folder = Folder(args.folder)
         row = folder.rows[args.index]
