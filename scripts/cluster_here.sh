@@ -41,13 +41,12 @@ end() {
     rm "$DIR/$1.pid"
 }
 ended() { ! [ -e "/proc/$1" ] || grep -q '^State:.Z' "/proc/$1/status" 2>/dev/null; }
-# Wait for up to a minute: `until_true SENTENCE COMMAND...`.
+# Wait for up to two minutes: `until_true SENTENCE COMMAND...`.
 until_true() {
-    said=$1 tries=0
+    said=$1 deadline=$(($(date +%s) + 120))
     shift
     until "$@"; do
-        tries=$((tries + 1))
-        [ $tries -lt 300 ] || fail "After a minute $said. What the daemons said is in $DIR/log."
+        [ "$(date +%s)" -lt "$deadline" ] || fail "After two minutes $said. What the daemons said is in $DIR/log."
         sleep 0.2
     done
 }
