@@ -26,7 +26,8 @@ LOST = -1  # instead of an exit code: Ray gave the task up
 def launch(folder: Path, rows: list[int], options: Options) -> None:
     """Do the rows on the Ray cluster that RAY_ADDRESS names, or the one that runs on this machine; returns at the end.
 
-    `options.threads` are the cores of each. If this process dies, its tasks stop and save; launch again.
+    `options.threads` are the cores of each. If this process dies, its tasks stop and save; launch again. It dies with
+    the head of the cluster, by Ray's own hand.
 
     Raises:
         UserError: if there is no Ray cluster, or rows could not be done; after the others.
@@ -68,6 +69,7 @@ def _do(folder: Path, rows: list[int], options: Options) -> dict[int, str]:
                 undone[row] = f"{why} See {folder / 'logs' / f'{row}.txt'}."
             elif code != DONE:
                 due[row] = time.monotonic() + (PAUSE if code == HELD else 0.0)
+        ray.nodes()  # where the head died, Ray ends this process here; tasks alone would be waited for for ever
         if not under_way:
             time.sleep(LOOK)
     return undone
