@@ -29,7 +29,8 @@ from tests.records import unequal
 from wellposed.config import read_config
 from wellposed.launch.manifest import read_manifest
 from wellposed.launch.rows import Folder
-from wellposed.launch.states import ENDED, states
+from wellposed.launch.states import ENDED, State, state_of
+from wellposed.runs import checkpoint
 from wellposed.runs.store import RunReader, list_runs
 from wellposed.training import train
 
@@ -190,12 +191,22 @@ class Launch:
         self.kills[kind] += 1
         return True
 
+    def states(self) -> dict[str, State]:
+        """The states of the rows by name; {} before the folder is made."""
+        if not (self.folder / "manifest.toml").exists():
+            return {}
+        folder = Folder(self.folder)
+        return {row.name: state_of(folder.runs, row) for row in folder.rows}
+
+    def is_training(self) -> bool:
+        """Whether a run is under way that has a checkpoint; before that, a death costs nothing."""
+        under_way = [name for name, state in self.states().items() if state == "running"]
+        return any(checkpoint.manifests(self.folder / "runs" / name) for name in under_way)
+
     def is_done(self) -> bool:
         """Whether every row has ended."""
-        if not (self.folder / "rows.jsonl").exists():
-            return False
-        folder = Folder(self.folder)
-        return set(states(folder.runs, folder.rows)) <= set(ENDED)
+        found = self.states()
+        return bool(found) and {*found.values()} <= {*ENDED}
 
     def end(self) -> None:
         """Wait for the launcher, which has nothing left to do."""
@@ -208,7 +219,7 @@ def torment(here: Here, manifest: Path, folder: Path, kills: int, rng: random.Ra
     launch, deadline, strike_at = Launch(here, manifest, folder, rng), time.monotonic() + patience, 0.0
     while not launch.is_done():
         launch.go_on()
-        if launch.kills.total() < kills and time.monotonic() > strike_at:
+        if launch.kills.total() < kills and time.monotonic() > strike_at and launch.is_training():
             launch.strike(rng.choice(["worker", "worker", "launcher", *here.kinds]))
             strike_at = time.monotonic() + rng.uniform(2.0, 10.0)
         if time.monotonic() > deadline:

@@ -157,7 +157,7 @@ def test_a_node_and_the_schedulers_database_die_and_every_run_ends_as_if_they_ha
         deadline = time.monotonic() + 900
         while not launch.is_done():
             launch.go_on()
-            if deaths and launch.workers() and launch.strike(deaths[0]):
+            if deaths and launch.is_training() and launch.strike(deaths[0]):
                 deaths.pop(0)
             assert time.monotonic() < deadline, (place / "launcher.txt").read_text()
             time.sleep(0.5)
