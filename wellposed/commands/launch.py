@@ -32,7 +32,7 @@ def launch(
     ] = None,
     threads: Annotated[int, tyro.conf.arg(help="cores to use; on a cluster, of each run")] = CORES,
     words: Annotated[
-        tuple[str, ...], tyro.conf.arg(metavar="WORD...", help="further words for the scheduler, as --partition=long")
+        tuple[str, ...], tyro.conf.arg(metavar="WORD...", help="options for the scheduler, as partition=long")
     ] = (),
     quiet: Annotated[bool, tyro.conf.arg(help="no progress bars and no line per evaluation")] = False,
 ) -> int:

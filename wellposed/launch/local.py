@@ -161,8 +161,7 @@ class Crew:
     def _start(self, index: int, cores: Cores) -> Worker:
         """Start the process of a row on cores of its own."""
         words = ["--cores", ",".join(map(str, cores)), "--tied"] + ["--quiet"] * self.progress.quiet + self.extras.words
-        paths = os.pathsep.join(path for path in sys.path if path)
-        env = os.environ | dict.fromkeys(LIBRARIES, str(len(cores))) | {"PYTHONPATH": paths}
+        env = work.environment() | dict.fromkeys(LIBRARIES, str(len(cores)))
         process = subprocess.Popen(
             [*work.command(self.folder.path, index), *words],
             env=env, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,

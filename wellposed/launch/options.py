@@ -18,7 +18,7 @@ class Options:
 
     threads: int  # cores to use: of this machine, or of each task of a scheduler
     quiet: bool = False
-    words: tuple[str, ...] = ()  # further words for the scheduler, as `--partition=gpu`
+    words: tuple[str, ...] = ()  # further words for the scheduler, as `partition=long`
 
 
 def execute(on: Executor, folder: Path, rows: Sequence[int], options: Options) -> None:

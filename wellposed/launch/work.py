@@ -49,7 +49,12 @@ NONE = Extras()
 
 def command(folder: Path, index: int) -> list[str]:
     """The command that does the row with this index of a launch's folder."""
-    return [sys.executable, "-m", "wellposed.launch.work", str(folder), str(index), *plugin.words()]
+    return [sys.executable, "-m", "wellposed.launch.work", *plugin.words(), str(folder), str(index)]
+
+
+def environment() -> dict[str, str]:
+    """The environment in which `command` finds the modules that this process finds."""
+    return os.environ | {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
 
 
 def take_up(row: Row, runs: Path, threads: int, progress: TrainingProgress, extras: Extras = NONE) -> State:

@@ -66,7 +66,7 @@ def _values(step: int, name: str, one: Any, other: Any) -> Iterator[Difference]:
     elif isinstance(one, np.ndarray) and isinstance(other, np.ndarray):
         if bits(one) != bits(other):
             yield Difference(step, name, one, other)
-    elif one != other:
+    elif isinstance(one, np.ndarray) or isinstance(other, np.ndarray) or one != other:
         yield Difference(step, name, one, other)
 
 
