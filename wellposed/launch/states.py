@@ -7,17 +7,21 @@ from typing import Literal, get_args
 from wellposed.launch.rows import Row
 from wellposed.runs.store import RunReader
 
-State = Literal["finished", "running", "interrupted", "failed", "waiting"]
+State = Literal["finished", "running", "interrupted", "failed", "pruned", "waiting"]
 STATES: tuple[State, ...] = get_args(State)
-ENDED: tuple[State, ...] = ("finished", "failed")  # nothing is left to do
+ENDED: tuple[State, ...] = ("finished", "failed", "pruned")  # nothing is left to do
+PRUNED = "pruned"  # a file in a run directory: the search does not go on with this run
 
 
 def state_of(runs: Path, row: Row) -> State:
     """The state of a row, whose run directory lies in `runs`; failed: training diverged."""
     path = runs / row.name
-    if not (path / "config.json").exists():
-        return "waiting"
+    begun, pruned = (path / "config.json").exists(), (path / PRUNED).exists()
+    if not begun:
+        return "pruned" if pruned else "waiting"
     status = RunReader(path).status
+    if status == "interrupted" and pruned:
+        return "pruned"
     return "failed" if status == "diverged" else status
 
 

@@ -17,14 +17,19 @@ from wellposed.config import read_config
 from wellposed.errors import UserError
 from wellposed.interrupts import interruptible
 from wellposed.launch.rows import Folder, Row
-from wellposed.launch.states import State, state_of
+from wellposed.launch.states import ENDED, PRUNED, State, state_of
 from wellposed.progress import TrainingProgress
+from wellposed.runs.record import EvaluationRow
+from wellposed.runs.store import RunReader
 from wellposed.runs.writer import OnEvaluation, unobserved
 from wellposed.terminal import Lasting, escaped
 from wellposed.training import new_run, prepare, resumed_run, train_recorded
+from wellposed.types import Metrics
 
 DONE, FAILED, HELD, INTERRUPTED = 0, 1, 75, 130  # exit codes
-CODES: dict[State, int] = {"finished": DONE, "failed": DONE, "running": HELD, "interrupted": INTERRUPTED}
+CODES: dict[State, int] = {
+    "finished": DONE, "failed": DONE, "pruned": DONE, "running": HELD, "interrupted": INTERRUPTED,
+}  # fmt: skip
 
 
 def command(folder: Path, index: int) -> list[str]:
@@ -44,7 +49,7 @@ def take_up(
         UserError: if the run cannot be trained; not if training diverges, which is an outcome.
     """
     before = state_of(runs, row)
-    if before in ("finished", "failed", "running"):
+    if before in ENDED or before == "running":
         return before
     path = runs / row.name
     config = read_config(row.config, f"the configuration of {row.name}")
@@ -58,6 +63,13 @@ def take_up(
             return after
         raise
     return state_of(runs, row)
+
+
+def stop_where_pruned(run: RunReader, row: EvaluationRow, metrics: Metrics) -> None:
+    """Told of an evaluation, interrupt this process if a search does not go on with its run: it is saved and ends."""
+    del row, metrics
+    if (run.path / PRUNED).exists():
+        signal.raise_signal(signal.SIGTERM)
 
 
 def main(argv: list[str]) -> int:
@@ -84,7 +96,8 @@ def main(argv: list[str]) -> int:
         return _told(error)
     folder.note_error(row, "")
     try:
-        state = take_up(row, folder.runs, args.threads or len(os.sched_getaffinity(0)), TrainingProgress(args.quiet))
+        threads = args.threads or len(os.sched_getaffinity(0))
+        state = take_up(row, folder.runs, threads, TrainingProgress(args.quiet), stop_where_pruned)
     except (UserError, FloatingPointError) as error:
         folder.note_error(row, str(error))
         return _told(error)

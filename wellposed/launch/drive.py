@@ -1,0 +1,140 @@
+"""Driving a search: what its records ask for next is done, until its winner is trained again.
+
+FOLDER/ of a launch holds beside its rows:
+    search.journal   which settings TPE asked for (Optuna's JournalStorage)
+    search.lock      held by the process that drives the search
+    trials.json      where the search is, for pages and people; it is written anew from the records
+    runs/NAME/pruned    a run that is not to be gone on with; it stops at its next evaluation
+"""
+
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from wellposed.analysis.search import Claim, Trial
+from wellposed.errors import UserError
+from wellposed.launch.rows import Folder, add_rows
+from wellposed.launch.search import Memory, Progress, Question, Search, read_run
+from wellposed.launch.states import ENDED, PRUNED, states
+from wellposed.runs import disk, lock
+from wellposed.runs.files import read_json, write_json, write_whole
+from wellposed.runs.record import decode, encode
+
+LOOK = 2.0  # seconds between looks at the records
+Work = Callable[[list[int]], None]  # do the rows with these indices
+
+
+@dataclass(frozen=True)
+class Searched:
+    """Where a search is, as `trials.json` says it."""
+
+    title: str
+    env: str
+    search: Search
+    trials: list[Trial]
+    claim: Claim | None
+
+
+def load_searched(folder: Path) -> Searched:
+    """Read where the search of a launch is; raises UserError if there is none."""
+    return decode(Searched, read_json(folder / "trials.json"), str(folder / "trials.json"))
+
+
+def run_search(folder: Folder, question: Question, title: str, work: Work) -> Progress:
+    """Search to the end: `work` does the rows that are asked for, while runs that are pruned are told to stop.
+
+    Called again after whatever death, it goes on from there: no trial is repeated and none is left out.
+
+    Raises:
+        UserError: if another process drives this search, or a row cannot be done.
+        KeyboardInterrupt: after Ctrl-C; every run is saved.
+    """
+    handle = lock.acquire(folder.path / "search.lock")
+    try:
+        advance, handed = partial(_advance, folder, _propose(folder, question), title, question, Memory()), set[int]()
+        while not (progress := advance()).ended:
+            asked = {row.name for row in progress.rows} - {*progress.pruned}
+            rows = folder.rows
+            now = states(folder.runs, rows)
+            left = [i for i, row in enumerate(rows) if row.name in asked and now[i] not in ENDED and i not in handed]
+            handed |= {*left}
+            if left:
+                with _watched(advance):
+                    work(left)
+            else:
+                time.sleep(LOOK)  # an executor that does not wait for its rows has them
+        return progress
+    finally:
+        os.close(handle)
+
+
+@dataclass(frozen=True)
+class _Proposer:
+    """Who chooses settings: the method itself, or TPE with its journal."""
+
+    propose: Callable[[int, Sequence[Trial]], dict[str, Any]]
+    tell: Callable[[Sequence[Trial]], None]
+
+
+def _propose(folder: Folder, question: Question) -> _Proposer:
+    search = question.search
+    if search.method != "tpe":
+        return _Proposer(lambda number, _known: search.settings(number), lambda _trials: None)
+    try:
+        from wellposed.launch.tpe import Journal
+    except ImportError as error:
+        raise UserError(
+            f"[search] method \"tpe\" needs {error.name}, which is not installed: pip install 'wellposed[search]'."
+        ) from error
+    names = lambda number, settings: [row.name for row in question.rows(number, settings, question.seeds)]  # noqa: E731
+    journal = Journal(folder.path / "search.journal", search, names)
+    return _Proposer(journal.settings, journal.tell)
+
+
+def _advance(folder: Folder, proposer: _Proposer, title: str, question: Question, memory: Memory) -> Progress:
+    """Read the records, and write what follows from them: rows, marks of pruned runs, and where the search is."""
+    progress = question.progress(partial(read_run, folder.runs), proposer.propose, memory)
+    known = {row.name for row in folder.rows}
+    add_rows(folder, [row for row in progress.rows if row.name not in known])
+    _mark(folder.runs, [row.name for row in progress.rows], {*progress.pruned})
+    if len(memory.ended) == question.search.size:
+        proposer.tell(progress.trials)
+    searched = Searched(title, question.base.env.id, question.search, progress.trials, progress.claim)
+    write_json(folder.path / "trials.json", encode(searched))
+    return progress
+
+
+def _mark(runs: Path, names: Sequence[str], pruned: set[str]) -> None:
+    """Mark the runs that are not to be gone on with, and those only."""
+    for name in names:
+        mark = runs / name / PRUNED
+        if name in pruned and not mark.exists():
+            disk.make_folder(mark.parent)
+            write_whole(mark, b"")
+        elif name not in pruned and mark.exists():
+            disk.remove(mark)
+
+
+@contextmanager
+def _watched(advance: Callable[[], Any]) -> Iterator[None]:
+    """Inside, look at the records again and again."""
+    over = threading.Event()
+
+    def look() -> None:
+        while not over.wait(LOOK):
+            advance()
+
+    with ThreadPoolExecutor(1) as pool:
+        watching = pool.submit(look)
+        try:
+            yield
+        finally:
+            over.set()
+        watching.result()
