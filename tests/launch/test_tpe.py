@@ -65,7 +65,8 @@ def test_a_search_that_is_killed_again_and_again_has_the_same_trials_none_twice_
     assert {trial.outcome for trial in whole} == {"complete", "pruned"}
     blind = searched(tmp_path / "blind", 0, 0.0, train=noise)
     assert [trial.settings for trial in blind[:10]] == [trial.settings for trial in whole[:10]]  # drawn at random
-    assert all(a.settings != b.settings for a, b in zip(blind[12:], whole[12:], strict=True)), "scores are used"
+    differs = [a.settings != b.settings for a, b in zip(blind[12:], whole[12:], strict=True)]
+    assert sum(differs) > 6, "scores are used; a choice may still come from the same draw over the whole space"
 
 
 def test_a_search_that_repeats_trials_after_a_kill_is_caught(tmp_path):

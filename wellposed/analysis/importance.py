@@ -26,7 +26,7 @@ from wellposed.analysis.space import Range, label
 from wellposed.stats import Interval
 
 LEAST = 8  # complete trials
-PENALTIES = np.logspace(-6, 3, 28)  # of a ridge regression, for each trial
+PENALTIES = [float(10.0**power) for power in np.linspace(-6, 3, 28)]  # of the ridge regression, for each trial
 
 
 @dataclass(frozen=True)
@@ -35,12 +35,6 @@ class Share:
 
     settings: tuple[str, ...]
     share: Interval  # 95 %, bootstrap; the ends are NaN where there is nothing to resample
-    chance: float  # 95 % of searches in which no setting matters have less
-
-    @property
-    def shown(self) -> bool:
-        """Whether it is more than chance gives."""
-        return self.share.estimate > self.chance
 
 
 @dataclass(frozen=True)
@@ -50,6 +44,7 @@ class Importance:
     single: list[Share]
     pairs: list[Share]
     unexplained: float
+    chance: float  # 95 % of searches in which no setting matters have no share above it
     trials: int
 
 
@@ -59,8 +54,8 @@ def importance(
     """The importance of each setting; None if fewer than `LEAST` trials are complete or all have the same score.
 
     Intervals come from resampled trials; on a grid, which needs each of its points, from resampled seeds of each, their
-    deviations scaled as the few of them need (Rao & Wu 1988). The level of chance comes from scores shuffled among
-    trials.
+    deviations scaled as the few of them need. The level of chance comes from scores shuffled among trials, and is that
+    of the largest share, so that looking at many settings finds no more.
 
     Args:
         space: of the search.
@@ -69,7 +64,8 @@ def importance(
         resamples: for the intervals, and as many for the level of chance.
         seed: of both.
 
-    Source: Rao & Wu (1988), "Resampling inference with complex survey data", JASA 83.
+    Source: Rao & Wu (1988), "Resampling inference with complex survey data", JASA 83; Westfall & Young (1993),
+    "Resampling-based multiple testing".
     """
     done = [trial for trial in trials if trial.outcome == "complete"]
     scores = np.array([trial.score for trial in done])
@@ -78,25 +74,22 @@ def importance(
     groups = _terms({name: _functions(one, name, done, grid) for name, one in space.items()})
     basis = np.concatenate(list(groups.values()), axis=1)
     where = np.repeat(np.arange(len(groups)), [columns.shape[1] for columns in groups.values()])
+    penalty = 0.0 if grid else min(PENALTIES, key=lambda one: _fit(basis, scores, one)[2])
 
     def shares(basis: np.ndarray, scores: np.ndarray) -> np.ndarray:
-        weights, noise = _fit(basis, scores, grid)
+        weights, noise, _ = _fit(basis, scores, penalty)
         found = np.append(np.bincount(where, weights**2, len(groups)), noise)
         return found / max(found.sum(), 1e-300)
 
     rng, whole = np.random.default_rng(seed), shares(basis, scores)
     again = [shares(*_resampled(basis, done, scores, grid, rng)) for _ in range(resamples)]
-    shuffled = [shares(basis, rng.permutation(scores)) for _ in range(resamples)]
+    shuffled = [shares(basis, rng.permutation(scores))[:-1].max() for _ in range(resamples)]
     some = not grid or all(len(trial.each) > 1 for trial in done)
     low, high = np.quantile(again, [0.025, 0.975], axis=0) if some else np.full((2, len(whole)), np.nan)
-    chance = np.quantile(shuffled, 0.95, axis=0)
-    found = [
-        Share(names, Interval(*(float(row[i]) for row in (whole, low, high))), float(chance[i]))
-        for i, names in enumerate(groups)
-    ]
+    found = [Share(names, Interval(*(float(row[i]) for row in (whole, low, high)))) for i, names in enumerate(groups)]
     found.sort(key=lambda one: -one.share.estimate)
     single, pairs = ([one for one in found if len(one.settings) == n] for n in (1, 2))
-    return Importance(single, pairs, float(whole[-1]), len(done))
+    return Importance(single, pairs, float(whole[-1]), float(np.quantile(shuffled, 0.95)), len(done))
 
 
 def _functions(one: Range, name: str, trials: Sequence[Trial], grid: bool) -> np.ndarray:
@@ -119,25 +112,16 @@ def _terms(single: dict[str, np.ndarray]) -> dict[tuple[str, ...], np.ndarray]:
     return {(name,): columns for name, columns in single.items()} | pairs
 
 
-def _fit(basis: np.ndarray, scores: np.ndarray, grid: bool) -> tuple[np.ndarray, float]:
-    """The weights of the functions and the variance of what they do not explain; a grid needs no penalty."""
+def _fit(basis: np.ndarray, scores: np.ndarray, penalty: float) -> tuple[np.ndarray, float, float]:
+    """A ridge regression: the weights, the variance that is left, and the error of generalised cross-validation."""
     n, target = len(scores), scores - scores.mean()
     left, sizes, right = np.linalg.svd(basis - basis.mean(axis=0), full_matrices=False)
     kept, along = sizes > 1e-9 * max(sizes[0], 1e-300), left.T @ target
-
-    def remains(penalty: float) -> tuple[float, float]:
-        """The sum of squares that is left, and the degrees of freedom."""
-        shrunk = np.where(kept, sizes**2 / np.maximum(sizes**2 + n * penalty, 1e-300), 0.0)
-        return float(target @ target - (shrunk * (2 - shrunk) * along**2).sum()), n - 1 - float(shrunk.sum())
-
-    def cross_validated(penalty: float) -> float:
-        rest, freedom = remains(penalty)
-        return rest / max(freedom, 1e-9) ** 2
-
-    penalty = 0.0 if grid else float(min(PENALTIES, key=cross_validated))
-    rest, freedom = remains(penalty)
     inverse = np.where(kept, sizes / np.maximum(sizes**2 + n * penalty, 1e-300), 0.0)
-    return right.T @ (inverse * along), max(rest, 0.0) / max(freedom, 1.0)
+    shrunk = inverse * sizes
+    rest = max(float(target @ target - (shrunk * (2 - shrunk) * along**2).sum()), 0.0)
+    freedom = n - 1 - float(shrunk.sum())
+    return right.T @ (inverse * along), rest / max(freedom, 1.0), rest / max(freedom, 1e-9) ** 2
 
 
 def _resampled(
