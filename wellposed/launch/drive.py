@@ -19,13 +19,15 @@ from pathlib import Path
 from typing import Any
 
 from wellposed.analysis.search import Claim, Trial
+from wellposed.analysis.space import Range
 from wellposed.errors import UserError
-from wellposed.launch.rows import Folder, add_rows
-from wellposed.launch.search import Memory, Progress, Question, Search, read_run
+from wellposed.launch.rows import Folder, Row, add_rows
+from wellposed.launch.search import Memory, Progress, Question, Search, read_run, read_trial
 from wellposed.launch.states import ENDED, PRUNED, states
 from wellposed.runs import disk, lock
 from wellposed.runs.files import read_json, write_json, write_whole
 from wellposed.runs.record import decode, encode
+from wellposed.runs.store import env_id
 
 LOOK = 2.0  # seconds between looks at the records
 Work = Callable[[list[int]], None]  # do the rows with these indices
@@ -47,6 +49,20 @@ def load_searched(folder: Path) -> Searched:
     return decode(Searched, read_json(folder / "trials.json"), str(folder / "trials.json"))
 
 
+def compared(folder: Folder, title: str) -> Searched:
+    """The variants of an experiment as the trials of a search with one setting, the variant.
+
+    Raises:
+        UserError: if a record is damaged.
+    """
+    rows: dict[str, list[Row]] = {}
+    for row in folder.rows:
+        rows.setdefault(row.label, []).append(row)
+    search, read = Search("grid", {"variant": Range(choice=[*rows])}), partial(read_run, folder.runs)
+    trials = [read_trial(search, i, {"variant": name}, own, [], read) for i, (name, own) in enumerate(rows.items())]
+    return Searched(title, env_id(folder.rows[0].config), search, trials, None)
+
+
 def run_search(folder: Folder, question: Question, title: str, work: Work) -> Progress:
     """Search to the end: `work` does the rows that are asked for, while runs that are pruned are told to stop.
 
@@ -66,8 +82,12 @@ def run_search(folder: Folder, question: Question, title: str, work: Work) -> Pr
             left = [i for i, row in enumerate(rows) if row.name in asked and now[i] not in ENDED and i not in handed]
             handed |= {*left}
             if left:
+                for i in left:
+                    folder.note_error(rows[i], "")  # of an earlier launch
                 with _watched(advance):
                     work(left)
+            elif errors := [error for row in rows if row.name in asked and (error := folder.error_of(row))]:
+                raise UserError("\n".join(errors))
             else:
                 time.sleep(LOOK)  # an executor that does not wait for its rows has them
         return progress

@@ -182,6 +182,56 @@ def read_run(runs: Path, name: str) -> Seen:
     return Seen(rows, ended, None if failure is None else failure.step)
 
 
+def read_trial(
+    search: Search, number: int, settings: dict[str, Any], rows: Sequence[Row], known: Sequence[Trial], read: Read
+) -> Trial:
+    """A trial as its runs show it.
+
+    Args:
+        search: that it belongs to.
+        number: of the trial.
+        settings: of the trial.
+        rows: its runs, one for each seed; none if the configuration refuses the settings.
+        known: the trials with which it is compared.
+        read: what a run shows.
+    """
+    names = [row.name for row in rows]
+    make = lambda outcome, looks, each: Trial(number, settings, names, outcome, looks, each)  # noqa: E731
+    if not rows:
+        return make("failed", [], [])
+    seen = [read(name) for name in names]
+    budget, bar = rows[0].config["total_steps"], rows[0].config["until_success"]
+    looks: list[Look] = []
+    for step in sorted({row.step for run in seen for row in run.rows}):
+        if not all(run.rows and (run.ended or run.rows[-1].step >= step) for run in seen):
+            break
+        each = scores_of(search.objective, seen, step, budget, bar)
+        if each is None:
+            return make("failed", looks, [])
+        rates = scores_of("success", seen, step, budget, bar) or []
+        looks.append(Look(step, float(np.mean(rates)), float(np.mean(each))))
+        left = step < budget and any(_goes_on(run, step, bar) for run in seen)
+        if search.pruning and left and is_pruned(search.pruning, looks, known, search.towards):
+            return make("pruned", looks, each)
+    if not all(run.ended for run in seen):
+        return make("running", looks, [])
+    each = scores_of(search.objective, seen, budget, budget, bar) if all(run.rows for run in seen) else None
+    return make("failed", looks, []) if each is None else make("complete", looks, each)
+
+
+def scores_of(objective: str, seen: Sequence[Seen], step: int, budget: int, bar: float | None) -> list[float] | None:
+    """The score of each run at a step; None if one has none."""
+    each = [score_of(objective, run.rows, step, budget=budget, bar=bar, diverged=run.diverged) for run in seen]
+    found = [score for score in each if score is not None]
+    return found if len(found) == len(each) else None
+
+
+def _goes_on(run: Seen, step: int, bar: float | None) -> bool:
+    """Whether a run goes on after a step of its evaluations; whether it has ended since is another question."""
+    seen = [row for row in run.rows if row.step <= step]
+    return (run.diverged is None or run.diverged > step) and (bar is None or first_at(seen, bar) is None)
+
+
 @dataclass(frozen=True)
 class Question:
     """What a manifest with a search asks: a search around a configuration, each trial with these seeds."""
@@ -218,7 +268,7 @@ class Question:
                 settings = propose(number, known)
                 memory.begun[number] = settings, self.rows(number, settings, self.seeds)
             settings, of_one = memory.begun[number]
-            trial = memory.ended.get(number) or self._trial(number, settings, of_one, known, read)
+            trial = memory.ended.get(number) or read_trial(search, number, settings, of_one, known, read)
             if trial.outcome != "running":
                 memory.ended[number] = trial
             trials.append(trial)
@@ -235,53 +285,13 @@ class Question:
         over = whole and (best is None or claim is not None)
         return Progress(trials, list(rows.values()), sorted(pruned), claim, over)
 
-    def _trial(
-        self, number: int, settings: dict[str, Any], rows: list[Row], known: Sequence[Trial], read: Read
-    ) -> Trial:
-        """A trial as its runs show it."""
-        search, names = self.search, [row.name for row in rows]
-        make = lambda outcome, looks, each: Trial(number, settings, names, outcome, looks, each)  # noqa: E731
-        if not rows:
-            return make("failed", [], [])
-        seen = [read(name) for name in names]
-        budget = rows[0].config["total_steps"]
-        steps = sorted({row.step for run in seen for row in run.rows})
-        looks: list[Look] = []
-        for step in steps:
-            if not all(run.rows and (run.ended or run.rows[-1].step >= step) for run in seen):
-                break
-            each = self._scores(seen, step, budget)
-            if each is None:
-                return make("failed", looks, [])
-            rates = [score_of("success", r.rows, step, budget=budget, bar=None, diverged=r.diverged) for r in seen]
-            looks.append(Look(step, float(np.mean([rate for rate in rates if rate is not None])), float(np.mean(each))))
-            left = step < budget and any(self._goes_on(run, step) for run in seen)
-            if search.pruning and left and is_pruned(search.pruning, looks, known, search.towards):
-                return make("pruned", looks, each)
-        if not all(run.ended for run in seen):
-            return make("running", looks, [])
-        each = self._scores(seen, budget, budget) if all(run.rows for run in seen) else None
-        return make("failed", looks, []) if each is None else make("complete", looks, each)
-
-    def _scores(self, seen: Sequence[Seen], step: int, budget: int) -> list[float] | None:
-        """The score of each run at a step; None if one has none."""
-        objective, bar = self.search.objective, self.base.until_success
-        each = [score_of(objective, run.rows, step, budget=budget, bar=bar, diverged=run.diverged) for run in seen]
-        found = [score for score in each if score is not None]
-        return found if len(found) == len(each) else None
-
-    def _goes_on(self, run: Seen, step: int) -> bool:
-        """Whether a run goes on after a step of its evaluations; whether it has ended since is another question."""
-        bar, seen = self.base.until_success, [row for row in run.rows if row.step <= step]
-        return (run.diverged is None or run.diverged > step) and (bar is None or first_at(seen, bar) is None)
-
     def _claim(self, best: Trial, trials: Sequence[Trial], names: Sequence[str], read: Read) -> Claim | None:
         """What the winner is worth, once its fresh runs have ended."""
         seen = [read(name) for name in names]
         if not all(run.ended for run in seen):
             return None
         budget = override(self.base, best.settings).total_steps
-        fresh = self._scores(seen, budget, budget)
+        fresh = scores_of(self.search.objective, seen, budget, budget, self.base.until_success)
         if fresh is None:
             raise UserError(
                 f"A fresh run of the winner, trial {best.number}, diverged: {self.search.objective} has no value."
