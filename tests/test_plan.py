@@ -294,8 +294,8 @@ def test_runs_under_way_in_another_process_are_counted_and_others_are_not(tmp_pa
         assert found.growth == pytest.approx(planned - there.now, abs=2**20)
         here = lock.acquire(tmp_path / "lock")
         assert lock.owner(tmp_path / "lock") == memory.getpid()
-        lock.disk.truncate(here, 0)
-        lock.disk.write(here, b"process 1 on another-machine")
+        lock.disk.truncate(here.handle, 0)
+        lock.disk.write(here.handle, b"process 1 on another-machine")
         assert lock.owner(tmp_path / "lock") is None
         free_now(monkeypatch, 10 * GIB)
         there_is = memory.find_room([tmp_path])

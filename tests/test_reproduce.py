@@ -1,16 +1,22 @@
 """A record is trained again and stands, or what differs first is named."""
 
+import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
+import jax
 import pytest
 
+from tests.records import unequal
 from tests.test_resume import TINY, Stop
 from wellposed.agents import SAC
 from wellposed.cli import main
 from wellposed.errors import UserError
-from wellposed.reproduce import changes, judge, reproduce
+from wellposed.reproduce import judge, reproduce
 from wellposed.runs.files import read_json, write_json
+from wellposed.runs.provenance import changes
+from wellposed.runs.record import encode
 from wellposed.runs.store import RunReader
 from wellposed.side_by_side import train_side_by_side
 from wellposed.training import train
@@ -26,6 +32,44 @@ def test_the_same_code_on_the_same_machine_is_bit_identical(run, capsys):
     assert main(["reproduce", str(run), "--quiet"]) == 0
     assert capsys.readouterr().out == "Bit-identical: every row, weight and stream.\n"
     assert before == {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
+
+
+def test_settings_of_the_program_around_make_no_difference(run, tmp_path):
+    """As JAX_ENABLE_X64 and JAX_THREEFRY_PARTITIONABLE make them; both change what is drawn and computed."""
+    others = {"jax_enable_x64": True, "jax_threefry_partitionable": False, "jax_random_seed_offset": 3}
+    before = {name: jax.config.values[name] for name in others}
+    try:
+        for name, value in others.items():
+            jax.config.update(name, value)
+        path, _ = train(TINY, tmp_path, quiet=True)
+        assert {name: jax.config.values[name] for name in others} == others, "they are as they were"
+    finally:
+        for name, value in before.items():
+            jax.config.update(name, value)
+    assert unequal(path, run) == set()
+    assert RunReader(path).provenance.flags == RunReader(run).provenance.flags
+
+
+def test_an_honest_record_of_another_processor_or_flags_is_not_accused(run, monkeypatch, capsys):
+    """The numbers differ, as they do there; which flags and instructions differ is said."""
+    origin = RunReader(run).provenance
+    data = encode(
+        replace(origin, flags={**(origin.flags or {}), "XLA_FLAGS": "--xla_cpu_max_isa=AVX"}, features=["avx"])
+    )
+    recorded, again = run.parent / "elsewhere" / run.name, run
+    shutil.copytree(run, recorded)
+    write_json(recorded / "provenance.json", data)
+    rows = (recorded / "metrics.jsonl").read_text().splitlines()
+    row = json.loads(rows[-1])
+    row["metrics"]["train/critic_loss"] += 1e-6
+    (recorded / "metrics.jsonl").write_text("\n".join([*rows[:-1], json.dumps(row)]) + "\n")
+    monkeypatch.setattr("wellposed.reproduce.train", lambda *_, **__: (again, None))
+    assert main(["reproduce", str(recorded), "--quiet"]) == 0
+    told = capsys.readouterr().out
+    assert "Other versions or another machine" in told
+    assert "XLA_FLAGS --xla_cpu_max_isa=AVX -> unset" in told
+    assert "processor features " in told
+    assert "although nothing" not in told
 
 
 def test_code_that_computes_something_else_is_found_out_with_the_first_step_and_quantity(run, monkeypatch, capsys):

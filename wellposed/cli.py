@@ -16,7 +16,7 @@ from typing import Any
 import tyro
 
 from wellposed.book import commands as course
-from wellposed.commands import environments, policies, runs, tables
+from wellposed.commands import environments, launch, policies, runs, tables
 from wellposed.commands.arguments import INTEGERS, default_config_of, in_full, json_to_stdout
 from wellposed.errors import UserError, instead
 from wellposed.plugin import load_named
@@ -51,6 +51,9 @@ COMMANDS: dict[str, Any] = {
     "export": policies.export,
     "video": policies.video,
     "watch": policies.watch,
+    "launch": launch.launch,
+    "status": launch.status,
+    "collect": launch.collect,
     "experiment": runs.experiment,
     "study": runs.study,
     "chapter": _listed("The course: list, run, verify, status, publish, traces; `wellposed chapter` explains them."),

@@ -29,7 +29,7 @@ from wellposed.memory import Free, Held, Room, UnderWay, find_room, held, readab
 from wellposed.progress import TrainingProgress
 from wellposed.report import template
 from wellposed.rollout.evaluate import EVALUATION_COPIES
-from wellposed.training import new_run, opened, overlap_by_threads
+from wellposed.training import new_run, opened, own_settings
 
 SECONDS = 10.0
 LEAST = 0.3  # least share of them for steps and updates side by side, however long compiling took
@@ -227,10 +227,9 @@ def main() -> int:
         plugin.allow_import(name)
     imports = time.time() - asked["began"]
     runs = [read_config(data, "the run to measure") for data in asked["runs"]]
-    overlap_by_threads()
     share = max(1, asked["threads"] // len(runs))
     try:
-        with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(len(runs)) as pool:
+        with own_settings(), tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(len(runs)) as pool:
             found = list(pool.map(lambda config: measure(config, share, Path(folder), asked["seconds"]), runs))
     except (UserError, FloatingPointError) as error:
         print(error, file=sys.stderr)

@@ -15,12 +15,12 @@ from typing import Literal
 from wellposed.config import stored_config
 from wellposed.errors import UserError
 from wellposed.runs.compare import differences
-from wellposed.runs.record import EvaluationRow, Provenance
+from wellposed.runs.provenance import changes
+from wellposed.runs.record import EvaluationRow
 from wellposed.runs.store import RunReader
 from wellposed.stats import describe_rate
 from wellposed.training import train
 
-NOT_RECORDED = "(not recorded)"
 Agreement = Literal["bit-identical", "differs", "within tolerance", "outside tolerance"]
 
 
@@ -57,43 +57,6 @@ def reproduce(path: Path, *, threads: int = 2, quiet: bool = False) -> Reproduct
     return judge(changed, str(found[0]) if found else None, *ends)
 
 
-def changes(then: Provenance, now: Provenance) -> list[str]:
-    """Differences between the provenance of two runs that numbers may depend on, and what was not recorded then.
-
-    A resumed run was written by several processes; all of them count.
-    """
-    processes = [then, *then.resumed]
-    commits = {process.commit for process in processes}
-    found = [change for process in processes for change in _named_changes(process.packages, now.packages)]
-    for process in processes:
-        found += _named_changes(process.flags, now.flags, "flags of JAX and XLA")
-    if {process.environment for process in processes} != {now.environment}:
-        known = all(process.environment for process in processes)
-        found.append("the environment's own code" if known else f"the environment's own code {NOT_RECORDED}")
-    found += [
-        f"{what} {was} -> {now_is}"
-        for what, was, now_is in (
-            ("Python", then.python, now.python),
-            ("processor", then.cpu, now.cpu),
-            ("devices", then.devices, now.devices),
-        )
-        if was != now_is
-    ]
-    if any(again.salvaged for again in then.resumed):
-        found.append("the recorded run lost a part of its replay and went on without it")
-    if commits != {now.commit} or then.dirty or now.dirty:
-        found.append(f"wellposed's own code {_code(then)} -> {_code(now)}")
-    return list(dict.fromkeys(found))
-
-
-def _named_changes(then: dict[str, str] | None, now: dict[str, str] | None, what: str = "") -> list[str]:
-    """What differs between two sets of values by name, or was not recorded."""
-    if then is None or now is None:
-        return [] if then == now else [f"{what} {NOT_RECORDED}"]
-    pairs = {name: (then.get(name, NOT_RECORDED), now.get(name, NOT_RECORDED)) for name in sorted({*then, *now})}
-    return [f"{name} {was or 'unset'} -> {is_now or 'unset'}" for name, (was, is_now) in pairs.items() if was != is_now]
-
-
 def judge(changed: list[str], difference: str | None, then: EvaluationRow, now: EvaluationRow) -> Reproduction:
     """The outcome: bits are compared where no change is known, intervals of the final success elsewhere."""
     rates = then.success_rate, now.success_rate
@@ -109,7 +72,3 @@ def judge(changed: list[str], difference: str | None, then: EvaluationRow, now: 
         f"Success at the end, recorded and now: {said}; the intervals {'overlap' if overlap else 'do not overlap'}."
     )
     return Reproduction("within tolerance" if overlap else "outside tolerance", changed, difference, rates, sentence)
-
-
-def _code(origin: Provenance) -> str:
-    return f"{(origin.commit or 'unknown')[:9]}{', changed' if origin.dirty else ''}"

@@ -1,23 +1,19 @@
-"""Several runs in one process, new or resumed, each recorded as its own."""
+"""Several runs on this machine, new or resumed, each recorded as its own."""
 
 from collections.abc import Generator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
-from functools import partial
 from pathlib import Path
 
 from wellposed import serialise
-from wellposed.budget import runs_at_once
 from wellposed.config import AnyRunConfig, stored_config
-from wellposed.errors import UserError, require
-from wellposed.interrupts import interruptible
-from wellposed.memory import require_fit
+from wellposed.errors import UserError
+from wellposed.launch import local
+from wellposed.launch.rows import Row, row_of
+from wellposed.launch.states import state_of
+from wellposed.launch.work import Extras
 from wellposed.progress import TrainingProgress
-from wellposed.runs import checkpoint
 from wellposed.runs.record import Summary
-from wellposed.runs.store import require_free
-from wellposed.runs.writer import OnEvaluation, RunWriter, unobserved
-from wellposed.training import Job, new_run, overlap_by_threads, train_recorded
+from wellposed.runs.store import RunReader, refuse_ended, require_free
+from wellposed.training import how_it_diverged
 
 Results = Generator[tuple[Path, Summary | None]]
 
@@ -28,24 +24,30 @@ def train_side_by_side(
     *,
     threads: int = 2,
     quiet: bool = False,
-    progress: TrainingProgress | None = None,
-    on_evaluation: OnEvaluation = unobserved,
+    wandb: str | None = None,
 ) -> Results:
-    """Train several runs in this process, `threads` at a time, each recorded as its own and bit for bit as if alone.
+    """Train several runs, `threads` at a time, each in a process and on a core of its own, bit for bit as if alone.
 
-    Arguments and errors are those of `train`; `progress` is the display of longer work that includes these runs. A run
-    that fails does not stop the others: its error is raised when they are done. Ctrl-C stops those under way at their
-    next update, and no other is started.
+    One run alone trains in this process. A run that fails does not stop the others: its error is raised when they are
+    done. Ctrl-C stops those under way at their next update, and no other is started.
+
+    Args:
+        runs: configurations, all different.
+        runs_dir: where their directories are made.
+        threads: cores to use; results do not depend on it.
+        quiet: no progress bars and no line per evaluation.
+        wandb: project of Weights & Biases that evaluations are logged to as well.
 
     Yields:
         Each run's directory and how it ended, in the order of `runs`, as soon as it and those before it are done; None
         instead of a summary for a run that was interrupted: it is saved and can be resumed.
+
+    Raises:
+        UserError: if a directory is taken, the disk refuses, or training diverges.
     """
     folder = Path(runs_dir)
     require_free(folder, [serialise.to_dict(config) for config in runs])
-    jobs = [new_run(config, folder) for config in runs]
-    jobs = [replace(job, on_evaluation=on_evaluation) for job in jobs]
-    yield from _side_by_side(jobs, {folder}, threads, progress or TrainingProgress(quiet))
+    yield from _results([row_of("", config) for config in runs], folder, threads, quiet, Extras(wandb=wandb))
 
 
 def resume(
@@ -54,8 +56,7 @@ def resume(
     threads: int = 2,
     quiet: bool = False,
     salvage: bool = False,
-    progress: TrainingProgress | None = None,
-    on_evaluation: OnEvaluation = unobserved,
+    wandb: str | None = None,
 ) -> Results:
     """Resume runs that were interrupted, side by side; each ends bit for bit as if it had never stopped.
 
@@ -63,48 +64,39 @@ def resume(
     run whose replay is damaged goes on without the damaged part, which its record says. Raises UserError if one is
     finished, diverged, being written by another process, or has no intact checkpoint.
     """
-    found = [Path(path) for path in paths]
+    found = [path if path.name == path.resolve().name else path.resolve() for path in map(Path, paths)]
     if len({path.resolve() for path in found}) != len(found):
         raise UserError("The same run was named twice.")
+    rows: dict[Path, list[Row]] = {}
+    for path in found:
+        refuse_ended(RunReader(path))
+        rows.setdefault(path.parent, []).append(Row(path.name, "", serialise.to_dict(stored_config(path))))
+    for folder, of_one in rows.items():
+        yield from _results(of_one, folder, threads, quiet, Extras(salvage, wandb))
 
-    def job(path: Path) -> Job:
-        begins = not checkpoint.manifests(path)
-        return Job(stored_config(path), partial(RunWriter.reopen, path, salvage=salvage), begins, on_evaluation)
 
-    folders = {path.parent for path in found}
-    yield from _side_by_side([job(path) for path in found], folders, threads, progress or TrainingProgress(quiet))
-
-
-def _side_by_side(jobs: list[Job], folders: set[Path], threads: int, progress: TrainingProgress) -> Results:
-    """Do the jobs, `threads` at a time, if memory holds them beside the runs under way below `folders`."""
-    require(threads >= 1, "threads", "must be at least 1", threads)
-    overlap_by_threads()
-    require_fit([job.config for job in jobs], threads, folders)
-    at_once = runs_at_once(len(jobs), threads)
-    errors: list[UserError] = []
-    patient = True
-    pool = ThreadPoolExecutor(at_once, "run")
-    with progress, interruptible() as interrupted:
-        share = max(1, threads // at_once)
-
-        def do(job: Job) -> tuple[Path, Summary | None] | None:
-            return None if interrupted else train_recorded(job, share, progress, interrupted)
-
-        futures = [pool.submit(do, job) for job in jobs]
+def _results(rows: list[Row], folder: Path, threads: int, quiet: bool, extras: Extras) -> Results:
+    """Do the rows, and yield how they ended in their order; what failed is told at the end."""
+    ended, errors = set[str](), list[str]()
+    stopped, left = False, list(rows)
+    work = local.train_rows(rows, folder, threads, TrainingProgress(quiet), extras)
+    while left:
         try:
-            for future in futures:
-                try:
-                    result = future.result()
-                except UserError as error:
-                    errors.append(error)
-                    continue
-                if result is not None:
-                    yield result
-        except KeyboardInterrupt:  # the second Ctrl-C: do not wait for the threads
-            patient = False
-            raise
-        finally:
-            interrupted.append(0)  # tell the threads, whatever ended this
-            pool.shutdown(wait=patient, cancel_futures=True)
+            ended.add(next(work).name)
+        except StopIteration:
+            break
+        except KeyboardInterrupt:
+            stopped = True
+        except UserError as error:
+            errors.append(str(error))
+        over = bool(stopped or errors)  # then the rest comes out of order
+        while left and (over or left[0].name in ended):
+            row = left.pop(0)
+            if row.name in ended and (how := how_it_diverged(folder / row.name)):
+                errors.append(how)
+            elif row.name in ended:
+                yield folder / row.name, RunReader(folder / row.name).summary
+            elif stopped and state_of(folder, row) == "interrupted":
+                yield folder / row.name, None
     if errors:
-        raise UserError("\n".join(str(error) for error in errors))
+        raise UserError("\n".join(errors))

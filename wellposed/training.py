@@ -1,7 +1,7 @@
 """A training run, from opening its record to its end. The two loops are in `loop/`.
 
 A newcomer reads on in `loop/off_policy.py`, `rollout/` (acting and judging), `data/` (replay and hindsight) and
-`agents/sac.py` (the update). Several runs at a time, and resumed ones: `side_by_side`.
+`agents/sac.py` (the update). Several runs at a time: `launch/` and `side_by_side`.
 """
 
 import importlib
@@ -32,13 +32,26 @@ from wellposed.repository import cache_folder
 from wellposed.rollout.evaluate import EVALUATION_COPIES
 from wellposed.runs import checkpoint, provenance
 from wellposed.runs.record import Failure, Provenance, Summary
-from wellposed.runs.store import require_free
+from wellposed.runs.store import RunReader, require_free
 from wellposed.runs.writer import OnEvaluation, RunWriter, unobserved
 from wellposed.start import begin, given
 
-NUMERIC = (
-    "jax_enable_x64", "jax_default_matmul_precision", "jax_default_prng_impl", "jax_threefry_partitionable",
-    "jax_numpy_dtype_promotion", "jax_disable_jit", "jax_platforms",
+FIXED = {  # settings of JAX on which numbers depend, at the values that recipes are made for
+    "jax_enable_x64": False,
+    "jax_threefry_partitionable": True,
+    "jax_default_prng_impl": "threefry2x32",
+    "jax_random_seed_offset": 0,
+    "jax_numpy_dtype_promotion": "standard",
+    "jax_high_dynamic_range_gumbel": False,
+    "jax_softmax_custom_jvp": False,
+}
+RECORDED = (  # settings and variables that are a person's to choose, and on which numbers depend, too
+    "jax_default_matmul_precision", "jax_platforms", "jax_disable_jit", "jax_disable_most_optimizations",
+    "jax_optimization_level", "jax_exec_time_optimization_effort", "jax_allow_f16_reductions",
+)  # fmt: skip
+VARIABLES = (
+    "XLA_FLAGS", "LIBTPU_INIT_ARGS", "NVIDIA_TF32_OVERRIDE", "GLIBC_TUNABLES", "NPY_DISABLE_CPU_FEATURES",
+    "OPENBLAS_CORETYPE",
 )  # fmt: skip
 
 
@@ -69,9 +82,8 @@ def train(
     """
     folder = Path(runs_dir)
     require_free(folder, [serialise.to_dict(config)])
-    prepare()
     require_fit([config], threads, {folder})
-    with TrainingProgress(quiet) as progress, interruptible() as stop:
+    with own_settings(), TrainingProgress(quiet) as progress, interruptible() as stop:
         job = replace(new_run(config, folder), on_evaluation=on_evaluation)
         path, summary = train_recorded(job, threads, progress, stop)
     if summary is None:
@@ -121,15 +133,20 @@ def train_recorded(job: Job, threads: int, progress: TrainingProgress, stop: lis
             summary = loop(run, record, bar, stop)
         except NotFiniteError as error:
             record.fail(Failure(run.step, run.agent.updates, error.quantity, str(error)))
-            raise UserError(
-                f"{record.path}: training diverged: {error} The record and the checkpoint before it are kept. "
-                f"{against_divergence(job.config)}"
-            ) from error
+            raise UserError(how_it_diverged(record.path)) from error
         if summary is not None:
             record.finish(summary)
         for complaint in record.complaints[:1]:
             bar.say(complaint)
         return record.path, summary
+
+
+def how_it_diverged(path: Path) -> str:
+    """What is said of a run that diverged; "" if it did not."""
+    if (failure := RunReader(path).failure) is None:
+        return ""
+    advice = against_divergence(stored_config(path))
+    return f"{path}: training diverged: {failure.detail} The record and the checkpoint before it are kept. {advice}"
 
 
 @contextmanager
@@ -176,32 +193,37 @@ def here(threads: int, env: Origin | None = None) -> Provenance:
 
 
 def flags() -> dict[str, str]:
-    """The settings of JAX, as they are in force, and of XLA that decide about numbers."""
-    of_jax = {name: str(getattr(jax.config, name)) for name in NUMERIC}
-    return of_jax | {name: os.environ.get(name, "") for name in ("XLA_FLAGS", "LIBTPU_INIT_ARGS")}
-
-
-def prepare() -> None:
-    """Set JAX up for training, before anything is computed."""
-    overlap_by_threads()
-    keep_compiled()
+    """The settings of JAX, as they are in force, and of XLA, NumPy and the C library that decide about numbers."""
+    of_jax = {name: str(jax.config.values[name]) for name in (*FIXED, *RECORDED) if name in jax.config.values}
+    return of_jax | {name: os.environ.get(name, "") for name in VARIABLES}
 
 
 def keep_compiled() -> None:
-    """Keep compiled programs on disk, so that the runs of one configuration compile once.
+    """Keep compiled programs on disk, so that all runs of a configuration compile once.
 
-    A program is compiled for the instructions of a processor, and another one would run it with other bits, or not at
-    all. So every kind of processor has a folder of its own.
+    A program is compiled for the features of a processor; on another one it would give other bits or not run at all.
+    So each kind of processor has a folder of its own. JAX_COMPILATION_CACHE_DIR names another place.
     """
-    jax.config.update("jax_compilation_cache_dir", str(cache_folder() / "compiled" / provenance.processor()))
+    if not os.environ.get("JAX_COMPILATION_CACHE_DIR"):
+        jax.config.update("jax_compilation_cache_dir", str(cache_folder() / "compiled" / provenance.processor()))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
     jax.config.update("jax_persistent_cache_min_entry_size_bytes", 0)
 
 
-def overlap_by_threads() -> None:
-    """Turn off XLA's own queue.
+@contextmanager
+def own_settings() -> Iterator[None]:
+    """Inside, JAX computes with the settings that are `FIXED`, whatever the environment or the program says.
 
-    It would run `act` and `update` one after another, on threads that spin while they wait; we overlap them in threads
-    of our own. Results do not depend on it.
+    XLA's own queue is turned off, too: it would run `act` and `update` one after another, on threads that spin while
+    they wait; we overlap them in threads of our own. Results do not depend on it.
     """
     jax.config.update("jax_cpu_enable_async_dispatch", False)
+    keep_compiled()
+    before = {name: jax.config.values[name] for name in FIXED if name in jax.config.values}
+    for name in before:
+        jax.config.update(name, FIXED[name])
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            jax.config.update(name, value)

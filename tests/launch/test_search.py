@@ -23,7 +23,7 @@ from wellposed.launch.work import stop_where_pruned
 from wellposed.recipes import default_config
 from wellposed.runs.record import EvaluationRow
 from wellposed.runs.store import RunReader
-from wellposed.runs.writer import RunWriter
+from wellposed.runs.writer import RunWriter, unobserved
 from wellposed.serialise import from_dict
 
 STEPS, EPISODES = range(0, 8001, 1000), 50
@@ -318,15 +318,15 @@ def test_a_second_process_does_not_drive_the_same_search(tmp_path):
 
 def test_a_run_that_is_pruned_stops_at_its_next_evaluation_and_is_not_taken_up_again(tmp_path):
     row = asked().rows(0, {}, [0])[0]
-    caught = []
+    caught, told = [], stop_where_pruned(unobserved)
     before = signal.signal(signal.SIGTERM, lambda *_: caught.append(1))
     try:
         with RunWriter(tmp_path, row.config, PROVENANCE) as run:
-            stop_where_pruned(RunReader(run.path), EVALUATION, {})
+            told(RunReader(run.path), EVALUATION, {})
             assert not caught
             (run.path / PRUNED).touch()
             assert state_of(tmp_path, row) == "running"
-            stop_where_pruned(RunReader(run.path), EVALUATION, {})
+            told(RunReader(run.path), EVALUATION, {})
     finally:
         signal.signal(signal.SIGTERM, before)
     assert caught

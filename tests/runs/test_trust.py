@@ -277,7 +277,7 @@ def test_who_lost_the_lock_writes_no_more(tmp_path, replaced):
     with RunWriter(tmp_path, CONFIG, PROVENANCE) as run:
         (run.path / "lock").unlink()
         if replaced:
-            os.close(lock.acquire(run.path / "lock"))
+            lock.acquire(run.path / "lock").release()
         before = content(run.path / "checkpoints")
         with pytest.raises(UserError, match="was removed or replaced"):
             run.save(Snapshot(100, 50, 1.5, 0.5, {}, {}, ReplayRows(0, 0, 0, {})))

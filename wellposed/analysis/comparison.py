@@ -182,9 +182,10 @@ def _circumstances(origins: list[Provenance]) -> dict[str, str]:
         "processor": [p.cpu for p in processes],
         "cores": [str(p.cores) for p in origins],
         "threads": [str(p.threads) for p in origins],
-        "devices": [", ".join(p.devices) for p in origins],
+        "devices": [", ".join(p.devices) for p in processes if p.devices is not None],
         "platform": [p.platform for p in origins],
-        "Python": [p.python for p in origins],
+        "Python": [p.python for p in processes if p.python is not None],
+        "processor features": [" ".join(p.features) for p in processes if p.features is not None],
     }
     for name in sorted({name for p in processes for name in p.packages}):
         found[name] = [p.packages.get(name, NOT_RECORDED) for p in processes]

@@ -30,7 +30,6 @@ from wellposed.seeding import parse_seeds
 
 if TYPE_CHECKING:
     from wellposed.config import AnyRunConfig
-    from wellposed.runs.writer import OnEvaluation
     from wellposed.side_by_side import Results
 
 
@@ -39,14 +38,6 @@ ConfigFile = Annotated[
     tyro.conf.arg(name="config", metavar="FILE", help="begin with these settings, as in a run's config.json"),
 ]
 Wandb = Annotated[str | None, tyro.conf.arg(metavar="PROJECT", help="log to this project of Weights & Biases as well")]
-
-
-def observer(wandb: str | None) -> "OnEvaluation":
-    """What is told of each evaluation."""
-    from wellposed.runs.wandb_log import log_to
-    from wellposed.runs.writer import unobserved
-
-    return unobserved if wandb is None else log_to(wandb)
 
 
 def train_command(default: "AnyRunConfig") -> Any:
@@ -76,14 +67,13 @@ def train_command(default: "AnyRunConfig") -> Any:
         from wellposed.side_by_side import train_side_by_side
 
         del config_file  # read before the line was parsed: it gave the defaults
-        told = observer(wandb)
         if geometry == "found":
             config = _with_found_geometry(config)
         runs = _runs(config, seeds)
         if words := plugin.words_for(config.env.id):
             about = "Training imports code of yours, which no record may do: commands that read this run"
             print(f"wellposed: {about} need {shlex.join(words)}", file=sys.stderr)
-        return tell(train_side_by_side(runs, runs_dir, threads=threads, quiet=quiet, on_evaluation=told), json_file)
+        return tell(train_side_by_side(runs, runs_dir, threads=threads, quiet=quiet, wandb=wandb), json_file)
 
     return train
 
@@ -187,9 +177,7 @@ def resume_runs(
 
     if not runs:
         raise UserError("Name at least one run directory; `wellposed runs` lists them.")
-    told = observer(wandb)
-    results = resume(runs, threads=threads, quiet=quiet, salvage=salvage, on_evaluation=told)
-    return tell(results, json_file)
+    return tell(resume(runs, threads=threads, quiet=quiet, salvage=salvage, wandb=wandb), json_file)
 
 
 def experiment(

@@ -58,13 +58,13 @@ def _trained(config: Any, folder: Path, setting: Setting) -> Path:
     from wellposed.launch.rows import row_of
     from wellposed.launch.work import take_up
     from wellposed.progress import TrainingProgress
-    from wellposed.runs.store import RunReader
+    from wellposed.training import how_it_diverged
 
     row = row_of("", config)
     if take_up(row, folder, setting.threads, TrainingProgress(setting.quiet)) == "interrupted":
         raise KeyboardInterrupt
-    if (failure := RunReader(folder / row.name).failure) is not None:
-        raise UserError(f"{folder / row.name}: training diverged: {failure.detail}")
+    if diverged := how_it_diverged(folder / row.name):
+        raise UserError(diverged)
     return folder / row.name
 
 

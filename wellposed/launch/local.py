@@ -25,6 +25,7 @@ from wellposed.launch import work
 from wellposed.launch.options import Options
 from wellposed.launch.rows import Folder, Row, make_folder
 from wellposed.launch.states import ENDED, state_of
+from wellposed.launch.work import NONE, Extras
 from wellposed.memory import find_room, refusal, require_fit
 from wellposed.progress import RunProgress, TrainingProgress
 from wellposed.runs import provenance
@@ -48,7 +49,9 @@ def launch(folder: Path, rows: list[int], options: Options) -> None:
         pass
 
 
-def train_rows(rows: Sequence[Row], runs_dir: Path, threads: int, progress: TrainingProgress) -> Iterator[Row]:
+def train_rows(
+    rows: Sequence[Row], runs_dir: Path, threads: int, progress: TrainingProgress, extras: Extras = NONE
+) -> Iterator[Row]:
     """Do what is left of the rows: train what is missing, go on with what was cut short. One alone trains in here.
 
     Yields:
@@ -57,6 +60,7 @@ def train_rows(rows: Sequence[Row], runs_dir: Path, threads: int, progress: Trai
     Raises:
         UserError, KeyboardInterrupt: as `launch`.
     """
+    require(threads >= 1, "threads", "must be at least 1", threads)
     with tempfile.TemporaryDirectory() as name:
         folder = make_folder(Path(name), rows, [provenance.program(), *sys.argv[1:]], runs_dir.resolve())
         left = [i for i, row in enumerate(rows) if state_of(runs_dir, row) not in ENDED]
@@ -64,23 +68,24 @@ def train_rows(rows: Sequence[Row], runs_dir: Path, threads: int, progress: Trai
         if len(left) == 1:
             row = rows[left[0]]
             require_fit([_config(row)], threads, [runs_dir])
-            if (state := work.take_up(row, runs_dir, threads, progress)) == "interrupted":
+            if (state := work.take_up(row, runs_dir, threads, progress, extras)) == "interrupted":
                 raise KeyboardInterrupt
             if state in ENDED:
                 yield row
                 return
-        yield from do(folder, left, threads, progress)
+        yield from do(folder, left, threads, progress, extras)
 
 
-def do(folder: Folder, indices: Sequence[int], threads: int, progress: TrainingProgress) -> Iterator[Row]:
+def do(
+    folder: Folder, indices: Sequence[int], threads: int, progress: TrainingProgress, extras: Extras = NONE
+) -> Iterator[Row]:
     """Do rows in processes of their own; arguments, yields and errors are those of `train_rows`."""
-    require(threads >= 1, "threads", "must be at least 1", threads)
     if not indices:
         return
     rows = folder.rows
     waiting = {i: rows[i] for i in indices}
     shares = shares_of(cores_in_order(), at_once(list(waiting.values()), threads, folder.runs), threads)
-    crew = Crew(folder, waiting, shares, progress)
+    crew = Crew(folder, waiting, shares, progress, extras)
     with progress, interruptible() as stop:
         try:
             while crew.busy(stop):
@@ -110,8 +115,15 @@ class Worker:
 class Crew:
     """The processes that work on rows, and the rows that still wait for one."""
 
-    def __init__(self, folder: Folder, waiting: dict[int, Row], shares: list[Cores], progress: TrainingProgress):
-        self.folder, self.rows, self.progress, self.free = folder, waiting, progress, shares
+    def __init__(
+        self,
+        folder: Folder,
+        waiting: dict[int, Row],
+        shares: list[Cores],
+        progress: TrainingProgress,
+        extras: Extras,
+    ):
+        self.folder, self.rows, self.progress, self.free, self.extras = folder, waiting, progress, shares, extras
         self.waiting, self.elsewhere, self.workers = deque(waiting), set[int](), list[Worker]()
         self.errors: list[str] = []
         self._deaths: dict[int, tuple[int, str]] = {}  # how often in a row, and the newest checkpoint then
@@ -148,7 +160,7 @@ class Crew:
 
     def _start(self, index: int, cores: Cores) -> Worker:
         """Start the process of a row on cores of its own."""
-        words = ["--cores", ",".join(map(str, cores)), "--tied"] + ["--quiet"] * self.progress.quiet
+        words = ["--cores", ",".join(map(str, cores)), "--tied"] + ["--quiet"] * self.progress.quiet + self.extras.words
         paths = os.pathsep.join(path for path in sys.path if path)
         env = os.environ | dict.fromkeys(LIBRARIES, str(len(cores))) | {"PYTHONPATH": paths}
         process = subprocess.Popen(
@@ -185,7 +197,7 @@ class Crew:
         elif code == work.INTERRUPTED or code < 0:  # a signal, or whatever else kills
             self._died(index, row, code)
         else:
-            self.errors.append(self.folder.error_of(row) or f"{row.name}: {' '.join(worker.said[-1:]) or code}")
+            self.errors.append(self.folder.errors.get(row.name) or f"{row.name}: {' '.join(worker.said[-1:]) or code}")
         if not self.waiting:
             spread(self.workers, [core for cores in self.free for core in cores])
 

@@ -84,10 +84,11 @@ class Folder:
     def _about(self) -> dict[str, Any]:
         return read_json(self.path / "launch.json")
 
-    def error_of(self, row: Row) -> str | None:
-        """Why a row could not be done when it was tried last; None if nothing is known against it."""
-        path = self.path / "errors" / row.name
-        return path.read_text(errors="replace") if path.exists() else None
+    @property
+    def errors(self) -> dict[str, str]:
+        """Why rows could not be done, by their names."""
+        folder = self.path / "errors"
+        return {path.name: path.read_text(errors="replace") for path in sorted(folder.glob("*"))}
 
     def note_error(self, row: Row, sentence: str) -> None:
         """Keep why a row could not be done; "" once it is taken up again."""
@@ -126,6 +127,17 @@ def make_folder(path: Path, rows: Sequence[Row], command: list[str], runs: Path 
         write_json(path / "launch.json", {"command": command, "runs": str(runs)})
     add_rows(folder, [row for row in rows if row.name not in known])
     return folder
+
+
+def is_copy(folder: Folder, manifest: Path) -> bool:
+    """Whether a folder was made of exactly this manifest."""
+    kept = folder.path / "manifest.toml"
+    return kept.exists() and read_bytes(kept, MAX_BYTES) == read_bytes(manifest, MAX_BYTES)
+
+
+def keep_copy(folder: Folder, manifest: Path) -> None:
+    """Keep a copy of the manifest; it is written last, so it says that all of its rows are there."""
+    write_whole(folder.path / "manifest.toml", read_bytes(manifest, MAX_BYTES))
 
 
 def add_rows(folder: Folder, rows: Iterable[Row]) -> None:

@@ -9,6 +9,9 @@ from wellposed.runs.store import RunReader
 
 State = Literal["finished", "running", "interrupted", "failed", "pruned", "waiting"]
 STATES: tuple[State, ...] = get_args(State)
+OF_STATUS: dict[str, State] = {
+    "finished": "finished", "diverged": "failed", "running": "running", "interrupted": "interrupted"
+}  # fmt: skip
 ENDED: tuple[State, ...] = ("finished", "failed", "pruned")  # nothing is left to do
 PRUNED = "pruned"  # a file in a run directory: the search does not go on with this run
 
@@ -16,13 +19,9 @@ PRUNED = "pruned"  # a file in a run directory: the search does not go on with t
 def state_of(runs: Path, row: Row) -> State:
     """The state of a row, whose run directory lies in `runs`; failed: training diverged."""
     path = runs / row.name
-    begun, pruned = (path / "config.json").exists(), (path / PRUNED).exists()
-    if not begun:
-        return "pruned" if pruned else "waiting"
-    status = RunReader(path).status
-    if status == "interrupted" and pruned:
-        return "pruned"
-    return "failed" if status == "diverged" else status
+    begun = (path / "config.json").exists()
+    state = OF_STATUS[RunReader(path).status] if begun else "waiting"
+    return "pruned" if state in ("interrupted", "waiting") and (path / PRUNED).exists() else state
 
 
 def states(runs: Path, rows: Iterable[Row]) -> list[State]:

@@ -9,7 +9,7 @@ import ctypes
 import os
 import signal
 import sys
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from wellposed import plugin
@@ -19,11 +19,13 @@ from wellposed.interrupts import interruptible
 from wellposed.launch.rows import Folder, Row
 from wellposed.launch.states import ENDED, PRUNED, State, state_of
 from wellposed.progress import TrainingProgress
+from wellposed.runs import provenance
 from wellposed.runs.record import EvaluationRow
 from wellposed.runs.store import RunReader
+from wellposed.runs.wandb_log import log_to
 from wellposed.runs.writer import OnEvaluation, unobserved
 from wellposed.terminal import Lasting, escaped
-from wellposed.training import new_run, prepare, resumed_run, train_recorded
+from wellposed.training import new_run, own_settings, resumed_run, train_recorded
 from wellposed.types import Metrics
 
 DONE, FAILED, HELD, INTERRUPTED = 0, 1, 75, 130  # exit codes
@@ -32,14 +34,28 @@ CODES: dict[State, int] = {
 }  # fmt: skip
 
 
+@dataclass(frozen=True)
+class Extras:
+    """What a person may ask of runs that does not change their results."""
+
+    salvage: bool = False  # go on without damaged parts of a replay
+    wandb: str | None = None  # project of Weights & Biases to log to as well
+
+    @property
+    def words(self) -> list[str]:
+        """The options of the command."""
+        return ["--salvage"] * self.salvage + ([] if self.wandb is None else ["--wandb", self.wandb])
+
+
+NONE = Extras()
+
+
 def command(folder: Path, index: int) -> list[str]:
     """The command that does the row with this index of a launch's folder."""
     return [sys.executable, "-m", "wellposed.launch.work", str(folder), str(index), *plugin.words()]
 
 
-def take_up(
-    row: Row, runs: Path, threads: int, progress: TrainingProgress, on_evaluation: OnEvaluation = unobserved
-) -> State:
+def take_up(row: Row, runs: Path, threads: int, progress: TrainingProgress, extras: Extras = NONE) -> State:
     """Train or resume the run of a row in this process.
 
     Returns:
@@ -53,11 +69,11 @@ def take_up(
         return before
     path = runs / row.name
     config = read_config(row.config, f"the configuration of {row.name}")
-    job = new_run(config, runs) if before == "waiting" else resumed_run(path)
-    prepare()
+    job = new_run(config, runs) if before == "waiting" else resumed_run(path, extras.salvage)
+    told = stop_where_pruned(unobserved if extras.wandb is None else log_to(extras.wandb))
     try:
-        with progress, interruptible() as stop:
-            train_recorded(replace(job, on_evaluation=on_evaluation), threads, progress, stop)
+        with own_settings(), progress, interruptible() as stop:
+            train_recorded(replace(job, on_evaluation=told), threads, progress, stop)
     except UserError:
         if (after := state_of(runs, row)) in ("failed", "running"):
             return after
@@ -65,11 +81,18 @@ def take_up(
     return state_of(runs, row)
 
 
-def stop_where_pruned(run: RunReader, row: EvaluationRow, metrics: Metrics) -> None:
-    """Told of an evaluation, interrupt this process if a search does not go on with its run: it is saved and ends."""
-    del row, metrics
-    if (run.path / PRUNED).exists():
-        signal.raise_signal(signal.SIGTERM)
+def stop_where_pruned(told: OnEvaluation) -> OnEvaluation:
+    """Who is told of evaluations, and interrupts this process where a search does not go on with its run.
+
+    The run is saved and ends, as after Ctrl-C.
+    """
+
+    def tell(run: RunReader, row: EvaluationRow, metrics: Metrics) -> None:
+        told(run, row, metrics)
+        if (run.path / PRUNED).exists():
+            signal.raise_signal(signal.SIGTERM)
+
+    return tell
 
 
 def main(argv: list[str]) -> int:
@@ -82,6 +105,8 @@ def main(argv: list[str]) -> int:
         "--threads", type=int, default=0, help="native threads for physics; one for each core by default"
     )
     parser.add_argument("--tied", action="store_true", help="stop, and save, when the parent process dies")
+    parser.add_argument("--salvage", action="store_true", help="go on without damaged parts of the replay")
+    parser.add_argument("--wandb", metavar="PROJECT", help="log to this project of Weights & Biases as well")
     parser.add_argument("--quiet", action="store_true", help="no line per evaluation")
     try:
         args = parser.parse_args(plugin.load_named(argv))
@@ -95,9 +120,14 @@ def main(argv: list[str]) -> int:
     except UserError as error:
         return _told(error)
     folder.note_error(row, "")
+    threads, extras = args.threads or provenance.cores(), Extras(args.salvage, args.wandb)
     try:
+<<<<<<< HEAD
         threads = args.threads or len(os.sched_getaffinity(0))
         state = take_up(row, folder.runs, threads, TrainingProgress(args.quiet), stop_where_pruned)
+=======
+        state = take_up(row, folder.runs, threads, TrainingProgress(args.quiet), extras)
+>>>>>>> d2a7fdd4de9e49bf5edea799b836a9dd3eb94d7f
     except (UserError, FloatingPointError) as error:
         folder.note_error(row, str(error))
         return _told(error)

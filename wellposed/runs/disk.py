@@ -57,6 +57,11 @@ def sync(handle: int) -> None:
     os.fsync(handle)
 
 
+def touch(handle: int) -> None:
+    """Set the time of a file's last change to now, by the clock of its file system."""
+    os.utime(handle)
+
+
 def rename(old: Path, new: Path) -> None:
     """Atomically replace `new` by `old`."""
     os.replace(old, new)

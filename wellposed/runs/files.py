@@ -195,8 +195,13 @@ class JsonLines:
         self.size += len(line)
 
     def sync(self) -> None:
-        """Return when all rows would survive a loss of power."""
+        """Return when all rows would survive a loss of power. Raises UserError if another process wrote rows, too."""
         with explained(self.path, "write"):
+            if (found := os.fstat(self._handle).st_size) != self.size:
+                raise UserError(
+                    f"{self.path} has {found} bytes where this process wrote {self.size}: another one writes there, "
+                    "too. This one stops; what it saved before is whole."
+                )
             disk.sync(self._handle)
 
     def close(self) -> None:

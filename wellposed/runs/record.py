@@ -261,6 +261,9 @@ class Resumption:
     flags: dict[str, str] | None = field(default=None, metadata=serialise.LATER)  # as in `Provenance`
     environment: str | None = field(default=None, metadata=serialise.LATER)
     salvaged: bool = field(default=False, metadata=serialise.LATER)  # a part of the replay was damaged and left out
+    python: str | None = field(default=None, metadata=serialise.LATER)
+    devices: list[str] | None = field(default=None, metadata=serialise.LATER)
+    features: list[str] | None = field(default=None, metadata=serialise.LATER)
 
 
 @dataclass(frozen=True)
@@ -285,10 +288,11 @@ class Provenance:
     resumed: list[Resumption] = field(default_factory=list)
     # Digests of what the run began with: a checkpoint (`init_from`), a file (`demonstrations`).
     given: dict[str, str] = field(default_factory=dict, metadata=serialise.LATER)
-    # Settings of JAX and XLA that decide about numbers, and the digest of the environment's source; null where they
-    # were not recorded.
+    # Settings of JAX and XLA that decide about numbers, the digest of the environment's source, and the instructions
+    # for vectors and floating point that the processor has; null where they were not recorded.
     flags: dict[str, str] | None = field(default=None, metadata=serialise.LATER)
     environment: str | None = field(default=None, metadata=serialise.LATER)
+    features: list[str] | None = field(default=None, metadata=serialise.LATER)
 
 
 def encode(value: Any) -> dict[str, Any]:

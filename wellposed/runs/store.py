@@ -12,7 +12,7 @@ FetchReach-v4_sac_3f0c9d1be2a7_s0/
     tensorboard/       the same scalars as events; written again from the rows when a run is resumed
     summary.json       how the run ended; written last
     failure.json       instead of a summary: what was not finite
-    lock               held by the process that writes
+    lock               held by the process that writes, with its signs of life (see `heartbeat`)
 
 `RunWriter` (in `writer`) writes one. `RunReader` reads one and checks everything in it.
 """
@@ -81,7 +81,7 @@ def require_free(runs_dir: Path, configs_: list[dict[str, Any]]) -> None:
         raise UserError(f"The same configuration and seed is asked for twice: {', '.join(twice)}.")
     for folder in (runs_dir / name for name in names):
         if (folder / "config.json").exists():
-            os.close(lock.acquire(folder / "lock"))  # another error if a process is writing it
+            lock.acquire(folder / "lock").release()  # another error if a process is writing it
             refuse_existing(folder)
 
 
@@ -96,6 +96,13 @@ def refuse_existing(path: Path) -> None:
         f"{path} holds {'an interrupted' if open_end else f'a {status}'} run of exactly this configuration and seed, "
         f"and two runs are never mixed. Choose another --seed or --runs-dir, or move that directory away{advice}."
     )
+
+
+def refuse_ended(reader: "RunReader") -> None:
+    """Raises UserError if a run that is to be resumed has ended."""
+    if (status := reader.status) in ("finished", "diverged"):
+        why = reader.failure.detail if reader.failure else "There is nothing left to train."
+        raise UserError(f"{reader.path} is {status}. {why}")
 
 
 def resume_command(paths: Sequence[Path]) -> str:

@@ -13,7 +13,7 @@ import stat
 import time
 from collections.abc import Callable
 from contextlib import ExitStack, closing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -28,7 +28,8 @@ from wellposed.errors import UserError
 from wellposed.runs import checkpoint, disk, lock, record
 from wellposed.runs.checkpoint import LINES, Manifest, ReplayPart, StoredArrays
 from wellposed.runs.files import JsonLines, UnreadableError, ends_with_row, explained, remove_parts, write_json
-from wellposed.runs.store import RunReader, env_id, refuse_existing, run_name
+from wellposed.runs.provenance import changes_since
+from wellposed.runs.store import RunReader, env_id, refuse_ended, refuse_existing, run_name
 from wellposed.types import Metrics
 
 RESUMABLE = 4  # the oldest schema version whose interrupted runs can be resumed
@@ -113,9 +114,7 @@ class RunWriter:
         reader, run = RunReader(path), cls.__new__(cls)
         run._take(path, reader.config)
         try:
-            if (status := reader.status) in ("finished", "diverged"):
-                why = reader.failure.detail if reader.failure else "There is nothing left to train."
-                raise UserError(f"{path} is {status}. {why}")
+            refuse_ended(reader)
             if reader.schema < RESUMABLE:
                 raise UserError(
                     f"{path} was interrupted in an older version of wellposed, which stored replay and environments "
@@ -150,24 +149,19 @@ class RunWriter:
         self._begin(restored)
         step, salvaged = (restored.manifest.step, restored.lost > 0) if restored else (0, False)
         lost = [f"{restored.lost:,} rows of the replay were damaged and are left out."] if restored and salvaged else []
-        note = " ".join([*self._damaged, *lost, f"Resumed at step {step:,}; {self._cut()}."])
-        this = record.Resumption(
-            step,
-            note,
-            now.command,
-            now.commit,
-            now.dirty,
-            now.packages,
-            now.cpu,
-            now.started,
-            now.flags,
-            now.environment,
-            salvaged,
-        )
+        note = " ".join([*self._damaged, *lost, f"Resumed at step {step:,}; {self._cut()}.", *self._changed(now)])
+        told = {part.name for part in fields(record.Resumption)} - {"step", "note", "salvaged"}
+        this = record.Resumption(step=step, note=note, salvaged=salvaged, **{name: getattr(now, name) for name in told})
         self.provenance = replace(self.provenance, resumed=[*self.provenance.resumed, this])
         write_json(self.path / "provenance.json", record.encode(self.provenance))
         self.restored = None  # it holds a copy of the replay
         return note
+
+    def _changed(self, now: record.Provenance) -> list[str]:
+        """What numbers may depend on and is not as it was in the process before, in a sentence."""
+        before = self.provenance.resumed[-1] if self.provenance.resumed else self.provenance
+        found = changes_since(before, now)
+        return [f"Numbers may differ from an undisturbed run, for these changed: {'; '.join(found)}."] if found else []
 
     def _take(self, path: Path, config: dict[str, Any]) -> None:
         """Lock the directory; nothing is written yet."""
@@ -180,6 +174,7 @@ class RunWriter:
         self._number, self._parts, self._opened = 0, [], ExitStack()
         self.replay_end = 0  # how many of all rows that ever entered the replay are on disk
         self._lock = lock.acquire(path / "lock")
+        self._lock.keep_alive()
 
     def _newest_intact(self, reader: RunReader, salvage: bool) -> Restored | None:
         """The newest intact checkpoint; what is wrong with newer ones is kept in `_damaged`.
@@ -288,7 +283,7 @@ class RunWriter:
 
     def save(self, moment: Snapshot) -> None:
         """Write a checkpoint, delete older ones. Raises UserError if the disk refuses; then the one before counts."""
-        lock.require_mine(self._lock, self.path / "lock")
+        self._lock.require_mine()
         for lines in self._lines.values():
             lines.sync()
         number, new = self._number + 1, moment.replay
@@ -332,7 +327,7 @@ class RunWriter:
         try:
             self._opened.close()
         finally:
-            os.close(self._lock)
+            self._lock.release()
 
     def __enter__(self) -> "RunWriter":
         return self
