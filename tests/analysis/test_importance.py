@@ -105,6 +105,6 @@ def test_trials_are_grouped_by_thirds_of_a_range_or_by_choices():
     assert list(by_choice) == ["x", "y", "z"]
     assert all(trial.settings["c"] == name for name, of_one in by_choice.items() for trial in of_one)
     by_third = groups_of(SPACE["b"], trials, "b")
-    assert list(by_third) == ["-1 to -0.3333", "-0.3333 to 0.3333", "0.3333 to 1"]
+    assert list(by_third) == ["-1 to -0.33", "-0.33 to 0.33", "0.33 to 1"]
     assert sum(map(len, by_third.values())) == 32
-    assert all(-1 / 3 <= trial.settings["b"] <= 1 / 3 for trial in by_third["-0.3333 to 0.3333"])
+    assert all(-1 / 3 <= trial.settings["b"] <= 1 / 3 for trial in by_third["-0.33 to 0.33"])

@@ -185,12 +185,13 @@ class Claim:
         found, extra = self.interval, self.flattery
         known = np.isfinite(found.low)
         ends = f"95 % interval {show(found.low)} to {show(found.high)}, " if known else "no interval, "
-        by = f" (between {show(extra.low)} and {show(extra.high)})" if known else ""
+        more = lambda value: f"{100 * value:.1f} points" if kind in ("rate", "share") else show(value)  # noqa: E731
+        by = f" (between {more(extra.low)} and {more(extra.high)})" if known else ""
         seeds = len(self.winner.each)
         return [
             f"Best of {self.trials} trials: trial {self.winner.number}, {self.objective} {show(self.winner.score)} in "
             f"the search ({seeds} seed{'s' if seeds > 1 else ''}).",
             f"Trained again with fresh seeds: {show(found.estimate)} ({ends}{len(self.fresh)} seeds).",
-            f"The search flattered it by {show(extra.estimate)}{by}: the best of many scores is good partly by chance "
+            f"The search flattered it by {more(extra.estimate)}{by}: the best of many scores is good partly by chance "
             "(winner's curse). Report the fresh seeds.",
         ]

@@ -10,6 +10,7 @@ FOLDER/ of a launch holds beside its rows:
 import os
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -43,6 +44,18 @@ class Searched:
     trials: list[Trial]
     claim: Claim | None
 
+    @property
+    def lines(self) -> list[str]:
+        """Where it is, in sentences."""
+        if self.claim is not None:
+            return self.claim.lines
+        count = Counter(trial.outcome for trial in self.trials)
+        of = f"{len(self.trials)} of {self.search.size} trials have begun"
+        told = f"{of}: {count['complete']} complete, {count['pruned']} pruned, {count['failed']} failed."
+        if len(self.trials) < self.search.size or count["running"]:
+            return [told]
+        return [told, "The winner is trained with fresh seeds." if count["complete"] else "So there is no winner."]
+
 
 def load_searched(folder: Path) -> Searched:
     """Read where the search of a launch is; raises UserError if there is none."""
@@ -63,7 +76,7 @@ def compared(folder: Folder, title: str) -> Searched:
     return Searched(title, env_id(folder.rows[0].config), search, trials, None)
 
 
-def run_search(folder: Folder, question: Question, title: str, work: Work) -> Progress:
+def run_search(folder: Folder, question: Question, title: str, work: Work) -> Searched:
     """Search to the end: `work` does the rows that are asked for, while runs that are pruned are told to stop.
 
     Called again after whatever death, it goes on from there: no trial is repeated and none is left out.
@@ -90,7 +103,7 @@ def run_search(folder: Folder, question: Question, title: str, work: Work) -> Pr
                 raise UserError("\n".join(errors))
             else:
                 time.sleep(LOOK)  # an executor that does not wait for its rows has them
-        return progress
+        return load_searched(folder.path)
     finally:
         os.close(handle)
 
@@ -121,8 +134,12 @@ def _propose(folder: Folder, question: Question) -> _Proposer:
 def _advance(folder: Folder, proposer: _Proposer, title: str, question: Question, memory: Memory) -> Progress:
     """Read the records, and write what follows from them: rows, marks of pruned runs, and where the search is."""
     progress = question.progress(partial(read_run, folder.runs), proposer.propose, memory)
-    known = {row.name for row in folder.rows}
-    add_rows(folder, [row for row in progress.rows if row.name not in known])
+    asked, labels = {row.name for row in progress.rows}, {f"trial {trial.number}" for trial in progress.trials}
+    known = {row.name: row.label for row in folder.rows}
+    if gone := [name for name, label in known.items() if label in labels and name not in asked]:
+        raise UserError(f"{folder.path} holds runs of another search, such as {gone[0]}. Name another --out.")
+    if new := [row for row in progress.rows if row.name not in known]:
+        add_rows(folder, new)
     _mark(folder.runs, [row.name for row in progress.rows], {*progress.pruned})
     if len(memory.ended) == question.search.size:
         proposer.tell(progress.trials)

@@ -139,16 +139,6 @@ class Progress:
     claim: Claim | None  # once the fresh seeds have ended
     ended: bool  # nothing is left to do
 
-    @property
-    def lines(self) -> list[str]:
-        """Where it is, in sentences."""
-        if self.claim is not None:
-            return self.claim.lines
-        count = {outcome: sum(trial.outcome == outcome for trial in self.trials) for outcome in ("complete", "pruned")}
-        if self.ended:
-            return [f"None of {len(self.trials)} trials was complete, so the search has no winner."]
-        return [f"{len(self.trials)} trials have begun: {count['complete']} complete, {count['pruned']} pruned."]
-
 
 @dataclass(frozen=True)
 class Seen:

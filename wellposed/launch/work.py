@@ -122,12 +122,7 @@ def main(argv: list[str]) -> int:
     folder.note_error(row, "")
     threads, extras = args.threads or provenance.cores(), Extras(args.salvage, args.wandb)
     try:
-<<<<<<< HEAD
-        threads = args.threads or len(os.sched_getaffinity(0))
-        state = take_up(row, folder.runs, threads, TrainingProgress(args.quiet), stop_where_pruned)
-=======
         state = take_up(row, folder.runs, threads, TrainingProgress(args.quiet), extras)
->>>>>>> d2a7fdd4de9e49bf5edea799b836a9dd3eb94d7f
     except (UserError, FloatingPointError) as error:
         folder.note_error(row, str(error))
         return _told(error)

@@ -16,7 +16,8 @@ from wellposed.analysis.summary import Kind, format_value
 from wellposed.report.figures import ACCENT, FAINT, GRID, INK, STYLE, WARN, as_svg
 from wellposed.report.overview import COLOURS
 
-MOST_AXES, MOST_LINES = 7, 6  # of parallel coordinates, and of an interaction
+MOST_AXES, MOST_PAIRS, MOST_LINES = 7, 5, 6  # settings that are drawn, pairs of them, and lines of an interaction
+_PAPER: Any = {"facecolor": "white", "edgecolor": "none", "alpha": 0.75, "pad": 0.8}  # behind the labels of an axis
 
 
 def scores_figure(trials: Sequence[Trial], direction: Direction, kind: Kind, claim: Claim | None, name: str) -> str:
@@ -73,10 +74,11 @@ def parallel_figure(
         return as_svg(fig)
 
 
-def importance_figure(found: Importance, most: int = 10) -> str:
+def importance_figure(found: Importance) -> str:
     """Shares of variance with intervals, settings first and then pairs; the dotted line is the level of chance."""
-    shown = [*found.single[:most], *found.pairs[: most - len(found.single[:most]) or 0][:5]]
-    names = dict(zip([one.settings[0] for one in found.single], short_names([s.settings[0] for s in found.single])))  # noqa: B905
+    shown = [*found.single[:MOST_AXES], *found.pairs[:MOST_PAIRS]]
+    every = [one.settings[0] for one in found.single]
+    names = dict(zip(every, short_names(every), strict=True))
     with plt.rc_context(STYLE):
         fig, ax = plt.subplots(figsize=(8.6, 0.36 * len(shown) + 0.9))
         for y, one in enumerate(shown):
@@ -103,6 +105,9 @@ def interactions_figure(
     Groups are choices or thirds of a range; bars are 95 % intervals over trials.
     """
     names = dict(zip(space, short_names(space), strict=True))
+    scores = [trial.score for trial in trials]
+    margin = 0.05 * (max(scores) - min(scores))
+    low_end, high_end = min(scores) - margin, max(scores) + margin  # an interval over two trials may be far longer
     with plt.rc_context(STYLE):
         fig, axes = plt.subplots(1, len(pairs), figsize=(8.6, 3.9), sharey=True, squeeze=False)
         for ax, pair in zip(axes[0], pairs, strict=True):
@@ -117,7 +122,8 @@ def interactions_figure(
                 ax.errorbar(
                     x, mean, bars, color=COLOURS[i], linewidth=1.8, elinewidth=1, marker="o", markersize=4, label=level
                 )
-            ax.set_xticks(range(len(parts)), parts, rotation=18 if len(parts) > 2 else 0, fontsize=8)
+            ax.set_xticks(range(len(parts)), parts, rotation=25, ha="right", fontsize=8)
+            ax.set_ylim(low_end, high_end)
             ax.set_xlabel(names[across])
             ax.yaxis.set_major_formatter(_form(kind))
             ax.grid(axis="y", **GRID)
@@ -164,7 +170,7 @@ def _axis(ax: Axes, x: int, ticks: list[tuple[float, str]]) -> None:
     ax.plot([x, x], [0, 1], color=FAINT, linewidth=1, zorder=3)
     for y, text in ticks:
         ax.plot(x, y, "_", color=INK, markersize=6, zorder=3)
-        ax.text(x + 0.05, y, text, fontsize=8.5, color=INK, va="center", zorder=4)
+        ax.text(x + 0.05, y, text, fontsize=8.5, color=INK, va="center", zorder=4, bbox=_PAPER)
 
 
 def _look(trial: Trial, rank: int, count: int) -> dict[str, Any]:
