@@ -7,7 +7,6 @@ FOLDER/ of a launch holds beside its rows:
     runs/NAME/pruned    a run that is not to be gone on with; it stops at its next evaluation
 """
 
-import os
 import threading
 import time
 from collections import Counter
@@ -85,7 +84,8 @@ def run_search(folder: Folder, question: Question, title: str, work: Work) -> Se
         UserError: if another process drives this search, or a row cannot be done.
         KeyboardInterrupt: after Ctrl-C; every run is saved.
     """
-    handle = lock.acquire(folder.path / "search.lock")
+    held = lock.acquire(folder.path / "search.lock")
+    held.keep_alive()
     try:
         advance, handed = partial(_advance, folder, _propose(folder, question), title, question, Memory()), set[int]()
         while not (progress := advance()).ended:
@@ -105,7 +105,7 @@ def run_search(folder: Folder, question: Question, title: str, work: Work) -> Se
                 time.sleep(LOOK)  # an executor that does not wait for its rows has them
         return load_searched(folder.path)
     finally:
-        os.close(handle)
+        held.release()
 
 
 @dataclass(frozen=True)
