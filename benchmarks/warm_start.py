@@ -21,11 +21,12 @@ from wellposed.analysis.differences import ratio_of_times
 from wellposed.analysis.summary import summary_over_seeds
 from wellposed.analysis.survival import Times
 from wellposed.config import AnyRunConfig
+from wellposed.launch import local
+from wellposed.launch.rows import folder_of, row_of
 from wellposed.progress import TrainingProgress
 from wellposed.recipes import default_config
 from wellposed.runs.store import RunReader, run_name
 from wellposed.seeding import parse_seeds
-from wellposed.study.trials import folder_of, train_all
 
 BAR = 0.95
 EPISODES = 100  # of each monitoring evaluation
@@ -87,12 +88,12 @@ def main() -> None:
     seeds, cores = parse_seeds(args.seeds), len(os.sched_getaffinity(0))
     print_header("What demonstrations and warm starts bring", "jax", "mujoco")
     # What others begin with comes first.
-    first = [(f"{env} {seed}", config_of(env, seed, {})) for env in EVERY for seed in seeds]
-    list(train_all(first, args.runs_dir, cores, TrainingProgress(quiet=True)))
+    first = [row_of(f"{env} {seed}", config_of(env, seed, {})) for env in EVERY for seed in seeds]
+    list(local.train_rows(first, args.runs_dir, cores, TrainingProgress(quiet=True)))
     for env in args.envs:
         named = runs_of(env, seeds, args.runs_dir)
-        runs = [(f"{name} {config.seed}", config) for name, configs in named.items() for config in configs]
-        list(train_all(runs, args.runs_dir, cores, TrainingProgress(quiet=True)))
+        rows = [row_of(f"{name} {config.seed}", config) for name, configs in named.items() for config in configs]
+        list(local.train_rows(rows, args.runs_dir, cores, TrainingProgress(quiet=True)))
         report(env, named, args.runs_dir)
 
 

@@ -16,8 +16,9 @@ from wellposed import serialise
 from wellposed.chapters.load import load_chapter
 from wellposed.config import stored_config
 from wellposed.envs.make import make_env
-from wellposed.experiments import load_answers, load_experiment
 from wellposed.interrupts import Stopwatch
+from wellposed.launch.answers import load_answers
+from wellposed.launch.manifest import load_experiment
 from wellposed.loop.off_policy import OffPolicy, advance
 from wellposed.runs import checkpoint
 from wellposed.runs.files import read_json, read_lines

@@ -8,7 +8,8 @@ from wellposed import serialise
 from wellposed.agents import SACConfig, TD3Config
 from wellposed.cli import main
 from wellposed.errors import UserError
-from wellposed.experiments import load_answers, load_experiment, run_experiment
+from wellposed.launch.answers import load_answers, run_experiment
+from wellposed.launch.manifest import load_experiment
 from wellposed.runs.store import run_name
 
 pytestmark = pytest.mark.slow
@@ -42,9 +43,9 @@ def ask(folder: Path, text: str = QUESTION) -> Path:
 def test_each_variant_is_trained_with_each_seed_and_the_answers_are_stored(tmp_path):
     file = ask(tmp_path)
     told = list(run_experiment(file, tmp_path / "runs", threads=2, quiet=True))
-    assert [(a.variant, a.seed) for a in told] == [("narrow", 0), ("narrow", 1), ("wide", 0), ("wide", 1)]
     stored = load_answers(file.with_suffix(".json"))
-    assert stored.answers == told
+    assert [(a.variant, a.seed) for a in stored.answers] == [("narrow", 0), ("narrow", 1), ("wide", 0), ("wide", 1)]
+    assert sorted(told, key=lambda one: one.run) == sorted(stored.answers, key=lambda one: one.run)
     assert stored.experiment == load_experiment(file)
     assert [step for step, _ in told[0].curve] == [0, 160, 320]
     assert (tmp_path / "runs" / told[0].run / "summary.json").exists()
@@ -56,7 +57,7 @@ def test_what_is_finished_is_not_trained_again(tmp_path):
     before = {path: path.stat().st_mtime_ns for path in runs.glob("*/summary.json")}
     ask(tmp_path, QUESTION + '[variants.widest]\n"agent.hidden" = [32]\n')
     again = list(run_experiment(file, runs, threads=1, quiet=True))
-    assert again[:4] == first
+    assert sorted(again[:4], key=lambda one: one.run) == sorted(first, key=lambda one: one.run)
     assert len(again) == 6
     assert all(path.stat().st_mtime_ns == time for path, time in before.items())
 
@@ -68,7 +69,7 @@ def test_a_run_that_was_cut_short_goes_on_and_the_answer_is_the_same(tmp_path):
     again = {(answer.variant, answer.seed): answer for answer in run_experiment(file, runs, threads=2, quiet=True)}
     assert again.keys() == {(answer.variant, answer.seed) for answer in first}
     assert [again[answer.variant, answer.seed].curve for answer in first] == [answer.curve for answer in first]
-    assert [answer.run for answer in load_answers(file.with_suffix(".json")).answers] == [a.run for a in first]
+    assert {answer.run for answer in load_answers(file.with_suffix(".json")).answers} == {a.run for a in first}
 
 
 def test_settings_may_be_written_as_nested_tables(tmp_path):
@@ -133,4 +134,4 @@ def test_the_command_line_prints_each_answer_and_where_they_are(tmp_path, capsys
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 5
     assert lines[-1] == str(file.with_suffix(".json"))
-    assert lines[0].startswith("narrow, seed 0: ")
+    assert min(lines[:4]).startswith("narrow, seed 0: ")

@@ -23,7 +23,7 @@ from wellposed.cli import main
 from wellposed.envs.gym import _MEASURED
 from wellposed.envs.make import EnvConfig, make_env
 from wellposed.errors import UserError
-from wellposed.experiments import run_experiment
+from wellposed.launch.answers import run_experiment
 from wellposed.plan import calibrate
 from wellposed.runs.store import RunReader, run_name
 from wellposed.runs.writer import RunWriter

@@ -206,8 +206,12 @@ def test_a_resumed_run_and_a_whole_wave_are_refused_too(tmp_path, monkeypatch):
     free_now(monkeypatch, one)
     memory.require_fit(two, 1, [tmp_path])  # one after the other
     with pytest.raises(UserError, match=r"2 runs side by side do not fit .* choose fewer --threads"):
-        list(train_side_by_side(two, tmp_path, threads=2, quiet=True))
+        memory.require_fit(two, 2, [tmp_path])
+    assert Demand(tuple(two), 2).fewer_at_a_time(one).together == 1
+    assert Demand(tuple(two), 2).fewer_at_a_time(2 * one).together == 2
     free_now(monkeypatch, one - 1)
+    with pytest.raises(UserError, match="The run does not fit into memory"):
+        list(train_side_by_side(two, tmp_path, threads=2, quiet=True))
     with pytest.raises(UserError, match="The run does not fit into memory"):
         list(resume([path], quiet=True))
     assert list(tmp_path.iterdir()) == [path]
@@ -322,7 +326,7 @@ def test_time_and_memory_follow_from_the_rates():
     training = 200 * 0.01 + 200 * 0.5 * 0.1 + 412 * 0.5
     assert seconds.training == pytest.approx(2 * training), "three runs, two at a time: two waves"
     assert seconds.evaluation == pytest.approx(2 * (4 * 3 * 2.0 + 3 * 0.5)), "four of 60 episodes, three probes"
-    assert seconds.total == pytest.approx(3 + 5 + 2 * (training + 25.5 + 4 * 0.25))
+    assert seconds.total == pytest.approx(2 * (3 + 5 + training + 25.5 + 4 * 0.25))
     small, large = Demand((TINY,), 1), Demand((LARGE,), 1)
     assert _peak(small, seen) == 700 * 2**20, "what compiling gave back serves the replay"
     each = budget(LARGE)

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from tests.records import unequal
-from wellposed import agents
+from wellposed import agents, serialise
 from wellposed.agents import SAC, PPOConfig, SACConfig, TD3Config
 from wellposed.config import OnPolicyRunConfig, RunConfig
 from wellposed.data import ReplayConfig
@@ -21,8 +21,9 @@ from wellposed.envs.wrappers.curriculum import Curriculum
 from wellposed.errors import UserError
 from wellposed.rollout.collector import Explorer
 from wellposed.runs.store import RunReader
+from wellposed.runs.writer import RunWriter
 from wellposed.side_by_side import resume, train_side_by_side
-from wellposed.training import train
+from wellposed.training import here, train
 
 SMALL = SACConfig(hidden=(16, 16), batch_size=32)
 TINY = RunConfig(
@@ -134,14 +135,16 @@ def test_a_rollout_that_is_interrupted_goes_on_where_it_was(tmp_path, monkeypatc
     assert unequal(until_done(path), expected) == set()
 
 
-def test_several_seeds_are_taken_up_side_by_side(tmp_path, monkeypatch):
-    configs = [replace(TINY, seed=seed) for seed in (0, 1, 2)]
-    alone = [train(config, tmp_path / "alone", quiet=True)[0] for config in configs]
-    Stop(monkeypatch, SAC, "update", 9)
-    stopped = list(train_side_by_side(configs, tmp_path / "together", quiet=True))
-    assert [summary for _, summary in stopped] == [None, None]  # the third was not begun
-    paths = [path for path, _ in resume([path for path, _ in stopped], quiet=True)]
-    assert [unequal(*pair) for pair in zip(paths, alone, strict=False)] == [set(), set()]
+def test_several_seeds_are_taken_up_side_by_side(tmp_path, undisturbed):
+    """Each in a process of its own; here they died before their first checkpoints."""
+    paths = []
+    for seed in (1, 0):
+        with RunWriter(tmp_path, serialise.to_dict(replace(TINY, seed=seed)), here(threads=1)) as run:
+            paths.append(run.path)
+    assert [path for path, _ in resume(paths, quiet=True)] == paths
+    assert unequal(paths[1], undisturbed("Reach")) == set()
+    with pytest.raises(UserError, match=r"is finished\. There is nothing left to train"):
+        list(resume(paths, quiet=True))
 
 
 def test_goals_did_grow_in_the_run_that_was_taken_up(undisturbed):

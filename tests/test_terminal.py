@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wellposed.cli import main
+from wellposed.errors import UserError
 from wellposed.progress import TrainingProgress
 from wellposed.terminal import HIDDEN, Lasting, Plain, escaped
 
@@ -64,11 +65,10 @@ def test_a_stream_that_nobody_reads_takes_everything(kind):
 
 
 def test_a_full_disk_is_not_ignored():
-    full = open("/dev/full", "w", buffering=1)  # noqa: SIM115  (closing it fails too)
-    with pytest.raises(OSError, match="No space left"):
+    full = open("/dev/full", "w", buffering=1)  # noqa: SIM115
+    with pytest.raises(UserError, match="could not be written: No space left"):
         print("x", file=Lasting(full), flush=True)
-    with pytest.raises(OSError, match="No space left"):
-        full.close()
+    full.close()  # what is left in its buffer goes nowhere
 
 
 @pytest.mark.parametrize("closed", [(0,), (1,), (2,), (0, 2), (0, 1, 2)])
@@ -92,6 +92,58 @@ def test_output_that_is_cut_off_is_no_failure():
     command = f"{sys.executable} -m wellposed envs | head -n 1; exit ${{PIPESTATUS[0]}}"
     done = subprocess.run(["bash", "-c", command], check=False, capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("command", ["--version", "--help", "envs"])
+@pytest.mark.parametrize(
+    ("to", "code", "told"),
+    [(">/dev/full", 1, "wellposed: The output could not be written: No space left on device.\n"), (">&-", 0, "")],
+)
+def test_output_that_cannot_be_written_is_a_sentence_and_none_that_is_not_wanted(command, to, code, told):
+    shell = f"{sys.executable} -m wellposed {command} {to}"
+    done = subprocess.run(["bash", "-c", shell], check=False, capture_output=True, text=True)
+    assert (done.returncode, done.stdout, done.stderr) == (code, "", told)
+
+
+INTERRUPTED = """
+import os, signal, sys
+class Signal:
+    def find_spec(self, name, path=None, target=None):
+        if name == sys.argv[0]:
+            os.kill(os.getpid(), signal.SIGINT)
+sys.argv = sys.argv[1:]
+sys.meta_path.insert(0, Signal())
+from wellposed.__main__ import main
+sys.exit(main())
+"""
+
+
+@pytest.mark.parametrize("module", ["wellposed.cli", "numpy", "numpy._core._multiarray_umath", "tyro", "jax"])
+def test_an_interrupt_while_modules_are_imported_ends_the_command_without_a_traceback(module):
+    """At that import, whatever the module that it interrupts makes of it."""
+    command = [sys.executable, "-c", INTERRUPTED, module, "train", "FetchReach-v4", "--total-steps", "0"]
+    done = subprocess.run(command, check=False, capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (130, "")
+    assert done.stderr.startswith("wellposed: stopped.")
+    assert "Traceback" not in done.stderr
+
+
+def test_a_job_in_the_background_ignores_what_the_terminal_sends():
+    code = INTERRUPTED.replace("import os", "import signal\nsignal.signal(signal.SIGINT, signal.SIG_IGN)\nimport os")
+    command = [sys.executable, "-c", code, "tyro", "--version"]
+    assert subprocess.run(command, check=False, capture_output=True).returncode == 0
+
+
+@pytest.mark.parametrize("words", [["runs", "--runs-dir"], ["report"], ["check"], ["exercise"], []])
+def test_what_looks_like_markup_in_a_name_is_text(words, capsys):
+    main([*words, "[/x][red]"])
+    assert "[/x][red]" in "".join(capsys.readouterr())
+
+
+@pytest.mark.parametrize("steps", [2**53 + 1, 2**63 - 1, 2**63, 2**64, 10**40])
+def test_more_steps_than_a_number_holds_are_refused(steps, capsys):
+    assert main(["train", "FetchReach-v4", "--total-steps", str(steps)]) == 1
+    assert "--total-steps must be at most" in capsys.readouterr().err
 
 
 def test_training_goes_on_when_nobody_reads_its_progress(monkeypatch):

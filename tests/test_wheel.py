@@ -71,7 +71,7 @@ def test_the_book_is_built_with_every_link_and_listing(installed):
 
 def test_an_experiment_that_comes_along_is_copied_to_where_it_is_asked(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("wellposed.experiments.run_experiment", lambda *_: iter([]))
+    monkeypatch.setattr("wellposed.launch.answers.run_experiment", lambda *_: iter([]))
     assert experiment(Path("experiments/push.toml")) == 0
     assert (tmp_path / "experiments" / "push.toml").read_bytes() == (ROOT / "experiments" / "push.toml").read_bytes()
 

@@ -2,6 +2,8 @@
 
     python -m tests.torture --kills 100 --seed 0
 
+One run at a time in each process; `tests.torture_launch` kills launches of many.
+
 Every kill is SIGKILL, sent while the process holds its runs; `wellposed resume` takes them up until they end. Exit code
 1 if a single weight, stream, row or replay entry differs. Prints the seed; what a seed picks (which case, how long to
 wait) is fixed by it, at which instruction the kill strikes is not.
@@ -26,7 +28,6 @@ from wellposed import serialise
 from wellposed.runs.store import RunReader, run_name
 
 LONG = {name: [replace(case, total_steps=4 * case.total_steps)] for name, case in CASES.items()}
-LONG["three seeds in one process"] = [replace(LONG["Reach"][0], seed=seed) for seed in (0, 1, 2)]
 
 
 @dataclass

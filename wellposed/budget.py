@@ -200,7 +200,7 @@ def runs_at_once(runs: int, threads: int) -> int:
 
 @dataclass(frozen=True)
 class Demand:
-    """Runs that one process is to train, and the memory they need."""
+    """Runs that are to be trained, each in a process of its own, and the memory they need."""
 
     runs: tuple[AnyRunConfig, ...]
     threads: int
@@ -219,9 +219,9 @@ class Demand:
 
     @property
     def peak(self) -> int:
-        """Peak memory of the process in bytes, with the largest runs side by side."""
+        """Peak memory of all processes in bytes, with the largest runs side by side."""
         sizes = sorted(one.run_bytes for one in self.budgets)
-        return PROCESS + self.measured + sum(sizes[-self.together :])
+        return self.together * PROCESS + self.measured + sum(sizes[-self.together :])
 
     @property
     def refused(self) -> int | None:
@@ -234,8 +234,15 @@ class Demand:
         return None
 
     def fits(self, limit: int) -> bool:
-        """Whether the process stays within `limit` bytes."""
+        """Whether the processes stay within `limit` bytes."""
         return self.peak <= limit and self.refused is None
+
+    def fewer_at_a_time(self, limit: int) -> "Demand":
+        """The same runs, as many at a time as `limit` bytes hold; one at least."""
+        count = self.together
+        while count > 1 and replace(self, threads=count).peak > limit:
+            count -= 1
+        return self if count == self.together else replace(self, threads=count)
 
     def largest_capacity(self, limit: int) -> int | None:
         """The largest replay in rows, and no larger than asked for, with which the process fits; None if none does."""

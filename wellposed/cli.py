@@ -20,7 +20,7 @@ from wellposed.commands import environments, launch, policies, runs, tables
 from wellposed.commands.arguments import INTEGERS, default_config_of, in_full, json_to_stdout
 from wellposed.errors import UserError, instead
 from wellposed.plugin import load_named
-from wellposed.terminal import Lasting, escaped, open_standard_streams, plain_output
+from wellposed.terminal import Lasting, Plain, escaped, open_standard_streams, output
 
 
 def _listed(about: str) -> Any:
@@ -69,19 +69,8 @@ def main(argv: list[str] | None = None) -> int:
     """Run a command. A user's mistake prints a sentence to standard error, exit code 1; Ctrl-C gives 130."""
     open_standard_streams()
     try:
-        argv = in_full(json_to_stdout(load_named(sys.argv[1:] if argv is None else argv)))
-        if argv == ["--version"]:
-            print(f"wellposed {version('wellposed')}")
-            return 0
-        _check_mujoco_gl()
-        commands = COMMANDS | _built(argv)
-        if argv and argv[0] in BUILT and {"-h", "--help"} & {*argv}:
-            argv = [argv[0], "--help"]  # tyro hides what was given
-        if argv and argv[0] in GROUPS:
-            group, *rest = argv
-            about = f"Commands of `wellposed {group}`; `wellposed {group} COMMAND --help` explains each."
-            return _run_one(GROUPS[group], f"wellposed {group}", about, rest)
-        return _run_one(commands, "wellposed", DESCRIPTION, argv)
+        with output(Lasting):
+            return _run(in_full(json_to_stdout(load_named(sys.argv[1:] if argv is None else argv))))
     except (UserError, FloatingPointError) as error:
         print(escaped(f"wellposed: {error}"), file=Lasting(sys.stderr))
         return 1
@@ -92,6 +81,22 @@ def main(argv: list[str] | None = None) -> int:
             sys.stdout.flush()
             os._exit(130)
         return 130
+
+
+def _run(argv: list[str]) -> int:
+    """Run the command of a command line; returns the exit code."""
+    if argv == ["--version"]:
+        print(f"wellposed {version('wellposed')}")
+        return 0
+    _check_mujoco_gl()
+    commands = COMMANDS | _built(argv)
+    if argv and argv[0] in BUILT and {"-h", "--help"} & {*argv}:
+        argv = [argv[0], "--help"]  # tyro hides what was given
+    if argv and argv[0] in GROUPS:
+        group, *rest = argv
+        about = f"Commands of `wellposed {group}`; `wellposed {group} COMMAND --help` explains each."
+        return _run_one(GROUPS[group], f"wellposed {group}", about, rest)
+    return _run_one(commands, "wellposed", DESCRIPTION, argv)
 
 
 def _built(argv: list[str]) -> dict[str, Any]:
@@ -132,7 +137,7 @@ def _printing_plainly(command: Callable[..., int]) -> Callable[..., int]:
 
     @functools.wraps(command)
     def run(*args: Any, **settings: Any) -> int:
-        with plain_output():
+        with output(Plain):
             return command(*args, **settings)
 
     return run

@@ -1,8 +1,8 @@
 """A plan: what runs will take and whether they fit, from arithmetic and from ten seconds of the runs themselves.
 
-The ten seconds run in a separate process, `python -m wellposed.plan`. It trains with `Training` or `OnPolicyTraining`
-in a directory that is removed afterwards. One thing is different: updates that become due during the random steps are
-skipped, so that the time goes into what takes most of a run.
+The ten seconds run in a separate process, `python -m wellposed.plan`, for each run at a time. It trains as the run
+would, in a directory that is removed afterwards. One thing is different: updates that become due during the random
+steps are skipped, so that the time goes into what takes most of a run.
 """
 
 import json
@@ -23,6 +23,8 @@ from wellposed.budget import Budget, Demand, Pixels, budget, environment_spec, r
 from wellposed.config import AnyRunConfig, RunConfig, read_config
 from wellposed.data.episodes import row_bytes
 from wellposed.errors import UserError, require
+from wellposed.launch.local import cores_in_order, shares_of
+from wellposed.launch.work import pin
 from wellposed.loop.off_policy import OffPolicy, advance
 from wellposed.loop.on_policy import OnPolicy
 from wellposed.memory import Free, Held, Room, UnderWay, find_room, held, readable, refusal
@@ -45,7 +47,7 @@ NO_PIXELS = (
 class Rates:
     """Seconds that the parts of a run take, with the other runs side by side."""
 
-    start: float  # building and compiling, once per process
+    start: float  # building and compiling
     collect: float  # one environment step, without an update beside it
     update: float  # one gradient update, without a step beside it; 0 in a run without updates
     together: float  # one environment step and the updates that are due with it
@@ -56,7 +58,7 @@ class Rates:
 
 @dataclass(frozen=True)
 class Calibration:
-    """Measured times and memory of a process that trains."""
+    """Measured times and memory of the processes that train side by side."""
 
     imports: float  # seconds from the start of the process until its imports are done
     rates: Rates  # means over the runs side by side
@@ -66,7 +68,7 @@ class Calibration:
 
 @dataclass(frozen=True)
 class Seconds:
-    """Expected wall-clock seconds of all runs, from the start of the process to its end."""
+    """Expected wall-clock seconds of all runs, from the start of the first process to the end of the last."""
 
     total: float
     start: float  # imports, building, compiling
@@ -84,10 +86,10 @@ class Plan:
     env: str
     algo: str
     seeds: list[int]
-    side_by_side: int  # runs at a time, in one process
+    side_by_side: int  # runs at a time, each in a process of its own
     capacity: int | None  # rows of the replay; null without one
     each: Budget  # of one run
-    arithmetic: int  # peak memory of the process in bytes, from sizes alone
+    arithmetic: int  # peak memory of all processes in bytes, from sizes alone
     peak: int  # the same from measured memory, plus what the replay will still take
     calibrated: bool  # whether times and memory were measured
     seconds: Seconds | None
@@ -113,11 +115,14 @@ def make_plan(runs: Sequence[AnyRunConfig], runs_dir: Path, *, threads: int = 2,
         UserError: if the configuration cannot run.
     """
     require(threads >= 1, "threads", "must be at least 1", threads)
-    asked, room, seconds = Demand(tuple(runs), threads, pixels), find_room([runs_dir]), None
+    room, seconds = find_room([runs_dir]), None
+    asked = Demand(tuple(runs), threads, pixels)
+    if room is not None:
+        asked = asked.fewer_at_a_time(room.bytes)
     fits = None if room is None else asked.fits(room.bytes)
     calibrated = fits is not False and pixels is None
     if calibrated:
-        seen = calibrate(runs, threads)
+        seen = calibrate(runs, asked.threads)
         asked = replace(asked, measured=_peak(asked, seen) - asked.peak)
         seconds = expected_seconds(asked, seen)
         room = find_room([runs_dir])
@@ -143,7 +148,7 @@ def make_plan(runs: Sequence[AnyRunConfig], runs_dir: Path, *, threads: int = 2,
 
 
 def _peak(asked: Demand, seen: Calibration) -> int:
-    """Peak memory: what a training process was measured to hold, and what its replays will still take.
+    """Peak memory: what training processes were measured to hold, and what their replays will still take.
 
     Memory that compiling gave back can serve the replay, so the two peaks do not add up.
     """
@@ -167,7 +172,7 @@ def expected_seconds(asked: Demand, seen: Calibration) -> Seconds:
     at_a_time = -(-config.eval_episodes // EVALUATION_COPIES)
     # The first evaluation has nothing to probe.
     evaluation = waves * (each.evaluations * at_a_time * rates.evaluation + (each.evaluations - 1) * rates.probe)
-    start, checkpoints = seen.imports + rates.start, waves * each.evaluations * rates.checkpoint
+    start, checkpoints = waves * (seen.imports + rates.start), waves * each.evaluations * rates.checkpoint
     return Seconds(
         total=start + training + evaluation + checkpoints,
         start=start,
@@ -200,17 +205,31 @@ def lines(plan: Plan) -> list[str]:
 
 
 def calibrate(runs: Sequence[AnyRunConfig], threads: int, seconds: float = SECONDS) -> Calibration:
-    """Measure the first runs, as many as train side by side, in a separate process.
+    """Measure the first runs, as many as train side by side, each in a process and on cores of its own.
 
     Raises:
         UserError: saying why they could not be measured; training would fail the same way.
     """
-    first = [serialise.to_dict(config) for config in runs[: runs_at_once(len(runs), threads)]]
-    plugins = [str(path) for path in plugin.LOADED]
-    named = {"plugins": plugins, "allowed": plugin.ALLOWED}
-    about = {"runs": first, "threads": threads, "seconds": seconds, "began": time.time()} | named
+    first = runs[: runs_at_once(len(runs), threads)]
+    shares = shares_of(cores_in_order(), len(first), threads)
+    with ThreadPoolExecutor(len(first)) as pool:
+        found = list(pool.map(lambda run, cores: _calibrate_one(run, cores, seconds), first, shares))
+    means = np.mean([list(asdict(one.rates).values()) for one in found], axis=0).tolist()
+    all_held = [one.held for one in found if one.held is not None]
+    now, peak = (sum(getattr(one, name) for one in all_held) for name in ("now", "peak"))
+    return Calibration(
+        imports=max(one.imports for one in found),
+        rates=Rates(*means),
+        held=Held(now, peak) if len(all_held) == len(found) else None,
+        replay_in_use=sum(one.replay_in_use for one in found),
+    )
+
+
+def _calibrate_one(run: AnyRunConfig, cores: Sequence[int], seconds: float) -> Calibration:
+    """Measure one run in a process of its own."""
+    about = {"run": serialise.to_dict(run), "cores": cores, "seconds": seconds, "began": time.time()}
     there = os.environ | {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
-    command = [sys.executable, "-m", "wellposed.plan"]
+    command = [sys.executable, "-m", "wellposed.plan", *plugin.words()]
     ran = subprocess.run(command, input=json.dumps(about), capture_output=True, text=True, env=there)
     if ran.returncode:
         said = ran.stderr.strip().splitlines()[-1:] or [f"exit code {ran.returncode}"]
@@ -219,24 +238,19 @@ def calibrate(runs: Sequence[AnyRunConfig], threads: int, seconds: float = SECON
 
 
 def main() -> int:
-    """The separate process: the runs as JSON on standard input, the calibration on standard output."""
+    """The separate process: the run as JSON on standard input, the calibration on standard output."""
     asked = json.loads(sys.stdin.read())
-    for path in asked["plugins"]:
-        plugin.load(Path(path))
-    for name in asked["allowed"]:
-        plugin.allow_import(name)
-    imports = time.time() - asked["began"]
-    runs = [read_config(data, "the run to measure") for data in asked["runs"]]
-    share = max(1, asked["threads"] // len(runs))
+    pin(asked["cores"])
+    plugin.load_named(sys.argv[1:])
+    imports, threads = time.time() - asked["began"], len(asked["cores"])
+    run = read_config(asked["run"], "the run to measure")
     try:
-        with own_settings(), tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(len(runs)) as pool:
-            found = list(pool.map(lambda config: measure(config, share, Path(folder), asked["seconds"]), runs))
+        with own_settings(), tempfile.TemporaryDirectory() as folder:
+            rates, in_use = measure(run, threads, Path(folder), asked["seconds"])
     except (UserError, FloatingPointError) as error:
         print(error, file=sys.stderr)
         return 1
-    means = np.mean([list(asdict(rates).values()) for rates, _ in found], axis=0).tolist()
-    answer = Calibration(imports, Rates(*means), held(os.getpid()), sum(in_use for _, in_use in found))
-    print(json.dumps(asdict(answer)))
+    print(json.dumps(asdict(Calibration(imports, rates, held(os.getpid()), in_use))))
     return 0
 
 

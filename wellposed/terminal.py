@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, TextIO
 
+from wellposed.errors import UserError
+
 GONE = (errno.EPIPE, errno.EIO, errno.ECONNRESET)  # the reader of a pipe has ended, a terminal was closed
 HIDDEN = ("Cc", "Cf", "Cs", "Zl", "Zp")  # Unicode: control, format (such as right-to-left), surrogate, separators
 
@@ -56,29 +58,29 @@ class Plain(Lasting):
 
 @contextmanager
 def lasting(stream: TextIO) -> Iterator[None]:
-    """Turn a stream to nowhere when whoever read it has gone.
+    """Turn a stream to nowhere when it takes nothing more.
 
     Raises:
-        OSError: for every other reason, a full disk for one.
+        UserError: unless the reason is that whoever read it has gone: a full disk, for one.
     """
     try:
         yield
     except OSError as error:
-        if error.errno not in GONE:
-            raise
-        nowhere = os.open(os.devnull, os.O_WRONLY)
+        nowhere = os.open(os.devnull, os.O_WRONLY)  # what is buffered must not fail again when the process ends
         os.dup2(nowhere, stream.fileno())
         os.close(nowhere)
+        if error.errno not in GONE:
+            raise UserError(f"The output could not be written: {error.strerror}.") from error
 
 
 @contextmanager
-def plain_output() -> Iterator[None]:
-    """Within, what is printed on standard output is escaped, and nobody need read it."""
-    before, sys.stdout = sys.stdout, Plain(sys.stdout)
+def output(kind: type[Lasting]) -> Iterator[None]:
+    """Within, what is printed on standard output goes through such a stream."""
+    before, sys.stdout = sys.stdout, kind(sys.stdout)
     try:
         yield
-    finally:
         sys.stdout.flush()
+    finally:
         sys.stdout = before
 
 

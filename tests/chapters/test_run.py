@@ -14,6 +14,7 @@ from wellposed.chapters.gather import Runs, gather
 from wellposed.chapters.run import run_chapter
 from wellposed.cli import main
 from wellposed.errors import UserError
+from wellposed.launch import local
 from wellposed.measure import MEASUREMENTS
 from wellposed.measure.kinds import Context, Kind
 from wellposed.runs.files import read_json, write_json
@@ -83,7 +84,7 @@ def test_it_says_what_is_left_and_what_was_done(trained):
 
 @pytest.mark.usefixtures("run")
 def test_what_is_there_is_not_made_again(chapter, runs, monkeypatch):
-    monkeypatch.setattr(chapter_run, "train_all", None)
+    monkeypatch.setattr(local, "train_rows", None)
     monkeypatch.setattr(verdict, "assess", None)
     lines = finish(chapter, runs)
     assert lines[0].startswith("Chapter 4, Hindsight: 0 of 1 runs left, nothing of the 3 min")
@@ -91,19 +92,19 @@ def test_what_is_there_is_not_made_again(chapter, runs, monkeypatch):
 
 
 def test_what_was_cut_short_goes_on_and_what_is_missing_is_made(tmp_path, runs, run, monkeypatch):
-    """One of three seeds is there, one was cut short, one is new; and one group that fails hinders not the other."""
+    """One of three seeds is there, one was cut short, one is new; and what fails hinders nothing else."""
     chapter = load(tmp_path, TOML.replace('seeds = "0"', 'seeds = "0-2"'))
     (as_seed(run, 1) / "summary.json").unlink()
     asked: list[list[int]] = []
 
-    def train_all(group, *_) -> Iterator:
-        asked.append([config.seed for _, config in group])
-        raise UserError(f"seed {group[0][1].seed} failed")
+    def train_rows(rows, *_) -> Iterator:
+        asked.append([row.config["seed"] for row in rows])
+        raise UserError("seed 1 failed")
 
-    monkeypatch.setattr(chapter_run, "train_all", train_all)
-    with pytest.raises(UserError, match="seed 1 failed\nseed 2 failed"):
+    monkeypatch.setattr(local, "train_rows", train_rows)
+    with pytest.raises(UserError, match="seed 1 failed"):
         finish(chapter, runs)
-    assert asked == [[1], [2]]
+    assert asked == [[1, 2]]
     assert next(iter(run_chapter(chapter, runs, 2, False, True))).startswith("Chapter 4, Hindsight: 2 of 3 runs left")
 
 
@@ -112,7 +113,7 @@ def test_a_record_edited_by_hand_stops_no_other_run(tmp_path, runs, run, monkeyp
     other = as_seed(run, 1)
     (run / "config.json").write_text((run / "config.json").read_text().replace("0.98", "0.5"))
     (other / "verdict.json").unlink()
-    monkeypatch.setattr(chapter_run, "train_all", None)
+    monkeypatch.setattr(local, "train_rows", None)
     with pytest.raises(UserError, match=r"_s0/config.json does not match its own hash"):
         finish(load(tmp_path, TOML.replace('seeds = "0"', 'seeds = "0-1"')), runs)
     assert (other / "verdict.json").exists()
@@ -121,13 +122,13 @@ def test_a_record_edited_by_hand_stops_no_other_run(tmp_path, runs, run, monkeyp
 def test_a_run_that_diverges_is_an_outcome(chapter, runs, run, monkeypatch):
     (run / "summary.json").unlink()
 
-    def train_all(*_) -> Iterator:
+    def train_rows(rows, *_) -> Iterator:
         failure = Failure(160, 80, "loss", "The loss is not finite.")
         write_json(run / "failure.json", encode(failure))
-        return iter(())
+        return iter(rows)
 
-    monkeypatch.setattr(chapter_run, "train_all", train_all)
-    assert "width narrow 0.5, seed 0: diverged. The loss is not finite." in finish(chapter, runs)
+    monkeypatch.setattr(local, "train_rows", train_rows)
+    assert "width narrow 0.5, seed 0: diverged. The loss is not finite." in finish(chapter, runs)[1]
     (found,) = gather(chapter, Runs(runs)).results.experiments["width"]["narrow 0.5"].runs
     assert (found.ended, found.step, found.held_out, found.solved) == ("diverged", 160, None, None)
 

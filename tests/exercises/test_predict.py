@@ -10,7 +10,7 @@ from wellposed.cli import main
 from wellposed.errors import UserError
 from wellposed.exercises import PREDICT, predict, predictions
 from wellposed.exercises.exercise import Measured, Setting
-from wellposed.experiments import Experiment
+from wellposed.launch.manifest import Experiment
 
 COMPLETE = 'PREDICTION = {"success_with": (0.5, 0.7, 0.9), "success_without": [0, 0.125, 1e-1 * 2]}\n'
 REASON = 'REASON = "Without it nothing is ever reached."\n'
@@ -109,17 +109,20 @@ def test_the_verdict_knows_how_sure_the_measurement_is(measured, said):
 
 def test_a_prediction_is_set_beside_what_its_own_variant_measured(tmp_path, monkeypatch):
     """The runs are made up: what is tested is which of them belongs to which quantity."""
-    from wellposed import experiments
+    from wellposed.launch import local
 
-    def answered(runs, *_):
-        return iter([SimpleAnswer(name, config.seed) for name, config in reversed(runs)])
+    labels: dict[str, str] = {}
+
+    def trained(rows, *_):
+        labels.update({row.name: row.label for row in rows})
+        return reversed(rows)
 
     def success(paths, _threads):
         assert len(paths) == 5
-        value = 0.9 if all("with_" in path.name for path in paths) else 0.1
+        value = 0.9 if {labels[path.name] for path in paths} == {"with"} else 0.1
         return Measured(value, value - 0.05, value + 0.05, f"{value:.0%}")
 
-    monkeypatch.setattr(experiments, "answer_all", answered)
+    monkeypatch.setattr(local, "train_rows", trained)
     monkeypatch.setattr(predictions, "success", success)
     file = written(tmp_path, text("(0.3, 0.4, 0.5)"))
     found = predict.run(EXERCISE, file, Setting(tmp_path, [0], 1, True))
@@ -139,8 +142,3 @@ def test_what_is_predicted_is_measured_on_the_runs_of_its_chapter(number, chapte
     there = load.chapter_of(CHAPTERS, chapter).experiments[name].runs
     for variant, runs in Experiment(**PREDICT[number].experiment).runs().items():
         assert [run for run in runs if run not in there[variant]] == []
-
-
-class SimpleAnswer:
-    def __init__(self, variant: str, seed: int):
-        self.variant, self.seed, self.run = variant, seed, f"{variant}_{seed}"

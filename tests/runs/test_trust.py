@@ -171,14 +171,16 @@ def test_nothing_is_changed_before_the_checkpoint_was_taken_over(tmp_path):
     assert content(path) == before | {"lock": content(path)["lock"]}
 
 
-@pytest.mark.parametrize("kind", ["replay", "state"])
+@pytest.mark.parametrize("kind", ["replay", "agent/w", "loop/env/physics", "loop/rollout/reward"])
 def test_a_number_that_is_not_finite_is_damage_not_divergence(tmp_path, kind):
     path = interrupted(tmp_path)
     manifest = checkpoint.read_manifest(newest(path))
     if kind == "replay":
         stored = checkpoint.store(path, manifest.replay[-1].stored.file, {"rows": np.full((10, 1), np.nan)})
         manifest = replace(manifest, replay=[*manifest.replay[:-1], replace(manifest.replay[-1], stored=stored)])
-    checkpoint.commit(path, manifest, {"agent/w": np.full(3, np.nan if kind == "state" else 2.0)})
+    checkpoint.commit(
+        path, manifest, {"agent/w": np.full(3, 2.0)} | ({} if kind == "replay" else {kind: np.full(3, np.nan)})
+    )
     with RunWriter.reopen(path, PROVENANCE) as run:
         assert run.restored
         assert run.restored.manifest.number == 1
@@ -316,6 +318,60 @@ def test_a_checkpoint_that_cannot_be_read_is_not_thrown_away(tmp_path, monkeypat
     with pytest.raises(UserError, match=r"Permission denied.*Nothing was changed"):
         RunWriter.reopen(path, PROVENANCE)
     assert content(path) == before | {"lock": content(path)["lock"]}
+
+
+@pytest.mark.parametrize("salvage", [False, True])
+def test_a_part_of_the_replay_that_cannot_be_read_now_is_not_given_up(tmp_path, monkeypatch, salvage):
+    path = interrupted(tmp_path)
+    before, load = content(path), files.disk.open_regular
+
+    def refuse(file: Path, *flags: int) -> int:
+        if file.name == "000001.safetensors":
+            raise OSError(116, "Stale file handle")
+        return load(file, *flags)
+
+    monkeypatch.setattr(files.disk, "open_regular", refuse)
+    with pytest.raises(UserError, match=r"Stale file handle.*Nothing was changed"):
+        RunWriter.reopen(path, PROVENANCE, salvage=salvage)
+    assert content(path) == before | {"lock": content(path)["lock"]}
+
+
+@pytest.mark.parametrize("name", ["metrics", "evaluations", "episodes", "warnings"])
+def test_no_row_is_cut_where_a_later_file_is_refused(tmp_path, monkeypatch, name):
+    path = interrupted(tmp_path)
+    for rows in path.glob("*.jsonl"):
+        rows.write_bytes(rows.read_bytes() + b'{"step": 300}\n')
+    (newest(path)).write_bytes(b"damaged")  # it would be removed
+    before, load = content(path), files.disk.open_to_append
+
+    def refuse(file: Path) -> int:
+        if file.name == f"{name}.jsonl":
+            raise PermissionError(13, "Permission denied")
+        return load(file)
+
+    with RunWriter.reopen(path, PROVENANCE) as run:
+        monkeypatch.setattr(files.disk, "open_to_append", refuse)
+        with pytest.raises(UserError, match="Permission denied"):
+            run.go_on()
+    assert content(path) == before | {"lock": content(path)["lock"]}
+
+
+def test_a_record_that_cannot_be_written_to_is_judged_all_the_same(tmp_path, monkeypatch):
+    """As on a read-only file system: reports and comparisons need the verdict, not that it is stored."""
+    from wellposed import verdict  # imports JAX, which the other tests here do without
+
+    path = write_run(tmp_path)
+    found = object()
+
+    def read_only(*_: Path) -> int:
+        raise OSError(30, "Read-only file system")
+
+    monkeypatch.setattr(files.disk, "create", read_only)
+    monkeypatch.setattr(verdict, "assess", lambda *_, **__: found)
+    monkeypatch.setattr(verdict, "encode", lambda _: {})
+    before = content(path)
+    assert verdict.stored_verdict(path) is found
+    assert content(path) == before
 
 
 WRITER = """

@@ -3,7 +3,6 @@
 import json
 import re
 import threading
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,6 +14,8 @@ from wellposed.analysis.study import Move, Sensitivity, Stability, Study, sensit
 from wellposed.cli import main
 from wellposed.envs.make import EnvConfig, make_vec
 from wellposed.errors import UserError
+from wellposed.launch import local
+from wellposed.launch.rows import row_of
 from wellposed.progress import TrainingProgress
 from wellposed.report import figures
 from wellposed.report.study import write_page
@@ -22,7 +23,6 @@ from wellposed.runs import provenance
 from wellposed.runs.files import read_json
 from wellposed.runs.record import Failure, decode
 from wellposed.runs.store import RunReader
-from wellposed.runs.writer import RunWriter
 from wellposed.study import existence, run, stability, trials
 from wellposed.study.run import Question, run_study
 
@@ -47,26 +47,19 @@ def question(**changes) -> Question:
 
 
 @pytest.mark.usefixtures("small")
-def test_a_study_is_interrupted_taken_up_and_trains_nothing_twice(tmp_path, monkeypatch):
+def test_a_study_is_interrupted_taken_up_and_trains_nothing_twice(tmp_path):
     out, runs = tmp_path / "study", tmp_path / "runs"
-    made: list[str] = []
-    begin = RunWriter.__init__
-
-    def counted(self, folder, config, origin):
-        made.append(config["seed"])
-        begin(self, folder, config, origin)
-
-    monkeypatch.setattr(RunWriter, "__init__", counted)
-    for line in run_study(
-        question(parts=("learnability", "stability")), out, runs, threads=1, progress=TrainingProgress(True)
-    ):
+    for line in run_study(question(parts=("learnability", "stability")), out, runs, threads=1, progress=QUIET):
         if line.startswith("the recipe, seed 0"):
             break  # as if the process had ended here
+    before = ends(runs)
+    assert len(before) == 1
     assert not out.exists()
     lines = list(run_study(question(), out, runs, threads=1, progress=QUIET))
     assert lines[0].startswith("ProportionalReach, written by hand: 100.0 %")
     assert re.match(r"\d+ to \d+ runs to train, 1 side by side, \d+ s each \(as the first run\)", lines[1])
-    assert len(made) == len(list(runs.iterdir())) == 3  # two seeds, and half a replay
+    assert len(ends(runs)) == len(list(runs.iterdir())) == 3  # two seeds, and half a replay
+    assert before.items() <= ends(runs).items()
     found = decode(Study, read_json(out / "study.json"), "study.json")
     assert found.learnability is not None
     assert [one.seed for one in found.learnability.trials] == [0, 1]
@@ -74,7 +67,12 @@ def test_a_study_is_interrupted_taken_up_and_trains_nothing_twice(tmp_path, monk
     assert [(move.setting, move.factor) for move in found.stability.moves] == [("replay size", 0.5)]
     assert found.stability.base == found.learnability.trials[:1]
     check_page((out / "study.html").read_text())
-    again_finds_the_same(out, runs, found, made)
+    again_finds_the_same(out, runs, found)
+
+
+def ends(runs: Path) -> dict[str, int]:
+    """When each finished run was finished."""
+    return {path.parent.name: path.stat().st_mtime_ns for path in runs.glob("*/summary.json")}
 
 
 def check_page(page: str) -> None:
@@ -85,11 +83,12 @@ def check_page(page: str) -> None:
     assert not re.findall(r'(?:src|href)="(?!#)[^"]*"', page)
 
 
-def again_finds_the_same(out: Path, runs: Path, found: Study, made: list[str]) -> None:
+def again_finds_the_same(out: Path, runs: Path, found: Study) -> None:
     """One part alone: nothing is trained, the others stay as they stand; another study is not written over."""
+    before = ends(runs)
     for _ in run_study(question(parts=("learnability",)), out, runs, threads=1, progress=QUIET):
         pass
-    assert len(made) == 3
+    assert ends(runs) == before
     again = decode(Study, read_json(out / "study.json"), "study.json")
     assert (again.existence, again.learnability, again.stability) == (
         found.existence, found.learnability, found.stability,
@@ -101,19 +100,12 @@ def again_finds_the_same(out: Path, runs: Path, found: Study, made: list[str]) -
 def test_a_run_that_diverges_is_an_outcome(tmp_path, monkeypatch):
     """It stops nothing, it is not trained again, and it counts as a seed that never gets there."""
     config = question().base[0]
-    folder = trials.folder_of(config, tmp_path)
-
-    def answer_all(runs, *_) -> Iterator:
-        if runs:
-            folder.mkdir()
-            (folder / "config.json").write_text("{}")
-            (folder / "failure.json").write_text("{}")
-            raise UserError("training diverged")
-        return iter(())
-
-    monkeypatch.setattr(trials, "answer_all", answer_all)
-    assert list(trials.train_all([("the recipe", config)], tmp_path, 1, QUIET)) == []
-    assert trials.is_finished(config, tmp_path)
+    row = row_of("the recipe", config)
+    folder = tmp_path / row.name
+    folder.mkdir()
+    (folder / "config.json").write_text("{}")
+    (folder / "failure.json").write_text("{}")
+    assert list(local.train_rows([row], tmp_path, 1, QUIET)) == [row]
     monkeypatch.setattr(RunReader, "config", {"seed": config.seed})
     monkeypatch.setattr(RunReader, "summary", None)
     monkeypatch.setattr(RunReader, "failure", Failure(200, 100, "a loss", "a loss is not finite"))
@@ -125,18 +117,9 @@ def test_a_run_that_diverges_is_an_outcome(tmp_path, monkeypatch):
     assert (found.diverged, found.solved, found.step, found.success.value) == (True, None, 200, 0.0)
 
 
-def test_another_failure_is_not_swallowed(tmp_path, monkeypatch):
-    def answer_all(*_) -> Iterator:
-        raise UserError("the disk is full")
-
-    monkeypatch.setattr(trials, "answer_all", answer_all)
-    with pytest.raises(UserError, match="the disk is full"):
-        list(trials.train_all([("the recipe", tiny())], tmp_path, 1, QUIET))
-
-
 def fake_outcomes(monkeypatch, solved_at) -> None:
     """Trials by a rule instead of by training: `solved_at(config)` is the step, or None."""
-    monkeypatch.setattr(stability, "train_all", lambda *_: iter(()))
+    monkeypatch.setattr(local, "train_rows", lambda *_: iter(()))
     monkeypatch.setattr(stability, "trial_of", lambda config, *_: trial(config.seed, solved_at(config)))
 
 

@@ -94,7 +94,7 @@ def do(
         finally:
             crew.end()
     if stop:
-        raise KeyboardInterrupt
+        raise KeyboardInterrupt("All runs are saved; the same command goes on.")
     if crew.errors:
         raise UserError("\n".join(crew.errors))
 
@@ -240,7 +240,7 @@ def spread(workers: Sequence[Worker], idle: Sequence[int]) -> None:
     """Give idle cores to processes that are under way, when nothing waits for them."""
     for i, worker in enumerate(workers):
         share = {*worker.cores, *idle[i :: len(workers)]}
-        with suppress(OSError):  # it has just ended
+        with suppress(OSError):  # it has just ended, or this is not Linux
             for thread in os.listdir(f"/proc/{worker.process.pid}/task"):
                 os.sched_setaffinity(int(thread), share)
 
@@ -254,7 +254,7 @@ def cores_in_order() -> list[int]:
             return (*(int((topology / name).read_text()) for name in ("physical_package_id", "core_id")), core)
         return 0, 0, core
 
-    return sorted(os.sched_getaffinity(0), key=place)
+    return sorted(provenance.allowed_cores(), key=place)
 
 
 def shares_of(cores: Sequence[int], count: int, threads: int) -> list[Cores]:

@@ -9,6 +9,7 @@ import ctypes
 import os
 import signal
 import sys
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -95,6 +96,12 @@ def stop_where_pruned(told: OnEvaluation) -> OnEvaluation:
     return tell
 
 
+def pin(cores: Iterable[int]) -> None:
+    """Keep this process on these cores. XLA counts them when it makes its threads, so this comes before."""
+    if hasattr(os, "sched_setaffinity"):  # Linux
+        os.sched_setaffinity(0, cores)
+
+
 def main(argv: list[str]) -> int:
     """Do one row; returns the exit code."""
     parser = argparse.ArgumentParser(prog="python -m wellposed.launch.work", description=__doc__)
@@ -111,8 +118,8 @@ def main(argv: list[str]) -> int:
     try:
         args = parser.parse_args(plugin.load_named(argv))
         if args.cores:
-            os.sched_setaffinity(0, map(int, args.cores.split(",")))  # before JAX makes its threads
-        if args.tied:
+            pin(map(int, args.cores.split(",")))
+        if args.tied and sys.platform == "linux":
             ctypes.CDLL(None).prctl(1, signal.SIGTERM)  # PR_SET_PDEATHSIG
         folder = Folder(args.folder)
         row = folder.rows[args.index]

@@ -163,7 +163,7 @@ class JsonLines:
     """
 
     def __init__(self, path: Path, keep: int = 0):
-        """Open the file and cut it to its first `keep` bytes: what a resumed run had durably written.
+        """Open the file, of which `shorten` then leaves the first `keep` bytes: what a resumed run had durably written.
 
         Raises UserError if it has fewer bytes, or the operating system refuses.
         """
@@ -171,16 +171,16 @@ class JsonLines:
         self.cut = 0  # rows that were cut off, an incomplete one included
         with explained(path, "open"):
             self._handle = disk.open_to_append(path)
-        try:
-            if (found := os.fstat(self._handle).st_size) < keep:
-                raise UserError(f"{path} has {found} bytes where the checkpoint counted {keep}: rows are missing.")
-            with explained(path, "cut"):
-                if found > keep:
-                    self.cut = os.pread(self._handle, found - keep, keep).rstrip(b"\n").count(b"\n") + 1
-                    disk.truncate(self._handle, keep)
-        except UserError:
+        if (found := os.fstat(self._handle).st_size) < keep:
             self.close()
-            raise
+            raise UserError(f"{path} has {found} bytes where the checkpoint counted {keep}: rows are missing.")
+
+    def shorten(self) -> None:
+        """Cut off what comes after the bytes to keep. Raises UserError if the operating system refuses."""
+        with explained(self.path, "cut"):
+            if (found := os.fstat(self._handle).st_size) > self.size:
+                self.cut = os.pread(self._handle, found - self.size, self.size).rstrip(b"\n").count(b"\n") + 1
+                disk.truncate(self._handle, self.size)
 
     def append(self, row: dict[str, Any]) -> None:
         """Add one row. Raises UserError if the disk refuses it; the file then ends with the last whole row."""

@@ -78,9 +78,14 @@ def git_state() -> tuple[str | None, bool | None]:
         return None, None
 
 
-def cores() -> int:
+def allowed_cores() -> set[int]:
     """The processor cores that this process may use; on macOS, which cannot restrict a process, all of them."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else {*range(os.cpu_count() or 1)}
+
+
+def cores() -> int:
+    """How many cores this process may use."""
+    return len(allowed_cores())
 
 
 def cpu_name() -> str:

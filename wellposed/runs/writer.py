@@ -142,10 +142,6 @@ class RunWriter:
         """
         restored, now = self.restored, self._now
         assert now is not None
-        with explained(self.path, "tidy"):
-            for path in checkpoint.manifests(self.path):
-                if restored and int(path.name.split("_")[0]) > restored.manifest.number:
-                    disk.remove(path)
         self._begin(restored)
         step, salvaged = (restored.manifest.step, restored.lost > 0) if restored else (0, False)
         lost = [f"{restored.lost:,} rows of the replay were damaged and are left out."] if restored and salvaged else []
@@ -205,15 +201,16 @@ class RunWriter:
         for part in reversed(manifest.replay):
             try:
                 parts.insert(0, (part, _finite(checkpoint.load(self.path, part.stored), part.stored.file)))
-            except UserError:
-                if not salvage:
+            except UserError as error:
+                if not salvage or isinstance(error, UnreadableError):
                     raise
                 break
         held = [part for part, _ in parts]
         lost = manifest.replay[-1].end - manifest.replay[0].first if manifest.replay else 0
         lost -= held[-1].end - held[0].first if held else 0
         agent, loop = (part_of(state, name) for name in ("agent", "loop"))
-        _finite(agent, manifest.state.file)
+        for arrays in (agent, part_of(loop, "env"), part_of(loop, "rollout")):
+            _finite(arrays, manifest.state.file)
         rows = [(part.first, arrays) for part, arrays in parts]
         return Restored(manifest, agent, loop, rows, reader.evaluations_until(manifest), held, lost)
 
@@ -236,12 +233,17 @@ class RunWriter:
         for folder in (checkpoint.CHECKPOINTS, checkpoint.REPLAY):
             with explained(self.path / folder, "create"):
                 disk.make_folder(self.path / folder)
-        self._tidy()
         with ExitStack() as opened:  # closes what was opened if anything below fails
             self._lines = {
                 name: opened.enter_context(closing(JsonLines(self.path / f"{name}.jsonl", keep[name])))
                 for name in LINES
             }
+            with explained(self.path, "write"):
+                disk.sync_folder(self.path)  # a checkpoint counts their rows, so their names must be there
+            self._drop_later(restored)
+            for lines in self._lines.values():
+                lines.shorten()
+            self._tidy()
             self._scalars = opened.enter_context(closing(ScalarWriter(self.path / "tensorboard")))
             if restored:
                 for row in RunReader(self.path).metrics:
@@ -249,6 +251,13 @@ class RunWriter:
                 for row in restored.evaluations:
                     self._scalars.add({"eval/success_rate": row.success_rate}, row.step)
             self._opened = opened.pop_all()
+
+    def _drop_later(self, restored: Restored | None) -> None:
+        """Remove the damaged checkpoints that are newer than the one a run continues from."""
+        with explained(self.path, "tidy"):
+            for path in checkpoint.manifests(self.path):
+                if restored and int(path.name.split("_")[0]) > restored.manifest.number:
+                    disk.remove(path)
 
     def _tidy(self) -> None:
         """Remove what is no longer needed; that it cannot be removed harms nothing."""

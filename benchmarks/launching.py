@@ -1,0 +1,94 @@
+"""What launching costs: `status` and `launch` of 5,000 finished rows, and a launched run beyond one trained alone.
+
+    python -m benchmarks.launching
+
+The rows are copies of one real small record, as in `benchmarks.listing`. Wall-clock seconds of whole commands on one
+core, start of Python included.
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from benchmarks.listing import make_runs, small_record
+from benchmarks.machine import print_header
+from wellposed.launch.rows import Row, keep_copy, make_folder
+
+RUN = 30.0  # seconds of the run that launching is compared with
+ASKED = {"status": 1.0, "launch": 2.0}  # seconds
+SHARE = 0.02
+MANIFEST = """title = "?"
+env = "FetchReach-v4"
+seeds = "0-{last}"
+until_success = 1.0
+[base]
+total_steps = {steps}
+[variants.it]
+"""
+
+
+def seconds(*words: str) -> float:
+    """Wall-clock seconds of a command of wellposed, its output thrown away."""
+    began = time.perf_counter()
+    subprocess.run([sys.executable, "-m", "wellposed", *words], check=True, stdout=subprocess.DEVNULL)
+    return time.perf_counter() - began
+
+
+def finished(root: Path, count: int) -> tuple[Path, Path]:
+    """A manifest, and the folder of its launch, all of whose rows have finished."""
+    record, manifest = small_record(root / "record"), root / "manifest.toml"
+    make_runs(record, root / "out" / "runs", count)
+    manifest.write_text(MANIFEST.format(last=count - 1, steps=1))
+    paths = sorted((root / "out" / "runs").iterdir())
+    rows = [Row(path.name, "it", json.loads((path / "config.json").read_text())["config"]) for path in paths]
+    keep_copy(make_folder(root / "out", rows, ["wellposed"]), manifest)
+    return manifest, root / "out"
+
+
+def show(name: str, values: list[float], asked: float) -> None:
+    """The least and the range of some rounds."""
+    print(f"{name}: {min(values):.2f} s ({min(values):.2f} to {max(values):.2f}; asked at most {asked:g})", flush=True)
+
+
+def extra(root: Path, runs: int, steps: int) -> float:
+    """Seconds of a launched run beyond one that `wellposed train` trains alone, on one core."""
+    manifest = root / "some.toml"
+    manifest.write_text(MANIFEST.format(last=runs - 1, steps=steps))
+    settings = ["--total-steps", str(steps), "--until-success", "1.0", "--threads", "1", "--quiet"]
+    alone = sum(
+        seconds("train", "FetchReach-v4", "--seed", str(seed), *settings, "--runs-dir", str(root / "alone"))
+        for seed in range(runs)
+    )
+    launched = seconds("launch", str(manifest), "--out", str(root / "launched"), "--threads", "1", "--quiet")
+    return (launched - alone) / runs
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rows", type=int, default=5_000)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--runs", type=int, default=3, help="launched runs that are compared with `wellposed train`")
+    parser.add_argument("--steps", type=int, default=4_000, help="of each of them")
+    args = parser.parse_args()
+    print_header(f"Launching {args.rows:,} finished rows, and {args.runs} new ones", "msgspec", "jax")
+    os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
+    with tempfile.TemporaryDirectory() as name:
+        manifest, folder = finished(Path(name), args.rows)
+        commands = {"status": ["status", str(folder)], "launch": ["launch", str(manifest), "--out", str(folder)]}
+        seconds(*commands["status"])  # warms the file cache
+        for word, asked in ASKED.items():
+            rounds = [seconds(*commands[word]) for _ in range(args.rounds)]
+            show(f"{word} of {args.rows:,} finished rows", rounds, asked)
+        if args.runs:
+            compiles = ["train", "FetchReach-v4", "--total-steps", "2000", "--quiet"]
+            seconds(*compiles, "--runs-dir", f"{name}/compiled")
+            show("a launched run beyond train alone", [extra(Path(name), args.runs, args.steps)], SHARE * RUN)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,149 @@
+"""The folder of a launch, the states of its rows, and what is said of them; nothing is trained here."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from tests.test_resume import TINY
+from wellposed.errors import UserError
+from wellposed.launch import local, overview
+from wellposed.launch.overview import Seen
+from wellposed.launch.rows import Folder, Row, is_copy, keep_copy, make_folder, row_of
+from wellposed.launch.states import state_of, states
+from wellposed.memory import Free, Room
+from wellposed.runs import lock
+from wellposed.runs.store import run_name
+
+ROWS = [row_of(label, replace(TINY, seed=seed)) for label in ("a",) for seed in range(3)]
+
+
+def test_a_row_is_named_as_its_run_directory():
+    assert [row.name for row in ROWS] == [run_name(row.config) for row in ROWS]
+    assert len({row.name for row in ROWS}) == 3
+
+
+def test_a_folder_keeps_its_rows_and_takes_more_of_them(tmp_path):
+    folder = make_folder(tmp_path / "new" / "one", ROWS[:2], ["wellposed", "launch"])
+    assert (folder.rows, folder.command, folder.runs) == (ROWS[:2], ["wellposed", "launch"], folder.path / "runs")
+    assert make_folder(folder.path, ROWS, ["another"]).rows == ROWS  # an index stays what it was
+    with pytest.raises(UserError, match=r"holds 1 rows that are not asked for any more.*_s0\. Name another --out"):
+        make_folder(folder.path, ROWS[1:], [])
+    with pytest.raises(UserError, match="asked for twice"):
+        make_folder(tmp_path / "two", [ROWS[0], ROWS[0]], [])
+    with pytest.raises(UserError, match="not the folder of a launch"):
+        _ = Folder(tmp_path).rows
+
+
+def test_a_row_that_was_written_in_part_is_written_again(tmp_path):
+    folder = make_folder(tmp_path, ROWS, [])
+    path = tmp_path / "rows.jsonl"
+    path.write_bytes(path.read_bytes()[:-10])
+    assert folder.rows == ROWS[:2]
+    assert make_folder(tmp_path, ROWS, []).rows == ROWS
+
+
+def test_a_copy_of_the_manifest_says_that_its_rows_are_there(tmp_path):
+    manifest = tmp_path / "manifest"
+    manifest.write_text("one")
+    folder = make_folder(tmp_path / "folder", ROWS, [])
+    assert not is_copy(folder, manifest)
+    keep_copy(folder, manifest)
+    assert is_copy(folder, manifest)
+    manifest.write_text("two")
+    assert not is_copy(folder, manifest)
+
+
+def test_why_a_row_could_not_be_done_is_kept_until_it_is_taken_up_again(tmp_path):
+    folder = make_folder(tmp_path, ROWS, [])
+    folder.note_error(ROWS[0], "no such file")
+    assert folder.errors == {ROWS[0].name: "no such file"}
+    folder.note_error(ROWS[0], "")
+    folder.note_error(ROWS[1], "")
+    assert folder.errors == {}
+
+
+def begun(runs: Path, row: Row, threads: int = 2) -> Path:
+    path = runs / row.name
+    path.mkdir(parents=True)
+    (path / "config.json").write_text("{}")
+    (path / "provenance.json").write_text(json.dumps({"threads": threads}))
+    (path / "evaluations.jsonl").write_text('{"step": 300, "seconds": 7.0, "success_rate": 0.25}\n')
+    (path / "lock").touch()
+    return path
+
+
+def end(path: Path, seconds: float) -> None:
+    (path / "summary.json").write_text(json.dumps({"seconds": seconds, "evaluation_seconds": 1.0}))
+
+
+def test_states_are_read_from_the_run_directories(tmp_path):
+    rows = [row_of("", replace(TINY, seed=seed)) for seed in range(5)]
+    paths = [begun(tmp_path, row) for row in rows[:4]]
+    end(paths[0], 2.0)
+    (paths[1] / "failure.json").write_text("{}")
+    held = lock.acquire(paths[2] / "lock")
+    assert states(tmp_path, rows) == ["finished", "failed", "running", "interrupted", "waiting"]
+    held.release()
+    assert state_of(tmp_path, rows[2]) == "interrupted"
+
+
+def test_the_overview_counts_time_left_and_core_hours(tmp_path):
+    rows = [row_of("", replace(TINY, seed=seed)) for seed in range(4)]
+    paths = [begun(tmp_path, row) for row in rows[:3]]
+    end(paths[0], 19.0)
+    held = lock.acquire(paths[1] / "lock")
+    found = overview.overview(tmp_path, rows, {"x": "why"})
+    held.release()
+    assert found.counts == {"finished": 1, "running": 1, "interrupted": 1, "failed": 0, "waiting": 1}
+    # 20 s each: 13 s of the one that runs, 13 of the interrupted one, 20 of the waiting one, by one process.
+    assert found.seconds_left == 13 + 13 + 20
+    assert found.core_hours == pytest.approx(2 * (20 + 7 + 7) / 3600)
+    assert [(one.state, one.step, one.success) for one in found.under_way] == [
+        ("running", 300, 0.25), ("interrupted", 300, 0.25),
+    ]  # fmt: skip
+    told = "\n".join(overview.lines(found))
+    assert "1 finished, 1 running, 1 interrupted, 0 failed, 1 waiting of 4 runs" in told
+    assert "running, 300 of 840 steps, success 25%" in told
+    assert "x: why" in told
+
+
+def test_time_left_is_of_the_label_where_one_of_it_has_finished():
+    def seen(label: str, seed: int, state: str, seconds: float) -> tuple[Row, Seen]:
+        row = row_of(label, replace(TINY, seed=seed))
+        return row, Seen(row.name, label, seed, state, 0, 1, None, seconds, 1)  # type: ignore[arg-type]
+
+    pairs = [seen("fast", 0, "finished", 10.0), seen("slow", 1, "finished", 50.0), seen("fast", 2, "running", 4.0)]
+    waiting = [row_of("slow", replace(TINY, seed=3)), row_of("new", replace(TINY, seed=4))]
+    rows = [row for row, _ in pairs] + waiting
+    assert overview._seconds_left(rows, {row.name: one for row, one in pairs}) == (10 - 4) + 50 + 30
+    assert overview._seconds_left(rows, {row.name: one for row, one in pairs[:2]}) is None  # nothing is running
+
+
+@pytest.mark.parametrize(
+    ("count", "threads", "shares"),
+    [
+        (1, 4, [(4, 5, 6, 7)]),
+        (2, 4, [(4, 5), (6, 7)]),
+        (3, 4, [(4,), (5,), (6,)]),
+        (4, 4, [(4,), (5,), (6,), (7,)]),
+        (2, 2, [(4,), (5,)]),
+        (6, 8, [(4,), (5,), (6,), (7,), (4,), (5,)]),
+    ],
+)
+def test_cores_are_shared_out_without_one_being_used_twice_unless_there_are_too_few(count, threads, shares):
+    assert local.shares_of([4, 5, 6, 7], count, threads) == shares
+
+
+def test_as_many_runs_at_a_time_as_memory_holds_each_in_a_process_of_its_own(monkeypatch, tmp_path):
+    peak = local.Demand((TINY,), 1).peak
+
+    def fits(processes: float) -> int:
+        room = Room(Free(int(processes * peak), "test"), [], own=0)
+        monkeypatch.setattr(local, "find_room", lambda _: room)
+        return local.at_once(ROWS, 8, tmp_path)
+
+    assert (fits(9.5), fits(2.5), fits(1.0)) == (3, 2, 1)
+    with pytest.raises(UserError, match="does not fit into memory"):
+        fits(0.9)
