@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from wellposed import serialise
+from wellposed.analysis.space import Range
 from wellposed.config import ALGO, AnyRunConfig, override
 from wellposed.errors import UserError
 from wellposed.launch.rows import Row, row_of
@@ -109,13 +110,22 @@ def read_manifest(path: Path) -> Manifest:
     """
     data = load_toml(path)
     if "search" in data:
-        try:
-            searching = serialise.from_dict(Searching, data, str(path))
-        except ValueError as error:
-            raise UserError(f"{path} is not a search: {error}.") from error
+        searching = _read_search(data, path)
         return Manifest(searching.title, [], searching.question())
     experiment = load_experiment(path)
     return Manifest(experiment.title, experiment.rows())
+
+
+def _read_search(data: dict[str, Any], path: Path) -> Searching:
+    """A manifest with a search; raises UserError naming the key that is wrong."""
+    try:
+        match data:
+            case {"search": {"space": dict(space)}}:
+                for name, one in space.items():
+                    serialise.from_dict(Range, one, f"{path}: [search.space] {name!r}")
+        return serialise.from_dict(Searching, data, str(path))
+    except ValueError as error:
+        raise UserError(f"{error}.") from error
 
 
 def load_experiment(path: Path) -> Experiment:

@@ -41,7 +41,7 @@ def write_page(asked: Asked, trials: Sequence[Trial], claim: Claim | None, targe
     found = importance(asked.space, trials, asked.grid) if len(asked.space) > 1 else None
     leading = _leading(asked.space, found)
     best = winner(trials, asked.direction)
-    score = {"direction": asked.direction, "kind": kind, "name": asked.objective}
+    score: Any = {"direction": asked.direction, "kind": kind, "name": asked.objective}
     render(
         "search.html.j2",
         target,

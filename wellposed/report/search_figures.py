@@ -60,8 +60,8 @@ def parallel_figure(
         for i in np.argsort(-rank):
             trial = trials[i]
             places = [one.place(trial.settings[setting]) for setting, one in space.items()]
-            shade = (scores[i] - low) / (high - low) if high > low else 0.5
-            ax.plot(range(len(space) + 1), [*places, shade], **_look(trial, int(rank[i]), len(trials)))
+            places.append(float(scores[i] - low) / (high - low) if high > low else 0.5)
+            ax.plot(range(len(space) + 1), places, **_look(trial, int(rank[i]), len(trials)))
         for x, one in enumerate(space.values()):
             _axis(ax, x, [(one.place(value), label(value)) for value in _ticks(one)])
         _axis(ax, len(space), [(0.0, format_value(low, kind)), (1.0, format_value(high, kind))])
