@@ -13,11 +13,19 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from inspect import isfunction
 from pathlib import Path
+from unittest.mock import patch
 
-from benchmarks.listing import make_runs, small_record
+from benchmarks.listing import EVALUATIONS, make_runs, small_record
 from benchmarks.machine import print_header
-from wellposed.launch.rows import Row, keep_copy, make_folder
+from wellposed.launch.rows import Folder, Row, keep_copy, make_folder
+from wellposed.launch.states import states
+from wellposed.runs import disk
+from wellposed.runs.store import RunReader
 
 RUN = 30.0  # seconds of the run that launching is compared with
 ASKED = {"status": 1.0, "launch": 2.0}  # seconds
@@ -39,9 +47,9 @@ def seconds(*words: str) -> float:
     return time.perf_counter() - began
 
 
-def finished(root: Path, count: int) -> tuple[Path, Path]:
-    """A manifest, and the folder of its launch, all of whose rows have finished."""
-    record, manifest = small_record(root / "record"), root / "manifest.toml"
+def finished(root: Path, record: Path, count: int) -> tuple[Path, Path]:
+    """A manifest, and the folder of its launch, all of whose rows have finished: they are copies of a record."""
+    manifest = root / "manifest.toml"
     make_runs(record, root / "out" / "runs", count)
     manifest.write_text(MANIFEST.format(last=count - 1, steps=1))
     paths = sorted((root / "out" / "runs").iterdir())
@@ -53,6 +61,41 @@ def finished(root: Path, count: int) -> tuple[Path, Path]:
 def show(name: str, values: list[float], asked: float) -> None:
     """The least and the range of some rounds."""
     print(f"{name}: {min(values):.2f} s ({min(values):.2f} to {max(values):.2f}; asked at most {asked:g})", flush=True)
+
+
+def pieces(folder: Path, touched: Counter) -> None:
+    """What a launch of many rows is made of, for docs/scale.md."""
+    launched, count = Folder(folder), 200
+
+    def each(name: str, work: Callable[[], object], calls: int) -> None:
+        began = time.perf_counter()
+        work()
+        print(f"{name}: {1e6 * (time.perf_counter() - began) / calls:,.0f} us", flush=True)
+
+    rows, runs = launched.rows, launched.runs
+    each("state of a finished row", lambda: states(runs, rows), len(rows))
+    each(f"one of {len(rows):,} rows, read", lambda: [launched.row(0) for _ in range(20)], 20)
+    each(
+        "a look at a run under way", lambda: [RunReader(runs / row.name).last_evaluation for row in rows[:count]], count
+    )
+    each("an entry of the listing of all runs", lambda: list(os.scandir(runs)), len(rows))
+    calls = ", ".join(
+        f"{number / EVALUATIONS:.1f} {name}" for name, number in touched.most_common() if number >= EVALUATIONS
+    )
+    print(f"calls of the file system for an evaluation with its checkpoint: {calls}")
+    print(f"files of a run: {sum(path.is_file() for path in (runs / rows[0].name).rglob('*'))}")
+
+
+@contextmanager
+def counted() -> Iterator[Counter]:
+    """Inside, the calls by which records touch the disk are counted."""
+    found, names = Counter(), [name for name, value in vars(disk).items() if isfunction(value)]
+    with ExitStack() as stack:
+        for name in names:
+            call = getattr(disk, name)
+            count = lambda *args, _name=name, _call=call: (found.update([_name]), _call(*args))[1]  # noqa: E731
+            stack.enter_context(patch.object(disk, name, count))
+        yield found
 
 
 def extra(root: Path, runs: int, steps: int) -> float:
@@ -78,12 +121,15 @@ def main() -> None:
     print_header(f"Launching {args.rows:,} finished rows, and {args.runs} new ones", "msgspec", "jax")
     os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
     with tempfile.TemporaryDirectory() as name:
-        manifest, folder = finished(Path(name), args.rows)
+        with counted() as touched:
+            record = small_record(Path(name) / "record")
+        manifest, folder = finished(Path(name), record, args.rows)
         commands = {"status": ["status", str(folder)], "launch": ["launch", str(manifest), "--out", str(folder)]}
         seconds(*commands["status"])  # warms the file cache
         for word, asked in ASKED.items():
             rounds = [seconds(*commands[word]) for _ in range(args.rounds)]
             show(f"{word} of {args.rows:,} finished rows", rounds, asked)
+        pieces(folder, touched)
         if args.runs:
             compiles = ["train", "FetchReach-v4", "--total-steps", "2000", "--quiet"]
             seconds(*compiles, "--runs-dir", f"{name}/compiled")

@@ -11,6 +11,7 @@ from wellposed.launch.rows import Row, row_of
 from wellposed.launch.states import state_of
 from wellposed.launch.work import Extras
 from wellposed.progress import TrainingProgress
+from wellposed.runs import lock
 from wellposed.runs.record import Summary
 from wellposed.runs.store import RunReader, refuse_ended, require_free
 from wellposed.training import how_it_diverged
@@ -70,6 +71,7 @@ def resume(
     rows: dict[Path, list[Row]] = {}
     for path in found:
         refuse_ended(RunReader(path))
+        lock.acquire(path / "lock").release()  # an error if a process is writing it
         rows.setdefault(path.parent, []).append(Row(path.name, "", serialise.to_dict(stored_config(path))))
     for folder, of_one in rows.items():
         yield from _results(of_one, folder, threads, quiet, Extras(salvage, wandb))

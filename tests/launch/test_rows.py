@@ -32,6 +32,9 @@ def test_a_folder_keeps_its_rows_and_takes_more_of_them(tmp_path):
         make_folder(folder.path, ROWS[1:], [])
     with pytest.raises(UserError, match="asked for twice"):
         make_folder(tmp_path / "two", [ROWS[0], ROWS[0]], [])
+    assert folder.row(2) == ROWS[2]
+    with pytest.raises(UserError, match="has 3 rows, and none of index 3"):
+        folder.row(3)
     with pytest.raises(UserError, match="not the folder of a launch"):
         _ = Folder(tmp_path).rows
 

@@ -61,8 +61,11 @@ def _trained(config: Any, folder: Path, setting: Setting) -> Path:
     from wellposed.training import how_it_diverged
 
     row = row_of("", config)
-    if take_up(row, folder, setting.threads, TrainingProgress(setting.quiet)) == "interrupted":
+    state = take_up(row, folder, setting.threads, TrainingProgress(setting.quiet))
+    if state == "interrupted":
         raise KeyboardInterrupt
+    if state == "running":
+        raise UserError(f"{folder / row.name} is being written by another process. Wait for it to end.")
     if diverged := how_it_diverged(folder / row.name):
         raise UserError(diverged)
     return folder / row.name

@@ -11,7 +11,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
@@ -180,9 +180,10 @@ class Crew:
     def _hear(self, worker: Worker) -> None:
         """Print what a process says, and keep the end of it."""
         assert worker.process.stderr is not None
-        for line in worker.process.stderr:
-            worker.said = [*worker.said[-20:], line.rstrip()]
-            self.progress.tell(line.rstrip())
+        with worker.process.stderr as lines:
+            for line in lines:
+                worker.said = [*worker.said[-20:], line.rstrip()]
+                self.progress.tell(line.rstrip())
 
     def _ended(self, worker: Worker, code: int) -> Iterator[Row]:
         """Take a process off, and decide what becomes of its row."""
@@ -246,15 +247,28 @@ def spread(workers: Sequence[Worker], idle: Sequence[int]) -> None:
 
 
 def cores_in_order() -> list[int]:
-    """The cores that this process may use; those that share a physical core are neighbours."""
+    """The cores that this process may use, those first that no other launch works on; hyperthreads are neighbours."""
+    taken = taken_cores()
 
     def place(core: int) -> tuple[int, ...]:
         topology = Path(f"/sys/devices/system/cpu/cpu{core}/topology")
         with suppress(OSError, ValueError):
-            return (*(int((topology / name).read_text()) for name in ("physical_package_id", "core_id")), core)
-        return 0, 0, core
+            parts = (int((topology / name).read_text()) for name in ("physical_package_id", "core_id"))
+            return taken[core], *parts, core
+        return taken[core], 0, 0, core
 
     return sorted(provenance.allowed_cores(), key=place)
+
+
+def taken_cores(proc: Path = Path("/proc")) -> Counter[int]:
+    """How many processes of other launches on this machine are pinned to each core."""
+    found, allowed = Counter[int](), provenance.allowed_cores()
+    for command in proc.glob("[0-9]*/cmdline"):
+        with suppress(OSError):  # it has just ended
+            if b"wellposed.launch.work" in command.read_bytes():
+                cores = os.sched_getaffinity(int(command.parent.name))
+                found.update(cores if cores < allowed else ())
+    return found
 
 
 def shares_of(cores: Sequence[int], count: int, threads: int) -> list[Cores]:

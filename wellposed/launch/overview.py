@@ -4,15 +4,18 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
+from typing import TypeVar
 
 import msgspec
 
+from wellposed.errors import UserError
 from wellposed.launch.rows import Row
 from wellposed.launch.states import ENDED, STATES, State, states
 from wellposed.progress import duration
 from wellposed.runs.files import read_bytes, read_last_line
 
 MAX_BYTES = 2**20
+T = TypeVar("T")
 
 
 class _Ended(msgspec.Struct):
@@ -78,15 +81,23 @@ def overview(runs: Path, rows: list[Row], errors: dict[str, str]) -> Overview:
 
 def _seen(path: Path, row: Row, state: State) -> Seen:
     """What a run's record says of it, in as few reads as it takes."""
-    cores = msgspec.json.decode(read_bytes(path / "provenance.json", MAX_BYTES), type=_Began).threads
+    cores = _read(path / "provenance.json", _Began).threads
     step, seconds, success = 0, 0.0, None
     if state == "finished":
-        end = msgspec.json.decode(read_bytes(path / "summary.json", MAX_BYTES), type=_Ended)
+        end = _read(path / "summary.json", _Ended)
         seconds = end.seconds + end.evaluation_seconds
     elif (path / "evaluations.jsonl").exists() and (last := read_last_line(path / "evaluations.jsonl")) is not None:
         step, seconds, success = last["step"], last["seconds"], last["success_rate"]
     config = row.config
     return Seen(row.name, row.label, config["seed"], state, step, config["total_steps"], success, seconds, cores)
+
+
+def _read(path: Path, kind: type[T]) -> T:
+    """A few fields of a JSON file."""
+    try:
+        return msgspec.json.decode(read_bytes(path, MAX_BYTES), type=kind)
+    except msgspec.DecodeError as error:
+        raise UserError(f"{path} is damaged: {error}.") from error
 
 
 def _seconds_left(rows: list[Row], begun: dict[str, Seen]) -> float | None:

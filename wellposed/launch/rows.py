@@ -71,15 +71,29 @@ class Folder:
         Raises:
             UserError: if the folder is not one of a launch, or its rows are damaged.
         """
+        return self._decoded(self._lines)
+
+    def row(self, index: int) -> Row:
+        """One row; the others are not decoded. Raises UserError as `rows`, or if there is no such row."""
+        lines = self._lines
+        if not 0 <= index < len(lines):
+            raise UserError(f"{self.path} has {len(lines)} rows, and none of index {index}.")
+        return self._decoded([lines[index]])[0]
+
+    @property
+    def _lines(self) -> list[bytes]:
         path = self.path / "rows.jsonl"
         if not path.exists():
             raise UserError(f"{self.path} is not the folder of a launch: it has no rows.jsonl.")
-        *lines, _ = read_bytes(path, MAX_BYTES).split(b"\n")
+        return read_bytes(path, MAX_BYTES).split(b"\n")[:-1]
+
+    def _decoded(self, lines: list[bytes]) -> list[Row]:
         decoder = msgspec.json.Decoder(Row)
         try:
             return [decoder.decode(line) for line in lines]
         except msgspec.DecodeError as error:
-            raise UserError(f"{path} is damaged ({error}). Launch the manifest into another folder.") from error
+            told = f"{self.path / 'rows.jsonl'} is damaged ({error}). Launch the manifest into another folder."
+            raise UserError(told) from error
 
     @property
     def _about(self) -> dict[str, Any]:

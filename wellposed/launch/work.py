@@ -122,7 +122,7 @@ def main(argv: list[str]) -> int:
         if args.tied and sys.platform == "linux":
             ctypes.CDLL(None).prctl(1, signal.SIGTERM)  # PR_SET_PDEATHSIG
         folder = Folder(args.folder)
-        row = folder.rows[args.index]
+        row = folder.row(args.index)
         sys.argv = folder.command  # what the record names
     except UserError as error:
         return _told(error)
