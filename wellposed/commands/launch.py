@@ -50,11 +50,13 @@ def launch(
 
         read, command = read_manifest(manifest), ["wellposed", *sys.argv[1:]]
         if read.question is not None:
-            from wellposed.launch.drive import run_search
+            from wellposed.launch.drive import finished, run_search
 
+            found = finished(folder) if is_copy(folder, manifest) else None
             make_folder(folder.path, folder.rows if is_search(folder) else [], command)
             keep_copy(folder, manifest)
-            print("\n".join([*run_search(folder, read.question, read.title, work).lines, str(folder.path)]))
+            found = found or run_search(folder, read.question, read.title, work)
+            print(*found.lines, folder.path, sep="\n")
             return 0
         make_folder(folder.path, read.rows, command)
         keep_copy(folder, manifest)

@@ -61,6 +61,13 @@ def load_searched(folder: Path) -> Searched:
     return decode(Searched, read_json(folder / "trials.json"), str(folder / "trials.json"))
 
 
+def finished(folder: Folder) -> Searched | None:
+    """Where a search is, if it has made its claim and all of its runs are there; read in a moment."""
+    if not (folder.path / "trials.json").exists() or (found := load_searched(folder.path)).claim is None:
+        return None
+    return found if all(state in ENDED for state in states(folder.runs, folder.rows)) else None
+
+
 def compared(folder: Folder, title: str) -> Searched:
     """The variants of an experiment as the trials of a search with one setting, the variant.
 
