@@ -1,5 +1,6 @@
 """Named entries of one kind: ours, and those of installed packages by entry point."""
 
+import threading
 from collections.abc import Iterator, Mapping
 from importlib.metadata import entry_points
 from typing import Generic, TypeVar
@@ -17,6 +18,7 @@ class Registry(Mapping[str, T], Generic[T]):
         self.kind, self.group = kind, group
         self._entries: dict[str, T] = {}
         self._asked = False  # whether the entry points were loaded
+        self._asking = threading.RLock()
 
     def register(self, name: str, entry: T) -> None:
         """Add an entry. Raises ValueError if the name is taken."""
@@ -41,8 +43,9 @@ class Registry(Mapping[str, T], Generic[T]):
         return len(self._all())
 
     def _all(self) -> dict[str, T]:
-        if not self._asked:
-            self._asked = True
-            for point in entry_points(group=self.group):
-                self.register(point.name, point.load())
+        with self._asking:  # a second thread waits until all are there
+            if not self._asked:
+                self._asked = True
+                for point in entry_points(group=self.group):
+                    self.register(point.name, point.load())
         return self._entries

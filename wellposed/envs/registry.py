@@ -10,6 +10,7 @@ import difflib
 import importlib.metadata
 import io
 import re
+import threading
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -57,7 +58,7 @@ class EnvEntry:
 
 
 _REGISTRY: dict[str, EnvEntry] = {}
-_loaded = False
+_loaded, _LOADING = False, threading.RLock()
 
 
 def register(entry: EnvEntry) -> None:
@@ -104,11 +105,15 @@ def find(env_id: str) -> EnvEntry:
 
 
 def _load() -> None:
-    """Register the suites of this package and those of others, once."""
+    """Register the suites of this package and those of others, once; a second thread waits until all are there."""
     global _loaded
-    if _loaded:
-        return
-    _loaded = True
+    with _LOADING:
+        if not _loaded:
+            _loaded = True  # suites that register look for the entries of others
+            _register_all()
+
+
+def _register_all() -> None:
     from wellposed.envs.suites import SUITES  # here, for suites import this module
 
     for register_suite in SUITES:
