@@ -1,6 +1,8 @@
 """Learning curves out of records."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -57,3 +59,27 @@ def learning_curve(runs: list[list[EvaluationRow]]) -> Curve:
         interval=interval,
         per_run=[(np.array([r.step for r in run]), np.array([r.success_rate for r in run])) for run in runs],
     )
+
+
+class Band(NamedTuple):
+    """Mean success of a group against environment steps with its 95 % interval, all arrays [m]."""
+
+    step: np.ndarray
+    success: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+
+
+def carried(curves: Sequence[Sequence[tuple[int, float]]]) -> Band:
+    """The mean of curves of (step, success), none of them empty, each carried on from where it ended.
+
+    So a run that stopped early, because it was solved or pruned, keeps its weight to the end.
+    """
+    step = np.array(sorted({at for curve in curves for at, _ in curve}))
+    each = np.empty((len(curves), len(step)))
+    for row, curve in zip(each, curves, strict=True):
+        at, success = np.array(curve).T
+        row[:] = success[np.maximum(np.searchsorted(at, step, side="right") - 1, 0)]
+    found = [stats.over_seeds(column) for column in each.T]
+    low, high = (np.clip([one[i] for one in found], 0.0, 1.0) for i in (1, 2))
+    return Band(step, each.mean(axis=0), low, high)

@@ -12,11 +12,12 @@ import tyro
 
 from wellposed.commands.arguments import CORES, RUNS, JsonFile, Positional, RunsDir, emit
 from wellposed.launch.options import Executor, Options, execute
-from wellposed.launch.rows import Folder, Row, is_copy, keep_copy, make_folder
+from wellposed.launch.rows import Folder, Row, is_copy, is_search, keep_copy, make_folder
 from wellposed.launch.states import ENDED, states
 from wellposed.terminal import Lasting, escaped
 
 if TYPE_CHECKING:
+    from wellposed.launch.drive import Searched
     from wellposed.launch.overview import Overview
 
 LAUNCHED = Path("launched")
@@ -38,17 +39,29 @@ def launch(
 ) -> int:
     """Do what is missing of a manifest: finished runs are skipped, interrupted ones resumed. Prints the folder last.
 
+    Of a search it says what the winner is worth with fresh seeds (docs/search.md).
+
     Exit code 130 if it was interrupted; the same command goes on.
     """
     folder = Folder(out or LAUNCHED / manifest.stem)
-    if not is_copy(folder, manifest):
+    work = lambda rows: execute(on, folder.path, rows, Options(threads, quiet, words))  # noqa: E731
+    if not is_copy(folder, manifest) or is_search(folder):
         from wellposed.launch.manifest import read_manifest
 
-        make_folder(folder.path, read_manifest(manifest).rows, ["wellposed", *sys.argv[1:]])
+        read, command = read_manifest(manifest), ["wellposed", *sys.argv[1:]]
+        if read.question is not None:
+            from wellposed.launch.drive import finished, run_search
+
+            found = finished(folder) if is_copy(folder, manifest) else None
+            make_folder(folder.path, folder.rows if is_search(folder) else [], command)
+            keep_copy(folder, manifest)
+            found = found or run_search(folder, read.question, read.title, work)
+            print(*found.lines, folder.path, sep="\n")
+            return 0
+        make_folder(folder.path, read.rows, command)
         keep_copy(folder, manifest)
-    left = [i for i, state in enumerate(states(folder.runs, folder.rows)) if state not in ENDED]
-    if left:
-        execute(on, folder.path, left, Options(threads, quiet, words))
+    if left := [i for i, state in enumerate(states(folder.runs, folder.rows)) if state not in ENDED]:
+        work(left)
     print(folder.path)
     return 0
 
@@ -103,19 +116,36 @@ def _watch(look: Callable[[], "Overview"]) -> None:
 def collect(folder: FolderPath, json_file: JsonFile = None) -> int:
     """Say what the runs of a launch found, a line for each variant, and store every answer in FOLDER/answers.json.
 
-    Exit code 1 if not all runs have ended.
+    Of a search, what the winner is worth; its trials are in FOLDER/trials.json. The page FOLDER/collected.html shows
+    scores, what was tried, which settings matter, and how groups learnt. Exit code 1 if not all runs have ended.
     """
     from wellposed.launch.answers import collect_answers, summaries
+    from wellposed.launch.drive import compared, load_searched
 
     launched = Folder(folder)
+    if is_search(launched):
+        searched = load_searched(folder)
+        if not emit(asdict(searched), json_file):
+            print(*searched.lines, folder / "trials.json", _page(folder, searched, searched.search.method), sep="\n")
+        return 0 if searched.claim is not None else 1
     rows = launched.rows
     groups = summaries(rows, launched.runs)
     answers = collect_answers(launched, ["wellposed", *sys.argv[1:]])
+    page = _page(folder, compared(launched, folder.name), "variants")
     if not emit([asdict(group) for group in groups], json_file):
-        for group in groups:
-            print(group.text)
-        print(answers)
+        print(*(group.text for group in groups), answers, page, sep="\n")
     ended = sum(group.ended for group in groups)
     if ended < len(rows):
         print(f"wellposed: {len(rows) - ended} of {len(rows)} runs have not ended yet.", file=sys.stderr)
     return 0 if ended == len(rows) else 1
+
+
+def _page(folder: Path, found: "Searched", method: str) -> Path:
+    """Write the page of a launch; returns its path."""
+    from wellposed.report.search import Asked, write_page
+
+    search = found.search
+    space, grid = search.space, search.method == "grid"
+    asked = Asked(found.title, found.env, method, search.objective, search.towards, space, grid)
+    write_page(asked, found.trials, found.claim, folder / "collected.html")
+    return folder / "collected.html"

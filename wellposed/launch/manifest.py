@@ -10,17 +10,21 @@ total_steps = 60_000
 "agent.mirror" = false
 [variants.TD3]             another algorithm, with its own default recipe underneath
 algo = "td3"
+
+A manifest with a table [search] asks for a search instead: `search` says what stands in it.
 """
 
 import tomllib
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from wellposed import serialise
+from wellposed.analysis.space import Range
 from wellposed.config import ALGO, AnyRunConfig, override
 from wellposed.errors import UserError
 from wellposed.launch.rows import Row, row_of
+from wellposed.launch.search import Question, Search
 from wellposed.recipes import default_config
 from wellposed.seeding import parse_seeds
 
@@ -66,21 +70,62 @@ class Experiment:
 
 
 @dataclass(frozen=True)
+class Searching:
+    """A search around a recipe as data."""
+
+    title: str
+    env: str
+    seeds: str  # of every trial
+    search: Search
+    base: dict[str, Any] = field(default_factory=dict, metadata=serialise.LATER)
+    until_success: float | None = field(default=None, metadata=serialise.LATER)
+
+    def question(self) -> Question:
+        """What is asked; raises UserError, naming a setting that does not exist or does not take the value."""
+        base = serialise.flatten(self.base)
+        if own := sorted(base.keys() & set(FIXED)):
+            raise UserError(f"{', '.join(own)} is set for the whole search, not in [base].")
+        try:
+            config = default_config(self.env, base.get("algo", ALGO))
+            config = override(config, base | {"until_success": self.until_success})
+        except ValueError as error:
+            raise UserError(f"[base]: {error}.") from error
+        return Question(self.search, config, parse_seeds(self.seeds))
+
+
+@dataclass(frozen=True)
 class Manifest:
-    """What is asked, and its runs."""
+    """What is asked, and its runs: those of an experiment, or those that a search will ask for."""
 
     title: str
     rows: list[Row]
+    question: Question | None = None
 
 
 def read_manifest(path: Path) -> Manifest:
-    """Read a manifest: an experiment.
+    """Read a manifest: an experiment or a search.
 
     Raises:
         UserError: naming the file, and the key that is wrong.
     """
+    data = load_toml(path)
+    if "search" in data:
+        searching = _read_search(data, path)
+        return Manifest(searching.title, [], searching.question())
     experiment = load_experiment(path)
     return Manifest(experiment.title, experiment.rows())
+
+
+def _read_search(data: dict[str, Any], path: Path) -> Searching:
+    """A manifest with a search; raises UserError naming the key that is wrong."""
+    try:
+        match data:
+            case {"search": {"space": dict(space)}}:
+                for name, one in space.items():
+                    serialise.from_dict(Range, one, f"{path}: [search.space] {name!r}")
+        return serialise.from_dict(Searching, data, str(path))
+    except ValueError as error:
+        raise UserError(f"{error}.") from error
 
 
 def load_experiment(path: Path) -> Experiment:

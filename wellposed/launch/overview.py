@@ -67,7 +67,7 @@ def overview(runs: Path, rows: list[Row], errors: dict[str, str]) -> Overview:
     begun = {
         row.name: _seen(runs / row.name, row, state)
         for row, state in zip(rows, found, strict=True)
-        if state != "waiting"
+        if state != "waiting" and (runs / row.name / "config.json").exists()  # one may be pruned before it begins
     }
     counts = Counter(found)
     return Overview(

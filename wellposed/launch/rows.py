@@ -11,6 +11,7 @@ A row's name is the name of its run directory. It holds a digest of the configur
 it, whoever trained it. Nothing here imports JAX: `wellposed status` must answer at once.
 """
 
+import tomllib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -147,6 +148,12 @@ def is_copy(folder: Folder, manifest: Path) -> bool:
     """Whether a folder was made of exactly this manifest."""
     kept = folder.path / "manifest.toml"
     return kept.exists() and read_bytes(kept, MAX_BYTES) == read_bytes(manifest, MAX_BYTES)
+
+
+def is_search(folder: Folder) -> bool:
+    """Whether a folder was made of a manifest with a table [search]."""
+    kept = folder.path / "manifest.toml"
+    return kept.exists() and "search" in tomllib.loads(kept.read_text())
 
 
 def keep_copy(folder: Folder, manifest: Path) -> None:

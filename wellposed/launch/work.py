@@ -18,17 +18,22 @@ from wellposed.config import read_config
 from wellposed.errors import UserError
 from wellposed.interrupts import interruptible
 from wellposed.launch.rows import Folder, Row
-from wellposed.launch.states import State, state_of
+from wellposed.launch.states import ENDED, PRUNED, State, state_of
 from wellposed.progress import TrainingProgress
 from wellposed.runs import provenance
+from wellposed.runs.record import EvaluationRow
+from wellposed.runs.store import RunReader
 from wellposed.runs.wandb_log import log_to
-from wellposed.runs.writer import unobserved
+from wellposed.runs.writer import OnEvaluation, unobserved
 from wellposed.settings import own_settings
 from wellposed.terminal import Lasting, escaped
 from wellposed.training import new_run, resumed_run, train_recorded
+from wellposed.types import Metrics
 
 DONE, FAILED, HELD, INTERRUPTED = 0, 1, 75, 130  # exit codes
-CODES: dict[State, int] = {"finished": DONE, "failed": DONE, "running": HELD, "interrupted": INTERRUPTED}
+CODES: dict[State, int] = {
+    "finished": DONE, "failed": DONE, "pruned": DONE, "running": HELD, "interrupted": INTERRUPTED,
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -67,12 +72,12 @@ def take_up(row: Row, runs: Path, threads: int, progress: TrainingProgress, extr
         UserError: if the run cannot be trained; not if training diverges, which is an outcome.
     """
     before = state_of(runs, row)
-    if before in ("finished", "failed", "running"):
+    if before in ENDED or before == "running":
         return before
     path = runs / row.name
     config = read_config(row.config, f"the configuration of {row.name}")
     job = new_run(config, runs) if before == "waiting" else resumed_run(path, extras.salvage)
-    told = unobserved if extras.wandb is None else log_to(extras.wandb)
+    told = stop_where_pruned(unobserved if extras.wandb is None else log_to(extras.wandb))
     try:
         with own_settings(), progress, interruptible() as stop:
             train_recorded(replace(job, on_evaluation=told), threads, progress, stop)
@@ -81,6 +86,20 @@ def take_up(row: Row, runs: Path, threads: int, progress: TrainingProgress, extr
             return after
         raise
     return state_of(runs, row)
+
+
+def stop_where_pruned(told: OnEvaluation) -> OnEvaluation:
+    """Who is told of evaluations, and interrupts this process where a search does not go on with its run.
+
+    The run is saved and ends, as after Ctrl-C.
+    """
+
+    def tell(run: RunReader, row: EvaluationRow, metrics: Metrics) -> None:
+        told(run, row, metrics)
+        if (run.path / PRUNED).exists():
+            signal.raise_signal(signal.SIGTERM)
+
+    return tell
 
 
 def pin(cores: Iterable[int]) -> None:

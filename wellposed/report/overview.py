@@ -1,5 +1,6 @@
 """Runs of several configurations on one page: their curves together, what differs, and what each achieves."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -7,7 +8,7 @@ import matplotlib.pyplot as plt
 from markupsafe import Markup
 
 from wellposed import verdict as verdicts
-from wellposed.analysis.curves import Curve, learning_curve
+from wellposed.analysis.curves import Band, Curve, learning_curve
 from wellposed.analysis.summary import summary_over_seeds
 from wellposed.report.figures import STYLE, as_svg, share_over_steps
 from wellposed.report.page import finished, render
@@ -61,7 +62,7 @@ def _configuration(
     }
 
 
-def together(names: list[str], curves: list[Curve]) -> str:
+def together(names: Sequence[str], curves: Sequence[Curve | Band]) -> str:
     """Success against environment steps of several configurations in one figure, each with its interval."""
     with plt.rc_context(STYLE):
         fig, ax = plt.subplots(figsize=(8.6, 4.4))
