@@ -2,6 +2,7 @@
 
 from wellposed.measure.anatomy import Anatomy, AnatomySettings
 from wellposed.measure.dissect import dissect
+from wellposed.measure.interface import InterfaceComparison, InterfaceSettings, measure_interfaces
 from wellposed.measure.kinds import Kind
 from wellposed.measure.life import ProofOfLife, ProofOfLifeSettings, measure_life
 from wellposed.measure.lift import Lift, LiftSettings, measure_lift
@@ -15,5 +16,6 @@ MEASUREMENTS: dict[str, Kind] = {
     "lift": Kind(LiftSettings, Lift, measure_lift),
     "split": Kind(SplitSettings, Split, measure_split),
     "stress": Kind(StressSettings, Stress, measure_stress),
+    "interface": Kind(InterfaceSettings, InterfaceComparison, measure_interfaces),
     "tracking": Kind(TrackingSettings, Tracking, measure_tracking),
 }
