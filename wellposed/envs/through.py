@@ -1,5 +1,7 @@
 """A policy that was written for the bare simulator, played through an action interface."""
 
+from typing import Any
+
 import numpy as np
 
 from wellposed.envs.vector import Drive
@@ -43,7 +45,8 @@ class ThroughControl:
 
     def act(self, obs: Obs, carry: Carry = (), rng: np.random.Generator | None = None) -> tuple[np.ndarray, Carry]:
         """Actions [n, action_dim] in the terms of the control."""
-        control, now = self.control, dict(carry or self.initial_carry(len(obs["desired_goal"])))
+        control: Control = self.control
+        now: dict[str, Any] = dict(carry or self.initial_carry(len(obs["desired_goal"])))
         if now["origin"] is None and self.effector:
             now["origin"] = obs["observation"][:, self.effector]
         wish, now["own"] = self.policy.act(self._as_it_will_be(obs, now["queue"]), now["own"], rng)
