@@ -185,6 +185,12 @@ def _linear(errors: Function) -> Counterexample | None:
     return None if np.allclose(found, due, rtol=1e-6) else Counterexample(show_all(large), str(due), str(found))
 
 
+def _errors_of_the_laboratory() -> Function:
+    from wellposed.analysis.closed_loop import Loop
+
+    return Loop.errors
+
+
 def _own_errors() -> Function:
     from wellposed.analysis.closed_loop import Hand, Loop
 
@@ -253,5 +259,6 @@ Returns the errors [t] in metres, each before the action of its step:
         own=_own_errors,
         put=_put_errors,
         trial=trials.track,
+        solution=_errors_of_the_laboratory,
     ),
 )
