@@ -77,6 +77,13 @@ def test_what_a_delayed_and_filtered_action_does_is_asked_of_what_arrived(config
     assert "unanswered_actions" not in [finding.name for finding in diagnose(read_evidence(path)).findings]
 
 
+def test_an_applied_action_in_the_replay_is_asked_as_it_is(tmp_path):
+    """It has been delayed and filtered already; what is stored is what moved the hand."""
+    late = replace(TINY, env=replace(TINY.env, control=Control(delay=3)), replay=replace(TINY.replay, action="applied"))
+    path, _ = train(late, tmp_path, quiet=True)
+    assert min(row.metrics["probe/action_answered"] for row in RunReader(path).metrics if row.step > 200) > 0.5
+
+
 def test_sound_data_are_told_as_sound(collected):
     env, rows = collected
     found = probe_rewards(rows, NONE, env) | probe_motion(rows, env.spec)

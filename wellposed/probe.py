@@ -32,8 +32,10 @@ def take_probe(config: RunConfig, agent: Any, replay: ReplayBuffer, env: VecEnv,
     size = config.updates_per_call, config.agent.batch_size
     batches, at, found = audit(replay, *size, seed)
     rows, control = map_leaves(lambda array: array.reshape(-1, *array.shape[2:])[:ROWS], batches), config.env.control
-    arrived = control.arriving(replay.actions_until(at[:ROWS], control.memory))
-    found |= probe_rewards(rows, replay.failed(at[:ROWS]), env) | probe_motion(rows._replace(action=arrived), env.spec)
+    arrived = rows
+    if config.replay.action == "chosen":
+        arrived = rows._replace(action=control.arriving(*replay.actions_until(at[:ROWS], control.memory)))
+    found |= probe_rewards(rows, replay.failed(at[:ROWS]), env) | probe_motion(arrived, env.spec)
     if agent.window > 1:
         batches = replay.sample(*size, np.random.default_rng(seed), agent.window)
     with np.errstate(all="ignore"):
@@ -44,8 +46,10 @@ def take_probe(config: RunConfig, agent: Any, replay: ReplayBuffer, env: VecEnv,
 def probe_rollout(config: OnPolicyRunConfig, agent: Any, rollout: RolloutBuffer, env: VecEnv) -> Metrics:
     """The same for an agent without a replay, from the newest rollout, without goals and ages."""
     rows = map_leaves(lambda array: array[:ROWS], rollout.transitions())
-    actions, known = (array[:ROWS] for array in rollout.actions_until(config.env.control.memory))
-    arrived = rows._replace(action=config.env.control.arriving(actions))
+    control = config.env.control
+    actions, time, known = (array[:ROWS] for array in rollout.actions_until(control.memory))
+    known &= (time >= 0) | (control.hold == 1)  # else nobody knows for how long the action in force has been held
+    arrived = rows._replace(action=control.arriving(actions, time))
     found = probe_rewards(rows, rollout.ended_in_time[:ROWS], env)
     found |= probe_motion(map_leaves(lambda array: array[known], arrived), env.spec)
     with np.errstate(all="ignore"):

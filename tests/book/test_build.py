@@ -18,7 +18,7 @@ from wellposed.book.build import MARK, build_book
 from wellposed.book.pages import Links, Page
 from wellposed.book.problems import Problems
 from wellposed.book.slots import Slots
-from wellposed.chapters.load import load_chapter
+from wellposed.chapters.load import is_in_work, load_chapter
 from wellposed.chapters.records import write_records
 from wellposed.cli import main
 from wellposed.errors import UserError
@@ -222,7 +222,7 @@ def test_a_draft_is_built_all_the_same_and_shows_in_red_what_is_missing(tmp_path
 def noted(chapters) -> list[str]:
     """What is wrong with the records of all chapters."""
     problems = Problems()
-    Course.load(chapters, problems)
+    Course.load(chapters.glob("ch*/chapter.md"), problems)
     return problems.lines()
 
 
@@ -241,7 +241,7 @@ def test_stale_facts_are_refused(tmp_path):
 def answered(folder, lines: list[str]) -> tuple[str, Problems]:
     """Lines of directives as HTML, and what is wrong with them."""
     problems = Problems()
-    course, slots, source = Course.load(folder.parent, problems), Slots(), folder / "chapter.md"
+    course, slots, source = Course.load([folder / "chapter.md"], problems), Slots(), folder / "chapter.md"
     page = Page(source, "ch04_hindsight.md", slots, problems, Links({}), course.answers())
     return slots.fill(page.markdown("\n".join(f"{{{{ {one} }}}}" for one in lines))), problems
 
@@ -314,7 +314,20 @@ def test_a_fresh_checkout_becomes_a_book_by_the_command_alone(tmp_path):
         command, cwd=checkout, env=os.environ | {"PYTHONPATH": str(checkout)}, capture_output=True, text=True
     )
     assert (done.returncode, done.stdout, done.stderr) == (0, "site/index.html\n", "")
-    assert len(list((checkout / "site").glob("ch*.html"))) == len(list(build.ROOT.glob("chapters/ch*/chapter.md"))) > 5
+    finished = [text for text in build.ROOT.glob("chapters/ch*/chapter.md") if not is_in_work(text.parent)]
+    assert len(list((checkout / "site").glob("ch*.html"))) == len(finished) > 5
     status = ["git", "status", "--porcelain", "--ignored"]
     left = subprocess.run(status, cwd=checkout, capture_output=True, text=True, check=True).stdout.splitlines()
     assert [line for line in left if "__pycache__" not in line] == ["!! site/"]
+
+
+def test_a_chapter_in_work_is_in_drafts_only(tmp_path):
+    folder = write_chapter(tmp_path)
+    finished = [folder / "chapter.md"]
+    later = tmp_path / "ch05_later"
+    later.mkdir()
+    (later / "chapter.md").write_text("# Later\n")
+    for line, pages in (("in_work = true\n", finished), ("", [*finished, later / "chapter.md"])):
+        (later / "chapter.toml").write_text(f'number = 5\ntitle = "Later"\nsummary = "s"\nminutes = 1\n{line}')
+        assert list(build.find_sources(tmp_path).chapters) == pages
+        assert list(build.find_sources(tmp_path, draft=True).chapters) == [*finished, later / "chapter.md"]

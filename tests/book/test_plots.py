@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 from types import SimpleNamespace
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 
 from wellposed import stats
 from wellposed.book import figures, plots
+from wellposed.book.pages import Directive
 from wellposed.chapters.results import Curve, HeldOut, RunResult, VariantResult
 from wellposed.errors import UserError
 from wellposed.report.figures import as_svg
@@ -129,3 +130,18 @@ def test_a_grid_without_an_interaction_to_show_is_refused():
         plots.setting_grid({"a": one}, "agent.gamma", "agent.temperature")
     with pytest.raises(UserError, match=r"no setting 'agent\.horizon'"):
         plots.setting_grid({"a": replace(one, config={"agent": {}})}, "agent.horizon", "agent.gamma")
+
+
+def test_the_front_joins_what_nothing_beats_and_says_so():
+    estimate = lambda value: {"value": value, "ci95": [value - 0.1, value + 0.1]}  # noqa: E731
+    point = lambda policy, success, change, best: {  # noqa: E731
+        "policy": policy, "control": "none", "success": estimate(success), "change": estimate(change), "front": best
+    }  # fmt: skip
+    points = [point("by hand", 0.9, 0.1, True), point("retrofit", 0.8, 0.2, False), point("retrained", 1.0, 0.3, True)]
+    found = {"one": SimpleNamespace(result={"points": points}), "other": SimpleNamespace(result={})}
+    results: Any = SimpleNamespace(measurements=found)
+    drawn = plots.draw(results, Directive("figure", ["front", "one"], {}))
+    assert "Not beaten in both: by hand (none) 90%, retrained (none) 100%." in drawn.html
+    assert drawn.sources == ["one"]
+    with pytest.raises(UserError, match="other holds no points"):
+        plots.draw(results, Directive("figure", ["front", "other"], {}))

@@ -68,6 +68,9 @@ def test_the_code_does_what_published_facts_rest_on(folder, name):
 @pytest.mark.parametrize("folder", FOLDERS.values(), ids=lambda folder: folder.name)
 def test_every_chapter_is_published_with_the_traces_that_are_stored(folder):
     chapter = load_chapter(folder)
+    if chapter.in_work:
+        assert not (folder / records.FILE).exists(), "it is published: take in_work out of its chapter.toml"
+        return
     assert records.stale(chapter, records.load_records(folder)) == []
     assert traces.load_traces(folder)[0].traces.keys() == trace.cases(chapter).keys()
 

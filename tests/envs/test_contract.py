@@ -34,10 +34,11 @@ def config(request) -> EnvConfig:
     if not wrapped:
         return EnvConfig(env_id)
     able = envs.find(env_id).capabilities
+    driven = {"target": "relative", "reach": 0.1, "damping": 0.2} if "drive" in able else {}
     return EnvConfig(
         env_id,
         max_episode_steps=20,
-        control=Control(smoothing=0.5, delay=2),
+        control=Control(smoothing=0.5, delay=2, scale=0.8, hold=3, rate=0.6, **driven),
         sensors=Sensors(0.01) if "sensors" in able else Sensors(),
         curriculum=Curriculum("success", stages=3, window=2, bar=0.0) if "goal spread" in able else Curriculum(),
     )
@@ -304,6 +305,7 @@ def test_what_an_environment_cannot_is_refused_with_a_sentence(config):
     asked = {
         "goal spread": EnvConfig(config.id, curriculum=Curriculum("linear")),
         "sensors": EnvConfig(config.id, sensors=Sensors(0.01)),
+        "drive": EnvConfig(config.id, control=Control(target="absolute", reach=0.1)),
     }
     for capability, wish in asked.items():
         if capability in envs.find(config.id).capabilities:

@@ -10,7 +10,7 @@ import pytest
 
 from wellposed.cli import main
 from wellposed.errors import UserError
-from wellposed.exercises import EXERCISES, PREDICT, WRITE
+from wellposed.exercises import EXERCISES, PREDICT, WRITE, submission
 from wellposed.exercises.guard import Guarded, OutputTrap, ReaderError, load
 
 HEAD = "import numpy as np\n\n\ndef reward(achieved, desired, threshold):\n"
@@ -187,18 +187,37 @@ def test_a_stub_is_written_and_never_overwrites(tmp_path, capsys):
     assert "Could not write" in capsys.readouterr().err
 
 
+def test_a_hint_holds_the_equations_and_a_solution_the_laboratorys_own_code(tmp_path, capsys):
+    for number, exercise in WRITE.items():
+        file = tmp_path / f"{number}.py"
+        assert main(["exercise", "start", number, str(file), "--hint"]) == 0
+        compile(file.read_text(), number, "exec")
+        assert all(one.equation in file.read_text() for one in exercise.properties)
+        shown = submission.solution(exercise)
+        assert "def " in shown
+        assert '"""' in shown, "a solution is commented"
+        assert "wellposed/exercises" not in shown
+    capsys.readouterr()
+    file.write_text(RIGHT)
+    code, out, _ = check(file, capsys)
+    assert code == 0
+    assert "The laboratory's own, wellposed/envs/goals.py, line " in out
+    file.write_text(RIGHT.replace(">", "<"))
+    code, out, _ = check(file, capsys)
+    assert code == 1
+    assert "The laboratory's own" not in out, "a solution comes after passing"
+
+
 def test_all_exercises_are_listed(capsys):
     assert main(["exercise", "list"]) == 0
     assert [line.split()[0] for line in capsys.readouterr().out.splitlines()] == list(EXERCISES)
     chapters = {number.split(".")[0] for number in EXERCISES}
-    assert chapters == set("012345")
+    assert chapters == set("0123456")
     assert all(sum(number.startswith(chapter) for number in EXERCISES) >= 2 for chapter in chapters)
-    assert 2 <= len(PREDICT) <= 5
+    assert 2 <= len(PREDICT) <= 7
 
 
 def test_a_file_that_is_too_large_is_refused(tmp_path):
-    from wellposed.exercises import submission
-
     file = tmp_path / "mine.py"
     file.write_bytes(np.zeros(submission.LARGEST + 1, np.uint8).tobytes())
     with pytest.raises(UserError, match="larger than"):

@@ -11,6 +11,7 @@ import pytest
 from tests.agents.data import SPEC, batches, first, rollout
 from wellposed import arrays, stats
 from wellposed.agents import ppo, sac
+from wellposed.analysis import closed_loop
 from wellposed.cli import main
 from wellposed.data import ReplayBuffer, ReplayConfig, RolloutBuffer
 from wellposed.envs import make_vec
@@ -67,6 +68,8 @@ CALLS = {
     "4.2": replayed,
     "5.1": regrown,
     "5.2": lambda: make_vec("FetchReach-v4").reset(seed=0),
+    "6.1": lambda: closed_loop.phase_cost(0.1, 0.5, 1),
+    "6.2": lambda: closed_loop.Loop(closed_loop.dragged(0.05), 0.05, 0.5).errors(np.ones(2)),
 }
 
 

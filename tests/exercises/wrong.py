@@ -338,6 +338,52 @@ CHAPTER_5 = [
     Wrong("5.2", lambda c, rng, s, d: s + (own(c, rng, d.air) - s) * flat(d.reach), "reach draws goals down"),
     Wrong("5.2", lambda c, rng, s, d: s + d.reach * (own(c, GLOBAL, d.air) - s), "all randomness"),
 ]
+
+
+def lag(s, w):
+    return math.atan2(s * math.sin(w), 1 - s * math.cos(w))
+
+
+def led(targets, length, gain, s, delay, hand, *, scale=1.0, weight=None, late=0, own=None, after=False, limit=1e9):
+    """The errors of a loop, with one thing in it otherwise than it should be."""
+    first, coast, kick, kept = own or hand
+    place = speed = asked = 0.0
+    queue, found = [0.0] * max(0, delay + late), []
+    for target in targets:
+        error = float(target) - place
+        asked = (1 - s if weight is None else weight) * gain * error / (length * scale) + s * asked
+        queue.append(asked)
+        a = min(max(queue.pop(0), -limit), limit)
+        place, speed = place + first * a + coast * speed, kick * a + kept * speed
+        found.append(float(target) - place if after else error)
+    return np.array(found)
+
+
+def coasts_too_soon(targets, length, gain, s, delay, hand):
+    """The velocity after the step moves the hand within it."""
+    first, coast, kick, kept = hand
+    return led(targets, length, gain, s, delay, None, own=(first + coast * kick, coast * kept, kick, kept))
+
+
+CHAPTER_6 = [
+    Wrong("6.1", lambda w, s, d: math.pi - lag(s, w) - d * w, "an interface that is not there"),
+    Wrong("6.1", lambda w, s, d: -lag(s, w) - d * w, "a delay costs"),
+    Wrong("6.1", lambda w, s, d: math.degrees(lag(s, w) + d * w), "a delay costs"),
+    Wrong("6.1", lambda w, s, d: lag(s, w) + 0.04 * d * w, "a delay costs"),
+    Wrong("6.1", lambda w, s, d: d * w, "a slow motion"),
+    Wrong("6.1", lambda w, s, d: s * w + d * w, "a slow motion"),
+    Wrong("6.1", lambda w, s, d: (s / (1 - s) + d) * w, "a fast motion"),
+    Wrong("6.1", lambda w, s, d: max(lag(s, w), d * w), "filter and delay"),
+    Wrong("6.2", lambda *given: led(*given, after=True), "an error is what"),
+    Wrong("6.2", lambda *given: led(*given, scale=1 / given[1]), "an ideal hand"),
+    Wrong("6.2", lambda t, length, g, s, d, hand: led(t, length, g, s, 0, hand), "with a delay"),
+    Wrong("6.2", lambda *given: led(*given, late=1) if given[4] else led(*given), "with a delay"),
+    Wrong("6.2", lambda *given: led(*given, weight=1.0), "the filter lets"),
+    Wrong("6.2", lambda t, length, g, s, d, hand: led(t, length, g, 0.0, d, hand), "the filter lets"),
+    Wrong("6.2", lambda *given: led(*given, own=(given[5][0], 0.0, 0.0, 0.0)), "a hand that was moved"),
+    Wrong("6.2", coasts_too_soon, "a hand that was moved"),
+    Wrong("6.2", lambda *given: led(*given, limit=1.0), "twice the target"),
+]
 FORMLESS = [  # what comes back cannot be looked at, or nothing does: the exercise says so where it first happens
     Wrong("2.2", lambda r, a, e: np.mean(np.minimum(r * a, np.clip(r, 1 - e, 1 + e) * a)), "it can be compiled"),
     Wrong("3.1", lambda r, d, q, p, g, t: r if d.any() else r + g * (q.min(axis=0) - t * p), "it can be compiled"),
@@ -348,4 +394,4 @@ FORMLESS = [  # what comes back cannot be looked at, or nothing does: the exerci
         "it takes any number of leading axes",
     ),
 ]
-WRONG = [*FORMLESS, *CHAPTER_0, *CHAPTER_1, *CHAPTER_2, *CHAPTER_3, *CHAPTER_4, *CHAPTER_5]
+WRONG = [*FORMLESS, *CHAPTER_0, *CHAPTER_1, *CHAPTER_2, *CHAPTER_3, *CHAPTER_4, *CHAPTER_5, *CHAPTER_6]

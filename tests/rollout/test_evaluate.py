@@ -20,6 +20,8 @@ def test_each_metric_by_hand():
     assert row.final_distance == pytest.approx(0.5)
     assert row.time_to_success == 2
     assert row.action_change == pytest.approx((0 + 1 + 0.25) / 3)
+    assert row.action_jerk == pytest.approx(((-1 - 0) ** 2 + (0.5 + 1) ** 2) / 2)
+    assert row.action_energy == pytest.approx(1 + 1 + 0 + 0.25)
     assert row.peak_action == 1  # what reached the simulator, not the 3 that was asked for
     assert row.path_length == pytest.approx(2.5)
     assert not row.already_solved
@@ -39,6 +41,7 @@ def test_only_the_first_episode_of_a_copy_counts():
     row, other = play_episodes(Script(1.0), corridor(), [100, 4])
     assert (row.length, other.length) == (3, 4)
     assert row.path_length == pytest.approx(3)
+    assert (row.action_energy, other.action_energy) == (3, 4)
     assert row.final_distance == pytest.approx(97)
     assert row.episode_return == -3
     assert other.success

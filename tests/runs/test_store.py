@@ -12,7 +12,9 @@ import pytest
 
 from wellposed.errors import UserError
 from wellposed.runs import disk, files
+from wellposed.runs.compare import _values
 from wellposed.runs.record import (
+    LATER_MEANS,
     MEANS,
     SCHEMA,
     EpisodeRow,
@@ -284,3 +286,13 @@ def test_rows_that_were_doubled_or_moved_are_refused(tmp_path, name, order):
     (path / name).write_text("".join(json.dumps(rows[i]) + "\n" for i in order))
     with pytest.raises(UserError, match="Rows were doubled or moved"):
         getattr(RunReader(path), name.split(".")[0])
+
+
+def test_a_record_without_the_measures_that_came_later_is_read_and_compared():
+    row = EpisodeRow(0, 5, True, True, -3.0, 0.01, 3, 0.1, 1.0, 0.2, False, "", 0.3, 4.0)
+    older = {name: value for name, value in encode(row).items() if name not in LATER_MEANS}
+    assert decode(EpisodeRow, older, "here") == replace(row, action_jerk=None, action_energy=None)
+    assert list(_values(0, "episodes", encode(row), older)) == []
+    assert [d.quantity for d in _values(0, "episodes", encode(row), older | {"action_energy": 4.1})] == [
+        "episodes action_energy"
+    ]

@@ -1,6 +1,7 @@
 """The answers to the directives of the prose, taken from the published records of the chapters."""
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from html import escape
 from pathlib import Path
@@ -77,10 +78,10 @@ class Course:
     used: dict[Path, dict[str, Origin]] = field(default_factory=dict)  # source of the page -> subject -> origin
 
     @classmethod
-    def load(cls, folder: Path, problems: Problems) -> "Course":
-        """Read every chapter that has a text; files that are damaged, missing or stale are noted as problems."""
+    def load(cls, texts: Iterable[Path], problems: Problems) -> "Course":
+        """Read the chapters of the given texts; files that are damaged, missing or stale are noted as problems."""
         course = cls()
-        for text in sorted(folder.glob("ch*/chapter.md")):
+        for text in texts:
             named = FOLDER.fullmatch(text.parent.name)
             if named is None:
                 problems.note(str(text), 0, "Its folder must be named like ch04_hindsight.")

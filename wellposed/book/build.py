@@ -12,7 +12,7 @@ from wellposed.book.pages import Links, Page
 from wellposed.book.problems import Problems
 from wellposed.book.site import build_site, require_extra
 from wellposed.book.slots import Slots
-from wellposed.chapters.load import FOLDER
+from wellposed.chapters.load import FOLDER, is_in_work
 from wellposed.errors import UserError
 from wellposed.repository import ROOT
 from wellposed.runs.files import explained
@@ -54,12 +54,12 @@ def build_book(out: Path, chapters: Path, *, draft: bool = False) -> list[str]:
     """
     require_extra()
     _refuse_foreign(out)
-    sources = find_sources(chapters)
+    sources = find_sources(chapters, draft)
     with explained(out, "write"):
         out.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=f".{out.name}-", dir=out.parent) as folder:
             site = Path(folder) / "site"
-            problems = _build(sources, chapters, Path(folder) / "docs", site)
+            problems = _build(sources, Path(folder) / "docs", site)
             if problems and not draft:
                 count = "One problem" if len(problems) == 1 else f"{len(problems)} problems"
                 raise UserError(f"The book was not built. {count}:\n" + "\n".join(problems))
@@ -67,13 +67,14 @@ def build_book(out: Path, chapters: Path, *, draft: bool = False) -> list[str]:
     return problems
 
 
-def find_sources(chapters: Path) -> Sources:
-    """The pages of the book.
+def find_sources(chapters: Path, draft: bool = False) -> Sources:
+    """The pages of the book; chapters in work are pages of a draft only.
 
     Raises:
         UserError: if there is no chapter.
     """
-    found = {path: f"{path.parent.name}.md" for path in sorted(chapters.glob("ch*/chapter.md"))}
+    texts = [path for path in sorted(chapters.glob("ch*/chapter.md")) if draft or not is_in_work(path.parent)]
+    found = {path: f"{path.parent.name}.md" for path in texts}
     if not found:
         raise UserError(
             f"There is no chapter in {chapters}: a chapter is a folder like ch04_hindsight with a chapter.md."
@@ -84,11 +85,11 @@ def find_sources(chapters: Path) -> Sources:
     return Sources(found, {path: target for path, target in reference.items() if path.is_file()})
 
 
-def _build(sources: Sources, chapters: Path, docs: Path, site: Path) -> list[str]:
+def _build(sources: Sources, docs: Path, site: Path) -> list[str]:
     """Write every page, build the site and check it; returns the problems."""
     problems, slots = Problems(), Slots()
     links = Links(sources.pages)
-    course = answers.Course.load(chapters, problems)
+    course = answers.Course.load(sources.chapters, problems)
     for source, target in sources.pages.items():
         page = Page(source, target, slots, problems, links, course.answers())
         text = _eyebrow(source) + page.markdown(source.read_text()) + course.origins(page)

@@ -216,11 +216,15 @@ def list_exercises(json_file: JsonFile = None) -> int:
     return 0
 
 
-def start(number: Id, file: File) -> int:
-    """Write the stub of an exercise: signature, units and equation. Nothing is overwritten."""
+def start(
+    number: Id,
+    file: File,
+    hint: Annotated[bool, tyro.conf.arg(help="add the equation behind each property that will be checked")] = False,
+) -> int:
+    """Write the stub of an exercise: signature and units. Nothing is overwritten."""
     from wellposed.exercises import submission
 
-    submission.start(_exercise(number), file)
+    submission.start(_exercise(number), file, hint)
     print(f"{file}: fill it in, then `wellposed exercise check {number} {file}`.")
     return 0
 
@@ -228,7 +232,8 @@ def start(number: Id, file: File) -> int:
 def check_exercise(number: Id, file: File, limit: Limit = LIMIT, json_file: JsonFile = None) -> int:
     """Check your function against every property it must have, or whether your prediction is complete.
 
-    Exit code 1 if a property is missing; the first comes with a counterexample and a hint.
+    Exit code 1 if a property is missing; the first comes with a counterexample and a hint. If none is, the laboratory's
+    own function is shown, with its comments.
     """
     from wellposed.exercises import Write, predict, submission
 
@@ -242,6 +247,8 @@ def check_exercise(number: Id, file: File, limit: Limit = LIMIT, json_file: Json
     checked = submission.check(exercise, file, limit)
     if not emit(checked.data(), json_file):
         print("\n".join(checked.lines(file)))
+        if checked.passed:
+            print(f"\n{submission.solution(exercise)}", end="")
     return 0 if checked.passed else 1
 
 

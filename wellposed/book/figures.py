@@ -88,6 +88,39 @@ class Grid:
     needed: str  # heading of the steps, as "steps to the bar"
 
 
+@dataclass(frozen=True)
+class Played:
+    """Success and change of action of a policy under an interface, each as (value, low, high)."""
+
+    policy: str
+    control: str
+    success: tuple[float, float, float]
+    change: tuple[float, float, float]
+    front: bool  # nothing else has at least its success with less change
+
+
+def front(points: Sequence[Played]) -> str:
+    """Success against change of action; a line joins the points that no other one beats in both."""
+    with style():
+        fig, ax = plt.subplots(figsize=(WIDTH, 3.8))
+        for i, policy in enumerate(dict.fromkeys(point.policy for point in points)):
+            own = [point for point in points if point.policy == policy]
+            xy = np.array([(point.change[0], point.success[0]) for point in own])
+            ends = np.array([[(p.change, p.success)[axis] for p in own] for axis in (0, 1)])  # [axis, point, 3]
+            bars = [np.abs(of_axis[:, 1:] - of_axis[:, :1]).T for of_axis in ends]
+            shape = {"marker": "os^D"[i % 4], "color": SERIES[i % len(SERIES)]}
+            ax.errorbar(*xy.T, xerr=bars[0], yerr=bars[1], linestyle="", elinewidth=0.8, label=policy, **shape)
+            for point, place in zip(own, xy, strict=True):
+                ax.annotate(point.control, place, xytext=(4, 4), textcoords="offset points", fontsize=7, color=INK)
+        best = np.array(sorted((p.change[0], p.success[0]) for p in points if p.front))
+        ax.plot(*best.T, color=FAINT, linewidth=1.2, linestyle=":", zorder=0, label="not beaten in both")
+        _success_axis(ax)
+        ax.set_xlim(left=0)
+        ax.set_xlabel("mean squared change of the applied action, per step and component")
+        _legend(ax, 4)
+        return themed(as_svg(fig))
+
+
 def learning(bands: Sequence[Band], axis: Axis, floor: float | None) -> str:
     """Success of several variants; `floor`: the share of goals that are reached before the first action."""
     with style():

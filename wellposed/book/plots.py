@@ -109,6 +109,21 @@ def _grid(results: Results, directive: Directive, experiment: str, across: str, 
     return Drawn(svg, [f"{experiment}.{name}" for name in variants])
 
 
+def _front(results: Results, directive: Directive, measurement: str) -> Drawn:
+    directive.refuse_options_but("caption")
+    rows = _found(results.measurements, measurement, "measurement").result.get("points")
+    if rows is None:
+        raise UserError(f"{measurement} holds no points of success and smoothness; one of kind interface does.")
+    ends = lambda found: (found["value"], *found["ci95"])  # noqa: E731
+    points = [
+        figures.Played(row["policy"], row["control"], ends(row["success"]), ends(row["change"]), row["front"])
+        for row in rows
+    ]
+    best = ", ".join(f"{point.policy} ({point.control}) {point.success[0]:.0%}" for point in points if point.front)
+    alt = f"Success against mean squared change of action. Not beaten in both: {best}."
+    return Drawn(figures.themed(figures.front(points), alt), [measurement])
+
+
 def _study(results: Results, directive: Directive, name: str) -> Drawn:
     directive.refuse_options_but("part", "caption")
     study = _found(results.studies, name, "study")
@@ -185,6 +200,7 @@ FIGURES: dict[str, tuple[str, Callable[..., Drawn]]] = {
     "losses": ("EXPERIMENT.VARIANT", _losses),
     "grid": ("EXPERIMENT SETTING SETTING", _grid),
     "study": ("STUDY", _study),
+    "front": ("MEASUREMENT", _front),
 }
 
 

@@ -46,6 +46,7 @@ class ChapterTable:
     summary: str
     minutes: float
     study_minutes: float = 0.0
+    in_work: bool = False
     experiments: dict[str, Any] = field(default_factory=dict)
     measurements: dict[str, Any] = field(default_factory=dict)
     studies: dict[str, Any] = field(default_factory=dict)
@@ -96,6 +97,14 @@ def chapter_of(chapters: Path, number: int) -> Chapter:
     return load_chapter(found[number])
 
 
+def is_in_work(folder: Path) -> bool:
+    """Whether a chapter says that it is in work; False where its data cannot be read, which is told elsewhere."""
+    try:
+        return read_source(folder / "chapter.toml").data.get("in_work") is True
+    except UserError:
+        return False
+
+
 def load_chapter(folder: Path) -> Chapter:
     """Read and validate the data of a chapter.
 
@@ -115,6 +124,7 @@ def load_chapter(folder: Path) -> Chapter:
         summary=table.summary,
         minutes=table.minutes,
         study_minutes=table.study_minutes,
+        in_work=table.in_work,
         experiments={name: _experiment(name, data, source) for name, data in table.experiments.items()},
         measurements={},
         studies={name: _study(name, data, source) for name, data in table.studies.items()},

@@ -68,7 +68,7 @@ def edition(chapter: Chapter) -> str:
         UserError: if its records are damaged.
     """
     if not (chapter.folder / FILE).exists():
-        return "not published"
+        return "in work" if chapter.in_work else "not published"
     found = load_records(chapter.folder)
     words = f"published at {(found.published.commit or 'no commit')[:7]}"
     if found.failing:

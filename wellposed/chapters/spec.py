@@ -109,6 +109,7 @@ class Chapter:
     summary: str
     minutes: float  # measured: what `wellposed chapter run` takes on two cores
     study_minutes: float  # additional minutes of --studies
+    in_work: bool  # not published yet; only drafts of the book show it
     experiments: dict[str, AskedExperiment]
     measurements: dict[str, AskedMeasurement]
     studies: dict[str, Question]

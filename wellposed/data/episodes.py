@@ -10,14 +10,15 @@ what is seen. A relabelled transition keeps its `terminated` only if the episode
 goal, by failure.
 """
 
-from dataclasses import dataclass
-from typing import NamedTuple
+from dataclasses import dataclass, field
+from typing import Literal, NamedTuple
 
 import numpy as np
 
 from wellposed.arrays import Arrays, check_arrays, merged, part_of
 from wellposed.data.hindsight import STRATEGIES, GoalFunction, relabel, relabelled_share
 from wellposed.errors import UserError, require
+from wellposed.serialise import LATER
 from wellposed.types import Batch, Field, Obs, Spec, Step
 
 
@@ -31,6 +32,8 @@ class ReplayConfig:
     """Where a hindsight goal comes from: future (strictly later in the episode), final, episode, or one of yours."""
     k: int = 4
     """Hindsight goals for each original one: k/(k+1) of a batch is relabelled, 0 is off. Source: HER, section 4.5."""
+    action: Literal["chosen", "applied"] = field(default="chosen", metadata=LATER)
+    """The action that is stored: the policy's choice, or what reached the simulator; env.control tells them apart."""
 
     def __post_init__(self) -> None:
         require(self.capacity > 0, "replay.capacity", "must be greater than 0", self.capacity)
@@ -54,15 +57,15 @@ class Column(NamedTuple):
 def columns(spec: Spec) -> dict[str, Column]:
     """The columns of a transition, "truth/..." among them only where the truth differs from what is seen."""
     parts = {"obs": spec.obs, "truth": spec.truth}
-    fields = {f"{part}/{field.name}": field for part, fields in parts.items() for field in fields}
+    fields = {f"{part}/{one.name}": one for part, fields in parts.items() for one in fields}
     fields["action"] = Field("action", (spec.action_dim,))
     fields |= {name: Field(name, ()) for name in ("reward", "terminated", "failed")}
     found: dict[str, Column] = {}
     widths: dict[str, int] = {}
-    for key, field in fields.items():
-        begin, size = widths.get(field.dtype, 0), int(np.prod(field.shape))
-        found[key] = Column(field.dtype, slice(begin, begin + size) if field.shape else begin, field.shape)
-        widths[field.dtype] = begin + size
+    for key, one in fields.items():
+        begin, size = widths.get(one.dtype, 0), int(np.prod(one.shape))
+        found[key] = Column(one.dtype, slice(begin, begin + size) if one.shape else begin, one.shape)
+        widths[one.dtype] = begin + size
     return found
 
 
@@ -136,7 +139,8 @@ class ReplayBuffer:
         envs = np.arange(len(step.action))
         self._write_state(envs, step.obs, step.truth)
         now = envs, self._open_length
-        self._open["action"][now], self._open["reward"][now] = step.action, step.reward
+        self._open["action"][now] = step.action if self.config.action == "chosen" else step.applied_action
+        self._open["reward"][now] = step.reward
         self._open["terminated"][now] = step.terminated
         self._open["failed"][now] = step.terminated & np.logical_not(at_goal)
         self._open_length += 1
@@ -243,11 +247,14 @@ class ReplayBuffer:
         in_time = self._time[rows] + 1 < self.spec.max_episode_steps
         return in_time & (self._ring["failed"][rows] > 0)
 
-    def actions_until(self, rows: np.ndarray, length: int) -> np.ndarray:
-        """The last `length` actions up to those of transitions at rows [n]; 0 before the episode: [n, length, a]."""
-        time, ago = self._time[rows][:, None], np.arange(length)[::-1]
-        at = self._wrap(rows[:, None] - np.minimum(ago, time))
-        return np.where((ago <= time)[..., None], self._ring["action"][at], 0)
+    def actions_until(self, rows: np.ndarray, length: int) -> tuple[np.ndarray, np.ndarray]:
+        """The last `length` actions up to those of transitions at rows [n]; 0 before the episode: [n, length, a].
+
+        And how many steps of its episode came before each transition, [n].
+        """
+        time, ago = self._time[rows], np.arange(length)[::-1]
+        at = self._wrap(rows[:, None] - np.minimum(ago, time[:, None]))
+        return np.where((ago <= time[:, None])[..., None], self._ring["action"][at], 0), time
 
     def part(self, since: int) -> tuple[int, Arrays]:
         """The rows that entered at `since` or later and are still held: number of the first, and arrays by key."""

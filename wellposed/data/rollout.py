@@ -139,10 +139,11 @@ class RolloutBuffer:
             next_truth=part_of(rows, "next_truth"),
         )
 
-    def actions_until(self, length: int) -> tuple[np.ndarray, np.ndarray]:
+    def actions_until(self, length: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """The last `length` actions up to each step, 0 before its episode: [t * n, length, a].
 
-        And of which steps they are known, bool [t * n]: not where the episode began before the oldest step.
+        How many steps of the episode came before, [t * n]: -1 where it began before the oldest step. And of which steps
+        the actions are known, bool [t * n].
         """
         order = (np.arange(self.steps) + self.filled) % self.steps  # the oldest step first
         action, ended = self._arrays["action"][order], (self._arrays["terminated"] | self._arrays["truncated"])[order]
@@ -153,8 +154,8 @@ class RolloutBuffer:
         known = (first >= 0) | (step >= length - 1)[:, None]
         inside = at[:, None] >= np.maximum(first, 0)[..., None]
         found = np.where(inside[..., None], action[np.maximum(at, 0)].swapaxes(1, 2), 0)
-        back = np.argsort(order)
-        return found[back].reshape(-1, *found.shape[2:]), known[back].reshape(-1)
+        time, back = np.where(first < 0, -1, step[:, None] - first), np.argsort(order)
+        return found[back].reshape(-1, *found.shape[2:]), time[back].reshape(-1), known[back].reshape(-1)
 
     def state(self) -> Arrays:
         """Everything as named arrays; probes still read rows that will be overwritten."""

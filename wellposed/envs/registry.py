@@ -41,6 +41,7 @@ class EnvEntry:
         "quantities": `quantities` says what each number is.
         "goal spread": `task.goal_spread` can be set, so that goals lie nearer.
         "sensors": `task.measurement_errors` says how errors of positions spread to an observation.
+        "drive": `task.drive` says how actions move the end effector, for a position controller.
     """
 
     id: str

@@ -8,7 +8,7 @@ Here are autoreset, clocks, seeds, random streams, and what a state consists of.
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import mujoco
 import numpy as np
@@ -27,6 +27,14 @@ class GoalSpread:
     air: float  # share of goals that are lifted, 0 to 1, in a task that lifts any
 
 
+class Drive(NamedTuple):
+    """How actions move the end effector of a task."""
+
+    axes: tuple[int, ...]  # components of an action, one for each axis of the effector's position
+    length: float  # displacement for which an action of 1 asks, in goal units
+    response: float  # share of it by which the effector moves in the end, per step of a held action
+
+
 class Simulation(Protocol):
     """The simulation of one env. It keeps its row of readings up to date."""
 
@@ -43,7 +51,7 @@ class Task(Goals, Protocol):
 
     A task with the capability "goal spread" has `goal_spread`, how goals of new episodes are drawn, and `own_spread`,
     the task's own; both are a `GoalSpread`. One with "sensors" has `error_sources` and `measurement_errors` (see
-    `envs.suites.fetch.task`).
+    `envs.suites.fetch.task`), and one with "drive" has `drive`, a `Drive`, and a geometry that names the effector.
     """
 
     model: mujoco.MjModel  # shared by all envs

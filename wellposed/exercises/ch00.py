@@ -110,9 +110,14 @@ def _exact(wilson: Function) -> Counterexample | None:
     return None
 
 
-def _own_wilson() -> Function:
+def _wilson() -> Function:
     from wellposed.stats import wilson
 
+    return wilson
+
+
+def _own_wilson() -> Function:
+    wilson = _wilson()
     return lambda successes, trials: tuple(wilson(successes, trials)[1:])
 
 
@@ -277,6 +282,7 @@ standard errors away from the observed rate k/n,
         own=_own_wilson,
         put=_put_wilson,
         trial=trials.train("FetchReach-v4"),
+        solution=_wilson,
     ),
     Write(
         id="0.2",

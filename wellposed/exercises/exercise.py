@@ -79,6 +79,14 @@ class Write:
     put: Callable[[Callable[..., Any]], AbstractContextManager[Any]]
     trial: Callable[[Setting], Outcome]
     imports: str = "import numpy as np"
+    # What is shown as a solution after passing, where `own` only adapts the laboratory's function to a signature.
+    solution: Callable[[], Callable[..., Any]] | None = None
+
+    @property
+    def hints(self) -> str:
+        """The equation behind each property, as comments."""
+        lines = [f"# {one.name}:\n#     {one.equation}\n" for one in self.properties]
+        return "\n# The equation behind each property that `check` looks at:\n" + "".join(lines)
 
     @property
     def stub(self) -> str:
@@ -124,6 +132,11 @@ class Predict:
     quantities: tuple[Quantity, ...]
     experiment: dict[str, Any]
     measure: Callable[[dict[str, list[Path]], int], dict[str, Measured]]
+
+    @property
+    def hints(self) -> str:
+        """None: what is to be predicted follows from the chapter."""
+        return ""
 
     @property
     def stub(self) -> str:

@@ -64,6 +64,22 @@ def _noise(paths: Paths, threads: int) -> dict[str, Measured]:
     return found
 
 
+def _interfaces(paths: Paths, threads: int) -> dict[str, Measured]:
+    from wellposed.measure.interface import InterfaceSettings, measure_interfaces
+    from wellposed.measure.kinds import Context
+    from wellposed.stats import describe_rate
+
+    names = {"smooth": {"smoothing": 0.7}, "late": {"delay": 2}}
+    settings = InterfaceSettings("FetchPush-v4", [{}, *names.values()], list(paths))
+    rows = measure_interfaces(settings, Context(threads, paths, lambda items, _: iter(items))).rows[1:]
+    found = {}
+    for name, row in zip(names, rows, strict=True):
+        for kind, rate in (("retrofit", row.retrofit), ("retrained", row.retrained)):
+            assert rate is not None
+            found[f"{kind}_{name}"] = Measured(rate.value, *rate.ci95, describe_rate(rate.value, rate.ci95))
+    return found
+
+
 _UNITS = {"steps": "step", "updates": "updates", "seconds": "seconds"}
 
 EXERCISES = (
@@ -160,5 +176,33 @@ table, at standard deviations of 5, 10 and 20 mm? Success is judged by the true 
             "variants": {"recipe": {}},
         },
         measure=_noise,
+    ),
+    Predict(
+        id="6.3",
+        title="Interfaces that a policy did not learn under",
+        question="""
+A policy has learnt sparse Push with the bare interface, 100,000 steps. Now its actions pass a filter that keeps 0.7 of
+the action before, or they arrive two steps late; two further policies have learnt under that filter and under that
+delay from the start. With which success rate does each reach the held-out goals? A filter that keeps s costs a slow
+motion what a delay of s / (1 - s) steps costs.
+""",
+        quantities=tuple(
+            Quantity(f"{kind}_{name}", f"success {how} {what}", 0.0, 1.0)
+            for name, what in (("smooth", "the filter"), ("late", "the delay"))
+            for kind, how in (("retrofit", "without having learnt under"), ("retrained", "having learnt under"))
+        ),
+        experiment={
+            "title": "What does a policy lose under another interface, and what does training under it return?",
+            "env": "FetchPush-v4",
+            "seeds": "0",
+            "until_success": None,
+            "base": {"total_steps": 100_000, "eval_every": 5_000, "eval_episodes": 60},
+            "variants": {
+                "plain": {},
+                "smooth": {"env.control.smoothing": 0.7},
+                "late": {"env.control.delay": 2},
+            },
+        },
+        measure=_interfaces,
     ),
 )

@@ -5,6 +5,7 @@ The file is executed in a process of its own (`child`); whatever happens there b
 
 import ctypes
 import hashlib
+import inspect
 import os
 import re
 import shutil
@@ -15,7 +16,7 @@ import tempfile
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from textwrap import wrap
+from textwrap import dedent, wrap
 from typing import Any
 
 from wellposed.errors import UserError
@@ -23,6 +24,7 @@ from wellposed.exercises.answers import Answers
 from wellposed.exercises.exercise import Counterexample, Outcome, Predict, Property, Setting, Write
 from wellposed.exercises.guard import SOURCE
 from wellposed.exercises.trials import compare_records
+from wellposed.repository import PACKAGE
 from wellposed.runs.files import read_bytes, read_json, write_json
 from wellposed.runs.store import list_runs
 
@@ -100,19 +102,27 @@ class Compared:
         return [*lines, *(f"{path}: {agreement}" for path, agreement in pairs)]
 
 
-def start(exercise: Write | Predict, path: Path) -> None:
-    """Write an exercise's stub.
+def start(exercise: Write | Predict, path: Path, hint: bool = False) -> None:
+    """Write an exercise's stub; with `hint` also the equations that its properties follow from.
 
     Raises:
         UserError: if the file exists or cannot be written.
     """
     try:
         with path.open("x") as file:
-            file.write(exercise.stub)
+            file.write(exercise.stub + (exercise.hints if hint else ""))
     except FileExistsError as error:
         raise UserError(f"{path} exists already and is not overwritten. Choose another name.") from error
     except (OSError, ValueError) as error:
         raise UserError(f"Could not write {path}: {getattr(error, 'strerror', None) or error}.") from error
+
+
+def solution(exercise: Write) -> str:
+    """The laboratory's own function, with its comments and the place where it stands."""
+    function = (exercise.solution or exercise.own)()
+    lines, first = inspect.getsourcelines(function)
+    file = Path(inspect.getfile(function)).relative_to(PACKAGE.parent)
+    return f"The laboratory's own, {file}, line {first}:\n\n{dedent(''.join(lines))}"
 
 
 def read_source(exercise: Write | Predict, path: Path) -> bytes:

@@ -17,6 +17,7 @@ BAR = 0.98
 STEPS = 60  # of random play
 ENVS = 16
 RESETS = 400
+WAVE = 240  # steps of a sinusoidal action
 
 
 def train(env: str, settings: dict[str, Any] | None = None) -> Callable[[Setting], Outcome]:
@@ -156,6 +157,46 @@ def draw_goals(setting: Setting) -> Outcome:
             rate, low, high = stats.wilson(count, RESETS)
             rows.append((f"{name}: {what}", stats.describe_rate(rate, (low, high))))
     env.close()
+    return Outcome(rows)
+
+
+def measure_phase(setting: Setting) -> Outcome:
+    """Sends sinusoidal actions through filters and delays, and compares the lag of what arrives with the formula."""
+    from wellposed.analysis import closed_loop
+    from wellposed.envs.make import EnvConfig, make_env
+    from wellposed.envs.wrappers.control import Control
+
+    rows, time = [], np.arange(WAVE)
+    for smoothing, delay, frequency in ((0.5, 0, 0.2), (0.8, 0, 0.2), (0.0, 2, 0.2), (0.5, 2, 0.8)):
+        env = make_env(EnvConfig("FetchReach-v4", {}, WAVE + 1, Control(smoothing, delay)), 1, "evaluation")
+        env.reset(seed=setting.seeds[0])
+        sent = np.cos(frequency * time)
+        arrived = np.array([env.step(np.full((1, 4), one, np.float32)).applied_action[0, 0] for one in sent])
+        env.close()
+        later = time >= WAVE // 2  # the beginning has died out
+        waves = np.stack([np.cos(frequency * time), np.sin(frequency * time)], axis=1)[later]
+        cosine, sine = np.linalg.lstsq(waves, arrived[later], rcond=None)[0]
+        measured = np.arctan2(sine, cosine)
+        formula = closed_loop.phase_cost(frequency, smoothing, delay)
+        name = f"smoothing {smoothing:g}, delay {delay}, {frequency:g} a step"
+        rows.append((name, f"{formula:.4f} by the formula, {measured:.4f} measured"))
+    return Outcome(rows)
+
+
+def track(_setting: Setting) -> Outcome:
+    """Computes the largest error of a loop by its formula, and leads the simulated hand to the worst targets."""
+    from wellposed.measure.kinds import Context
+    from wellposed.measure.tracking import TrackingSettings, measure_tracking
+
+    settings = TrackingSettings("FetchReach-v4", [0.5, 0.5], [0.7, 0.0], [0, 2])
+    found = measure_tracking(settings, Context(1, {}, lambda items, _: iter(items)))
+    rows = []
+    for row in found.rows:
+        name = f"gain {row.gain:g}, smoothing {row.smoothing:g}, delay {row.delay}"
+        rows.append(
+            (f"{name}: largest error", f"{1000 * row.bound:.2f} mm at most, {1000 * row.measured:.2f} measured")
+        )
+        rows.append((f"{name}: largest gain", f"{row.largest_gain:.3f}, {row.largest_gain_measured:.3f} measured"))
     return Outcome(rows)
 
 

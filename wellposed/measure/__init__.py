@@ -2,11 +2,13 @@
 
 from wellposed.measure.anatomy import Anatomy, AnatomySettings
 from wellposed.measure.dissect import dissect
+from wellposed.measure.interface import InterfaceComparison, InterfaceSettings, measure_interfaces
 from wellposed.measure.kinds import Kind
 from wellposed.measure.life import ProofOfLife, ProofOfLifeSettings, measure_life
 from wellposed.measure.lift import Lift, LiftSettings, measure_lift
 from wellposed.measure.split import Split, SplitSettings, measure_split
 from wellposed.measure.stress import Stress, StressSettings, measure_stress
+from wellposed.measure.tracking import Tracking, TrackingSettings, measure_tracking
 
 MEASUREMENTS: dict[str, Kind] = {
     "proof_of_life": Kind(ProofOfLifeSettings, ProofOfLife, measure_life),
@@ -14,4 +16,6 @@ MEASUREMENTS: dict[str, Kind] = {
     "lift": Kind(LiftSettings, Lift, measure_lift),
     "split": Kind(SplitSettings, Split, measure_split),
     "stress": Kind(StressSettings, Stress, measure_stress),
+    "interface": Kind(InterfaceSettings, InterfaceComparison, measure_interfaces),
+    "tracking": Kind(TrackingSettings, Tracking, measure_tracking),
 }

@@ -132,8 +132,8 @@ def _measures(env: str, *policies: EvaluationRow) -> list[tuple[str, ...]]:
     def row(name: str, field: str, form: str, unit: str = "", factor: float = 1.0) -> tuple[str, ...]:
         cells = []
         for measured in (policy.means.get(field) for policy in policies):
-            if measured is None:  # only the time to success may be missing, where no episode succeeded
-                cells.append("never")
+            if measured is None:  # no episode succeeded, or the verdict is older than the measure
+                cells.append("never" if field == "time_to_success" else "not measured")
                 continue
             mean, low, high = (format(factor * number, form) for number in (measured.value, *measured.ci95))
             cells.append(f"{mean} {unit} ({low} to {high})".replace("  ", " "))
@@ -146,6 +146,8 @@ def _measures(env: str, *policies: EvaluationRow) -> list[tuple[str, ...]]:
         row("distance to the goal at the end", "final_distance", ".1f" if unit else ".3g", small, factor),
         row("steps to the first success", "time_to_success", ".1f"),
         row("squared change of the action, per step", "action_change", ".3f"),
+        row("jerk: squared second difference of it", "action_jerk", ".3f"),
+        row("energy: steps at full action", "action_energy", ".1f"),
         row("largest action component", "peak_action", ".2f"),
         row("path of the end effector", "path_length", ".2f" if unit else ".3g", unit),
     ]

@@ -54,8 +54,9 @@ class _Tally:
         self.success, self.ever = np.zeros(n, bool), np.zeros(n, bool)
         self.length, self.first_success = np.zeros(n, int), np.full(n, -1)
         self.total_reward, self.distance, self.path = np.zeros(n), np.zeros(n), np.zeros(n)
-        self.change, self.peak = np.zeros(n), np.zeros(n)
+        self.change, self.jerk, self.energy, self.peak = (np.zeros(n) for _ in range(4))
         self._last_action: np.ndarray | None = None
+        self._last_change: np.ndarray | None = None
         self._position = self._effector(truth)
 
     def _effector(self, truth: Obs) -> np.ndarray:
@@ -75,9 +76,13 @@ class _Tally:
         self.distance = np.where(alive, away, self.distance)
         self.path += np.where(alive, np.linalg.norm(position - self._position, axis=1), 0.0)
         self.peak = np.where(alive, np.maximum(self.peak, np.abs(action).max(axis=1)), self.peak)
-        if self._last_action is not None:
-            self.change += np.where(alive, ((action - self._last_action) ** 2).mean(axis=1), 0.0)
-        self._last_action, self._position = action, position
+        self.energy += np.where(alive, (action**2).mean(axis=1), 0.0)
+        change = None if self._last_action is None else action - self._last_action
+        if change is not None:
+            self.change += np.where(alive, (change**2).mean(axis=1), 0.0)
+        if change is not None and self._last_change is not None:
+            self.jerk += np.where(alive, ((change - self._last_change) ** 2).mean(axis=1), 0.0)
+        self._last_action, self._last_change, self._position = action, change, position
         self.alive = alive & ~step.ended
 
     def row(self, i: int, seed: int) -> EpisodeRow:
@@ -96,6 +101,8 @@ class _Tally:
             path_length=float(self.path[i]),
             already_solved=bool(self.already_solved[i]),
             goal_kind=self.kinds[i],
+            action_jerk=float(self.jerk[i] / max(1, self.length[i] - 2)),
+            action_energy=float(self.energy[i]),
         )
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from wellposed.arrays import Arrays, bits
 from wellposed.runs import checkpoint
 from wellposed.runs.files import read_lines
-from wellposed.runs.record import encode
+from wellposed.runs.record import LATER_MEANS, encode
 from wellposed.runs.store import RunReader
 
 RATES = {"steps_per_second", "updates_per_second"}
@@ -61,7 +61,8 @@ def _rows(name: str, one: RunReader, other: RunReader) -> Iterator[Difference]:
 def _values(step: int, name: str, one: Any, other: Any) -> Iterator[Difference]:
     """Differences between two values, down to the leaves of dictionaries."""
     if isinstance(one, dict) and isinstance(other, dict):
-        for key in sorted(one.keys() | other.keys()):
+        later = {key for key in LATER_MEANS if None in (one.get(key), other.get(key))}
+        for key in sorted((one.keys() | other.keys()) - later):
             yield from _values(step, f"{name} {key}".strip(), one.get(key), other.get(key))
     elif isinstance(one, np.ndarray) and isinstance(other, np.ndarray):
         if bits(one) != bits(other):

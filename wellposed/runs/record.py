@@ -18,7 +18,11 @@ T = TypeVar("T")
 StopReason = Literal["solved", "budget"]
 
 # The fields of EpisodeRow of which an evaluation reports means.
-MEANS = ("episode_return", "final_distance", "time_to_success", "action_change", "peak_action", "path_length")
+MEANS = (
+    "episode_return", "final_distance", "time_to_success", "action_change", "peak_action", "path_length",
+    "action_jerk", "action_energy",
+)  # fmt: skip
+LATER_MEANS = {"action_jerk", "action_energy"}  # which older records lack
 
 # Every logged metric and its meaning, but for those of an algorithm, "train/...": its own file has them.
 METRICS: dict[str, str] = {
@@ -133,6 +137,11 @@ class EpisodeRow:
     path_length: float  # of the end effector, or of the achieved goal where no effector is known
     already_solved: bool  # the goal was reached before the first action
     goal_kind: str  # kind of goal ("table", "air"); empty where there is only one
+    # Mean squared second difference of the applied action, per step and component: an action asks for a displacement
+    # per step, a velocity, so its second difference is a jerk. Null in older records.
+    action_jerk: float | None = field(default=None, metadata=serialise.LATER)
+    # Sum over the steps of the mean squared component of the applied action: a step at full action has 1.
+    action_energy: float | None = field(default=None, metadata=serialise.LATER)
 
     def __post_init__(self) -> None:
         if self.length < 1 or not (self.time_to_success is None or 0 <= self.time_to_success <= self.length):
@@ -155,10 +164,10 @@ class EvaluationRow:
     already_solved_ci95: tuple[float, float]
     any_success: Estimate
     success_by_kind: dict[str, Estimate]  # success rate for each kind of goal; empty where there is only one
-    means: dict[str, Estimate]  # of EpisodeRow's fields MEANS; time_to_success over the episodes that have one
+    means: dict[str, Estimate]  # of EpisodeRow's fields MEANS, each over the episodes that have one
 
     def __post_init__(self) -> None:
-        if missing := set(MEANS) - self.means.keys() - {"time_to_success"}:
+        if missing := set(MEANS) - self.means.keys() - LATER_MEANS - {"time_to_success"}:
             raise ValueError(f"missing means of {', '.join(sorted(missing))}")
         _require_moment(self)
         if self.episodes < 1:

@@ -43,7 +43,12 @@ class TurnedVecEnv(Wrapper):
 
     def __init__(self, env: VecEnv, turn: Turn):
         super().__init__(env)
-        self.capabilities = env.capabilities - {"oracle", "quantities", "sensors"}  # they speak of the other frame
+        self.capabilities = env.capabilities - {
+            "oracle",
+            "quantities",
+            "sensors",
+            "drive",
+        }  # they speak of the other frame
         self._turn = turn
 
     @property

@@ -13,16 +13,19 @@ from wellposed.envs.suites.fetch import model, simulation
 from wellposed.envs.suites.fetch.model import FetchScene, Variant, load_scene
 from wellposed.envs.suites.fetch.quantities import fetch_quantities
 from wellposed.envs.suites.fetch.simulation import FetchSimulation
-from wellposed.envs.vector import GoalSpread
+from wellposed.envs.vector import Drive, GoalSpread
 from wellposed.types import Field, Geometry, Mirror, Obs, Spec
 from wellposed.units import goal_floor
 
-CAPABILITIES = frozenset({"state", "deterministic", "render", "oracle", "quantities", "goal spread", "sensors"})
+CAPABILITIES = frozenset(
+    {"state", "deterministic", "render", "oracle", "quantities", "goal spread", "sensors", "drive"}
+)
 _FLOOR = goal_floor(model.DISTANCE_THRESHOLD)  # a length that varies by less is constant
 _ANGLE_FLOOR = 1e-3  # radians
 _LEVER = 0.025  # metres from the object's centre to its faces, by which an angle is seen
 _MIN_OBJECT_OFFSET = 0.1  # metres between object and hand at reset, in the plane
 _AIR_SHARE, _AIR_HEIGHT = 0.5, 0.45  # share of goals in the air, and greatest height in metres
+_RESPONSE = 0.664  # the weld's answer at frequency zero (analysis.closed_loop.Hand.response)
 OWN_SPREAD = GoalSpread(1.0, _AIR_SHARE)  # what the tasks themselves do
 
 
@@ -52,6 +55,7 @@ class FetchTask:
 
     capabilities = CAPABILITIES
     own_spread = OWN_SPREAD
+    drive = Drive((0, 1, 2), model.POSITION_SCALE, _RESPONSE)
 
     def __init__(self, variant: Variant, dense: bool = False):
         self.variant, self.dense, self.scene = variant, dense, load_scene(variant)
