@@ -157,7 +157,7 @@ def test_what_cannot_be_varied_is_refused_with_what_can():
     with pytest.raises(UserError, match="is a factor, greater than 0"):
         Dynamics(mass="0..1")
     with pytest.raises(UserError, match=r"--dynamics takes NAME=RANGE, got 'mas=1'; did you mean 'mass'\?"):
-        dynamics_from(["mas=1"], Dynamics())
+        dynamics_from(["mas=1"])
 
 
 def test_ranges_and_sets_are_read_as_they_are_written():
@@ -171,4 +171,4 @@ def test_ranges_and_sets_are_read_as_they_are_written():
     for wrong in ("2..1", "1..2..3", "", "nan"):
         with pytest.raises(ValueError):
             domain(wrong)
-    assert dynamics_from(["friction=0.5..1.5"], Dynamics(mass="2")) == Dynamics("0.5..1.5", "2")
+    assert dynamics_from(["friction=0.5..1.5", "mass=2"]) == Dynamics("0.5..1.5", "2")

@@ -284,12 +284,11 @@ def test_gymnasiums_environments_are_sensed_too_and_the_achieved_goal_is_measure
 
 
 def test_words_of_a_command_line_are_sensors():
-    assert sensors_from(["noise=0.01", "delay=2", "object.bias=0.5"], Sensors()) == Sensors(
-        0.01, delay=2, each={"object.bias": 0.5}
-    )
+    read = sensors_from(["noise=0.01", "delay=2", "object.bias=0.5"])
+    assert read == Sensors(0.01, delay=2, each={"object.bias": 0.5})
     for wrong in ("nois=1", "noise", "delay=0.5", "stuck=2", "object.x=1"):
         with pytest.raises(UserError):
-            sensors_from([wrong], Sensors())
+            sensors_from([wrong])
 
 
 def test_settings_of_today_keep_the_name_of_their_run():

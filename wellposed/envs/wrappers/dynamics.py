@@ -5,7 +5,7 @@ environments that differ in these settings alone play pairs of episodes that dif
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields
 from typing import Any, Literal, NamedTuple, cast
 
 import numpy as np
@@ -94,7 +94,7 @@ class Dynamics:
         return cast(VecEnv, DynamicsVecEnv(env, self.domains, seed))
 
 
-def dynamics_from(words: Iterable[str], default: Dynamics) -> Dynamics:
+def dynamics_from(words: Iterable[str]) -> Dynamics:
     """Dynamics from `NAME=RANGE`, as a command line gives them. Raises UserError if a word is something else."""
     known, given = [one.name for one in fields(Dynamics)], {}
     for word in words:
@@ -102,7 +102,7 @@ def dynamics_from(words: Iterable[str], default: Dynamics) -> Dynamics:
         if not equals or name not in known:
             raise UserError(f"--dynamics takes NAME=RANGE, got {word!r}{instead(name, known)}")
         given[name] = text
-    return replace(default, **given)
+    return Dynamics(**given)
 
 
 class DynamicsVecEnv(Wrapper):

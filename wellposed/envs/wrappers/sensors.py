@@ -122,7 +122,7 @@ def _require_sound(fault: str, setting: str, value: float) -> None:
         require(least <= value < 2**31 and value == int(value), setting, rule, value)
 
 
-def sensors_from(words: Iterable[str], default: Sensors) -> Sensors:
+def sensors_from(words: Iterable[str]) -> Sensors:
     """Sensors from `FAULT=NUMBER` and `QUANTITY.FAULT=NUMBER`, as a command line gives them.
 
     Raises:
@@ -140,8 +140,7 @@ def sensors_from(words: Iterable[str], default: Sensors) -> Sensors:
     for name in own.keys() & {*STEPS}:
         _require_sound(name, f"sensors {name}", own[name])
     settings: dict[str, Any] = {name: int(value) if name in STEPS else value for name, value in own.items()}
-    each = {name: value for name, value in given.items() if "." in name}
-    return replace(default, **settings, each=default.each | each)
+    return Sensors(**settings, each={name: value for name, value in given.items() if "." in name})
 
 
 class Draws:
