@@ -7,6 +7,7 @@ episodes, so what it found is judged on fresh ones.
 import json
 import tomllib
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -17,10 +18,12 @@ import numpy as np
 from wellposed import seeding, serialise
 from wellposed.analysis import robustness as numbers
 from wellposed.analysis.robustness import Condition, LevelCurve, Robustness, WorstCase, estimate
-from wellposed.envs.make import EnvConfig
+from wellposed.envs.make import EnvConfig, make_env
 from wellposed.envs.wrappers.dynamics import Dynamics, domain, dynamics_from
 from wellposed.envs.wrappers.sensors import Sensors
 from wellposed.errors import UserError, instead, require
+from wellposed.progress import TrainingProgress
+from wellposed.rollout.evaluate import play_episodes
 from wellposed.runs.files import explained, write_json, write_whole
 from wellposed.runs.record import EpisodeRow, encode
 from wellposed.types import Policy
@@ -89,8 +92,14 @@ class Player:
         return value * factor[unit] if unit in factor else value
 
 
-def examine(path: str | Path, request: Request, threads: int = 2) -> Examination:
+def examine(path: str | Path, request: Request, threads: int = 2, quiet: bool = True) -> Examination:
     """Play all that was asked for with a run's newest checkpoint. Sensors and dynamics of its training are left off.
+
+    Args:
+        path: a run's directory.
+        request: what to play.
+        threads: native threads for physics.
+        quiet: no progress bar.
 
     Raises:
         UserError: if the run cannot be loaded, or a name, a range or a number is not what it should be.
@@ -103,15 +112,14 @@ def examine(path: str | Path, request: Request, threads: int = 2) -> Examination
     player = Player(agent, undisturbed(config.env), radius, request.episodes, request.seed, threads)
     left_out: list[str] = []
 
-    def all_of(kind: str, play: Callable[..., Any]) -> list[Any]:
-        found = []
-        for name, one in protocols[kind].items():
+    found: dict[str, list[Any]] = {kind: [] for kind in PLAYED}
+    parts = [(kind, name, one) for kind, table in protocols.items() for name, one in table.items()]
+    with TrainingProgress(quiet) as progress:
+        for kind, name, one in progress.over(parts, "curves, challenges and sets"):
             try:
-                found.append(play(name, one, player))
+                found[kind].append(PLAYED[kind](name, one, player))
             except UserError as error:
                 left_out.append(f"{name}: {error}")
-        return found
-
     result = Robustness(
         env=config.env.id,
         run=str(path),
@@ -119,9 +127,9 @@ def examine(path: str | Path, request: Request, threads: int = 2) -> Examination
         seed=request.seed,
         episodes=request.episodes,
         clean=numbers.rate(player.clean),
-        curves=all_of("curves", play_curve),
-        challenges=all_of("challenges", play_challenge),
-        worst_cases=all_of("sets", find_worst),
+        curves=found["curves"],
+        challenges=found["challenges"],
+        worst_cases=found["sets"],
         left_out=left_out,
     )
     return Examination(result, player.played)
@@ -186,13 +194,8 @@ def play_challenge(name: str, one: dict[str, Any], player: Player) -> Condition:
         settings, outcomes = settings | one["optional"], player.outcomes(name, settings | one["optional"])
     except UserError:
         outcomes = player.outcomes(name, settings)
-    return Condition(
-        name,
-        one["about"],
-        settings,
-        numbers.rate(outcomes),
-        estimate(numbers.paired_difference(player.clean, outcomes)),
-    )
+    lost = estimate(numbers.paired_difference(player.clean, outcomes))
+    return Condition(name, one["about"], settings, numbers.rate(outcomes), lost)
 
 
 def find_worst(name: str, one: dict[str, Any], player: Player) -> WorstCase:
@@ -200,19 +203,21 @@ def find_worst(name: str, one: dict[str, Any], player: Player) -> WorstCase:
     ranges = {key: tuple(ends) for key, ends in one.items() if key != "about"}
     low, high = np.array(list(ranges.values())).T
     seeds = iter(np.split(np.array(seeding.evaluation_env_seeds(player.seed, ROUNDS * TRIALS, "monitoring")), ROUNDS))
-
-    def judge(points: np.ndarray) -> list[tuple[float, float]]:
-        """Success and minus the distance to the goal at the end, of each of these points of the unit cube."""
-        chunk, found = list(map(int, next(seeds))), []
-        for point in points:
-            where = with_settings(player.undisturbed, _named(ranges, low + point * (high - low)))
-            rows = play_under(player.policy, where, chunk, player.seed, player.threads)
-            found.append((np.mean([r.success for r in rows]), -np.mean([r.final_distance for r in rows])))
-        return found
-
-    rng = seeding.generator(player.seed, f"worst case of {name}")
-    found = low + cross_entropy(judge, len(ranges), rng) * (high - low)
     everywhere = {f"dynamics.{key}": f"{a!r}..{b!r}" for key, (a, b) in ranges.items()}
+    where = with_settings(player.undisturbed, everywhere)
+    with closing(make_env(where, TRIALS, "evaluation", threads=player.threads, seed=player.seed)) as env:
+
+        def judge(points: np.ndarray) -> list[tuple[float, float]]:
+            """Success and minus the distance to the goal at the end, of each of these points of the unit cube."""
+            chunk, found = list(map(int, next(seeds))), []
+            for point in points:
+                env.fix(dict(zip(ranges, low + point * (high - low), strict=True)))  # type: ignore[attr-defined]
+                rows = play_episodes(player.policy, env, chunk)
+                found.append((np.mean([r.success for r in rows]), -np.mean([r.final_distance for r in rows])))
+            return found
+
+        rng = seeding.generator(player.seed, f"worst case of {name}")
+        found = low + cross_entropy(judge, len(ranges), rng) * (high - low)
     average = player.outcomes(f"{name}, average", everywhere)
     worst = player.outcomes(f"{name}, worst", _named(ranges, found))
     return WorstCase(
@@ -256,6 +261,9 @@ def cross_entropy(
             spread = worst.std(axis=0) + 0.1 / (i + 1)  # a floor that shrinks, so that it does not settle at once
             points = np.clip(rng.normal(worst.mean(axis=0), spread, (CANDIDATES, dimensions)), 0, 1)
     return worst[0]
+
+
+PLAYED: dict[str, Callable[..., Any]] = {"curves": play_curve, "challenges": play_challenge, "sets": find_worst}
 
 
 def write(found: Examination, folder: Path) -> None:

@@ -57,6 +57,7 @@ def robustness(
         Path, tyro.conf.arg(metavar="DIR", help="folder of robustness.html, robustness.json and episodes.jsonl")
     ] = Path("robustness"),
     threads: Threads = CORES,
+    quiet: Annotated[bool, tyro.conf.arg(help="no progress bar")] = False,
     json_file: JsonFile = None,
 ) -> int:
     """Measure how a run's policy bears other senses and other dynamics; prints the page's path last.
@@ -67,7 +68,7 @@ def robustness(
     from wellposed.report.robustness import lines, write_page
     from wellposed.robustness import Request, examine, write
 
-    found = examine(run, Request(only, dynamics, episodes, seed), threads)
+    found = examine(run, Request(only, dynamics, episodes, seed), threads, quiet)
     write(found, out)
     write_page(found.result, run, out / "robustness.html")
     if not emit(asdict(found.result), json_file):

@@ -15,9 +15,9 @@ import numpy as np
 
 from wellposed.errors import UserError
 
-# What parameters write. All other arrays of a model stay as they are.
+# What parameters write relative to what stands there; it is put back first.
 WRITTEN = (
-    "geom_friction", "geom_size", "geom_rbound", "geom_aabb", "bvh_aabb", "body_mass", "body_inertia", "body_pos",
+    "geom_friction", "geom_size", "geom_rbound", "geom_aabb", "body_mass", "body_inertia", "body_pos",
     "dof_damping", "actuator_gainprm", "actuator_biasprm", "eq_solref",
 )  # fmt: skip
 
@@ -95,15 +95,16 @@ class Varied:
 
     def __init__(self, parameters: dict[str, Parameter], places: list[Place]):
         self.names, self._parameters, self._places = list(parameters), list(parameters.values()), places
-        self._made = [{name: getattr(place.model, name).copy() for name in WRITTEN} for place in places]
+        written = [[getattr(place.model, name) for name in WRITTEN] for place in places]
+        self._made = [[(array, array.copy()) for array in arrays] for arrays in written]
         self.next = np.tile([parameter.own for parameter in self._parameters], (len(places), 1))
         self.now = self.next.copy()
 
     def begin(self, i: int) -> None:
         """Write the next values into the model of env i, before its state is reset."""
         place = self._places[i]
-        for name, made in self._made[i].items():
-            getattr(place.model, name)[:] = made
+        for array, made in self._made[i]:
+            array[:] = made
         for parameter, value in zip(self._parameters, self.next[i], strict=True):
             parameter.write(place, float(value))
         if any(parameter.derived for parameter in self._parameters):

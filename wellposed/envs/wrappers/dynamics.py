@@ -138,6 +138,11 @@ class DynamicsVecEnv(Wrapper):
             self._draw(step.ended)
         return step
 
+    def fix(self, values: dict[str, float]) -> None:
+        """From the next reset on, every episode has these values of the parameters that vary."""
+        self._domains = [Domain((values[name],), False) for name in self._varied.names]
+        self._draw(np.ones(self.num_envs, bool))
+
     def drawn(self) -> dict[str, np.ndarray]:
         """The values of the episodes under way, and what the environment drew."""
         return self.env.drawn() | {

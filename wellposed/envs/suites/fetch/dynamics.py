@@ -26,7 +26,8 @@ def parameters(scene: FetchScene) -> dict[str, Parameter]:
         model.geom_rbound[geom] *= factor
         model.geom_aabb[geom] *= factor
         first = model.body_bvhadr[body]
-        model.bvh_aabb[first : first + model.body_bvhnum[body]] *= factor
+        boxes = slice(first, first + model.body_bvhnum[body])
+        model.bvh_aabb[boxes] = factor * scene.model.bvh_aabb[boxes]
         model.body_inertia[body] *= factor**2
 
     def raise_table(place: Place, height: float) -> None:
