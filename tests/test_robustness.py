@@ -35,7 +35,7 @@ MAZE = RECORDS / "PointMaze-UMaze-v3_sac_73946ef9f7ca_s0"
 
 
 def player(episodes: int = 8, env: str = "FetchReach-v4") -> Player:
-    return Player(ProportionalReach(), EnvConfig(env), 0.05, episodes, 0, 2)
+    return Player([ProportionalReach()], EnvConfig(env), 0.05, episodes, 0, 2)
 
 
 def test_all_protocols_are_settings_that_exist():
@@ -74,11 +74,18 @@ def test_levels_are_played_on_the_same_episodes_and_a_level_of_nothing_loses_not
     one = {"about": "an error", "setting": "sensors.noise", "unit": "radii", "levels": [0, 1e-9, 5.0]}
     found, subject = None, player()
     found = play_curve("noise", one, subject)
-    assert [level.value for level in found.levels] == pytest.approx([0, 5e-11, 0.25])
+    assert [one.level for one in found.levels] == pytest.approx([0, 5e-11, 0.25])
     assert found.levels[1].success == found.levels[0].success
     assert found.levels[1].lost.value == 0 < found.levels[2].lost.value
-    seeds = [[row.seed for row in rows] for rows in subject.played.values()]
+    seeds = [[row.seed for row in rows] for (rows,) in subject.played.values()]
     assert seeds[0] == seeds[1] == seeds[2]
+
+
+def test_several_policies_play_the_same_episodes_and_the_worst_case_is_that_of_all():
+    one, two = player(4), player(4)
+    two.policies *= 2
+    assert two.outcomes("x", {"sensors.noise": 0.05}).shape == (2, 4)
+    assert np.array_equal(two.outcomes("x", {}), np.repeat(one.outcomes("x", {}), 2, axis=0))
 
 
 def test_what_an_environment_cannot_vary_is_left_off_a_challenge():
@@ -108,9 +115,9 @@ def test_the_worst_of_a_set_is_no_better_than_its_average(monkeypatch):
     assert found.found["gain"] < 0.6
     assert found.worst.value <= found.average.value
     assert found.searched == 2 * 4 * 4
-    drawn = [row.drawn["dynamics.gain"] for row in subject.played["gain, average"]]
+    drawn = [row.drawn["dynamics.gain"] for row in subject.played["gain, average"][0]]
     assert len(set(drawn)) == 8
-    assert {row.drawn["dynamics.gain"] for row in subject.played["gain, worst"]} == {found.found["gain"]}
+    assert {row.drawn["dynamics.gain"] for row in subject.played["gain, worst"][0]} == {found.found["gain"]}
 
 
 def test_a_policy_trained_under_disturbance_is_first_judged_without():
@@ -135,11 +142,14 @@ def test_the_commands_judge_any_run(record, friction, tmp_path, capsys):
     assert f"sensors noise=0.01 delay=1, dynamics {friction}=0.5..1.5" in capsys.readouterr().out
     out = tmp_path / "out"
     only = ["--only", "sensor_delay", "larger", "--episodes", "2", "--threads", "1", "--quiet"]
+    assert main(["robustness", str(run), str(run), *only]) == 1
+    assert "robustness takes runs that differ in their seed only" in capsys.readouterr().err
     assert main(["robustness", str(run), *only, "--out", str(out)]) == 0
     told = capsys.readouterr().out.splitlines()
     assert told[-1] == str(out / "robustness.html")
     found = decode(Robustness, json.loads((out / "robustness.json").read_text()), "robustness.json")
     assert [curve.name for curve in found.curves] == ["sensor_delay"]
     assert found.left_out[0].startswith("larger: --env.dynamics.size: this environment can vary friction")
+    assert found.runs == [str(run)]
     assert len((out / "episodes.jsonl").read_text().splitlines()) == 2 * 5
     assert "<svg" in (out / "robustness.html").read_text()

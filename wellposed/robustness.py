@@ -1,4 +1,4 @@
-"""How a policy bears other senses and other dynamics: curves, the challenges of the field, worst cases by search.
+"""How policies bear other senses and other dynamics: curves, the challenges of the field, worst cases by search.
 
 All that is played is data, `robustness.toml`. All conditions play the same held-out episodes; a search plays monitoring
 episodes, so what it found is judged on fresh ones.
@@ -47,23 +47,23 @@ class Request:
 
 @dataclass
 class Examination:
-    """A result, and every episode that it rests on by the name of its condition."""
+    """A result, and every episode that it rests on, of each run, by the name of its condition."""
 
     result: Robustness
-    episodes: dict[str, list[EpisodeRow]] = field(default_factory=dict)
+    episodes: dict[str, list[list[EpisodeRow]]] = field(default_factory=dict)
 
 
 @dataclass
 class Player:
-    """A policy that plays the held-out episodes of a seed under any conditions."""
+    """Policies that play the held-out episodes of a seed under any conditions."""
 
-    policy: Policy
+    policies: list[Policy]
     undisturbed: EnvConfig
     radius: float
     episodes: int
     seed: int
     threads: int
-    played: dict[str, list[EpisodeRow]] = field(default_factory=dict)
+    played: dict[str, list[list[EpisodeRow]]] = field(default_factory=dict)  # by condition, of each policy
 
     @property
     def held_out(self) -> list[int]:
@@ -72,19 +72,19 @@ class Player:
 
     @cached_property
     def clean(self) -> np.ndarray:
-        """Success without disturbance [n]."""
+        """Success without disturbance [r, n]."""
         return self.outcomes("clean", {})
 
     def outcomes(self, name: str, settings: dict[str, Any]) -> np.ndarray:
-        """Success of the held-out episodes [n] with these settings of the environment, kept by the condition's name.
+        """Success of each policy in the held-out episodes [r, n] with these settings of the environment.
 
         Raises:
             UserError: if the environment does not allow them.
         """
         where = with_settings(self.undisturbed, settings)
-        rows = play_under(self.policy, where, self.held_out, self.seed, self.threads)
-        self.played[name] = rows
-        return np.array([row.success for row in rows])
+        of_each = [play_under(one, where, self.held_out, self.seed, self.threads) for one in self.policies]
+        self.played[name] = of_each
+        return np.array([[row.success for row in rows] for rows in of_each])
 
     def length(self, value: float, unit: str) -> float:
         """A length in goal units; what has another unit stays."""
@@ -92,24 +92,28 @@ class Player:
         return value * factor[unit] if unit in factor else value
 
 
-def examine(path: str | Path, request: Request, threads: int = 2, quiet: bool = True) -> Examination:
-    """Play all that was asked for with a run's newest checkpoint. Sensors and dynamics of its training are left off.
+def examine(paths: Sequence[str | Path], request: Request, threads: int = 2, quiet: bool = True) -> Examination:
+    """Play all that was asked for with runs' newest checkpoints. Sensors and dynamics of their training are left off.
 
     Args:
-        path: a run's directory.
+        paths: directories of runs that differ in their seed only.
         request: what to play.
         threads: native threads for physics.
         quiet: no progress bar.
 
     Raises:
-        UserError: if the run cannot be loaded, or a name, a range or a number is not what it should be.
+        UserError: if a run cannot be loaded, they are not of one recipe, or a name, a range or a number is not what it
+            should be.
     """
     require(request.episodes >= 1, "episodes", "must be at least 1", request.episodes)
     require(request.seed >= 0, "seed", "must not be negative", request.seed)
-    config, agent, manifest = load_run(path)
-    protocols = asked(request)
-    radius = agent.spec.radius or 1.0
-    player = Player(agent, undisturbed(config.env), radius, request.episodes, request.seed, threads)
+    configs, agents, manifests = zip(*map(load_run, paths), strict=True)
+    config, protocols = configs[0], asked(request)
+    recipes, places = [replace(one, seed=0) for one in configs], {Path(path).resolve() for path in paths}
+    if any(one != recipes[0] for one in recipes) or len(places) < len(paths):
+        raise UserError("robustness takes runs that differ in their seed only; play others one by one.")
+    radius = agents[0].spec.radius or 1.0
+    player = Player(list(agents), undisturbed(config.env), radius, request.episodes, request.seed, threads)
     left_out: list[str] = []
 
     found: dict[str, list[Any]] = {kind: [] for kind in PLAYED}
@@ -122,11 +126,11 @@ def examine(path: str | Path, request: Request, threads: int = 2, quiet: bool = 
                 left_out.append(f"{name}: {error}")
     result = Robustness(
         env=config.env.id,
-        run=str(path),
-        checkpoint=manifest.state.sha256,
+        runs=[str(path) for path in paths],
+        checkpoints=[manifest.state.sha256 for manifest in manifests],
         seed=request.seed,
         episodes=request.episodes,
-        clean=numbers.rate(player.clean),
+        clean=estimate(numbers.rate(player.clean)),
         curves=found["curves"],
         challenges=found["challenges"],
         worst_cases=found["sets"],
@@ -194,8 +198,8 @@ def play_challenge(name: str, one: dict[str, Any], player: Player) -> Condition:
         settings, outcomes = settings | one["optional"], player.outcomes(name, settings | one["optional"])
     except UserError:
         outcomes = player.outcomes(name, settings)
-    lost = estimate(numbers.paired_difference(player.clean, outcomes))
-    return Condition(name, one["about"], settings, numbers.rate(outcomes), lost)
+    lost = estimate(numbers.lost(player.clean, outcomes))
+    return Condition(name, one["about"], settings, estimate(numbers.rate(outcomes)), lost)
 
 
 def find_worst(name: str, one: dict[str, Any], player: Player) -> WorstCase:
@@ -212,7 +216,7 @@ def find_worst(name: str, one: dict[str, Any], player: Player) -> WorstCase:
             chunk, found = list(map(int, next(seeds))), []
             for point in points:
                 env.fix(dict(zip(ranges, low + point * (high - low), strict=True)))  # type: ignore[attr-defined]
-                rows = play_episodes(player.policy, env, chunk)
+                rows = [row for policy in player.policies for row in play_episodes(policy, env, chunk)]
                 found.append((np.mean([r.success for r in rows]), -np.mean([r.final_distance for r in rows])))
             return found
 
@@ -225,10 +229,10 @@ def find_worst(name: str, one: dict[str, Any], player: Player) -> WorstCase:
         about=one["about"],
         ranges=ranges,
         found=dict(zip(ranges, map(float, found), strict=True)),
-        searched=ROUNDS * CANDIDATES * TRIALS,
-        worst=numbers.rate(worst),
-        average=numbers.rate(average),
-        lost=estimate(numbers.paired_difference(average, worst)),
+        searched=ROUNDS * CANDIDATES * TRIALS * len(player.policies),
+        worst=estimate(numbers.rate(worst)),
+        average=estimate(numbers.rate(average)),
+        lost=estimate(numbers.lost(average, worst)),
     )
 
 
@@ -253,7 +257,7 @@ def cross_entropy(
     Source: Rubinstein (1999), "The Cross-Entropy Method for Combinatorial and Continuous Optimization", Methodology and
     Computing in Applied Probability 1.
     """
-    points = rng.random((CANDIDATES, dimensions))
+    points = worst = rng.random((CANDIDATES, dimensions))
     for i in range(ROUNDS):
         scores = judge(points)
         worst = points[sorted(range(CANDIDATES), key=scores.__getitem__)[:ELITES]]
@@ -271,5 +275,10 @@ def write(found: Examination, folder: Path) -> None:
     with explained(folder, "write"):
         folder.mkdir(parents=True, exist_ok=True)
     write_json(folder / "robustness.json", encode(found.result))
-    rows = [{"condition": name} | encode(row) for name, rows in found.episodes.items() for row in rows]
+    rows = [
+        {"condition": name, "run": run} | encode(row)
+        for name, of_each in found.episodes.items()
+        for run, rows in zip(found.result.runs, of_each, strict=True)
+        for row in rows
+    ]
     write_whole(folder / "episodes.jsonl", "".join(json.dumps(row) + "\n" for row in rows).encode())

@@ -62,24 +62,28 @@ def test_the_interval_of_a_crossing_covers_it():
         rates = [wilson(int(rng.binomial(100, 1 - level)), 100) for level in levels]
         for share in held:
             found = crossing(levels, rates, share)
-            held[share] += found.low <= 1 - share <= (np.inf if found.high is None else found.high)
+            low, high = (np.inf if end is None else end for end in (found.low, found.high))
+            held[share] += low <= 1 - share <= high
     assert min(held.values()) >= 0.9 * 300
 
 
 def test_an_area_is_the_mean_success_between_the_levels():
     thresholds = np.linspace(0, 1, 201)[1::2]  # each episode fails from its own level on
     levels = np.linspace(0, 1, 101)
-    found = area(levels, levels[:, None] < thresholds)
+    found = area(levels, (levels[:, None] < thresholds)[:, None])
     assert found.estimate == pytest.approx(0.5, abs=0.01)
     assert found.low < 0.45 < 0.55 < found.high
-    assert area(levels, np.ones((101, 20), bool)).high == 1.0
-    assert area(levels, np.ones((101, 20), bool)).low < 0.9  # twenty episodes do not prove more
+    assert area(levels, np.ones((101, 1, 20), bool)).high == 1.0
+    assert area(levels, np.ones((101, 1, 20), bool)).low < 0.9  # twenty episodes do not prove more
 
 
 def test_a_curve_has_what_was_lost_at_each_level():
     played = np.array([[1, 1, 1, 1], [1, 1, 1, 0], [0, 0, 1, 0]], bool)
     about = {"name": "noise", "about": "an error", "setting": "sensors.noise", "unit": "m"}
-    curve = level_curve(about, [0.0, 0.01, 0.02], played)
+    curve = level_curve(about, [0.0, 0.01, 0.02], played[:, None])
     assert [one.success.value for one in curve.levels] == [1.0, 0.75, 0.25]
     assert [one.lost.value for one in curve.levels] == [0.0, 0.25, 0.75]
     assert [one.level for one in curve.crossings] == pytest.approx([0.004, 0.015])
+    alike = level_curve(about, [0.0, 0.01, 0.02], np.stack([played, played], axis=1))  # of two seeds
+    assert [one.success.value for one in alike.levels] == [1.0, 0.75, 0.25]
+    assert alike.levels[1].success.ci95[0] < 0.5  # which are no more episodes

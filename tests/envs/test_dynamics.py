@@ -46,7 +46,7 @@ def test_neutral_values_are_the_environment_itself_bit_for_bit():
 
 @pytest.mark.parametrize("name", ["friction", "mass", "damping", "gain", "rate"])
 def test_pairs_have_the_same_start_and_goal_and_differ_in_what_is_named(name):
-    plain, varied = made(steps=20), made(steps=20, **{name: "0.2"})
+    plain, varied = made(steps=20), made(2, steps=20, **{name: "0.2"})
     one, other = plain.reset(seed=5).truth, varied.reset(seed=5).truth
     assert all(np.allclose(one[key], other[key], atol=1e-9) for key in one)
     assert {key: set(value) for key, value in varied.drawn().items()} == {f"dynamics.{name}": {0.2}}

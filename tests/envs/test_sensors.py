@@ -213,9 +213,9 @@ def test_a_delayed_reading_is_the_one_of_that_many_steps_ago():
 
 def test_what_is_dropped_reads_zero_and_what_is_stuck_stays_as_long_as_told():
     shown, _ = moments(made(Sensors(dropped=0.1, lasting=3), 9), 40)
-    lost = (np.abs(shown) < 1e-12).all(axis=2)
+    lost: Any = (np.abs(shown) < 1e-12).all(axis=2)
     assert (lost == (np.abs(shown) < 1e-12).any(axis=2)).all()  # a quantity is lost as a whole
-    runs = [len(run) for row in lost.T for run in "".join("01"[int(x)] for x in row).split("0")[:-1] if run]
+    runs = [len(run) for row in lost.T for run in "".join("01"[x] for x in row.tolist()).split("0")[:-1] if run]
     assert runs
     assert all(run % 3 == 0 for run in runs)
     assert 0.1 < lost.mean() < 0.4  # 3 p / (1 + 2 p) = 0.25

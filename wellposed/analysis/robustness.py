@@ -10,6 +10,7 @@ from math import sqrt
 import numpy as np
 
 from wellposed import stats
+from wellposed.analysis.differences import difference
 from wellposed.runs.record import Estimate
 from wellposed.stats import Interval
 
@@ -20,7 +21,7 @@ SHARES = (0.9, 0.5)  # success rates whose level is told
 class Level:
     """Success at one level of a disturbance, and what was lost of the first level on the same episodes."""
 
-    value: float
+    level: float
     success: Estimate
     lost: Estimate
 
@@ -75,11 +76,11 @@ class WorstCase:
 
 @dataclass(frozen=True)
 class Robustness:
-    """What a policy bears, on held-out episodes."""
+    """What policies of one recipe bear, on the same held-out episodes."""
 
     env: str
-    run: str
-    checkpoint: str  # SHA-256 of the state that was judged
+    runs: list[str]
+    checkpoints: list[str]  # SHA-256 of the states that were judged
     seed: int
     episodes: int
     clean: Estimate
@@ -94,9 +95,22 @@ def estimate(interval: Interval) -> Estimate:
     return Estimate(interval.estimate, (interval.low, interval.high))
 
 
-def rate(outcomes: np.ndarray) -> Estimate:
-    """The success rate of episodes [n], with its Wilson interval."""
-    return estimate(stats.wilson(int(outcomes.sum()), len(outcomes)))
+def rate(outcomes: np.ndarray) -> Interval:
+    """The success rate of runs that played the same episodes [r, n]: Wilson of one run, `over_seeds` of several."""
+    runs, episodes = outcomes.shape
+    if runs == 1:
+        return stats.wilson(int(outcomes.sum()), episodes)
+    return stats.over_seeds(outcomes.mean(axis=1), episodes)
+
+
+def lost(one: np.ndarray, other: np.ndarray) -> Interval:
+    """The rate of `one` minus that of `other`, runs that played the same episodes [r, n]: of one run, by its pairs.
+
+    Of several runs it is from the interval of each rate, which knows nothing of the pairs and is wider.
+    """
+    if len(one) == 1:
+        return paired_difference(one[0], other[0])
+    return difference(rate(one), rate(other))
 
 
 def paired_difference(one: np.ndarray, other: np.ndarray) -> Interval:
@@ -168,21 +182,24 @@ def crossing(levels: np.ndarray, rates: list[Interval], share: float) -> Crossin
 
 
 def area(levels: np.ndarray, outcomes: np.ndarray) -> Interval:
-    """Mean success between the first level and the last, of one run's episodes at each level, [k, n].
+    """Mean success between the first level and the last, of runs at each level on the same episodes, [k, r, n].
 
     An episode's own area lies in [0, 1], so the exact interval of a rate covers its mean at least as often.
     """
     way = np.abs(np.asarray(levels, np.float64) - levels[0])
-    areas = np.trapezoid(outcomes.astype(np.float64), way, axis=0) / way[-1]
-    return stats.clopper_pearson(min(float(areas.sum()), len(areas)), len(areas))
+    areas = np.trapezoid(outcomes.mean(axis=2), way, axis=0) / way[-1]
+    return stats.over_seeds(np.clip(areas, 0, 1), outcomes.shape[2])
 
 
 def level_curve(about: dict[str, str], levels: list[float], outcomes: np.ndarray) -> LevelCurve:
-    """The curve of one run's episodes at each level, [k, n]; `about`: its name, what it is, its setting and unit."""
-    rates = [stats.wilson(int(row.sum()), len(row)) for row in outcomes]
+    """The curve of runs at each level on the same episodes, [k, r, n].
+
+    `about`: its name, what it is, its setting and the unit of its levels.
+    """
+    rates = [rate(played) for played in outcomes]
     points = [
-        Level(float(level), estimate(interval), estimate(paired_difference(outcomes[0], row)))
-        for level, interval, row in zip(levels, rates, outcomes, strict=True)
+        Level(float(level), estimate(interval), estimate(lost(outcomes[0], played)))
+        for level, interval, played in zip(levels, rates, outcomes, strict=True)
     ]
     places = np.array(levels, np.float64)
     crossings = [crossing(places, rates, share) for share in SHARES]

@@ -7,6 +7,7 @@ from typing import Annotated
 import tyro
 
 from wellposed.commands.arguments import CORES, JsonFile, Positional, RunPath, Threads, emit
+from wellposed.errors import UserError
 
 Run = Annotated[Positional[RunPath], tyro.conf.arg(metavar="RUN", help="a run's directory")]
 Words = tuple[str, ...]
@@ -14,6 +15,9 @@ Episodes = Annotated[int, tyro.conf.arg(help="held-out episodes to play")]
 Seed = Annotated[int, tyro.conf.arg(help="which held-out episodes; they are never used in training")]
 SENSORS = "what the sensors are like, as noise=0.01 delay=2 object.bias=0.005 (docs/robustness.md)"
 DYNAMICS = "other dynamics, for each episode a value of a range or a set: friction=0.5..1.5 mass=0.5,1,2"
+
+
+Seeds = tyro.conf.arg(metavar="RUN...", help="directories of runs that differ in their seed only")
 
 
 def evaluate(
@@ -46,7 +50,7 @@ def evaluate(
 
 
 def robustness(
-    run: Run,
+    runs: Annotated[Positional[list[RunPath]], Seeds],
     only: Annotated[Words, tyro.conf.arg(metavar="NAME...", help="curves, challenges and sets; all without it")] = (),
     dynamics: Annotated[
         Words, tyro.conf.arg(metavar="NAME=LOW..HIGH...", help="an uncertainty set of one to three dimensions of yours")
@@ -60,7 +64,7 @@ def robustness(
     quiet: Annotated[bool, tyro.conf.arg(help="no progress bar")] = False,
     json_file: JsonFile = None,
 ) -> int:
-    """Measure how a run's policy bears other senses and other dynamics; prints the page's path last.
+    """Measure how trained policies bear other senses and other dynamics; prints the page's path last.
 
     Success against the level of one disturbance at a time, on paired episodes; the challenges of the real-world RL
     suite; the worst case of uncertainty sets, found by search and played again on fresh episodes.
@@ -68,9 +72,11 @@ def robustness(
     from wellposed.report.robustness import lines, write_page
     from wellposed.robustness import Request, examine, write
 
-    found = examine(run, Request(only, dynamics, episodes, seed), threads, quiet)
+    if not runs:
+        raise UserError("Name at least one run directory; `wellposed runs` lists them.")
+    found = examine(runs, Request(only, dynamics, episodes, seed), threads, quiet)
     write(found, out)
-    write_page(found.result, run, out / "robustness.html")
+    write_page(found.result, out / "robustness.html")
     if not emit(asdict(found.result), json_file):
         print("\n".join(lines(found.result)))
         print(out / "robustness.html")

@@ -101,9 +101,9 @@ def inverse(spread: np.ndarray) -> np.ndarray:
     while left:
         before = len(left)
         for column in range(k):
-            parts = set(np.flatnonzero(spread[:, column]))
+            parts = {int(j) for j in np.flatnonzero(spread[:, column])}
             if len(new := parts & left) == 1:
-                (j,) = new
+                j = new.pop()
                 known = sorted(parts - left)
                 found[:, j] = (np.eye(k)[column] - found[:, known] @ spread[known, column]) / spread[j, column]
                 left.remove(j)

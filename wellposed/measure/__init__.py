@@ -7,6 +7,7 @@ from wellposed.measure.life import ProofOfLife, ProofOfLifeSettings, measure_lif
 from wellposed.measure.lift import Lift, LiftSettings, measure_lift
 from wellposed.measure.split import Split, SplitSettings, measure_split
 from wellposed.measure.stress import Stress, StressSettings, measure_stress
+from wellposed.measure.tolerance import Tolerance, ToleranceSettings, measure_tolerance
 
 MEASUREMENTS: dict[str, Kind] = {
     "proof_of_life": Kind(ProofOfLifeSettings, ProofOfLife, measure_life),
@@ -14,4 +15,5 @@ MEASUREMENTS: dict[str, Kind] = {
     "lift": Kind(LiftSettings, Lift, measure_lift),
     "split": Kind(SplitSettings, Split, measure_split),
     "stress": Kind(StressSettings, Stress, measure_stress),
+    "tolerance": Kind(ToleranceSettings, Tolerance, measure_tolerance),
 }

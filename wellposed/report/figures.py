@@ -92,7 +92,7 @@ def levels_figure(curves: list[LevelCurve]) -> str:
         shape = {"figsize": (0.6 + 2.5 * columns, 2.3 * rows), "sharey": True, "squeeze": False}
         fig, axes = plt.subplots(rows, columns, **shape)
         for ax, curve in zip(axes.flat, curves, strict=False):
-            level, success = ([getattr(one, name) for one in curve.levels] for name in ("value", "success"))
+            level, success = ([getattr(one, name) for one in curve.levels] for name in ("level", "success"))
             ends = np.array([one.ci95 for one in success])
             ax.fill_between(level, ends[:, 0], ends[:, 1], color=ACCENT, alpha=0.16, linewidth=0)
             ax.plot(level, [one.value for one in success], color=ACCENT, linewidth=2, marker="o", markersize=4)

@@ -14,9 +14,10 @@ from wellposed.serialise import flatten
 from wellposed.stats import describe_rate
 
 
-def write_page(found: Robustness, run: Path, target: Path) -> None:
-    """Write the page of a run's robustness; raises UserError if the disk refuses."""
-    reader = RunReader(run)
+def write_page(found: Robustness, target: Path) -> None:
+    """Write the page; raises UserError if the disk refuses."""
+    readers = [RunReader(path) for path in found.runs]
+    seeds = ", ".join(str(reader.config["seed"]) for reader in readers)
     render(
         "robustness.html.j2",
         target,
@@ -31,8 +32,8 @@ def write_page(found: Robustness, run: Path, target: Path) -> None:
             for one in found.challenges
         ],
         worst=[_worst_row(one) for one in found.worst_cases],
-        configuration=flatten(reader.config),
-        origin=reader.provenance,
+        configuration=flatten(readers[0].config | {"seed": seeds}),
+        origin=readers[0].provenance,
     )  # fmt: skip
 
 
@@ -40,7 +41,7 @@ def lines(found: Robustness) -> list[str]:
     """The result in lines."""
     told = [f"{found.env}, undisturbed: {_rate(found.clean)}"]
     for curve in found.curves:
-        rates = ", ".join(f"{_short(one.value)}: {one.success.value:.0%}" for one in curve.levels[1:])
+        rates = ", ".join(f"{_short(one.level)}: {one.success.value:.0%}" for one in curve.levels[1:])
         ninety = _level(curve.crossings[0], curve)
         told.append(f"{curve.name} ({curve.setting}, {curve.unit}): {rates}; 90 % at {ninety}")
     told += [f"{one.about}: {_rate(one.success)}, lost {_points(one.lost)}" for one in found.challenges]
@@ -66,7 +67,7 @@ def _short(value: Any) -> str:
 
 def _level(one: Crossing, curve: LevelCurve) -> str:
     """`0.012 (0.009 to 0.02)`; an end beyond the largest level says so."""
-    last = curve.levels[-1].value
+    last = curve.levels[-1].level
 
     def end(value: float | None) -> str:
         return f"beyond {_short(last)}" if value is None else _short(value)
@@ -82,7 +83,7 @@ def _crossing_row(curve: LevelCurve) -> tuple[str, ...]:
 
 
 def _level_row(curve: LevelCurve, one: Level) -> tuple[str, ...]:
-    return curve.about, f"{_short(one.value)} {curve.unit}", _rate(one.success), _points(one.lost)
+    return curve.about, f"{_short(one.level)} {curve.unit}", _rate(one.success), _points(one.lost)
 
 
 def _worst_row(one: WorstCase) -> tuple[str, ...]:

@@ -27,7 +27,7 @@ class Domain(NamedTuple):
     def draw(self, rng: np.random.Generator) -> float:
         """A value, uniform."""
         if self.between:
-            return float(rng.uniform(*self.values))
+            return float(rng.uniform(self.values[0], self.values[1]))
         return self.values[int(rng.integers(len(self.values)))]
 
 

@@ -162,7 +162,7 @@ class Draws:
     def take(self, chosen: np.ndarray) -> np.ndarray:
         """The next row of each env [n, width]; envs that are not `chosen` [n] keep theirs."""
         for i in np.flatnonzero(chosen & (self._next == ROWS)):
-            self.begin(i)
+            self.begin(int(i))
         found = self._rows[self._all, np.minimum(self._next, ROWS - 1)]
         self._next += chosen
         return found
