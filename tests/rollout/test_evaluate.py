@@ -41,6 +41,7 @@ def test_only_the_first_episode_of_a_copy_counts():
     assert row.path_length == pytest.approx(3)
     assert row.final_distance == pytest.approx(97)
     assert row.episode_return == -3
+    assert row.drawn == {"pull": 50.0}
     assert other.success
 
 
