@@ -114,7 +114,8 @@ def _ways(found: Behaviours | None) -> str:
     groups = "; ".join("seeds " + ", ".join(map(str, group)) for group in found.groups)
     said = "one solution" if len(found.groups) == 1 else f"{len(found.groups)} qualitatively different solutions"
     over = f"{low:.0f} to {high:.0f}, 95 % over {found.episodes} held-out episodes"
-    return f"Uniqueness: {said} ({over}): {groups}. Two seeds differ where their paths lie {found.apart:g} success radii or more apart in at least half of the episodes."
+    rule = f"Two seeds differ where their paths lie {found.apart:g} success radii or more apart in half of the episodes"
+    return f"Uniqueness: {said} ({over}): {groups}. {rule}."
 
 
 def _not_there(trial: Trial) -> tuple[str, str, str]:
