@@ -16,7 +16,7 @@ from typing import Any
 import tyro
 
 from wellposed.book import commands as course
-from wellposed.commands import environments, launch, policies, runs, tables
+from wellposed.commands import environments, judging, launch, policies, runs, tables
 from wellposed.commands.arguments import INTEGERS, default_config_of, in_full, json_to_stdout
 from wellposed.errors import UserError, instead
 from wellposed.plugin import load_named
@@ -39,7 +39,8 @@ COMMANDS: dict[str, Any] = {
     "plan": _listed("Predict what a training would take, and whether it fits: `wellposed plan ENV`."),
     "resume": runs.resume_runs,
     "reproduce": runs.reproduce_run,
-    "eval": runs.evaluate,
+    "eval": judging.evaluate,
+    "robustness": judging.robustness,
     "check": environments.check,
     "diagnose": runs.diagnose,
     "anatomy": environments.anatomy,

@@ -119,7 +119,7 @@ def _watch_mujoco(policy: Policy, env: Any, seeds: list[int]) -> None:
 
     data = env.physics.data[0]
     try:
-        viewer: Any = mujoco.viewer.launch_passive(env.physics.model, data, show_left_ui=False, show_right_ui=False)
+        viewer: Any = mujoco.viewer.launch_passive(env.physics.models[0], data, show_left_ui=False, show_right_ui=False)
     except RuntimeError as error:  # macOS wants another interpreter, and MuJoCo says which
         raise UserError(f"MuJoCo's viewer does not open: {error}") from error
     with viewer:

@@ -286,6 +286,10 @@ class VecEnv(Goals, Protocol):
         """What a row of metrics holds of the environment, such as the stage of a curriculum; usually {}."""
         ...
 
+    def drawn(self) -> dict[str, np.ndarray]:
+        """What the wrappers drew for the episodes under way, by name [n]; {} where they draw nothing."""
+        ...
+
     def close(self) -> None:
         """Let go of threads, files and windows."""
         ...

@@ -1,6 +1,7 @@
 """The verdict on a run: its newest checkpoint on held-out episodes, beside random actions."""
 
 import math
+from collections.abc import Sequence
 from contextlib import closing, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +13,8 @@ from wellposed.config import AnyRunConfig, stored_config
 from wellposed.envs.make import EnvConfig, make_env
 from wellposed.envs.policies import RandomPolicy
 from wellposed.envs.registry import find
-from wellposed.envs.wrappers.sensors import Sensors
+from wellposed.envs.wrappers.dynamics import dynamics_from
+from wellposed.envs.wrappers.sensors import Sensors, sensors_from
 from wellposed.errors import UserError, require
 from wellposed.rollout.evaluate import EVALUATION_COPIES, play_episodes, summarise
 from wellposed.runs.files import read_json, write_json
@@ -45,7 +47,13 @@ def load_run(path: str | Path) -> tuple[AnyRunConfig, Agent, Any]:
 
 @own_settings()
 def assess(
-    path: str | Path, episodes: int = EPISODES, seed: int = SEED, threads: int = 2, noise: float = 0.0
+    path: str | Path,
+    episodes: int = EPISODES,
+    seed: int = SEED,
+    threads: int = 2,
+    noise: float = 0.0,
+    sensors: Sequence[str] = (),
+    dynamics: Sequence[str] = (),
 ) -> Verdict:
     """Play held-out episodes greedily with a run's agent, and the same ones with random actions.
 
@@ -56,31 +64,53 @@ def assess(
         threads: native threads for physics.
         noise: standard deviation, in goal units, of the error of every position that the agent observes, in place of
             that of its training (`wrappers.sensors`); 0 keeps that. Success is judged on the true state.
+        sensors: faults of the sensors, as "delay=2" or "object.bias=0.01", in place of those of training.
+        dynamics: other dynamics, as "friction=0.5..1.5", in place of those of training.
 
     Raises:
-        UserError: if the run cannot be loaded, or `episodes`, `seed` or `noise` is out of range.
+        UserError: if the run cannot be loaded, its environment does not allow it, or a number is out of range.
     """
     if episodes < 1 or seed < 0:
         raise UserError(f"--episodes must be at least 1 and --seed not negative, got {episodes} and {seed}.")
     require(0 <= noise < math.inf, "noise", "is a length in goal units, 0 or more", noise)
     config, agent, manifest = load_run(path)
+    where = under(with_noise(config.env, noise), sensors, dynamics)
     seeds = seeding.evaluation_env_seeds(seed, episodes, "held-out")
-
-    def play(policy: Policy, where: EnvConfig) -> list[EpisodeRow]:
-        num_envs = min(EVALUATION_COPIES, episodes)
-        with closing(make_env(where, num_envs, "evaluation", threads=threads, seed=seed)) as env:
-            return play_episodes(policy, env, seeds)
-
-    rows = play(agent, with_noise(config.env, noise))
+    rows = play_under(agent, where, seeds, seed, threads)
     trained = summarise(rows, step=manifest.step, updates=manifest.updates, seconds=manifest.seconds, seed=seed)
     chance = RandomPolicy(agent.spec.action_dim, seeding.generator(seed, "random baseline"))
-    random = summarise(play(chance, config.env), step=0, updates=0, seconds=0.0, seed=seed)
-    return Verdict(config.env.id, seed, manifest.state.sha256, trained, random, rows, noise)
+    random_rows = play_under(chance, replace(where, sensors=config.env.sensors), seeds, seed, threads)
+    random = summarise(random_rows, step=0, updates=0, seconds=0.0, seed=seed)
+    told = {"noise": noise, "sensors": list(sensors), "dynamics": list(dynamics)}
+    return Verdict(config.env.id, seed, manifest.state.sha256, trained, random, rows, **told)
+
+
+def play_under(policy: Policy, where: EnvConfig, seeds: list[int], seed: int, threads: int = 2) -> list[EpisodeRow]:
+    """Episodes of these seeds in an environment; `seed` begins what is random around it.
+
+    Where only sensors or dynamics differ, episodes of one seed are pairs: start, goal and all other draws are the same.
+
+    Raises:
+        UserError: if the environment cannot be made so.
+    """
+    num_envs = min(EVALUATION_COPIES, len(seeds))
+    with closing(make_env(where, num_envs, "evaluation", threads=threads, seed=seed)) as env:
+        return play_episodes(policy, env, seeds)
 
 
 def with_noise(env: EnvConfig, noise: float) -> EnvConfig:
     """The environment with noise on the positions that the policy observes; 0 leaves the sensors as they are."""
     return replace(env, sensors=Sensors(noise=noise)) if noise else env
+
+
+def under(env: EnvConfig, sensors: Sequence[str], dynamics: Sequence[str]) -> EnvConfig:
+    """The environment with these sensors and dynamics, in place of its own; those that are not named stay.
+
+    Raises:
+        UserError: if a word is no fault or parameter.
+    """
+    env = replace(env, sensors=sensors_from(sensors)) if sensors else env
+    return replace(env, dynamics=dynamics_from(dynamics)) if dynamics else env
 
 
 def stored_verdict(path: Path, threads: int = 2) -> Verdict:
@@ -103,6 +133,8 @@ def sentence(verdict: Verdict) -> str:
     kinds = [f"; {kind} {describe_rate(e.value, e.ci95)}" for kind, e in row.success_by_kind.items()]
     factor, unit = printed(goal_unit(verdict.env)) if verdict.noise else (1.0, "")
     stress = f", positions off by {factor * verdict.noise:g} {unit}".rstrip() if verdict.noise else ""
+    for what, words in (("sensors", verdict.sensors), ("dynamics", verdict.dynamics)):
+        stress += f", {what} {' '.join(words)}" if words else ""
     return f"{verdict.env}{stress}: {reached}/{row.episodes}, {describe_interval(row.success_ci95)}" + "".join(kinds)
 
 

@@ -15,6 +15,7 @@ from wellposed.envs.make import EnvConfig, make_env
 from wellposed.envs.vector import MujocoVecEnv
 from wellposed.envs.wrappers.control import Control
 from wellposed.envs.wrappers.curriculum import Curriculum
+from wellposed.envs.wrappers.dynamics import Dynamics
 from wellposed.envs.wrappers.sensors import Sensors
 from wellposed.errors import UserError
 from wellposed.types import Moment, Obs, Step
@@ -39,7 +40,8 @@ def config(request) -> EnvConfig:
         env_id,
         max_episode_steps=20,
         control=Control(smoothing=0.5, delay=2, scale=0.8, hold=3, rate=0.6, **driven),
-        sensors=Sensors(0.01) if "sensors" in able else Sensors(),
+        dynamics=Dynamics("0.5..1.5", damping="0.5,2") if "dynamics" in able else Dynamics(),
+        sensors=Sensors(0.01, bias=0.01, stuck=0.1, delay=1),
         curriculum=Curriculum("success", stages=3, window=2, bar=0.0) if "goal spread" in able else Curriculum(),
     )
 
@@ -304,8 +306,8 @@ def test_what_an_entry_declares_is_there(config):
 def test_what_an_environment_cannot_is_refused_with_a_sentence(config):
     asked = {
         "goal spread": EnvConfig(config.id, curriculum=Curriculum("linear")),
-        "sensors": EnvConfig(config.id, sensors=Sensors(0.01)),
         "drive": EnvConfig(config.id, control=Control(target="absolute", reach=0.1)),
+        "dynamics": EnvConfig(config.id, dynamics=Dynamics("2")),
     }
     for capability, wish in asked.items():
         if capability in envs.find(config.id).capabilities:

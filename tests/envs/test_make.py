@@ -15,6 +15,7 @@ from wellposed.envs import registry
 from wellposed.envs.make import EnvConfig, make_env, wrappers
 from wellposed.envs.wrappers.control import Control, ControlledVecEnv
 from wellposed.envs.wrappers.curriculum import Curriculum, CurriculumVecEnv
+from wellposed.envs.wrappers.dynamics import Dynamics, DynamicsVecEnv
 from wellposed.envs.wrappers.sensors import SensedVecEnv, Sensors
 from wellposed.errors import UserError
 
@@ -31,9 +32,11 @@ def test_a_configuration_can_be_compared_and_hashed_but_not_changed():
 
 def test_the_command_line_takes_every_setting():
     words = ["FetchPush-v4", "--kwargs", "a=[1, 2]", "b=red", "c=1e-3", 'd={"e": false}', "f=", "--control.delay", "2"]
+    words += ["--sensors.noise", "0.01", "--sensors.each", "object.bias=0.5"]
+    sensors = Sensors(0.01, each={"object.bias": 0.5})
     read = tyro.cli(EnvConfig, args=[*words, "--max-episode-steps", "30"])
     arguments = {"a": [1, 2], "b": "red", "c": 1e-3, "d": {"e": False}, "f": ""}
-    assert read == EnvConfig("FetchPush-v4", arguments, 30, Control(delay=2))
+    assert read == EnvConfig("FetchPush-v4", arguments, 30, control=Control(delay=2), sensors=sensors)
 
 
 @pytest.mark.parametrize("word", ["a", "=1", '{"a": 1}'])
@@ -61,7 +64,7 @@ def test_arguments_that_an_environment_does_not_take_are_refused_by_name():
 
 
 def test_wrappers_stand_in_the_order_of_the_fields_and_a_curriculum_only_in_training():
-    config = EnvConfig("FetchPush-v4", {}, 7, Control(0.5), Sensors(0.01), Curriculum("linear"))
+    config = EnvConfig("FetchPush-v4", {}, 7, Dynamics("2"), Control(0.5), Sensors(0.01), Curriculum("linear"))
     names = [field.name for field in fields(EnvConfig)]
     assert wrappers(config) == [getattr(config, name) for name in names[names.index("max_episode_steps") + 1 : -1]]
     found = {}
@@ -73,8 +76,8 @@ def test_wrappers_stand_in_the_order_of_the_fields_and_a_curriculum_only_in_trai
             env = env.env  # type: ignore[attr-defined]
         found[role] = kinds
     assert found == {
-        "training": [CurriculumVecEnv, SensedVecEnv, ControlledVecEnv],
-        "evaluation": [SensedVecEnv, ControlledVecEnv],
+        "training": [CurriculumVecEnv, SensedVecEnv, ControlledVecEnv, DynamicsVecEnv],
+        "evaluation": [SensedVecEnv, ControlledVecEnv, DynamicsVecEnv],
     }
 
 

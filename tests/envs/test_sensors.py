@@ -1,15 +1,18 @@
 """Noise covers all that the policy is shown, one measurement for one quantity, and the truth judges."""
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
 
 from wellposed.envs.make import EnvConfig, make_env
+from wellposed.envs.sensing import find_sensing, sensing_of
 from wellposed.envs.suites.fetch.oracle import ScriptedPickAndPlace
 from wellposed.envs.suites.fetch.task import FetchTask
-from wellposed.envs.wrappers.sensors import SensedVecEnv, Sensors
+from wellposed.envs.wrappers.sensors import SensedVecEnv, Sensors, sensors_from
 from wellposed.errors import UserError
+from wellposed.serialise import to_dict
 from wellposed.types import Obs
 
 NOISE = 0.01
@@ -66,7 +69,8 @@ def test_a_second_measurement_of_the_same_position_is_noticed(monkeypatch):
     original = FetchTask.measurement_errors
 
     def twice(task: FetchTask, draws: np.ndarray) -> Obs:
-        return original(task, draws) | {"achieved_goal": original(task, draws[::-1])["achieved_goal"]}
+        again = original(task, np.roll(draws, 10, axis=1))  # the object with the errors of the hand
+        return original(task, draws) | {"achieved_goal": again["achieved_goal"]}
 
     assert leaks("FetchPush-v4", monkeypatch, twice) == ["the looks at the achieved goal differ"]
 
@@ -157,6 +161,137 @@ def test_senseless_noise_is_refused(noise):
         Sensors(noise)
 
 
-def test_other_environments_are_refused():
-    with pytest.raises(UserError, match=r"--env.sensors.noise needs an environment that says what its numbers measure"):
-        sensed("PointMaze_UMaze-v3")
+FAULTS = Sensors(0.01, bias=0.02, drift=0.003, resolution=0.001, dropped=0.1, stuck=0.2, lasting=2, delay=2)
+
+
+def made(sensors: Sensors, copies: int = 3, env_id: str = "FetchPush-v4", **settings: Any) -> Any:
+    return make_env(EnvConfig(env_id, sensors=sensors, **settings), copies, "training", seed=1)
+
+
+def moments(env: Any, steps: int = 12, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """What is shown and what is true of the object at moments of one episode, each [moments, n, 3]."""
+    rng, now = np.random.default_rng(seed), env.reset(seed=0)
+    found = [now]
+    for _ in range(steps):
+        env.step(rng.uniform(-1, 1, (200, 4)).astype(np.float32)[: env.num_envs])
+        found.append(env.now)
+    shown, true = ([getattr(moment, part)["achieved_goal"] for moment in found] for part in ("obs", "truth"))
+    return np.array(shown), np.array(true)
+
+
+def test_a_bias_stays_for_an_episode_and_is_told():
+    env = made(Sensors(bias=0.01), max_episode_steps=5)
+    shown, true = moments(env, 11)
+    off = shown - true
+    assert np.allclose(off[:5], off[0], atol=1e-12)
+    assert np.abs(off[5] - off[0]).min() > 1e-6  # the next episode has another
+    assert np.allclose(off[11], np.stack([env.drawn()[f"bias.object.{j}"] for j in range(3)], axis=1), atol=1e-12)
+    many = made(Sensors(bias=0.01), 300)
+    many.reset(seed=0)
+    assert abs(np.std([many.drawn()[f"bias.object.{j}"] for j in range(3)]) / 0.01 - 1) < 0.1
+    assert abs(np.std([many.drawn()[f"bias.object_angle.{j}"] for j in range(3)]) / 0.4 - 1) < 0.1  # radians
+
+
+def test_drift_is_a_random_walk_from_zero():
+    shown, true = moments(made(Sensors(drift=0.01), 200, "FetchReach-v4"), 16)
+    spread = (shown - true).std(axis=(1, 2))
+    assert np.abs(spread / (0.01 * np.sqrt(np.arange(1, 18))) - 1).max() < 0.15
+    assert abs(spread[16] / spread[0] - 1) > 1  # white noise would not grow
+
+
+def test_readings_are_multiples_of_the_resolution_and_at_most_half_of_it_off():
+    shown, true = moments(made(Sensors(resolution=0.01)))
+    assert np.abs(shown / 0.01 - np.round(shown / 0.01)).max() < 1e-9
+    assert 0.004 < np.abs(shown - true).max() <= 0.005 + 1e-12
+
+
+def test_a_delayed_reading_is_the_one_of_that_many_steps_ago():
+    shown, true = moments(made(Sensors(delay=3)))
+    assert np.allclose(shown[3:], true[:-3], atol=1e-12)
+    assert np.allclose(shown[:3], true[0], atol=1e-12)
+
+
+def test_what_is_dropped_reads_zero_and_what_is_stuck_stays_as_long_as_told():
+    shown, _ = moments(made(Sensors(dropped=0.1, lasting=3), 9), 40)
+    lost: Any = (np.abs(shown) < 1e-12).all(axis=2)
+    assert (lost == (np.abs(shown) < 1e-12).any(axis=2)).all()  # a quantity is lost as a whole
+    runs = [len(run) for row in lost.T for run in "".join("01"[x] for x in row.tolist()).split("0")[:-1] if run]
+    assert runs
+    assert all(run % 3 == 0 for run in runs)
+    assert 0.1 < lost.mean() < 0.4  # 3 p / (1 + 2 p) = 0.25
+    shown, true = moments(made(Sensors(stuck=1.0, lasting=1), 9, "FetchReach-v4"))
+    assert np.allclose(shown, true[0], atol=1e-12)  # it sticks for ever at its first reading
+
+
+def test_one_quantity_may_be_measured_otherwise_in_its_own_unit():
+    env = made(Sensors(0.01, each={"object_angle.noise": 0.05, "hand.noise": 0.0}), 400)
+    shown, true = env.reset(seed=0)
+    off = (shown["observation"] - true["observation"]).std(axis=0)
+    assert np.allclose(off[11:14], 0.05, rtol=0.2)  # radians, instead of 0.01 m / 2.5 cm
+    assert off[:3].max() == 0
+    assert np.allclose(off[6:9], 0.01, rtol=0.2)  # the way between: that of the object alone
+    with pytest.raises(UserError, match=r"nothing measures 'objekt'; did you mean 'object'\?"):
+        made(Sensors(each={"objekt.noise": 0.1}))
+
+
+@pytest.mark.parametrize("copies", [2, 5])
+def test_errors_depend_on_the_episode_and_not_on_the_number_of_envs(copies):
+    few, many = (moments(made(FAULTS, n))[0] for n in (1, copies))
+    assert np.array_equal(few[:, 0], many[:, 0])
+    assert not np.array_equal(many[:, 0], many[:, 1])
+
+
+def test_levels_of_a_fault_share_their_draws():
+    """So that episodes at two levels are pairs: at twice the level each error is twice as large."""
+    off = [np.subtract(*moments(made(Sensors(noise, bias=2 * noise)))) for noise in (0.01, 0.02)]
+    assert np.allclose(2 * off[0], off[1], atol=1e-12)
+
+
+def test_all_faults_go_on_from_a_state_bit_for_bit():
+    env, fresh = (made(FAULTS, max_episode_steps=7) for _ in range(2))
+    env.reset(seed=0)
+    still = np.zeros((3, 4), np.float32)
+    for _ in range(4):
+        env.step(still)
+    state = {key: value.copy() for key, value in env.get_state().items()}
+    expected = [env.step(still).next_obs["observation"] for _ in range(10)]
+    fresh.reset(seed=9)
+    assert np.array_equal(fresh.set_state(state).obs["observation"], env.env.now.obs["observation"]) is False
+    assert np.array_equal(expected, [fresh.step(still).next_obs["observation"] for _ in range(10)])
+
+
+def test_what_is_measured_is_found_where_nobody_declares_it():
+    """Of Fetch it is what Fetch declares, but that the velocity from the hand is one number when only it is shown."""
+    env = made(Sensors(), 4)
+    found, declared = find_sensing(env), sensing_of(env)
+    errors = np.abs(found.spread) > 0
+    shown = np.cumsum([0] + [size for _, size in found.shown])[1]  # the observation begins after the achieved goal
+    columns = {name: errors[:, shown + j] for name, j in (("hand", 0), ("object", 3), ("way", 6), ("velocity", 14))}
+    assert np.array_equal(columns["object"], errors[:, 0])
+    assert np.array_equal(columns["way"], columns["hand"] | columns["object"])
+    assert columns["velocity"].sum() == 1
+    assert len(found.scale) == len(declared.scale) == 22
+
+
+def test_gymnasiums_environments_are_sensed_too_and_the_achieved_goal_is_measured_once():
+    env = made(Sensors(0.01), 3, "PointMaze_UMaze-v3")
+    shown, true = env.reset(seed=0)
+    off = {key: shown[key] - true[key] for key in shown}
+    assert np.abs(off["achieved_goal"]).min() > 0
+    assert np.allclose(off["observation"][:, :2], off["achieved_goal"], atol=1e-12)
+    assert np.abs(off["observation"][:, 2:]).min() > 0
+    assert not off["desired_goal"].any()
+
+
+def test_words_of_a_command_line_are_sensors():
+    read = sensors_from(["noise=0.01", "delay=2", "object.bias=0.5"])
+    assert read == Sensors(0.01, delay=2, each={"object.bias": 0.5})
+    for wrong in ("nois=1", "noise", "delay=0.5", "stuck=2", "object.x=1"):
+        with pytest.raises(UserError):
+            sensors_from([wrong])
+
+
+def test_settings_of_today_keep_the_name_of_their_run():
+    plain = {"env": {"id": "FetchPush-v4", "sensors": {"noise": 0.01}}}
+    config = {"env": EnvConfig("FetchPush-v4", sensors=Sensors(0.01))}
+    assert {"env": to_dict(config["env"])} == plain

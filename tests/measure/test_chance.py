@@ -94,6 +94,9 @@ class Scripted:
     def goal_kinds(self, desired):
         return [""] * len(desired)
 
+    def drawn(self):
+        return {}
+
 
 class Idle(Memoryless):
     def act(self, obs, carry=(), rng=None):

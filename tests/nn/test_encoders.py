@@ -133,7 +133,8 @@ def remembering(agent: SAC) -> float:
 
 def test_what_is_no_longer_seen_is_remembered_and_without_a_memory_left_to_chance():
     """When asked, both cues look alike: a memoryless policy acts alike, and is right where the cue happens to fit."""
-    assert remembering(learn_to_remember(agent_of(CUE, encoder="gru", width=8, memory=2), 20)) > 0.95
+    for inputs in ({"encoder": "gru", "width": 8}, {"encoder": "history"}):
+        assert remembering(learn_to_remember(agent_of(CUE, memory=2, **inputs), 20)) > 0.95
     cue, _ = remembered(np.random.default_rng(10**6), 1000)
     more = max(np.mean(cue > 0), np.mean(cue < 0))
     assert remembering(learn_to_remember(agent_of(CUE), 20)) <= more < 0.55
@@ -156,17 +157,18 @@ def test_saved_in_the_middle_learning_goes_on_bit_for_bit(spec, inputs, learn):
     assert a["updates"] == one.updates > 32
 
 
-def test_a_window_is_read_as_it_was_acted_in():
-    """Step by step from the start of an episode, a recurrent encoder makes of it what it makes of its window."""
-    encoder = make_encoder(InputConfig(encoder="gru", width=4, memory=4), CUE.obs, CUE, jax.random.key(0))
+@pytest.mark.parametrize("name", ["gru", "history"])
+def test_a_window_is_read_as_it_was_acted_in(name):
+    """Step by step from the start of an episode, an encoder with memory makes of it what it makes of its window."""
+    encoder = make_encoder(InputConfig(encoder=name, width=4, memory=4), CUE.obs, CUE, jax.random.key(0))
     scales = agent_of(CUE).scaler.stats.obs
     window = first(batches(1, 5, spec=CUE, window=4)).obs | {
         "valid": np.arange(4) >= np.array([[0], [1], [2], [3], [0]])
     }
     carry: Any = encoder.initial_carry(5)
     for t in range(4):
-        features, carry = encoder.step({name: window[name][:, t] for name in ("cue", "asked")}, scales, carry)
-        carry = carry * window["valid"][:, t, None]  # not begun yet
+        features, carry = encoder.step({key: window[key][:, t] for key in ("cue", "asked")}, scales, carry)
+        carry = carry * window["valid"][:, t].reshape(5, *[1] * (carry.ndim - 1))  # not begun yet
     assert np.allclose(features, encoder(window, scales), atol=1e-6)
     changed = window | {"cue": np.where(window["valid"][..., None], window["cue"], 9.0)}
     assert np.allclose(encoder(changed, scales), encoder(window, scales)), "what lies before an episode must not matter"

@@ -39,6 +39,9 @@ class Corridor:
     def goal_kinds(self, desired):
         return ["far" if goal[0] > 5 else "near" for goal in desired]
 
+    def drawn(self):
+        return {"pull": self.goal / 2}
+
     def step(self, actions):
         before, applied = self.now, np.clip(actions, -1, 1)
         self.position = self.position + applied[:, 0]

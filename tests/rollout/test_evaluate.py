@@ -44,6 +44,7 @@ def test_only_the_first_episode_of_a_copy_counts():
     assert (row.action_energy, other.action_energy) == (3, 4)
     assert row.final_distance == pytest.approx(97)
     assert row.episode_return == -3
+    assert row.drawn == {"pull": 50.0}
     assert other.success
 
 

@@ -4,14 +4,16 @@ A seed that used up its budget without reaching the bar is censored: it is only 
 never reaches it. Neither is dropped: both count in every denominator.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
 import numpy as np
 
 from wellposed import stats
+from wellposed.analysis.behaviour import Behaviours
 from wellposed.analysis.survival import Median, StepCurve, Times
 from wellposed.runs.record import Estimate, EvaluationRow, Provenance, Solved
+from wellposed.serialise import LATER
 
 Part = Literal["existence", "learnability", "stability"]
 PARTS: tuple[Part, ...] = get_args(Part)
@@ -59,6 +61,7 @@ class Learnability:
     steps: Median
     updates: Median
     seconds: Median
+    behaviours: Behaviours | None = field(default=None, metadata=LATER)  # null also where too few seeds finished
 
 
 @dataclass(frozen=True)

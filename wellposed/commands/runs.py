@@ -269,29 +269,6 @@ def reproduce_run(
     return 0 if found.holds else 1
 
 
-def evaluate(
-    run: Annotated[Positional[RunPath], tyro.conf.arg(metavar="RUN", help="a run's directory")],
-    episodes: Annotated[int, tyro.conf.arg(help="held-out episodes to play")] = 100,
-    seed: Annotated[int, tyro.conf.arg(help="which held-out episodes; they are never used in training")] = 0,
-    noise: Annotated[
-        float, tyro.conf.arg(metavar="LENGTH", help="standard deviation of errors of all positions the policy sees")
-    ] = 0.0,
-    threads: Threads = CORES,
-    json_file: JsonFile = None,
-) -> int:
-    """Evaluate a run's newest checkpoint on held-out episodes, greedily, beside random actions."""
-    from wellposed import verdict
-
-    found = verdict.assess(run, episodes, seed, threads, noise)
-    trained = asdict(found.trained)
-    data = {"env": found.env, "run": str(run), "seed": seed, "noise": noise, **trained}
-    data |= {"random": asdict(found.random), "per_episode": [asdict(row) for row in found.per_episode]}
-    if not emit(data, json_file):
-        print(verdict.sentence(found))
-        print(verdict.baselines(found))
-    return 0
-
-
 def diagnose(
     run: Annotated[Positional[RunPath], tyro.conf.arg(metavar="RUN", help="a run's directory; it may be under way")],
     json_file: JsonFile = None,

@@ -6,6 +6,7 @@ caller compares the observation that comes out with the one that was saved: an e
 carries something over from the episode before) is found out instead of going on differently.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import gymnasium as gym
@@ -26,6 +27,7 @@ class EpisodeRecorder(gym.Wrapper):
         super().__init__(env)
         self.seed, self.actions, self.rng = 0, [], np.random.default_rng()
         self.told = np.nan  # success as the info of the last step told it
+        self.before_episode: Callable[[], None] = lambda: None  # called before each reset
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
         """Begin an episode, with a seed in any case."""
@@ -33,6 +35,7 @@ class EpisodeRecorder(gym.Wrapper):
             self.rng = np.random.default_rng(seed)
         self.seed = int(self.rng.integers(2**31)) if seed is None else seed
         self.actions = []
+        self.before_episode()
         return self.env.reset(seed=self.seed, options=options)[0], {}
 
     def step(self, action: Any) -> tuple[Any, Any, bool, bool, dict[str, Any]]:

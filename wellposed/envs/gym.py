@@ -22,6 +22,7 @@ from wellposed.envs.episodes import EpisodeRecorder, recorded
 from wellposed.envs.evidence import Evidence
 from wellposed.envs.gymnasium_edge import successor
 from wellposed.envs.physics.cpu import WarningCounters, sum_warnings
+from wellposed.envs.physics.dynamics import ANY_MODEL, Place, Varied, chosen, control_rate
 from wellposed.envs.rules import GoalRules, Measured, Subject, by_vector, episode_limit, fields_of
 from wellposed.errors import UserError
 from wellposed.types import GOAL_KEYS, Field, Metrics, Moment, Obs, Spec, Step, clipped_actions
@@ -43,7 +44,7 @@ class GymGoalVecEnv:
     the environment itself sees them as they were.
     """
 
-    capabilities = frozenset({"state"})
+    capabilities = frozenset({"state"})  # and "dynamics" of those that show the model and the data of MuJoCo
     now: Moment
 
     def __init__(self, env_id: str, num_envs: int = 1, *, threads: int = 1, **kwargs: Any):
@@ -60,7 +61,9 @@ class GymGoalVecEnv:
         makers += [lambda: EpisodeRecorder(make_one(env_id, **kwargs))] * (num_envs - 1)
         self._envs = gym.vector.SyncVectorEnv(makers, autoreset_mode=mode)
         self._copies: list[EpisodeRecorder] = list(self._envs.envs)  # type: ignore[arg-type]
-        self._warnings = [WarningCounters(data) for copy in self._copies if (data := _mujoco_data(copy)) is not None]
+        self._places = [place for copy in self._copies if (place := _place(copy)) is not None]
+        self._warnings = [WarningCounters(place.data) for place in self._places]
+        self.capabilities = type(self).capabilities | ({"dynamics"} if self._places else set())
         self.env_id, self.num_envs, self.spec = env_id, num_envs, _spec(first, found)
         self._origin = {field.name: np.array(field.origin) for field in self.spec.obs if field.origin}
         self._told = found.told_radius is not None
@@ -70,6 +73,17 @@ class GymGoalVecEnv:
         self._apart = make_one(env_id, **kwargs)
         self._apart.reset(seed=0)
         self._rules = GoalRules(self._apart, found)
+
+    def vary(self, names: list[str]) -> Varied:
+        """As `MujocoVecEnv.vary`; every copy has its own model in any case."""
+        known, own = dict(ANY_MODEL), self._places[0].simulation
+        for attribute in ("frame_skip", "n_substeps"):
+            if isinstance(substeps := getattr(own, attribute, None), int):
+                known["rate"] = control_rate(attribute, substeps)
+        varied = Varied(chosen(known, names), self._places)
+        for i, copy in enumerate(self._copies):
+            copy.before_episode = partial(varied.begin, i)
+        return varied
 
     def reset(self, seed: int | list[int] | None = None, mask: np.ndarray | None = None) -> Moment:
         """As `VecEnv.reset`."""
@@ -124,6 +138,10 @@ class GymGoalVecEnv:
         return [""] * len(desired_goal)
 
     def metrics(self) -> Metrics:
+        """Nothing is known of it."""
+        return {}
+
+    def drawn(self) -> dict[str, np.ndarray]:
         """Nothing is known of it."""
         return {}
 
@@ -271,7 +289,8 @@ def _by_vector(fields: tuple[Field, ...], numbers: tuple[float, ...]) -> dict[st
     return {key: tuple(map(float, part)) for key, part in by_vector(fields, np.array(numbers)).items() if part.size}
 
 
-def _mujoco_data(env: gym.Env) -> Any:
-    """The simulation's `MjData`, where the environment has one and shows it."""
-    data = getattr(env.unwrapped, "data", None)
-    return data if isinstance(data, mujoco.MjData) else None
+def _place(env: gym.Env) -> Place | None:
+    """MuJoCo's model and data, where the environment has them and shows them."""
+    own = env.unwrapped
+    model, data = getattr(own, "model", None), getattr(own, "data", None)
+    return Place(model, data, own) if isinstance(data, mujoco.MjData) and isinstance(model, mujoco.MjModel) else None

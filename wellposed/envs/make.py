@@ -18,6 +18,7 @@ from wellposed.envs.gymnasium_edge import GymnasiumVecEnv
 from wellposed.envs.registry import find
 from wellposed.envs.wrappers.control import Control
 from wellposed.envs.wrappers.curriculum import Curriculum
+from wellposed.envs.wrappers.dynamics import Dynamics
 from wellposed.envs.wrappers.sensors import Sensors
 from wellposed.envs.wrappers.turned import with_geometry
 from wellposed.errors import UserError, require
@@ -64,6 +65,8 @@ class EnvConfig:
     """Arguments of the environment itself: size=3 color=red walls=[[0,1],[2,1]]."""
     max_episode_steps: int | None = field(default=None, metadata=LATER)
     """Steps after which an episode is cut; the environment's own number if not given."""
+    dynamics: Dynamics = field(default_factory=Dynamics, metadata=LATER)
+    """What is drawn of the dynamics for each episode, in training and in evaluation."""
     control: Control = field(default_factory=Control, metadata=LATER)
     """What becomes of an action on its way to the simulator."""
     sensors: Sensors = field(default_factory=Sensors, metadata=LATER)

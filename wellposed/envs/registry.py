@@ -40,8 +40,10 @@ class EnvEntry:
         "oracle": `oracle()` is a policy written by hand that makes the achieved goal move.
         "quantities": `quantities` says what each number is.
         "goal spread": `task.goal_spread` can be set, so that goals lie nearer.
-        "sensors": `task.measurement_errors` says how errors of positions spread to an observation.
+        "sensors": `task.sensed` says what is measured, `task.measurement_errors` how errors of it spread to what is
+            shown. Of other environments `envs.sensing` finds it.
         "drive": `task.drive` says how actions move the end effector, for a position controller.
+        "dynamics": `vary` lets parameters of the dynamics differ between episodes.
     """
 
     id: str

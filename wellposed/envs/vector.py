@@ -6,6 +6,7 @@ Here are autoreset, clocks, seeds, random streams, and what a state consists of.
 # mujoco's compiled half has no stubs:
 # pyright: reportAttributeAccessIssue=false
 
+import copy
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
@@ -15,6 +16,7 @@ import numpy as np
 from gymnasium.utils import seeding
 
 from wellposed.envs.physics.cpu import Physics
+from wellposed.envs.physics.dynamics import Parameter, Place, Varied, chosen
 from wellposed.seeding import pack_generator, unpack_generator
 from wellposed.types import Goals, Metrics, Moment, Obs, Spec, Step, clipped_actions
 
@@ -50,11 +52,12 @@ class Task(Goals, Protocol):
     them alone.
 
     A task with the capability "goal spread" has `goal_spread`, how goals of new episodes are drawn, and `own_spread`,
-    the task's own; both are a `GoalSpread`. One with "sensors" has `error_sources` and `measurement_errors` (see
-    `envs.suites.fetch.task`), and one with "drive" has `drive`, a `Drive`, and a geometry that names the effector.
+    the task's own; both are a `GoalSpread`. One with "sensors" has `sensed` and `measurement_errors` (see
+    `envs.suites.fetch.task`). One with "drive" has `drive`, a `Drive`, and a geometry that names the effector. One with
+    "dynamics" has `dynamics`, the parameters that can vary, by name; its simulations step the model of their data.
     """
 
-    model: mujoco.MjModel  # shared by all envs
+    model: mujoco.MjModel  # shared by all envs, unless their dynamics vary
     readings: int  # width
     capabilities: frozenset[str]
 
@@ -99,15 +102,34 @@ class MujocoVecEnv:
         self.task, self.num_envs, self.capabilities = task, num_envs, task.capabilities
         self.compute_reward, self.compute_terminated = task.compute_reward, task.compute_terminated
         self.is_success, self.goal_kinds = task.is_success, task.goal_kinds
-        self.physics = Physics(task.model, num_envs, threads)
         # What the last step left behind. Some of it cannot be recomputed from a restored physics state (with a free
         # gripper Fetch's lags `qpos` by one substep), so it belongs to the state itself.
         self.readings = np.zeros((num_envs, task.readings))
-        pairs = zip(self.physics.data, self.readings, strict=True)
-        self.copies: list[Simulation] = [task.simulate(data, row) for data, row in pairs]
+        self._varied: Varied | None = None
+        self._simulate([task.model] * num_envs, threads)
         self.goals = np.zeros((num_envs, spec.size("desired_goal")))
         self._elapsed = np.zeros(num_envs, np.int64)
         self._rngs = [seeding.np_random(None)[0] for _ in range(num_envs)]
+
+    def _simulate(self, models: list[mujoco.MjModel], threads: int) -> None:
+        """One simulation of each model."""
+        self.physics = Physics(models, threads)
+        pairs = zip(self.physics.data, self.readings, strict=True)
+        self.copies: list[Simulation] = [self.task.simulate(data, row) for data, row in pairs]
+
+    def vary(self, names: list[str]) -> Varied:
+        """Let these parameters of the dynamics vary: each env gets a model of its own. A reset must follow.
+
+        Raises:
+            UserError: if the task cannot vary one of them.
+        """
+        known: dict[str, Parameter] = self.task.dynamics  # type: ignore[attr-defined]
+        parameters = chosen(known, names)
+        self.physics.close()
+        self._simulate([copy.copy(self.task.model) for _ in range(self.num_envs)], self.physics.threads)
+        parts = zip(self.physics.models, self.physics.data, self.copies, strict=True)
+        self._varied = Varied(parameters, [Place(*part) for part in parts])
+        return self._varied
 
     def reset(self, seed: int | list[int] | None = None, mask: np.ndarray | None = None) -> Moment:
         """As `VecEnv.reset`; a None in a list of seeds continues that env's stream."""
@@ -181,6 +203,10 @@ class MujocoVecEnv:
         """Nothing of its own."""
         return {}
 
+    def drawn(self) -> dict[str, np.ndarray]:
+        """Nothing beside the episode's own start and goal."""
+        return {}
+
     def close(self) -> None:
         """Stop the physics threads."""
         self.physics.close()
@@ -189,6 +215,8 @@ class MujocoVecEnv:
         """Begin an episode in the given envs, each from its own stream."""
 
         def restart(i: int) -> None:
+            if self._varied is not None:
+                self._varied.begin(i)
             self.goals[i] = self.task.restart(self.copies[i], self._rngs[i])
             self._elapsed[i] = 0
 

@@ -8,6 +8,7 @@ from wellposed.measure.life import ProofOfLife, ProofOfLifeSettings, measure_lif
 from wellposed.measure.lift import Lift, LiftSettings, measure_lift
 from wellposed.measure.split import Split, SplitSettings, measure_split
 from wellposed.measure.stress import Stress, StressSettings, measure_stress
+from wellposed.measure.tolerance import Tolerance, ToleranceSettings, measure_tolerance
 from wellposed.measure.tracking import Tracking, TrackingSettings, measure_tracking
 
 MEASUREMENTS: dict[str, Kind] = {
@@ -18,4 +19,5 @@ MEASUREMENTS: dict[str, Kind] = {
     "stress": Kind(StressSettings, Stress, measure_stress),
     "interface": Kind(InterfaceSettings, InterfaceComparison, measure_interfaces),
     "tracking": Kind(TrackingSettings, Tracking, measure_tracking),
+    "tolerance": Kind(ToleranceSettings, Tolerance, measure_tolerance),
 }

@@ -1,19 +1,16 @@
 """Success of finished runs under sensor noise: the same held-out episodes at each noise level."""
 
-from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from wellposed import seeding
-from wellposed.envs.make import make_env
 from wellposed.errors import UserError
 from wellposed.measure.kinds import Context
-from wellposed.rollout.evaluate import EVALUATION_COPIES, play_episodes
 from wellposed.runs.record import EpisodeRow, Estimate
 from wellposed.stats import over_seeds
-from wellposed.verdict import load_run, with_noise
+from wellposed.verdict import load_run, play_under, with_noise
 
 Rows = list[EpisodeRow]
 
@@ -61,12 +58,8 @@ def play_levels(path: Path, settings: StressSettings, threads: int) -> list[Rows
     """The episodes of a run at each noise level."""
     config, agent, _ = load_run(path)
     seeds = seeding.evaluation_env_seeds(settings.seed, settings.episodes, "held-out")
-    copies, found = min(EVALUATION_COPIES, len(seeds)), []
-    for noise in settings.noise:
-        where = with_noise(config.env, noise)
-        with closing(make_env(where, copies, "evaluation", threads=threads, seed=settings.seed)) as env:
-            found.append(play_episodes(agent, env, seeds))
-    return found
+    levels = [with_noise(config.env, noise) for noise in settings.noise]
+    return [play_under(agent, where, seeds, settings.seed, threads) for where in levels]
 
 
 def success(of_runs: list[Rows]) -> dict[str, Estimate]:

@@ -70,6 +70,42 @@ class ConvEncoder(Encoder):
         return jnp.concatenate(parts + [read(obs[name]) for name, read in self.images.items()], axis=-1)
 
 
+class HistoryEncoder(Encoder):
+    """The features of the last `InputConfig.memory` moments side by side, the newest last; 0 before the episode began.
+
+    Source: Mnih et al. (2015), "Human-level control through deep reinforcement learning", Nature 518, of images.
+    """
+
+    has_memory = True
+    now: ConvEncoder
+    before: tuple[int, int] = eqx.field(static=True)  # moments that are remembered, and features of each
+
+    def __init__(self, config: InputConfig, fields: tuple[Field, ...], spec: Spec, key: Array):
+        self.now = ConvEncoder(config, fields, spec, key)
+        self.before = config.memory - 1, feature_width(self.now, fields)
+
+    def __call__(self, obs: dict[str, Array], scales: Scales) -> Array:
+        """Windows [b, L, ...] with "valid" [b, L] -> features [b, L f]."""
+        seen = jnp.where(jnp.asarray(obs["valid"], bool)[..., None], self.now(obs, scales), 0.0)
+        return seen.reshape(len(seen), -1)
+
+    def initial_carry(self, n: int) -> Carry:
+        """Zeros [n, L - 1, f]."""
+        return jnp.zeros((n, *self.before))
+
+    def step(self, obs: dict[str, Array], scales: Scales, carry: Carry) -> tuple[Array, Carry]:
+        """Features [n, L f], and what is remembered of them. Raises ValueError without a carry."""
+        seen = jnp.concatenate([required(carry), self.now(obs, scales)[:, None]], axis=1)
+        return seen.reshape(len(seen), -1), seen[:, 1:]
+
+
+def required(carry: Carry) -> Array:
+    """What a policy with memory was handed. Raises ValueError if it was nothing."""
+    if isinstance(carry, tuple):
+        raise ValueError("This policy has a memory: hand in `initial_carry(n)`, then what `act` returned.")
+    return carry
+
+
 class GRUEncoder(Encoder):
     """What is seen now, and the state of a gated recurrent unit that has read the episode so far.
 
@@ -113,10 +149,8 @@ class GRUEncoder(Encoder):
 
     def step(self, obs: dict[str, Array], scales: Scales, carry: Carry) -> tuple[Array, Carry]:
         """Features [n, f] of one moment, and the unit's new state. Raises ValueError without a carry."""
-        if isinstance(carry, tuple):
-            raise ValueError("This policy has a memory: hand in `initial_carry(n)`, then what `act` returned.")
         x = self.now(obs, scales)
-        carry = self.cell(x, carry)
+        carry = self.cell(x, required(carry))
         return jnp.concatenate([x, carry], axis=-1), carry
 
     def cell(self, x: Array, carry: Array) -> Array:
@@ -131,6 +165,7 @@ class GRUEncoder(Encoder):
 ENCODERS: Registry[type[Encoder]] = Registry("encoder", "wellposed.encoders")
 ENCODERS.register("state", StateEncoder)
 ENCODERS.register("cnn", ConvEncoder)
+ENCODERS.register("history", HistoryEncoder)
 ENCODERS.register("gru", GRUEncoder)
 
 

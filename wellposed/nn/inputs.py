@@ -34,11 +34,11 @@ class InputConfig:
     distances: bool = True
     """Add logarithms of distances: achieved goal to goal and, if the geometry has several points, effector to it."""
     encoder: str = field(default="state", metadata=LATER)
-    """What makes features of an observation: state, cnn (images) or gru (memory)."""
+    """What makes features of an observation: state, cnn (images), history or gru (memory)."""
     width: int = field(default=50, metadata=LATER)
     """Numbers that a learnt encoder makes of an image, or remembers. Source: DrQ, arXiv 2004.13649, appendix."""
     memory: int = field(default=1, metadata=LATER)
-    """Transitions that a policy with memory looks back in training; 1 without memory."""
+    """Transitions that a policy with memory looks back in training, the newest among them; 1 without memory."""
 
     def __post_init__(self) -> None:
         require(0 < self.clip < float("inf"), "agent.inputs.clip", "must be greater than 0", self.clip)

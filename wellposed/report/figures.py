@@ -12,6 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import PercentFormatter
 
 from wellposed.analysis.curves import Curve
+from wellposed.analysis.robustness import LevelCurve
 from wellposed.analysis.study import Sensitivity
 from wellposed.analysis.survival import StepCurve
 
@@ -80,6 +81,33 @@ def rates_figure(rates: list[tuple[str, float, tuple[float, float]]]) -> str:
         ax.xaxis.set_major_formatter(PercentFormatter(1.0))
         ax.set_xlabel("success at the last step")
         ax.grid(axis="x", **GRID)
+        return as_svg(fig)
+
+
+def levels_figure(curves: list[LevelCurve]) -> str:
+    """Success against the level of each disturbance, one small figure each."""
+    with plt.rc_context(STYLE):
+        columns = min(4, len(curves))
+        rows = -(-len(curves) // columns)
+        shape = {"figsize": (0.6 + 2.5 * columns, 2.3 * rows), "sharey": True, "squeeze": False}
+        fig, axes = plt.subplots(rows, columns, **shape)
+        for ax, curve in zip(axes.flat, curves, strict=False):
+            level, success = ([getattr(one, name) for one in curve.levels] for name in ("level", "success"))
+            ends = np.array([one.ci95 for one in success])
+            ax.fill_between(level, ends[:, 0], ends[:, 1], color=ACCENT, alpha=0.16, linewidth=0)
+            ax.plot(level, [one.value for one in success], color=ACCENT, linewidth=2, marker="o", markersize=4)
+            for crossing in curve.crossings:
+                ax.axhline(crossing.share, color=FAINT, linewidth=1, linestyle=":")
+            ax.set_ylim(-0.03, 1.03)
+            ax.yaxis.set_major_formatter(PercentFormatter(1.0))
+            ax.set_title(curve.about, fontsize=9, color=INK)
+            ax.set_xlabel(curve.unit, fontsize=9)
+            ax.grid(**GRID)
+        for ax in axes.flat[len(curves) :]:
+            ax.set_visible(False)
+        for ax in axes[:, 0]:
+            ax.set_ylabel("success")
+        fig.tight_layout()
         return as_svg(fig)
 
 

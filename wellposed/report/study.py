@@ -6,6 +6,7 @@ from typing import Any
 from markupsafe import Markup
 
 from wellposed.analysis import study as numbers
+from wellposed.analysis.behaviour import Behaviours
 from wellposed.analysis.study import Edge, Existence, Learnability, Median, Move, Stability, Study, Trial
 from wellposed.analysis.summary import summary_over_seeds
 from wellposed.report import figures
@@ -97,11 +98,24 @@ def _learnability(found: Learnability, study: Study) -> dict[str, Any]:
     steps = numbers.times(trials, "step")
     return {
         "reached": numbers.reached(trials),
+        "ways": _ways(found.behaviours),
         "steps": summary_over_seeds(steps.used, "count", censored=~steps.reached, median=True).text,
         "missing": missing(trials, budget),
         "svg": Markup(figures.share_figure(numbers.share_curve(trials, budget), budget, len(trials))),
         "rows": [*rows, ("median", need(found.steps), need(found.updates), need(found.seconds), "")],
     }
+
+
+def _ways(found: Behaviours | None) -> str:
+    """Sentences on qualitatively different solutions; empty where they were not compared."""
+    if found is None:
+        return ""
+    low, high = found.count.ci95
+    groups = "; ".join("seeds " + ", ".join(map(str, group)) for group in found.groups)
+    said = "one solution" if len(found.groups) == 1 else f"{len(found.groups)} qualitatively different solutions"
+    over = f"{low:.0f} to {high:.0f}, 95 % over {found.episodes} held-out episodes"
+    rule = f"Two seeds differ where their paths lie {found.apart:g} success radii or more apart in half of the episodes"
+    return f"Uniqueness: {said} ({over}): {groups}. {rule}."
 
 
 def _not_there(trial: Trial) -> tuple[str, str, str]:

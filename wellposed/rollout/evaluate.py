@@ -50,7 +50,7 @@ class _Tally:
         n = env.num_envs
         self.geometry, self.alive = env.spec.geometry, np.ones(n, bool)
         self.already_solved = env.is_success(truth["achieved_goal"], truth["desired_goal"])
-        self.kinds = env.goal_kinds(truth["desired_goal"])
+        self.kinds, self.drawn = env.goal_kinds(truth["desired_goal"]), env.drawn()
         self.success, self.ever = np.zeros(n, bool), np.zeros(n, bool)
         self.length, self.first_success = np.zeros(n, int), np.full(n, -1)
         self.total_reward, self.distance, self.path = np.zeros(n), np.zeros(n), np.zeros(n)
@@ -103,6 +103,7 @@ class _Tally:
             goal_kind=self.kinds[i],
             action_jerk=float(self.jerk[i] / max(1, self.length[i] - 2)),
             action_energy=float(self.energy[i]),
+            drawn={name: float(values[i]) for name, values in self.drawn.items()},
         )
 
 

@@ -142,6 +142,8 @@ class EpisodeRow:
     action_jerk: float | None = field(default=None, metadata=serialise.LATER)
     # Sum over the steps of the mean squared component of the applied action: a step at full action has 1.
     action_energy: float | None = field(default=None, metadata=serialise.LATER)
+    # What was drawn for it by name: values of the dynamics, biases of the sensors.
+    drawn: dict[str, float] = field(default_factory=dict, metadata=serialise.LATER)
 
     def __post_init__(self) -> None:
         if self.length < 1 or not (self.time_to_success is None or 0 <= self.time_to_success <= self.length):
@@ -239,6 +241,9 @@ class Verdict:
     random: EvaluationRow
     per_episode: list[EpisodeRow]  # of the trained policy
     noise: float = field(default=0.0, metadata=serialise.LATER)  # of the positions that the policy observed
+    # Sensors and dynamics, where they were others than in training: the words of the command line.
+    sensors: list[str] = field(default_factory=list, metadata=serialise.LATER)
+    dynamics: list[str] = field(default_factory=list, metadata=serialise.LATER)
 
     def _repr_html_(self) -> str:
         """What a notebook shows: success beside what it must be read beside."""

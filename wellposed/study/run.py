@@ -35,6 +35,7 @@ from wellposed.stats import describe_rate
 from wellposed.study.existence import existence_of
 from wellposed.study.stability import ladders, moved, rows_of, stability_of
 from wellposed.study.trials import trial_of
+from wellposed.study.uniqueness import behaviours_of
 from wellposed.training import here
 
 STEPS_PER_SECOND = 1_000  # of the default recipe on two cores (docs/fast.md); used until a run has been timed
@@ -99,6 +100,9 @@ def run_study(question: Question, out: Path, runs_dir: Path, threads: int, progr
     if "learnability" in question.parts:
         learnt = learnability([trials[seed] for seed in question.seeds])
         yield f"{reached(learnt.trials)} of {len(learnt.trials)} seeds reached {question.bar:.0%}."
+        ended = [folder_of(config, runs_dir) for config in question.of_seeds(question.seeds)]
+        ways = behaviours_of([path for path in ended if RunReader(path).summary is not None], threads)
+        learnt = replace(learnt, behaviours=ways)
     if "stability" in question.parts:
         base = question.of_seeds(question.stability_seeds)
         of_base = [trials[seed] for seed in question.stability_seeds]

@@ -1,7 +1,7 @@
-"""n simulations of one MuJoCo model, one for each env, stepped on native threads.
+"""n MuJoCo simulations, one for each env, stepped on native threads.
 
 `mujoco`'s bindings release the GIL while physics runs, so Python threads run it in parallel. Each env has its own
-`MjData`; the model is shared and never written after construction.
+`MjData`. The model is shared and never written after construction, unless each env has its own (`physics.dynamics`).
 """
 
 # mujoco's compiled half has no stubs:
@@ -43,16 +43,16 @@ class WarningCounters:
 
 
 class Physics:
-    """`num_copies` simulations of `model` that advance together on `threads` threads."""
+    """Simulations, one of each of `models`, that advance together on `threads` threads. A model may come many times."""
 
-    def __init__(self, model: mujoco.MjModel, num_copies: int, threads: int):
-        self.model = model
-        self.data = [mujoco.MjData(model) for _ in range(num_copies)]
+    def __init__(self, models: list[mujoco.MjModel], threads: int):
+        self.models, num_copies = models, len(models)
+        self.data = [mujoco.MjData(model) for model in models]
         self._warnings = [WarningCounters(data) for data in self.data]
         self.threads = max(1, min(threads, num_copies))
         self._pool = ThreadPoolExecutor(self.threads - 1, "physics") if self.threads > 1 else None
         self._cost = [0.0] * num_copies  # seconds that each env's last task took
-        self.state_size = mujoco.mj_stateSize(model, INTEGRATION)
+        self.state_size = mujoco.mj_stateSize(models[0], INTEGRATION)
 
     def for_each(self, task: Callable[[int], None], copies: Iterable[int] | None = None) -> None:
         """Call `task(i)` for every env i (or those named), spread over the threads and the caller's own.
@@ -82,8 +82,8 @@ class Physics:
     def get_state(self) -> np.ndarray:
         """The full integration state of every env, float64 [num_copies, state_size]."""
         states = np.empty((len(self.data), self.state_size))
-        for row, data in zip(states, self.data, strict=True):
-            mujoco.mj_getState(self.model, data, row, INTEGRATION)
+        for row, model, data in zip(states, self.models, self.data, strict=True):
+            mujoco.mj_getState(model, data, row, INTEGRATION)
         return states
 
     def set_state(self, states: np.ndarray) -> None:
@@ -94,11 +94,11 @@ class Physics:
         expected = (len(self.data), self.state_size)
         if states.shape != expected:
             raise ValueError(f"physics state must have shape {expected}, got {states.shape}")
-        for row, data in zip(states, self.data, strict=True):
-            mujoco.mj_setState(self.model, data, row, INTEGRATION)
-            mujoco.mj_forward(self.model, data)
+        for row, model, data in zip(states, self.models, self.data, strict=True):
+            mujoco.mj_setState(model, data, row, INTEGRATION)
+            mujoco.mj_forward(model, data)
             # mj_forward leaves its own warm start behind in some MuJoCo versions; the recorded one counts.
-            mujoco.mj_setState(self.model, data, row, INTEGRATION)
+            mujoco.mj_setState(model, data, row, INTEGRATION)
 
     def close(self) -> None:
         """Stop the threads. The data stay readable."""

@@ -1,54 +1,214 @@
-"""Imperfect sensors.
+"""Imperfect sensors: noise, bias, drift, resolution, readings that are lost or stuck, and delay.
 
-Noise is added only between the environment and the policy. Reward, success and every metric are computed on the true
-state, and the policy sees nothing without noise.
+They stand only between the environment and the policy. Reward, success and every metric are computed on the true state,
+and the policy sees nothing without the sensors' errors.
 """
 
-from dataclasses import dataclass
-from typing import Literal, cast
+from collections.abc import Iterable
+from dataclasses import dataclass, field, fields, replace
+from statistics import NormalDist
+from typing import Annotated, Any, Literal, cast
 
 import numpy as np
+import tyro
 
 from wellposed import seeding
+from wellposed.envs.sensing import Sensing, sensing_of
 from wellposed.envs.vector import seeds_of_copies
-from wellposed.envs.wrappers.wrapper import Wrapper, require_capability, rows_where
-from wellposed.errors import require
+from wellposed.envs.wrappers.wrapper import Wrapper, rows_where
+from wellposed.errors import UserError, instead, require
+from wellposed.serialise import LATER
 from wellposed.types import Moment, Obs, Step, VecEnv
+
+ROWS = 64  # readings for which random numbers are drawn at once; a call for each reading would cost more
+LENGTHS = ("noise", "bias", "drift", "resolution")
+SHARES = ("dropped", "stuck")
+STEPS = ("lasting", "delay")
+
+
+def assigned(words: Iterable[str]) -> dict[str, float]:
+    """`NAME=NUMBER` as names and numbers. Raises ValueError if a word is something else."""
+    found = {}
+    for word in words:
+        name, equals, text = word.partition("=")
+        if not (name and equals):
+            raise ValueError(f"{word!r} is not NAME=NUMBER")
+        found[name] = float(text)
+    return found
+
+
+_EACH = tyro.constructors.PrimitiveConstructorSpec(
+    nargs="*",
+    metavar="QUANTITY.FAULT=NUMBER...",
+    instance_from_str=lambda words: assigned(words),
+    is_instance=lambda value: isinstance(value, dict),
+    str_from_instance=lambda value: [f"{name}={number!r}" for name, number in value.items()],
+)
 
 
 @dataclass(frozen=True)
 class Sensors:
-    """What measures the observations."""
+    """What measures the observations. Lengths are those of a measured position, in goal units (metres for Fetch).
+
+    What else is measured is off in proportion: a velocity is the difference of two positions, an angle is seen by
+    points a lever away (`SENSED` of Fetch); where nobody says how, in proportion to how much it varies.
+    """
 
     noise: float = 0.0
     """Standard deviation of a measured position's error on each axis, in goal units (metres for Fetch)."""
+    bias: float = field(default=0.0, metadata=LATER)
+    """Standard deviation of an error that is drawn once for each episode."""
+    drift: float = field(default=0.0, metadata=LATER)
+    """Standard deviation of the step of an error that is a random walk from 0 in each episode."""
+    resolution: float = field(default=0.0, metadata=LATER)
+    """Distance between the readings that a sensor can give; 0 where it gives any."""
+    dropped: float = field(default=0.0, metadata=LATER)
+    """Probability that a quantity reads 0 from here on, for `lasting` readings."""
+    stuck: float = field(default=0.0, metadata=LATER)
+    """Probability that a quantity keeps its last reading from here on, for `lasting` readings."""
+    lasting: int = field(default=1, metadata=LATER)
+    """Readings for which a quantity is dropped or stuck."""
+    delay: int = field(default=0, metadata=LATER)
+    """Steps by which readings arrive late; an episode begins with its first reading, repeated."""
+    each: Annotated[dict[str, float], _EACH] = field(default_factory=dict, hash=False, metadata=LATER)
+    """What is otherwise for one quantity, in its own unit: object.noise=0.02 object_angle.bias=0.1."""
 
     def __post_init__(self) -> None:
-        rule = "is a length in goal units, 0 or more"
-        require(0 <= self.noise < np.inf, "env.sensors.noise", rule, self.noise)
+        for name, value in ((one.name, getattr(self, one.name)) for one in fields(self) if one.name != "each"):
+            _require_sound(name, f"env.sensors.{name}", value)
+        for name, value in self.each.items():
+            quantity, _, fault = name.rpartition(".")
+            rule = f"takes QUANTITY.FAULT=NUMBER, a fault being one of {', '.join((*LENGTHS, *SHARES, *STEPS))}"
+            require(bool(quantity) and fault in (*LENGTHS, *SHARES, *STEPS), "env.sensors.each", rule, name)
+            _require_sound(fault, f"env.sensors.each {name}", value)
 
     def wrap(self, env: VecEnv, role: Literal["training", "evaluation"], seed: int) -> VecEnv:
-        """The environment as these sensors show it. Raises UserError for noise if it lacks the capability "sensors"."""
-        if not self.noise:
+        """The environment as these sensors show it. Raises UserError if it measures no quantity named in `each`."""
+        if replace(self, lasting=1) == Sensors():
             return env
-        require_capability(env, "sensors", "env.sensors.noise", "that says what its numbers measure")
-        return cast(VecEnv, SensedVecEnv(env, self.noise, seed))
+        return cast(VecEnv, SensedVecEnv(env, self, seed))
+
+    def faults(self, sensing: Sensing) -> dict[str, np.ndarray]:
+        """Each fault by name: lengths of every measured number in its scale [m], all else of every quantity [q].
+
+        Raises:
+            UserError: if `each` names a quantity that is not measured.
+        """
+        names = [quantity.name for quantity in sensing.quantities]
+        lengths = {name: np.full(len(sensing.scale), float(getattr(self, name))) for name in LENGTHS}
+        others = {name: np.full(len(names), float(getattr(self, name))) for name in (*SHARES, *STEPS)}
+        for name, value in self.each.items():
+            quantity, _, fault = name.rpartition(".")
+            if quantity not in names:
+                raise UserError(f"--env.sensors.each: nothing measures {quantity!r}{instead(quantity, names)}")
+            which = names.index(quantity)
+            if fault in LENGTHS:
+                own = sensing.owner == which
+                lengths[fault][own] = value / sensing.scale[own]
+            else:
+                others[fault][which] = value
+        return lengths | others
+
+
+def _require_sound(fault: str, setting: str, value: float) -> None:
+    """Raises UserError if a fault's size is out of its range."""
+    if fault in LENGTHS:
+        require(0 <= value < np.inf, setting, "is a length in goal units, 0 or more", value)
+    elif fault in SHARES:
+        require(0 <= value <= 1, setting, "is a probability, 0 to 1", value)
+    else:
+        least = int(fault == "lasting")
+        rule = f"is a number of steps, at least {least}"
+        require(least <= value < 2**31 and value == int(value), setting, rule, value)
+
+
+def sensors_from(words: Iterable[str]) -> Sensors:
+    """Sensors from `FAULT=NUMBER` and `QUANTITY.FAULT=NUMBER`, as a command line gives them.
+
+    Raises:
+        UserError: if a word is neither, or a number is out of its range.
+    """
+    try:
+        given = assigned(words)
+    except ValueError as error:
+        raise UserError(f"--sensors: {error}.") from error
+    known = {*LENGTHS, *SHARES, *STEPS}
+    own = {name: value for name, value in given.items() if "." not in name}
+    if unknown := own.keys() - known:
+        wrong = sorted(unknown)[0]
+        raise UserError(f"--sensors: there is no fault {wrong!r}{instead(wrong, sorted(known))}")
+    for name in own.keys() & {*STEPS}:
+        _require_sound(name, f"sensors {name}", own[name])
+    settings: dict[str, Any] = {name: int(value) if name in STEPS else value for name, value in own.items()}
+    return Sensors(**settings, each={name: value for name, value in given.items() if "." in name})
+
+
+class Draws:
+    """Standard normal numbers for each env, from a stream of its own, drawn for `ROWS` readings at once."""
+
+    def __init__(self, rngs: list[np.random.Generator], width: int):
+        self.rngs, self._width = rngs, width
+        self._began = np.stack([seeding.pack_generator(rng) for rng in rngs])  # the streams before the present rows
+        self._rows = np.zeros((len(rngs), ROWS, width))
+        self._next = np.zeros(len(rngs), np.int64)
+        self._all = np.arange(len(rngs))
+
+    def begin(self, i: int) -> None:
+        """Draw rows for env i from where its stream stands."""
+        self._began[i] = seeding.pack_generator(self.rngs[i])
+        self._rows[i] = self.rngs[i].standard_normal((ROWS, self._width))
+        self._next[i] = 0
+
+    def take(self, chosen: np.ndarray) -> np.ndarray:
+        """The next row of each env [n, width]; envs that are not `chosen` [n] keep theirs."""
+        for i in np.flatnonzero(chosen & (self._next == ROWS)):
+            self.begin(int(i))
+        found = self._rows[self._all, np.minimum(self._next, ROWS - 1)]
+        self._next += chosen
+        return found
+
+    def state(self) -> dict[str, np.ndarray]:
+        """The streams, and how many rows were taken."""
+        return {"sensors": self._began.copy(), "sensors_row": self._next.copy()}
+
+    def load(self, state: dict[str, np.ndarray]) -> None:
+        """Take over what `state` returned."""
+        for i, (rng, packed) in enumerate(zip(self.rngs, state["sensors"], strict=True)):
+            seeding.unpack_generator(rng, packed)
+            self.begin(i)
+        self._next = state["sensors_row"].copy()
 
 
 class SensedVecEnv(Wrapper):
-    """Observations are measured with Gaussian errors; the truth stays.
+    """Observations are measured; the truth stays.
 
-    The task says how an error of a position spreads to the numbers of an observation (`measurement_errors`). Each env
-    has its own stream, begun by the run's seed and its episode's seed: the errors in an episode do not depend on the
-    number of envs, nor on earlier episodes.
+    A reading is made of what is true, bias, drift and noise, and then rounded to the resolution. It arrives late by the
+    delay, and on its way it may be lost or stuck. Each env has its own stream, begun by the run's seed and its
+    episode's seed: the errors in an episode do not depend on the number of envs, nor on earlier episodes.
     """
 
-    def __init__(self, env: VecEnv, noise: float, seed: int):
+    def __init__(self, env: VecEnv, sensors: Sensors, seed: int):
         super().__init__(env)
         self.spec = env.spec._replace(truth=env.spec.goals)
-        self._noise, self._seed = noise, seed
-        self._rngs = [seeding.generator(seed, f"sensors of copy {i}") for i in range(env.num_envs)]
+        self._sensing, self._seed = sensing_of(env), seed
+        self._faults = sensors.faults(self._sensing)
+        n, m, q = env.num_envs, len(self._sensing.scale), len(self._sensing.quantities)
+        self._uses = {name: bool(self._faults[name].any()) for name in (*LENGTHS, *SHARES, "delay")}
+        width = m * (self._uses["noise"] + self._uses["drift"]) + 2 * q * self._outages
+        self._draws = Draws([seeding.generator(seed, f"sensors of copy {i}") for i in range(n)], width)
+        # A standard normal number is below this with the chance of an outage.
+        self._below = _quantiles(np.stack([self._faults[name] for name in SHARES]))
+        self._lasting = self._faults["lasting"].astype(int)
+        self._late = int(self._faults["delay"].max()) - self._faults["delay"].astype(int)[self._sensing.owner]
+        self._bias, self._drift, self._last = np.zeros((3, n, m))
+        self._left = np.zeros((n, 2, q), np.int64)  # readings for which a quantity is still dropped, or stuck
+        self._queue = np.zeros((n, int(self._faults["delay"].max()) + 1, m))  # the next to arrive first
+        self._fresh = np.ones(n, bool)  # no reading of the episode was made yet
         self._measured: Obs = {}
+
+    @property
+    def _outages(self) -> bool:
+        return self._uses["dropped"] or self._uses["stuck"]
 
     @property
     def now(self) -> Moment:
@@ -60,8 +220,9 @@ class SensedVecEnv(Wrapper):
         chosen = np.ones(self.num_envs, bool) if mask is None else np.asarray(mask, bool)
         for i, of_copy in enumerate(seeds_of_copies(seed, self.num_envs)):
             if chosen[i] and of_copy is not None:
-                self._rngs[i] = seeding.generator(self._seed, f"sensors of episode {of_copy}")
+                self._draws.rngs[i] = seeding.generator(self._seed, f"sensors of episode {of_copy}")
         obs = self.env.reset(seed, mask).obs
+        self._begin(chosen)
         self._measured = rows_where(chosen, self._measure(obs, chosen), self._measured or obs)
         return self.now
 
@@ -70,31 +231,98 @@ class SensedVecEnv(Wrapper):
         before, step = self._measured, self.env.step(action)
         after = self._measure(step.next_obs, np.ones(self.num_envs, bool))
         ended = step.ended
-        self._measured = rows_where(ended, self._measure(self.env.now.obs, ended), after) if ended.any() else after
+        self._measured = after
+        if ended.any():
+            self._begin(ended)
+            self._measured = rows_where(ended, self._measure(self.env.now.obs, ended), after)
         return step._replace(obs=before, next_obs=after)
 
+    def drawn(self) -> dict[str, np.ndarray]:
+        """The biases of the episodes under way, in the unit of each quantity, and what the environment drew."""
+        if not self._uses["bias"]:
+            return self.env.drawn()
+        own, first = self._bias * self._sensing.scale, 0
+        found = dict(self.env.drawn())
+        for quantity in self._sensing.quantities:
+            for j in range(len(quantity.scale)):
+                found[f"bias.{quantity.name}.{j}"] = own[:, first + j].copy()
+            first += len(quantity.scale)
+        return found
+
     def get_state(self) -> dict[str, np.ndarray]:
-        """That of the environment, the current measurement, and the random streams."""
-        streams = np.stack([seeding.pack_generator(rng) for rng in self._rngs])
+        """That of the environment, the current measurement, the random streams, and what the sensors remember."""
         measured = {f"sensed_{key}": value.copy() for key, value in self._measured.items()}
-        return self.env.get_state() | {"sensors": streams} | measured
+        own = {f"sensors_{name}": getattr(self, f"_{name}").copy() for name in _REMEMBERED}
+        return self.env.get_state() | self._draws.state() | own | measured
 
     def set_state(self, state: dict[str, np.ndarray]) -> Moment:
         """As the environment's own."""
-        inner = {key: value for key, value in state.items() if key != "sensors" and not key.startswith("sensed_")}
+        own = {f"_{name}": state[f"sensors_{name}"] for name in _REMEMBERED}
+        if any(array.shape != getattr(self, name).shape for name, array in own.items()):
+            raise ValueError("this state belongs to other sensors or another number of envs")
+        inner = {key: value for key, value in state.items() if not key.startswith(("sensors", "sensed_"))}
         obs = self.env.set_state(inner).obs
         measured = {key: state[f"sensed_{key}"].copy() for key in obs}
         if any(measured[key].shape != value.shape for key, value in obs.items()):
             raise ValueError("this state belongs to another environment or another number of envs")
-        for rng, packed in zip(self._rngs, state["sensors"], strict=True):
-            seeding.unpack_generator(rng, packed)
+        self._draws.load(state)
+        for name, array in own.items():
+            setattr(self, name, array.copy())
         self._measured = measured
         return self.now
 
-    def _measure(self, obs: Obs, chosen: np.ndarray) -> Obs:
-        """One measurement of all envs, as new arrays; without errors where not `chosen` [n]."""
-        draws = np.zeros((self.num_envs, self.task.error_sources))
+    def _begin(self, chosen: np.ndarray) -> None:
+        """Episodes begin in the chosen envs [n]."""
         for i in np.flatnonzero(chosen):
-            draws[i] = self._rngs[i].standard_normal(draws.shape[1])
-        errors = self.task.measurement_errors(draws)
-        return {key: value + self._noise * errors[key] if key in errors else value for key, value in obs.items()}
+            if self._uses["bias"]:
+                self._bias[i] = self._faults["bias"] * self._draws.rngs[i].standard_normal(self._bias.shape[1])
+            self._draws.begin(int(i))
+        self._drift[chosen], self._left[chosen], self._fresh[chosen] = 0.0, 0, True
+
+    def _measure(self, obs: Obs, chosen: np.ndarray) -> Obs:
+        """One measurement of all envs, as new arrays; it counts where `chosen` [n] only."""
+        uses, faults, m = self._uses, self._faults, self._bias.shape[1]
+        draws, error = self._draws.take(chosen), self._bias
+        if uses["noise"]:
+            error = error + faults["noise"] * draws[:, :m]
+        if uses["drift"]:
+            first = m * uses["noise"]
+            self._drift += chosen[:, None] * faults["drift"] * draws[:, first : first + m]
+            error = error + self._drift
+        if uses["resolution"] or uses["delay"] or self._outages:
+            true = self._sensing.measured(obs)
+            error = self._arriving(self._rounded(true + error), draws, chosen) - true
+        return self._sensing.added(obs, error)
+
+    def _rounded(self, reading: np.ndarray) -> np.ndarray:
+        """Readings [n, m] to the nearest that the sensor can give."""
+        step = self._faults["resolution"]
+        whole = np.where(step > 0, step, 1.0)
+        return np.where(step > 0, np.round(reading / whole) * whole, reading)
+
+    def _arriving(self, reading: np.ndarray, draws: np.ndarray, chosen: np.ndarray) -> np.ndarray:
+        """What arrives [n, m] when these readings are made; what the sensors remember changes where `chosen` [n]."""
+        rows, fresh = chosen[:, None], (chosen & self._fresh)[:, None]
+        if self._uses["delay"]:
+            moved = np.concatenate([self._queue[:, 1:], reading[:, None]], axis=1)
+            moved = np.where(fresh[..., None], reading[:, None], moved)
+            self._queue = np.where(rows[..., None], moved, self._queue)
+            reading = self._queue[:, self._late, np.arange(reading.shape[1])]
+        if self._outages:
+            out = self._out(draws, chosen)[:, :, self._sensing.owner]
+            reading = np.where(out[:, 1] & ~fresh, self._last, reading)
+            self._last = np.where(rows, reading, self._last)
+            reading = np.where(out[:, 0], 0.0, reading)
+        self._fresh = self._fresh & ~chosen
+        return reading
+
+    def _out(self, draws: np.ndarray, chosen: np.ndarray) -> np.ndarray:
+        """Where a quantity is dropped, and where it is stuck, bool [n, 2, q]."""
+        begins = draws[:, -self._below.size :].reshape(-1, *self._below.shape) < self._below
+        left = np.where((self._left == 0) & begins, self._lasting, self._left)
+        self._left = np.where(chosen[:, None, None], np.maximum(left - 1, 0), self._left)
+        return left > 0
+
+
+_REMEMBERED = ("bias", "drift", "last", "left", "queue", "fresh")
+_quantiles = np.vectorize(lambda p: -np.inf if p <= 0 else np.inf if p >= 1 else NormalDist().inv_cdf(p))

@@ -10,6 +10,7 @@ looked up by name in a step, and memory is allocated once.
 import mujoco
 import numpy as np
 
+from wellposed.envs.suites.fetch.dynamics import lift
 from wellposed.envs.suites.fetch.model import SUBSTEPS, FetchScene, Variant
 
 # Columns of the readings: positions in metres, velocities per second.
@@ -24,6 +25,7 @@ class FetchSimulation:
     def __init__(self, scene: FetchScene, data: mujoco.MjData, readings: np.ndarray):
         """`readings` is the row [17 or 35] that `read` fills."""
         self.scene, self.data, self.readings = scene, data, readings
+        self.model, self.substeps = data.model, SUBSTEPS  # the scene's model, or like it with other dynamics
         self.fingers, self.qvel = data.qpos[scene.finger_qpos], data.qvel
         self.mocap_pos, self.mocap_quat = data.mocap_pos[0], data.mocap_quat[0]
         self.hand_jacobian, self.hand_velocity = np.zeros((3, scene.model.nv)), np.zeros(3)
@@ -38,11 +40,11 @@ class FetchSimulation:
 
     def advance(self, control: np.ndarray) -> None:
         """One environment step under a control [8]: move the mocap pose that drags the hand and the fingers, read."""
-        model, data = self.scene.model, self.data
+        model, data = self.model, self.data
         self.mocap_pos[:] = control[:3]
         self.mocap_quat[:] = control[3:7]
         if self.scene.variant.gripper_blocked:
-            mujoco.mj_step(model, data, SUBSTEPS)
+            mujoco.mj_step(model, data, self.substeps)
             self.fingers[:] = 0.0
             # The part of the original's mj_forward that changes an observation, at a quarter of its cost.
             mujoco.mj_kinematics(model, data)
@@ -50,24 +52,26 @@ class FetchSimulation:
         else:  # here nothing is recomputed after the step, so positions lag `qpos` by one substep, as in the original
             data.ctrl[0] = self.fingers[1] + control[7]  # actuators: left, then right
             data.ctrl[1] = self.fingers[0] + control[7]
-            mujoco.mj_step(model, data, SUBSTEPS)
+            mujoco.mj_step(model, data, self.substeps)
         self.read()
 
     def restart(self, object_position: np.ndarray | None) -> None:
         """Put the simulation at the start of an episode, with the object at [2]."""
-        scene, data = self.scene, self.data
-        mujoco.mj_resetData(scene.model, data)
+        scene, model, data = self.scene, self.model, self.data
+        mujoco.mj_resetData(model, data)
         data.time = scene.initial_time
         data.qpos[:] = scene.initial_qpos
         data.qvel[:] = scene.initial_qvel
         if object_position is not None:
             data.qpos[scene.object_qpos][:2] = object_position
-        mujoco.mj_forward(scene.model, data)
+            if model is not scene.model:
+                data.qpos[scene.object_qpos][2] += lift(scene, model)
+        mujoco.mj_forward(model, data)
         self.read()
 
     def read(self) -> None:
         """Fill the readings. Velocities are Jacobian times `qvel`, like the original: `cvel` would lag."""
-        model, data = self.scene.model, self.data
+        model, data = self.model, self.data
         mujoco.mj_jacSite(model, data, self.hand_jacobian, None, self.scene.grip_site)
         np.dot(self.hand_jacobian, self.qvel, out=self.hand_velocity)
         if self.object_motion:

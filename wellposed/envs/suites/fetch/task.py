@@ -9,7 +9,9 @@ import mujoco
 import numpy as np
 
 from wellposed.envs import goals
+from wellposed.envs.sensing import Sensed
 from wellposed.envs.suites.fetch import model, simulation
+from wellposed.envs.suites.fetch.dynamics import parameters
 from wellposed.envs.suites.fetch.model import FetchScene, Variant, load_scene
 from wellposed.envs.suites.fetch.quantities import fetch_quantities
 from wellposed.envs.suites.fetch.simulation import FetchSimulation
@@ -18,11 +20,22 @@ from wellposed.types import Field, Geometry, Mirror, Obs, Spec
 from wellposed.units import goal_floor
 
 CAPABILITIES = frozenset(
-    {"state", "deterministic", "render", "oracle", "quantities", "goal spread", "sensors", "drive"}
+    {"state", "deterministic", "render", "oracle", "quantities", "goal spread", "sensors", "drive", "dynamics"}
 )
 _FLOOR = goal_floor(model.DISTANCE_THRESHOLD)  # a length that varies by less is constant
 _ANGLE_FLOOR = 1e-3  # radians
 _LEVER = 0.025  # metres from the object's centre to its faces, by which an angle is seen
+_TURN, _CHANGE = 1 / _LEVER, float(np.sqrt(2))
+SENSED = (  # what is measured, in the order of `simulation.assemble`; all but the way from hand to object
+    Sensed("hand", "m", (1.0,) * 3),
+    Sensed("fingers", "m", (1.0,) * 2),
+    Sensed("hand_velocity", "m/step", (_CHANGE,) * 3),
+    Sensed("finger_velocity", "m/step", (_CHANGE,) * 2),
+    Sensed("object", "m", (1.0,) * 3),
+    Sensed("object_angle", "rad", (_TURN,) * 3),
+    Sensed("object_velocity", "m/step", (_CHANGE,) * 3),
+    Sensed("object_turning", "rad/step", (_CHANGE * _TURN,) * 3),
+)
 _MIN_OBJECT_OFFSET = 0.1  # metres between object and hand at reset, in the plane
 _AIR_SHARE, _AIR_HEIGHT = 0.5, 0.45  # share of goals in the air, and greatest height in metres
 _RESPONSE = 0.664  # the weld's answer at frequency zero (analysis.closed_loop.Hand.response)
@@ -62,7 +75,8 @@ class FetchTask:
         self.model: mujoco.MjModel = self.scene.model  # type: ignore[name-defined]
         self.goal_spread = self.own_spread  # of the episodes that begin from now on
         self.readings = simulation.readings_width(variant)
-        self.error_sources = 22 if variant.has_object else 10  # all but the way from hand to object
+        self.sensed = SENSED if variant.has_object else SENSED[:4]
+        self.dynamics = parameters(self.scene)
         self.spec = fetch_spec(self.scene, dense)
         self._dt = model.SUBSTEPS * self.model.opt.timestep
 
@@ -117,21 +131,20 @@ class FetchTask:
         return ["air" if goal[2] > self.scene.object_height else "table" for goal in desired_goal]
 
     def measurement_errors(self, draws: np.ndarray) -> Obs:
-        """Errors of sensors whose positions are off by 1 m, from standard normal draws [n, `error_sources`].
+        """Errors of what is shown, from errors of what is measured [n, numbers of `sensed`] as shares of its scale.
 
-        A position (hand, fingers, object) is off by 1 on each axis. A velocity is the difference of two positions, one
-        step apart, and is off by sqrt(2) a step. An angle is measured by points a lever of 2.5 cm away, and is off by 1
-        / lever; an angular velocity by sqrt(2) times that.
+        Shares of 1 are those of sensors whose positions are off by 1 m. A position (hand, fingers, object) is off by 1
+        on each axis. A velocity is the difference of two positions, one step apart, and is off by sqrt(2) a step. An
+        angle is measured by points a lever of 2.5 cm away, and is off by 1 / lever; an angular velocity by sqrt(2)
+        times that.
 
         Each quantity is measured once. The way from hand to object is the difference of the two measurements, and the
         achieved goal is the measured position: with another error, the mean of the two would be better than the sensor,
         and without one, the policy would see the truth. The desired goal is given, not measured.
         """
-        turn, change = 1 / _LEVER, np.sqrt(2)
-        widths, scales = [3, 2, 3, 2], [1, 1, change, change]  # hand, fingers, velocities of both
-        if self.variant.has_object:  # position, angles, velocity, angular velocity
-            widths, scales = [*widths, 3, 3, 3, 3], [*scales, 1, turn, change, turn * change]
-        parts = np.split(draws * np.repeat(scales, widths), np.cumsum(widths)[:-1], axis=1)
+        scale = np.concatenate([one.scale for one in self.sensed])
+        ends = np.cumsum([len(one.scale) for one in self.sensed])[:-1]
+        parts = np.split(draws * scale, ends, axis=1)
         where = 4 if self.variant.has_object else 0  # of what achieves the goal
         return {"observation": simulation.assemble(*parts), "achieved_goal": parts[where]}
 

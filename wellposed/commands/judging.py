@@ -1,0 +1,83 @@
+"""Commands that judge a trained policy on held-out episodes: as it was trained, and under other conditions."""
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from wellposed.commands.arguments import CORES, JsonFile, Positional, RunPath, Threads, emit
+from wellposed.errors import UserError
+
+Run = Annotated[Positional[RunPath], tyro.conf.arg(metavar="RUN", help="a run's directory")]
+Words = tuple[str, ...]
+Episodes = Annotated[int, tyro.conf.arg(help="held-out episodes to play")]
+Seed = Annotated[int, tyro.conf.arg(help="which held-out episodes; they are never used in training")]
+SENSORS = "what the sensors are like, as noise=0.01 delay=2 object.bias=0.005 (docs/robustness.md)"
+DYNAMICS = "other dynamics, for each episode a value of a range or a set: friction=0.5..1.5 mass=0.5,1,2"
+
+
+Seeds = tyro.conf.arg(metavar="RUN...", help="directories of runs that differ in their seed only")
+
+
+def evaluate(
+    run: Run,
+    episodes: Episodes = 100,
+    seed: Seed = 0,
+    noise: Annotated[
+        float, tyro.conf.arg(metavar="LENGTH", help="standard deviation of errors of all positions the policy sees")
+    ] = 0.0,
+    sensors: Annotated[Words, tyro.conf.arg(metavar="[QUANTITY.]FAULT=NUMBER...", help=SENSORS)] = (),
+    dynamics: Annotated[Words, tyro.conf.arg(metavar="NAME=RANGE...", help=DYNAMICS)] = (),
+    threads: Threads = CORES,
+    json_file: JsonFile = None,
+) -> int:
+    """Evaluate a run's newest checkpoint on held-out episodes, greedily, beside random actions.
+
+    Sensors and dynamics that are named replace those of training.
+    """
+    from wellposed import verdict
+
+    found = verdict.assess(run, episodes, seed, threads, noise, sensors, dynamics)
+    trained = asdict(found.trained)
+    data = {"env": found.env, "run": str(run), "seed": seed, "noise": noise, **trained}
+    data |= {"sensors": found.sensors, "dynamics": found.dynamics}
+    data |= {"random": asdict(found.random), "per_episode": [asdict(row) for row in found.per_episode]}
+    if not emit(data, json_file):
+        print(verdict.sentence(found))
+        print(verdict.baselines(found))
+    return 0
+
+
+def robustness(
+    runs: Annotated[Positional[list[RunPath]], Seeds],
+    only: Annotated[Words, tyro.conf.arg(metavar="NAME...", help="curves, challenges and sets; all without it")] = (),
+    dynamics: Annotated[
+        Words, tyro.conf.arg(metavar="NAME=LOW..HIGH...", help="an uncertainty set of one to three dimensions of yours")
+    ] = (),
+    episodes: Episodes = 100,
+    seed: Seed = 0,
+    out: Annotated[
+        Path, tyro.conf.arg(metavar="DIR", help="folder of robustness.html, robustness.json and episodes.jsonl")
+    ] = Path("robustness"),
+    threads: Threads = CORES,
+    quiet: Annotated[bool, tyro.conf.arg(help="no progress bar")] = False,
+    json_file: JsonFile = None,
+) -> int:
+    """Measure how trained policies bear other senses and other dynamics; prints the page's path last.
+
+    Success against the level of one disturbance at a time, on paired episodes; the challenges of the real-world RL
+    suite; the worst case of uncertainty sets, found by search and played again on fresh episodes.
+    """
+    from wellposed.report.robustness import lines, write_page
+    from wellposed.robustness import Request, examine, write
+
+    if not runs:
+        raise UserError("Name at least one run directory; `wellposed runs` lists them.")
+    found = examine(runs, Request(only, dynamics, episodes, seed), threads, quiet)
+    write(found, out)
+    write_page(found.result, out / "robustness.html")
+    if not emit(asdict(found.result), json_file):
+        print("\n".join(lines(found.result)))
+        print(out / "robustness.html")
+    return 0
