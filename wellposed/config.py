@@ -37,16 +37,16 @@ class AnyRunConfig(Generic[A]):
     total_steps: int = 20_000
     """Budget in environment steps, summed over all envs."""
     until_success: float | None = None
-    """Stop early once this success rate (0 to 1) is reached, as `stop_rule` says."""
+    """Stop early once this success rate (0 to 1) is reached, by --stop-rule."""
     stop_rule: Literal["twice", "test"] = field(default="twice", metadata=serialise.LATER)
-    """twice: two evaluations in a row reach `until_success`; they are played between steps of training. test: a
-    sequential test in one evaluation says that the rate is above it; they are played beside training (docs/fast.md)."""
+    """How until_success is decided. twice: by two evaluations in a row, played between steps of training. test: by a
+    sequential test in one evaluation, played beside training (docs/fast.md)."""
     num_envs: int = 16
     """Environments that step together."""
     eval_every: int = 800
-    """Environment steps between evaluations; half of them, with the rule test, from half of the bar on."""
+    """Environment steps between evaluations. With --stop-rule test half as many from half of the bar on."""
     eval_episodes: int = 50
-    """Episodes of each evaluation, unless a test says how many it takes."""
+    """Episodes of each evaluation. A test plays as many as it takes."""
     eval_first: int | None = field(default=None, metadata=serialise.LATER)
     """Environment steps to the first evaluation after the start; later intervals double up to `eval_every`. None:
     `eval_every` from the start."""

@@ -62,7 +62,8 @@ class Experiment:
                 raise UserError(f"{', '.join(own)} is set for the whole experiment, not in [base] or a variant.")
             algo = changes.get("algo", ALGO)
             try:
-                config = override(default_config(self.env, algo), changes | {"until_success": self.until_success})
+                stop = {"stop_rule": "twice", "until_success": self.until_success}
+                config = override(default_config(self.env, algo), stop | changes)
             except ValueError as error:
                 raise UserError(
                     f"Variant {name!r}: {error}. `wellposed train {self.env} --algo {algo} --help` lists them."

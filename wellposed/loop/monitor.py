@@ -129,7 +129,7 @@ class Monitor:
         look = self.look
         if look is None:
             return
-        waits = self.config.stop_rule == "twice" or at >= self.config.total_steps or self._due(at, look.at, success=1.0)
+        waits = self.config.tested_bar is None or at >= self.config.total_steps or self._due(at, look.at, success=1.0)
         if not (waits or look.episodes.done()):
             return
         with self.clock.pause():

@@ -24,7 +24,7 @@ def play_episodes(
     seeds: list[int],
     on_step: Callable[[], None] = lambda: None,
     rng: np.random.Generator | None = None,
-    enough: Callable[[list[EpisodeRow]], bool] = lambda rows: False,
+    enough: Callable[[list[EpisodeRow]], bool] = lambda _: False,
 ) -> list[EpisodeRow]:
     """One episode per seed, as many at a time as `env` has environments; rows in the order of the seeds.
 
