@@ -9,6 +9,7 @@ from collections.abc import Callable
 from concurrent.futures import Executor, Future
 from typing import Any, NamedTuple
 
+import jax
 import numpy as np
 
 from wellposed import agents, seeding
@@ -110,10 +111,8 @@ class Monitor:
                 raise _AbandonedError
 
         with self.clock.pause():
-            policy = copy.deepcopy(self.agent)  # training goes on with its own
-            episodes = beside.submit(
-                play_episodes, policy, self.eval_env, self.seeds, abandon_if_stopped, enough=enough
-            )
+            given = as_it_is(self.agent), self.eval_env, self.seeds, abandon_if_stopped
+            episodes = beside.submit(play_episodes, *given, enough=enough)
             metrics = self.metrics_row(at, seconds, probe()) if at else None
             warnings = [WarningRow(at, kind, n) for kind, n in sorted(self.warned.items())]
             self.look = Look(at, self.agent.updates, seconds, metrics, warnings, episodes)
@@ -209,6 +208,12 @@ class Monitor:
 
 class _AbandonedError(Exception):
     """An evaluation was interrupted."""
+
+
+def as_it_is(agent: Agent) -> Agent:
+    """A copy that later updates do not change. JAX's arrays never change, so both share them."""
+    shared = [leaf for leaf in jax.tree.leaves(vars(agent)) if isinstance(leaf, jax.Array)]
+    return copy.deepcopy(agent, {id(array): array for array in shared})
 
 
 def reached(config: AnyRunConfig, evaluations: list[EvaluationRow]) -> bool:
