@@ -40,8 +40,8 @@ def steps_to_bar(geometry: Geometry, seed: int) -> float:
     """Train once and print the run as a line; infinite if the bar was not reached."""
     config = wp.default_config(ENV)
     config = replace(
-        config, env=replace(config.env, geometry=geometry), seed=seed, until_success=BAR, eval_every=EVERY,
-        eval_episodes=EPISODES,
+        config, env=replace(config.env, geometry=geometry), seed=seed, until_success=BAR, stop_rule="twice",
+        eval_every=EVERY, eval_episodes=EPISODES,
     )  # fmt: skip
     with tempfile.TemporaryDirectory() as folder:
         path, summary = wp.train(config, Path(folder), quiet=True)

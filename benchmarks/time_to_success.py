@@ -65,7 +65,7 @@ def ours(env: str, seed: int) -> dict:
     task = TASKS[env]
     config = replace(
         default_config(env), seed=seed, until_success=task.bars[-1], eval_every=task.every, eval_episodes=task.episodes,
-        total_steps=task.budget,
+        total_steps=task.budget, stop_rule="twice",
     )  # fmt: skip
     imports = time.perf_counter() - BEGAN
     with tempfile.TemporaryDirectory() as folder:

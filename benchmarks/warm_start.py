@@ -43,7 +43,7 @@ OTHER = {"FetchPush-v4": "FetchPickAndPlace-v4", "FetchPickAndPlace-v4": "FetchP
 
 def config_of(env: str, seed: int, settings: dict[str, Any]) -> AnyRunConfig:
     """A run of a variant."""
-    shared = {"until_success": BAR, "eval_every": EVERY[env], "eval_episodes": EPISODES}
+    shared = {"until_success": BAR, "stop_rule": "twice", "eval_every": EVERY[env], "eval_episodes": EPISODES}
     return replace(default_config(env), seed=seed, **shared, **settings)
 
 

@@ -45,6 +45,7 @@ CASES = {
     "TD3": replace(TINY, algo="td3", agent=TD3Config(hidden=(16, 16), batch_size=32)),
     "PPO": TINY_PPO,
     "until solved": replace(TINY, until_success=0.0, total_steps=10_000),
+    "until a test says so": replace(TINY, until_success=0.05, stop_rule="test", total_steps=4_000),
     "a maze of Gymnasium": replace(TINY, env="PointMaze_UMaze-v3", num_envs=2, total_steps=1000, random_steps=620),
 }
 
@@ -86,7 +87,7 @@ def undisturbed(tmp_path_factory):
     return get
 
 
-FAST = ("Reach", "PPO")  # the other cases are trained by `make test-slow`
+FAST = ("Reach", "PPO", "until a test says so")  # the other cases are trained by `make test-slow`
 
 
 @pytest.mark.parametrize(
@@ -176,7 +177,7 @@ def test_a_run_without_a_checkpoint_begins_anew(tmp_path, monkeypatch, undisturb
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr("wellposed.loop.monitor.Monitor.evaluate", die)
+        patch.setattr("wellposed.loop.monitor.Monitor.evaluation_due", die)
         with pytest.raises(KeyboardInterrupt):
             train(TINY, tmp_path, quiet=True)
     (path,) = tmp_path.iterdir()

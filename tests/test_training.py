@@ -149,17 +149,18 @@ def test_two_evaluations_in_a_row_are_asked_for(trained):
     evaluations = RunReader(trained(0)[0]).evaluations
     reached_once = replace(evaluations[0].any_success, value=1.0)
     low, high = (replace(evaluations[0], success_rate=rate, any_success=reached_once) for rate in (0.5, 1.0))
-    assert reached(0.98, [low, high, high])
-    assert not reached(0.98, [high, low, high])
-    assert not reached(0.98, [high])
-    assert not reached(None, [high, high])
+    config = replace(TINY, until_success=0.98)
+    assert reached(config, [low, high, high])
+    assert not reached(config, [high, low, high])
+    assert not reached(config, [high])
+    assert not reached(TINY, [high, high])
 
 
 def test_an_interrupted_run_is_saved_and_says_so(tmp_path):
     """Ctrl-C in the middle: the loop ends cleanly, with a checkpoint of the moment."""
 
     def interrupt_once_it_trains() -> None:
-        while not list(tmp_path.glob("*/checkpoints/*.json")):  # the evaluation at step 0 is over
+        while not any(file.stat().st_size for file in tmp_path.glob("*/evaluations.jsonl")):
             time.sleep(0.05)
         time.sleep(1.0)
         os.kill(os.getpid(), signal.SIGTERM)

@@ -19,7 +19,7 @@ from wellposed.data.episodes import open_bytes, replay_bytes, require_capacity, 
 from wellposed.data.rollout import rollout_bytes
 from wellposed.envs.make import EnvConfig, make_env
 from wellposed.errors import require
-from wellposed.rollout.evaluate import EVALUATION_COPIES
+from wellposed.rollout.evaluate import copies
 from wellposed.types import Spec
 
 PROCESS = 575 * 2**20  # one that trains the smallest agent in one env: Python, JAX, MuJoCo, compiled code
@@ -181,7 +181,7 @@ def too_short(config: AnyRunConfig, spec: Spec) -> str:
 def _working_bytes(config: AnyRunConfig, spec: Spec, networks: int, called: int) -> int:
     """Simulations, weights, and minibatches; `called`: bytes of transitions in one compiled call."""
     kept = config.agent.batch_size * sum(config.agent.hidden) * 4
-    envs = config.num_envs + min(EVALUATION_COPIES, config.eval_episodes)
+    envs = config.num_envs + copies(config)
     learner = networks * 4 * _weights(config.agent.hidden, spec)
     return COPY * envs + LEARNERS * learner + BATCHES * called + LAYERS * kept
 

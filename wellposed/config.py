@@ -3,7 +3,7 @@
 import math
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Generic, TypeVar, cast
+from typing import Any, Generic, Literal, TypeVar, cast
 
 from wellposed import agents, seeding, serialise
 from wellposed.agents import PPOConfig, SACConfig
@@ -37,13 +37,16 @@ class AnyRunConfig(Generic[A]):
     total_steps: int = 20_000
     """Budget in environment steps, summed over all envs."""
     until_success: float | None = None
-    """Stop early once two evaluations in a row reach this success rate (0 to 1)."""
+    """Stop early once this success rate (0 to 1) is reached, by --stop-rule."""
+    stop_rule: Literal["twice", "test"] = field(default="twice", metadata=serialise.LATER)
+    """How until_success is decided. twice: by two evaluations in a row, played between steps of training. test: by a
+    sequential test in one evaluation, played beside training (docs/fast.md)."""
     num_envs: int = 16
     """Environments that step together."""
     eval_every: int = 800
-    """Environment steps between evaluations."""
+    """Environment steps between evaluations. With --stop-rule test half as many from half of the bar on."""
     eval_episodes: int = 50
-    """Episodes of each evaluation."""
+    """Episodes of each evaluation. A test plays as many as it takes."""
     eval_first: int | None = field(default=None, metadata=serialise.LATER)
     """Environment steps to the first evaluation after the start; later intervals double up to `eval_every`. None:
     `eval_every` from the start."""
@@ -72,6 +75,11 @@ class AnyRunConfig(Generic[A]):
         kind = agents.find(self.algo).config
         rule = f"of --algo {self.algo} must be a {kind.__name__}"
         require(isinstance(self.agent, kind), "agent", rule, type(self.agent).__name__)
+
+    @property
+    def tested_bar(self) -> float | None:
+        """The bar that a test decides about; None where every evaluation has `eval_episodes`."""
+        return self.until_success if self.stop_rule == "test" else None
 
 
 @dataclass(frozen=True)

@@ -170,7 +170,7 @@ def expected_seconds(asked: Demand, seen: Calibration) -> Seconds:
         alone = min(each.steps, max(config.random_steps, config.num_envs * longest)) if each.updates else each.steps
         late = alone * config.updates_per_step if each.updates else 0.0
     training = waves * (alone * rates.collect + late * rates.update + (each.steps - alone) * rates.together)
-    at_a_time = -(-config.eval_episodes // EVALUATION_COPIES)
+    at_a_time = 1 if config.tested_bar is not None else -(-config.eval_episodes // EVALUATION_COPIES)
     # The first evaluation has nothing to probe.
     evaluation = waves * (each.evaluations * at_a_time * rates.evaluation + (each.evaluations - 1) * rates.probe)
     start, checkpoints = waves * (seen.imports + rates.start), waves * each.evaluations * rates.checkpoint
@@ -257,13 +257,19 @@ def main() -> int:
 
 def measure(config: AnyRunConfig, threads: int, folder: Path, seconds: float) -> tuple[Rates, int]:
     """The rates of one run in this process, and the bytes of its replay then in use."""
-    began, short = time.perf_counter(), replace(config, eval_episodes=min(EVALUATION_COPIES, config.eval_episodes))
+    began, episodes = time.perf_counter(), min(EVALUATION_COPIES, config.eval_episodes)
+    short = replace(config, eval_episodes=episodes, stop_rule="twice")
     if isinstance(short, RunConfig):
         short = replace(short, random_steps=0 if budget(config).updates else sys.maxsize)
     opening = opened(new_run(short, folder), threads)
-    with opening as (record, run, *_), TrainingProgress(True).follow("", 1) as progress:
+    follow = TrainingProgress(True).follow("", 1)
+    with opening as (record, run, *_), follow as progress, ThreadPoolExecutor(1) as beside:
         opening = time.perf_counter() - began
-        evaluate = lambda: run.monitor.evaluate(run.step, record, progress, NEVER, run.probe)  # noqa: E731
+
+        def evaluate() -> None:
+            run.monitor.begin(run.step, beside, NEVER, run.probe)
+            run.monitor.conclude(run.step, record, progress)
+
         save = lambda: run.save(record)  # noqa: E731
         first = _seconds(evaluate) + _seconds(save)
         end = began + seconds - first - UPDATING * seconds

@@ -23,13 +23,14 @@ def default_config(env: str | EnvConfig, algo: str = ALGO) -> AnyRunConfig:
 
     Budget, evaluation interval and, for algorithms with a replay, some settings come from the registry. An environment
     without an entry of its own is evaluated early at first, then at intervals that double, because nobody knows how
-    long it takes to learn. Raises UserError if there is no such environment or algorithm.
+    long it takes to learn. A run stops by a test; what compares runs sets the rule that gives every evaluation the same
+    number of episodes (`experiments`, `study`). Raises UserError if there is no such environment or algorithm.
     """
     where = EnvConfig(env) if isinstance(env, str) else env
     entry, algorithm = envs.find(where.id), agents.find(algo)
     every = max(EARLIEST, entry.budget // EVALUATIONS)
     first = None if "gymnasium" not in entry.tags else EARLIEST
-    settings: Any = {"total_steps": entry.budget, "eval_every": every, "eval_first": first}
+    settings: Any = {"total_steps": entry.budget, "eval_every": every, "eval_first": first, "stop_rule": "test"}
     if algorithm.on_policy:
         return OnPolicyRunConfig(where, algo, agent=algorithm.config(), **settings)
     return override(RunConfig(where, algo, agent=algorithm.config(), **settings), entry.settings)

@@ -184,6 +184,45 @@ def episodes_needed(rate: float, half_width: float, confidence: float = 0.95) ->
     return 1 + bisect_left(range(1, enough + 1), True, key=narrow)
 
 
+PASSES_AT_BAR, FAILS_ABOVE = 0.1, 0.1  # the two errors of `above_bar`
+BETTER = 3.0  # how much lower the odds of failing are at the rate that is to pass
+FAILURES = 20  # after as many episodes as have this many failures at the bar, what is likelier is taken
+TESTED = 0.01, 0.99  # bars beyond are tested as these
+
+
+def above_bar(successes: int, trials: int, bar: float) -> bool | None:
+    """Whether a success rate is above a bar, by Wald's sequential test; None where it takes more trials to say.
+
+    A rate at the bar passes with probability 0.1, one with a third of its odds of failing fails with probability 0.1,
+    whatever the number of trials turns out to be: few where the rate is far from the bar. After `most_trials` the test
+    says what is likelier.
+
+    Source: Wald (1945), "Sequential tests of statistical hypotheses", Annals of Mathematical Statistics 16.
+
+    Raises:
+        ValueError: if `trials` is not positive or `successes` is outside [0, trials].
+    """
+    _require_counts(successes, trials)
+    low = _tested(bar)
+    high = low / (low + (1 - low) / BETTER)
+    evidence = successes * log(high / low) + (trials - successes) * log((1 - high) / (1 - low))
+    if evidence >= log((1 - FAILS_ABOVE) / PASSES_AT_BAR):
+        return True
+    if evidence <= log(FAILS_ABOVE / (1 - PASSES_AT_BAR)):
+        return False
+    return evidence >= 0 if trials >= most_trials(bar) else None
+
+
+def most_trials(bar: float) -> int:
+    """After how many trials `above_bar` always says whether."""
+    return ceil(FAILURES / (1 - _tested(bar)))
+
+
+def _tested(bar: float) -> float:
+    low, high = TESTED
+    return min(max(bar, low), high)
+
+
 def describe_interval(ci95: tuple[float, float]) -> str:
     """The interval of a rate as people read it: `95 % CI 91.0-96.3`."""
     return f"95 % CI {100 * ci95[0]:.1f}-{100 * ci95[1]:.1f}"

@@ -26,8 +26,8 @@ from wellposed.interrupts import Stopwatch, interruptible
 from wellposed.loop.off_policy import OffPolicy, train_off_policy
 from wellposed.loop.on_policy import OnPolicy, train_on_policy
 from wellposed.memory import require_fit
-from wellposed.progress import TrainingProgress
-from wellposed.rollout.evaluate import EVALUATION_COPIES
+from wellposed.progress import RunProgress, TrainingProgress
+from wellposed.rollout.evaluate import copies
 from wellposed.runs import checkpoint, provenance
 from wellposed.runs.record import Failure, Provenance, Summary
 from wellposed.runs.store import RunReader, require_free
@@ -111,7 +111,7 @@ def train_recorded(job: Job, threads: int, progress: TrainingProgress, stop: lis
         for sentence in filter(None, known):
             bar.say(sentence)
         try:
-            summary = loop(run, record, bar, stop)
+            summary = to_its_end(run, loop, record, bar, stop)
         except NotFiniteError as error:
             record.fail(Failure(run.step, run.agent.updates, error.quantity, str(error)))
             raise UserError(how_it_diverged(record.path)) from error
@@ -130,6 +130,21 @@ def how_it_diverged(path: Path) -> str:
     return f"{path}: training diverged: {failure.detail} The record and the checkpoint before it are kept. {advice}"
 
 
+def to_its_end(
+    run: Any, loop: Callable[..., Summary | None], record: RunWriter, progress: RunProgress, stop: list[int]
+) -> Summary | None:
+    """Train until there is a reason to stop; as the loops return and raise."""
+    try:
+        return loop(run, record, progress, stop)
+    except NotFiniteError:
+        run.monitor.conclude(run.config.total_steps, record, progress)  # an evaluation begun before may say "solved"
+        if run.monitor.look is not None:  # interrupted
+            return None
+        if run.monitor.reason_to_stop is None:
+            raise
+        return run.monitor.summary(run.monitor.reason_to_stop)
+
+
 @contextmanager
 def opened(job: Job, threads: int) -> Iterator[tuple[RunWriter, Any, Callable[..., Summary | None], list[str]]]:
     """The record, the parts and the loop of a run, its environments built, and what is to be said at its start.
@@ -146,7 +161,7 @@ def opened(job: Job, threads: int) -> Iterator[tuple[RunWriter, Any, Callable[..
             closing(make_env(config.env, n, role, threads=threads, seed=config.seed))
         )
         env = make(config.num_envs, "training")
-        eval_env = make(min(EVALUATION_COPIES, config.eval_episodes), "evaluation")
+        eval_env = make(copies(config), "evaluation")
         on_policy = agents.find(config.algo).on_policy
         parts, loop = (OnPolicy, train_on_policy) if on_policy else (OffPolicy, train_off_policy)
         run = parts(config, env, eval_env, clock)  # type: ignore[arg-type]

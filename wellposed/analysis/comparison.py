@@ -255,6 +255,8 @@ def _horizon(one: survival.Times, other: survival.Times) -> float | None:
 
 def _at_bar(run: Run, bar: float) -> Trial:
     """The trial for a bar that may differ from the run's own."""
+    if (own := run.trial.solved) is not None and own.success_rate == bar:
+        return run.trial  # whatever its rule was
     row = None if run.trial.diverged else survival.first_at(run.evaluations, bar)
     solved = None if row is None else Solved(bar, row.step, row.updates, row.seconds)
     return replace(run.trial, solved=solved)

@@ -110,7 +110,7 @@ def _is_rate(rate: float, ci95: tuple[float, float], outcomes: list[bool]) -> bo
 def _check_summary(config: AnyRunConfig, file: Path, rows: list[EvaluationRow]) -> None:
     """Check a summary against the evaluations; raises UserError."""
     last, solved = rows[-1], None
-    if config.until_success is not None and reached(config.until_success, rows):
+    if config.until_success is not None and reached(config, rows):
         solved = asdict(Solved(config.until_success, last.step, last.updates, last.seconds))
     expected = {
         "stop_reason": "budget" if last.step >= config.total_steps else "solved",

@@ -29,7 +29,8 @@ def shortened(config: Any, steps: int, saved: int, episodes: int) -> Any:
     It is evaluated and saved at step `saved`, in the middle of its episodes; an on-policy run between two rollouts.
     """
     every = steps // 2 if hasattr(config, "rollout_steps") else saved
-    return replace(config, seed=0, total_steps=steps, until_success=None, eval_every=every, eval_episodes=episodes)
+    stop = {"total_steps": steps, "until_success": None, "stop_rule": "twice"}
+    return replace(config, seed=0, eval_every=every, eval_episodes=episodes, **stop)
 
 
 @contextmanager

@@ -56,7 +56,8 @@ class Experiment:
                 raise UserError(f"{', '.join(own)} is set for the whole experiment, not in [base] or a variant.")
             algo = changes.get("algo", ALGO)
             try:
-                config = override(default_config(self.env, algo), changes | {"until_success": self.until_success})
+                stop = {"stop_rule": "twice", "until_success": self.until_success}
+                config = override(default_config(self.env, algo), stop | changes)
             except ValueError as error:
                 raise UserError(
                     f"Variant {name!r}: {error}. `wellposed train {self.env} --algo {algo} --help` lists them."
@@ -87,7 +88,7 @@ class Searching:
             raise UserError(f"{', '.join(own)} is set for the whole search, not in [base].")
         try:
             config = default_config(self.env, base.get("algo", ALGO))
-            config = override(config, base | {"until_success": self.until_success})
+            config = override(config, {"stop_rule": "twice", "until_success": self.until_success} | base)
         except ValueError as error:
             raise UserError(f"[base]: {error}.") from error
         return Question(self.search, config, parse_seeds(self.seeds))

@@ -3,10 +3,13 @@
 Nothing here changes what is learnt: without it the weights are the same.
 """
 
+import copy
 from collections import deque
 from collections.abc import Callable
-from typing import Any
+from concurrent.futures import Executor, Future
+from typing import Any, NamedTuple
 
+import jax
 import numpy as np
 
 from wellposed import agents, seeding
@@ -18,12 +21,24 @@ from wellposed.interrupts import Stopwatch
 from wellposed.progress import RunProgress
 from wellposed.rollout.collector import EpisodeStatistics
 from wellposed.rollout.evaluate import play_episodes, summarise
-from wellposed.runs.record import EvaluationRow, MetricsRow, Solved, StopReason, Summary, WarningRow
+from wellposed.runs.record import EpisodeRow, EvaluationRow, MetricsRow, Solved, StopReason, Summary, WarningRow
 from wellposed.runs.store import RunReader
 from wellposed.runs.writer import ReplayRows, Restored, RunWriter, Snapshot
+from wellposed.stats import above_bar, most_trials
 from wellposed.types import Agent, Metrics, Step, VecEnv
 
 WATCHED = 64  # newest rows that a diagnosis during training looks at, to bound memory
+
+
+class Look(NamedTuple):
+    """An evaluation under way, of the weights of environment step `at`, and what was seen until then."""
+
+    at: int
+    updates: int
+    seconds: float  # of training until then
+    metrics: MetricsRow | None  # None at the start
+    warnings: list[WarningRow]
+    episodes: Future[list[EpisodeRow]]
 
 
 class Monitor:
@@ -31,7 +46,9 @@ class Monitor:
 
     def __init__(self, config: AnyRunConfig, agent: Agent, env: VecEnv, eval_env: VecEnv, clock: Stopwatch):
         self.config, self.agent, self.env, self.eval_env, self.clock = config, agent, env, eval_env, clock
-        self.seeds = seeding.evaluation_env_seeds(config.seed, config.eval_episodes, "monitoring")
+        episodes = config.eval_episodes if config.tested_bar is None else most_trials(config.tested_bar)
+        self.seeds = seeding.evaluation_env_seeds(config.seed, episodes, "monitoring")
+        self.look: Look | None = None
         self.statistics = EpisodeStatistics(env.spec, env.now)
         self.declared = agents.find(config.algo).metrics.keys()
         self.learnt: Metrics = {}  # of the last update since the last row
@@ -60,47 +77,74 @@ class Monitor:
         require_finite("loss", losses, f"at update {self.agent.updates}")
 
     def evaluation_due(self, at: int) -> bool:
-        """Whether an evaluation is due at environment step `at`."""
-        if not self.evaluations:
-            return True
-        last, every = self.evaluations[-1].step, self.config.eval_every
-        if self.config.eval_first is not None:  # intervals that double
-            every = min(every, max(self.config.eval_first, last))
-        return at > last and at >= min(last + every, self.config.total_steps)
+        """Whether an evaluation is to begin at environment step `at`; not while one is under way."""
+        if self.look is not None:
+            return False
+        last = self.evaluations[-1] if self.evaluations else None
+        return last is None or self._due(at, last.step, last.success_rate)
 
-    def reason_to_stop(self, at: int) -> StopReason | None:
-        """Why the run is over at environment step `at`, if it is."""
-        if at >= self.config.total_steps:
+    def _due(self, at: int, last: int, success: float) -> bool:
+        """Whether one is due, with the last at step `last`."""
+        config, every = self.config, self.config.eval_every
+        if config.eval_first is not None:  # intervals that double
+            every = min(every, max(config.eval_first, last))
+        if config.tested_bar is not None and success >= config.tested_bar / 2:
+            every = max(1, every // 2)
+        return at > last and at >= min(last + every, config.total_steps)
+
+    @property
+    def reason_to_stop(self) -> StopReason | None:
+        """Why the run is over, if it is: its evaluations say."""
+        if self.evaluations and self.evaluations[-1].step >= self.config.total_steps:
             return "budget"
-        return "solved" if reached(self.config.until_success, self.evaluations) else None
+        return "solved" if reached(self.config, self.evaluations) else None
 
-    def evaluate(
-        self, at: int, record: RunWriter, progress: RunProgress, stop: list[int], probe: Callable[[], Metrics]
-    ) -> None:
-        """Play the evaluation episodes greedily and append the rows of environment step `at`; off the training clock.
+    def begin(self, at: int, beside: Executor, stop: list[int], probe: Callable[[], Metrics]) -> None:
+        """Begin to play the evaluation episodes in a thread, greedily, with the weights of environment step `at`."""
+        bar, seconds = self.config.tested_bar, self.clock.seconds
 
-        If it is interrupted it leaves no trace: the evaluation is still due when the run is resumed.
-        """
-        seconds = self.clock.seconds
+        def enough(rows: list[EpisodeRow]) -> bool:
+            return bar is not None and above_bar(sum(row.success for row in rows), len(rows), bar) is not None
 
         def abandon_if_stopped() -> None:
             if stop:
                 raise _AbandonedError
 
         with self.clock.pause():
+            given = as_it_is(self.agent), self.eval_env, self.seeds, abandon_if_stopped
+            episodes = beside.submit(play_episodes, *given, enough=enough)
+            metrics = self.metrics_row(at, seconds, probe()) if at else None
+            warnings = [WarningRow(at, kind, n) for kind, n in sorted(self.warned.items())]
+            self.look = Look(at, self.agent.updates, seconds, metrics, warnings, episodes)
+            if at:
+                self.warned = {}
+
+    def conclude(self, at: int, record: RunWriter, progress: RunProgress) -> None:
+        """Append the rows of the evaluation under way once it is played; off the training clock.
+
+        Training waits for it if the rule says so, another may be due at step `at`, or there is nothing left to train.
+        An evaluation that was interrupted leaves no trace: it is begun again when the run is resumed.
+        """
+        look = self.look
+        if look is None:
+            return
+        waits = self.config.tested_bar is None or at >= self.config.total_steps or self._due(at, look.at, success=1.0)
+        if not (waits or look.episodes.done()):
+            return
+        with self.clock.pause():
             try:
-                episodes = play_episodes(self.agent, self.eval_env, self.seeds, on_step=abandon_if_stopped)
+                episodes = look.episodes.result()
             except _AbandonedError:
                 return
-            row = summarise(episodes, step=at, updates=self.agent.updates, seconds=seconds)
+            self.look = None
+            row = summarise(episodes, step=look.at, updates=look.updates, seconds=look.seconds)
             rows, evaluations = self.newest
-            if at:
-                rows.append(self.metrics_row(at, seconds, probe()))
-                record.log_metrics(rows[-1])
-                record.log_warnings([WarningRow(at, kind, n) for kind, n in sorted(self.warned.items())])
-                self.warned = {}
+            if look.metrics is not None:
+                rows.append(look.metrics)
+                record.log_metrics(look.metrics)
+                record.log_warnings(look.warnings)
             record.log_evaluation(row, episodes)
-            record.on_evaluation(RunReader(record.path), row, rows[-1].metrics if at else {})
+            record.on_evaluation(RunReader(record.path), row, look.metrics.metrics if look.metrics else {})
             evaluations.append(row)
             self.evaluations = [*self.evaluations[-1:], row]
             progress.evaluated(row)
@@ -144,10 +188,10 @@ class Monitor:
         self.evaluations = evaluations[-2:]
 
     def summary(self, stop: StopReason) -> Summary:
-        """How the run ended, from its last evaluation."""
+        """How the run ended, from its last evaluation: what was trained after it is dropped."""
         last, seconds, solved = self.evaluations[-1], self.clock.seconds, None
         rate = self.config.until_success
-        if rate is not None and reached(rate, self.evaluations):
+        if rate is not None and reached(self.config, self.evaluations):
             solved = Solved(rate, last.step, last.updates, last.seconds)
         return Summary(
             stop_reason=stop,
@@ -166,10 +210,22 @@ class _AbandonedError(Exception):
     """An evaluation was interrupted."""
 
 
-def reached(rate: float | None, evaluations: list[EvaluationRow]) -> bool:
-    """Whether the last two evaluations are both at the rate or above."""
+def as_it_is(agent: Agent) -> Agent:
+    """A copy that later updates do not change. JAX's arrays never change, so both share them."""
+    shared = [leaf for leaf in jax.tree.leaves(vars(agent)) if isinstance(leaf, jax.Array)]
+    return copy.deepcopy(agent, {id(array): array for array in shared})
+
+
+def reached(config: AnyRunConfig, evaluations: list[EvaluationRow]) -> bool:
+    """Whether the newest evaluations say that `until_success` is reached, by the run's rule."""
+    bar = config.until_success
+    if bar is None or not evaluations:
+        return False
+    if config.stop_rule == "test":
+        last = evaluations[-1]
+        return above_bar(round(last.success_rate * last.episodes), last.episodes, bar) is True
     last_two = evaluations[-2:]
-    return rate is not None and len(last_two) == 2 and all(e.success_rate >= rate for e in last_two)
+    return len(last_two) == 2 and all(row.success_rate >= bar for row in last_two)
 
 
 def snapshot(run: Any, own: Arrays, replay: ReplayRows) -> Snapshot:

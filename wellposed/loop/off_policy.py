@@ -109,16 +109,20 @@ def train_off_policy(run: OffPolicy, record: RunWriter, progress: RunProgress, s
         UserError: if the disk refuses.
     """
     monitor = run.monitor
-    with ThreadPoolExecutor(1, "collect") as beside:
+    with ThreadPoolExecutor(2, "beside") as beside:  # steps, and evaluations
         while True:
-            if run.pending is None and monitor.evaluation_due(run.step) and not stop:
-                monitor.evaluate(run.step, record, progress, stop, run.probe)
-                run.save(record)
+            if run.pending is None and not stop:
+                monitor.conclude(run.step, record, progress)
+                if (reason := monitor.reason_to_stop) is not None:
+                    return monitor.summary(reason)
+                if monitor.evaluation_due(run.step):
+                    run.save(record)
+                    monitor.begin(run.step, beside, stop, run.probe)
+                    continue
             if stop:
-                run.save(record)
+                if monitor.look is None:  # else the checkpoint before it counts, and it is begun again
+                    run.save(record)
                 return None
-            if run.pending is None and (reason := monitor.reason_to_stop(run.step)) is not None:
-                return monitor.summary(reason)
             advance(run, beside, stop)
             progress.advance(run.step, run.agent.updates, run.clock.seconds)
 

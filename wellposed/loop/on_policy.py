@@ -1,5 +1,7 @@
 """The on-policy loop, written out: act, store, learn from whole rollouts, evaluate, record."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 from wellposed import agents, seeding
 from wellposed.arrays import merged, part_of
 from wellposed.config import OnPolicyRunConfig
@@ -70,16 +72,21 @@ def train_on_policy(run: OnPolicy, record: RunWriter, progress: RunProgress, sto
     `train_off_policy`.
     """
     monitor = run.monitor
-    while True:
-        if not run.rollout.under_way and monitor.evaluation_due(run.step) and not stop:
-            monitor.evaluate(run.step, record, progress, stop, run.probe)
-            run.save(record)
-        if stop:
-            run.save(record)
-            return None
-        if not run.rollout.under_way and (reason := monitor.reason_to_stop(run.step)) is not None:
-            return monitor.summary(reason)
-        run.collect()
-        if run.rollout.full:
-            run.learn()
-        progress.advance(run.step, run.agent.updates, run.clock.seconds)
+    with ThreadPoolExecutor(1, "evaluation") as beside:
+        while True:
+            if not run.rollout.under_way and not stop:
+                monitor.conclude(run.step, record, progress)
+                if (reason := monitor.reason_to_stop) is not None:
+                    return monitor.summary(reason)
+                if monitor.evaluation_due(run.step):
+                    run.save(record)
+                    monitor.begin(run.step, beside, stop, run.probe)
+                    continue
+            if stop:
+                if monitor.look is None:  # else the checkpoint before it counts, and it is begun again
+                    run.save(record)
+                return None
+            run.collect()
+            if run.rollout.full:
+                run.learn()
+            progress.advance(run.step, run.agent.updates, run.clock.seconds)

@@ -9,11 +9,13 @@ from collections.abc import Callable
 import numpy as np
 
 from wellposed import stats
+from wellposed.config import AnyRunConfig
 from wellposed.envs.gymnasium_edge import GymnasiumVecEnv
 from wellposed.runs.record import MEANS, EpisodeRow, Estimate, EvaluationRow
 from wellposed.types import Obs, Policy, Step, VecEnv
 
 EVALUATION_COPIES = 25  # episodes at a time
+TEST_COPIES = 10  # the same where a test says after each time whether it takes more
 
 
 def play_episodes(
@@ -22,6 +24,7 @@ def play_episodes(
     seeds: list[int],
     on_step: Callable[[], None] = lambda: None,
     rng: np.random.Generator | None = None,
+    enough: Callable[[list[EpisodeRow]], bool] = lambda _: False,
 ) -> list[EpisodeRow]:
     """One episode per seed, as many at a time as `env` has environments; rows in the order of the seeds.
 
@@ -33,6 +36,7 @@ def play_episodes(
         seeds: one of each episode.
         on_step: called after every step (to record frames, to show progress).
         rng: with it the policy explores; without it plays greedily.
+        enough: asked after each time with all rows so far; if it is so, no more are played.
     """
     inner = env.inner if isinstance(env, GymnasiumVecEnv) else env
     rows: list[EpisodeRow] = []
@@ -40,7 +44,14 @@ def play_episodes(
         chunk = seeds[start : start + inner.num_envs]
         padded = chunk + [chunk[-1]] * (inner.num_envs - len(chunk))
         rows += _play_chunk(policy, inner, padded, on_step, rng)[: len(chunk)]
+        if enough(rows):
+            break
     return rows
+
+
+def copies(config: AnyRunConfig) -> int:
+    """How many episodes of an evaluation during training are played at a time."""
+    return min(EVALUATION_COPIES, config.eval_episodes) if config.tested_bar is None else TEST_COPIES
 
 
 class _Tally:

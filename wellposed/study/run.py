@@ -45,7 +45,7 @@ STEPS_PER_SECOND = 1_000  # of the default recipe on two cores (docs/fast.md); u
 class Question:
     """The question of a study."""
 
-    recipe: AnyRunConfig  # its seed and its `until_success` are replaced by those below
+    recipe: AnyRunConfig  # its seed, and when it stops, are replaced by those below
     seeds: list[int]  # of learnability
     stability_seeds: list[int]  # of each move
     bar: float  # a run stops when two evaluations in a row are at or above it
@@ -58,7 +58,12 @@ class Question:
 
     def of_seeds(self, seeds: list[int]) -> list[AnyRunConfig]:
         """The recipe, one run for each seed."""
-        return [replace(self.recipe, seed=seed, until_success=self.bar) for seed in seeds]
+        return [replace(self.asked, seed=seed) for seed in seeds]
+
+    @property
+    def asked(self) -> AnyRunConfig:
+        """The recipe with the bar, and the rule that gives every evaluation the same number of episodes."""
+        return replace(self.recipe, until_success=self.bar, stop_rule="twice")
 
     @property
     def base(self) -> list[AnyRunConfig]:
@@ -68,12 +73,12 @@ class Question:
 
     def is_of(self, study: Study) -> bool:
         """Whether a stored study is of this recipe and bar."""
-        return study.bar == self.bar and describes(study.config, replace(self.recipe, until_success=self.bar))
+        return study.bar == self.bar and describes(study.config, self.asked)
 
     @property
     def record(self) -> dict:
         """The recipe without its seed; two studies with equal recipes and bars are the same."""
-        data = serialise.to_dict(replace(self.recipe, until_success=self.bar))
+        data = serialise.to_dict(self.asked)
         return {name: value for name, value in data.items() if name != "seed"}
 
 
