@@ -46,7 +46,7 @@ def with_checkpoint(path: Path, evidence: Evidence) -> Evidence:
         return evidence
     loaded: tuple[Any, Any, Any] = load_run(path)
     config, agent, manifest = loaded
-    _, state = reader.load_state(checkpoint.manifests(path)[0])
+    _, state = reader.load_state(reader.newest_manifest)
     loop = part_of(state, "loop")
     with closing(make_env(config.env, 1, "training")) as env:
         if agents.find(config.algo).on_policy:

@@ -15,7 +15,6 @@ Every run lies in a directory of its own, as from `wellposed train`; finished on
 were cut short go on. The answers are stored beside the question, as JSON, with commit and machine.
 """
 
-import tomllib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
@@ -27,7 +26,7 @@ from wellposed.config import ALGO, AnyRunConfig, override
 from wellposed.errors import UserError
 from wellposed.progress import TrainingProgress
 from wellposed.recipes import default_config
-from wellposed.runs.files import read_json, write_json
+from wellposed.runs.files import read_json, read_toml, write_json
 from wellposed.runs.provenance import as_typed
 from wellposed.runs.record import Solved, Summary, decode, encode
 from wellposed.runs.store import RunReader, run_name
@@ -104,13 +103,10 @@ def load_experiment(path: Path) -> Experiment:
     Raises:
         UserError: if the file cannot be read, or lacks a field or has one too many.
     """
+    _, data = read_toml(path)
     try:
-        text = path.read_text()
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"Could not read {path}: {error}.") from error
-    try:
-        return serialise.from_dict(Experiment, tomllib.loads(text), str(path))
-    except ValueError as error:  # of TOML, and of ours
+        return serialise.from_dict(Experiment, data, str(path))
+    except ValueError as error:
         raise UserError(f"{path} is not an experiment: {error}.") from error
 
 

@@ -61,6 +61,8 @@ def read_trial(path: Path, judged: Verdict | None) -> Trial:
     summary, origin = reader.summary, reader.provenance
     last = summary or reader.failure
     assert last is not None
+    if not (evaluations := reader.evaluations):
+        raise UserError(f"{path} is damaged: it has ended, and has no evaluation.")
     row = judged.trained if summary and judged else None  # divergence counts as failure, whatever was learnt before
     return Trial(
         seed=reader.config["seed"],
@@ -69,7 +71,7 @@ def read_trial(path: Path, judged: Verdict | None) -> Trial:
         diverged=summary is None,
         step=last.step,
         updates=last.updates,
-        seconds=summary.seconds if summary else reader.evaluations[-1].seconds,
+        seconds=summary.seconds if summary else evaluations[-1].seconds,
         success=Estimate(row.success_rate, row.success_ci95) if row else Estimate(0.0, (0.0, 0.0)),
         episodes=row.episodes if row else verdict.EPISODES,
         commit=origin.commit,
