@@ -10,6 +10,9 @@ from wellposed.errors import require
 from wellposed.types import Moment, Step, VecEnv, clipped_actions
 
 
+MOST_DELAY = 10_000  # steps, far beyond use; asked before the actions on their way are made in memory
+
+
 @dataclass(frozen=True)
 class Control:
     """How actions reach the simulator."""
@@ -21,7 +24,7 @@ class Control:
 
     def __post_init__(self) -> None:
         require(0 <= self.smoothing < 1, "env.control.smoothing", "is a share from 0 up to but not 1", self.smoothing)
-        require(self.delay >= 0, "env.control.delay", "must not be negative", self.delay)
+        require(0 <= self.delay <= MOST_DELAY, "env.control.delay", f"is 0 to {MOST_DELAY:,} steps", self.delay)
 
     @property
     def memory(self) -> int:
