@@ -423,6 +423,7 @@ def test_a_run_that_another_process_writes_is_refused(tmp_path):
     assert "Traceback" not in second.stderr
 
 
+@pytest.mark.slow
 def test_a_disk_that_fills_ends_training_with_a_sentence_and_keeps_the_record(tmp_path):
     """The largest size a file may have stands in for the disk; rows fit under it for a while, then no more."""
     code = (

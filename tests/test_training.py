@@ -137,6 +137,7 @@ def test_the_demonstration_learns_reach_and_says_when(tmp_path, algo, agent):
     assert verdict.trained.episodes == 100
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("optimised")
 def test_without_hindsight_nothing_is_learnt_in_the_same_time(tmp_path):
     config = demo_config(seed=0)

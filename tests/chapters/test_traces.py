@@ -18,7 +18,7 @@ from wellposed.repository import ROOT
 
 FOLDERS = chapter_folders(ROOT / "chapters")
 CASES = [(folder, name) for folder in FOLDERS.values() for name in traces.load_traces(folder)[0].traces]
-QUICK = {"relabelling.future", "recipe.ppo"}  # sparse Push, PPO; environments take a second
+QUICK = {"relabelling.future"}  # sparse Push; environments take a second
 pytestmark = pytest.mark.usefixtures("optimised")
 TRACE = {
     "steps/reward": np.linspace(-1, 0, 34),
@@ -82,6 +82,7 @@ def test_another_strategy_of_hindsight_differs_from_the_stored_trace(monkeypatch
     assert "batch 0/desired_goal differs" in str(wrong(FOLDERS[4], "relabelling.future"))
 
 
+@pytest.mark.slow
 def test_another_discount_in_the_loss_differs_from_the_stored_trace(monkeypatch):
     bellman = sac.bellman
     monkeypatch.setattr(sac, "bellman", lambda r, end, value, _: bellman(r, end, value, 0.94))
@@ -90,6 +91,7 @@ def test_another_discount_in_the_loss_differs_from_the_stored_trace(monkeypatch)
     compile_anew()
 
 
+@pytest.mark.slow
 def test_other_advantages_or_rewards_of_ppo_differ_from_the_stored_trace(monkeypatch):
     gae = rollout.gae
     monkeypatch.setattr(rollout, "gae", lambda *given: gae(*given[:-1], 0.94))  # type: ignore[call-arg]
@@ -98,6 +100,7 @@ def test_other_advantages_or_rewards_of_ppo_differ_from_the_stored_trace(monkeyp
     assert "steps/reward differs" in str(wrong(FOLDERS[2], "recipe.ppo"))
 
 
+@pytest.mark.slow
 def test_another_clipping_of_ppo_differs_from_the_stored_trace(monkeypatch):
     """Seen in what the second rollout was given, although rounding has moved it by then."""
     clipped = ppo.clipped_objective

@@ -21,6 +21,7 @@ PIXELS = RunConfig(
 )  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("toy_suite")
 def test_a_suite_that_shows_images_alone_is_certified_and_trained(tmp_path):
     found = {f.name: f for f in certify("ToyRail-v0", gamma=0.95).findings}

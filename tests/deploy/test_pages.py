@@ -36,6 +36,7 @@ def test_the_reader_of_the_page_is_the_policy(run, tmp_path, monkeypatch):
     np.testing.assert_allclose(names["act"](obs), policy(obs), atol=1e-6)
 
 
+@pytest.mark.slow
 def test_the_notebook_runs_and_shows_a_run_a_verdict_and_a_certificate(tmp_path, monkeypatch):
     monkeypatch.setenv("PYTHONPATH", f"{ROOT}{os.pathsep}{os.environ.get('PYTHONPATH', '')}")
     book = nbformat.read(ROOT / "examples/first_run.ipynb", 4)

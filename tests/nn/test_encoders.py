@@ -65,6 +65,7 @@ def pointing(agent: SAC) -> float:
     return float(np.mean(np.linalg.norm(agent.act(obs)[0] - place, axis=1) < NEAR))
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("optimised")
 def test_pixels_are_learnt_through_two_numbers_because_the_gradient_reaches_the_encoder():
     learnt = pointing(learn_to_point(agent_of(IMAGE, encoder="cnn", width=2), CALLS))

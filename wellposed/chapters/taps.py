@@ -1,6 +1,7 @@
-"""All that recording a trace knows of the inside of the package, in one place, for this version and for b16341c.
+"""All that recording a trace knows of the inside of the package, in one place.
 
-`wellposed.chapters.trace` records with what is here and with the public API alone.
+`wellposed.chapters.trace` records with what is here and with the public API alone. Stored traces have the names of
+commit b16341c, at which they were first recorded.
 """
 
 import importlib
@@ -14,15 +15,10 @@ import numpy as np
 
 Arrays = dict[str, np.ndarray]
 Place = tuple[str, str, str]  # module, class, method
-# What draws minibatches, and what learns from them; modules that a version does not have are passed over.
-SAMPLE: list[Place] = [
-    ("wellposed.data.episodes", "ReplayBuffer", "sample"),
-    ("wellposed.replay.buffer", "ReplayBuffer", "sample"),
-]
-UPDATE: list[Place] = [
+SAMPLE: Place = ("wellposed.data.episodes", "ReplayBuffer", "sample")  # draws minibatches
+UPDATE: list[Place] = [  # learn from them
     ("wellposed.agents.sac", "SAC", "update"),
     ("wellposed.agents.td3", "TD3", "update"),
-    ("wellposed.agents.off_policy", "OffPolicyAgent", "update"),
     ("wellposed.agents.ppo", "PPO", "update"),
 ]
 
@@ -42,20 +38,10 @@ def tapped(sampled: Callable[[Arrays], None], learnt: Callable[[Any, dict[str, f
     from and its losses.
     """
     with ExitStack() as stack:
-        for place in filter(_is_there, SAMPLE):
-            stack.enter_context(_around(place, lambda batch, _: sampled(by_key(batch))))
-        for place in filter(_is_there, UPDATE):
+        stack.enter_context(_around(SAMPLE, lambda batch, _: sampled(by_key(batch))))
+        for place in UPDATE:
             stack.enter_context(_around(place, lambda losses, given: learnt(by_key(given), losses)))
         yield
-
-
-def _is_there(place: Place) -> bool:
-    """Whether this version has such a method."""
-    module, owner, method = place
-    try:
-        return hasattr(getattr(importlib.import_module(module), owner, None), method)
-    except ModuleNotFoundError:
-        return False
 
 
 @contextmanager
@@ -89,7 +75,7 @@ def by_key(batch: Any) -> Arrays:
 
 
 def weights(state: Arrays) -> Arrays:
-    """Networks, optimisers and input statistics among the arrays of a checkpoint, sorted by their names in b16341c."""
+    """Networks, optimisers and input statistics in a checkpoint, sorted by their names in stored traces."""
     ppo = any(name.endswith("nets.actor.log_std") for name in state)
     named = {_old_name(name.removeprefix("agent/"), ppo): array for name, array in state.items()}
     kept = re.compile(r"learner\.|obs_stats\.|goal_stats\.")
@@ -97,7 +83,7 @@ def weights(state: Arrays) -> Arrays:
 
 
 def _old_name(name: str, ppo: bool) -> str:
-    """The name in b16341c of an array of an agent."""
+    """The name in stored traces of an array of an agent."""
     name = name.replace("inputs.obs.observation.", "obs_stats.").replace("inputs.obs.goal.", "goal_stats.")
     if ppo:
         return name.replace(".head.", ".mean.").replace(".heads[0].", ".")
@@ -112,18 +98,10 @@ def surroundings(state: Arrays) -> Arrays:
 def rewards(state: Arrays) -> Arrays:
     """The rewards of the last rollout [t, n] in a checkpoint of an on-policy run."""
     last = {name: state[f"loop/rollout/{name}"] for name in ("reward", "terminated")}
-    cut = state["loop/rollout/truncated" if "loop/rollout/truncated" in state else "loop/rollout/ended"]
-    return last | {"ended": last["terminated"] | cut}
+    return last | {"ended": last["terminated"] | state["loop/rollout/truncated"]}
 
 
-def replay(state: Arrays, parts: list[Arrays]) -> Arrays:
+def replay(parts: list[Arrays]) -> Arrays:
     """The whole episodes of a replay, oldest first, by key: [rows, ...]."""
     whole = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
-    if "rows" not in whole:
-        return {name.removeprefix("obs/"): array for name, array in whole.items() if name != "failed"}
-    rows = whole.pop("rows")
-    sizes = [state[f"loop/obs/{name}"].shape[1] for name in ("observation", "achieved_goal")]
-    ends = np.cumsum([*sizes, rows.shape[1] - sum(sizes) - sizes[1] - 2, sizes[1], 1])
-    names = ("observation", "achieved_goal", "action", "desired_goal", "reward", "terminated")
-    found = dict(zip(names, np.split(rows, ends, axis=1), strict=True)) | whole
-    return found | {name: found[name][:, 0] for name in ("reward", "terminated")}
+    return {name.removeprefix("obs/"): array for name, array in whole.items() if name != "failed"}

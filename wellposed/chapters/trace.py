@@ -105,7 +105,7 @@ def _of_record(path: Path) -> Arrays:
         found |= merged(f"weights at {moment}", taps.weights(state))
         found |= merged(f"state at {moment}", taps.surroundings(state))
     last, parts = load_file(states[-1]), [load_file(file) for file in sorted((path / "replay").glob("*.safetensors"))]
-    steps = _at_random_first(taps.replay(last, parts)) if parts else merged("steps", taps.rewards(last))
+    steps = _at_random_first(taps.replay(parts)) if parts else merged("steps", taps.rewards(last))
     for kind in ("episodes", "evaluations", "metrics"):
         rows = [json.loads(line) for line in (path / f"{kind}.jsonl").read_text().splitlines()]
         flat = [dict(_leaves(row)) for row in rows]
