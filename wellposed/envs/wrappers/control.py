@@ -9,7 +9,6 @@ from wellposed.envs.wrappers.wrapper import Wrapper
 from wellposed.errors import require
 from wellposed.types import Moment, Step, VecEnv, clipped_actions
 
-
 MOST_DELAY = 10_000  # steps, far beyond use; asked before the actions on their way are made in memory
 
 
