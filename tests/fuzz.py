@@ -183,14 +183,16 @@ class Fuzz:
     """The inputs that were fed so far, and what became of them."""
 
     def __init__(self, folder: Path) -> None:
-        from tests.fuzz_targets import confine, kinds, make_world
+        from tests.fuzz_targets import WORLD, confine, kinds, make_world
 
         self.live = folder / "live"
-        make_world(folder)
+        if not (folder / "course").exists():
+            make_world(folder)
+        WORLD[:] = [folder]
         confine()
         self.kinds, self.lines = kinds(folder), Lines()
         tempfile.tempdir = str(folder / "tmp")
-        (folder / "tmp").mkdir()
+        (folder / "tmp").mkdir(exist_ok=True)
         self.watch = Watch(self.live, folder / "tmp", folder / "cache")
         self.count, self.sealed = Counter[str](), 0
         for kind in self.kinds:  # what is imported and compiled at first use
@@ -266,13 +268,16 @@ def main() -> int:
     parser.add_argument("--inputs", type=int, default=200_000)
     parser.add_argument("--seed", type=int, default=int(time.time()))
     parser.add_argument("--go-on", action="store_true", help="print the traceback of a fault and the input's number")
+    parser.add_argument("--world", type=Path, help="keep there what the inputs begin from; made if it is missing")
     parser.add_argument("--missing", action="store_true", help="name the lines that were not reached")
     args = parser.parse_args()
     print(f"seed {args.seed}", flush=True)
     began, faults = time.monotonic(), 0
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = args.world or Path(temporary)
+        folder.mkdir(exist_ok=True)
         os.environ["XDG_CACHE_HOME"] = f"{folder}/cache"
-        fuzz = Fuzz(Path(folder))
+        fuzz = Fuzz(folder)
         fed = time.monotonic()
         for i in range(args.inputs):
             try:

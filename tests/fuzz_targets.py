@@ -132,7 +132,6 @@ WORLD: list[Path] = []  # the folder of the world that was made last
 
 def make_world(folder: Path) -> None:
     """Train, judge and publish what the inputs begin from."""
-    WORLD[:] = [folder]
     (folder / "question.toml").write_text(QUESTION)
     place = folder / "chapters" / "ch04_hindsight"
     place.mkdir(parents=True)
@@ -318,13 +317,13 @@ def kinds(folder: Path) -> list[Kind]:
         *with_json(6.0, "diagnose", "{live}"),
         *with_json(6.0, "reproduce", "{live}", "--quiet"),
         *with_json(3.0, "compare", "{live}", "{world}/other", "--episodes", "4"),
-        command(0.3, "report", "{live}", "--no-video", "--out", "{beside}/report.html"),
-        command(0.3, "export", "{live}", "--out", "{beside}/policy.npz"),
-        command(0.2, "eval", "{live}", "--episodes", "1"),
+        command(0.05, "report", "{live}", "--no-video", "--out", "{beside}/report.html"),
+        command(0.1, "export", "{live}", "--out", "{beside}/policy.npz"),
+        command(0.05, "eval", "{live}", "--episodes", "1"),
     ]
     going_on = [
-        command(1.0, "resume", "{live}", "--quiet", "--threads", "1"),
-        command(1.0, "resume", "{live}", "--quiet", "--salvage", "--threads", "1"),
+        command(0.2, "resume", "{live}", "--quiet", "--threads", "1"),
+        command(0.2, "resume", "{live}", "--quiet", "--salvage", "--threads", "1"),
         command(2.0, "diagnose", "{live}"),
         command(2.0, "runs", "--runs-dir", "{beside}", "--paths"),
     ]

@@ -209,7 +209,7 @@ class Torture:
         rows = [f"{'':<52}" + "".join(f"{seam:>12}" for seam in SEAMS)]
         return rows + [
             f"{case:<52}" + "".join(f"{self.kills[case, seam]:>12}" for seam in SEAMS)
-            for case in {case for case, _ in self.kills}
+            for case in sorted({case for case, _ in self.kills})
         ]
 
 
