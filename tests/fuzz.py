@@ -187,7 +187,8 @@ class Fuzz:
 
         self.live = folder / "live"
         if not (folder / "course").exists():
-            make_world(folder)
+            with _captured():
+                make_world(folder)
         WORLD[:] = [folder]
         confine()
         self.kinds, self.lines = kinds(folder), Lines()
@@ -195,11 +196,11 @@ class Fuzz:
         (folder / "tmp").mkdir(exist_ok=True)
         self.watch = Watch(self.live, folder / "tmp", folder / "cache")
         self.count, self.sealed = Counter[str](), 0
-        for kind in self.kinds:  # what is imported and compiled at first use
-            for _, read in kind.reads:
-                self._copied(kind)
-                with contextlib.suppress(UserError, SystemExit), _captured():
-                    read(self.live / kind.source.name)
+        first = {(kind.source, read): kind for kind in self.kinds for _, read in kind.reads}
+        for (source, read), kind in first.items():  # what is imported and compiled at first use
+            self._copied(kind)
+            with contextlib.suppress(UserError, SystemExit), _captured():
+                read(self.live / source.name)
 
     def feed(self, rng: random.Random) -> None:
         """One input; raises AssertionError if it caused anything but a sentence or a result."""
