@@ -194,7 +194,8 @@ class Fuzz:
         self.kinds, self.lines = kinds(folder), Lines()
         tempfile.tempdir = str(folder / "tmp")
         (folder / "tmp").mkdir(exist_ok=True)
-        self.watch = Watch(self.live, folder / "tmp", folder / "cache")
+        compiled = sys.modules["jax"].config.jax_compilation_cache_dir or folder
+        self.watch = Watch(self.live, folder / "tmp", folder / "cache", Path(compiled))
         self.count, self.sealed = Counter[str](), 0
         first = {(kind.source, read): kind for kind in self.kinds for _, read in kind.reads}
         for (source, read), kind in first.items():  # what is imported and compiled at first use

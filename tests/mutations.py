@@ -92,7 +92,7 @@ def mutate_rows(content: bytes, rng: random.Random) -> bytes:
 def mutate_tensors(arrays: dict[str, np.ndarray], rng: random.Random) -> bytes:
     """A safetensors file with arrays of other names, shapes, types or values, or with its header made to lie."""
     arrays = dict(arrays)
-    for _ in range(rng.randint(1, 3)):
+    for _ in range(min(rng.randint(1, 3), len(arrays))):
         name = rng.choice(sorted(arrays))
         array = arrays.pop(name)
         action = rng.randrange(6)
