@@ -42,9 +42,10 @@ peers:          ## a second environment, with Stable-Baselines3, SBX, EnvPool an
 test-peers: peers ## the comparisons with Stable-Baselines3, run live
 	$(PEERS)/bin/pytest tests/peers -n 0
 
-torture: setup  ## what takes too long for the tests: kills, 200,000 mutated files, two hours of training watched
-	$(BIN)/python -m tests.torture --kills 100
+torture: setup  ## what takes too long for the tests: kills, a run's life, mutated files, two hours of training watched
+	$(BIN)/python -m tests.torture --kills 200
 	$(BIN)/python -m tests.torture_launch
+	$(BIN)/python -m tests.runs.life --steps 20000
 	$(BIN)/python -m tests.fuzz --inputs 200000
 	$(BIN)/python -m benchmarks.endurance --minutes 120
 

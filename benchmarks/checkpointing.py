@@ -98,7 +98,7 @@ def main() -> None:
     cost = share(args.steps)
     print(
         f"Push, {args.steps:,} steps: {cost['training']:.1f} s of training, {cost['checkpoints']:.0f} checkpoints in "
-        f"{cost['saving']:.2f} s: {cost['saving'] / cost['training']:.2%} (asked at most 3 %); "
+        f"{cost['saving']:.2f} s: {cost['saving'] / cost['training']:.2%} (asked at most 0.5 %); "
         f"{cost['megabytes']:.1f} MB on disk at the end"
     )
     with tempfile.TemporaryDirectory(dir=".") as folder:

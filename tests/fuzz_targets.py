@@ -1,211 +1,370 @@
-"""What reads a stranger's files, each with a valid file to begin from (see fuzz.py)."""
+"""What a stranger may hand us, each with the commands that read it (see fuzz.py).
+
+One world is made for all inputs: runs of SAC and PPO, finished, interrupted and diverged; a chapter with its results
+and records; an experiment; a policy and demonstrations. An input is a copy of a part of it with one file mutated.
+"""
 
 import hashlib
 import json
 import random
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
-from tests.chapters.tiny import TOML, write_chapter
-from tests.fuzz import either, mutate_bytes, mutate_json, mutate_tensors
-from tests.test_resume import TINY
-from wellposed import serialise
+import numpy as np
+from safetensors import SafetensorError
+from safetensors.numpy import load as parse_tensors
+from safetensors.numpy import save as format_tensors
+
+from tests.chapters.tiny import as_seed, store_traces
+from tests.mutations import mutate_bytes, mutate_json, mutate_rows, mutate_tensors, mutate_text
+from wellposed import cli, reproduce, serialise, training, verdict
 from wellposed.chapters.load import load_chapter
-from wellposed.config import stored_config
-from wellposed.envs.make import make_env
-from wellposed.interrupts import Stopwatch
+from wellposed.deploy import load_policy
+from wellposed.errors import UserError
+from wellposed.launch import local
 from wellposed.launch.answers import load_answers
-from wellposed.launch.manifest import load_experiment
-from wellposed.loop.off_policy import OffPolicy, advance
-from wellposed.runs import checkpoint
-from wellposed.runs.files import read_json, read_lines
-from wellposed.runs.record import EpisodeRow, Failure, Verdict, WarningRow, decode, encode
-from wellposed.runs.store import RunReader, run_name
-from wellposed.runs.writer import Restored
-from wellposed.training import train
-from wellposed.verdict import assess
+from wellposed.launch.states import ENDED, state_of
+from wellposed.runs import checkpoint, provenance
+from wellposed.runs.record import Failure, WarningRow, encode
+from wellposed.runs.store import run_name
 
-QUESTION = """
+SETTINGS = """
+num_envs = 4
+eval_episodes = 4
+agent.hidden = [8]
+agent.batch_size = 16
+"""
+QUESTION = f"""
 title = "?"
-env = "FetchReach-v4"
-seeds = "0-1"
+env = "FetchPickAndPlace-v4"
+seeds = "0"
 until_success = 0.9
 [base]
+{SETTINGS}
+[variants.sac]
 total_steps = 400
-[variants.one]
-"agent.mirror" = false
-[variants.two]
-agent.inputs.clip = 3.0
+random_steps = 160
+eval_every = 200
+updates_per_call = 4
+[variants.ppo]
+algo = "ppo"
+total_steps = 200
+rollout_steps = 10
+eval_every = 100
+agent.epochs = 1
 """
+CHAPTER = f"""
+number = 4
+title = "Hindsight"
+summary = "A tiny chapter."
+minutes = 3
+study_minutes = 60
+[experiments.width]
+title = "Does a wider network help?"
+env = "FetchPickAndPlace-v4"
+seeds = "0"
+until_success = 0.9
+[experiments.width.base]
+total_steps = 400
+random_steps = 160
+eval_every = 200
+updates_per_call = 4
+{SETTINGS}
+[experiments.width.variants."narrow 0.5"]
+[studies.learnt]
+env = "FetchPickAndPlace-v4"
+bar = 0.9
+seeds = "0"
+parts = ["learnability"]
+[studies.learnt.settings]
+total_steps = 400
+random_steps = 160
+eval_every = 200
+updates_per_call = 4
+{SETTINGS}
+[measurements.parts]
+kind = "split"
+of = "width.narrow 0.5"
+steps = [0, 200, 400]
+[[deliverables]]
+file = "width.json"
+schema = "experiment"
+says = "what a width needs"
+[[criteria]]
+says = "Something is known."
+of = "width.narrow 0.5"
+metric = "success"
+statistic = "mean"
+at_least = 0.0
+"""
+EPISODES = 4  # of a verdict
 
 
 @dataclass
-class Target:
-    """Something that reads: `prepare` writes a mutated input and returns its size, `read` reads it."""
+class Kind:
+    """A file that is mutated in a copy of `source`, and what reads it."""
 
     name: str
-    prepare: Callable[[random.Random], int]
-    read: Callable[[], Any]
+    weight: float  # how often it comes
+    source: Path  # a folder of the world, or a file
+    mutate: Callable[[Path, random.Random], tuple[Path, bool]]  # in the copy: where it lies now, and whether sealed
+    reads: list[tuple[float, Callable[[Path], Any]]]  # by how often
 
 
-def targets(folder: Path) -> list[Target]:
-    """All targets, around one run that is trained here."""
-    path = train(replace(TINY, until_success=None), folder / "runs", quiet=True)[0]
-    for name, row in {"failure": Failure(1, 1, "loss", "why"), "verdict": assess(path, episodes=2)}.items():
-        (path / f"{name}.json").write_text(json.dumps(encode(row)))
-    (path / "warnings.jsonl").write_text(json.dumps(encode(WarningRow(1, "mjWARN_INERTIA", 2))) + "\n")
-    reader = RunReader(path)
-    found = [_document(path / name, read) for name, read in _documents(reader).items()]
-    return [*found, _config(folder, path), _manifest(reader), _arrays(reader), _restored(reader), *_questions(folder)]
+def command(often: float, *words: str) -> tuple[float, Callable[[Path], Any]]:
+    """A command line, in which {live} is the mutated copy, {beside} the folder around it and {world} the world's."""
+
+    def call(live: Path) -> int:
+        return cli.main([word.format(live=live, beside=live.parent, world=WORLD[0]) for word in words])
+
+    return often, call
 
 
-def _documents(reader: RunReader) -> dict[str, Callable[[], Any]]:
-    """How each JSON file of a run is read."""
-    path = reader.path
-    episodes = path / "episodes.jsonl"
-
-    def read_episodes() -> None:
-        for row in read_lines(episodes):
-            decode(EpisodeRow, {k: v for k, v in row.items() if k != "step"} if isinstance(row, dict) else row, "x")
-
-    return {
-        "provenance.json": lambda: reader.provenance,
-        "summary.json": lambda: reader.summary,
-        "failure.json": lambda: reader.failure,
-        "metrics.jsonl": lambda: reader.metrics,
-        "evaluations.jsonl": lambda: reader.evaluations,
-        "warnings.jsonl": lambda: reader.warnings,
-        "episodes.jsonl": read_episodes,
-        "verdict.json": lambda: decode(Verdict, read_json(path / "verdict.json"), "x"),
-    }
+def with_json(often: float, *words: str) -> list[tuple[float, Callable[[Path], Any]]]:
+    """A command that prints sentences or, as often, JSON."""
+    return [command(often / 2, *words), command(often / 2, *words, "--json", "-")]
 
 
-def _document(file: Path, read: Callable[[], Any]) -> Target:
-    original = file.read_bytes()
-
-    def prepare(rng: random.Random) -> int:
-        return file.write_bytes(either(file, original, rng))
-
-    return Target(file.name, prepare, read)
+WORLD: list[Path] = []  # the folder of the world that was made last
 
 
-def _config(folder: Path, path: Path) -> Target:
-    """A configuration in a directory of the name that it claims, with the hash that it claims."""
-    original, strange = json.loads((path / "config.json").read_text()), folder / "strange"
-    there: list[Path] = []
-
-    def prepare(rng: random.Random) -> int:
-        shutil.rmtree(strange, ignore_errors=True)
-        data = mutate_json(original, rng)
-        place = strange / "x"
-        try:
-            data["hash"] = serialise.content_hash(data["config"])
-            place = strange / run_name(data["config"])
-            assert place.resolve().parent == strange.resolve(), "a name escapes the directory"
-            place.mkdir(parents=True)
-        except (TypeError, KeyError, ValueError, AttributeError, OSError):
-            place = strange / "x"
-            place.mkdir(parents=True, exist_ok=True)
-        there[:] = [place]
-        content = json.dumps(data).encode()
-        return (place / "config.json").write_bytes(mutate_bytes(content, rng) if rng.random() < 0.2 else content)
-
-    return Target("config.json", prepare, lambda: stored_config(there[0]))
-
-
-def _manifest(reader: RunReader) -> Target:
-    file = checkpoint.manifests(reader.path)[0]
-    original = file.read_bytes()
-
-    def prepare(rng: random.Random) -> int:
-        return file.write_bytes(either(file, original, rng))
-
-    def read() -> None:
-        manifest, _ = reader.load_state(file)
-        for part in manifest.replay:
-            checkpoint.load(reader.path, part.stored)
-
-    return Target("manifest", prepare, read)
+def make_world(folder: Path) -> None:
+    """Train, judge and publish what the inputs begin from."""
+    (folder / "question.toml").write_text(QUESTION)
+    place = folder / "chapters" / "ch04_hindsight"
+    place.mkdir(parents=True)
+    (place / "chapter.toml").write_text(CHAPTER)
+    store_traces(load_chapter(place))
+    runs, chapters = ("--runs-dir", f"{folder}/runs"), ("--chapters", f"{folder}/chapters")
+    _must(["experiment", f"{folder}/question.toml", *runs, "--quiet"])
+    _must(["chapter", "run", "4", "--studies", "--quiet", *runs, *chapters])
+    _must(["chapter", "publish", "4", "--anyway", *runs, *chapters])
+    for run in sorted((folder / "runs").glob("Fetch*")):
+        _must(["export", str(run), "--out", f"{folder}/policy.npz"])
+        rows = "".join(json.dumps(encode(WarningRow(i, "mjWARN_INERTIA", 2))) + "\n" for i in (1, 1, 2))
+        (run / "warnings.jsonl").write_text(rows)
+        shutil.rmtree(run / "tensorboard")
+        for state in ("cut", "diverged"):
+            shutil.copytree(run, folder / state / run.name)
+            (folder / state / run.name / "summary.json").unlink()
+        (folder / "diverged" / run.name / "failure.json").write_text(json.dumps(encode(Failure(1, 1, "loss", "why"))))
+    (folder / "other").mkdir()
+    shutil.move(as_seed(run, 7), folder / "other")
+    for name in ("chapters", "runs"):
+        shutil.copytree(folder / name, folder / "course" / name)
 
 
-def _arrays(reader: RunReader) -> Target:
-    """A state file whose digest fits."""
-    manifest, state = reader.load_state(checkpoint.manifests(reader.path)[1])
-    stored = [manifest.state]
-
-    def prepare(rng: random.Random) -> int:
-        content = mutate_tensors(state, rng)
-        file = "checkpoints/000099_step_0000000001.safetensors"
-        stored[0] = checkpoint.StoredArrays(file, len(content), hashlib.sha256(content).hexdigest())
-        return (reader.path / file).write_bytes(content)
-
-    return Target("state", prepare, lambda: checkpoint.load(reader.path, stored[0]))
+def _must(words: list[str]) -> None:
+    if cli.main(words):
+        raise RuntimeError(f"the world could not be made: {words}")
 
 
-def _restored(reader: RunReader) -> Target:
-    """A checkpoint whose digests all fit, taken up for a few steps."""
-    from concurrent.futures import ThreadPoolExecutor
-
-    from wellposed.arrays import part_of
-
-    manifest, state = reader.load_state(checkpoint.manifests(reader.path)[1])
-    parts = [(part.first, checkpoint.load(reader.path, part.stored)) for part in manifest.replay]
-    env, eval_env = (make_env(TINY.env, n, "training") for n in (TINY.num_envs, 2))
-    at: dict[str, Any] = {}
-
-    def prepare(rng: random.Random) -> int:
-        from safetensors.numpy import load
-
-        try:
-            at["state"] = load(mutate_tensors(state, rng))
-            at["parts"] = [
-                (parts[0][0] + rng.choice([0, 0, -1, 5]), load(mutate_tensors(parts[0][1], rng))),
-                *parts[1:],
-            ]
-        except Exception:  # not even a file: that is the other target's business
-            at["state"], at["parts"] = {}, []
-        if rng.random() < 0.7:
-            at["parts"] = parts
-        return sum(array.nbytes for array in at["state"].values())
-
-    def read() -> None:
-        agent, loop = part_of(at["state"], "agent"), part_of(at["state"], "loop")
-        training = OffPolicy(TINY, env, eval_env, Stopwatch())
-        training.restore(Restored(manifest, agent, loop, at["parts"], [], [], 0))
-        with ThreadPoolExecutor(1) as collector:
-            for _ in range(60):
-                advance(training, collector, [])
-
-    return Target("taking up", prepare, read)
+def confine() -> None:
+    """What takes long or trains is cut short: verdicts are of few episodes, a run that is taken up is saved at once."""
+    few = verdict.assess
+    verdict.EPISODES = EPISODES
+    verdict.assess = lambda path, episodes=EPISODES, seed=0, threads=2, noise=0.0: few(  # type: ignore[assignment]
+        path, min(episodes, EPISODES), seed, threads, noise
+    )
+    for name in ("train_off_policy", "train_on_policy"):
+        loop = cast(Callable, getattr(training, name))
+        setattr(training, name, lambda run, record, bar, _, loop=loop: loop(run, record, bar, [0]))
+    reproduce.train = lambda config, *_, **__: (_pristine(config.algo), None)  # type: ignore[assignment]
+    here = provenance.git_state()
+    provenance.git_state = lambda: here
+    local.train_rows = _nothing_to_train  # type: ignore[assignment]
 
 
-def _questions(folder: Path) -> list[Target]:
-    """An experiment's question and its answers."""
-    question, answers = folder / "question.toml", folder / "answers.json"
-    stored = Path(__file__).parent.parent / "experiments" / "push.json"
-    original = stored.read_bytes() if stored.exists() else b'{"schema": 3}'
+def _pristine(algo: str) -> Path:
+    """The finished run of an algorithm."""
+    return next(iter((WORLD[0] / "runs").glob(f"*_{algo}_*")), WORLD[0])
 
-    def ask(rng: random.Random) -> int:
-        return question.write_bytes(mutate_bytes(QUESTION.encode(), rng))
 
-    def answer(rng: random.Random) -> int:
-        return answers.write_bytes(either(answers, original, rng))
+def _nothing_to_train(rows: Any, runs_dir: Path, *_: Any, **__: Any) -> list[Any]:
+    if any(state_of(runs_dir, row) not in ENDED for row in rows):
+        raise UserError("Here training would begin, which is not what is tested.")
+    return rows
 
-    return [
-        Target("experiment", ask, lambda: load_experiment(question).runs()),
-        Target("answers", answer, lambda: load_answers(answers)),
-        _chapter(folder),
+
+def sealed(run: Path, old: Path, manifest: dict[str, Any], state: Any) -> None:
+    """Write a manifest and its state in the place of `old`, with every digest made right, under names that fit."""
+    told = {key: value for key, value in manifest.items() if key not in ("state", "digest", "schema")}
+    copy = {checkpoint.COPY: np.frombuffer(json.dumps(told, sort_keys=True).encode(), np.uint8)}
+    content = format_tensors(state | copy) if isinstance(state, dict) else state
+    stem = checkpoint.CHECKPOINTS + "/" + old.stem
+    number, step = manifest.get("number"), manifest.get("step")
+    if type(number) is type(step) is int and 0 <= number < 10**9 and 0 <= step < 10**18:
+        stem = f"{checkpoint.CHECKPOINTS}/{number:06d}_step_{step:010d}"
+    for file in (old, old.with_suffix(".safetensors")):
+        file.unlink()
+    stored = {"file": f"{stem}.safetensors", "bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+    (run / f"{stem}.safetensors").write_bytes(content)
+    whole = manifest | {"state": stored}
+    told = {key: value for key, value in whole.items() if key not in ("digest", "schema")}
+    whole["digest"] = hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
+    (run / f"{stem}.json").write_text(json.dumps(whole))
+
+
+def _checkpoint(run: Path) -> tuple[Path, dict[str, Any], dict[str, np.ndarray]]:
+    """The newest manifest, its content, and its state."""
+    file = checkpoint.manifests(run)[0]
+    state = parse_tensors(file.with_suffix(".safetensors").read_bytes())
+    state.pop(checkpoint.COPY)
+    return file, json.loads(file.read_text()), state
+
+
+def config(run: Path, rng: random.Random) -> tuple[Path, bool]:
+    """A configuration, in a directory of the name that it claims, with manifests that are of it."""
+    file = run / "config.json"
+    data = mutate_json(json.loads(file.read_text()), rng)
+    if rng.random() < 0.1:
+        file.write_bytes(mutate_bytes(json.dumps(data).encode(), rng))
+        return run, False
+    place = run
+    with suppress(TypeError, KeyError, ValueError, AttributeError, OSError):  # then it has no name
+        settings = data["config"]
+        data["hash"] = serialise.content_hash(settings)
+        named = run.parent / run_name(settings)
+        assert named.parent.resolve() == run.parent.resolve(), "a name escapes the directory"
+        old, manifest, state = _checkpoint(run)
+        env = settings["env"]["id"]
+        sealed(run, old, manifest | {"config_hash": data["hash"], "env": env, "algo": settings["algo"]}, state)
+        place = run.rename(named)
+    (place / "config.json").write_text(json.dumps(data))
+    return place, place != run
+
+
+def manifest(run: Path, rng: random.Random) -> tuple[Path, bool]:
+    """A manifest."""
+    file, data, state = _checkpoint(run)
+    if rng.random() < 0.1:
+        file.write_bytes(mutate_bytes(file.read_bytes(), rng))
+        return run, False
+    changed = mutate_json({key: value for key, value in data.items() if key not in ("state", "digest")}, rng)
+    if not isinstance(changed, dict):
+        file.write_text(json.dumps(changed))
+        return run, False
+    sealed(run, file, changed, state)
+    return run, True
+
+
+def arrays(run: Path, rng: random.Random) -> tuple[Path, bool]:
+    """The state of a checkpoint."""
+    file, data, state = _checkpoint(run)
+    content: Any = mutate_tensors(state, rng)
+    with suppress(SafetensorError, ValueError, KeyError, TypeError):
+        content = parse_tensors(content)
+    if rng.random() < 0.1:
+        file.with_suffix(".safetensors").write_bytes(mutate_bytes(format_tensors(state), rng))
+        return run, False
+    sealed(run, file, data, content)
+    return run, True
+
+
+def replay(run: Path, rng: random.Random) -> tuple[Path, bool]:
+    """A part of the replay."""
+    file, data, state = _checkpoint(run)
+    if not data["replay"]:
+        return arrays(run, rng)
+    part = rng.choice(data["replay"])
+    where = run / part["stored"]["file"]
+    content = mutate_tensors(parse_tensors(where.read_bytes()), rng)
+    where.write_bytes(content)
+    if rng.random() < 0.1:
+        return run, False
+    part["stored"] |= {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+    if rng.random() < 0.3:
+        part["first"] += rng.choice([-1, 1, 5])
+    sealed(run, file, data, state)
+    return run, True
+
+
+def of_file(name: str) -> Callable[[Path, random.Random], tuple[Path, bool]]:
+    """One file of a folder, which no digest protects."""
+
+    def mutate(folder: Path, rng: random.Random) -> tuple[Path, bool]:
+        file = folder / name if folder.is_dir() else folder
+        how = {".jsonl": mutate_rows, ".json": mutate_text, ".safetensors": _tensors}.get(file.suffix, mutate_bytes)
+        file.write_bytes(how(file.read_bytes(), rng))
+        return folder, False
+
+    return mutate
+
+
+def _tensors(content: bytes, rng: random.Random) -> bytes:
+    return mutate_tensors(parse_tensors(content), rng)
+
+
+def measured(chapter: Path, rng: random.Random) -> tuple[Path, bool]:
+    """A measurement, with its hash."""
+    file = chapter / "runs" / "ch04_hindsight" / "parts.json"
+    data = mutate_json(json.loads(file.read_text()), rng)
+    with suppress(TypeError, KeyError, ValueError):
+        data["hash"] = serialise.content_hash(data["result"])
+    file.write_text(json.dumps(data))
+    return chapter, True
+
+
+def kinds(folder: Path) -> list[Kind]:
+    """All kinds of inputs from the world in `folder`."""
+    found: list[Kind] = []
+    rows = [command(1.0, "rows", "{live}", "--kind", kind) for kind in checkpoint.LINES]
+    looks = [
+        *with_json(6.0, "runs", "--runs-dir", "{beside}"),
+        *with_json(6.0, "diagnose", "{live}"),
+        *with_json(6.0, "reproduce", "{live}", "--quiet"),
+        *with_json(3.0, "compare", "{live}", "{world}/other", "--episodes", "4"),
+        command(0.05, "report", "{live}", "--no-video", "--out", "{beside}/report.html"),
+        command(0.1, "export", "{live}", "--out", "{beside}/policy.npz"),
+        command(0.05, "eval", "{live}", "--episodes", "1"),
     ]
+    going_on = [
+        command(0.2, "resume", "{live}", "--quiet", "--threads", "1"),
+        command(0.2, "resume", "{live}", "--quiet", "--salvage", "--threads", "1"),
+        command(2.0, "diagnose", "{live}"),
+        command(2.0, "runs", "--runs-dir", "{beside}", "--paths"),
+    ]
+    files = ["provenance.json", "metrics.jsonl", "evaluations.jsonl", "episodes.jsonl", "warnings.jsonl"]
+    sealing: list[tuple[str, Any, float]] = [(one.__name__, one, 3.5) for one in (config, manifest, arrays, replay)]
+    for state, reads in (("runs", looks), ("cut", going_on)):
+        for run in sorted((folder / state).glob("Fetch*")):
+            ended = ["verdict.json", "summary.json"] if reads is looks else []
+            for name, mutate, weight in [*sealing, *((name, of_file(name), 0.6) for name in [*files, *ended])]:
+                of_rows = rows if name.endswith(".jsonl") else []
+                found.append(Kind(f"{name} ({state})", weight, run, mutate, [*reads, *of_rows]))
+    diverged = next((folder / "diverged").glob("*sac*"))
+    found.append(Kind("failure.json", 0.5, diverged, of_file("failure.json"), looks[:8]))
+    return [*found, *_of_the_course(folder), *_of_files(folder)]
 
 
-def _chapter(folder: Path) -> Target:
-    """The data of a chapter."""
-    place = write_chapter(folder)
+def _of_the_course(folder: Path) -> list[Kind]:
+    """What a chapter's author, or whoever publishes, hands on."""
+    place, results = "chapters/ch04_hindsight", "runs/ch04_hindsight"
+    where = ("--chapters", "{live}/chapters")
+    runs = (*where, "--runs-dir", "{live}/runs")
+    reads = [
+        *with_json(3.0, "chapter", "list", *where),
+        *with_json(1.0, "chapter", "status", *runs),
+        *with_json(1.0, "chapter", "verify", "4", *runs),
+    ]
+    files = [f"{place}/{name}" for name in ("chapter.toml", "records.json", "traces.json", "traces.safetensors")]
+    files += [f"{results}/{name}" for name in ("width.json", "study_learnt/study.json")]
+    found = [Kind(Path(name).name, 0.6, folder / "course", of_file(name), reads) for name in files]
+    return [*found, Kind("measured", 0.6, folder / "course", measured, reads[2:])]
 
-    def prepare(rng: random.Random) -> int:
-        return (place / "chapter.toml").write_bytes(mutate_bytes(TOML.encode(), rng))
 
-    return Target("chapter", prepare, lambda: load_chapter(place))
+def _of_files(folder: Path) -> list[Kind]:
+    """Files that are named on a command line or in Python."""
+    experiment = command(1.0, "experiment", "{live}", "--runs-dir", "{world}/runs", "--quiet")
+    begin = command(1.0, "train", "--config", "{live}", "--runs-dir", "{beside}/new", "--quiet", "--threads", "1")
+    a_run = next((folder / "runs").glob("*sac*"))
+    return [
+        Kind("question.toml", 1.0, folder / "question.toml", of_file(""), [experiment]),
+        Kind("answers", 0.3, folder / "question.json", of_file(""), [(1.0, load_answers)]),
+        Kind("train --config", 0.1, a_run / "config.json", of_file(""), [begin]),
+        Kind("policy.npz", 0.5, folder / "policy.npz", of_file(""), [(1.0, load_policy)]),
+    ]

@@ -91,7 +91,7 @@ def test_settings_may_be_written_as_nested_tables(tmp_path):
         ('seeds = "0-1"', 'seeds = "a"', "--seeds takes"),
         ('seeds = "0-1"', "", "missing"),
         ("title", "titel", "titel|missing"),
-        ("[base]", "[base", "not an experiment"),
+        ("[base]", "[base", "not valid TOML"),
         ("FetchReach-v4", "FetchReech-v4", "Did you mean"),
         ("[variants.narrow]", "[variants.narrow]\nseed = 4", "seed is set for the whole experiment"),
         ("[variants.narrow]", '[variants.narrow]\n"agent.hidden" = [16]', "asked for twice"),

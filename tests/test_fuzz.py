@@ -1,28 +1,47 @@
-"""A few thousand of the mutated inputs of fuzz.py; `python -m tests.fuzz` feeds 200,000."""
+"""Some hundred of the mutated inputs of fuzz.py; `python -m tests.fuzz` feeds 200,000."""
 
 import importlib
+import os
+import random
 import subprocess
 import sys
 
 import pytest
 
-from tests.fuzz import Watch, run
+from tests import fuzz
+from wellposed import experiments, reproduce, training, verdict
+from wellposed.runs import provenance
 
-pytestmark = pytest.mark.slow
+CONFINED = {
+    training: ("train_off_policy", "train_on_policy"),
+    experiments: ("resume", "train_side_by_side"),
+    reproduce: ("train",),
+    verdict: ("assess", "EPISODES"),
+    provenance: ("git_state",),
+}
 
 
-def test_strangers_files_give_a_sentence_or_a_load(tmp_path):
-    count = run(3000, seed=0, folder=tmp_path)
-    assert count.total() == 3000
-    assert {name.split(": ")[1] for name in count} == {"loaded", "refused"}
-    refused = sum(n for name, n in count.items() if name.endswith("refused"))
-    assert 0.5 < refused / 3000 < 0.99  # the mutations are neither harmless nor all caught at the door
+@pytest.mark.slow
+def test_strangers_files_give_a_sentence_or_a_result(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr(fuzz.tempfile, "tempdir", None)
+    for module, names in CONFINED.items():  # what `confine` replaces is put back afterwards
+        for name in names:
+            monkeypatch.setattr(module, name, getattr(module, name))
+    fed = fuzz.Fuzz(tmp_path)
+    for i in range(400):
+        fed.feed(random.Random(f"0 {i}"))
+    outcomes = [name.split(": ")[1] for name in fed.count.elements()]
+    assert len(outcomes) == 400
+    assert 0.3 < outcomes.count("refused") / 400 < 0.95  # the mutations are neither harmless nor all caught at the door
+    assert fed.sealed > 200
 
 
 @pytest.mark.parametrize(
     "deed",
     [
         lambda folder: (folder / "x").write_text("x"),
+        lambda folder: os.close(os.open(folder / "x", os.O_WRONLY | os.O_CREAT)),
         lambda folder: (folder / "y").mkdir(),
         lambda _: exec("1"),
         lambda _: importlib.import_module("this"),
@@ -31,5 +50,21 @@ def test_strangers_files_give_a_sentence_or_a_load(tmp_path):
 )
 def test_what_must_not_happen_would_be_seen(tmp_path, deed):
     sys.modules.pop("this", None)
-    with pytest.raises(AssertionError, match="reading caused"), Watch().reading():
+    with pytest.raises(AssertionError, match="reading caused"), fuzz.Watch(tmp_path / "allowed").reading():
         deed(tmp_path)
+
+
+def test_what_may_be_written_is_where_it_may_be(tmp_path):
+    with fuzz.Watch(tmp_path / "allowed").reading():
+        (tmp_path / "allowed").mkdir()
+        (tmp_path / "allowed" / "x").write_text("x")
+        (tmp_path / "allowed" / "x").unlink()
+
+
+def test_lines_are_counted_where_they_run():
+    lines = fuzz.Lines()
+    file = next(name for name in lines.left if name.endswith("runs/files.py"))
+    [parse] = [code for code in lines.left[file] if code[0] == "parse_json"]
+    with lines.reading():
+        importlib.import_module("wellposed.runs.files").parse_json(b"1", "here")
+    assert 0 < len(lines.left[file][parse]) < len(lines.all[file][parse])

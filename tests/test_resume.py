@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tests.check.test_kinds import PIXELS
 from tests.records import unequal
 from wellposed import agents, serialise
 from wellposed.agents import SAC, PPOConfig, SACConfig, TD3Config
@@ -17,13 +18,17 @@ from wellposed.config import OnPolicyRunConfig, RunConfig
 from wellposed.data import ReplayConfig
 from wellposed.envs.make import EnvConfig, make_env
 from wellposed.envs.vector import MujocoVecEnv
+from wellposed.envs.wrappers.control import Control
 from wellposed.envs.wrappers.curriculum import Curriculum
+from wellposed.envs.wrappers.sensors import Sensors
 from wellposed.errors import UserError
+from wellposed.nn.inputs import InputConfig
 from wellposed.rollout.collector import Explorer
 from wellposed.runs.store import RunReader
 from wellposed.runs.writer import RunWriter
 from wellposed.side_by_side import resume, train_side_by_side
 from wellposed.training import here, train
+from wellposed.types import Geometry, Turn
 
 SMALL = SACConfig(hidden=(16, 16), batch_size=32)
 TINY = RunConfig(
@@ -35,8 +40,17 @@ TINY_PPO = OnPolicyRunConfig(
     env=EnvConfig("FetchReachDense-v4"), total_steps=420, num_envs=2, rollout_steps=10, eval_every=150, eval_episodes=4,
     agent=PPOConfig(hidden=(16, 16), batch_size=16, epochs=2),
 )  # fmt: skip
+LATE = Control(smoothing=0.5, delay=2)
+FOUND = Geometry((0, 1, 2), ((0, 1, 2),), shift_axes=(0, 1), turn=Turn((0, 1), 0.4, ((0, 1), (5, 6))))
+REMEMBERING = InputConfig(encoder="gru", width=4, memory=3)
 CASES = {
     "Reach": TINY,
+    "filtered, late and noisy": replace(
+        TINY, env=EnvConfig("FetchReach-v4", control=LATE, sensors=Sensors(noise=0.01))
+    ),
+    "a geometry that was found": replace(TINY, env=EnvConfig("FetchReach-v4", geometry=FOUND)),
+    "memory": replace(TINY, agent=replace(SMALL, batch_size=8, inputs=REMEMBERING)),
+    "images": PIXELS,
     "Push, one call a step": replace(TINY, env="FetchPush-v4", num_envs=3, updates_per_step=2.0),
     "a replay that wraps": replace(TINY, replay=ReplayConfig(capacity=330), total_steps=1600),
     "PickAndPlace, temperature learnt, goals that grow": replace(
@@ -87,13 +101,14 @@ def undisturbed(tmp_path_factory):
     return get
 
 
-FAST = ("Reach", "PPO", "until a test says so")  # the other cases are trained by `make test-slow`
+FAST = ("Reach", "PPO", "filtered, late and noisy", "until a test says so")  # `make test-slow` trains the other cases
 
 
 @pytest.mark.parametrize(
     "name", [name if name in FAST else pytest.param(name, marks=pytest.mark.slow) for name in CASES]
 )
 @pytest.mark.parametrize(("method", "at"), [("update", 17), ("act", 60)])
+@pytest.mark.usefixtures("toy_suite")
 def test_a_run_that_is_interrupted_ends_as_if_it_had_not_been(tmp_path, monkeypatch, undisturbed, name, method, at):
     expected = undisturbed(name)  # before the patch, which would count its calls too
     stop = Stop(monkeypatch, agents.find(CASES[name].algo).make, method, at)

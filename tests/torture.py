@@ -1,141 +1,252 @@
-"""Kill training processes at random moments, take the runs up again, and compare with runs that were left alone.
+"""Kill training processes, resume the runs until they end, and compare with runs that were left alone.
 
-    python -m tests.torture --kills 100 --seed 0
+    python -m tests.torture --kills 200 --seed 0
 
 One run at a time in each process; `tests.torture_launch` kills launches of many.
 
-Every kill is SIGKILL, sent while the process holds its runs; `wellposed resume` takes them up until they end. Exit code
-1 if a single weight, stream, row or replay entry differs. Prints the seed; what a seed picks (which case, how long to
-wait) is fixed by it, at which instruction the kill strikes is not.
+Every kill is SIGKILL. It strikes in a call that touches the disk, during an evaluation, in an update, or at any moment,
+in turn, for each algorithm, each wrapper, memory and images; where exactly, the seed decides. Exit code 1 if a single
+weight, stream, row or replay entry differs. A child is forked before JAX has started, which spares it the imports.
 """
 
 import argparse
+import json
 import os
 import random
 import signal
-import subprocess
 import sys
 import tempfile
+import threading
 import time
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
-from itertools import count
+import traceback
+from collections import Counter, deque
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
+
+import jax
 
 from tests.records import unequal
 from tests.test_resume import CASES
 from wellposed import serialise
+from wellposed.agents import PPO, SAC, TD3
+from wellposed.loop import monitor
+from wellposed.runs import disk
 from wellposed.runs.store import RunReader, run_name
+from wellposed.side_by_side import resume, train_side_by_side
 
-LONG = {name: [replace(case, total_steps=4 * case.total_steps)] for name, case in CASES.items()}
+TOY_SUITE = Path(__file__).parent / "toy_suite"  # its entry point is found where it is on the path
+NAMES = (
+    "Reach", "TD3", "PPO", "filtered, late and noisy", "PickAndPlace, temperature learnt, goals that grow",
+    "a geometry that was found", "memory", "images", "a maze of Gymnasium",
+)  # fmt: skip
+KILLED = {name: [CASES[name]] for name in NAMES}
+KILLED["three seeds in one process"] = [replace(CASES["Reach"], seed=seed) for seed in (0, 1, 2)]
+COMPILED = {  # quickly, and once for all processes
+    "disable_most_optimizations": True,
+    "persistent_cache_min_compile_time_secs": 0,
+    "persistent_cache_min_entry_size_bytes": -1,
+}
+SEAMS = ("save", "evaluation", "update", "any moment")
+LIVES = 8  # of a run at most, until it is left alone
 
 
 @dataclass
-class Score:
-    """What happened so far; shared by the workers."""
+class Calls:
+    """The calls of each seam in this process; at the `at`-th of one, the process is killed."""
 
-    kills: int = 0
-    ended: int = 0
-    differences: int = 0
+    seam: str = ""
+    at: int = 0
+    delay: float = 0.0  # seconds from then on
+    count: Counter[str] = field(default_factory=Counter)
+
+    def install(self) -> None:
+        """Put a counter before every call."""
+        for name, item in list(vars(disk).items()):
+            if callable(item) and item.__module__ == disk.__name__ and name != "open_regular":
+                self._count(disk, name, "save")
+        for agent in (SAC, TD3, PPO):
+            self._count(agent, "update", "update")
+        play = monitor.play_episodes
+
+        def played(*args: Any, on_step: Callable[[], None], **settings: Any) -> Any:
+            def stepped() -> None:
+                self.call("evaluation")
+                on_step()
+
+            return play(*args, on_step=stepped, **settings)
+
+        monitor.play_episodes = played
+        if self.seam == "any moment":
+            self._die()
+
+    def _count(self, owner: Any, name: str, seam: str) -> None:
+        original = getattr(owner, name)
+
+        def call(*args: Any, **settings: Any) -> Any:
+            self.call(seam)
+            return original(*args, **settings)
+
+        setattr(owner, name, call)
+
+    def call(self, seam: str) -> None:
+        """Count a call; perhaps the last one."""
+        self.count[seam] += 1
+        if seam == self.seam and self.count[seam] == self.at:
+            self._die()
+
+    def _die(self) -> None:
+        kill = threading.Timer(self.delay, os.kill, (os.getpid(), signal.SIGKILL))
+        kill.daemon = True
+        kill.start()
+        if not self.delay:
+            kill.join()
 
 
-def begin(case: str, folder: Path) -> None:
-    """Train those of a case's runs that are not there yet, after taking up those that are, in this process."""
-    from wellposed.side_by_side import resume, train_side_by_side
-
-    there = [path for path in paths_of(case, folder) if (path / "config.json").exists()]
-    fresh = [config for config in LONG[case] if folder / run_name(serialise.to_dict(config)) not in there]
+def live(configs: list[Any], folder: Path, calls: Calls, told: Path) -> None:
+    """Begin those of some runs that are not there yet after resuming those that are, and say how many calls it took."""
+    began = time.monotonic()
+    calls.install()
+    there = [path for path in paths_of(configs, folder) if (path / "config.json").exists()]
+    fresh = [config for config in configs if folder / run_name(serialise.to_dict(config)) not in there]
     for _ in resume([path for path in there if RunReader(path).status != "finished"], quiet=True):
         pass
     for _ in train_side_by_side(fresh, folder, quiet=True):
         pass
+    told.write_text(json.dumps(calls.count | {"any moment": time.monotonic() - began}))
 
 
-def paths_of(case: str, folder: Path) -> list[Path]:
-    """The run directories of a case."""
-    return [folder / run_name(serialise.to_dict(config)) for config in LONG[case]]
+def paths_of(configs: list[Any], folder: Path) -> list[Path]:
+    """The run directories of configurations."""
+    return [folder / run_name(serialise.to_dict(config)) for config in configs]
 
 
-def command(case: str, folder: Path) -> list[str]:
-    """What carries a case on from where it is."""
-    paths = paths_of(case, folder)
-    if not all((path / "config.json").exists() for path in paths):
-        return [sys.executable, "-m", "tests.torture", "--begin", case, "--folder", str(folder)]
-    open_ones = [str(path) for path in paths if RunReader(path).status != "finished"]
-    return [sys.executable, "-m", "wellposed", "resume", *open_ones, "--quiet"]
+@dataclass
+class Run:
+    """One case, from its beginning to its end."""
 
+    case: str
+    folder: Path
+    told: Path  # how many calls the undisturbed run took
+    lives: int
+    rng: random.Random
+    calls: Calls = field(default_factory=Calls)
 
-def is_done(case: str, folder: Path) -> bool:
-    """Whether all of a case's runs came to their end."""
-    return all((path / "summary.json").exists() for path in paths_of(case, folder))
-
-
-def holds(paths: list[Path], pid: int) -> bool:
-    """Whether a process has taken one of the runs."""
-    locks = [path / "lock" for path in paths]
-    return any(lock.exists() and lock.read_text().startswith(f"process {pid} ") for lock in locks)
-
-
-def carry_on(case: str, folder: Path, patience: float | None, score: Score) -> None:
-    """Carry a case on in a process of its own, which is killed after `patience` seconds of holding its runs."""
-    with subprocess.Popen(command(case, folder), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as process:
-        while patience is not None and process.poll() is None and not holds(paths_of(case, folder), process.pid):
-            time.sleep(0.01)
+    def start(self, kills: Counter[tuple[str, str]]) -> int:
+        """Fork a process that carries it on; returns its number."""
+        self.calls = Calls()
+        if self.lives > 0:
+            usual = json.loads(self.told.read_text())
+            seam = min(SEAMS, key=lambda seam: (kills[self.case, seam], SEAMS.index(seam)))
+            share = self.rng.uniform(0.0, 0.6)
+            if seam == "any moment":
+                self.calls = Calls(seam, 0, share * usual[seam])
+            else:
+                self.calls = Calls(seam, 1 + int(share * usual[seam]), self.rng.choice([0.0, 0.0, 0.001, 0.01]))
+        self.lives -= 1
+        if pid := os.fork():
+            return pid
+        code = 1
         try:
-            process.wait(patience)
-        except subprocess.TimeoutExpired:
-            process.send_signal(signal.SIGKILL)
-            score.kills += 1
-        _, errors = process.communicate()
-    if process.returncode not in (0, -signal.SIGKILL):
-        raise RuntimeError(f"{case}: exit code {process.returncode}: {errors.decode()}")
+            log = os.open(f"{self.folder}.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+            os.dup2(log, 1), os.dup2(log, 2)
+            told = self.told if self.calls.seam == "" and not self.told.exists() else Path(f"{self.folder}.told")
+            live(KILLED[self.case], self.folder, self.calls, told)
+            code = 0
+        except BaseException:
+            traceback.print_exc()
+        finally:
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(code)
+
+    @property
+    def done(self) -> bool:
+        """Whether all of its runs came to their end."""
+        return all((path / "summary.json").exists() for path in paths_of(KILLED[self.case], self.folder))
 
 
-def torment(case: str, folder: Path, whole: Path, rng: random.Random, score: Score, lives: int) -> None:
-    """One case from its beginning to its end, at most `lives` processes of which are meant to be killed; compared."""
-    while not is_done(case, folder):
-        carry_on(case, folder, rng.uniform(0.0, 4.0) if lives > 0 else None, score)
-        lives -= 1
-    score.ended += 1
-    for ours, theirs in zip(paths_of(case, folder), paths_of(case, whole), strict=True):
-        found = unequal(ours, theirs)
-        score.differences += len(found)
-        times = len(RunReader(ours).provenance.resumed)
-        print(f"{case}: taken up {times} times, {len(found)} differences {sorted(found)[:3] or ''}", flush=True)
+class Torture:
+    """All that happened so far."""
+
+    def __init__(self, root: Path, jobs: int) -> None:
+        self.root, self.jobs = root, jobs
+        self.kills, self.ended, self.differences = Counter[tuple[str, str]](), 0, 0
+
+    def carry_on(self, runs: list[Run], quota: int) -> list[Run]:
+        """Carry runs on until all have come to their end, `jobs` at a time, with so many kills of each case in all.
+
+        Returns them in the order in which they ended.
+        """
+        waiting, running, ended = deque(runs), dict[int, Run](), list[Run]()
+        while waiting or running:
+            while waiting and len(running) < self.jobs:
+                run = waiting.popleft()
+                run.lives = 0 if self.struck(run.case) >= quota else run.lives
+                running[run.start(self.kills)] = run
+            pid, status = os.wait()
+            run = running.pop(pid)
+            if os.WIFSIGNALED(status):
+                self.kills[run.case, run.calls.seam] += 1
+            elif status:
+                raise RuntimeError(f"{run.case}: {Path(f'{run.folder}.log').read_text()[-3000:]}")
+            (ended if run.done else waiting).append(run)
+        return ended
+
+    def struck(self, case: str) -> int:
+        """The kills of a case."""
+        return sum(self.kills[case, seam] for seam in SEAMS)
+
+    def compare(self, run: Run) -> None:
+        """Hold what was killed against what was left alone."""
+        pairs = zip(*(paths_of(KILLED[run.case], folder) for folder in (run.folder, self.root / "whole")), strict=True)
+        for ours, theirs in pairs:
+            found, times = unequal(ours, theirs), len(RunReader(ours).provenance.resumed)
+            self.ended, self.differences = self.ended + 1, self.differences + len(found)
+            print(f"{run.case}: resumed {times} times, {len(found)} differences {sorted(found)[:3] or ''}", flush=True)
+
+    def table(self) -> list[str]:
+        """Kills by case and seam."""
+        rows = [f"{'':<52}" + "".join(f"{seam:>12}" for seam in SEAMS)]
+        return rows + [
+            f"{case:<52}" + "".join(f"{self.kills[case, seam]:>12}" for seam in SEAMS)
+            for case in sorted({case for case, _ in self.kills})
+        ]
 
 
 def main() -> int:
-    """Torment the cases in turn, two at a time, until enough kills have struck; 1 if anything differs."""
+    """Torture the cases in turn until enough kills have struck; 1 if anything differs."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--kills", type=int, default=100)
+    parser.add_argument("--kills", type=int, default=200)
+    parser.add_argument("--jobs", type=int, default=2, help="processes at a time")
+    parser.add_argument("--only", nargs="*", choices=list(KILLED), default=list(KILLED), help="these cases")
     parser.add_argument("--seed", type=int, default=int(time.time()))
-    parser.add_argument("--begin", choices=LONG, help=argparse.SUPPRESS)
-    parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
     args = parser.parse_args()
-    if args.begin:
-        begin(args.begin, args.folder)
-        return 0
     print(f"seed {args.seed}", flush=True)
-    score, began = Score(), time.monotonic()
-    with tempfile.TemporaryDirectory() as name, ThreadPoolExecutor(2) as pool:
-        root = Path(name)
-        os.environ["JAX_COMPILATION_CACHE_DIR"] = str(root / "compiled")  # starting is what takes the time here
-        list(pool.map(lambda case: carry_on(case, root / "whole", None, score), LONG))
-        for turn in count():
-            torments = [
-                pool.submit(
-                    torment, case, root / f"{turn}", root / "whole", random.Random(f"{args.seed} {turn} {case}"), score,
-                    -(-args.kills // len(LONG)),
-                )
-                for case in LONG
-            ]  # fmt: skip
-            for future in torments:
-                future.result()
-            if score.kills >= args.kills:
-                break
-    print(f"{score.kills} kills, {score.ended} runs compared, {score.differences} differences, ", end="")
+    began = time.monotonic()
+    sys.path.insert(0, str(TOY_SUITE))
+    with tempfile.TemporaryDirectory() as name:
+        torture = Torture(Path(name), args.jobs)
+        os.environ["XDG_CACHE_HOME"] = f"{name}/cache"
+        for setting, value in (COMPILED | {"compilation_cache_dir": f"{name}/compiled"}).items():
+            jax.config.update(f"jax_{setting}", value)
+
+        def runs(folder: str, lives: int) -> list[Run]:
+            seeded = {case: random.Random(f"{args.seed} {folder} {case}") for case in args.only}
+            told = {case: torture.root / f"{case}.told" for case in args.only}
+            return [Run(case, torture.root / folder, told[case], lives, seeded[case]) for case in args.only]
+
+        torture.carry_on(runs("whole", 0), quota=0)
+        quota, turn = -(-args.kills // len(args.only)), 0
+        while left := [run for run in runs(str(turn), LIVES) if torture.struck(run.case) < quota]:
+            for run in torture.carry_on(left, quota):
+                torture.compare(run)
+            turn += 1
+    print("\n".join(torture.table()))
+    print(f"{torture.kills.total()} kills, {torture.ended} runs compared, {torture.differences} differences, ", end="")
     print(f"{time.monotonic() - began:.0f} s")
-    return 1 if score.differences else 0
+    return 1 if torture.differences else 0
 
 
 if __name__ == "__main__":

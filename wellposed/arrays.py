@@ -1,13 +1,63 @@
 """Named NumPy arrays, the form in which every state is saved and loaded, and trees of arrays."""
 
+import io
+import math
+import zipfile
+import zlib
 from collections.abc import Callable, Iterable
-from typing import Any
+from tokenize import TokenError
+from typing import IO, Any
 
 import numpy as np
+import safetensors.numpy
+from safetensors import SafetensorError
 
 from wellposed.errors import NotFiniteError, UserError
 
 Arrays = dict[str, np.ndarray]
+_NOT_AN_NPZ = (  # RuntimeError: a password, or too deep a header; NotImplementedError: an unknown compression
+    *(OSError, EOFError, KeyError, NotImplementedError, RuntimeError, MemoryError, OverflowError),
+    *(zipfile.BadZipFile, zlib.error, TokenError),
+)
+
+
+def parse_tensors(content: bytes) -> Arrays:
+    """The arrays of a safetensors file. Raises ValueError if it is none, or holds a type that NumPy does not have."""
+    try:
+        return safetensors.numpy.load(content)
+    except (SafetensorError, KeyError, TypeError) as error:
+        raise ValueError(f"it is not a safetensors file: {error}") from error
+
+
+def parse_npz(content: bytes, limit: int) -> Arrays:
+    """The arrays of an npz, which may be compressed.
+
+    What it says of its size is compared with what is there before anything is unpacked. Raises ValueError if it is no
+    npz, its arrays have together more than `limit` bytes, or one of them is an object.
+    """
+    try:
+        with zipfile.ZipFile(io.BytesIO(content)) as file:
+            members = file.infolist()
+            if (size := sum(one.file_size for one in members)) > limit:
+                raise ValueError(f"its arrays have {size:,} bytes together, and {limit:,} are allowed")
+            for one in members:
+                with file.open(one) as member:
+                    _require_whole(member, one.file_size)
+        with np.load(io.BytesIO(content), allow_pickle=False) as file:
+            return {name: np.asarray(array) for name, array in file.items()}
+    except _NOT_AN_NPZ as error:
+        raise ValueError(f"it is not an npz: {error}") from error
+
+
+def _require_whole(member: IO[bytes], size: int) -> None:
+    """Raises ValueError if the header of an array claims another size than its file has."""
+    read = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
+    version = np.lib.format.read_magic(member)
+    if version not in read:
+        raise ValueError(f"its format is {version}")
+    shape, _, dtype = read[version](member)
+    if math.prod(shape) * dtype.itemsize != size - member.tell():
+        raise ValueError(f"an array of shape {shape} has {size - member.tell():,} bytes")
 
 
 def bits(array: np.ndarray) -> tuple[np.dtype, tuple[int, ...], bytes]:

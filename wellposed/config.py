@@ -18,6 +18,7 @@ from wellposed.runs.store import RunReader
 A = TypeVar("A")
 C = TypeVar("C", bound="AnyRunConfig")
 ALGO = "sac"  # where none is named
+MOST_ROLLOUT = 2**24
 MOST = {"total_steps": 2**53, "num_envs": seeding.MAX_ENVS, "eval_every": 2**53, "eval_episodes": seeding.MAX_EPISODES}
 
 
@@ -118,6 +119,9 @@ class OnPolicyRunConfig(AnyRunConfig[A]):
     def __post_init__(self) -> None:
         super().__post_init__()
         require_positive(self, "rollout_steps")
+        require(
+            self.rollout_steps <= MOST_ROLLOUT, "rollout_steps", f"must be at most {MOST_ROLLOUT:,}", self.rollout_steps
+        )
         require(agents.find(self.algo).on_policy, "algo", "must be one that learns without a replay", self.algo)
         size, batch = self.num_envs * self.rollout_steps, cast(Any, self.agent).batch_size
         require(batch <= size, "agent.batch_size", f"must not exceed the {size} steps of a rollout", batch)

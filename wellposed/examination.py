@@ -11,6 +11,7 @@ from wellposed.data.episodes import ReplayBuffer
 from wellposed.data.rollout import RolloutBuffer
 from wellposed.diagnose import Diagnosis, Evidence, diagnose, read_evidence
 from wellposed.envs.make import make_env
+from wellposed.memory import require_fit
 from wellposed.probe import probe_rollout, take_probe
 from wellposed.runs import checkpoint
 from wellposed.runs.record import SCHEMA, MetricsRow
@@ -46,7 +47,8 @@ def with_checkpoint(path: Path, evidence: Evidence) -> Evidence:
         return evidence
     loaded: tuple[Any, Any, Any] = load_run(path)
     config, agent, manifest = loaded
-    _, state = reader.load_state(checkpoint.manifests(path)[0])
+    require_fit([config], 1, [])
+    _, state = reader.load_state(reader.newest_manifest)
     loop = part_of(state, "loop")
     with closing(make_env(config.env, 1, "training")) as env:
         if agents.find(config.algo).on_policy:

@@ -48,6 +48,8 @@ def reproduce(path: Path, *, threads: int = 2, quiet: bool = False) -> Reproduct
     recorded = RunReader(path)
     if recorded.summary is None:
         raise UserError(f"{path} is {recorded.status}; only a finished run can be reproduced. Resume it first.")
+    if not recorded.evaluations:
+        raise UserError(f"{path} is damaged: it is finished, and has no evaluation.")
     config = stored_config(path)
     with tempfile.TemporaryDirectory() as folder:
         again = RunReader(train(config, folder, threads=threads, quiet=quiet)[0])

@@ -10,7 +10,6 @@ for demonstrations in the replay; cloning is `agents.bc`.
 
 import hashlib
 import io
-import zipfile
 from contextlib import closing
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -19,7 +18,7 @@ import numpy as np
 
 from wellposed import envs, seeding
 from wellposed.agents.bc import imitate
-from wellposed.arrays import Arrays, map_leaves, merged
+from wellposed.arrays import Arrays, map_leaves, merged, parse_npz
 from wellposed.config import AnyRunConfig
 from wellposed.data.episodes import ReplayBuffer, columns
 from wellposed.envs.make import make_env
@@ -182,9 +181,8 @@ def read_demonstrations(path: Path, spec: Spec) -> Demonstrations:
         UserError: saying what is wrong with the file.
     """
     try:
-        with np.load(io.BytesIO(read_bytes(path, MAX_BYTES)), allow_pickle=False) as file:
-            arrays = dict(file)
-    except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
+        arrays = parse_npz(read_bytes(path, MAX_BYTES), MAX_BYTES)
+    except ValueError as error:
         raise UserError(f"{path} is not an npz with demonstrations: {error}.") from error
     shapes = {one.name: one.shape for one in spec.obs} | {"action": (spec.action_dim,)}
     shapes |= {f"truth/{one.name}": one.shape for one in spec.truth}

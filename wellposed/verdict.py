@@ -4,6 +4,7 @@ import math
 from collections.abc import Sequence
 from contextlib import closing, suppress
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +40,9 @@ def load_run(path: str | Path) -> tuple[AnyRunConfig, Agent, Any]:
     path = Path(path)
     config = stored_config(path)
     manifest, arrays = RunReader(path).load_checkpoint()
+    widths = (0, *config.agent.hidden)
+    if 4 * sum((n + 1) * m for n, m in pairwise(widths)) > sum(array.nbytes for array in arrays.values()):
+        raise UserError(f"{path}: its checkpoint holds smaller networks than its configuration asks for.")
     with closing(make_env(config.env, 1, "evaluation")) as env:
         agent = make_agent(config.algo, config.agent, env.spec, config.seed)
     agent.load_state(arrays)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from wellposed.errors import UserError
-from wellposed.runs import checkpoint
+from wellposed.runs import checkpoint, disk, files
 from wellposed.runs.checkpoint import Manifest, ReplayPart
 
 ARRAYS = {"weights": np.arange(12.0).reshape(3, 4), "step": np.array(7)}
@@ -66,6 +66,26 @@ def test_one_whose_bytes_were_changed_is_refused(run):
     (run / FILE).write_bytes(content)
     with pytest.raises(UserError, match="its size or digest is not the manifest"):
         checkpoint.load(run, stored)
+
+
+def test_what_the_system_reads_and_writes_in_pieces_is_whole(run, monkeypatch):
+    """It takes 2 GiB at a time; here it takes 100 bytes."""
+    read, write = os.pread, disk.write
+    monkeypatch.setattr(os, "pread", lambda handle, size, at: read(handle, min(size, 100), at))
+    monkeypatch.setattr(disk, "write", lambda handle, content: write(handle, content[:100]))
+    stored = checkpoint.store(run, FILE, {"large": np.arange(1000.0)})
+    assert stored.bytes > 8000
+    assert np.array_equal(checkpoint.load(run, stored)["large"], np.arange(1000.0))
+
+
+def test_a_state_beyond_four_gibibytes_is_not_refused_for_its_size(run, monkeypatch):
+    size, asked = 5 * 2**30, []
+    stored = replace(checkpoint.store(run, FILE, ARRAYS), bytes=size)
+    os.truncate(run / FILE, size)  # a hole: nothing of it is on the disk
+    monkeypatch.setattr(files, "_read_at", lambda _handle, _begin, size: asked.append(size) or b"")
+    with pytest.raises(UserError, match="its size or digest is not the manifest"):
+        checkpoint.load(run, stored)
+    assert asked == [size]
 
 
 class Bomb:

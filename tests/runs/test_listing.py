@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from benchmarks.listing import make_runs
-from tests.fuzz import mutate_bytes, mutate_json
+from tests.mutations import mutate_bytes, mutate_json
 from tests.runs.test_store import CONFIG, EPISODE, EVALUATION, PROVENANCE, SUMMARY, write_run
 from wellposed import serialise
 from wellposed.cli import main

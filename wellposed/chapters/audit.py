@@ -12,7 +12,7 @@ from wellposed.chapters.results import EVALUATION_SERIES, Curve, HeldOut, RunRes
 from wellposed.config import AnyRunConfig
 from wellposed.errors import UserError
 from wellposed.loop.monitor import reached
-from wellposed.runs.files import read_json, read_lines
+from wellposed.runs.files import read_json
 from wellposed.runs.record import (
     MEANS,
     EpisodeRow,
@@ -57,7 +57,7 @@ def _result(config: AnyRunConfig, reader: RunReader) -> RunResult:
     if reader.status not in ("finished", "diverged"):
         raise MissingError(f"{reader.path} is {reader.status}: its training has not ended.")
     origin, evaluations = reader.provenance, reader.evaluations
-    _check_evaluations(reader.path, evaluations)
+    _check_evaluations(reader, evaluations)
     failure, summary = reader.failure, reader.summary
     if summary is not None:
         _check_summary(config, reader.path / "summary.json", evaluations)
@@ -83,16 +83,16 @@ def _result(config: AnyRunConfig, reader: RunReader) -> RunResult:
     )
 
 
-def _check_evaluations(run: Path, rows: list[EvaluationRow]) -> None:
+def _check_evaluations(reader: RunReader, rows: list[EvaluationRow]) -> None:
     """Check evaluations against their episodes; raises UserError."""
-    file, episodes = run / "evaluations.jsonl", run / "episodes.jsonl"
+    file, episodes = reader.path / "evaluations.jsonl", reader.path / "episodes.jsonl"
     if not rows:
         raise UserError(f"{file} holds no evaluation.")
     outcomes: dict[int, list[bool]] = {row.step: [] for row in rows}
-    for i, data in enumerate(read_lines(episodes), 1):
-        if not isinstance(data, dict) or not {"step", "success"} <= data.keys() or data["step"] not in outcomes:
+    for i, (step, episode) in enumerate(reader.episodes, 1):
+        if step not in outcomes:
             raise UserError(f"{episodes}, line {i} belongs to no evaluation. It was edited by hand or is damaged.")
-        outcomes[data["step"]].append(data["success"] is True)
+        outcomes[step].append(episode.success)
     for i, row in enumerate(rows, 1):
         of_row = outcomes[row.step]
         if len(of_row) != row.episodes or not _is_rate(row.success_rate, row.success_ci95, of_row):

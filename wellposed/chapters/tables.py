@@ -10,6 +10,7 @@ from typing import Any, TypeVar, get_type_hints
 import msgspec
 
 from wellposed.errors import UserError, instead
+from wellposed.runs.files import read_toml
 
 T = TypeVar("T")
 Place = tuple[str | int, ...]  # keys and indices of lists, from the outermost inwards
@@ -46,13 +47,8 @@ def read_source(path: Path) -> Source:
     Raises:
         UserError: if it cannot be read, or is not TOML, naming line and column.
     """
-    try:
-        text = path.read_text(encoding="utf-8")
-        return Source(path, tomllib.loads(text), toml_lines(text))
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"Could not read {path}: {error}.") from error
-    except tomllib.TOMLDecodeError as error:
-        raise UserError(f"{path} is not valid TOML: {error}.") from error
+    text, data = read_toml(path)
+    return Source(path, data, toml_lines(text))
 
 
 def read_table(kind: type[T], data: Any, place: Place, source: Source) -> T:

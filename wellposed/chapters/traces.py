@@ -17,10 +17,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from safetensors.numpy import load, save
+from safetensors.numpy import save
 
 from wellposed import serialise
-from wellposed.arrays import Arrays
+from wellposed.arrays import Arrays, parse_tensors
 from wellposed.chapters.spec import Chapter
 from wellposed.chapters.trace import cases, record
 from wellposed.config import describes
@@ -142,7 +142,10 @@ def load_traces(folder: Path) -> tuple[StoredTraces, dict[str, Arrays]]:
     if not file.exists():
         return StoredTraces(TOLERANCES, {}), {}
     found = decode(StoredTraces, read_json(file), str(file))
-    flat = load(read_bytes(folder / SAMPLES, MAX_BYTES))
+    try:
+        flat = parse_tensors(read_bytes(folder / SAMPLES, MAX_BYTES))
+    except ValueError as error:
+        raise UserError(f"{folder / SAMPLES} is damaged: {error}.") from error
     samples = {
         name: {key[len(name) + 1 :]: array for key, array in flat.items() if key.startswith(f"{name}/")}
         for name in found.traces

@@ -54,6 +54,9 @@ _GEOMETRY = tyro.constructors.PrimitiveConstructorSpec(
 )
 
 
+MOST_STEPS = 10_000_000  # of an episode
+
+
 @dataclass(frozen=True)
 class EnvConfig:
     """An environment, and how a policy sees and moves it."""
@@ -79,7 +82,8 @@ class EnvConfig:
     def __post_init__(self) -> None:
         require(isinstance(self.kwargs, dict), "env.kwargs", "must be arguments by name", self.kwargs)
         steps = self.max_episode_steps
-        require(steps is None or steps >= 1, "env.max_episode_steps", "must be at least 1", steps)
+        rule = f"must be 1 to {MOST_STEPS:,}"
+        require(steps is None or 1 <= steps <= MOST_STEPS, "env.max_episode_steps", rule, steps)
 
     @property
     def arguments(self) -> dict[str, Any]:

@@ -14,7 +14,6 @@ algo = "td3"
 A manifest with a table [search] asks for a search instead: `search` says what stands in it.
 """
 
-import tomllib
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -26,6 +25,7 @@ from wellposed.errors import UserError
 from wellposed.launch.rows import Row, row_of
 from wellposed.launch.search import Question, Search
 from wellposed.recipes import default_config
+from wellposed.runs.files import read_toml
 from wellposed.seeding import parse_seeds
 
 FIXED = ("env", "env.id", "seed", "until_success")  # the same for all variants, by the question's own fields
@@ -109,7 +109,7 @@ def read_manifest(path: Path) -> Manifest:
     Raises:
         UserError: naming the file, and the key that is wrong.
     """
-    data = load_toml(path)
+    _, data = read_toml(path)
     if "search" in data:
         searching = _read_search(data, path)
         return Manifest(searching.title, [], searching.question())
@@ -135,17 +135,8 @@ def load_experiment(path: Path) -> Experiment:
     Raises:
         UserError: if the file cannot be read, or lacks a field or has one too many.
     """
+    _, data = read_toml(path)
     try:
-        return serialise.from_dict(Experiment, load_toml(path), str(path))
+        return serialise.from_dict(Experiment, data, str(path))
     except ValueError as error:
-        raise UserError(f"{path} is not an experiment: {error}.") from error
-
-
-def load_toml(path: Path) -> dict[str, Any]:
-    """The tables of a TOML file; raises UserError if it cannot be read or is not TOML."""
-    try:
-        return tomllib.loads(path.read_text())
-    except OSError as error:
-        raise UserError(f"Could not read {path}: {error}.") from error
-    except ValueError as error:  # of TOML, and of an encoding
         raise UserError(f"{path} is not an experiment: {error}.") from error

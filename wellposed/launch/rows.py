@@ -11,7 +11,6 @@ A row's name is the name of its run directory. It holds a digest of the configur
 it, whoever trained it. Nothing here imports JAX: `wellposed status` must answer at once.
 """
 
-import tomllib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +21,7 @@ import msgspec
 from wellposed import serialise
 from wellposed.errors import UserError
 from wellposed.runs import disk
-from wellposed.runs.files import JsonLines, explained, read_bytes, read_json, write_json, write_whole
+from wellposed.runs.files import JsonLines, explained, read_bytes, read_json, read_toml, write_json, write_whole
 from wellposed.runs.store import run_name
 
 MAX_BYTES = 2**30
@@ -153,7 +152,7 @@ def is_copy(folder: Folder, manifest: Path) -> bool:
 def is_search(folder: Folder) -> bool:
     """Whether a folder was made of a manifest with a table [search]."""
     kept = folder.path / "manifest.toml"
-    return kept.exists() and "search" in tomllib.loads(kept.read_text())
+    return kept.exists() and "search" in read_toml(kept)[1]
 
 
 def keep_copy(folder: Folder, manifest: Path) -> None:

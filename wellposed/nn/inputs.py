@@ -19,6 +19,7 @@ from wellposed.types import Carry, Field, Geometry, Obs, Spec
 
 # The least distance that is resolved, as a share of the typical one: finer than success tests, coarser than noise.
 NEAREST = 0.01
+MOST = {"width": 2**16, "memory": 2**12}  # far beyond use; asked before anything is made in memory
 
 
 @dataclass(frozen=True)
@@ -42,8 +43,9 @@ class InputConfig:
 
     def __post_init__(self) -> None:
         require(0 < self.clip < float("inf"), "agent.inputs.clip", "must be greater than 0", self.clip)
-        for name in ("width", "memory"):
-            require(getattr(self, name) > 0, f"agent.inputs.{name}", "must be greater than 0", getattr(self, name))
+        for name, most in MOST.items():
+            value = getattr(self, name)
+            require(0 < value <= most, f"agent.inputs.{name}", f"must be greater than 0 and at most {most:,}", value)
 
 
 class Scale(NamedTuple):

@@ -14,12 +14,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
-from safetensors import SafetensorError
-from safetensors.numpy import load as parse_tensors
 from safetensors.numpy import save as format_tensors
 
 from wellposed import serialise
-from wellposed.arrays import Arrays
+from wellposed.arrays import Arrays, parse_tensors
 from wellposed.errors import UserError
 from wellposed.runs import disk
 from wellposed.runs.files import explained, read_bytes, read_json, write_json, write_whole
@@ -116,9 +114,9 @@ def load(run: Path, stored: StoredArrays) -> Arrays:
         raise UserError(f"{path} is truncated or was altered: its size or digest is not the manifest's.")
     try:
         return parse_tensors(content)
-    except (SafetensorError, ValueError, KeyError, TypeError) as error:
+    except ValueError as error:
         raise UserError(
-            f"{path} is not a safetensors file ({error}), the only format that wellposed reads, so it is refused."
+            f"{path} is not a safetensors file, the only format that wellposed reads, so it is refused: {error}."
         ) from error
 
 

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from wellposed.arrays import Arrays, bits
+from wellposed.errors import UserError
 from wellposed.runs import checkpoint
-from wellposed.runs.files import read_lines
 from wellposed.runs.record import LATER_MEANS, encode
 from wellposed.runs.store import RunReader
 
@@ -37,7 +37,7 @@ def differences(one: RunReader, other: RunReader) -> list[Difference]:
     weights, optimisers, statistics, random streams, environments and replay. Raises UserError if a record is damaged.
     """
     found = [d for name in checkpoint.LINES for d in _rows(name, one, other)]
-    ends = [reader.load_state(checkpoint.manifests(reader.path)[0]) for reader in (one, other)]
+    ends = [reader.load_state(reader.newest_manifest) for reader in (one, other)]
     step = ends[0][0].step
     found += _values(step, "", *({"step": m.step, "updates": m.updates} for m, _ in ends))
     found += _values(
@@ -49,8 +49,7 @@ def differences(one: RunReader, other: RunReader) -> list[Difference]:
 
 def _rows(name: str, one: RunReader, other: RunReader) -> Iterator[Difference]:
     """Differences between the rows of one append-only file."""
-    pairs = zip_longest(*(read_lines(reader.path / f"{name}.jsonl") for reader in (one, other)))
-    for first, second in pairs:
+    for first, second in zip_longest(*(reader.rows(name) for reader in (one, other))):
         if first is None or second is None:
             row: Any = first or second
             yield Difference(row["step"], f"{name} (a row)", first is not None, second is not None)
@@ -72,13 +71,21 @@ def _values(step: int, name: str, one: Any, other: Any) -> Iterator[Difference]:
 
 
 def _replay(reader: RunReader, manifest: checkpoint.Manifest, state: Arrays) -> Arrays:
-    """The rows of the replay, oldest first, joined from the parts they are stored in."""
-    parts = [(part.first, checkpoint.load(reader.path, part.stored)) for part in manifest.replay]
+    """The rows of the replay, oldest first, joined from the parts they are stored in.
+
+    Raises UserError if the parts are not of one replay.
+    """
+    parts = [checkpoint.load(reader.path, part.stored) for part in manifest.replay]
     if not parts:
         return {}
-    begin = parts[0][0]
-    oldest, end = (int(bound) - begin for bound in state["loop/replay/held"])
-    return {f"replay {name}": np.concatenate([arrays[name] for _, arrays in parts])[oldest:end] for name in parts[0][1]}
+    forms = [{name: (array.dtype, array.shape[1:], array.ndim) for name, array in part.items()} for part in parts]
+    held = state.get("loop/replay/held")
+    if any(form != forms[0] for form in forms) or 0 in {array.ndim for array in parts[0].values()}:
+        raise UserError(f"{reader.path} is damaged: the parts of its replay do not fit together.")
+    if held is None or held.shape != (2,) or held.dtype.kind not in "iu":
+        raise UserError(f"{reader.path} is damaged: its checkpoint does not say which rows its replay holds.")
+    oldest, end = (int(bound) - manifest.replay[0].first for bound in held)
+    return {f"replay {name}": np.concatenate([part[name] for part in parts])[oldest:end] for name in parts[0]}
 
 
 def _timeless(value: Any) -> Any:

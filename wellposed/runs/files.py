@@ -5,6 +5,7 @@ import json
 import os
 import re
 import secrets
+import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -17,6 +18,7 @@ from wellposed.runs import disk
 
 MAX_JSON_BYTES = 64 * 2**20  # far more than any file of ours
 MAX_LINES_BYTES = 2**30
+MAX_TOML_BYTES = 2**18  # of a person who writes by hand
 TAIL_BYTES = 4096  # a little more than the longest row of an evaluation
 PART = re.compile(r"\..+\.[0-9a-f]{8}\.part")  # a file that is being written, see `write_whole`
 KEY = re.compile(rb'"\s*:')  # every key of JSON text ends so, and now and then a string has it inside
@@ -131,6 +133,16 @@ def ends_with_row(path: Path, size: int) -> bool:
         return True
     with _plain_file(path, MAX_LINES_BYTES) as (handle, found):
         return found >= size and os.pread(handle, 1, size - 1) == b"\n"
+
+
+def read_toml(path: Path) -> tuple[str, dict[str, Any]]:
+    """A TOML file as text and as data. Raises UserError if it is missing, unreadable, too large or not TOML."""
+    raw = read_bytes(path, MAX_TOML_BYTES)
+    try:
+        text = raw.decode()
+        return text, tomllib.loads(text)
+    except (ValueError, RecursionError) as error:  # of UTF-8, and of TOML
+        raise UserError(f"{path} is not valid TOML: {error}.") from error
 
 
 def parse_json(raw: bytes, where: str) -> Any:

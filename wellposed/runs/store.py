@@ -178,6 +178,25 @@ class RunReader:
         return self._rows(record.EvaluationRow, "evaluations.jsonl")
 
     @property
+    def episodes(self) -> list[tuple[int, record.EpisodeRow]]:
+        """Every evaluation episode so far, with the environment step at which it was played."""
+        path, found = self.path / "episodes.jsonl", []
+        for i, row in enumerate(read_lines(path), 1):
+            step = row.pop("step", None) if isinstance(row, dict) else None
+            if type(step) is not int or not (found[-1][0] if found else 0) <= step < 2**63:
+                raise UserError(
+                    f"{path}, line {i}: step {step!r} is missing or out of order. The file was edited by hand."
+                )
+            found.append((step, record.decode(record.EpisodeRow, row, f"{path}, line {i}")))
+        return found
+
+    def rows(self, name: str) -> list[dict[str, Any]]:
+        """The rows of an append-only file, one of `checkpoint.LINES`, as JSON data."""
+        if name == "episodes":
+            return [{"step": step} | record.encode(episode) for step, episode in self.episodes]
+        return [record.encode(row) for row in getattr(self, name)]
+
+    @property
     def warnings(self) -> list[record.WarningRow]:
         """The simulator's warnings so far."""
         return self._rows(record.WarningRow, "warnings.jsonl")
@@ -212,14 +231,18 @@ class RunReader:
             return table(self.path.name, [("damaged", str(error))])
         return table(self.path.name, lines, curve([row.step for row in rows], [row.success_rate for row in rows]))
 
+    @property
+    def newest_manifest(self) -> Path:
+        """The file of the newest manifest. Raises UserError if there is none."""
+        if found := checkpoint.manifests(self.path):
+            return found[0]
+        raise UserError(
+            f"{self.path} holds no checkpoint; the run ended before the first. `wellposed resume` begins it anew."
+        )
+
     def load_checkpoint(self) -> tuple[Manifest, Arrays]:
         """The newest checkpoint's manifest and agent. Raises UserError without one that fits this run."""
-        found = checkpoint.manifests(self.path)
-        if not found:
-            raise UserError(
-                f"{self.path} holds no checkpoint; the run ended before the first. `wellposed resume` begins it anew."
-            )
-        manifest, state = self.load_state(found[0])
+        manifest, state = self.load_state(self.newest_manifest)
         return manifest, migrated_agent(part_of(state, "agent"), self.schema)
 
     def load_state(self, path: Path) -> tuple[Manifest, Arrays]:

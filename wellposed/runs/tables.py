@@ -7,10 +7,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 from wellposed.errors import UserError
-from wellposed.runs.files import encoded, read_lines, write_whole
-from wellposed.runs.record import EpisodeRow, decode
+from wellposed.runs.files import encoded, write_whole
 from wellposed.runs.store import RunReader
-from wellposed.serialise import flatten, to_dict
+from wellposed.serialise import flatten
 
 Kind = Literal["metrics", "evaluations", "episodes", "warnings"]
 
@@ -21,15 +20,7 @@ def rows_of(reader: RunReader, kind: Kind) -> list[dict[str, Any]]:
     Raises:
         UserError: if the record is damaged.
     """
-    if kind == "episodes":
-        path = reader.path / "episodes.jsonl"
-        rows: list[Any] = []
-        for i, row in enumerate(read_lines(path), 1):
-            step = row.pop("step", None) if isinstance(row, dict) else None
-            rows.append({"step": step} | to_dict(decode(EpisodeRow, row, f"{path}, line {i}")))
-    else:
-        rows = [to_dict(row) for row in getattr(reader, kind)]
-    return [_ends_apart(flatten(row)) for row in rows]
+    return [_ends_apart(flatten({k: v for k, v in row.items() if k != "schema"})) for row in reader.rows(kind)]
 
 
 def _ends_apart(row: dict[str, Any]) -> dict[str, Any]:

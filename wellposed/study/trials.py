@@ -5,6 +5,7 @@ from pathlib import Path
 from wellposed import verdict
 from wellposed.analysis.study import Trial
 from wellposed.config import AnyRunConfig
+from wellposed.errors import UserError
 from wellposed.launch.rows import folder_of
 from wellposed.runs.record import Estimate, Verdict
 from wellposed.runs.store import RunReader
@@ -27,6 +28,8 @@ def read_trial(path: Path, judged: Verdict | None) -> Trial:
     summary, origin = reader.summary, reader.provenance
     last = summary or reader.failure
     assert last is not None
+    if not (evaluations := reader.evaluations):
+        raise UserError(f"{path} is damaged: it has ended, and has no evaluation.")
     row = judged.trained if summary and judged else None  # divergence counts as failure, whatever was learnt before
     return Trial(
         seed=reader.config["seed"],
@@ -35,7 +38,7 @@ def read_trial(path: Path, judged: Verdict | None) -> Trial:
         diverged=summary is None,
         step=last.step,
         updates=last.updates,
-        seconds=summary.seconds if summary else reader.evaluations[-1].seconds,
+        seconds=summary.seconds if summary else evaluations[-1].seconds,
         success=Estimate(row.success_rate, row.success_ci95) if row else Estimate(0.0, (0.0, 0.0)),
         episodes=row.episodes if row else verdict.EPISODES,
         commit=origin.commit,

@@ -17,6 +17,7 @@ from wellposed.serialise import LATER
 from wellposed.types import Moment, Step, VecEnv, clipped_actions
 
 FREE = 2.0  # a rate that limits nothing: the whole range of a component
+MOST_DELAY = 10_000  # steps, far beyond use; asked before the actions on their way are made in memory
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,7 @@ class Control:
 
     def __post_init__(self) -> None:
         require(0 <= self.smoothing < 1, "env.control.smoothing", "is a share from 0 up to but not 1", self.smoothing)
-        require(self.delay >= 0, "env.control.delay", "must not be negative", self.delay)
+        require(0 <= self.delay <= MOST_DELAY, "env.control.delay", f"is 0 to {MOST_DELAY:,} steps", self.delay)
         require(0 < self.scale < np.inf, "env.control.scale", "is a factor greater than 0", self.scale)
         require(self.hold >= 1, "env.control.hold", "is a number of steps, at least 1", self.hold)
         require(0 < self.rate <= FREE, "env.control.rate", "is a change greater than 0, up to 2", self.rate)

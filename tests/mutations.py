@@ -1,0 +1,117 @@
+"""Valid files of ours with some of their bytes or some of their meaning changed."""
+
+import copy
+import json
+import random
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from safetensors.numpy import save as format_tensors
+
+ODD: list[Any] = [
+    None, True, -1, 0, 2**31, 2**63, 10**30, -(10**400), 1e308, float("nan"), float("inf"), "", "x" * 5000, "../../x",
+    "/etc/passwd", "a:b", "<script>alert(1)</script>", "\0", "\ud800", [], {}, [[]] * 50, {"schema": 3}, "NaN", 0.5,
+]  # fmt: skip
+
+
+def mutate_json(data: Any, rng: random.Random) -> Any:
+    """JSON data with one to three leaves or keys replaced, dropped, added, doubled or moved."""
+    data = copy.deepcopy(data)
+    for _ in range(rng.randint(1, 3)):
+        places = list(_places(data))
+        if not places:
+            return copy.deepcopy(rng.choice(ODD))
+        holder, key = rng.choice(places)
+        action = rng.randrange(5)
+        if action == 0:
+            holder[key] = copy.deepcopy(rng.choice(ODD))
+        elif action == 1:
+            del holder[key]
+        elif action == 2 and isinstance(holder, dict):
+            holder[rng.choice(["schema", "note", "__class__", "step", ""])] = copy.deepcopy(rng.choice(ODD))
+        elif action == 3:
+            other, name = rng.choice(places)
+            holder[key] = copy.deepcopy(other.get(name) if isinstance(other, dict) else None)
+        else:
+            holder[key] = [holder[key]] * rng.choice([1, 2, 100])
+    return data
+
+
+def _places(data: Any) -> Iterator[tuple[Any, Any]]:
+    """Every (container, key) in JSON data."""
+    keys = list(data) if isinstance(data, dict) else range(len(data)) if isinstance(data, list) else []
+    for key in keys:
+        yield data, key
+        yield from _places(data[key])
+
+
+def mutate_bytes(content: bytes, rng: random.Random) -> bytes:
+    """Bytes with some flipped, cut out, doubled, or the end missing."""
+    found = bytearray(content)
+    for _ in range(rng.randint(1, 4)):
+        at, n = rng.randrange(len(found) + 1), rng.choice([1, 1, 2, 8, 64])
+        action = rng.randrange(5)
+        if action == 0 and at < len(found):
+            found[at] ^= 1 << rng.randrange(8)
+        elif action == 1:
+            del found[at : at + n]
+        elif action == 2:
+            found[at:at] = rng.randbytes(n)
+        elif action == 3:
+            found[at:at] = found[at : at + n]
+        else:
+            del found[at:]
+    return bytes(found)
+
+
+def mutate_text(content: bytes, rng: random.Random) -> bytes:
+    """A JSON file mutated in its meaning or in its bytes."""
+    if rng.random() < 0.3:
+        return mutate_bytes(content, rng)
+    return json.dumps(mutate_json(json.loads(content), rng)).encode()
+
+
+def mutate_rows(content: bytes, rng: random.Random) -> bytes:
+    """An append-only file with a row mutated, doubled, moved or left out, or with other bytes."""
+    if rng.random() < 0.2:
+        return mutate_bytes(content, rng)
+    rows = [json.loads(line) for line in content.splitlines()]
+    at, action = rng.randrange(len(rows)), rng.randrange(6)
+    if action == 0:
+        rows.insert(at, rng.choice(rows))
+    elif action == 1:
+        rows.pop(at)
+    elif action == 2:
+        rng.shuffle(rows)
+    else:
+        rows[at] = mutate_json(rng.choice(rows), rng)
+    return b"".join(json.dumps(row).encode() + b"\n" for row in rows)
+
+
+def mutate_tensors(arrays: dict[str, np.ndarray], rng: random.Random) -> bytes:
+    """A safetensors file with arrays of other names, shapes, types or values, or with its header made to lie."""
+    arrays = dict(arrays)
+    for _ in range(min(rng.randint(1, 3), len(arrays))):
+        name = rng.choice(sorted(arrays))
+        array = arrays.pop(name)
+        action = rng.randrange(6)
+        if action == 0:
+            continue
+        if action == 1:
+            name = rng.choice(["agent/x", "loop/env/x", "", "loop/learnt/x", name + "x"])
+        elif action == 2:
+            array = array.reshape(1, *array.shape)
+        elif action == 3:
+            with np.errstate(all="ignore"):
+                array = array.astype(rng.choice([np.float16, np.float64, np.int64, np.uint8, np.bool_]))
+        elif action == 4:
+            array = np.full_like(array, rng.choice([0, 1, -1, 127]) if array.dtype.kind in "if" else 1)
+        elif array.size:
+            array = array.copy()
+            odd = rng.choice([np.nan, np.inf, 1e38]) if array.dtype.kind == "f" else 99
+            with np.errstate(all="ignore"):
+                array.reshape(-1)[rng.randrange(array.size)] = odd
+        arrays[name] = array
+    content = format_tensors(arrays) if arrays else b""
+    return mutate_bytes(content, rng) if rng.random() < 0.4 else content

@@ -1,0 +1,67 @@
+"""Arrays out of files of others."""
+
+import io
+import zipfile
+
+import numpy as np
+import pytest
+
+from wellposed.arrays import parse_npz, parse_tensors
+
+ARRAYS = {"a": np.arange(6.0).reshape(2, 3), "b": np.array(3)}
+
+
+def npz(**arrays: np.ndarray) -> bytes:
+    memory = io.BytesIO()
+    np.savez_compressed(memory, **arrays)
+    return memory.getvalue()
+
+
+def zipped(name: str, content: bytes) -> bytes:
+    memory = io.BytesIO()
+    with zipfile.ZipFile(memory, "w", zipfile.ZIP_DEFLATED) as file:
+        file.writestr(name, content)
+    return memory.getvalue()
+
+
+def npy(header: bytes) -> bytes:
+    return b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header + b"\0" * 8
+
+
+def test_what_was_saved_is_read():
+    found = parse_npz(npz(**ARRAYS), 1000)
+    assert found.keys() == ARRAYS.keys()
+    assert all(np.array_equal(found[name], ARRAYS[name]) for name in ARRAYS)
+
+
+def test_a_file_that_unpacks_into_more_than_is_allowed_is_refused():
+    bomb = npz(a=np.zeros(10**6))
+    assert len(bomb) < 20_000
+    with pytest.raises(ValueError, match="8,000,128 bytes together"):
+        parse_npz(bomb, 10**6)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"PK",
+        npz(**ARRAYS)[:-30],
+        npz(a=np.array([None])),
+        zipped("a.npy", b"text"),
+        zipped("a.npy", npy(b"{'descr': '<f8', 'fortran_order': False, 'shape': (1000000000000,), }\n")),
+        zipped("a.npy", npy(b"{'descr': '<f8', 'fortran_order': False, 'shape': (-1,), }\n")),
+        zipped("a.npy", npy(b"((((\n")),
+        zipped("a.npy", npy(b"(" * 9000)),
+        zipped("a.npy", npy(b'"""\n')),
+    ],
+)
+def test_what_is_no_npz_is_refused_before_anything_is_unpacked(content):
+    with pytest.raises(ValueError):
+        parse_npz(content, 10**6)
+
+
+@pytest.mark.parametrize("content", [b"", b"\xff" * 40, (2**40).to_bytes(8, "little") + b"{}"])
+def test_what_is_no_safetensors_file_is_refused(content):
+    with pytest.raises(ValueError, match="not a safetensors file"):
+        parse_tensors(content)
