@@ -43,7 +43,8 @@ SPARE = 64 * 2**20  # bytes that reading may take beside twice the input
 PATIENCE = 120  # seconds
 READERS = (  # modules whose functions read what others wrote
     "runs/checkpoint", "runs/compare", "runs/files", "runs/listing", "runs/migrations", "runs/record", "runs/store",
-    "runs/tables", "runs/writer", "arrays", "serialise", "config", "launch/answers", "launch/manifest", "portable", "verdict", "reproduce",
+    "runs/tables", "runs/writer", "arrays", "serialise", "config", "launch/answers", "launch/manifest", "portable",
+    "verdict", "reproduce",
     "diagnose/evidence", "chapters/load", "chapters/tables", "chapters/records", "chapters/gather", "chapters/audit",
     "chapters/edited", "chapters/verify", "chapters/traces",
 )  # fmt: skip

@@ -9,12 +9,13 @@ import sys
 import pytest
 
 from tests import fuzz
-from wellposed import experiments, reproduce, training, verdict
+from wellposed import reproduce, training, verdict
+from wellposed.launch import local
 from wellposed.runs import provenance
 
 CONFINED = {
     training: ("train_off_policy", "train_on_policy"),
-    experiments: ("resume", "train_side_by_side"),
+    local: ("train_rows",),
     reproduce: ("train",),
     verdict: ("assess", "EPISODES"),
     provenance: ("git_state",),

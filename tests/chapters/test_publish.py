@@ -7,12 +7,13 @@ from dataclasses import replace
 import pytest
 
 from tests.chapters.tiny import TOML, load, made_up, store_traces, write_chapter
-from wellposed import experiments
 from wellposed.chapters import facts, publish, records, traces
 from wellposed.chapters.gather import Runs, gather
 from wellposed.chapters.results import Results, VariantResult, format_rows
 from wellposed.cli import main
+from wellposed.config import override
 from wellposed.errors import UserError
+from wellposed.launch import manifest
 from wellposed.runs.record import Resumption
 
 
@@ -110,10 +111,8 @@ def test_facts_older_than_behaviour_or_question_are_noticed(chapter, runs, tmp_p
 def test_a_changed_default_makes_facts_stale(chapter, runs, tmp_path, monkeypatch):
     store_traces(chapter)
     found, _ = publish.publish(chapter, Runs(runs), anyway=False)
-    recipe = experiments.default_config
-    monkeypatch.setattr(
-        experiments, "default_config", lambda *which: experiments.override(recipe(*which), {"agent.gamma": 0.9})
-    )
+    recipe = manifest.default_config
+    monkeypatch.setattr(manifest, "default_config", lambda *which: override(recipe(*which), {"agent.gamma": 0.9}))
     told = records.stale(load(tmp_path), found)
     assert any("width.narrow 0.5 was published with other settings" in sentence for sentence in told)
 

@@ -168,7 +168,7 @@ def measure_phase(setting: Setting) -> Outcome:
 
     rows, time = [], np.arange(WAVE)
     for smoothing, delay, frequency in ((0.5, 0, 0.2), (0.8, 0, 0.2), (0.0, 2, 0.2), (0.5, 2, 0.8)):
-        env = make_env(EnvConfig("FetchReach-v4", {}, WAVE + 1, Control(smoothing, delay)), 1, "evaluation")
+        env = make_env(EnvConfig("FetchReach-v4", {}, WAVE + 1, control=Control(smoothing, delay)), 1, "evaluation")
         env.reset(seed=setting.seeds[0])
         sent = np.cos(frequency * time)
         arrived = np.array([env.step(np.full((1, 4), one, np.float32)).applied_action[0, 0] for one in sent])

@@ -41,5 +41,11 @@ def measure_tolerance(settings: ToleranceSettings, context: Context) -> Toleranc
     """
     request = Request(settings.only, episodes=settings.episodes, seed=settings.seed)
     found = examine(context.runs[settings.of], request, context.threads).result
-    parts = ({one.name: one for one in part} for part in (found.curves, found.challenges, found.worst_cases))
-    return Tolerance(len(found.runs), found.episodes, found.clean, *parts)
+    return Tolerance(
+        len(found.runs),
+        found.episodes,
+        found.clean,
+        {one.name: one for one in found.curves},
+        {one.name: one for one in found.challenges},
+        {one.name: one for one in found.worst_cases},
+    )
