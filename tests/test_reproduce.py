@@ -146,10 +146,11 @@ def test_flags_and_code_of_the_environment_count_and_what_was_not_recorded_is_sa
     origin = replace(RunReader(run).provenance, dirty=False)
     assert origin.flags is not None
     assert origin.environment is not None
-    origin = replace(origin, flags=origin.flags | {"XLA_FLAGS": ""})
+    flags = origin.flags | {"XLA_FLAGS": ""}
+    origin = replace(origin, flags=flags)
     for other, said in (
-        (replace(origin, flags=origin.flags | {"jax_enable_x64": "True"}), ["jax_enable_x64 False -> True"]),
-        (replace(origin, flags=origin.flags | {"XLA_FLAGS": "--x"}), ["XLA_FLAGS unset -> --x"]),
+        (replace(origin, flags=flags | {"jax_enable_x64": "True"}), ["jax_enable_x64 False -> True"]),
+        (replace(origin, flags=flags | {"XLA_FLAGS": "--x"}), ["XLA_FLAGS unset -> --x"]),
         (replace(origin, environment="another"), ["the environment's own code"]),
         (replace(origin, packages=origin.packages | {"panda-gym": "3"}), ["panda-gym (not recorded) -> 3"]),
     ):
