@@ -1,5 +1,7 @@
 """A registry: names are taken once, and installed packages add theirs by entry point."""
 
+import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -42,3 +44,23 @@ def test_a_name_that_is_taken_is_refused_from_inside_and_from_an_installed_packa
         ours.register("square", 1)
     with pytest.raises(ValueError, match="shape 'square' is registered already"):
         len(ours)
+
+
+def test_threads_that_ask_at_once_all_find_what_is_registered(monkeypatch):
+    """Else the second would find Gymnasium's Fetch, which is another environment, and train on it."""
+    from wellposed.envs import registry as environments
+    from wellposed.envs import suites
+
+    def slow() -> None:
+        time.sleep(0.2)
+        for register in fetch:
+            register()
+
+    fetch = suites.SUITES
+    monkeypatch.setattr(suites, "SUITES", (slow,))
+    monkeypatch.setattr(environments, "_REGISTRY", {})
+    monkeypatch.setattr(environments, "_loaded", False)
+    with ThreadPoolExecutor(2) as pool:
+        tags = [entry.tags for entry in pool.map(environments.find, ["FetchReach-v4"] * 2)]
+    assert tags[0] == tags[1]
+    assert "gymnasium" not in tags[0]

@@ -18,7 +18,7 @@ class Registry(Mapping[str, T], Generic[T]):
         self.kind, self.group = kind, group
         self._entries: dict[str, T] = {}
         self._asked = False  # whether the entry points were loaded
-        self._loading = threading.RLock()  # another thread waits until all are there
+        self._asking = threading.RLock()
 
     def register(self, name: str, entry: T) -> None:
         """Add an entry. Raises ValueError if the name is taken."""
@@ -43,7 +43,7 @@ class Registry(Mapping[str, T], Generic[T]):
         return len(self._all())
 
     def _all(self) -> dict[str, T]:
-        with self._loading:
+        with self._asking:  # a second thread waits until all are there
             if not self._asked:
                 self._asked = True
                 for point in entry_points(group=self.group):

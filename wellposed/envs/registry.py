@@ -58,8 +58,7 @@ class EnvEntry:
 
 
 _REGISTRY: dict[str, EnvEntry] = {}
-_loaded = False
-_loading = threading.RLock()
+_loaded, _LOADING = False, threading.RLock()
 
 
 def register(entry: EnvEntry) -> None:
@@ -106,25 +105,25 @@ def find(env_id: str) -> EnvEntry:
 
 
 def _load() -> None:
-    """Register the suites of this package and those of others, once.
-
-    A thread that asks meanwhile waits: with half of the suites, an id of ours would name Gymnasium's environment.
-    """
+    """Register the suites of this package and those of others, once; a second thread waits until all are there."""
     global _loaded
-    with _loading:
-        if _loaded:
-            return
-        _loaded = True  # now, for a suite that registers itself comes by here
-        from wellposed.envs.suites import SUITES  # here, for suites import this module
+    with _LOADING:
+        if not _loaded:
+            _loaded = True  # suites that register look for the entries of others
+            _register_all()
 
-        for register_suite in SUITES:
-            register_suite()
-        for point in importlib.metadata.entry_points(group=GROUP):
-            try:
-                point.load()()
-            except Exception as error:  # a stranger's code may raise anything, and must not take the others with it
-                where = f"{point.value!r} ({point.dist.name})" if point.dist else repr(point.value)
-                warnings.warn(f"The environments of {where} could not be registered: {error!r}.", stacklevel=2)
+
+def _register_all() -> None:
+    from wellposed.envs.suites import SUITES  # here, for suites import this module
+
+    for register_suite in SUITES:
+        register_suite()
+    for point in importlib.metadata.entry_points(group=GROUP):
+        try:
+            point.load()()
+        except Exception as error:  # a stranger's code may raise anything, and must not take the others with it
+            where = f"{point.value!r} ({point.dist.name})" if point.dist else repr(point.value)
+            warnings.warn(f"The environments of {where} could not be registered: {error!r}.", stacklevel=2)
 
 
 def _unversioned(env_id: str) -> str:

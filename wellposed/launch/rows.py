@@ -158,8 +158,9 @@ def add_rows(folder: Folder, rows: Iterable[Row]) -> None:
     """Add rows at the end; when it returns they survive a loss of power."""
     path = folder.path / "rows.jsonl"
     whole = read_bytes(path, MAX_BYTES).rfind(b"\n") + 1 if path.exists() else 0
-    lines = JsonLines(path, keep=whole)  # without a row that a process which died wrote in part
+    lines = JsonLines(path, keep=whole)
     try:
+        lines.shorten()  # by a row that a process which died wrote in part
         for row in rows:
             lines.append({"name": row.name, "label": row.label, "config": row.config})
         lines.sync()
