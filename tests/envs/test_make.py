@@ -1,9 +1,7 @@
 """The one door, its configuration, and the registry behind it."""
 
 import importlib.metadata
-import threading
 import warnings
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import FrozenInstanceError, fields, replace
 
 import numpy as np
@@ -125,24 +123,3 @@ def test_a_broken_plug_in_is_a_warning_and_nothing_else(monkeypatch, value):
     assert {"FetchReach-v4", "ToyBeam-v0"} <= found
     assert len(told) == 1
     assert value in told[0] or "registered already" in told[0]
-
-
-def test_a_thread_that_asks_while_the_suites_register_waits_for_them(monkeypatch):
-    """Otherwise it would be given Gymnasium's environment of that id: other physics, without a word."""
-    begun, go_on = threading.Event(), threading.Event()
-
-    def slowly() -> None:
-        begun.set()
-        assert go_on.wait(60)
-        registry.register(ours)
-
-    ours = registry.find("FetchReach-v4")
-    monkeypatch.setattr(registry, "_REGISTRY", {})
-    monkeypatch.setattr(registry, "_loaded", False)
-    monkeypatch.setattr("wellposed.envs.suites.SUITES", [slowly])
-    with ThreadPoolExecutor(2) as pool:
-        pool.submit(registry.registered)
-        assert begun.wait(60)
-        asked = pool.submit(registry.find, "FetchReach-v4")
-        threading.Timer(0.5, go_on.set).start()
-        assert "gymnasium" not in asked.result().tags
