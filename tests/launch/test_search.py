@@ -316,6 +316,14 @@ def test_a_second_process_does_not_drive_the_same_search(tmp_path):
         drive.run_search(folder, question, "Which?", work)
 
 
+def test_a_row_that_a_scheduler_could_not_do_ends_the_search_with_its_reason(tmp_path):
+    folder, question = make_folder(tmp_path, [], ["test"]), asked(trials=2)
+    with pytest.raises(UserError, match="no demonstrations here"):
+        drive.run_search(
+            folder, question, "Which?", lambda rows: folder.note_error(folder.rows[rows[0]], "no demonstrations here")
+        )
+
+
 def test_a_run_that_is_pruned_stops_at_its_next_evaluation_and_is_not_taken_up_again(tmp_path):
     row = asked().rows(0, {}, [0])[0]
     caught, told = [], stop_where_pruned(unobserved)
