@@ -254,6 +254,18 @@ def test_the_interval_of_fresh_seeds_covers_the_truth_and_that_of_the_winners_ow
     assert covered[1] > 0.9 * 200
 
 
+def test_an_interval_stays_where_scores_can_lie():
+    best = Trial(0, {}, [], "complete", [], [0.9])
+    assert Claim(best, 9, "area", "maximize", [0.1, 0.9], 50).interval == pytest.approx((0.5, 0.0, 1.0))
+    assert Claim(best, 9, "steps", "minimize", [100.0, 900.0], 50).interval.low == 0.0
+    assert Claim(best, 9, "episode_return", "maximize", [0.1, 0.9], 50).interval.low < 0.0
+    late = Claim(replace(best, each=[400.0]), 9, "steps", "minimize", [500.0, 600.0, 550.0], 50)
+    assert late.flattery.estimate == 150.0
+    assert late.flattery.low < 150.0 < late.flattery.high
+    assert np.isnan(Claim(best, 9, "area", "maximize", [0.5], 50).flattery.low)
+    assert "no interval" in " ".join(Claim(best, 9, "area", "maximize", [0.5], 50).lines)
+
+
 class Killed(BaseException):
     """Whoever drives the search is gone."""
 
