@@ -25,8 +25,9 @@ from wellposed.runs.record import EvaluationRow
 from wellposed.runs.store import RunReader
 from wellposed.runs.wandb_log import log_to
 from wellposed.runs.writer import OnEvaluation, unobserved
+from wellposed.settings import own_settings
 from wellposed.terminal import Lasting, escaped
-from wellposed.training import new_run, own_settings, resumed_run, train_recorded
+from wellposed.training import new_run, resumed_run, train_recorded
 from wellposed.types import Metrics
 
 DONE, FAILED, HELD, INTERRUPTED = 0, 1, 75, 130  # exit codes
