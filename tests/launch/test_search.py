@@ -254,6 +254,18 @@ def test_the_interval_of_fresh_seeds_covers_the_truth_and_that_of_the_winners_ow
     assert covered[1] > 0.9 * 200
 
 
+def test_an_interval_stays_where_scores_can_lie():
+    best = Trial(0, {}, [], "complete", [], [0.9])
+    assert Claim(best, 9, "area", "maximize", [0.1, 0.9], 50).interval == pytest.approx((0.5, 0.0, 1.0))
+    assert Claim(best, 9, "steps", "minimize", [100.0, 900.0], 50).interval.low == 0.0
+    assert Claim(best, 9, "episode_return", "maximize", [0.1, 0.9], 50).interval.low < 0.0
+    late = Claim(replace(best, each=[400.0]), 9, "steps", "minimize", [500.0, 600.0, 550.0], 50)
+    assert late.flattery.estimate == 150.0
+    assert late.flattery.low < 150.0 < late.flattery.high
+    assert np.isnan(Claim(best, 9, "area", "maximize", [0.5], 50).flattery.low)
+    assert "no interval" in " ".join(Claim(best, 9, "area", "maximize", [0.5], 50).lines)
+
+
 class Killed(BaseException):
     """Whoever drives the search is gone."""
 
@@ -314,6 +326,14 @@ def test_a_second_process_does_not_drive_the_same_search(tmp_path):
 
     with pytest.raises(UserError, match="is being written by process"):
         drive.run_search(folder, question, "Which?", work)
+
+
+def test_a_row_that_a_scheduler_could_not_do_ends_the_search_with_its_reason(tmp_path):
+    folder, question = make_folder(tmp_path, [], ["test"]), asked(trials=2)
+    with pytest.raises(UserError, match="no demonstrations here"):
+        drive.run_search(
+            folder, question, "Which?", lambda rows: folder.note_error(folder.rows[rows[0]], "no demonstrations here")
+        )
 
 
 def test_a_run_that_is_pruned_stops_at_its_next_evaluation_and_is_not_taken_up_again(tmp_path):

@@ -7,6 +7,7 @@ objective, computed from evaluations on monitoring episodes.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from math import inf
 from typing import Any, Literal
 
 import numpy as np
@@ -163,9 +164,12 @@ class Claim:
 
     @property
     def interval(self) -> stats.Interval:
-        """The mean of the fresh seeds with its 95 % interval."""
-        rate = self.objective == "success"
-        return stats.over_seeds(np.array(self.fresh), self.episodes if rate else None, shared=False)
+        """The mean of the fresh seeds with its 95 % interval, which stays where scores can lie."""
+        kind = objective_kind(self.objective)
+        found = stats.over_seeds(np.array(self.fresh), self.episodes if kind == "rate" else None, shared=False)
+        least, most = (-inf, inf) if kind == "number" else (0.0, inf if kind == "count" else 1.0)
+        low, high = np.clip(found[1:], least, most)
+        return stats.Interval(found.estimate, float(low), float(high))
 
     @property
     def flattery(self) -> stats.Interval:

@@ -106,7 +106,7 @@ def run_search(folder: Folder, question: Question, title: str, work: Work) -> Se
                     folder.note_error(rows[i], "")  # of an earlier launch
                 with _watched(advance):
                     work(left)
-            elif errors := [error for row in rows if row.name in asked and (error := folder.error_of(row))]:
+            elif errors := [sentence for name, sentence in folder.errors.items() if name in asked]:
                 raise UserError("\n".join(errors))
             else:
                 time.sleep(LOOK)  # an executor that does not wait for its rows has them
