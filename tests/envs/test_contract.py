@@ -38,7 +38,7 @@ def config(request) -> EnvConfig:
     return EnvConfig(
         env_id,
         max_episode_steps=20,
-        control=Control(smoothing=0.5, delay=2, scale=0.8, hold=3, rate=0.6, **driven),
+        control=Control(smoothing=0.5, delay=2, scale=0.8, hold=3, rate=0.6, shown=True, **driven),
         sensors=Sensors(0.01) if "sensors" in able else Sensors(),
         curriculum=Curriculum("success", stages=3, window=2, bar=0.0) if "goal spread" in able else Curriculum(),
     )
