@@ -32,7 +32,9 @@ class InterfaceSettings:
     """The environment, the interfaces, and the runs that play."""
 
     env: str
-    controls: list[dict[str, float | int | str]]  # settings of `env.control`; {} is none. The first is the reference
+    controls: list[
+        dict[str, bool | float | int | str]
+    ]  # settings of `env.control`; {} is none. The first is the reference
     # "experiment.variant"s: the first plays under every interface, the others where they were trained. None: the policy
     # that was written by hand alone.
     of: list[str]
