@@ -17,6 +17,7 @@ from wellposed.errors import NotFiniteError
 # (metres for Fetch), images uint8 [n, height, width, channels].
 Obs = dict[str, np.ndarray]
 GOAL_KEYS = ("achieved_goal", "desired_goal")  # what every environment has, beside the vectors and images it shows
+INTERFACE = "interface"  # the vector of actions that an action interface remembers, where it shows them
 
 # One number per named metric; `wellposed.runs.record.METRICS` says what each name means.
 Metrics = dict[str, float]

@@ -39,7 +39,7 @@ def config(request) -> EnvConfig:
     return EnvConfig(
         env_id,
         max_episode_steps=20,
-        control=Control(smoothing=0.5, delay=2, scale=0.8, hold=3, rate=0.6, **driven),
+        control=Control(smoothing=0.5, delay=2, scale=0.8, hold=3, rate=0.6, shown=True, **driven),
         dynamics=Dynamics("0.5..1.5", damping="0.5,2") if "dynamics" in able else Dynamics(),
         sensors=Sensors(0.01, bias=0.01, stuck=0.1, delay=1),
         curriculum=Curriculum("success", stages=3, window=2, bar=0.0) if "goal spread" in able else Curriculum(),

@@ -135,6 +135,10 @@ def test_a_state_of_another_control_is_refused():
         ({"gain": 0.0}, "--env.control.gain"),
         ({"target": "absolute"}, "--env.control.reach is a distance in goal units, greater than 0 with a target"),
         ({"reach": 0.1}, "--env.control.reach"),
+        (
+            {"shown": True},
+            "--env.control.shown shows what hold, smoothing, rate or delay remember, and none of them is on",
+        ),
     ],
 )
 def test_settings_out_of_range_are_refused_by_name(settings, message):
@@ -277,3 +281,26 @@ def test_a_setting_that_is_new_changes_no_older_digest():
         "control_filter",
         "control_queue",
     }
+
+
+def test_what_is_shown_foretells_what_will_arrive():
+    """The next actions to arrive, the filter's last output and the held action are read off the observation."""
+    env = controlled(Control(0.5, 2, hold=2, shown=True))
+    size, u = env.spec.action_dim, moves(env)
+    assert env.spec.size("interface") == 4 * size + 1
+    arrived, seen = [], [env.now.obs["interface"]]
+    for move in u:
+        step = env.step(move)
+        assert np.array_equal(step.obs["interface"], seen[-1])
+        arrived.append(step.applied_action)
+        assert arrived[-1] == pytest.approx(seen[-1][:, :size], abs=1e-6), "the first of the queue is the next"
+        held, filtered = (
+            step.next_obs["interface"][:, 3 * size : 4 * size],
+            step.next_obs["interface"][:, 2 * size : 3 * size],
+        )
+        before, even = seen[-1][:, 2 * size : 3 * size], seen[-1][:, -1:] == 0
+        assert held == pytest.approx(np.where(even, np.clip(move, -1, 1), seen[-1][:, 3 * size : 4 * size]), abs=1e-6)
+        assert filtered == pytest.approx(0.5 * held + 0.5 * before, abs=1e-6)
+        seen.append(env.now.obs["interface"])
+        assert not seen[-1][step.ended].any(), "an episode begins with nothing under way"
+    assert "interface" not in controlled(Control(0.5, 2)).now.obs

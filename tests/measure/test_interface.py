@@ -16,7 +16,7 @@ from wellposed.measure.interface import InterfaceSettings, Point, control_of, de
 from wellposed.measure.kinds import Context
 from wellposed.runs.record import Estimate
 
-LATE: dict[str, float | int | str] = {"delay": 2}
+LATE: dict[str, bool | float | int | str] = {"delay": 2}
 RUNS = {"reach.plain": [Path("one"), Path("two")], "reach.late": [Path("late")]}
 SETTINGS = InterfaceSettings("FetchReach-v4", [{}, LATE], list(RUNS), episodes=10)
 

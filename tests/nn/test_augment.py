@@ -89,3 +89,14 @@ def test_shifts_change_images_alone_and_before_and_after_apart():
     still = lambda one: {name: array for name, array in one.obs.items() if name != "pixels"}  # noqa: E731
     assert same(still(moved), still(batch))
     assert augmentations(SACConfig(shift=0), IMAGES) == augmentations(SACConfig(shift=1), SPEC) == []
+
+
+def test_actions_that_an_interface_remembers_are_mirrored_like_actions():
+    spec = FLAT._replace(obs=(*FLAT.obs, Field("interface", (5,))))  # two actions, and for how long one has been held
+    assert len(augmentations(SACConfig(mirror=True), spec)) == 1
+    batch = first(batches(1, 8))
+    shown = np.random.default_rng(0).normal(size=(8, 5)).astype(np.float32)
+    shown[:, :2] = batch.action
+    image = mirror_image(MIRROR, batch._replace(obs=batch.obs | {"interface": shown}))
+    assert same(image.obs["interface"][:, :2], image.action)
+    assert same(image.obs["interface"], shown * [1, -1, 1, -1, 1])

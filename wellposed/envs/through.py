@@ -75,9 +75,10 @@ class ThroughControl:
         seen[:, self.effector] += way
         return obs | {"observation": seen}
 
-    def _as_target(self, wish: np.ndarray, obs: Obs, origin: np.ndarray) -> np.ndarray:
+    def _as_target(self, wish: np.ndarray, obs: Obs, origin: np.ndarray | None) -> np.ndarray:
         """The target for which the controller asks for the wish, from where the effector is."""
         assert self.drive is not None
+        assert origin is not None
         control, axes, here = self.control, list(self.drive.axes), obs["observation"][:, self.effector]
         base = here if control.target == "relative" else origin
         action = wish.copy()

@@ -69,7 +69,7 @@ def _interfaces(paths: Paths, threads: int) -> dict[str, Measured]:
     from wellposed.measure.kinds import Context
     from wellposed.stats import describe_rate
 
-    names = {"smooth": {"smoothing": 0.7}, "late": {"delay": 2}}
+    names = {"smooth": {"smoothing": 0.7}, "late": {"delay": 2, "shown": True}}
     settings = InterfaceSettings("FetchPush-v4", [{}, *names.values()], list(paths))
     rows = measure_interfaces(settings, Context(threads, paths, lambda items, _: iter(items))).rows[1:]
     found = {}
@@ -182,9 +182,9 @@ table, at standard deviations of 5, 10 and 20 mm? Success is judged by the true 
         title="Interfaces that a policy did not learn under",
         question="""
 A policy has learnt sparse Push with the bare interface, 100,000 steps. Now its actions pass a filter that keeps 0.7 of
-the action before, or they arrive two steps late; two further policies have learnt under that filter and under that
-delay from the start. With which success rate does each reach the held-out goals? A filter that keeps s costs a slow
-motion what a delay of s / (1 - s) steps costs.
+the action before, or they arrive two steps late. Two further policies have learnt under that filter and under that
+delay from the start, the second one shown the actions under way. With which success rate does each reach the held-out
+goals? A filter that keeps s costs a slow motion what a delay of s / (1 - s) steps costs.
 """,
         quantities=tuple(
             Quantity(f"{kind}_{name}", f"success {how} {what}", 0.0, 1.0)
@@ -200,7 +200,7 @@ motion what a delay of s / (1 - s) steps costs.
             "variants": {
                 "plain": {},
                 "smooth": {"env.control.smoothing": 0.7},
-                "late": {"env.control.delay": 2},
+                "late": {"env.control.delay": 2, "env.control.shown": True},
             },
         },
         measure=_interfaces,

@@ -32,7 +32,9 @@ class InterfaceSettings:
     """The environment, the interfaces, and the runs that play."""
 
     env: str
-    controls: list[dict[str, float | int | str]]  # settings of `env.control`; {} is none. The first is the reference
+    controls: list[
+        dict[str, bool | float | int | str]
+    ]  # settings of `env.control`; {} is none. The first is the reference
     # "experiment.variant"s: the first plays under every interface, the others where they were trained. None: the policy
     # that was written by hand alone.
     of: list[str]
@@ -135,6 +137,7 @@ def _play(settings: InterfaceSettings, control: Control, threads: int, run: Path
             raise UserError(f"{run} was trained on {where.id}, and this measurement is of {settings.env}.")
     seeds = seeding.evaluation_env_seeds(settings.seed, settings.episodes, "held-out")
     copies = min(EVALUATION_COPIES, len(seeds))
+    control = replace(control, shown=where.control.shown)  # a policy is shown what it was trained to see
     with closing(make_env(replace(where, control=control), copies, "evaluation", threads=threads)) as env:
         policy: Policy = agent or through(_by_hand(settings.env), env)
         return play_episodes(policy, env, seeds)

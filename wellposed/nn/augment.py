@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from wellposed.types import GOAL_KEYS, Batch, Mirror, Spec
+from wellposed.types import GOAL_KEYS, INTERFACE, Batch, Mirror, Spec
 
 Augmentation = Callable[[Batch, Array], Batch]
 
@@ -17,11 +17,13 @@ Augmentation = Callable[[Batch, Array], Batch]
 def augmentations(config: Any, spec: Spec) -> list[Augmentation]:
     """Those that the configuration asks for and the environment allows.
 
-    The mirror is defined for observations with only the key "observation" and goals, a shift only for images.
+    The mirror is defined for observations with only the key "observation", goals and actions that an interface
+    remembers, a shift only for images.
     """
     chosen: list[Augmentation] = []
     mirror = spec.geometry.mirror if spec.geometry else None
-    if config.mirror and mirror and all(one.name in ("observation", *GOAL_KEYS) for one in (*spec.obs, *spec.truth)):
+    known = ("observation", INTERFACE, *GOAL_KEYS)
+    if config.mirror and mirror and all(one.name in known for one in (*spec.obs, *spec.truth)):
         chosen.append(partial(mirror_half, mirror))
     images = tuple(one.name for one in spec.obs if one.kind == "image")
     if config.shift and images:
@@ -42,7 +44,11 @@ def mirror_image(mirror: Mirror, batch: Batch) -> Batch:
     as32 = lambda numbers: np.array(numbers, np.float32)  # noqa: E731
     seen = lambda obs: as32(mirror.observation_offset) + obs[..., order] * as32(mirror.observation_sign)  # noqa: E731
     goal = lambda point: as32(mirror.goal_offset) + point * as32(mirror.goal_sign)  # noqa: E731
-    image_of = {"observation": seen, "achieved_goal": goal, "desired_goal": goal}
+    # Actions, one after another; the last number, how long one has been held, is the same in the mirror.
+    size = len(mirror.action_sign)
+    sign = lambda n: as32([*mirror.action_sign * (n // size), *[1] * (n % size)])  # noqa: E731
+    actions = lambda seen: seen * sign(seen.shape[-1])  # noqa: E731
+    image_of = {"observation": seen, "achieved_goal": goal, "desired_goal": goal, INTERFACE: actions}
 
     def reflected(obs: dict[str, Any]) -> dict[str, Any]:
         return {name: image_of[name](array) if name in image_of else array for name, array in obs.items()}

@@ -14,7 +14,7 @@ from wellposed.envs.vector import Drive
 from wellposed.envs.wrappers.wrapper import Wrapper, require_capability
 from wellposed.errors import require
 from wellposed.serialise import LATER
-from wellposed.types import Moment, Step, VecEnv, clipped_actions
+from wellposed.types import INTERFACE, Field, Moment, Step, VecEnv, clipped_actions
 
 FREE = 2.0  # a rate that limits nothing: the whole range of a component
 MOST_DELAY = 10_000  # steps, far beyond use; asked before the actions on their way are made in memory
@@ -43,6 +43,9 @@ class Control:
     """Share of the way to the target for which the controller asks in a step (P)."""
     damping: float = field(default=0.0, metadata=LATER)
     """Share of the effector's last displacement that the controller takes back (D)."""
+    shown: bool = field(default=False, metadata=LATER)
+    """Whether the observation has one more vector, "interface": the actions under way, what filter and rate limit gave
+    last, the action that is held and for how long. With it an observation again tells all that the next depends on."""
 
     def __post_init__(self) -> None:
         require(0 <= self.smoothing < 1, "env.control.smoothing", "is a share from 0 up to but not 1", self.smoothing)
@@ -56,6 +59,9 @@ class Control:
         require(
             (self.reach > 0) == (self.target != "none") and self.reach < np.inf, "env.control.reach", rule, self.reach
         )
+
+        asked = "shows what hold, smoothing, rate or delay remember, and none of them is on"
+        require(not self.shown or self.memory > 1, "env.control.shown", asked, self.shown)
 
     @property
     def memory(self) -> int:
@@ -117,7 +123,7 @@ class Control:
 class ControlledVecEnv(Wrapper):
     """Actions pass the stages of a control. Its state is what these remember, which is cleared when an episode begins.
 
-    An observation does not show any of it: a policy has to remember what it asked for.
+    Unless the control is `shown`, an observation tells nothing of it: a policy has to remember what it asked for.
     """
 
     def __init__(self, env: VecEnv, control: Control):
@@ -131,16 +137,25 @@ class ControlledVecEnv(Wrapper):
             self._drive: Drive = self.env.task.drive
             # Of the effector, goal units: its target, its place when the episode began, and that of one step ago.
             self._target, self._origin, self._before = (np.zeros((n, len(self._drive.axes))) for _ in range(3))
+        if control.shown:
+            own, spec = (Field(INTERFACE, self._interface().shape[1:]),), env.spec
+            self.spec = spec._replace(obs=spec.obs + own, truth=spec.truth + own if spec.truth else ())
+            self._now: Moment | None = None
+
+    @property
+    def now(self) -> Moment:
+        """All envs at this moment, and what the interface remembers where that is shown."""
+        return self._now if self.control.shown and self._now else self.env.now
 
     def reset(self, seed: int | list[int] | None = None, mask: np.ndarray | None = None) -> Moment:
         """As the environment's own."""
-        moment = self.env.reset(seed, mask)
+        self.env.reset(seed, mask)
         self._clear(np.ones(self.num_envs, bool) if mask is None else np.asarray(mask, bool))
-        return moment
+        return self._look()
 
     def step(self, action: np.ndarray) -> Step:
         """As the environment's own; the step has the policy's action and the one that arrived."""
-        asked = clipped_actions(action, self._held.shape)
+        asked, before = clipped_actions(action, self._held.shape), self.now
         kind = asked.dtype
         if self.control.hold > 1:
             taken = self._age % self.control.hold == 0
@@ -155,10 +170,14 @@ class ControlledVecEnv(Wrapper):
         self._filtered, self._sent = self.control.passed_on(asked, self._filtered, self._sent)
         waiting = np.concatenate([self._queue, self._sent[:, None]], axis=1)
         self._queue = waiting[:, 1:]
-        step = self.env.step(waiting[:, 0].astype(kind))
+        step = self.env.step(waiting[:, 0].astype(kind))._replace(action=np.array(action))
+        if self.control.shown:
+            after = self._with_interface(step.after)
+            step = step._replace(obs=before.obs, truth=before.truth, next_obs=after.obs, next_truth=after.truth)
         if (ended := step.ended).any():
             self._clear(ended)
-        return step._replace(action=np.array(action))
+        self._look()
+        return step
 
     def get_state(self) -> dict[str, np.ndarray]:
         """That of the environment, and what each stage that is on remembers."""
@@ -170,10 +189,10 @@ class ControlledVecEnv(Wrapper):
         memory = self._memory()
         if {name: array.shape for name, array in own.items()} != {name: array.shape for name, array in memory.items()}:
             raise ValueError("this state belongs to another control or another number of envs")
-        moment = self.env.set_state({name: array for name, array in state.items() if not name.startswith("control_")})
+        self.env.set_state({name: array for name, array in state.items() if not name.startswith("control_")})
         for name, array in memory.items():
             array[:] = own[name]
-        return moment
+        return self._look()
 
     def _memory(self) -> dict[str, np.ndarray]:
         """What the stages remember, by name; those that are off remember nothing but the filter and the queue."""
@@ -189,6 +208,29 @@ class ControlledVecEnv(Wrapper):
         if control.damping:
             found["before"] = self._before
         return found
+
+    def _look(self) -> Moment:
+        """Observe the envs as they are."""
+        if self.control.shown:
+            self._now = self._with_interface(self.env.now)
+        return self.now
+
+    def _with_interface(self, moment: Moment) -> Moment:
+        """A moment with what the interface remembers now; one dict where observation and truth are one."""
+        own = {INTERFACE: self._interface()}
+        obs = moment.obs | own
+        return Moment(obs, obs if moment.truth is moment.obs else moment.truth | own)
+
+    def _interface(self) -> np.ndarray:
+        """What hold, filter, rate limit and delay remember, [n, k action_dim]; with a hold, [n, k action_dim + 1]."""
+        control, parts = self.control, [self._queue.reshape(self.num_envs, -1)]
+        if control.smoothing:
+            parts.append(self._filtered)
+        if control.rate < FREE:
+            parts.append(self._sent)
+        if control.hold > 1:
+            parts += [self._held, (self._age % control.hold / control.hold)[:, None]]
+        return np.concatenate(parts, axis=1)
 
     def _towards_target(self, asked: np.ndarray, taken: np.ndarray) -> np.ndarray:
         """The action [n, a] of the position controller, for envs that have `taken` [n] a new target or go on to theirs.
