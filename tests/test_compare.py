@@ -15,7 +15,17 @@ from wellposed.cli import main
 from wellposed.compare import answer, find_runs, lines, read_groups
 from wellposed.errors import UserError
 from wellposed.runs.files import write_json
-from wellposed.runs.record import EpisodeRow, Estimate, Failure, Provenance, Resumption, Summary, Verdict, encode
+from wellposed.runs.record import (  # fmt: skip
+    EpisodeRow,
+    Estimate,
+    Failure,
+    Provenance,
+    Resumption,
+    Solved,
+    Summary,
+    Verdict,
+    encode,
+)
 from wellposed.runs.store import RunReader, env_id, run_name
 from wellposed.runs.writer import RunWriter
 
@@ -44,6 +54,17 @@ GOOD, BAD = [0.99, 1.0, 0.98, 0.99, 1.0], [0.7, 0.8, 0.75, 0.6, 0.72]
 SOON: list[int | None] = [300, 400, 300, 400, 300]
 LATE: list[int | None] = [900, 800, None, 900, None]
 OTHER = CONFIG | {"replay": {"k": 0}}
+
+
+def test_a_run_that_stopped_by_another_rule_says_itself_when_it_was_solved():
+    """Its one evaluation at the bar is no pair."""
+    stopped = group(GOOD, [None] * 5)
+    solved = Solved(0.8, 200, 100, 2.0)
+    runs = [replace(one, trial=replace(one.trial, solved=solved)) for one in stopped.runs]
+    found = compare(replace(stopped, runs=runs), group(GOOD, SOON), bar=0.8)
+    assert found.times[0].a.each == [200.0] * 5
+    other = compare(replace(stopped, runs=runs), group(GOOD, SOON), bar=0.7)
+    assert other.times[0].a.censored == [True] * 5
 
 
 def test_the_better_group_is_named_with_how_much_and_how_sure():
