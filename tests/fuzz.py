@@ -284,6 +284,8 @@ def main() -> int:
         for i in range(args.inputs):
             try:
                 fuzz.feed(random.Random(f"{args.seed} {i}"))
+            except KeyboardInterrupt:
+                break
             except Exception:
                 if not args.go_on:
                     raise
@@ -297,7 +299,10 @@ def main() -> int:
     for name, n in sorted(fuzz.count.items()):
         print(f"{name:<40} {n:>8,}")
     print(fuzz.lines.told(args.missing))
-    print(f"{fuzz.count.total():,} inputs, {fuzz.sealed / args.inputs:.0%} with their digests made right, ", end="")
+    print(
+        f"{fuzz.count.total():,} inputs, {fuzz.sealed / max(1, fuzz.count.total()):.0%} with their digests made right, ",
+        end="",
+    )
     print(f"{faults} faults, {time.monotonic() - began:.0f} s")
     return 1 if faults else 0
 
