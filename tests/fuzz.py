@@ -280,12 +280,13 @@ def main() -> int:
         folder.mkdir(exist_ok=True)
         os.environ["XDG_CACHE_HOME"] = f"{folder}/cache"
         fuzz = Fuzz(folder)
-        fed = time.monotonic()
+        fed, stop = time.monotonic(), list[int]()
+        signal.signal(signal.SIGINT, lambda number, _: stop.append(number))  # the totals so far are told
         for i in range(args.inputs):
+            if stop:
+                break
             try:
                 fuzz.feed(random.Random(f"{args.seed} {i}"))
-            except KeyboardInterrupt:
-                break
             except Exception:
                 if not args.go_on:
                     raise
@@ -299,10 +300,8 @@ def main() -> int:
     for name, n in sorted(fuzz.count.items()):
         print(f"{name:<40} {n:>8,}")
     print(fuzz.lines.told(args.missing))
-    print(
-        f"{fuzz.count.total():,} inputs, {fuzz.sealed / max(1, fuzz.count.total()):.0%} with their digests made right, ",
-        end="",
-    )
+    total = fuzz.count.total()
+    print(f"{total:,} inputs, {fuzz.sealed / max(1, total):.0%} with their digests made right, ", end="")
     print(f"{faults} faults, {time.monotonic() - began:.0f} s")
     return 1 if faults else 0
 
