@@ -281,8 +281,11 @@ def main() -> int:
         folder.mkdir(exist_ok=True)
         os.environ["XDG_CACHE_HOME"] = f"{folder}/cache"
         fuzz = Fuzz(folder)
-        fed = time.monotonic()
+        fed, stop = time.monotonic(), list[int]()
+        signal.signal(signal.SIGINT, lambda number, _: stop.append(number))  # the totals so far are told
         for i in range(args.inputs):
+            if stop:
+                break
             try:
                 fuzz.feed(random.Random(f"{args.seed} {i}"))
             except Exception:
@@ -298,7 +301,8 @@ def main() -> int:
     for name, n in sorted(fuzz.count.items()):
         print(f"{name:<40} {n:>8,}")
     print(fuzz.lines.told(args.missing))
-    print(f"{fuzz.count.total():,} inputs, {fuzz.sealed / args.inputs:.0%} with their digests made right, ", end="")
+    total = fuzz.count.total()
+    print(f"{total:,} inputs, {fuzz.sealed / max(1, total):.0%} with their digests made right, ", end="")
     print(f"{faults} faults, {time.monotonic() - began:.0f} s")
     return 1 if faults else 0
 

@@ -386,6 +386,7 @@ def main() -> int:
     asked, began = parser.parse_args().steps, time.monotonic()
     while Life.steps < asked:
         live(examples=40, steps=50)
+        print(f"{Life.steps:,} steps", flush=True)
     for deed, n in sorted(Life.deeds.items()):
         print(f"{deed:<24} {n:>7,}")
     print(f"{Life.steps:,} steps, no row lost, doubled or torn, {time.monotonic() - began:.0f} s")
