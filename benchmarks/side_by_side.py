@@ -31,11 +31,14 @@ def seconds(seeds: int, cores: Iterable[int], steps: int, tree: Path = Path()) -
     with tempfile.TemporaryDirectory() as folder:
         command = [sys.executable, "-m", "wellposed", "train", *words, "--seeds", f"0-{seeds - 1}"]
         command += ["--threads", str(len(cores)), "--runs-dir", folder]
-        began = time.perf_counter()
-        subprocess.run(
-            command, check=True, cwd=tree, env=os.environ | {"PYTHONPATH": str(tree.resolve())},
-            stdout=subprocess.DEVNULL, preexec_fn=lambda: os.sched_setaffinity(0, cores),
-        )  # fmt: skip
+        allowed = os.sched_getaffinity(0)
+        os.sched_setaffinity(0, cores)  # which the command takes over
+        try:
+            began = time.perf_counter()
+            there = os.environ | {"PYTHONPATH": str(tree.resolve())}
+            subprocess.run(command, check=True, cwd=tree, env=there, stdout=subprocess.DEVNULL)
+        finally:
+            os.sched_setaffinity(0, allowed)
         return time.perf_counter() - began
 
 
