@@ -9,6 +9,7 @@ core, start of Python included.
 import argparse
 import json
 import os
+import resource
 import subprocess
 import sys
 import tempfile
@@ -19,6 +20,8 @@ from contextlib import ExitStack, contextmanager
 from inspect import isfunction
 from pathlib import Path
 from unittest.mock import patch
+
+import numpy as np
 
 from benchmarks.listing import EVALUATIONS, make_runs, small_record
 from benchmarks.machine import print_header
@@ -40,11 +43,12 @@ total_steps = {steps}
 """
 
 
-def seconds(*words: str) -> float:
-    """Wall-clock seconds of a command of wellposed, its output thrown away."""
-    began = time.perf_counter()
+def seconds(*words: str) -> tuple[float, float]:
+    """Wall-clock and processor seconds of a command of wellposed, its output thrown away."""
+    before, began = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
     subprocess.run([sys.executable, "-m", "wellposed", *words], check=True, stdout=subprocess.DEVNULL)
-    return time.perf_counter() - began
+    wall, after = time.perf_counter() - began, resource.getrusage(resource.RUSAGE_CHILDREN)
+    return wall, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
 def finished(root: Path, record: Path, count: int) -> tuple[Path, Path]:
@@ -58,9 +62,11 @@ def finished(root: Path, record: Path, count: int) -> tuple[Path, Path]:
     return manifest, root / "out"
 
 
-def show(name: str, values: list[float], asked: float) -> None:
+def show(name: str, rounds: list[tuple[float, float]], asked: float) -> None:
     """The least and the range of some rounds."""
-    print(f"{name}: {min(values):.2f} s ({min(values):.2f} to {max(values):.2f}; asked at most {asked:g})", flush=True)
+    walls, busy = zip(*rounds, strict=True)
+    told = f"{min(walls):.2f} s ({min(walls):.2f} to {max(walls):.2f}; asked at most {asked:g})"
+    print(f"{name}: {told}, {min(busy):.2f} s of one core", flush=True)
 
 
 def pieces(folder: Path, touched: Counter) -> None:
@@ -98,17 +104,18 @@ def counted() -> Iterator[Counter]:
         yield found
 
 
-def extra(root: Path, runs: int, steps: int) -> float:
-    """Seconds of a launched run beyond one that `wellposed train` trains alone, on one core."""
+def extra(root: Path, runs: int, steps: int) -> tuple[float, float]:
+    """Wall-clock and processor seconds of a launched run beyond one that `wellposed train` trains, on one core."""
     manifest = root / "some.toml"
     manifest.write_text(MANIFEST.format(last=runs - 1, steps=steps))
     settings = ["--total-steps", str(steps), "--until-success", "1.0", "--threads", "1", "--quiet"]
-    alone = sum(
+    alone = [
         seconds("train", "FetchReach-v4", "--seed", str(seed), *settings, "--runs-dir", str(root / "alone"))
         for seed in range(runs)
-    )
+    ]
     launched = seconds("launch", str(manifest), "--out", str(root / "launched"), "--threads", "1", "--quiet")
-    return (launched - alone) / runs
+    wall, busy = (np.array(launched) - np.sum(alone, axis=0)) / runs
+    return float(wall), float(busy)
 
 
 def main() -> None:

@@ -9,7 +9,9 @@ import unicodedata
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from jinja2 import Template
 
+from tests.runs.test_store import write_run
 from wellposed.cli import main
 from wellposed.errors import UserError
 from wellposed.progress import TrainingProgress
@@ -168,3 +170,21 @@ def test_a_name_that_is_no_text_is_printed_and_is_json(tmp_path, capsys):
     main(["runs", "--runs-dir", folder])
     main(["report", os.path.join(folder, "run")])
     capsys.readouterr()
+
+
+def test_half_a_character_in_a_record_is_spelt_out_in_every_file(tmp_path, capsys, monkeypatch):
+    path = write_run(tmp_path)
+    row = json.loads((path / "episodes.jsonl").read_text()) | {"goal_kind": "\ud800"}
+    (path / "episodes.jsonl").write_text(json.dumps(row) + "\n")
+    csv, parquet, page = (tmp_path / name for name in ("rows.csv", "rows.parquet", "page.html"))
+    for target in ([], ["--out", str(csv)]):
+        assert main(["rows", str(path), "--kind", "episodes", *target]) == 0
+    assert "\\ud800" in capsys.readouterr().out
+    assert "\\ud800" in csv.read_text()
+    assert main(["rows", str(path), "--kind", "episodes", "--out", str(parquet)]) in (0, 1)
+    assert "half a character" in capsys.readouterr().err or parquet.exists()
+    from wellposed.report import page as pages  # imports what draws, which the other tests here do without
+
+    monkeypatch.setattr(pages, "template", lambda _: Template("{{ where }}"))
+    pages.render("page.html.j2", page, where="runs/\udcff")
+    assert page.read_text() == "runs/\\udcff"

@@ -20,6 +20,7 @@ from wellposed.commands import environments, launch, policies, runs, tables
 from wellposed.commands.arguments import INTEGERS, default_config_of, in_full, json_to_stdout
 from wellposed.errors import UserError, instead
 from wellposed.plugin import load_named
+from wellposed.settings import fix_environment
 from wellposed.terminal import Lasting, Plain, escaped, open_standard_streams, output
 
 
@@ -68,6 +69,8 @@ GROUPS: dict[str, dict[str, Any]] = {"chapter": course.CHAPTER_COMMANDS, "exerci
 def main(argv: list[str] | None = None) -> int:
     """Run a command. A user's mistake prints a sentence to standard error, exit code 1; Ctrl-C gives 130."""
     open_standard_streams()
+    if "jax" not in sys.modules:
+        fix_environment()
     try:
         with output(Lasting):
             return _run(in_full(json_to_stdout(load_named(sys.argv[1:] if argv is None else argv))))

@@ -10,7 +10,7 @@ from typing import Any
 from wellposed.errors import UserError
 from wellposed.export import content
 from wellposed.portable import PortablePolicy
-from wellposed.runs.files import write_whole
+from wellposed.runs.files import encoded, write_whole
 from wellposed.stats import describe_interval, describe_rate
 
 FILES = ("safetensors", "onnx")  # in which a policy stands in a repository of the hub
@@ -64,7 +64,7 @@ def _text(policy: PortablePolicy) -> Iterator[str]:
 
 def write_repository(policy: PortablePolicy, folder: Path) -> list[Path]:
     """Write what a repository of the hub holds: README.md, policy.safetensors, policy.onnx."""
-    files = {"README.md": model_card(policy).encode()}
+    files = {"README.md": encoded(model_card(policy))}
     files |= {f"policy.{form}": content(policy, form) for form in FILES}
     for name, data in files.items():
         write_whole(folder / name, data)

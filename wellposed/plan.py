@@ -31,7 +31,8 @@ from wellposed.memory import Free, Held, Room, UnderWay, find_room, held, readab
 from wellposed.progress import TrainingProgress
 from wellposed.report import template
 from wellposed.rollout.evaluate import EVALUATION_COPIES
-from wellposed.training import new_run, opened, own_settings
+from wellposed.settings import own_settings
+from wellposed.training import new_run, opened
 
 SECONDS = 10.0
 LEAST = 0.3  # least share of them for steps and updates side by side, however long compiling took

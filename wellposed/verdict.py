@@ -18,6 +18,7 @@ from wellposed.rollout.evaluate import EVALUATION_COPIES, play_episodes, summari
 from wellposed.runs.files import read_json, write_json
 from wellposed.runs.record import EpisodeRow, Verdict, decode, encode
 from wellposed.runs.store import RunReader
+from wellposed.settings import own_settings
 from wellposed.stats import describe_interval, describe_rate
 from wellposed.types import Agent, Policy
 from wellposed.units import printed
@@ -26,6 +27,7 @@ EPISODES = 100
 SEED = 0
 
 
+@own_settings()
 def load_run(path: str | Path) -> tuple[AnyRunConfig, Agent, Any]:
     """The configuration, the trained agent, and the manifest of a run's newest checkpoint.
 
@@ -41,6 +43,7 @@ def load_run(path: str | Path) -> tuple[AnyRunConfig, Agent, Any]:
     return config, agent, manifest
 
 
+@own_settings()
 def assess(
     path: str | Path, episodes: int = EPISODES, seed: int = SEED, threads: int = 2, noise: float = 0.0
 ) -> Verdict:

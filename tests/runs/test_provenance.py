@@ -126,3 +126,10 @@ def test_instructions_that_came_and_went_are_named():
     found = changes_since(KNOWN, replace(KNOWN, features=["avx", "fma"]))
     assert found == ["processor features -avx2 +fma"]
     assert changes_since(replace(KNOWN, features=None), KNOWN) == ["processor features (not recorded)"]
+
+
+def test_what_a_run_began_with_counts_too():
+    then, now = (replace(KNOWN, given={"demonstrations": digest}) for digest in ("abc", "def"))
+    assert changes(then, then) == []
+    assert changes(then, now) == ["what it began with: demonstrations abc -> def"]
+    assert changes(KNOWN, now) == ["what it began with: demonstrations (not recorded) -> def"]

@@ -320,6 +320,15 @@ def test_a_checkpoint_that_cannot_be_read_is_not_thrown_away(tmp_path, monkeypat
     assert content(path) == before | {"lock": content(path)["lock"]}
 
 
+def test_what_cannot_help_is_not_advised(tmp_path):
+    """Rows are missing, which --salvage does not bring back."""
+    path = interrupted(tmp_path)
+    (path / "metrics.jsonl").write_bytes(b"")
+    with pytest.raises(UserError, match="no intact checkpoint") as told:
+        RunWriter.reopen(path, PROVENANCE)
+    assert "--salvage" not in str(told.value)
+
+
 @pytest.mark.parametrize("salvage", [False, True])
 def test_a_part_of_the_replay_that_cannot_be_read_now_is_not_given_up(tmp_path, monkeypatch, salvage):
     path = interrupted(tmp_path)

@@ -23,8 +23,9 @@ from wellposed.progress import TrainingProgress
 from wellposed.runs import provenance
 from wellposed.runs.wandb_log import log_to
 from wellposed.runs.writer import unobserved
+from wellposed.settings import own_settings
 from wellposed.terminal import Lasting, escaped
-from wellposed.training import new_run, own_settings, resumed_run, train_recorded
+from wellposed.training import new_run, resumed_run, train_recorded
 
 DONE, FAILED, HELD, INTERRUPTED = 0, 1, 75, 130  # exit codes
 CODES: dict[State, int] = {"finished": DONE, "failed": DONE, "running": HELD, "interrupted": INTERRUPTED}

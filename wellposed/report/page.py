@@ -14,7 +14,7 @@ from wellposed.analysis.summary import summary_over_seeds
 from wellposed.diagnose import diagnose, lines, read_evidence
 from wellposed.errors import UserError
 from wellposed.report import figures, template
-from wellposed.runs.files import explained, write_whole
+from wellposed.runs.files import encoded, explained, write_whole
 from wellposed.runs.record import EvaluationRow, Summary, Verdict
 from wellposed.runs.store import RunReader, env_id, resume_command
 from wellposed.serialise import flatten
@@ -79,7 +79,7 @@ def render(name: str, target: Path, **values: Any) -> None:
     page = template(name).render(version=version("wellposed"), **{"cost": ()} | values)
     with explained(target, "write"):
         target.parent.mkdir(parents=True, exist_ok=True)
-    write_whole(target, page.encode())
+    write_whole(target, encoded(page))
 
 
 def finished(reader: RunReader) -> Summary:

@@ -62,6 +62,11 @@ def write_whole(path: Path, content: bytes) -> None:
             raise
 
 
+def encoded(text: str) -> bytes:
+    """Text as UTF-8; half a character, which names and JSON can hold, is spelt out as on the terminal."""
+    return text.encode(errors="backslashreplace")
+
+
 def remove_parts(folder: Path) -> None:
     """Remove what writers that died left behind in a folder."""
     for path in folder.iterdir():

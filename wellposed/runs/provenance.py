@@ -131,6 +131,7 @@ def changes(then: Provenance, now: Provenance) -> list[str]:
     A resumed run was written by several processes; all of them count.
     """
     found = [change for process in (then, *then.resumed) for change in changes_since(process, now)]
+    found += [f"what it began with: {change}" for change in _by_name(then.given, now.given)]
     if any(again.salvaged for again in then.resumed):
         found.append("the recorded run lost a part of its replay and went on without it")
     if then.dirty or now.dirty or any(again.dirty for again in then.resumed):

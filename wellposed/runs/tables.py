@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from wellposed.errors import UserError
-from wellposed.runs.files import read_lines, write_whole
+from wellposed.runs.files import encoded, read_lines, write_whole
 from wellposed.runs.record import EpisodeRow, decode
 from wellposed.runs.store import RunReader
 from wellposed.serialise import flatten, to_dict
@@ -56,7 +56,7 @@ def write_table(rows: list[dict[str, Any]], target: Path) -> None:
         UserError: if it ends otherwise, or Parquet cannot be written here.
     """
     if target.suffix == ".csv":
-        write_whole(target, as_csv(rows).encode())
+        write_whole(target, encoded(as_csv(rows)))
         return
     if target.suffix != ".parquet":
         raise UserError(f"--out takes a file that ends with .csv or .parquet, got {target}.")
@@ -67,5 +67,10 @@ def write_table(rows: list[dict[str, Any]], target: Path) -> None:
         raise UserError("Parquet needs pyarrow: `pip install 'wellposed[parquet]'`, or take --out FILE.csv.") from error
     names = dict.fromkeys(name for row in rows for name in row)
     memory = io.BytesIO()
-    parquet.write_table(arrow.table({name: [row.get(name) for row in rows] for name in names}), memory)
+    try:
+        parquet.write_table(arrow.table({name: [row.get(name) for row in rows] for name in names}), memory)
+    except UnicodeEncodeError as error:
+        raise UserError(
+            f"The rows hold half a character, which Parquet cannot: {error}. Take --out FILE.csv."
+        ) from error
     write_whole(target, memory.getvalue())

@@ -187,7 +187,7 @@ class RunWriter:
                 self._damaged.append(str(error))
         if found:
             advice = " Its weights are intact: with --salvage it goes on without the damaged part of the replay."
-            told = advice if not salvage and any(map(partial(self._has_state, reader), found)) else ""
+            told = advice if not salvage and any(map(partial(self._can_be_salvaged, reader), found)) else ""
             raise UserError(f"{self.path} has no intact checkpoint; nothing was changed. {self._damaged[0]}{told}")
         return None
 
@@ -214,11 +214,10 @@ class RunWriter:
         rows = [(part.first, arrays) for part, arrays in parts]
         return Restored(manifest, agent, loop, rows, reader.evaluations_until(manifest), held, lost)
 
-    @staticmethod
-    def _has_state(reader: RunReader, path: Path) -> bool:
-        """Whether the state of a checkpoint is intact, whatever its replay is."""
+    def _can_be_salvaged(self, reader: RunReader, path: Path) -> bool:
+        """Whether of a checkpoint only parts of the replay are damaged."""
         try:
-            reader.load_state(path)
+            self._intact(reader, path, salvage=True)
         except UserError:
             return False
         return True
