@@ -41,11 +41,7 @@ def measure_tolerance(settings: ToleranceSettings, context: Context) -> Toleranc
     """
     request = Request(settings.only, episodes=settings.episodes, seed=settings.seed)
     found = examine(context.runs[settings.of], request, context.threads).result
-    return Tolerance(
-        len(found.runs),
-        found.episodes,
-        found.clean,
-        {one.name: one for one in found.curves},
-        {one.name: one for one in found.challenges},
-        {one.name: one for one in found.worst_cases},
-    )
+    curves = {one.name: one for one in found.curves}
+    challenges = {one.name: one for one in found.challenges}
+    worst_cases = {one.name: one for one in found.worst_cases}
+    return Tolerance(len(found.runs), found.episodes, found.clean, curves, challenges, worst_cases)
