@@ -196,7 +196,7 @@ def sealed(run: Path, old: Path, manifest: dict[str, Any], state: Any) -> None:
     content = format_tensors(state | copy) if isinstance(state, dict) else state
     stem = checkpoint.CHECKPOINTS + "/" + old.stem
     number, step = manifest.get("number"), manifest.get("step")
-    if type(number) is type(step) is int and 0 <= number < 10**9 and 0 <= step < 10**18:
+    if isinstance(number, int) and isinstance(step, int) and 0 <= number < 10**9 and 0 <= step < 10**18:
         stem = f"{checkpoint.CHECKPOINTS}/{number:06d}_step_{step:010d}"
     for file in (old, old.with_suffix(".safetensors")):
         file.unlink()

@@ -374,7 +374,7 @@ def live(examples: int, steps: int, shrink: bool = True) -> None:
         database=None,
         report_multiple_bugs=False,
         phases=(Phase.generate, Phase.shrink) if shrink else (Phase.generate,),
-        suppress_health_check=list(HealthCheck),
+        suppress_health_check=[*HealthCheck],  # type: ignore[arg-type]
     )
     run_state_machine_as_test(Life, settings=chosen)
 
