@@ -20,7 +20,7 @@ from safetensors.numpy import load as parse_tensors
 from safetensors.numpy import save as format_tensors
 
 from tests.chapters.tiny import as_seed, store_traces
-from tests.mutations import mutate_bytes, mutate_json, mutate_rows, mutate_tensors, mutate_text
+from tests.mutations import mutate_bytes, mutate_json, mutate_npz, mutate_rows, mutate_tensors, mutate_text, mutate_toml
 from wellposed import cli, reproduce, serialise, training, verdict
 from wellposed.chapters.load import load_chapter
 from wellposed.deploy import load_policy
@@ -197,7 +197,7 @@ def sealed(run: Path, old: Path, manifest: dict[str, Any], state: Any) -> None:
     content = format_tensors(state | copy) if isinstance(state, dict) else state
     stem = checkpoint.CHECKPOINTS + "/" + old.stem
     number, step = manifest.get("number"), manifest.get("step")
-    if type(number) is type(step) is int and 0 <= number < 10**9 and 0 <= step < 10**18:
+    if isinstance(number, int) and isinstance(step, int) and 0 <= number < 10**9 and 0 <= step < 10**18:
         stem = f"{checkpoint.CHECKPOINTS}/{number:06d}_step_{step:010d}"
     for file in (old, old.with_suffix(".safetensors")):
         file.unlink()
@@ -283,20 +283,24 @@ def replay(run: Path, rng: random.Random) -> tuple[Path, bool]:
     return run, True
 
 
+def _tensors(content: bytes, rng: random.Random) -> bytes:
+    return mutate_tensors(parse_tensors(content), rng)
+
+
+BY_SUFFIX = {
+    ".jsonl": mutate_rows, ".json": mutate_text, ".toml": mutate_toml, ".npz": mutate_npz, ".safetensors": _tensors,
+}  # fmt: skip
+
+
 def of_file(name: str) -> Callable[[Path, random.Random], tuple[Path, bool]]:
     """One file of a folder, which no digest protects."""
 
     def mutate(folder: Path, rng: random.Random) -> tuple[Path, bool]:
         file = folder / name if folder.is_dir() else folder
-        how = {".jsonl": mutate_rows, ".json": mutate_text, ".safetensors": _tensors}.get(file.suffix, mutate_bytes)
-        file.write_bytes(how(file.read_bytes(), rng))
+        file.write_bytes(BY_SUFFIX[file.suffix](file.read_bytes(), rng))
         return folder, False
 
     return mutate
-
-
-def _tensors(content: bytes, rng: random.Random) -> bytes:
-    return mutate_tensors(parse_tensors(content), rng)
 
 
 def measured(chapter: Path, rng: random.Random) -> tuple[Path, bool]:
@@ -353,7 +357,7 @@ def _of_the_course(folder: Path) -> list[Kind]:
     ]
     files = [f"{place}/{name}" for name in ("chapter.toml", "records.json", "traces.json", "traces.safetensors")]
     files += [f"{results}/{name}" for name in ("width.json", "study_learnt/study.json")]
-    found = [Kind(Path(name).name, 0.6, folder / "course", of_file(name), reads) for name in files]
+    found = [Kind(Path(name).name, 1.5, folder / "course", of_file(name), reads) for name in files]
     return [*found, Kind("measured", 0.6, folder / "course", measured, reads[2:])]
 
 
@@ -363,8 +367,8 @@ def _of_files(folder: Path) -> list[Kind]:
     begin = command(1.0, "train", "--config", "{live}", "--runs-dir", "{beside}/new", "--quiet", "--threads", "1")
     a_run = next((folder / "runs").glob("*sac*"))
     return [
-        Kind("question.toml", 1.0, folder / "question.toml", of_file(""), [experiment]),
+        Kind("question.toml", 1.5, folder / "question.toml", of_file(""), [experiment]),
         Kind("answers", 0.3, folder / "question.json", of_file(""), [(1.0, load_answers)]),
         Kind("train --config", 0.1, a_run / "config.json", of_file(""), [begin]),
-        Kind("policy.npz", 0.5, folder / "policy.npz", of_file(""), [(1.0, load_policy)]),
+        Kind("policy.npz", 1.5, folder / "policy.npz", of_file(""), [(1.0, load_policy)]),
     ]

@@ -1,6 +1,8 @@
 """Valid files of ours with some of their bytes or some of their meaning changed."""
 
+import contextlib
 import copy
+import io
 import json
 import random
 from collections.abc import Iterator
@@ -8,6 +10,8 @@ from typing import Any
 
 import numpy as np
 from safetensors.numpy import save as format_tensors
+
+from wellposed.arrays import parse_tensors
 
 ODD: list[Any] = [
     None, True, -1, 0, 2**31, 2**63, 10**30, -(10**400), 1e308, float("nan"), float("inf"), "", "x" * 5000, "../../x",
@@ -87,6 +91,48 @@ def mutate_rows(content: bytes, rng: random.Random) -> bytes:
     else:
         rows[at] = mutate_json(rng.choice(rows), rng)
     return b"".join(json.dumps(row).encode() + b"\n" for row in rows)
+
+
+ODD_TOML = (
+    "-1", "0", "1e308", "nan", "true", '""', '"x"', "[]", "{}", "2026-01-01", "9223372036854775807", '"0-9999999"',
+    "[[[[1]]]]", '"a:b"',
+)  # fmt: skip
+
+
+def mutate_toml(content: bytes, rng: random.Random) -> bytes:
+    """A TOML file with a line left out, doubled or moved, or with another value, or with other bytes."""
+    if rng.random() < 0.2:
+        return mutate_bytes(content, rng)
+    lines = content.decode().splitlines()
+    for _ in range(rng.randint(1, 2)):
+        at, action = rng.randrange(len(lines)), rng.randrange(6)
+        name, equals, _ = lines[at].partition(" = ")
+        if equals and action < 3:
+            lines[at] = f"{name} = {rng.choice(ODD_TOML)}"
+        elif equals and action == 3:
+            lines[at] = f"{name} = {rng.choice(lines).partition(' = ')[2]}"
+        elif action == 4:
+            lines.insert(rng.randrange(len(lines)), lines[at])
+        else:
+            del lines[at]
+    return "\n".join(lines).encode()
+
+
+def mutate_npz(content: bytes, rng: random.Random) -> bytes:
+    """An exported policy with other arrays or another header, or with other bytes."""
+    if rng.random() < 0.2:
+        return mutate_bytes(content, rng)
+    with np.load(io.BytesIO(content)) as file:
+        arrays = dict(file)
+    header = json.loads(str(arrays.pop("wellposed")))
+    if rng.random() < 0.5:
+        header = mutate_json(header, rng)
+    else:
+        with contextlib.suppress(ValueError):
+            arrays = parse_tensors(mutate_tensors(arrays, rng))
+    memory, named = io.BytesIO(), {name: array for name, array in arrays.items() if name}
+    np.savez(memory, wellposed=np.array(json.dumps(header)), **named)  # type: ignore[arg-type]
+    return memory.getvalue()
 
 
 def mutate_tensors(arrays: dict[str, np.ndarray], rng: random.Random) -> bytes:

@@ -47,7 +47,7 @@ def test_one_that_is_gone_is_found():
     assert missing("`envs/make.py`, `wellposed/replay/` and `train.py`") == ["wellposed/replay/", "train.py"]
 
 
-def tests_named(page: str) -> list[tuple[str, str]]:
+def named_tests(page: str) -> list[tuple[str, str]]:
     """The tests that a page names as `tests/FILE.py::NAME`."""
     return re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", page)
 
@@ -56,7 +56,7 @@ def missing_tests(page: str) -> list[str]:
     """Those of them that are not there."""
     return [
         f"{file}::{name}"
-        for file, name in tests_named(page)
+        for file, name in named_tests(page)
         if not (ROOT / file).exists() or f"\ndef {name}(" not in (ROOT / file).read_text()
     ]
 
@@ -65,7 +65,7 @@ def test_every_promise_has_a_test_that_exists_and_every_file_that_is_named_does(
     page = (ROOT / "docs" / "trust.md").read_text()
     rows = [line for line in page.partition("## 12.")[2].splitlines() if line.startswith("| ")][1:]
     assert len(rows) > 20
-    assert [row for row in rows if len(tests_named(row)) != 1] == []
+    assert [row for row in rows if len(named_tests(row)) != 1] == []
     assert missing_tests(page) == []
     assert missing(page) == []
 

@@ -91,6 +91,8 @@ def test_settings_may_be_written_as_nested_tables(tmp_path):
         ('seeds = "0-1"', 'seeds = "a"', "--seeds takes"),
         ('seeds = "0-1"', "", "missing"),
         ("title", "titel", "titel|missing"),
+        ('"agent.hidden" = [16]', '"agent.hidden" = 2026-01-01', "holds a date"),
+        ('"agent.hidden" = [16]', '"agent.hidden" = ' + "[" * 4000 + "]" * 4000, "not valid TOML"),
         ("[base]", "[base", "not valid TOML"),
         ("FetchReach-v4", "FetchReech-v4", "Did you mean"),
         ("[variants.narrow]", "[variants.narrow]\nseed = 4", "seed is set for the whole experiment"),

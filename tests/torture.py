@@ -150,7 +150,8 @@ class Run:
         code = 1
         try:
             log = os.open(f"{self.folder}.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
-            os.dup2(log, 1), os.dup2(log, 2)
+            os.dup2(log, 1)
+            os.dup2(log, 2)
             told = self.told if self.calls.seam == "" and not self.told.exists() else Path(f"{self.folder}.told")
             live(KILLED[self.case], self.folder, self.calls, told)
             code = 0

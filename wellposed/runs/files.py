@@ -140,9 +140,13 @@ def read_toml(path: Path) -> tuple[str, dict[str, Any]]:
     raw = read_bytes(path, MAX_TOML_BYTES)
     try:
         text = raw.decode()
-        return text, tomllib.loads(text)
+        data = tomllib.loads(text)
+        json.dumps(data)
     except (ValueError, RecursionError) as error:  # of UTF-8, and of TOML
         raise UserError(f"{path} is not valid TOML: {error}.") from error
+    except TypeError as error:
+        raise UserError(f"{path} holds a date or a time, which is no value of a setting.") from error
+    return text, data
 
 
 def parse_json(raw: bytes, where: str) -> Any:
