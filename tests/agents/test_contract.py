@@ -173,7 +173,7 @@ def test_an_agent_of_another_algorithm_is_refused(algo):
         ({"batch_size": 0}, "--agent.batch-size must be greater than 0"),
         ({"hidden": (64, 0)}, "--agent.hidden takes up to 100 widths"),
         ({"inputs": InputConfig(memory=2)}, "memory"),
-        ({"inputs": InputConfig(encoder="nose")}, "no encoder 'nose'; there are state, cnn, gru"),
+        ({"inputs": InputConfig(encoder="nose")}, "no encoder 'nose'; there are state, cnn, history, gru"),
     ],
 )
 def test_a_setting_outside_its_range_is_refused_by_name(algo, change, message):

@@ -128,7 +128,7 @@ def test_a_state_of_another_control_is_refused():
     [
         ({"smoothing": 1.0}, "--env.control.smoothing is a share from 0 up to but not 1, got 1.0"),
         ({"smoothing": -0.1}, "--env.control.smoothing"),
-        ({"delay": -1}, "--env.control.delay must not be negative"),
+        ({"delay": -1}, "--env.control.delay is 0 to 10,000 steps, got -1"),
         ({"scale": 0.0}, "--env.control.scale"),
         ({"hold": 0}, "--env.control.hold"),
         ({"rate": 2.5}, "--env.control.rate"),

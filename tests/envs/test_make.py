@@ -48,7 +48,7 @@ def test_an_argument_without_a_name_or_a_value_is_refused(word, capsys):
     ("change", "message"),
     [
         ({"kwargs": [1]}, "--env.kwargs must be arguments by name"),
-        ({"max_episode_steps": 0}, "--env.max-episode-steps must be at least 1"),
+        ({"max_episode_steps": 0}, "--env.max-episode-steps must be 1 to 10,000,000"),
     ],
 )
 def test_settings_out_of_range_are_refused_by_name(change, message):

@@ -88,7 +88,7 @@ def test_a_finished_manifest_starts_nothing(launched, monkeypatch, capsys):
 def test_status_and_collect_say_what_there_is(launched, capsys):
     assert main(["status", str(launched[0]), "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
-    assert found["counts"] == {"finished": 4, "running": 0, "interrupted": 0, "failed": 0, "waiting": 0}
+    assert found["counts"] == {"finished": 4, "running": 0, "interrupted": 0, "failed": 0, "pruned": 0, "waiting": 0}
     assert (found["under_way"], found["seconds_left"], found["errors"]) == ([], None, {})
     assert found["core_hours"] > 0
     manifest = str(launched[0].parent / "push.toml")

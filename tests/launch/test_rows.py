@@ -99,7 +99,7 @@ def test_the_overview_counts_time_left_and_core_hours(tmp_path):
     held = lock.acquire(paths[1] / "lock")
     found = overview.overview(tmp_path, rows, {"x": "why"})
     held.release()
-    assert found.counts == {"finished": 1, "running": 1, "interrupted": 1, "failed": 0, "waiting": 1}
+    assert found.counts == {"finished": 1, "running": 1, "interrupted": 1, "failed": 0, "pruned": 0, "waiting": 1}
     # 20 s each: 13 s of the one that runs, 13 of the interrupted one, 20 of the waiting one, by one process.
     assert found.seconds_left == 13 + 13 + 20
     assert found.core_hours == pytest.approx(2 * (20 + 7 + 7) / 3600)
@@ -107,7 +107,7 @@ def test_the_overview_counts_time_left_and_core_hours(tmp_path):
         ("running", 300, 0.25), ("interrupted", 300, 0.25),
     ]  # fmt: skip
     told = "\n".join(overview.lines(found))
-    assert "1 finished, 1 running, 1 interrupted, 0 failed, 1 waiting of 4 runs" in told
+    assert "1 finished, 1 running, 1 interrupted, 0 failed, 0 pruned, 1 waiting of 4 runs" in told
     assert "running, 300 of 840 steps, success 25%" in told
     assert "x: why" in told
 

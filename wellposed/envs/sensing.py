@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from wellposed.types import GOAL_KEYS, Obs, VecEnv
+from wellposed.types import GOAL_KEYS, INTERFACE, Obs, VecEnv
 
 _MOMENTS = 60  # at which numbers are compared
 _ALIKE = 1e-6  # of a number's spread: what is closer is the same number in float32
@@ -132,7 +132,7 @@ def find_sensing(env: VecEnv) -> Sensing:
     What is left is measured: the achieved goal at once, the rest of each vector at once. A measured number that varies
     more than goals do has a larger error, in the same proportion (`Field.floor`).
     """
-    vectors = [field.name for field in env.spec.goals if field.kind == "vector"]
+    vectors = [field.name for field in env.spec.goals if field.kind == "vector" and field.name != INTERFACE]
     names = ["achieved_goal", *vectors]
     seen = _played(env)
     numbers = np.concatenate([seen[name] for name in ("achieved_goal", "desired_goal", *vectors)], axis=1)
