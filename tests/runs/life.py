@@ -171,8 +171,6 @@ class Life(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.root = Path(tempfile.mkdtemp())
-        self.patch = pytest.MonkeyPatch()
-        quicken(self.patch)
         self.count = 0
         self.places = [Place(self.new_folder())]
 
@@ -183,7 +181,6 @@ class Life(RuleBasedStateMachine):
                 self.open_and_go_on(place, MOMENTS, salvage=True)
             if place.finished:
                 self.check_end(place)
-        self.patch.undo()
         shutil.rmtree(self.root)
 
     def new_folder(self) -> Path:
@@ -376,7 +373,9 @@ def live(examples: int, steps: int, shrink: bool = True) -> None:
         phases=(Phase.generate, Phase.shrink) if shrink else (Phase.generate,),
         suppress_health_check=[*HealthCheck],  # type: ignore[arg-type]
     )
-    run_state_machine_as_test(Life, settings=chosen)
+    with pytest.MonkeyPatch.context() as patch:
+        quicken(patch)
+        run_state_machine_as_test(Life, settings=chosen)
 
 
 def main() -> int:

@@ -218,7 +218,6 @@ def test_a_damaged_replay_costs_no_weights_if_that_is_asked_for(tmp_path, damage
 
 def link_away(path: Path, outside: Path, how: str) -> None:
     """Make a file of a run a link to one outside."""
-    path.parent.mkdir(exist_ok=True)  # TensorBoard makes its own in a thread
     outside.write_bytes(b"precious\n")
     path.unlink(missing_ok=True)
     os.link(outside, path) if how == "hard" else os.symlink(outside, path)
