@@ -23,7 +23,7 @@ test: setup     ## set up; run the tests but the slow ones
 	$(BIN)/pytest -n 2 --dist worksteal -m "not slow"
 
 test-slow: setup ## the slow tests: traces of what chapters name, faults on the disk, studies, pages on a phone
-	$(BIN)/pytest -n 2 --dist worksteal -m slow
+	XLA_FLAGS= $(BIN)/pytest -n 2 --dist worksteal -m slow
 
 book: setup     ## set up; build the course as a site that needs no network, in site/
 	@$(BIN)/wellposed book

@@ -167,8 +167,8 @@ def confine() -> None:
     """What takes long or trains is cut short: verdicts are of few episodes, a run that is taken up is saved at once."""
     few = verdict.assess
     verdict.EPISODES = EPISODES
-    verdict.assess = lambda path, episodes=EPISODES, seed=0, threads=2, noise=0.0: few(  # type: ignore[assignment]
-        path, min(episodes, EPISODES), seed, threads, noise
+    verdict.assess = lambda path, episodes=EPISODES, *others, **named: few(  # type: ignore[assignment]
+        path, min(episodes, EPISODES), *others, **named
     )
     for name in ("train_off_policy", "train_on_policy"):
         loop = cast(Callable, getattr(training, name))

@@ -18,7 +18,6 @@ from wellposed.repository import ROOT
 
 FOLDERS = chapter_folders(ROOT / "chapters")
 CASES = [(folder, name) for folder in FOLDERS.values() for name in traces.load_traces(folder)[0].traces]
-QUICK = {"relabelling.future"}  # sparse Push; environments take a second
 pytestmark = pytest.mark.usefixtures("optimised")
 TRACE = {
     "steps/reward": np.linspace(-1, 0, 34),
@@ -42,8 +41,8 @@ def compile_anew() -> None:
 
 
 def is_quick(folder: Path, name: str) -> bool:
-    """Whether a case is no more than seconds of work, with what other tests compile."""
-    return name in QUICK or isinstance(traces.load_traces(folder)[0].traces[name].of, str)
+    """Whether a case is of an environment alone, a second of work."""
+    return isinstance(traces.load_traces(folder)[0].traces[name].of, str)
 
 
 def wrong(folder: Path, name: str) -> str | None:
@@ -80,6 +79,7 @@ def test_the_stored_traces_are_small():
     assert sum(file.stat().st_size for file in files if file.exists()) < 1.5e6
 
 
+@pytest.mark.slow
 def test_another_strategy_of_hindsight_differs_from_the_stored_trace(monkeypatch):
     monkeypatch.setitem(hindsight.STRATEGIES._entries, "future", hindsight.STRATEGIES["episode"])
     assert "batch 0/desired_goal differs" in str(wrong(FOLDERS[4], "relabelling.future"))
