@@ -70,12 +70,12 @@ class Calls:
             self._count(agent, "update", "update")
         play = monitor.play_episodes
 
-        def played(*args: Any, on_step: Callable[[], None], **settings: Any) -> Any:
+        def played(policy: Any, env: Any, seeds: list[int], on_step: Callable[[], None], **settings: Any) -> Any:
             def stepped() -> None:
                 self.call("evaluation")
                 on_step()
 
-            return play(*args, on_step=stepped, **settings)
+            return play(policy, env, seeds, stepped, **settings)
 
         monitor.play_episodes = played
         if self.seam == "any moment":

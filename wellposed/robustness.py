@@ -1,4 +1,4 @@
-"""How policies bear other senses and other dynamics: curves, the challenges of the field, worst cases by search.
+"""Success of policies under sensor errors and other dynamics: curves, challenges of the field, worst cases by search.
 
 All that is played is data, `robustness.toml`. All conditions play the same held-out episodes; a search plays monitoring
 episodes, so what it found is judged on fresh ones.
@@ -93,7 +93,7 @@ class Player:
 
 
 def examine(paths: Sequence[str | Path], request: Request, threads: int = 2, quiet: bool = True) -> Examination:
-    """Play all that was asked for with runs' newest checkpoints. Sensors and dynamics of their training are left off.
+    """Play all that was asked for with runs' newest checkpoints. Sensors and dynamics of their training do not apply.
 
     Args:
         paths: directories of runs that differ in their seed only.
@@ -192,7 +192,7 @@ def play_curve(name: str, one: dict[str, Any], player: Player) -> LevelCurve:
 
 
 def play_challenge(name: str, one: dict[str, Any], player: Player) -> Condition:
-    """Success under a combination of disturbances. What is optional is left off where it cannot be had."""
+    """Success under a combination of disturbances. What is optional is left out where the environment lacks it."""
     settings = one["settings"] | {key: player.length(value, one["unit"]) for key, value in one["lengths"].items()}
     try:
         settings, outcomes = settings | one["optional"], player.outcomes(name, settings | one["optional"])

@@ -37,7 +37,7 @@ def test_another_loop_than_the_one_that_is_told_does_not_keep_the_bound(monkeypa
 
 
 def test_what_cannot_be_tracked_is_said():
-    with pytest.raises(UserError, match="not stable"):
+    with pytest.raises(UserError, match="is unstable"):
         measured(TrackingSettings("FetchReach-v4", [2.0], [0.0], [2]))
     with pytest.raises(UserError, match="same length"):
         TrackingSettings("FetchReach-v4", [1.0], [0.0], [0, 1])

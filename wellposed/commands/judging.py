@@ -64,7 +64,7 @@ def robustness(
     quiet: Annotated[bool, tyro.conf.arg(help="no progress bar")] = False,
     json_file: JsonFile = None,
 ) -> int:
-    """Measure how trained policies bear other senses and other dynamics; prints the page's path last.
+    """Measure success under sensor errors and other dynamics; prints the page's path last.
 
     Success against the level of one disturbance at a time, on paired episodes; the challenges of the real-world RL
     suite; the worst case of uncertainty sets, found by search and played again on fresh episodes.

@@ -91,7 +91,7 @@ def measure_tracking(settings: TrackingSettings, context: Context) -> Tracking:
 def _row(settings: TrackingSettings, loop: Loop) -> TrackingRow:
     if loop.radius >= 1:
         told = f"gain {loop.gain:g}, smoothing {loop.smoothing:g} and delay {loop.delay}"
-        raise UserError(f"The loop with {told} is not stable, so no error is the largest.")
+        raise UserError(f"The loop with {told} is unstable, so its error has no bound. Lower its gain or its delay.")
     bound = loop.error_bound(settings.speed)
     measured = _largest_error(settings, loop)
     return TrackingRow(

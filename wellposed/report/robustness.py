@@ -27,8 +27,8 @@ def write_page(found: Robustness, target: Path) -> None:
         crossings=[_crossing_row(curve) for curve in found.curves],
         levels=[_level_row(curve, one) for curve in found.curves for one in curve.levels[1:]],
         challenges=[
-            (one.about, ", ".join(f"{name} {_short(value)}" for name, value in one.settings.items()),
-             _rate(one.success), _points(one.lost))
+            (one.about, _rate(one.success), _points(one.lost),
+             ", ".join(f"{name} {_short(value)}" for name, value in one.settings.items()))
             for one in found.challenges
         ],
         worst=[_worst_row(one) for one in found.worst_cases],
@@ -66,7 +66,7 @@ def _short(value: Any) -> str:
 
 
 def _level(one: Crossing, curve: LevelCurve) -> str:
-    """`0.012 (0.009 to 0.02)`; an end beyond the largest level says so."""
+    """`0.012 (0.009 to 0.02)`; a rate that the last level does not reach is said to lie beyond it."""
     last = curve.levels[-1].level
 
     def end(value: float | None) -> str:
@@ -89,4 +89,4 @@ def _level_row(curve: LevelCurve, one: Level) -> tuple[str, ...]:
 def _worst_row(one: WorstCase) -> tuple[str, ...]:
     where = [f"{name} {value:.3g} of {_short(one.ranges[name][0])} to {_short(one.ranges[name][1])}"
              for name, value in one.found.items()]  # fmt: skip
-    return one.about, ", ".join(where), _rate(one.worst), _rate(one.average), _points(one.lost)
+    return one.about, _rate(one.worst), _rate(one.average), _points(one.lost), ", ".join(where)

@@ -29,7 +29,7 @@ def read_trial(path: Path, judged: Verdict | None) -> Trial:
     last = summary or reader.failure
     assert last is not None
     if not (evaluations := reader.evaluations):
-        raise UserError(f"{path} is damaged: it has ended, and has no evaluation.")
+        raise UserError(f"{path} is damaged: it has ended without an evaluation. Train it again in another --runs-dir.")
     row = judged.trained if summary and judged else None  # divergence counts as failure, whatever was learnt before
     return Trial(
         seed=reader.config["seed"],
