@@ -14,6 +14,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pytest
 
@@ -48,6 +49,13 @@ def tests_may_be_imported() -> Iterator[None]:
     given = plugin.given_name
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(plugin, "given_name", lambda name: name if name.startswith("tests.") else given(name))
+        yield
+
+
+@pytest.fixture(autouse=True)
+def variables_are_put_back() -> Iterator[None]:
+    """An environment variable that one test, or a command in it, sets is not handed to the processes of the next."""
+    with mock.patch.dict(os.environ):
         yield
 
 

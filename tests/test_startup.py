@@ -33,6 +33,11 @@ def test_only_what_is_needed_is_loaded(code, allowed):
     assert loaded(code) <= allowed
 
 
+def test_the_list_of_commands_needs_no_physics_where_a_renderer_is_chosen(monkeypatch):
+    monkeypatch.setenv("MUJOCO_GL", "egl")
+    assert loaded(HELP.format(["--help"])) <= {"numpy", "tyro"}
+
+
 def test_what_is_loaded_is_seen():
     assert loaded("import scipy") == {"numpy", "scipy"}
 

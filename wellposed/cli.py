@@ -92,7 +92,8 @@ def _run(argv: list[str]) -> int:
     if argv == ["--version"]:
         print(f"wellposed {version('wellposed')}")
         return 0
-    _check_mujoco_gl()
+    if argv[:1] not in ([], ["-h"], ["--help"]):  # the list of commands needs no physics
+        _check_mujoco_gl()
     commands = COMMANDS | _built(argv)
     if argv and argv[0] in BUILT and {"-h", "--help"} & {*argv}:
         argv = [argv[0], "--help"]  # tyro hides what was given
