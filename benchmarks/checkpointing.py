@@ -62,12 +62,11 @@ def train_long(folder: Path) -> None:
 
 def take_up(folder: Path) -> dict[str, float]:
     """Seconds from the start of this process until the run in `folder` has taken its next step."""
-    from wellposed.loop import off_policy
     from wellposed.loop.off_policy import OffPolicy
     from wellposed.side_by_side import resume
 
     [path] = folder.iterdir()
-    advance, told = off_policy.advance, dict[str, float]()
+    advance, told = OffPolicy.advance, dict[str, float]()
 
     def told_first(self: OffPolicy, *args: object) -> None:
         begun = self.step
@@ -76,7 +75,7 @@ def take_up(folder: Path) -> dict[str, float]:
             told.update(steps=begun, seconds=time.perf_counter() - BEGAN)
             os.kill(os.getpid(), signal.SIGINT)
 
-    off_policy.advance = told_first  # type: ignore[method-assign]
+    OffPolicy.advance = told_first  # type: ignore[method-assign]
     list(resume([path], quiet=True))
     return told
 

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 from safetensors import SafetensorError
@@ -170,9 +170,8 @@ def confine() -> None:
     verdict.assess = lambda path, episodes=EPISODES, *others, **named: few(  # type: ignore[assignment]
         path, min(episodes, EPISODES), *others, **named
     )
-    for name in ("train_off_policy", "train_on_policy"):
-        loop = cast(Callable, getattr(training, name))
-        setattr(training, name, lambda run, record, bar, _, loop=loop: loop(run, record, bar, [0]))
+    loop = training.train_on
+    training.train_on = lambda run, record, bar, _: loop(run, record, bar, [0])  # type: ignore[assignment]
     reproduce.train = lambda config, *_, **__: (_pristine(config.algo), None)  # type: ignore[assignment]
     here = provenance.git_state()
     provenance.git_state = lambda: here

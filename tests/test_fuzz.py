@@ -14,7 +14,7 @@ from wellposed.launch import local
 from wellposed.runs import provenance
 
 CONFINED = {
-    training: ("train_off_policy", "train_on_policy"),
+    training: ("train_on",),
     local: ("train_rows",),
     reproduce: ("train",),
     verdict: ("assess", "EPISODES"),

@@ -20,6 +20,7 @@ from wellposed.envs.make import EnvConfig, make_env
 from wellposed.envs.vector import MujocoVecEnv
 from wellposed.envs.wrappers.control import Control
 from wellposed.envs.wrappers.curriculum import Curriculum
+from wellposed.envs.wrappers.dynamics import Dynamics
 from wellposed.envs.wrappers.sensors import Sensors
 from wellposed.errors import UserError
 from wellposed.nn.inputs import InputConfig
@@ -49,6 +50,13 @@ CASES = {
         TINY, env=EnvConfig("FetchReach-v4", control=LATE, sensors=Sensors(noise=0.01))
     ),
     "a geometry that was found": replace(TINY, env=EnvConfig("FetchReach-v4", geometry=FOUND)),
+    "drawn dynamics, drifting sensors, a history": replace(
+        TINY,
+        agent=replace(SMALL, inputs=InputConfig(encoder="history", memory=4)),
+        env=EnvConfig(
+            "FetchReach-v4", dynamics=Dynamics(gain="0.5..1.5", damping="1,2"), sensors=Sensors(drift=0.001, stuck=0.1)
+        ),
+    ),
     "memory": replace(TINY, agent=replace(SMALL, batch_size=8, inputs=REMEMBERING)),
     "images": PIXELS,
     "Push, one call a step": replace(TINY, env="FetchPush-v4", num_envs=3, updates_per_step=2.0),

@@ -25,7 +25,7 @@ from wellposed.data.episodes import row_bytes
 from wellposed.errors import UserError, require
 from wellposed.launch.local import cores_in_order, shares_of
 from wellposed.launch.work import pin
-from wellposed.loop.off_policy import OffPolicy, advance
+from wellposed.loop.off_policy import OffPolicy
 from wellposed.loop.on_policy import OnPolicy
 from wellposed.memory import Free, Held, Room, UnderWay, find_room, held, readable, refusal
 from wellposed.progress import TrainingProgress
@@ -331,7 +331,7 @@ def _advance(run: OffPolicy, collector: ThreadPoolExecutor, seconds: float, enou
     """Step all envs and update, for `seconds` or until `enough`; returns seconds per environment step."""
     began, first = time.perf_counter(), run.step
     while run.step - first < 3 * run.config.num_envs or time.perf_counter() - began < seconds:
-        advance(run, collector, NEVER)
+        run.advance(collector, NEVER)
         if enough():
             break
     return (time.perf_counter() - began) / (run.step - first)

@@ -1,4 +1,4 @@
-"""A training run, from opening its record to its end. The two loops are in `loop/`.
+"""A training run, from opening its record to its end. What it does between two evaluations is in `loop/`.
 
 A newcomer reads on in `loop/off_policy.py`, `rollout/` (acting and judging), `data/` (replay and hindsight) and
 `agents/sac.py` (the update). Several runs at a time: `launch/` and `side_by_side`.
@@ -23,8 +23,8 @@ from wellposed.config import AnyRunConfig, against_divergence, stored_config
 from wellposed.envs.make import make_env
 from wellposed.errors import NotFiniteError, UserError
 from wellposed.interrupts import Stopwatch, interruptible
-from wellposed.loop.off_policy import OffPolicy, train_off_policy
-from wellposed.loop.on_policy import OnPolicy, train_on_policy
+from wellposed.loop.off_policy import OffPolicy
+from wellposed.loop.on_policy import OnPolicy
 from wellposed.memory import require_fit
 from wellposed.progress import RunProgress, TrainingProgress
 from wellposed.rollout.evaluate import copies
@@ -34,6 +34,8 @@ from wellposed.runs.store import RunReader, require_free
 from wellposed.runs.writer import OnEvaluation, RunWriter, unobserved
 from wellposed.settings import flags, own_settings
 from wellposed.start import begin, given
+
+Run = OffPolicy | OnPolicy
 
 
 def train(
@@ -102,7 +104,7 @@ def resumed_run(path: Path, salvage: bool = False) -> Job:
 def train_recorded(job: Job, threads: int, progress: TrainingProgress, stop: list[int]) -> tuple[Path, Summary | None]:
     """Train a run from opening its record to its end; no summary if it was interrupted, and saved."""
     name = f"{job.config.env.id} seed {job.config.seed}"
-    with opened(job, threads) as (record, run, loop, known), progress.follow(name, job.config.total_steps) as bar:
+    with opened(job, threads) as (record, run, known), progress.follow(name, job.config.total_steps) as bar:
         record.on_evaluation = job.on_evaluation
         if record.reopened:
             if record.restored:
@@ -111,7 +113,7 @@ def train_recorded(job: Job, threads: int, progress: TrainingProgress, stop: lis
         for sentence in filter(None, known):
             bar.say(sentence)
         try:
-            summary = to_its_end(run, loop, record, bar, stop)
+            summary = to_its_end(run, record, bar, stop)
         except NotFiniteError as error:
             record.fail(Failure(run.step, run.agent.updates, error.quantity, str(error)))
             raise UserError(how_it_diverged(record.path)) from error
@@ -130,12 +132,10 @@ def how_it_diverged(path: Path) -> str:
     return f"{path}: training diverged: {failure.detail} The record and the checkpoint before it are kept. {advice}"
 
 
-def to_its_end(
-    run: Any, loop: Callable[..., Summary | None], record: RunWriter, progress: RunProgress, stop: list[int]
-) -> Summary | None:
-    """Train until there is a reason to stop; as the loops return and raise."""
+def to_its_end(run: Run, record: RunWriter, progress: RunProgress, stop: list[int]) -> Summary | None:
+    """Train until there is a reason to stop. Returns and raises as `train_on`."""
     try:
-        return loop(run, record, progress, stop)
+        return train_on(run, record, progress, stop)
     except NotFiniteError:
         run.monitor.conclude(run.config.total_steps, record, progress)  # an evaluation begun before may say "solved"
         if run.monitor.look is not None:  # interrupted
@@ -145,9 +145,38 @@ def to_its_end(
         return run.monitor.summary(run.monitor.reason_to_stop)
 
 
+def train_on(run: Run, record: RunWriter, progress: RunProgress, stop: list[int]) -> Summary | None:
+    """Act, store, learn, evaluate, record; until there is a reason to stop.
+
+    Returns:
+        How the run ended; None if it was stopped from outside, and saved.
+
+    Raises:
+        NotFiniteError: at the first number that is not finite. The checkpoint before it is kept.
+        UserError: if the disk refuses.
+    """
+    monitor = run.monitor
+    with ThreadPoolExecutor(2, "beside") as beside:  # steps, and evaluations
+        while True:
+            if run.between and not stop:
+                monitor.conclude(run.step, record, progress)
+                if (reason := monitor.reason_to_stop) is not None:
+                    return monitor.summary(reason)
+                if monitor.evaluation_due(run.step):
+                    run.save(record)
+                    monitor.begin(run.step, beside, stop, run.probe)
+                    continue
+            if stop:
+                if monitor.look is None:  # else the checkpoint before it counts, and it is begun again
+                    run.save(record)
+                return None
+            run.advance(beside, stop)
+            progress.advance(run.step, run.agent.updates, run.clock.seconds)
+
+
 @contextmanager
-def opened(job: Job, threads: int) -> Iterator[tuple[RunWriter, Any, Callable[..., Summary | None], list[str]]]:
-    """The record, the parts and the loop of a run, its environments built, and what is to be said at its start.
+def opened(job: Job, threads: int) -> Iterator[tuple[RunWriter, Run, list[str]]]:
+    """The record and the state of a run, its environments built, and what is to be said at its start.
 
     The environment's certificate is looked up or made while the parts are built and compiled. Raises UserError if the
     environment is not well posed or the record cannot be opened; then nothing is written.
@@ -162,15 +191,14 @@ def opened(job: Job, threads: int) -> Iterator[tuple[RunWriter, Any, Callable[..
         )
         env = make(config.num_envs, "training")
         eval_env = make(copies(config), "evaluation")
-        on_policy = agents.find(config.algo).on_policy
-        parts, loop = (OnPolicy, train_on_policy) if on_policy else (OffPolicy, train_off_policy)
-        run = parts(config, env, eval_env, clock)  # type: ignore[arg-type]
+        kind: Any = OnPolicy if agents.find(config.algo).on_policy else OffPolicy
+        run: Run = kind(config, env, eval_env, clock)
         origin, certificate = certified.result()
         require_posed(certificate)
         if job.begins:
             begin(run, config)
         known = [*warnings_of(certificate), too_short(config, env.spec)]
-        yield stack.enter_context(job.open(here(threads, origin))), run, loop, known
+        yield stack.enter_context(job.open(here(threads, origin))), run, known
 
 
 def _certified(config: AnyRunConfig) -> tuple[Origin, Certificate]:

@@ -1,11 +1,11 @@
-"""The off-policy loop, written out: act, learn while physics runs, store, evaluate, record.
+"""A run with a replay: act, learn while physics runs, store. `wellposed.training` evaluates it until its end.
 
 Between two updates the whole state of the run can be saved (`save`) and restored (`restore`), and a restored run ends
 bit for bit as if it had never stopped.
 """
 
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor
 from itertools import chain, islice
 
 import numpy as np
@@ -17,9 +17,7 @@ from wellposed.data.episodes import ReplayBuffer
 from wellposed.interrupts import Stopwatch
 from wellposed.loop.monitor import Monitor, restore, snapshot
 from wellposed.probe import take_probe
-from wellposed.progress import RunProgress
 from wellposed.rollout.collector import Explorer, pack_step, unpack_step
-from wellposed.runs.record import Summary
 from wellposed.runs.writer import ReplayRows, Restored, RunWriter
 from wellposed.types import Batch, Metrics, OffPolicyAgent, Step, VecEnv
 
@@ -38,6 +36,32 @@ class OffPolicy:
         self.monitor = Monitor(config, self.agent, env, eval_env, clock)
         self.step = 0  # environment steps, that of `pending` included
         self.pending: Step | None = None  # taken, but not yet in replay, statistics and agent
+
+    @property
+    def between(self) -> bool:
+        """Whether no step of the environments waits for its updates: evaluations begin only then."""
+        return self.pending is None
+
+    def advance(self, beside: Executor, stop: list[int]) -> None:
+        """One step of all envs, and the updates that are due with it.
+
+        The environments step in a thread of their own during the updates (physics and XLA both release the GIL). The
+        actions were chosen before the updates, and these sample a replay without the step, so the order in which the
+        two finish changes nothing: the same seed gives the same weights. If interrupted between two updates, the step
+        stays `pending`; the remaining updates follow when the run is resumed.
+        """
+        if self.pending is not None:
+            self.learn(self.due_batches(self.step), stop)
+        else:
+            batches = self.due_batches(self.step + self.config.num_envs)
+            first = list(islice(batches, 1))  # drawn now: during the step it would wait for the GIL
+            stepping = beside.submit(self.env.step, self.explorer.act(self.env.now.obs, self.step))
+            self.step += self.config.num_envs
+            self.learn(chain(first, batches), stop)
+            self.pending = stepping.result()
+        if not stop:
+            self.take_in(self.pending)
+            self.pending = None
 
     def due_batches(self, at: int) -> Iterator[Batch]:
         """The batches of all whole calls of `update` that are due at environment step `at`, drawn one at a time."""
@@ -96,54 +120,3 @@ class OffPolicy:
         seeding.unpack_generator(self.sampling, packed["replay"])
         if pending := part_of(saved.loop, "pending"):
             self.pending = unpack_step(pending, self.env.now, self.env.spec.action_dim)
-
-
-def train_off_policy(run: OffPolicy, record: RunWriter, progress: RunProgress, stop: list[int]) -> Summary | None:
-    """Act, learn while physics runs, store, evaluate, record; until there is a reason to stop.
-
-    Returns:
-        How the run ended; None if it was stopped from outside, and saved.
-
-    Raises:
-        NotFiniteError: at the first number that is not finite. The checkpoint before it is kept.
-        UserError: if the disk refuses.
-    """
-    monitor = run.monitor
-    with ThreadPoolExecutor(2, "beside") as beside:  # steps, and evaluations
-        while True:
-            if run.pending is None and not stop:
-                monitor.conclude(run.step, record, progress)
-                if (reason := monitor.reason_to_stop) is not None:
-                    return monitor.summary(reason)
-                if monitor.evaluation_due(run.step):
-                    run.save(record)
-                    monitor.begin(run.step, beside, stop, run.probe)
-                    continue
-            if stop:
-                if monitor.look is None:  # else the checkpoint before it counts, and it is begun again
-                    run.save(record)
-                return None
-            advance(run, beside, stop)
-            progress.advance(run.step, run.agent.updates, run.clock.seconds)
-
-
-def advance(run: OffPolicy, beside: ThreadPoolExecutor, stop: list[int]) -> None:
-    """One step of all envs, and the updates that are due with it.
-
-    The environments step in a thread of their own during the updates (physics and XLA both release the GIL). The
-    actions were chosen before the updates, and these sample a replay without the step, so the order in which the two
-    finish changes nothing: the same seed gives the same weights. If interrupted between two updates, the step stays
-    `pending`; the remaining updates follow when the run is resumed.
-    """
-    if run.pending is not None:
-        run.learn(run.due_batches(run.step), stop)
-    else:
-        batches = run.due_batches(run.step + run.config.num_envs)
-        first = list(islice(batches, 1))  # drawn now: during the step it would wait for the GIL
-        stepping = beside.submit(run.env.step, run.explorer.act(run.env.now.obs, run.step))
-        run.step += run.config.num_envs
-        run.learn(chain(first, batches), stop)
-        run.pending = stepping.result()
-    if not stop:
-        run.take_in(run.pending)
-        run.pending = None

@@ -1,6 +1,6 @@
-"""The on-policy loop, written out: act, store, learn from whole rollouts, evaluate, record."""
+"""A run without a replay: act, store, learn from whole rollouts. `wellposed.training` evaluates it until its end."""
 
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor
 
 from wellposed import agents, seeding
 from wellposed.arrays import merged, part_of
@@ -9,9 +9,7 @@ from wellposed.data.rollout import RolloutBuffer
 from wellposed.interrupts import Stopwatch
 from wellposed.loop.monitor import Monitor, restore, snapshot
 from wellposed.probe import probe_rollout
-from wellposed.progress import RunProgress
 from wellposed.rollout.collector import Explorer
-from wellposed.runs.record import Summary
 from wellposed.runs.writer import ReplayRows, Restored, RunWriter
 from wellposed.types import Metrics, OnPolicyAgent, VecEnv
 
@@ -29,6 +27,17 @@ class OnPolicy:
         self.explorer = Explorer(self.agent, config.num_envs, env.spec.action_dim, config.seed)
         self.monitor = Monitor(config, self.agent, env, eval_env, clock)
         self.step = 0  # environment steps
+
+    @property
+    def between(self) -> bool:
+        """Whether no rollout is under way: the run is evaluated and ends only then, after learning from the last."""
+        return not self.rollout.under_way
+
+    def advance(self, _beside: Executor, _stop: list[int]) -> None:
+        """One step of all envs, and all updates on the rollout if that was its last."""
+        self.collect()
+        if self.rollout.full:
+            self.learn()
 
     def collect(self) -> None:
         """One step of all envs."""
@@ -63,30 +72,3 @@ class OnPolicy:
         restore(self, saved)
         self.rollout.load_state(part_of(saved.loop, "rollout"))
         self.explorer.load_state(part_of(saved.loop, "explorer"))
-
-
-def train_on_policy(run: OnPolicy, record: RunWriter, progress: RunProgress, stop: list[int]) -> Summary | None:
-    """Act, store, learn from whole rollouts, evaluate, record; until there is a reason to stop.
-
-    The run is evaluated and ends only between rollouts, after learning from the last. Returns and raises as
-    `train_off_policy`.
-    """
-    monitor = run.monitor
-    with ThreadPoolExecutor(1, "evaluation") as beside:
-        while True:
-            if not run.rollout.under_way and not stop:
-                monitor.conclude(run.step, record, progress)
-                if (reason := monitor.reason_to_stop) is not None:
-                    return monitor.summary(reason)
-                if monitor.evaluation_due(run.step):
-                    run.save(record)
-                    monitor.begin(run.step, beside, stop, run.probe)
-                    continue
-            if stop:
-                if monitor.look is None:  # else the checkpoint before it counts, and it is begun again
-                    run.save(record)
-                return None
-            run.collect()
-            if run.rollout.full:
-                run.learn()
-            progress.advance(run.step, run.agent.updates, run.clock.seconds)
