@@ -11,7 +11,7 @@ from wellposed import verdict
 from wellposed.analysis.study import Study
 from wellposed.chapters import run as chapter_run
 from wellposed.chapters.gather import Runs, gather
-from wellposed.chapters.run import run_chapter
+from wellposed.chapters.run import Share, run_chapter
 from wellposed.cli import main
 from wellposed.errors import UserError
 from wellposed.launch import local
@@ -78,7 +78,7 @@ def test_it_says_what_is_left_and_what_was_done(trained):
     assert lines[2:] == [
         "1 runs are evaluated on held-out episodes.",
         f"{runs}/ch04_hindsight/width.json",
-        "All results exist; verify them with `wellposed chapter verify 4`.",
+        "All results exist; verify with `wellposed chapter verify 4`.",
     ]
 
 
@@ -205,3 +205,45 @@ def test_ctrl_c_says_how_to_go_on(tmp_path, monkeypatch, capsys):
     chapters = write_chapter(tmp_path).parent
     assert main(["chapter", "run", "4", "--chapters", str(chapters), "--runs-dir", str(tmp_path)]) == 130
     assert "the same command continues from there" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("parts", [1, 2, 3, 7])
+def test_all_parts_together_are_the_chapter_each_run_once(tmp_path, parts):
+    chapter = load(tmp_path, TOML.replace('seeds = "0"', 'seeds = "0-4"'))
+    runs, whole = Runs(tmp_path), chapter_run.asked_rows(chapter, studies=True)
+    of_parts = [chapter_run.asked_runs(chapter, runs, True, Share(k + 1, parts)).left for k in range(parts)]
+    assert sorted(row.name for rows in of_parts for row in rows) == sorted(row.name for row in whole)
+    assert max(map(len, of_parts)) - min(map(len, of_parts)) <= 1
+
+
+def test_a_part_leaves_what_rests_on_other_parts(tmp_path, runs, monkeypatch, counting):
+    chapter = load(tmp_path, TOML.replace('seeds = "0"', 'seeds = "0-1"') + MEASURED)
+    monkeypatch.setattr(local, "train_rows", lambda rows, *_: iter(rows) if rows else None)
+    lines = list(run_chapter(chapter, runs, 2, False, True, Share(1, 2)))
+    assert lines[0].startswith("Chapter 4, Hindsight, part 1 of 2: 0 of 1 runs and 1 of 1 measurements left")
+    assert lines[-2:] == [
+        "counted: waits for the runs of other parts.",
+        "Part 1 of 2 is done; verify with `wellposed chapter verify 4`.",
+    ]
+    assert not counting
+
+
+def test_parts_that_were_made_elsewhere_are_brought_together(tmp_path, runs, run, capsys):
+    """The run of seed 1 was trained below another directory; an interrupted one is not taken."""
+    write_chapter(tmp_path, TOML.replace('seeds = "0"', 'seeds = "0-2"'))
+    elsewhere, chapters = tmp_path / "elsewhere", ["--chapters", str(tmp_path / "chapters")]
+    elsewhere.mkdir()
+    made, begun = (path.rename(elsewhere / path.name) for path in (as_seed(run, 1), as_seed(run, 2)))
+    (begun / "summary.json").unlink()
+    assert main(["chapter", "verify", "4", "--runs-dir", str(runs), "--from", str(elsewhere), *chapters]) == 1
+    told = capsys.readouterr()
+    assert told.err == f"1 results of other parts were copied into {runs}.\n"
+    assert "1 of 3 runs are not trained and evaluated yet (seeds 2)" in " ".join(told.out.split())
+    assert {path.name for path in runs.glob("Fetch*")} == {run.name, made.name}
+    assert not list(runs.glob(".part-*"))
+
+
+@pytest.mark.parametrize("text", ["0/2", "3/2", "2", "a/b", "1/0", "-1/3"])
+def test_a_part_that_does_not_exist_is_refused(text, capsys):
+    assert main(["chapter", "run", "4", "--part", text]) == 1
+    assert "--part takes K/M" in capsys.readouterr().err

@@ -58,30 +58,45 @@ def run(
     chapters: Chapters = None,
     threads: Annotated[int, tyro.conf.arg(help="runs side by side; with one run, native threads for physics")] = CORES,
     quiet: Annotated[bool, tyro.conf.arg(help="no progress bars and no line per evaluation")] = False,
+    part: Annotated[
+        str, tyro.conf.arg(metavar="K/M", help="only the K-th of M shares of the work, for M machines")
+    ] = "1/1",
 ) -> int:
     """Run a chapter: measurements, training, verdicts. Finished runs are skipped, interrupted ones resumed.
 
     Exit code 130 if it was interrupted: the same command continues.
     """
     from wellposed.chapters.load import chapter_of, find_chapters
-    from wellposed.chapters.run import run_chapter
+    from wellposed.chapters.run import run_chapter, share_of
 
     chapter = chapter_of(find_chapters(chapters), number)
     try:
-        for line in run_chapter(chapter, runs_dir, threads, studies, quiet):
+        for line in run_chapter(chapter, runs_dir, threads, studies, quiet, share_of(part)):
             print(line, flush=True)
     except KeyboardInterrupt:
         raise KeyboardInterrupt("Finished results are kept; the same command continues from there.") from None
     return 0
 
 
-def verify(number: Number, runs_dir: RunsDir = RUNS, chapters: Chapters = None, json_file: JsonFile = None) -> int:
+def verify(
+    number: Number,
+    parts: Annotated[
+        tuple[Path, ...],
+        tyro.conf.arg(name="from", metavar="DIR...", help="copy what `run --part` made below other runs directories"),
+    ] = (),
+    runs_dir: RunsDir = RUNS,
+    chapters: Chapters = None,
+    json_file: JsonFile = None,
+) -> int:
     """Verify a chapter: every deliverable and every criterion, with the measured value. Exit code 1 if one fails."""
     from wellposed.chapters import verify as verification
     from wellposed.chapters.gather import Runs
     from wellposed.chapters.load import chapter_of, find_chapters
+    from wellposed.chapters.run import bring
 
     chapter = chapter_of(find_chapters(chapters), number)
+    if brought := bring(chapter, parts, runs_dir):
+        print(f"{len(brought)} results of other parts were copied into {runs_dir}.", file=sys.stderr)
     found = verification.verify(chapter, Runs(runs_dir))
     if not emit({"number": number, "holds": found.holds, **asdict(found)}, json_file):
         print(*verification.describe(chapter, found), sep="\n")

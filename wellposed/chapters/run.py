@@ -3,11 +3,14 @@
 A failure does not stop the rest; all failures are reported at the end.
 """
 
+import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TypeVar
 
 from wellposed import serialise
 from wellposed.analysis.study import Study
@@ -31,6 +34,8 @@ from wellposed.study.run import run_study
 from wellposed.training import here
 from wellposed.verdict import stored_verdict
 
+T = TypeVar("T")
+
 
 @dataclass(frozen=True)
 class Asked:
@@ -41,16 +46,89 @@ class Asked:
     refused: list[str]  # sentences: why other runs cannot be used
 
 
-def asked_runs(chapter: Chapter, runs: Runs, studies: bool) -> Asked:
-    """The runs of a chapter, by their state."""
-    found, seen = Asked([], [], []), set[str]()
+@dataclass(frozen=True)
+class Share:
+    """Which share of a chapter's work is done here: the `part`-th of `parts`, counted from 1.
+
+    Every `parts`-th of all runs, measurements without runs and studies, whatever is done already: all shares together
+    are the whole, each piece of it once.
+    """
+
+    part: int = 1
+    parts: int = 1
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.part <= self.parts:
+            raise UserError(f"--part takes K/M with 1 <= K <= M, for example 2/3, got {self.part}/{self.parts}.")
+
+    def of(self, work: Iterable[T]) -> list[T]:
+        """The pieces of work in this share."""
+        return list(work)[self.part - 1 :: self.parts]
+
+
+ALL = Share()
+
+
+def share_of(text: str) -> Share:
+    """The share that "K/M" names; raises UserError if it is none."""
+    part, _, parts = text.partition("/")
+    try:
+        return Share(int(part), int(parts))
+    except ValueError:
+        raise UserError(f"--part takes K/M, for example 2/3, got {text!r}.") from None
+
+
+def asked_rows(chapter: Chapter, studies: bool) -> list[Row]:
+    """The runs of a chapter, each once."""
+    rows: dict[str, Row] = {}
     for experiment, asked in chapter.experiments.items():
         for variant, of_one in asked.runs.items() if studies or not asked.study else ():
             for row in (row_of(f"{experiment} {variant}", config) for config in of_one):
-                if row.name not in seen:
-                    seen.add(row.name)
-                    _sort_in(found, row, runs.folder)
+                rows.setdefault(row.name, row)
+    return list(rows.values())
+
+
+def asked_runs(chapter: Chapter, runs: Runs, studies: bool, share: Share = ALL) -> Asked:
+    """The runs of a chapter, or of a share of it, by their state."""
+    found = Asked([], [], [])
+    for row in share.of(asked_rows(chapter, studies)):
+        _sort_in(found, row, runs.folder)
     return found
+
+
+def bring(chapter: Chapter, folders: Iterable[Path], runs_dir: Path) -> list[str]:
+    """Copy what shares of a chapter made elsewhere into `runs_dir`: ended runs, measurements and studies not yet there.
+
+    Returns:
+        The names of what was copied. Whether it is what the chapter asks for, `verify` says.
+
+    Raises:
+        UserError: if a folder does not exist, or a file can't be read or written.
+    """
+    rows = asked_rows(chapter, studies=True)
+    files = [f"{chapter.slug}/{name}.json" for name in chapter.measurements]
+    files += [f"{chapter.slug}/study_{name}" for name in chapter.studies]
+    brought: list[str] = []
+    for folder in folders:
+        if not folder.is_dir():
+            raise UserError(f"{folder} is not a directory. --from takes the --runs-dir of other parts.")
+        names = [row.name for row in rows if state_of(folder, row) in ENDED]
+        names += [name for name in files if (folder / name).exists()]
+        for name in (name for name in names if not (runs_dir / name).exists()):
+            _copy(folder / name, runs_dir / name)
+            brought.append(name)
+    return brought
+
+
+def _copy(source: Path, target: Path) -> None:
+    """Copy a file or a directory, whole or not at all."""
+    with explained(target, "write"), TemporaryDirectory(dir=_made(target.parent), prefix=".part-") as part:
+        whole = Path(part) / source.name
+        if source.is_dir():
+            shutil.copytree(source, whole, symlinks=True)
+        else:
+            shutil.copyfile(source, whole, follow_symlinks=False)
+        whole.rename(target)
 
 
 def _sort_in(found: Asked, row: Row, runs_dir: Path) -> None:
@@ -65,8 +143,12 @@ def _sort_in(found: Asked, row: Row, runs_dir: Path) -> None:
     (found.ended if state in ENDED else found.left).append(row)
 
 
-def run_chapter(chapter: Chapter, runs_dir: Path, threads: int, studies: bool, quiet: bool) -> Iterator[str]:
+def run_chapter(
+    chapter: Chapter, runs_dir: Path, threads: int, studies: bool, quiet: bool, share: Share = ALL
+) -> Iterator[str]:
     """Create the missing results of a chapter: measurements, runs, verdicts and, with `studies`, its studies.
+
+    Of a share, measurements of runs are made only if all these runs are there.
 
     Yields:
         A line with what is left and how long it takes, then a line for each result.
@@ -76,25 +158,41 @@ def run_chapter(chapter: Chapter, runs_dir: Path, threads: int, studies: bool, q
         KeyboardInterrupt: after Ctrl-C; the same call continues from there.
     """
     runs, failures = Runs(runs_dir), list[str]()
-    asked = asked_runs(chapter, runs, studies)
+    asked = asked_runs(chapter, runs, studies, share)
     failures += asked.refused
-    yield forecast(chapter, asked, runs_dir, studies)
+    yield forecast(chapter, asked, runs_dir, studies, share)
     names = [name for name, one in chapter.measurements.items() if studies or not one.study]
+    of_runs = [name for name in names if chapter.measurements[name].of]
     with TrainingProgress(quiet) as progress:
-        for name in (name for name in names if not chapter.measurements[name].of):
+        for name in share.of(name for name in names if name not in of_runs):
             yield from _noting(failures, _measure(name, chapter, runs, threads, progress))
         if asked.left:
             yield from _train(asked, runs, threads, progress, failures)
         if chapter.experiments:
             yield from _evaluate(asked, runs, threads, progress, failures)
-        for name in (name for name in names if chapter.measurements[name].of):
-            yield from _noting(failures, _measure(name, chapter, runs, threads, progress))
-        for name in chapter.studies if studies else ():
+        for name in of_runs:
+            if share != ALL and not _has_runs(name, chapter, runs):
+                yield f"{name}: waits for the runs of other parts."
+            else:
+                yield from _noting(failures, _measure(name, chapter, runs, threads, progress))
+        for name in share.of(chapter.studies if studies else ()):
             yield from _noting(failures, _study(name, chapter, runs, threads, progress))
     yield from _noting(failures, _write(chapter, runs))
     if failures:
         raise UserError("\n".join(failures))
-    yield f"All results exist; verify them with `wellposed chapter verify {chapter.number}`."
+    whole = "All results exist" if share == ALL else f"Part {share.part} of {share.parts} is done"
+    yield f"{whole}; verify with `wellposed chapter verify {chapter.number}`."
+
+
+def _has_runs(name: str, chapter: Chapter, runs: Runs) -> bool:
+    """Whether all runs that a measurement reads have ended and were evaluated."""
+    try:
+        sources(chapter.measurements[name], chapter, runs)
+    except MissingError:
+        return False
+    except UserError:  # to be told by the measurement
+        return True
+    return True
 
 
 def _noting(failures: list[str], work: Iterator[str]) -> Iterator[str]:
@@ -105,7 +203,7 @@ def _noting(failures: list[str], work: Iterator[str]) -> Iterator[str]:
         failures.append(str(error))
 
 
-def forecast(chapter: Chapter, asked: Asked, runs_dir: Path, studies: bool) -> str:
+def forecast(chapter: Chapter, asked: Asked, runs_dir: Path, studies: bool, share: Share = ALL) -> str:
     """What is left to do, and how long it takes, from the minutes that the chapter states."""
     runs = Runs(runs_dir)
     wanted = {name: measured for name, one in chapter.measurements.items() if studies or not one.study}
@@ -114,14 +212,15 @@ def forecast(chapter: Chapter, asked: Asked, runs_dir: Path, studies: bool) -> s
     steps, ended = (sum(row.config["total_steps"] for row in rows) for rows in (asked.left, asked.ended))
     of_all = steps + ended
     minutes = chapter.minutes + (chapter.study_minutes if studies else 0.0)
-    share = steps / of_all if of_all else len(others) / max(1, len(wanted))
+    rest = steps / of_all if of_all else len(others) / max(1, len(wanted))
     count = len(asked.left) + len(asked.ended) + len(asked.refused)
     left = [f"{len(asked.left)} of {count} runs"] if count else []
     if wanted:
         left.append(f"{len(others)} of {len(wanted)} {'measurements and studies' if studies else 'measurements'}")
-    rest = f"about {duration(60 * minutes * share)} of" if asked.left or others else "nothing of"
+    time_left = f"about {duration(60 * minutes * rest / share.parts)} of" if asked.left or others else "nothing of"
+    which = f", part {share.part} of {share.parts}" if share != ALL else ""
     return (
-        f"Chapter {chapter.number}, {chapter.title}: {' and '.join(left)} left, {rest} the {minutes:g} min "
+        f"Chapter {chapter.number}, {chapter.title}{which}: {' and '.join(left)} left, {time_left} the {minutes:g} min "
         "that the whole chapter takes on two cores."
     )
 
@@ -208,7 +307,11 @@ def _write(chapter: Chapter, runs: Runs) -> Iterator[str]:
 
 def _folder(chapter: Chapter, runs: Runs) -> Path:
     """The folder of the chapter's results, created if necessary."""
-    folder = runs.folder / chapter.slug
+    return _made(runs.folder / chapter.slug)
+
+
+def _made(folder: Path) -> Path:
+    """A folder, created if necessary."""
     with explained(folder, "make"):
         folder.mkdir(parents=True, exist_ok=True)
     return folder
