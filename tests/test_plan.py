@@ -99,9 +99,7 @@ def test_frames_stored_once_and_stacked_by_index_are_the_stacks_stored_per_trans
     stacks = lambda row, t: frames[[row - min(i, t) for i in range(stack)]]  # noqa: E731, the first frame repeats
     once = {(row, row + 1): (stacks(row, row % 4), stacks(row + 1, row % 4 + 1)) for row in range(rows) if row % 4 < 3}
     stored = np.array(list(once.values()))  # [transitions, 2, stack, height, width, 3]
-    under_way = np.zeros(
-        (4, height, width, 3), np.uint8
-    )  # of the only env: its frames, or the stacks of 3 transitions
+    under_way = np.zeros((4, height, width, 3), np.uint8)  # of the only env: its frames, or the stacks of 3 transitions
     found = frame_bytes(pixels, capacity=rows, rows_in_use=rows, spec=spec, num_envs=1)
     assert found.one_frame == frames[0].nbytes
     assert found.once == found.in_use == frames.nbytes + under_way.nbytes

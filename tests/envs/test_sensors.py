@@ -25,7 +25,9 @@ HAND = np.repeat([1, 1, SHARE, SHARE], [3, 2, 3, 2])
 Errors = Callable[[FetchTask, np.ndarray], Obs]
 
 
-def sensed(env_id: str, noise: float = NOISE, seed: int = 0, num_envs: int = 3, steps: int | None = None) -> SensedVecEnv:
+def sensed(
+    env_id: str, noise: float = NOISE, seed: int = 0, num_envs: int = 3, steps: int | None = None
+) -> SensedVecEnv:
     config = EnvConfig(env_id, max_episode_steps=steps, sensors=Sensors(noise))
     return make_env(config, num_envs, "training", seed=seed)  # type: ignore[return-value]
 
