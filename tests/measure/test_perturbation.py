@@ -54,6 +54,6 @@ def test_the_formula_with_another_k_is_found_out(monkeypatch):
 def test_it_is_data_and_what_makes_no_sense_is_refused(found):
     kind = MEASUREMENTS["perturbation"]
     assert serialise.from_dict(kind.result, serialise.to_dict(found), "here") == found
-    for wrong in ({"gains": [0.0]}, {"drops": [1.0]}, {"noise": [-0.01]}, {"gamma": 1.0}):
+    for wrong in ({"gains": [0.0]}, {"drops": [1.0]}, {"noise": [-0.01]}, {"gamma": 1.0}, {"episodes": 9_999}):
         with pytest.raises(UserError, match="must"):
             replace(SETTINGS, **wrong)

@@ -19,6 +19,7 @@ END, CELL, STEP, UNSTEADY = 0.2, 0.002, 0.033, 0.01
 HORIZON = 50  # steps of an episode
 PURSUED = 0.3  # metres from where the action aims to the farthest goal that is pursued
 NEAR = 0.01  # metres: width of the cell of goals that are looked at together
+FEWEST = 10_000  # episodes with which no such cell stays empty
 BESIDE = 0.06  # metres from where the action aims to a goal that it does not reach without noise
 
 
@@ -39,8 +40,9 @@ class PerturbationSettings:
             raise UserError("gains must be factors above 0, and noise lengths in metres from 0 on.")
         if not all(0 < drop < 1 for drop in self.drops):
             raise UserError(f"drops must be probabilities above 0 and below 1, got {self.drops}.")
-        if not 0 < self.gamma < 1 or self.k < 0 or self.episodes < 1 or self.seed < 0:
-            raise UserError("gamma must lie between 0 and 1; k and seed must be 0 or more, episodes at least 1.")
+        if not 0 < self.gamma < 1 or self.k < 0 or self.episodes < FEWEST or self.seed < 0:
+            told = f"gamma must lie between 0 and 1, k and seed must be 0 or more, and episodes at least {FEWEST:,}."
+            raise UserError(told)
 
 
 @dataclass(frozen=True)
