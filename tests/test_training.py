@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from safetensors.numpy import load_file
 
 from wellposed.agents import SACConfig, TD3Config
 from wellposed.config import RunConfig
@@ -51,6 +52,17 @@ def weights(path) -> dict[str, np.ndarray]:
 def rows(path) -> list[tuple]:
     """Evaluations without their timing."""
     return [(e.step, e.updates, e.success_rate, e.means) for e in RunReader(path).evaluations]
+
+
+def test_another_draw_changes_the_minibatches_and_nothing_before_them(tmp_path, trained):
+    """Until the first update both take the same random actions in the same episodes."""
+    paths = [trained(0)[0], train(replace(TINY, replay=ReplayConfig(draw=1)), tmp_path, quiet=True)[0]]
+    first, second = (weights(path) for path in paths)
+    assert any(not np.array_equal(first[name], second[name]) for name in first)
+    assert rows(paths[0])[0] == rows(paths[1])[0]
+    ours, theirs = (load_file(sorted((path / "replay").glob("*.safetensors"))[0]) for path in paths)
+    begin = TINY.num_envs * (1 + 50)
+    assert all(np.array_equal(ours[name][:begin], theirs[name][:begin]) for name in ours)
 
 
 def test_the_same_seed_gives_the_same_weights_and_evaluations_on_any_number_of_threads(tmp_path, trained):

@@ -67,6 +67,9 @@ bar = 0.95
 seeds = "0-4"
 parts = ["learnability", "stability"]
 
+[videos]
+pushed = "relabelling.future"
+
 [[criteria]]
 says = "Hindsight solves it."
 of = "relabelling.future"
@@ -118,6 +121,8 @@ It takes {{ minutes: 4 }}, and {{ study_minutes: 4 }} more. With hindsight {{ re
 {{ figure: grid warmth agent.gamma agent.temperature need=steps_to[90%] caption="Two settings." }}
 
 {{ figure: study push caption="The three questions." }}
+
+{{ video: pushed caption="Twelve arms, with $k=4$." }}
 """
 
 
@@ -150,6 +155,7 @@ def write_chapter(chapters: Path, text: str = TEXT) -> Path:
     folder.mkdir(parents=True)
     (folder / "chapter.md").write_text(text.replace("../..", relpath(ROOT, folder)))  # as if it lay in the repository
     (folder / "chapter.toml").write_text(TOML)
+    (folder / "pushed.mp4").write_bytes(b"a film")
     write_records(folder, records(load_chapter(folder)))
     return folder
 

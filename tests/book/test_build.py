@@ -128,6 +128,12 @@ def test_figures_have_a_caption_a_text_and_no_colour_of_their_own(page):
     assert re.search(r"<figcaption>.*98\.0&nbsp;%.*<math", drawn[0])
 
 
+def test_a_video_lies_in_the_site_and_its_run_among_the_origins(book, page):
+    (address,) = re.findall(r'<video src="([^"]+)"', page)
+    assert (book / address).read_bytes() == b"a film"
+    assert "Twelve arms, with" in page
+
+
 def test_a_heading_with_a_formula_can_be_linked_to_and_is_listed(page):
     assert '<h2 id="the-case-gamma-1">' in page
     assert re.search(r'<a href="#the-case-gamma-1".*?<math', page, re.DOTALL)
@@ -175,6 +181,8 @@ WRONG = {
     "a {{ table: relabelling }}": "on a line of its own",
     "a formula $x_1 that is not closed": "is not closed in its paragraph",
     "a formula $\\foo{x}$": 'Unknown command "\\foo"',
+    '{{ video: fallen caption="None." }}': "There is no video 'fallen' in this chapter",
+    "{{ video: pushed }}": 'The video pushed has no caption="..."',
     "[dead](nothing.md)": "The link to nothing.md is dead",
     "[dead](#nowhere)": "a link '#nowhere', but there is no such anchor",
     "[dead](../../docs/check.md#nowhere)": "but the doc 'reference/check.md' does not contain an anchor '#nowhere'",

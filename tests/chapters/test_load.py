@@ -123,6 +123,7 @@ MISTAKES = [  # what stands there, what stands there instead with #! on the line
     ("minutes = 3\n", "", "chapter.toml: The key minutes is missing"),
     ("minutes = 3", "minutes = 3\nminuts = 4 #!", "did you mean 'minutes'"),
     ("[experiments.width]", "[experiments.width", "not valid TOML.*line 8"),
+    ("[[deliverables]]", '[videos]\nreached = "width.wide" #!\n[[deliverables]]', "no variant 'wide'"),
     ("[[criteria]]", "experiments = 3\n[[criteria]]", "does not fit|There is no key 'experiments' here"),
 ]
 OTHER_MISTAKES = [

@@ -38,6 +38,16 @@ def test_records_hold_what_was_gathered_and_give_the_same_facts(chapter, runs):
 
 
 @pytest.mark.usefixtures("clean")
+def test_the_first_run_of_a_video_is_filmed(tmp_path, runs, run, monkeypatch):
+    filmed = []
+    monkeypatch.setattr(publish, "film", lambda *which: filmed.append(which))
+    chapter = load(tmp_path, TOML + "\n[videos]\nreached = 'width.\"narrow 0.5\"'\n")
+    store_traces(chapter)
+    publish.publish(chapter, Runs(runs), anyway=False)
+    assert filmed == [(run, chapter.folder / "reached.mp4")]
+
+
+@pytest.mark.usefixtures("clean")
 def test_every_command_is_published_as_a_reader_would_type_it(chapter, runs, monkeypatch):
     ran = ["cli.py", "chapter", "run", "4", "--runs-dir", "/tmp/mine"]
     resumed = Resumption(1, "", ran, None, None, {}, "", "")

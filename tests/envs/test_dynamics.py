@@ -56,6 +56,25 @@ def test_pairs_have_the_same_start_and_goal_and_differ_in_what_is_named(name):
     assert np.array_equal(plain.now.truth["desired_goal"], varied.now.truth["desired_goal"])  # of the next episode too
 
 
+ALL = {
+    "friction": "0.5..1.5", "mass": "0.5..2", "size": "0.8..1.2", "damping": "0.5..2", "gain": "0.5..1.5",
+    "table_height": "0..0.02", "rate": "0.5,1",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("env_id", ["FetchPush-v4", "FetchPickAndPlace-v4"])
+@pytest.mark.parametrize("forgotten", [None, "geom_friction", "body_inertia"])
+def test_a_step_on_a_threads_model_is_the_step_on_the_envs_own_bit_for_bit(env_id, forgotten):
+    ours, own = (made(4, env_id, steps=25, **ALL) for _ in range(2))
+    own.env._models = None
+    models = ours.env._models
+    models._names = [name for name in models._names if name != forgotten]
+    models._own = [[getattr(model, name) for name in models._names] for model in ours.env.physics.models]
+    one, other = (np.array(pushed(env, 60)) for env in (ours, own))
+    assert np.array_equal(one, other) == (forgotten is None)
+    assert all(place.simulation.model is place.model for place in models._places)
+
+
 def test_an_object_slides_farther_with_less_friction():
     """A free slide: the way to rest is v^2 / (2 mu g)."""
     ways = []

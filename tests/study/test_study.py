@@ -58,7 +58,7 @@ def test_a_study_is_interrupted_taken_up_and_trains_nothing_twice(tmp_path):
     lines = list(run_study(question(), out, runs, threads=1, progress=QUIET))
     assert lines[0].startswith("ProportionalReach, written by hand: 100.0 %")
     assert re.match(r"\d+ to \d+ runs to train, 1 side by side, \d+ s each \(as the first run\)", lines[1])
-    assert len(ends(runs)) == len(list(runs.iterdir())) == 3  # two seeds, and half a replay
+    assert len(ends(runs)) == len(list(runs.iterdir())) == 4  # two seeds, half a replay, other minibatches
     assert before.items() <= ends(runs).items()
     found = decode(Study, read_json(out / "study.json"), "study.json")
     assert found.learnability is not None
@@ -66,6 +66,10 @@ def test_a_study_is_interrupted_taken_up_and_trains_nothing_twice(tmp_path):
     assert found.stability is not None
     assert [(move.setting, move.factor) for move in found.stability.moves] == [("replay size", 0.5)]
     assert found.stability.base == found.learnability.trials[:1]
+    assert found.stability.resampled is not None
+    [other] = found.stability.resampled.trials
+    assert other.seed == found.stability.base[0].seed
+    assert other.run != found.stability.base[0].run
     check_page((out / "study.html").read_text())
     again_finds_the_same(out, runs, found)
 
@@ -148,7 +152,12 @@ def made_up_study(env: str = "FetchReach-v4") -> Study:
     base = [trial(seed, 200 + seed) for seed in range(3)]
     lost = [trial(seed, None, 0.2) for seed in range(3)]
     stable = Stability(
-        base, [Move("width", 0.5, {"agent.hidden": [8, 8]}, lost), Move("width", 2.0, {}, base)], [], [], 3
+        base,
+        [Move("width", 0.5, {"agent.hidden": [8, 8]}, lost), Move("width", 2.0, {}, base)],
+        [],
+        [],
+        3,
+        Move(stability.RESAMPLED, 1.0, {"replay.draw": 1}, base[:2]),
     )
     origin = provenance.collect(threads=1, autoreset_mode="SameStep", devices=["cpu"])
     record = question().record | {"env": env, "total_steps": BUDGET}
@@ -163,6 +172,8 @@ def test_the_page_escapes_what_comes_from_outside(tmp_path):
     assert "&lt;script&gt;" in page
     assert "1 of 4 seeds had not reached it within 1,000 steps: 3." in page
     assert "&gt; 1,000" in page, "the steps of a censored seed"
+    row = page[page.index(">same seeds, other minibatches<") :]
+    assert "2 of 2" in row[: row.index("</tr>")]
 
 
 def test_figures_of_the_same_numbers_are_the_same():

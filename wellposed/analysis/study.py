@@ -93,6 +93,7 @@ class Stability:
     edges: list[Edge]
     left_out: list[str]  # sentences
     doublings: int  # how often settings that hold were moved by two at most
+    resampled: Move | None = field(default=None, metadata=LATER)  # the same seeds with other minibatches
 
 
 @dataclass(frozen=True)
@@ -113,7 +114,9 @@ def trials_of(study: Study) -> dict[str, Trial]:
     """All trials of a study, by the name of the run directory."""
     found = list(study.learnability.trials if study.learnability else [])
     if study.stability is not None:
-        found += [*study.stability.base, *(trial for move in study.stability.moves for trial in move.trials)]
+        stable = study.stability
+        moves = [*stable.moves, *([stable.resampled] if stable.resampled else [])]
+        found += [*stable.base, *(trial for move in moves for trial in move.trials)]
     return {trial.run: trial for trial in found}
 
 

@@ -4,9 +4,10 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from html import escape
+from os.path import relpath
 from pathlib import Path
 
-from wellposed.book.pages import Answer, Directive, Page, caption_of, captioned, code
+from wellposed.book.pages import FILES, Answer, Directive, Page, caption_of, captioned, code
 from wellposed.book.plots import check, draw
 from wellposed.book.problems import Problems
 from wellposed.chapters import facts
@@ -17,7 +18,7 @@ from wellposed.chapters.records import load_records, stale
 from wellposed.chapters.results import Results
 from wellposed.chapters.spec import Chapter
 from wellposed.chapters.values import AbsentError
-from wellposed.errors import UserError
+from wellposed.errors import UserError, instead
 
 HEADING = "## Where the numbers come from"
 _INTRODUCTION = (
@@ -100,7 +101,7 @@ class Course:
     def answers(self) -> dict[str, Answer]:
         """The function that answers each directive, by name."""
         of_records = {"fact": self._fact, "setting": self._setting, "table": self._table, "figure": self._figure}
-        of_records |= {"minutes": self._minutes, "study_minutes": self._minutes}
+        of_records |= {"video": self._video, "minutes": self._minutes, "study_minutes": self._minutes}
         boxed = {name: self._boxed(answer) for name, answer in of_records.items()}
         return {"code": code, **boxed, "chapters": self._chapters}
 
@@ -178,6 +179,23 @@ class Course:
         for subject in drawn.sources:
             self._note(page, of, subject)
         return captioned(page, directive, drawn.html)
+
+    def _video(self, page: Page, directive: Directive) -> str:
+        directive.refuse_options_but("caption")
+        of, name = self._of(page, " ".join(directive.words))
+        if name not in of.chapter.videos:
+            raise UserError(f"There is no video {name!r} in this chapter{instead(name, of.chapter.videos)}")
+        caption = caption_of(directive)
+        file = of.chapter.video(name)
+        if not of.there:
+            raise UnavailableError
+        if not file.is_file():
+            raise UserError(f"{file} does not exist; publishing the chapter makes it.")
+        self._note(page, of, of.subject(of.chapter.videos[name]))
+        target = page.links.files.setdefault(file.resolve(), f"{FILES}/{of.chapter.slug}/{file.name}")
+        address = relpath(target, Path(page.target).parent)
+        html = f'<video src="{escape(address)}" title="{escape(caption)}" controls muted loop playsinline></video>'
+        return captioned(page, directive, html)
 
     def _chapters(self, page: Page, directive: Directive) -> str:
         rows = []

@@ -186,6 +186,8 @@ def study(name: str, chapter: Chapter, runs: Runs) -> Study:
         base = [asdict(_trial(one, runs)) for one in found.stability.base]
         moves = [{"trials": [asdict(_trial(one, runs)) for one in move.trials]} for move in found.stability.moves]
         expected["stability"] = {"base": base, "moves": moves}
+        if other := found.stability.resampled:
+            expected["stability"]["resampled"] = {"trials": [asdict(_trial(one, runs)) for one in other.trials]}
     require_equal(file, expected, "what the records of its runs give")
     return found
 

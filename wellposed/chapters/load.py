@@ -50,6 +50,7 @@ class ChapterTable:
     experiments: dict[str, Any] = field(default_factory=dict)
     measurements: dict[str, Any] = field(default_factory=dict)
     studies: dict[str, Any] = field(default_factory=dict)
+    videos: dict[str, str] = field(default_factory=dict)
     deliverables: list[Any] = field(default_factory=list)
     criteria: list[Any] = field(default_factory=list)
 
@@ -128,9 +129,12 @@ def load_chapter(folder: Path) -> Chapter:
         experiments={name: _experiment(name, data, source) for name, data in table.experiments.items()},
         measurements={},
         studies={name: _study(name, data, source) for name, data in table.studies.items()},
+        videos=table.videos,
         deliverables=[],
         criteria=[],
     )
+    for name, text in table.videos.items():
+        _runs_of(text, chapter, ("videos", name), source)
     measurements = {name: _measurement(name, data, chapter, source) for name, data in table.measurements.items()}
     chapter = replace(chapter, measurements=measurements)
     deliverables = [_deliverable(i, data, chapter, source) for i, data in enumerate(table.deliverables)]
@@ -141,7 +145,7 @@ def load_chapter(folder: Path) -> Chapter:
 def _check_names(table: ChapterTable, source: Source) -> None:
     """Check that names are valid in paths and file names, and unique."""
     taken: dict[str, str] = {}
-    for group in ("experiments", "measurements", "studies"):
+    for group in ("experiments", "measurements", "studies", "videos"):
         for name in getattr(table, group):
             if not NAME.fullmatch(name):
                 raise source.error(

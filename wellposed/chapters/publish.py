@@ -11,15 +11,17 @@ from wellposed.chapters.spec import Chapter
 from wellposed.chapters.traces import StoredTrace, current_traces, traces_at
 from wellposed.chapters.verify import verify
 from wellposed.errors import UserError
+from wellposed.showing import film
 from wellposed.training import here
 
 
 def publish(chapter: Chapter, runs: Runs, anyway: bool) -> tuple[Records, Path]:
-    """Verify a chapter and write its `records.json`; returns what was written, and where.
+    """Verify a chapter, film its videos and write its `records.json`; returns what was written, and where.
 
     Raises:
         UserError: unless `anyway`, if a deliverable or a criterion fails, or results were made with uncommitted changes
-            or by code that did something else than today's, as far as the stored traces tell.
+            or by code that did something else than today's, as far as the stored traces tell; if a video cannot be
+            drawn here.
     """
     found = gather(chapter, runs)
     traces = current_traces(chapter)
@@ -30,6 +32,9 @@ def publish(chapter: Chapter, runs: Runs, anyway: bool) -> tuple[Records, Path]:
             + f"\nChapter {chapter.number} is not published. --anyway publishes it in spite of that, and "
             "its records then say so."
         )
+    for name, text in chapter.videos.items():
+        experiment, variant, _ = chapter.variant(text)
+        film(runs.path(chapter.experiments[experiment].runs[variant][0]), chapter.video(name))
     digests = {name: trace.digest for name, trace in traces.items() if trace}
     records = as_published(Records(here(threads=1), failing, digests, found.results))
     return records, write_records(chapter.folder, records)

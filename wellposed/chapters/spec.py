@@ -113,6 +113,7 @@ class Chapter:
     experiments: dict[str, AskedExperiment]
     measurements: dict[str, AskedMeasurement]
     studies: dict[str, Question]
+    videos: dict[str, str]  # name -> the "experiment.variant" whose first run is filmed when the chapter is published
     deliverables: list[Deliverable]
     criteria: list[Criterion]
 
@@ -126,6 +127,10 @@ class Chapter:
         found = {f"{name}.json": "experiment" for name in self.experiments}
         found |= {f"{name}.json": asked.kind for name, asked in self.measurements.items()}
         return found | {f"study_{name}/study.json": "study" for name in self.studies}
+
+    def video(self, name: str) -> Path:
+        """The file of a video, beside the text."""
+        return self.folder / f"{name}.mp4"
 
     def runs_of(self, text: str) -> tuple[str, str, str] | None:
         """Experiment, variant and rest of a path; None if it does not begin with an experiment.

@@ -35,7 +35,11 @@ class ReplayConfig:
     action: Literal["chosen", "applied"] = field(default="chosen", metadata=LATER)
     """The action that is stored: the policy's choice, or what reached the simulator; env.control tells them apart."""
 
+    draw: int = field(default=0, metadata=LATER)
+    """Minibatches and hindsight goals of another random stream of the same seed: 1, 2, ...; nothing else differs."""
+
     def __post_init__(self) -> None:
+        require(0 <= self.draw < 2**31, "replay.draw", "must be 0 to 2,147,483,647", self.draw)
         require(self.capacity > 0, "replay.capacity", "must be greater than 0", self.capacity)
         require(self.k >= 0, "replay.k", "must not be negative", self.k)
         STRATEGIES.find(self.strategy)

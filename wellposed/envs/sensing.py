@@ -35,12 +35,12 @@ class Sensing:
     shown: tuple[tuple[str, int], ...]  # names and sizes of the arrays that show them
     spread: np.ndarray  # [m, k]: errors of the k numbers shown, for an error of one scale of each measured number
 
-    @property
+    @cached_property
     def owner(self) -> np.ndarray:
         """The quantity that each measured number belongs to, [m]."""
         return np.repeat(np.arange(len(self.quantities)), [len(one.scale) for one in self.quantities])
 
-    @property
+    @cached_property
     def scale(self) -> np.ndarray:
         """The scale of each measured number, [m]."""
         return np.concatenate([one.scale for one in self.quantities])

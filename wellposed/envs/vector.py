@@ -16,7 +16,7 @@ import numpy as np
 from gymnasium.utils import seeding
 
 from wellposed.envs.physics.cpu import Physics
-from wellposed.envs.physics.dynamics import Parameter, Place, Varied, chosen
+from wellposed.envs.physics.dynamics import Parameter, Place, ThreadModels, Varied, chosen
 from wellposed.seeding import pack_generator, unpack_generator
 from wellposed.types import Goals, Metrics, Moment, Obs, Spec, Step, clipped_actions
 
@@ -54,7 +54,7 @@ class Task(Goals, Protocol):
     A task with the capability "goal spread" has `goal_spread`, how goals of new episodes are drawn, and `own_spread`,
     the task's own; both are a `GoalSpread`. One with "sensors" has `sensed` and `measurement_errors` (see
     `envs.suites.fetch.task`). One with "drive" has `drive`, a `Drive`, and a geometry that names the effector. One with
-    "dynamics" has `dynamics`, the parameters that can vary, by name; its simulations step the model of their data.
+    "dynamics" has `dynamics`, the parameters that can vary, by name; its simulations step what `model` names.
     """
 
     model: mujoco.MjModel  # shared by all envs, unless their dynamics vary
@@ -106,6 +106,7 @@ class MujocoVecEnv:
         # gripper Fetch's lags `qpos` by one substep), so it belongs to the state itself.
         self.readings = np.zeros((num_envs, task.readings))
         self._varied: Varied | None = None
+        self._models: ThreadModels | None = None
         self._simulate([task.model] * num_envs, threads)
         self.goals = np.zeros((num_envs, spec.size("desired_goal")))
         self._elapsed = np.zeros(num_envs, np.int64)
@@ -128,7 +129,8 @@ class MujocoVecEnv:
         self.physics.close()
         self._simulate([copy.copy(self.task.model) for _ in range(self.num_envs)], self.physics.threads)
         parts = zip(self.physics.models, self.physics.data, self.copies, strict=True)
-        self._varied = Varied(parameters, [Place(*part) for part in parts])
+        places = [Place(*part) for part in parts]
+        self._varied, self._models = Varied(parameters, places), ThreadModels(self.task.model, parameters, places)
         return self._varied
 
     def reset(self, seed: int | list[int] | None = None, mask: np.ndarray | None = None) -> Moment:
@@ -144,8 +146,11 @@ class MujocoVecEnv:
         """As `VecEnv.step`."""
         before = self.now.obs
         applied = clipped_actions(action, (self.num_envs, self.spec.action_dim))
-        control, copies = self.task.control(self.readings, applied), self.copies
-        self.physics.for_each(lambda i: copies[i].advance(control[i]))
+        control, copies, models = self.task.control(self.readings, applied), self.copies, self._models
+        if models is None:
+            self.physics.for_each(lambda i: copies[i].advance(control[i]))
+        else:
+            self.physics.for_each(lambda i: models.advance(i, control[i]))
         self._elapsed += 1
         after = self.task.observe(self.readings, self.goals)
         achieved, desired = after["achieved_goal"], after["desired_goal"]

@@ -32,7 +32,8 @@ class OffPolicy:
         env.reset(seed=seeding.training_env_seed(config.seed))
         behaviour = config.seed, config.random_steps, config.random_share
         self.explorer = Explorer(self.agent, config.num_envs, env.spec.action_dim, *behaviour)
-        self.sampling = seeding.generator(config.seed, "replay")
+        again = f", draw {config.replay.draw}" if config.replay.draw else ""
+        self.sampling = seeding.generator(config.seed, f"replay{again}")
         self.monitor = Monitor(config, self.agent, env, eval_env, clock)
         self.step = 0  # environment steps, that of `pending` included
         self.pending: Step | None = None  # taken, but not yet in replay, statistics and agent

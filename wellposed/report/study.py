@@ -159,7 +159,7 @@ def _stability(found: Stability, study: Study) -> dict[str, Any]:
         "missing": missing(found.base, study.config["total_steps"]),
         "svg": Markup(figures.sensitivity_figure(settings, study.bar)) if settings else "",
         "reach": [(name, *(edge_words(edges.get((name, up))) for up in (False, True))) for name in names],
-        "moves": [_move(move, found.base) for move in [base, *ordered]],
+        "moves": [_move(move, found.base) for move in [base, *filter(None, [found.resampled]), *ordered]],
     }
 
 
@@ -171,7 +171,7 @@ def _move(move: Move, base: list[Trial]) -> tuple[str, ...]:
         shown = "never" if relative.value is None else f"{relative.value:.2f}"
         times = f"> {shown}" if relative.censored and relative.value is not None else shown
     return (
-        f"{move.setting} {_factor(move.factor)}" if move.changes else move.setting,
+        move.setting if move.factor == 1 else f"{move.setting} {_factor(move.factor)}",
         ", ".join(f"{v:.6g}" if isinstance(v, float) else str(v) for v in move.changes.values()),
         f"{numbers.reached(move.trials)} of {len(move.trials)}",
         f"{success.estimate:.1%} ({success.low:.1%} to {success.high:.1%})",

@@ -33,7 +33,7 @@ from wellposed.runs.record import decode, encode
 from wellposed.runs.store import RunReader
 from wellposed.stats import describe_rate
 from wellposed.study.existence import existence_of
-from wellposed.study.stability import ladders, moved, rows_of, stability_of
+from wellposed.study.stability import ladders, moved, resampled, rows_of, stability_of
 from wellposed.study.trials import trial_of
 from wellposed.study.uniqueness import behaviours_of
 from wellposed.training import here
@@ -147,6 +147,7 @@ def forecast(question: Question, runs_dir: Path, threads: int) -> str:
     if "stability" in question.parts:
         rows = rows_of(question.recipe.total_steps, environment_spec(question.recipe.env).max_episode_steps)
         seeds = question.of_seeds(question.stability_seeds)
+        moves += [(0.5, config) for _, config in resampled(seeds)]
         for (setting, _), factors in ladders(question.recipe, rows, question.doublings).items():
             moves += [(factor, config) for factor in factors for _, config in moved(seeds, setting, factor, rows)]
     near, far = ([config for factor, config in moves if (factor in (0.5, 2.0)) is is_near] for is_near in (True, False))

@@ -11,7 +11,7 @@ from typing import Any
 from wellposed import serialise
 from wellposed.analysis.study import DOUBLINGS, Move, Stability, Trial, edges, holds, median_need
 from wellposed.budget import environment_spec
-from wellposed.config import AnyRunConfig, override
+from wellposed.config import AnyRunConfig, RunConfig, override
 from wellposed.errors import UserError
 from wellposed.launch import local
 from wellposed.launch.answers import outcome
@@ -20,6 +20,7 @@ from wellposed.progress import TrainingProgress
 from wellposed.study.trials import trial_of
 
 Named = tuple[str, AnyRunConfig]  # what a move is called, and a run
+RESAMPLED = "same seeds, other minibatches"
 Ladders = dict[tuple[str, bool], list[float]]  # (setting, whether up) -> possible factors, nearest first
 
 
@@ -120,6 +121,11 @@ def moved(base: list[AnyRunConfig], setting: str, factor: float, rows: Rows) -> 
     return [(name_of(setting, factor), override(config, change)) for config in base]
 
 
+def resampled(base: list[AnyRunConfig]) -> list[Named]:
+    """The same seeds with other minibatches and hindsight goals, one run for each; none without a replay."""
+    return [(RESAMPLED, override(one, {"replay.draw": 1})) for one in base if isinstance(one, RunConfig)]
+
+
 def rows_until_solved(config: AnyRunConfig, trials: list[Trial]) -> Rows:
     """The replay's rows at the median step at which the recipe reaches the bar, or at the end of the budget."""
     need = median_need(trials, "step")
@@ -152,6 +158,7 @@ def stability_of(
     """
     rows = rows_until_solved(base[0], trials)
     ladder = ladders(base[0], rows, doublings if holds(trials) else 1)
+    other = yield from _resampled(base, runs_dir, threads, progress)
     found: list[Move] = []
     held: dict[tuple[str, float], bool] = {}
     while todo := next_moves(ladder, held):
@@ -164,4 +171,15 @@ def stability_of(
             held[setting, factor] = holds(trials_)
             found.append(Move(setting, factor, changes(base[0], setting, factor, rows) or {}, trials_))
     reach = edges(ladder, held) if holds(trials) else []
-    return Stability(trials, found, reach, left_out(base[0], rows), doublings)
+    return Stability(trials, found, reach, left_out(base[0], rows), doublings, other)
+
+
+def _resampled(
+    base: list[AnyRunConfig], runs_dir: Path, threads: int, progress: TrainingProgress
+) -> Generator[str, None, Move | None]:
+    """Train the recipe's seeds with other minibatches, and return what became of them; None without a replay."""
+    runs = resampled(base)
+    for row in local.train_rows([row_of(*run) for run in runs], runs_dir, threads, progress):
+        yield outcome(row, runs_dir)
+    trials = [trial_of(config, runs_dir, threads) for _, config in runs]
+    return Move(RESAMPLED, 1.0, {"replay.draw": 1}, trials) if trials else None

@@ -296,6 +296,8 @@ class SensedVecEnv(Wrapper):
 
     def _rounded(self, reading: np.ndarray) -> np.ndarray:
         """Readings [n, m] to the nearest that the sensor can give."""
+        if not self._uses["resolution"]:
+            return reading
         step = self._faults["resolution"]
         whole = np.where(step > 0, step, 1.0)
         return np.where(step > 0, np.round(reading / whole) * whole, reading)
