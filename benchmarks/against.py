@@ -53,7 +53,7 @@ def environ(tree: Path) -> dict[str, str]:
 
 
 def stepping(trees: dict[str, Path], rounds: int) -> None:
-    """Steps per second on FetchPush-v4, 16 copies, 2 threads."""
+    """Steps per second on FetchPush-v4, 16 envs, 2 threads."""
     command = [sys.executable, "-c", STEPPER]
     pipes: Any = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
     steppers = {name: subprocess.Popen(command, cwd=tree, env=environ(tree), **pipes) for name, tree in trees.items()}

@@ -14,7 +14,7 @@ import numpy as np
 from wellposed.envs.make import EnvConfig, make_env
 from wellposed.envs.wrappers.control import Control
 
-COPIES, STEPS, REPEATS = 16, 50, 5
+ENVS, STEPS, REPEATS = 16, 50, 5
 CONTROLS = {
     "filter": Control(0.5),
     "filter and delay": Control(0.5, 2),
@@ -35,14 +35,14 @@ def least(step: Callable[[np.ndarray], Any], actions: np.ndarray) -> float:
 
 def main() -> None:
     """Print a line for each environment and control."""
-    actions = np.random.default_rng(0).uniform(-1, 1, (STEPS, COPIES, 4)).astype(np.float32)
+    actions = np.random.default_rng(0).uniform(-1, 1, (STEPS, ENVS, 4)).astype(np.float32)
     for env_id in ("FetchReach-v4", "FetchPush-v4"):
-        plain = make_env(EnvConfig(env_id), COPIES, "training")
+        plain = make_env(EnvConfig(env_id), ENVS, "training")
         plain.reset(0)
         of_a_step = least(plain.step, actions)
-        print(f"{env_id}: a step of {COPIES} copies takes {1e3 * of_a_step:.2f} ms")
+        print(f"{env_id}: a step of {ENVS} envs takes {1e3 * of_a_step:.2f} ms")
         for name, control in CONTROLS.items():
-            env: Any = make_env(EnvConfig(env_id, control=control), COPIES, "training")
+            env: Any = make_env(EnvConfig(env_id, control=control), ENVS, "training")
             env.reset(0)
             done = env.env.step(actions[0])
             env.env.step = lambda _action, done=done: done  # the interface alone

@@ -1,4 +1,4 @@
-"""How cost grows: time and memory of training on Push against copies, batch, width, replay and updates per step.
+"""How cost grows: time and memory of training on Push against envs, batch, width, replay and updates per step.
 
 One thing at a time is changed from the default recipe, each in a process of its own. `share` is the arithmetic of the
 updates, as XLA counts it, over the seconds of the whole loop, as a share of this machine's measured matmul peak.
@@ -19,7 +19,7 @@ from typing import Any
 ENV, WARM, MEASURED = "FetchPush-v4", 2_400, 6_400
 CHANGES: dict[str, list[dict[str, Any]]] = {
     "default recipe": [{}],
-    "copies": [{"num_envs": n} for n in (1, 4, 32, 64)],
+    "envs": [{"num_envs": n} for n in (1, 4, 32, 64)],
     "batch": [{"agent.batch_size": n} for n in (64, 512, 1024)],
     "width": [{"agent.hidden": [n] * 3} for n in (32, 128, 256)],
     "replay": [{"replay.capacity": n} for n in (10_000, 100_000)],

@@ -69,18 +69,18 @@ def visit(tree: Path, env: str, seed: int) -> Visit:
 
 
 def physics_seconds(env: str, steps: int = 3_200) -> float:
-    """Seconds of one environment step of physics alone, with the copies of the recipe on all threads."""
+    """Seconds of one environment step of physics alone, with the envs of the recipe on all threads."""
     from wellposed.envs.make import make_env
 
     config, rng = default_config(env), np.random.default_rng(0)
     with closing(make_env(config.env, config.num_envs, "training", threads=2)) as made:
         made.reset(seed=0)
         actions = rng.uniform(-1, 1, (steps // config.num_envs, config.num_envs, made.spec.action_dim))
-        physics, copies = made.physics, made.copies  # type: ignore[attr-defined]
+        physics, simulations = made.physics, made.simulations  # type: ignore[attr-defined]
         controls = [made.task.control(made.readings, action) for action in actions.astype(np.float32)]  # type: ignore[attr-defined]
         began = time.perf_counter()
         for control in controls:
-            physics.for_each(lambda i, control=control: copies[i].advance(control[i]))
+            physics.for_each(lambda i, control=control: simulations[i].advance(control[i]))
         return (time.perf_counter() - began) / steps
 
 

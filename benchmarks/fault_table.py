@@ -36,7 +36,7 @@ class Judged:
 def judge(case: Case, task: str, seed: int, evidence: Evidence) -> Judged:
     """Apply the rules to a record as it is, as it was at a quarter of the budget, and as it was at each evaluation."""
     config, moments = evidence.config, sorted({row.step for row in evidence.rows})
-    # An evaluation falls on the first step of all copies that reaches its mark, so a quarter may be that much late.
+    # An evaluation falls on the first step of all envs that reaches its mark, so a quarter may be that much late.
     quarter = evidence.until(config.total_steps // 4 + config.num_envs)
     found, early = diagnose(evidence), diagnose(quarter)
     each = [diagnose(evidence.until(step)) for step in moments]

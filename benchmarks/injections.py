@@ -145,7 +145,7 @@ def actions_clipped() -> AbstractContextManager[Any]:
 
 
 def actions_not_sent() -> AbstractContextManager[Any]:
-    """What is stored is the policy's action; what is sent is that of the neighbouring copy."""
+    """What is stored is the policy's action; what is sent is that of the neighbouring env."""
     original = FetchTask.control
 
     def control(self: Any, readings: np.ndarray, action: np.ndarray) -> np.ndarray:
@@ -204,8 +204,8 @@ _RECIPES: dict[str, dict[str, Any]] = {
     "width 32": {"agent.hidden": [32, 32, 32]},
     "width 128, two layers": {"agent.hidden": [128, 128]},
     "batch 128": {"agent.batch_size": 128},
-    "4 copies": {"num_envs": 4},
-    "32 copies": {"num_envs": 32},
+    "4 envs": {"num_envs": 4},
+    "32 envs": {"num_envs": 32},
     "discount 0.9": {"agent.gamma": 0.9},
     "discount 0.98": {"agent.gamma": 0.98},
     "k = 8": {"replay.k": 8},

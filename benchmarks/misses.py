@@ -14,7 +14,7 @@ import numpy as np
 
 from benchmarks.machine import print_header
 
-COPIES = 100
+ENVS = 100
 
 
 def last_places(path: Path, episodes: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -24,7 +24,7 @@ def last_places(path: Path, episodes: int) -> tuple[np.ndarray, np.ndarray, np.n
     from wellposed.verdict import load_run
 
     config, agent, _ = load_run(path)
-    env = make_env(config.env, min(COPIES, episodes), "evaluation", threads=len(os.sched_getaffinity(0)))
+    env = make_env(config.env, min(ENVS, episodes), "evaluation", threads=len(os.sched_getaffinity(0)))
     seeds = seeding.evaluation_env_seeds(0, episodes, "held-out")
     found = []
     for first in range(0, episodes, env.num_envs):

@@ -27,7 +27,7 @@ CONFIGURATIONS: dict[str, list[str]] = {
     "Push, wide: [256]*3, batch 512, 4,000 steps": [
         "FetchPush-v4", "--total-steps", "4000", "--agent.hidden", "256", "256", "256", "--agent.batch-size", "512",
     ],
-    "Reach, a replay that fills: 400,000 steps, 64 copies, few updates": [
+    "Reach, a replay that fills: 400,000 steps, 64 envs, few updates": [
         "FetchReach-v4", "--total-steps", "400000", "--num-envs", "64", "--updates-per-step", "0.01",
         "--eval-every", "100000",
     ],

@@ -12,11 +12,11 @@ import numpy as np
 
 from benchmarks.machine import interleaved_rates, print_header, print_ratios
 
-COPIES, STEPS = 16, 150
+ENVS, STEPS = 16, 150
 
 
 def stepping(env: Any, actions: np.ndarray) -> Callable[[], int]:
-    """Play actions [steps, copies, 4]; returns the environment steps taken."""
+    """Play actions [steps, envs, 4]; returns the environment steps taken."""
 
     def work() -> int:
         for action in actions:
@@ -29,9 +29,9 @@ def stepping(env: Any, actions: np.ndarray) -> Callable[[], int]:
 def ours(task: str, threads: int) -> Callable[[], int]:
     from wellposed.envs import make_vec
 
-    env = make_vec(f"Fetch{task}-v4", COPIES, threads=threads)
+    env = make_vec(f"Fetch{task}-v4", ENVS, threads=threads)
     env.reset(seed=0)
-    actions = np.random.default_rng(0).uniform(-1, 1, (STEPS, COPIES, 4)).astype(np.float32)
+    actions = np.random.default_rng(0).uniform(-1, 1, (STEPS, ENVS, 4)).astype(np.float32)
 
     return stepping(env, actions)
 
@@ -47,7 +47,7 @@ def subproc(task: str, processes: int) -> Callable[[], int]:
 
     env = SubprocVecEnv([make] * processes)
     env.reset()
-    steps = STEPS * COPIES // processes // 2
+    steps = STEPS * ENVS // processes // 2
     actions = np.random.default_rng(0).uniform(-1, 1, (steps, processes, 4)).astype(np.float32)
 
     return stepping(env, actions)
@@ -56,9 +56,9 @@ def subproc(task: str, processes: int) -> Callable[[], int]:
 def envpool(task: str, threads: int) -> Callable[[], int]:
     import envpool as pool
 
-    env = pool.make_gymnasium(f"Fetch{task}-v4", num_envs=COPIES, num_threads=threads, seed=0)
+    env = pool.make_gymnasium(f"Fetch{task}-v4", num_envs=ENVS, num_threads=threads, seed=0)
     env.reset()
-    actions = np.random.default_rng(0).uniform(-1, 1, (STEPS, COPIES, 4))
+    actions = np.random.default_rng(0).uniform(-1, 1, (STEPS, ENVS, 4))
 
     return stepping(env, actions)
 
@@ -93,7 +93,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=7, help="rounds that count")
     args = parser.parse_args()
     print_header(
-        f"Stepping Fetch{args.task}-v4, {COPIES} copies", "mujoco", "gymnasium-robotics", "stable-baselines3", "envpool"
+        f"Stepping Fetch{args.task}-v4, {ENVS} envs", "mujoco", "gymnasium-robotics", "stable-baselines3", "envpool"
     )
     sb3, pool = f"SB3 SubprocVecEnv({args.threads})", f"EnvPool, {args.threads} threads"
     mine = f"wellposed, {args.threads} threads"

@@ -1,6 +1,6 @@
 """Environment steps per second of whole training loops at matched settings: ours, Stable-Baselines3, SBX.
 
-Same task, copies, networks, batch and updates per step; SAC with hindsight everywhere. Every measurement is a process
+Same task, envs, networks, batch and updates per step; SAC with hindsight everywhere. Every measurement is a process
 of its own, the candidates take turns, and ratios are taken within a round. Start, compilation, random steps and
 evaluation do not count: the clock runs from WARM to WARM + MEASURED environment steps.
 
@@ -27,7 +27,7 @@ class Setting:
 
     env: str
     hidden: list[int]
-    copies: int
+    num_envs: int
     updates_per_step: float
     warm: int
     measured: int
@@ -35,22 +35,22 @@ class Setting:
 
     @property
     def updates_at_once(self) -> int:
-        """Updates that fall due in one step of all copies; everybody takes them together."""
-        return max(1, round(self.updates_per_step * self.copies))
+        """Updates that fall due in one step of all envs; everybody takes them together."""
+        return max(1, round(self.updates_per_step * self.num_envs))
 
 
 WIDE = [256, 256, 256]
 SETTINGS = {
-    "[256]*3, 8 copies, 1 update per 8 steps": Setting(
+    "[256]*3, 8 envs, 1 update per 8 steps": Setting(
         "FetchPush-v4", WIDE, 8, 1 / 8, 2_000, 8_000, {"sbx": 2.5, "sb3": 3.5}
     ),
-    "[256]*3, 8 copies, 1 update per step": Setting(
+    "[256]*3, 8 envs, 1 update per step": Setting(
         "FetchPush-v4", WIDE, 8, 1.0, 1_200, 2_400, {"sbx": 1.15, "sb3": 3.0}
     ),
-    "[64, 64], 8 copies, 1 update per step": Setting(
+    "[64, 64], 8 envs, 1 update per step": Setting(
         "FetchPush-v4", [64, 64], 8, 1.0, 2_000, 6_000, {"sbx": 2.5, "sb3": 5.0}
     ),
-    "Reach, [64, 64], 1 copy, 1 update per step": Setting("FetchReach-v4", [64, 64], 1, 1.0, 2_000, 6_000, {}),
+    "Reach, [64, 64], 1 env, 1 update per step": Setting("FetchReach-v4", [64, 64], 1, 1.0, 2_000, 6_000, {}),
 }
 
 
@@ -63,7 +63,7 @@ def ours(setting: Setting) -> float:
     from wellposed.training import train
 
     config = RunConfig(
-        EnvConfig(setting.env), total_steps=setting.warm + setting.measured, num_envs=setting.copies,
+        EnvConfig(setting.env), total_steps=setting.warm + setting.measured, num_envs=setting.num_envs,
         updates_per_step=setting.updates_per_step, updates_per_call=setting.updates_at_once,
         random_steps=400, eval_every=setting.warm, eval_episodes=1,
         agent=SACConfig(hidden=tuple(setting.hidden)),
@@ -99,7 +99,7 @@ def peer(name: str, setting: Setting) -> float:
             return True
 
     model = SAC(
-        "MultiInputPolicy", make_vec_env(setting.env, setting.copies, seed=0),
+        "MultiInputPolicy", make_vec_env(setting.env, setting.num_envs, seed=0),
         replay_buffer_class=HerReplayBuffer,
         replay_buffer_kwargs={"n_sampled_goal": 4, "goal_selection_strategy": "future"},
         policy_kwargs={"net_arch": setting.hidden}, batch_size=256, learning_rate=1e-3, ent_coef=0.05, gamma=0.95,

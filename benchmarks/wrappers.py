@@ -15,7 +15,7 @@ from wellposed.envs.make import EnvConfig, make_env
 from wellposed.envs.wrappers.dynamics import Dynamics
 from wellposed.envs.wrappers.sensors import Sensors
 
-COPIES, STEPS = 16, 150
+ENVS, STEPS = 16, 150
 ASKED = 0.97  # of the steps per second without a wrapper
 KINDS: dict[str, dict[str, Any]] = {
     "alone": {},
@@ -29,9 +29,9 @@ KINDS: dict[str, dict[str, Any]] = {
 
 def work(task: str, threads: int, kind: dict[str, Any]) -> Callable[[], int]:
     """Steps of one kind of environment."""
-    env = make_env(EnvConfig(f"Fetch{task}-v4", **kind), COPIES, "training", threads=threads)
+    env = make_env(EnvConfig(f"Fetch{task}-v4", **kind), ENVS, "training", threads=threads)
     env.reset(seed=0)
-    return stepping(env, np.random.default_rng(0).uniform(-1, 1, (STEPS, COPIES, 4)).astype(np.float32))
+    return stepping(env, np.random.default_rng(0).uniform(-1, 1, (STEPS, ENVS, 4)).astype(np.float32))
 
 
 def main() -> None:
@@ -40,7 +40,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=7, help="rounds that count")
     args = parser.parse_args()
-    print_header(f"Wrappers around Fetch{args.task}-v4, {COPIES} copies, {args.threads} threads", "mujoco")
+    print_header(f"Wrappers around Fetch{args.task}-v4, {ENVS} envs, {args.threads} threads", "mujoco")
     rates = interleaved_rates({name: work(args.task, args.threads, kind) for name, kind in KINDS.items()}, args.rounds)
     print(f"alone: {np.median(rates['alone']):,.0f} steps/s")
     for name, values in rates.items():

@@ -19,7 +19,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load as parse_tensors
 from safetensors.numpy import save as format_tensors
 
-from tests.chapters.tiny import as_seed, store_traces
+from tests.chapters.tiny import HEAD, JUDGED, as_seed, store_traces
 from tests.mutations import mutate_bytes, mutate_json, mutate_npz, mutate_rows, mutate_tensors, mutate_text, mutate_toml
 from wellposed import cli, reproduce, serialise, training, verdict
 from wellposed.chapters.load import load_chapter
@@ -57,15 +57,7 @@ rollout_steps = 10
 eval_every = 100
 agent.epochs = 1
 """
-CHAPTER = f"""
-number = 4
-title = "Hindsight"
-summary = "A tiny chapter."
-minutes = 3
-study_minutes = 60
-[experiments.width]
-title = "Does a wider network help?"
-env = "FetchPickAndPlace-v4"
+CHAPTER = f"""{HEAD}env = "FetchPickAndPlace-v4"
 seeds = "0"
 until_success = 0.9
 [experiments.width.base]
@@ -90,17 +82,7 @@ updates_per_call = 4
 kind = "split"
 of = "width.narrow 0.5"
 steps = [0, 200, 400]
-[[deliverables]]
-file = "width.json"
-schema = "experiment"
-says = "what a width needs"
-[[criteria]]
-says = "Something is known."
-of = "width.narrow 0.5"
-metric = "success"
-statistic = "mean"
-at_least = 0.0
-"""
+{JUDGED}"""
 EPISODES = 4  # of a verdict
 
 

@@ -66,7 +66,7 @@ def test_a_plan_says_that_no_episode_ends_within_the_budget():
 
 
 def fill(buffer: ReplayBuffer, steps: int, num_envs: int) -> None:
-    """Episodes that last as long as they may, in all copies."""
+    """Episodes that last as long as they may, in all envs."""
     spec = buffer.spec
     obs = {field.name: np.ones((num_envs, *field.shape)) for field in spec.obs}
     action, reward, no = np.ones((num_envs, spec.action_dim)), np.ones(num_envs), np.zeros(num_envs, bool)
@@ -92,16 +92,14 @@ def test_rows_in_use_are_those_that_were_touched(monkeypatch, steps, capacity):
 
 @pytest.mark.parametrize("stack", [1, 3])
 def test_frames_stored_once_and_stacked_by_index_are_the_stacks_stored_per_transition(stack):
-    """Two episodes of three steps, of 2 x 5 pixels, and one copy under way: both stores, filled."""
+    """Two episodes of three steps, of 2 x 5 pixels, and one env under way: both stores, filled."""
     spec, (height, width), episodes = sizes(1, 1, 1, 3), (2, 5), 2
     pixels, rows = Pixels(height, width, stack), episodes * 4
     frames = np.random.default_rng(0).integers(0, 256, (rows, height, width, 3), dtype=np.uint8)
     stacks = lambda row, t: frames[[row - min(i, t) for i in range(stack)]]  # noqa: E731, the first frame repeats
     once = {(row, row + 1): (stacks(row, row % 4), stacks(row + 1, row % 4 + 1)) for row in range(rows) if row % 4 < 3}
     stored = np.array(list(once.values()))  # [transitions, 2, stack, height, width, 3]
-    under_way = np.zeros(
-        (4, height, width, 3), np.uint8
-    )  # of the only copy: its frames, or the stacks of 3 transitions
+    under_way = np.zeros((4, height, width, 3), np.uint8)  # of the only env: its frames, or the stacks of 3 transitions
     found = frame_bytes(pixels, capacity=rows, rows_in_use=rows, spec=spec, num_envs=1)
     assert found.one_frame == frames[0].nbytes
     assert found.once == found.in_use == frames.nbytes + under_way.nbytes
@@ -319,7 +317,7 @@ def test_the_verdict_names_what_it_does_not_know():
 
 
 def test_time_and_memory_follow_from_the_rates():
-    """By hand: 608 steps of 4 copies to 612, the first 200 without updates, 104 updates late, then side by side."""
+    """By hand: 608 steps of 4 envs to 612, the first 200 without updates, 104 updates late, then side by side."""
     rates = Rates(start=5.0, collect=0.01, update=0.1, together=0.5, evaluation=2.0, probe=0.5, checkpoint=0.25)
     seen = Calibration(imports=3.0, rates=rates, held=Held(600 * 2**20, 700 * 2**20), replay_in_use=1000)
     config = replace(TINY, eval_episodes=60)

@@ -7,13 +7,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from wellposed.analysis.robustness import Robustness
+from wellposed.analysis.robustness import Robustness, level_curve
 from wellposed.cli import main
 from wellposed.envs.make import EnvConfig
 from wellposed.envs.suites.fetch.oracle import ProportionalReach
 from wellposed.envs.wrappers.dynamics import Dynamics
 from wellposed.envs.wrappers.sensors import Sensors
 from wellposed.errors import UserError
+from wellposed.report.robustness import describe
 from wellposed.robustness import (
     YOURS,
     Player,
@@ -132,6 +133,27 @@ def test_draws_of_an_episode_stand_in_its_row():
     assert rows[2].drawn == again[0].drawn
     assert {"dynamics.friction", "bias.hand.0"} <= rows[0].drawn.keys()
     assert len({row.drawn["dynamics.friction"] for row in rows}) == 3
+
+
+@pytest.mark.parametrize(
+    ("levels", "rates", "words"),
+    [
+        ([0, 1, 2], [1.0, 1.0, 0.8], "success falls to 90 % at 1.5 (interval from 1.25 to 1.75)"),
+        (
+            [0, 1, 2],
+            [1.0, 1.0, 0.95],
+            "success stays above 90 % up to 2, the largest level tried (interval from 1.84 on)",
+        ),
+        ([1, 0.5], [1.0, 1.0], "success stays above 90 % down to 0.5, the smallest level tried"),
+        ([0, 1], [0.9, 0.5], "success is not above 90 % without the disturbance either (interval from 0 to 0.128)"),
+    ],
+)
+def test_where_success_falls_to_a_rate_is_said_in_a_sentence(levels, rates, words):
+    """Of 100 episodes; Wilson: 100 in [0.963, 1], 95 in [0.888, 0.978], 90 in [0.826, 0.945], 80 in [0.711, 0.867]."""
+    outcomes = np.array([[np.arange(100) < 100 * rate] for rate in rates])
+    about = {"name": "noise", "about": "an error", "setting": "sensors.noise", "unit": "m"}
+    curve = level_curve(about, levels, outcomes)
+    assert describe(curve.crossings[0], curve) == words
 
 
 @pytest.mark.parametrize(("record", "friction"), [(REACH, "friction"), (MAZE, "mass")])

@@ -14,7 +14,7 @@ from wellposed.config import RunConfig
 from wellposed.envs.make import EnvConfig
 from wellposed.errors import NotFiniteError
 from wellposed.loop import monitor
-from wellposed.rollout.evaluate import TEST_COPIES
+from wellposed.rollout.evaluate import TEST_ENVS
 from wellposed.runs import checkpoint
 from wellposed.runs.store import RunReader
 from wellposed.stats import BETTER, above_bar, most_trials
@@ -27,7 +27,7 @@ CONFIG = RunConfig(
 )  # fmt: skip
 
 
-def outcome(rate: float, bar: float, at_a_time: int = TEST_COPIES) -> tuple[float, float]:
+def outcome(rate: float, bar: float, at_a_time: int = TEST_ENVS) -> tuple[float, float]:
     """The probability that the test says "above", and the mean number of trials, of a policy with this rate: exact."""
     failing = [comb(at_a_time, k) * (1 - rate) ** k * rate ** (at_a_time - k) for k in range(at_a_time + 1)]
     open_, trials, passed, mean = np.ones(1), 0, 0.0, 0.0  # probability of each number of failures while undecided
@@ -52,7 +52,7 @@ def test_both_errors_are_as_stated(bar):
 def test_fewer_episodes_are_played_far_from_the_bar():
     trials = [outcome(rate, 0.95)[1] for rate in (0.1, 0.5, 0.8, 0.9, 0.966)]
     assert all(less < more for less, more in pairwise(trials[1:]))
-    assert trials[0] == pytest.approx(TEST_COPIES, abs=0.1)
+    assert trials[0] == pytest.approx(TEST_ENVS, abs=0.1)
     assert trials[-1] < most_trials(0.95)
 
 
@@ -86,7 +86,7 @@ def test_evaluations_come_twice_as_often_from_half_of_the_bar_on(solved):
     rows = RunReader(solved[0]).evaluations
     for one, other in pairwise(rows):
         assert other.step - one.step == (200 if one.success_rate >= BAR / 2 else 400)
-    assert all(row.episodes % TEST_COPIES == 0 for row in rows)
+    assert all(row.episodes % TEST_ENVS == 0 for row in rows)
 
 
 def test_the_speed_of_evaluations_changes_nothing(solved, tmp_path, monkeypatch):

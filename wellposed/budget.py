@@ -19,11 +19,11 @@ from wellposed.data.episodes import open_bytes, replay_bytes, require_capacity, 
 from wellposed.data.rollout import rollout_bytes
 from wellposed.envs.make import EnvConfig, make_env
 from wellposed.errors import require
-from wellposed.rollout.evaluate import copies
+from wellposed.rollout.evaluate import evaluation_envs
 from wellposed.types import Spec
 
 PROCESS = 575 * 2**20  # one that trains the smallest agent in one env: Python, JAX, MuJoCo, compiled code
-COPY = 620 * 2**10  # one simulation of a Fetch task
+SIMULATION = 620 * 2**10  # one simulation of a Fetch task
 NETWORKS = 11  # an actor, two critics and their targets; and Adam's two moments of each that learns
 NETWORKS_WITHOUT_REPLAY = 6  # an actor and a critic, and Adam's two moments of each
 LEARNERS = 5  # weights and optimisers: before and after an update, and while a checkpoint is written
@@ -168,22 +168,22 @@ def _updates(config: RunConfig, spec: Spec, steps: int) -> int:
 
 def too_short(config: AnyRunConfig, spec: Spec) -> str:
     """Why a run with a replay would learn nothing: no episode ends in time to be learnt from. "" where one does."""
-    limit, copies, budget = spec.max_episode_steps, config.num_envs, config.total_steps
-    if not isinstance(config, RunConfig) or _whole(budget, copies) > copies * limit:
+    limit, envs, budget = spec.max_episode_steps, config.num_envs, config.total_steps
+    if not isinstance(config, RunConfig) or _whole(budget, envs) > envs * limit:
         return ""
     fewer = f"Take at most --num-envs {most}, or " if (most := (budget - 1) // limit) else "Take "
     return (
-        f"No episode may end in time to be learnt from: {copies} copies take {copies * limit:,} steps to the end of "
-        f"their first episodes of {limit:,}, and the budget is {budget:,}. {fewer}--total-steps above {copies * limit}."
+        f"No episode may end in time to be learnt from: {envs} envs take {envs * limit:,} steps to the end of "
+        f"their first episodes of {limit:,}, and the budget is {budget:,}. {fewer}--total-steps above {envs * limit}."
     )
 
 
 def _working_bytes(config: AnyRunConfig, spec: Spec, networks: int, called: int) -> int:
     """Simulations, weights, and minibatches; `called`: bytes of transitions in one compiled call."""
     kept = config.agent.batch_size * sum(config.agent.hidden) * 4
-    envs = config.num_envs + copies(config)
+    envs = config.num_envs + evaluation_envs(config)
     learner = networks * 4 * _weights(config.agent.hidden, spec)
-    return COPY * envs + LEARNERS * learner + BATCHES * called + LAYERS * kept
+    return SIMULATION * envs + LEARNERS * learner + BATCHES * called + LAYERS * kept
 
 
 def _weights(hidden: tuple[int, ...], spec: Spec) -> int:

@@ -54,7 +54,7 @@ def _text(policy: PortablePolicy) -> Iterator[str]:
     yield "before the first action. Success means: at the last step of the episode, the goal is reached."
     yield from ("", "```python", "import wellposed as wp", "", 'policy = wp.load_policy("policy.safetensors")')
     yield from ("action = policy(obs)  # greedy, in the environment's own units", "```", "")
-    yield from ("`policy.onnx` holds the same policy. It reads, for one copy:", "", "| key | shape |", "|---|---|")
+    yield from ("`policy.onnx` holds the same policy. It reads, for one env:", "", "| key | shape |", "|---|---|")
     yield from (f"| `{one.name}` | {one.shape} |" for one in header.fields)
     yield from ("", "| origin | |", "|---|---|")
     told = {key: value for key, value in card.items() if key not in ("verdict", "licence", "environment")}

@@ -30,7 +30,7 @@ from wellposed.loop.on_policy import OnPolicy
 from wellposed.memory import Free, Held, Room, UnderWay, find_room, held, readable, refusal
 from wellposed.progress import TrainingProgress
 from wellposed.report import template
-from wellposed.rollout.evaluate import EVALUATION_COPIES
+from wellposed.rollout.evaluate import EVALUATION_ENVS
 from wellposed.settings import own_settings
 from wellposed.training import new_run, opened
 
@@ -170,7 +170,7 @@ def expected_seconds(asked: Demand, seen: Calibration) -> Seconds:
         alone = min(each.steps, max(config.random_steps, config.num_envs * longest)) if each.updates else each.steps
         late = alone * config.updates_per_step if each.updates else 0.0
     training = waves * (alone * rates.collect + late * rates.update + (each.steps - alone) * rates.together)
-    at_a_time = 1 if config.tested_bar is not None else -(-config.eval_episodes // EVALUATION_COPIES)
+    at_a_time = 1 if config.tested_bar is not None else -(-config.eval_episodes // EVALUATION_ENVS)
     # The first evaluation has nothing to probe.
     evaluation = waves * (each.evaluations * at_a_time * rates.evaluation + (each.evaluations - 1) * rates.probe)
     start, checkpoints = waves * (seen.imports + rates.start), waves * each.evaluations * rates.checkpoint
@@ -257,7 +257,7 @@ def main() -> int:
 
 def measure(config: AnyRunConfig, threads: int, folder: Path, seconds: float) -> tuple[Rates, int]:
     """The rates of one run in this process, and the bytes of its replay then in use."""
-    began, episodes = time.perf_counter(), min(EVALUATION_COPIES, config.eval_episodes)
+    began, episodes = time.perf_counter(), min(EVALUATION_ENVS, config.eval_episodes)
     short = replace(config, eval_episodes=episodes, stop_rule="twice")
     if isinstance(short, RunConfig):
         short = replace(short, random_steps=0 if budget(config).updates else sys.maxsize)

@@ -145,7 +145,7 @@ class LoadedPolicy:
         policy.reset()                      # where an episode begins; only a policy with memory needs it
         action = policy(obs)                # greedy
 
-    Observations are dicts of one copy or, with a leading axis, of n; actions are in the environment's own units. A
+    Observations are dicts of one env or, with a leading axis, of n; actions are in the environment's own units. A
     control of the run (`--env.control`) is the environment's part, not the policy's. `card` says where it comes from.
     """
 
@@ -153,7 +153,7 @@ class LoadedPolicy:
         self.policy, self.card = policy, card
         self.fields, self._low, self._high = fields, low, high
         self._carry: Carry | None = None  # None: the episodes begin
-        self._copies = 0
+        self._num_envs = 0
 
     def __call__(self, obs: Mapping[str, Any]) -> np.ndarray:
         """The action [action_dim] for one observation, or actions [n, action_dim] for n.
@@ -167,25 +167,25 @@ class LoadedPolicy:
         first = self.fields[0]
         single = arrays[first.name].ndim == len(first.shape)
         rows = {name: array[None] for name, array in arrays.items()} if single else arrays
-        copies = len(rows[first.name])
+        num_envs = len(rows[first.name])
         for one in self.fields:
-            if rows[one.name].shape != (copies, *one.shape):
+            if rows[one.name].shape != (num_envs, *one.shape):
                 raise UserError(
                     f"{one.name} must be [{_listed(one.shape)}] or a batch of that, got {arrays[one.name].shape}."
                 )
-        if self._carry is None or copies != self._copies:
-            self._carry, self._copies = self.policy.initial_carry(copies), copies
+        if self._carry is None or num_envs != self._num_envs:
+            self._carry, self._num_envs = self.policy.initial_carry(num_envs), num_envs
         rows = {one.name: one.shown(rows[one.name]) for one in self.fields}
         action, self._carry = self.policy.act(rows, self._carry)
         action = in_bounds(action, self._low, self._high)
         return action[0] if single else action
 
     def reset(self, ended: np.ndarray | None = None) -> None:
-        """Forget the episode, in all copies or in those where it `ended` [n]."""
+        """Forget the episode, in all envs or in those where it `ended` [n]."""
         if ended is None or self._carry is None:
             self._carry = None
         else:
-            self._carry = reset_carry(self._carry, self.policy.initial_carry(self._copies), np.asarray(ended, bool))
+            self._carry = reset_carry(self._carry, self.policy.initial_carry(self._num_envs), np.asarray(ended, bool))
 
 
 def loaded(policy: PortablePolicy) -> LoadedPolicy:

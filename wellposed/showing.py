@@ -30,7 +30,7 @@ def film(
 ) -> Path:
     """Write an MP4 of the greedy policy of a run's newest checkpoint on held-out episodes.
 
-    A registered suite shows twelve copies side by side; any other environment shows `episodes` one after another, as
+    A registered suite shows twelve envs side by side; any other environment shows `episodes` one after another, as
     its own `render()` draws them.
 
     Args:
@@ -69,7 +69,7 @@ def drawn(policy: Policy, config: EnvConfig, seeds: list[int]) -> tuple[list[np.
 
 
 def _rendering(config: EnvConfig, mode: str) -> Any:
-    """One copy that draws itself.
+    """One env that draws itself.
 
     Raises:
         UserError: if it does not take a render mode.

@@ -101,17 +101,17 @@ def oracle_demonstrations(config: AnyRunConfig, count: int) -> Demonstrations:
     make = envs.find(config.env.id).oracle
     if make is None:
         raise UserError(f"There is no oracle for {config.env.id}; name a file: --demonstrations FILE.")
-    oracle, copies = make(), min(config.num_envs, count)
+    oracle, num_envs = make(), min(config.num_envs, count)
     seeds = seeding.generator(config.seed, "demonstrations").integers(2**30 - 2**16, size=count).tolist()
     episodes: list[Demonstrations] = []
-    with closing(make_env(config.env, copies, "evaluation", seed=config.seed)) as env:
+    with closing(make_env(config.env, num_envs, "evaluation", seed=config.seed)) as env:
         if "oracle" not in env.capabilities:
             raise UserError("The oracle speaks of another frame than that of --geometry found; leave one of them out.")
-        for first in range(0, count, copies):
-            some = seeds[first : first + copies]
-            now = env.reset([*some, *[some[-1]] * (copies - len(some))])
+        for first in range(0, count, num_envs):
+            some = seeds[first : first + num_envs]
+            now = env.reset([*some, *[some[-1]] * (num_envs - len(some))])
             steps: list[Step] = []
-            length = np.zeros(copies, int)  # 0: the episode goes on
+            length = np.zeros(num_envs, int)  # 0: the episode goes on
             while not length.all():
                 steps.append(env.step(oracle.act(now.truth)[0]))
                 now = env.now
@@ -120,15 +120,15 @@ def oracle_demonstrations(config: AnyRunConfig, count: int) -> Demonstrations:
     return map_leaves(lambda *same: np.concatenate(same), *episodes)
 
 
-def _episode(steps: list[Step], copy: int) -> Demonstrations:
-    """The steps of one copy as a demonstration."""
+def _episode(steps: list[Step], i: int) -> Demonstrations:
+    """The steps of env i as a demonstration."""
     last = steps[-1]
 
     def states(part: str) -> Arrays:
         after = getattr(last, f"next_{part}")
-        return {key: np.stack([*(getattr(step, part)[key][copy] for step in steps), after[key][copy]]) for key in after}
+        return {key: np.stack([*(getattr(step, part)[key][i] for step in steps), after[key][i]]) for key in after}
 
-    actions = [step.action[copy] for step in steps]
+    actions = [step.action[i] for step in steps]
     truth = {} if last.truth is last.obs else states("truth")
     return Demonstrations(states("obs"), truth, np.stack([*actions, np.zeros_like(actions[0])]), np.array([len(steps)]))
 

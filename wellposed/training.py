@@ -27,7 +27,7 @@ from wellposed.loop.off_policy import OffPolicy
 from wellposed.loop.on_policy import OnPolicy
 from wellposed.memory import require_fit
 from wellposed.progress import RunProgress, TrainingProgress
-from wellposed.rollout.evaluate import copies
+from wellposed.rollout.evaluate import evaluation_envs
 from wellposed.runs import checkpoint, provenance
 from wellposed.runs.record import Failure, Provenance, Summary
 from wellposed.runs.store import RunReader, require_free
@@ -190,7 +190,7 @@ def opened(job: Job, threads: int) -> Iterator[tuple[RunWriter, Run, list[str]]]
             closing(make_env(config.env, n, role, threads=threads, seed=config.seed))
         )
         env = make(config.num_envs, "training")
-        eval_env = make(copies(config), "evaluation")
+        eval_env = make(evaluation_envs(config), "evaluation")
         kind: Any = OnPolicy if agents.find(config.algo).on_policy else OffPolicy
         run: Run = kind(config, env, eval_env, clock)
         origin, certificate = certified.result()

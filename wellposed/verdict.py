@@ -17,7 +17,7 @@ from wellposed.envs.registry import find
 from wellposed.envs.wrappers.dynamics import dynamics_from
 from wellposed.envs.wrappers.sensors import Sensors, sensors_from
 from wellposed.errors import UserError, require
-from wellposed.rollout.evaluate import EVALUATION_COPIES, play_episodes, summarise
+from wellposed.rollout.evaluate import EVALUATION_ENVS, play_episodes, summarise
 from wellposed.runs.files import read_json, write_json
 from wellposed.runs.record import EpisodeRow, Verdict, decode, encode
 from wellposed.runs.store import RunReader
@@ -97,7 +97,7 @@ def play_under(policy: Policy, where: EnvConfig, seeds: list[int], seed: int, th
     Raises:
         UserError: if the environment cannot be made so.
     """
-    num_envs = min(EVALUATION_COPIES, len(seeds))
+    num_envs = min(EVALUATION_ENVS, len(seeds))
     with closing(make_env(where, num_envs, "evaluation", threads=threads, seed=seed)) as env:
         return play_episodes(policy, env, seeds)
 

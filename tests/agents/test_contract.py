@@ -102,7 +102,7 @@ def test_a_saved_agent_goes_on_bit_for_bit(algo, settings):
 
 
 @every_case
-def test_a_carry_is_of_each_copy_and_empty_without_memory(algo, settings):
+def test_a_carry_is_of_each_env_and_empty_without_memory(algo, settings):
     agent, rng = fresh(algo, **settings), np.random.default_rng(0)
     moments = [{name: rng.standard_normal(array.shape) for name, array in ONES.items()} for _ in range(3)]
     carry = agent.initial_carry(4)

@@ -17,7 +17,7 @@ from wellposed.runs.files import read_json, write_json
 from wellposed.runs.record import Estimate, Solved
 from wellposed.runs.store import run_name
 
-TOML = """
+HEAD = """
 number = 4
 title = "Hindsight"
 summary = "A tiny chapter."
@@ -26,19 +26,8 @@ study_minutes = 60
 
 [experiments.width]
 title = "Does a wider network help?"
-env = "FetchReach-v4"
-seeds = "0"
-until_success = 0.98
-[experiments.width.base]
-total_steps = 160
-random_steps = 160
-num_envs = 4
-eval_every = 80
-eval_episodes = 4
-"agent.batch_size" = 16
-[experiments.width.variants."narrow 0.5"]
-"agent.hidden" = [8]
-
+"""
+JUDGED = """
 [[deliverables]]
 file = "width.json"
 schema = "experiment"
@@ -50,7 +39,20 @@ of = "width.narrow 0.5"
 metric = "success"
 statistic = "mean"
 at_least = 0.0
-
+"""
+TOML = f"""{HEAD}env = "FetchReach-v4"
+seeds = "0"
+until_success = 0.98
+[experiments.width.base]
+total_steps = 160
+random_steps = 160
+num_envs = 4
+eval_every = 80
+eval_episodes = 4
+"agent.batch_size" = 16
+[experiments.width.variants."narrow 0.5"]
+"agent.hidden" = [8]
+{JUDGED}
 [[criteria]]
 says = "It used its budget."
 of = "width.narrow 0.5"

@@ -165,7 +165,7 @@ def test_transitions_are_drawn_uniformly_whatever_the_episode_length():
     assert (batch.obs["observation"][0, :, 0] == 0).mean() == pytest.approx(1 / 9, abs=0.01)
 
 
-def test_copies_do_not_mix_their_episodes():
+def test_envs_do_not_mix_their_episodes():
     buffer = make(num_envs=2, k=1)
     for t in range(6):
         pair = [state(7, t, -1), state(8, t, -1)], [state(7, t + 1, -1), state(8, t + 1, -1)]

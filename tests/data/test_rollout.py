@@ -29,7 +29,7 @@ def case(steps: int = 9, n: int = 3, seed: int = 0) -> dict[str, np.ndarray]:
 
 
 def by_definition(found: dict[str, np.ndarray], gamma: float, lam: float) -> np.ndarray:
-    """sum_l (gamma lam)^l delta_{t+l} up to the end of the episode or the rollout, one step and copy at a time."""
+    """sum_l (gamma lam)^l delta_{t+l} up to the end of the episode or the rollout, one step and env at a time."""
     steps, n = found["rewards"].shape
     advantages = np.zeros((steps, n))
     for i in range(n):
@@ -80,7 +80,7 @@ def test_a_time_limit_leaves_the_future_its_value_and_an_end_does_not():
 def test_what_comes_after_an_episode_does_not_reach_back():
     made = case()
     later = {key: value.copy() for key, value in made.items()}
-    later["rewards"][4:, 0] += 100  # copy 0 ended its episode in row 3
+    later["rewards"][4:, 0] += 100  # env 0 ended its episode in row 3
     assert np.array_equal(gae(**later, gamma=GAMMA, lam=LAM)[:4, 0], gae(**made, gamma=GAMMA, lam=LAM)[:4, 0])
     leaking = gae(**later | {"ended": np.zeros_like(made["ended"])}, gamma=GAMMA, lam=LAM)
     assert (np.abs(leaking[:4, 0]) > 1).all(), "a sum across the end would be noticed"

@@ -61,14 +61,14 @@ def test_a_memory_goes_on_from_call_to_call_until_it_is_reset():
     assert float(policy(obs)[0]) == 0.0
 
 
-def test_only_copies_that_ended_forget():
+def test_only_envs_that_ended_forget():
     policy, obs = counting(), {"observation": np.zeros((3, 2))}
     policy(obs)
     policy.reset(np.array([True, False, True]))
     np.testing.assert_allclose(policy(obs)[:, 0], [0.0, 0.1, 0.0])
 
 
-def test_another_number_of_copies_begins_anew():
+def test_another_number_of_envs_begins_anew():
     policy = counting()
     policy({"observation": np.zeros((3, 2))})
     np.testing.assert_allclose(policy({"observation": np.zeros((2, 2))})[:, 0], [0.0, 0.0])

@@ -26,8 +26,8 @@ from wellposed.units import origin
 OWN = "tests.envs.own:make"
 
 
-def vec(copies: int = 4, **kwargs):
-    return make_env(EnvConfig(OWN, kwargs), copies, "training")
+def vec(num_envs: int = 4, **kwargs):
+    return make_env(EnvConfig(OWN, kwargs), num_envs, "training")
 
 
 def steps(env, n: int = 200, seed: int = 0):
@@ -214,9 +214,9 @@ def test_what_can_be_read_is_read_the_same(kind, monkeypatch):
     assert np.array_equal(env.compute_reward(*goals), plain.compute_reward(*goals))
 
 
-def of_class(kind, monkeypatch, copies: int = 2):
+def of_class(kind, monkeypatch, num_envs: int = 2):
     monkeypatch.setitem(globals(), "MADE", kind)
-    return make_env(EnvConfig(f"{__name__}:MADE", {}), copies, "training")
+    return make_env(EnvConfig(f"{__name__}:MADE", {}), num_envs, "training")
 
 
 class Fails(Point):
@@ -367,19 +367,19 @@ def test_nothing_is_asked_outside_of_what_was_seen_and_nothing_of_its_own_is_wri
 
 
 @pytest.mark.parametrize(
-    ("copies", "limit", "total", "advice"),
+    ("num_envs", "limit", "total", "advice"),
     [
         (16, 1000, 9_600, "at most --num-envs 9, or --total-steps above 16000"),
         (4, 50, 200, "at most --num-envs 3, or --total-steps above 200"),
         (2, 50, 50, "Take --total-steps above 100"),
     ],
 )
-def test_a_budget_in_which_no_episode_ends_is_told_with_what_would_do(copies, limit, total, advice):
+def test_a_budget_in_which_no_episode_ends_is_told_with_what_would_do(num_envs, limit, total, advice):
     env = EnvConfig("FetchReach-v4", max_episode_steps=limit)
-    config = RunConfig(env, num_envs=copies, total_steps=total, random_steps=10)
+    config = RunConfig(env, num_envs=num_envs, total_steps=total, random_steps=10)
     spec = make_env(config.env, 1, "training").spec
     assert advice in too_short(config, spec)
     assert budget(config).updates == 0
-    enough = RunConfig(config.env, num_envs=copies, total_steps=copies * limit + copies, random_steps=10)
+    enough = RunConfig(config.env, num_envs=num_envs, total_steps=num_envs * limit + num_envs, random_steps=10)
     assert too_short(enough, spec) == ""
     assert budget(enough).updates > 0

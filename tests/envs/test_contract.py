@@ -46,8 +46,8 @@ def config(request) -> EnvConfig:
     )
 
 
-def made(config: EnvConfig, copies: int = 3, threads: int = 1) -> Any:
-    return make_env(config, copies, "training", threads=threads, seed=4)
+def made(config: EnvConfig, num_envs: int = 3, threads: int = 1) -> Any:
+    return make_env(config, num_envs, "training", threads=threads, seed=4)
 
 
 def actions(env: Any, steps: int, seed: int = 0) -> np.ndarray:
@@ -70,8 +70,8 @@ def trace(env: Any, moves: np.ndarray) -> np.ndarray:
     return np.array(found)
 
 
-def same(one: Obs, other: Obs, copies: Any = slice(None)) -> bool:
-    return one.keys() == other.keys() and all(np.array_equal(one[key][copies], other[key][copies]) for key in one)
+def same(one: Obs, other: Obs, which: Any = slice(None)) -> bool:
+    return one.keys() == other.keys() and all(np.array_equal(one[key][which], other[key][which]) for key in one)
 
 
 def misfits(obs: Obs, fields: Any, n: int) -> list[str]:
@@ -169,17 +169,17 @@ def test_a_broken_promise_is_noticed(kind, broken):
 
 
 @with_wrappers
-def test_the_number_of_threads_and_of_copies_changes_nothing(config):
+def test_the_number_of_threads_and_of_envs_changes_nothing(config):
     if "deterministic" not in envs.find(config.id).capabilities:
         pytest.skip("not declared")
     if config.curriculum.kind != "none":
-        pytest.skip("goals grow with the steps of all copies")
+        pytest.skip("goals grow with the steps of all envs")
     traces = []
-    for copies, threads in ((5, 1), (5, 2), (5, 4), (3, 2)):
-        env = made(config, copies, threads)
+    for num_envs, threads in ((5, 1), (5, 2), (5, 4), (3, 2)):
+        env = made(config, num_envs, threads)
         env.reset(seed=3)
         moves = actions(made(config, 5), env.spec.max_episode_steps + 5)
-        traces.append(trace(env, moves[:, :copies])[:, :3])
+        traces.append(trace(env, moves[:, :num_envs])[:, :3])
         env.close()
     assert all(np.array_equal(traces[0], other) for other in traces[1:])
 
@@ -232,7 +232,7 @@ def test_seeds_name_episodes(config):
     env = made(config, 2)
     starts = [rows(*env.reset(seed=s)) for s in (4, 5, [4, 9], 4)]
     assert np.array_equal(starts[0], starts[3])
-    assert np.array_equal(starts[0][1], starts[1][0])  # copy i has seed s + i
+    assert np.array_equal(starts[0][1], starts[1][0])  # env i has seed s + i
     assert np.array_equal(starts[0][0], starts[2][0])
     assert not np.array_equal(starts[0][1], starts[2][1])
     assert not np.array_equal(rows(*env.reset()), starts[0])  # the streams go on
@@ -241,7 +241,7 @@ def test_seeds_name_episodes(config):
 
 
 @with_wrappers
-def test_a_mask_resets_only_some_copies_and_leaves_the_other_streams_alone(config):
+def test_a_mask_resets_only_some_envs_and_leaves_the_other_streams_alone(config):
     env, untouched = made(config, 2), made(config, 2)
     only_first = np.array([True, False])
     for one in (env, untouched):

@@ -14,8 +14,8 @@ pytestmark = pytest.mark.usefixtures("toy_suite")
 STEPS = 70  # two episodes and more
 
 
-def controlled(control: Control, copies: int = 4) -> ControlledVecEnv:
-    env = make_env(EnvConfig("ToyBeam-v0", control=control), copies, "training")
+def controlled(control: Control, num_envs: int = 4) -> ControlledVecEnv:
+    env = make_env(EnvConfig("ToyBeam-v0", control=control), num_envs, "training")
     env.reset(seed=0)
     return env  # type: ignore[return-value]
 
@@ -105,7 +105,7 @@ def test_a_state_in_the_middle_of_a_filter_goes_on_bit_for_bit(forgotten):
     assert np.array_equal(applied, again) == (forgotten is None)
 
 
-def test_a_reset_of_some_copies_clears_only_their_filter():
+def test_a_reset_of_some_envs_clears_only_their_filter():
     env, twin = controlled(Control(0.5, 1), 2), controlled(Control(0.5, 1), 2)
     first, second, third = moves(env, 3)
     for one in (env, twin):
@@ -203,8 +203,8 @@ def test_spread_is_no_less_than_what_uniform_actions_leave(control):
     assert left <= 1.8 * control.spread + 0.01
 
 
-def fetch(copies: int = 2, **control) -> ControlledVecEnv:
-    env = make_env(EnvConfig("FetchReach-v4", control=Control(**control)), copies, "training")
+def fetch(num_envs: int = 2, **control) -> ControlledVecEnv:
+    env = make_env(EnvConfig("FetchReach-v4", control=Control(**control)), num_envs, "training")
     env.reset(seed=0)
     return env  # type: ignore[return-value]
 

@@ -1,4 +1,4 @@
-"""The goal curriculum: every copy gets it, goals lie where it says, and a state that is taken up goes on with it."""
+"""The goal curriculum: every env gets it, goals lie where it says, and a state that is taken up goes on with it."""
 
 from types import SimpleNamespace
 from typing import Any
@@ -15,15 +15,15 @@ from wellposed.envs.wrappers.wrapper import Wrapper
 from wellposed.errors import UserError
 from wellposed.types import Moment, Obs, Step
 
-COPIES = 8
+ENVS = 8
 SCENE = model.load_scene(model.PICK_AND_PLACE)
 
 
 def grown(
-    curriculum: Curriculum, env_id: str = "FetchPickAndPlace-v4", copies: int = COPIES, steps: int | None = None
+    curriculum: Curriculum, env_id: str = "FetchPickAndPlace-v4", num_envs: int = ENVS, steps: int | None = None
 ) -> CurriculumVecEnv:
     config = EnvConfig(env_id, max_episode_steps=steps, curriculum=curriculum)
-    return make_env(config, copies, "training")  # type: ignore[return-value]
+    return make_env(config, num_envs, "training")  # type: ignore[return-value]
 
 
 def way(obs: Obs) -> np.ndarray:
@@ -31,32 +31,32 @@ def way(obs: Obs) -> np.ndarray:
     return obs["desired_goal"] - obs["achieved_goal"]
 
 
-def copies_left_out(env: CurriculumVecEnv) -> list[int]:
-    """The copies in which some of 30 goals is farther than the curriculum lets any be, from its start or upwards."""
+def envs_left_out(env: CurriculumVecEnv) -> list[int]:
+    """The envs in which some of 30 goals is farther than the curriculum lets any be, from its start or upwards."""
     first = env.curriculum
     drawn = np.array([np.abs(way(env.reset(seed=None if i else 0).obs)) for i in range(30)])  # [30, n, 3]
     limit = first.reach * np.array([0.3, 0.3, 0.45])  # object and goal are each within 0.15 m of the hand
     return np.flatnonzero((drawn > limit + 1e-3).any(axis=(0, 2))).tolist()  # an object comes to rest within 1 mm
 
 
-def test_every_copy_gets_the_curriculum():
-    assert copies_left_out(grown(Curriculum("linear", reach=0.2, air=0.5))) == []
+def test_every_env_gets_the_curriculum():
+    assert envs_left_out(grown(Curriculum("linear", reach=0.2, air=0.5))) == []
 
 
-def test_a_curriculum_that_reaches_one_copy_of_eight_is_noticed(monkeypatch):
+def test_a_curriculum_that_reaches_one_env_of_eight_is_noticed(monkeypatch):
     original = fetch.sample_goal
 
-    def first_copy_only(scene, rng, start, spread=fetch.OWN_SPREAD):
+    def first_env_only(scene, rng, start, spread=fetch.OWN_SPREAD):
         return original(scene, rng, start, spread if rng is env.env._rngs[0] else fetch.OWN_SPREAD)
 
     env = grown(Curriculum("linear", reach=0.2, air=0.5))
-    monkeypatch.setattr(fetch, "sample_goal", first_copy_only)
-    assert copies_left_out(env) == [1, 2, 3, 4, 5, 6, 7]
+    monkeypatch.setattr(fetch, "sample_goal", first_env_only)
+    assert envs_left_out(env) == [1, 2, 3, 4, 5, 6, 7]
 
 
 @pytest.mark.parametrize("air", [0.0, 0.2, 1.0])
 def test_the_share_in_the_air_is_the_one_asked_for(air):
-    env, n = grown(Curriculum("linear", air=air), copies=40), 400
+    env, n = grown(Curriculum("linear", air=air), num_envs=40), 400
     goals = [env.reset(seed=None if i else 0).obs["desired_goal"] for i in range(n // 40)]
     kinds = env.goal_kinds(np.concatenate(goals))
     assert abs(kinds.count("air") - n * air) <= 4 * np.sqrt(n * air * (1 - air))
@@ -145,34 +145,34 @@ def test_the_schedule_is_flat_straight_flat():
 class OneStepEpisodes:
     """Episodes of one step that end as they are told to."""
 
-    num_envs, capabilities = COPIES, frozenset({"goal spread"})
-    at_goal, ends_well = np.zeros(COPIES, bool), np.zeros(COPIES, bool)  # where the next begin, how these end
+    num_envs, capabilities = ENVS, frozenset({"goal spread"})
+    at_goal, ends_well = np.zeros(ENVS, bool), np.zeros(ENVS, bool)  # where the next begin, how these end
 
     def __init__(self) -> None:
         self.task = SimpleNamespace(own_spread=fetch.OWN_SPREAD, goal_spread=None)
 
     @property
     def now(self) -> Moment:
-        obs = {"achieved_goal": self.at_goal.astype(float), "desired_goal": np.ones(COPIES)}
+        obs = {"achieved_goal": self.at_goal.astype(float), "desired_goal": np.ones(ENVS)}
         return Moment(obs, obs)
 
     def reset(self, seed=None, mask=None):
         return self.now
 
     def step(self, action):
-        no, obs = np.zeros(COPIES, bool), self.now.obs
-        return Step(obs, obs, action, action, np.zeros(COPIES), no, ~no, self.ends_well, obs, obs, {})
+        no, obs = np.zeros(ENVS, bool), self.now.obs
+        return Step(obs, obs, action, action, np.zeros(ENVS), no, ~no, self.ends_well, obs, obs, {})
 
     def is_success(self, achieved, desired):
         return achieved == desired
 
 
-def test_goals_grow_with_the_steps_of_all_copies_together():
+def test_goals_grow_with_the_steps_of_all_envs_together():
     inner: Any = OneStepEpisodes()
     env = CurriculumVecEnv(inner, Curriculum("linear", reach=0.25, air=0.1, begin=400, finish=1200))
     seen = {}
-    for step in range(COPIES, 1208, COPIES):
-        env.step(np.zeros(COPIES))
+    for step in range(ENVS, 1208, ENVS):
+        env.step(np.zeros(ENVS))
         assert inner.task.goal_spread == env.spread
         seen[step] = env.metrics()
     assert seen[400] == {"curriculum/progress": 0.0, "curriculum/reach": 0.25, "curriculum/air": 0.1}
@@ -182,18 +182,18 @@ def test_goals_grow_with_the_steps_of_all_copies_together():
 
 def gated(at_goal: int = 0, **settings) -> tuple[OneStepEpisodes, CurriculumVecEnv]:
     inner: Any = OneStepEpisodes()
-    inner.at_goal = np.arange(COPIES) < at_goal
+    inner.at_goal = np.arange(ENVS) < at_goal
     env = CurriculumVecEnv(inner, Curriculum("success", **settings))
     env.reset()
     return inner, env
 
 
 def rounds(inner: OneStepEpisodes, env: CurriculumVecEnv, successes: list[int]) -> list[float]:
-    """The progress after rounds of an episode in each copy, so many of which succeed."""
+    """The progress after rounds of an episode in each env, so many of which succeed."""
     found = []
     for number in successes:
-        inner.ends_well = np.arange(COPIES) >= COPIES - number
-        env.step(np.zeros(COPIES))
+        inner.ends_well = np.arange(ENVS) >= ENVS - number
+        env.step(np.zeros(ENVS))
         found.append(env.grown(0.0, 1.0))
     return found
 
@@ -212,11 +212,11 @@ def test_too_few_successes_never_open_it():
 
 
 def test_episodes_that_begin_at_their_goal_do_not_count():
-    """Six of eight copies begin at their goal and stay there; the two that do not fail."""
+    """Six of eight envs begin at their goal and stay there; the two that do not fail."""
     inner, env = gated(at_goal=6, stages=2, window=4, bar=0.5)
     for _ in range(20):
-        inner.ends_well = np.arange(COPIES) < 6
-        env.step(np.zeros(COPIES))
+        inner.ends_well = np.arange(ENVS) < 6
+        env.step(np.zeros(ENVS))
     assert env.grown(0.0, 1.0) == 0.0
 
 
@@ -225,7 +225,7 @@ def test_a_state_that_is_taken_up_goes_on_bit_for_bit(kind):
     settings = Curriculum(kind, begin=20, finish=120, stages=3, window=2, bar=0.0)
 
     def short() -> CurriculumVecEnv:
-        return grown(settings, copies=2, steps=5)
+        return grown(settings, num_envs=2, steps=5)
 
     def goals(env: CurriculumVecEnv, steps: int) -> np.ndarray:
         moves = np.random.default_rng(0).uniform(-1, 1, (steps, 2, 4)).astype(np.float32)
@@ -248,13 +248,13 @@ def test_a_state_that_is_taken_up_goes_on_bit_for_bit(kind):
 
 
 def test_a_state_without_a_stage_or_of_another_curriculum_is_refused():
-    env = grown(Curriculum("success", stages=3, window=4), copies=2)
+    env = grown(Curriculum("success", stages=3, window=4), num_envs=2)
     env.reset(seed=0)
     for change in ({"curriculum": np.array([0, 4])}, {"curriculum": np.array([-1, 0])}):
         with pytest.raises(ValueError, match="no stage of the curriculum"):
             env.set_state(env.get_state() | change)
     with pytest.raises(ValueError, match="another curriculum or another number"):
-        env.set_state(grown(Curriculum("success", window=5), copies=2).get_state())
+        env.set_state(grown(Curriculum("success", window=5), num_envs=2).get_state())
     with pytest.raises(KeyError):
         env.set_state(env.env.get_state())
     with pytest.raises(ValueError, match="another task"):

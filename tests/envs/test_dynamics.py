@@ -17,9 +17,9 @@ NEUTRAL = {
 FOREIGN = "PointMaze_UMaze-v3"
 
 
-def made(copies: int = 2, env_id: str = "FetchPush-v4", steps: int | None = None, **dynamics: str) -> Any:
+def made(num_envs: int = 2, env_id: str = "FetchPush-v4", steps: int | None = None, **dynamics: str) -> Any:
     config = EnvConfig(env_id, max_episode_steps=steps, dynamics=Dynamics(**dynamics))
-    return make_env(config, copies, "training", seed=1)
+    return make_env(config, num_envs, "training", seed=1)
 
 
 def pushed(env: Any, steps: int = 30) -> list[np.ndarray]:
@@ -126,11 +126,11 @@ def test_a_stiffer_hand_follows_more_closely():
 
 
 def test_values_are_drawn_anew_for_each_episode_and_do_not_depend_on_the_number_of_envs():
-    def drawn(copies: int) -> np.ndarray:
-        env, found = made(copies, steps=3, friction="0.5..1.5", mass="0.5,2"), []
-        env.reset(seed=[7, 8, 9][:copies])
+    def drawn(num_envs: int) -> np.ndarray:
+        env, found = made(num_envs, steps=3, friction="0.5..1.5", mass="0.5,2"), []
+        env.reset(seed=[7, 8, 9][:num_envs])
         for _ in range(12):
-            env.step(np.zeros((copies, 4)))
+            env.step(np.zeros((num_envs, 4)))
             found.append([env.drawn()[f"dynamics.{name}"][0] for name in ("friction", "mass")])
         return np.array(found)
 

@@ -12,7 +12,7 @@ from wellposed.envs.suites.fetch.oracle import ProportionalReach, ScriptedPickAn
 
 gym.register_envs(gymnasium_robotics)
 
-COPIES, EPISODES = 5, 4  # of each of two policies: 40 episodes a task
+ENVS, EPISODES = 5, 4  # of each of two policies: 40 episodes a task
 TOLERANCE = 1e-12
 ORACLES = {
     "Reach": ProportionalReach,
@@ -34,10 +34,10 @@ class Difference:
 
 
 def play_side_by_side(env_id: str, policy, steps: int, dtype: type, seed: int = 11) -> Difference:
-    """Play `steps` steps of our copies and as many original environments; the policy sees our observations."""
+    """Play `steps` steps of our envs and as many original environments; the policy sees our observations."""
     found = Difference()
-    ours = make_vec(env_id, COPIES, threads=2)
-    theirs = [gym.make(env_id) for _ in range(COPIES)]
+    ours = make_vec(env_id, ENVS, threads=2)
+    theirs = [gym.make(env_id) for _ in range(ENVS)]
     obs, _ = ours.reset(seed=seed)
     for i, env in enumerate(theirs):
         found.observe(obs, i, env.reset(seed=seed + i)[0])
@@ -79,7 +79,7 @@ def test_contact_episodes_are_those_of_gymnasium_robotics(task):
 def test_actions_in_double_precision_and_beyond_the_bounds_are_treated_alike():
     class Wild:
         def act(self, obs, rng=np.random.default_rng(2)):  # noqa: B008
-            return rng.uniform(-2, 2, (COPIES, 4)), ()
+            return rng.uniform(-2, 2, (ENVS, 4)), ()
 
     found = play_side_by_side("FetchPickAndPlace-v4", Wild(), 60, np.float64)
     assert found.observation <= TOLERANCE

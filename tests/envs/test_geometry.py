@@ -6,13 +6,13 @@ import pytest
 from wellposed import envs
 from wellposed.envs.suites.fetch.oracle import ProportionalReach, ScriptedPickAndPlace, ScriptedPush
 
-COPIES = 8
+ENVS = 8
 
 
 def start(env, objects: np.ndarray | None, goals: np.ndarray) -> dict[str, np.ndarray]:
-    """Begin an episode in every copy with the object at a given place."""
-    for i in range(COPIES):
-        env.copies[i].restart(None if objects is None else objects[i])
+    """Begin an episode in every env with the object at a given place."""
+    for i in range(ENVS):
+        env.simulations[i].restart(None if objects is None else objects[i])
     env.goals[:] = goals
     return env.observe().obs
 
@@ -23,7 +23,7 @@ def image(mirror, obs: np.ndarray) -> np.ndarray:
 
 def mirrored_episodes(env_id: str, policy) -> tuple[np.ndarray, np.ndarray]:
     """Forty steps of an episode's mirror image, and of mirrored actions in the mirrored scene: twice [40, n, obs]."""
-    env, other = envs.make_vec(env_id, COPIES), envs.make_vec(env_id, COPIES)
+    env, other = envs.make_vec(env_id, ENVS), envs.make_vec(env_id, ENVS)
     mirror = env.geometry.mirror
     obs, _ = env.reset(seed=0)
     flip = lambda points: np.array(mirror.goal_offset) + points * np.array(mirror.goal_sign)  # noqa: E731
@@ -32,7 +32,7 @@ def mirrored_episodes(env_id: str, policy) -> tuple[np.ndarray, np.ndarray]:
     start(other, None if objects is None else flip(objects)[:, :2], flip(obs["desired_goal"]))
     rng, expected, seen = np.random.default_rng(0), [], []
     for _ in range(40):
-        action = policy.act(obs)[0] + 0.1 * rng.standard_normal((COPIES, 4)).astype(np.float32)
+        action = policy.act(obs)[0] + 0.1 * rng.standard_normal((ENVS, 4)).astype(np.float32)
         obs = env.step(action)[0]
         expected.append(image(mirror, obs["observation"]))
         seen.append(other.step(action * np.array(mirror.action_sign, np.float32))[0]["observation"])
@@ -62,10 +62,10 @@ def test_every_number_of_the_observation_has_its_sign_in_the_mirror():
 @pytest.mark.parametrize("axis", [0, 1])
 def test_the_hand_moves_alike_wherever_on_the_table_it_is(axis):
     """The same actions after a detour of 8 cm: the hand takes the same way, within 5 mm where the arm is stretched."""
-    env, other = envs.make_vec("FetchReach-v4", COPIES), envs.make_vec("FetchReach-v4", COPIES)
+    env, other = envs.make_vec("FetchReach-v4", ENVS), envs.make_vec("FetchReach-v4", ENVS)
     assert axis in env.geometry.shift_axes
     here, there = env.reset(seed=0)[0], other.reset(seed=0)[0]
-    detour = np.zeros((COPIES, 4), np.float32)
+    detour = np.zeros((ENVS, 4), np.float32)
     for t in range(12):
         detour[:, axis] = 0.4 * (t < 6)
         here, there = env.step(0 * detour)[0], other.step(detour)[0]
@@ -73,15 +73,15 @@ def test_the_hand_moves_alike_wherever_on_the_table_it_is(axis):
     assert np.all(apart[:, axis] > 0.05)
     rng = np.random.default_rng(0)
     for _ in range(15):
-        action = rng.uniform(-1, 1, (COPIES, 4)).astype(np.float32)
+        action = rng.uniform(-1, 1, (ENVS, 4)).astype(np.float32)
         here, there = env.step(action)[0], other.step(action)[0]
         assert np.abs(there["achieved_goal"] - here["achieved_goal"] - apart).max() < 0.005
 
 
 def test_slide_ends_where_the_arm_does_and_so_declares_no_shifts():
     """The same action moves the hand by 3 cm at its start and not at all at its edge; goals lie beyond that."""
-    env = envs.make_vec("FetchSlide-v4", COPIES)
-    up, ahead = np.zeros((COPIES, 4), np.float32), np.zeros((COPIES, 4), np.float32)
+    env = envs.make_vec("FetchSlide-v4", ENVS)
+    up, ahead = np.zeros((ENVS, 4), np.float32), np.zeros((ENVS, 4), np.float32)
     up[:, 2], ahead[:, 0] = 1, 1
     obs, _ = env.reset(seed=0)
     for _ in range(6):  # clear of the puck

@@ -15,7 +15,7 @@ gym.register_envs(gymnasium_robotics)
 
 
 @pytest.mark.parametrize("env_id", ["HandReach-v3", "PointMaze_UMaze-v3"])
-def test_copies_play_the_episodes_of_the_original(env_id):
+def test_envs_play_the_episodes_of_the_original(env_id):
     ours = envs.make_vec(env_id, 2)
     theirs = [gym.make(env_id) for _ in range(2)]
     obs, _ = ours.reset(seed=8)
@@ -89,7 +89,7 @@ class HidesItsGoal(Ends):
 
 @pytest.fixture
 def make(monkeypatch):
-    """Makes two copies of an environment by its class."""
+    """Makes two envs of an environment by its class."""
 
     def made(kind, steps=50):
         monkeypatch.setitem(gym.registry, "OfItsOwn-v0", None)

@@ -79,7 +79,7 @@ def test_wrappers_stand_in_the_order_of_the_fields_and_a_curriculum_only_in_trai
     }
 
 
-def test_no_copies_or_no_threads_is_refused():
+def test_no_envs_or_no_threads_is_refused():
     for wrong in ({"num_envs": 0}, {"threads": 0}):
         with pytest.raises(UserError, match="at least 1"):
             envs.make_vec("FetchReach-v4", **wrong)

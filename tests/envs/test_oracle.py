@@ -30,8 +30,8 @@ def test_an_object_that_slipped_aside_is_approached_anew():
     for _ in range(15):
         obs, *_ = env.step(policy.act(obs)[0])
     for i in range(5):
-        env.copies[i].data.qpos[env.task.scene.object_qpos][1] += 0.04  # where nobody expects it
-        env.copies[i].read()
+        env.simulations[i].data.qpos[env.task.scene.object_qpos][1] += 0.04  # where nobody expects it
+        env.simulations[i].read()
     for _ in range(65):
         obs, _, _, _, info = env.step(policy.act(obs)[0])
     assert info["is_success"].sum() >= 4

@@ -25,7 +25,7 @@ FINGER_JOINTS = {"right": "robot0:r_gripper_finger_joint", "left": "robot0:l_gri
 
 
 def tumbling(env_id: str, seed: int = 0):
-    """One copy in a state of its own, and what it observes there."""
+    """One env in a state of its own, and what it observes there."""
     env = envs.make_vec(env_id, 1)
     env.reset(seed=seed)
     rng, data = np.random.default_rng(seed), env.physics.data[0]
@@ -36,7 +36,7 @@ def tumbling(env_id: str, seed: int = 0):
         data.qpos[env.task.scene.object_qpos] = (*rng.uniform(0.3, 0.8, 3), *turn / np.linalg.norm(turn))
     data.qvel[:] = rng.uniform(-1, 1, env.task.scene.model.nv)
     mujoco.mj_forward(env.task.scene.model, data)
-    env.copies[0].read()
+    env.simulations[0].read()
     return env, env.observe().obs
 
 

@@ -25,15 +25,17 @@ HAND = np.repeat([1, 1, SHARE, SHARE], [3, 2, 3, 2])
 Errors = Callable[[FetchTask, np.ndarray], Obs]
 
 
-def sensed(env_id: str, noise: float = NOISE, seed: int = 0, copies: int = 3, steps: int | None = None) -> SensedVecEnv:
+def sensed(
+    env_id: str, noise: float = NOISE, seed: int = 0, num_envs: int = 3, steps: int | None = None
+) -> SensedVecEnv:
     config = EnvConfig(env_id, max_episode_steps=steps, sensors=Sensors(noise))
-    return make_env(config, copies, "training", seed=seed)  # type: ignore[return-value]
+    return make_env(config, num_envs, "training", seed=seed)  # type: ignore[return-value]
 
 
 def leaks(env_id: str, monkeypatch: pytest.MonkeyPatch, errors: Errors = FetchTask.measurement_errors) -> list[str]:
     """What a policy could read off the measurements of one moment although the noise should hide it."""
     monkeypatch.setattr(FetchTask, "measurement_errors", errors)
-    env = sensed(env_id, copies=DRAWS)
+    env = sensed(env_id, num_envs=DRAWS)
     seen, truth = env.reset(seed=0)
     assert env.spec.geometry is not None
     hand, *rest = env.spec.geometry.points
@@ -146,7 +148,7 @@ def test_a_state_goes_on_with_the_same_errors():
 def test_much_noise_makes_a_controller_fail_and_a_little_does_not():
     rates, policy = [], ScriptedPickAndPlace()
     for noise in (0.0, 0.05):
-        env = sensed("FetchPickAndPlace-v4", noise, copies=6)
+        env = sensed("FetchPickAndPlace-v4", noise, num_envs=6)
         env.reset(seed=list(range(6)))
         for _ in range(env.spec.max_episode_steps):
             step = env.step(policy.act(env.now.obs)[0])
@@ -164,8 +166,8 @@ def test_senseless_noise_is_refused(noise):
 FAULTS = Sensors(0.01, bias=0.02, drift=0.003, resolution=0.001, dropped=0.1, stuck=0.2, lasting=2, delay=2)
 
 
-def made(sensors: Sensors, copies: int = 3, env_id: str = "FetchPush-v4", **settings: Any) -> Any:
-    return make_env(EnvConfig(env_id, sensors=sensors, **settings), copies, "training", seed=1)
+def made(sensors: Sensors, num_envs: int = 3, env_id: str = "FetchPush-v4", **settings: Any) -> Any:
+    return make_env(EnvConfig(env_id, sensors=sensors, **settings), num_envs, "training", seed=1)
 
 
 def moments(env: Any, steps: int = 12, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -234,9 +236,9 @@ def test_one_quantity_may_be_measured_otherwise_in_its_own_unit():
         made(Sensors(each={"objekt.noise": 0.1}))
 
 
-@pytest.mark.parametrize("copies", [2, 5])
-def test_errors_depend_on_the_episode_and_not_on_the_number_of_envs(copies):
-    few, many = (moments(made(FAULTS, n))[0] for n in (1, copies))
+@pytest.mark.parametrize("num_envs", [2, 5])
+def test_errors_depend_on_the_episode_and_not_on_the_number_of_envs(num_envs):
+    few, many = (moments(made(FAULTS, n))[0] for n in (1, num_envs))
     assert np.array_equal(few[:, 0], many[:, 0])
     assert not np.array_equal(many[:, 0], many[:, 1])
 

@@ -18,8 +18,8 @@ class Fixed(Memoryless):
         return 0.2 * np.cos(40 * obs["desired_goal"][:, [0, 1, 2, 0]]) * (1 + obs["observation"][:, :1]), ()
 
 
-def made(env_id: str, control: Control, copies: int = 2):
-    return make_env(EnvConfig(env_id, control=control), copies, "evaluation")
+def made(env_id: str, control: Control, num_envs: int = 2):
+    return make_env(EnvConfig(env_id, control=control), num_envs, "evaluation")
 
 
 @pytest.mark.parametrize(

@@ -133,7 +133,7 @@ def gae_forwards(r, v, after, terminated, ended, gamma, lam):
     return result
 
 
-def gae_mixing_copies(r, v, after, terminated, ended, gamma, lam):
+def gae_mixing_envs(r, v, after, terminated, ended, gamma, lam):
     delta, result = r + gamma * (1 - terminated) * after - v, np.zeros(r.shape)
     ahead = np.zeros(r.shape[1:])
     for t in reversed(range(len(r))):
@@ -228,7 +228,7 @@ CHAPTER_2 = [
     Wrong("2.1", lambda r, v, n, d, e, g, lam: advantages(r, v, n, 1 - d, 1 - d, g, g * lam), "nothing leaks"),
     Wrong("2.1", lambda r, v, n, d, e, g, lam: advantages(r, v, n, 1 - e, 1 - e, g, g * lam), "at a time limit"),
     Wrong("2.1", lambda r, v, n, d, e, g, lam: advantages(r, v, below(v), 1 - d, 1 - e, g, g * lam), "at a time limit"),
-    Wrong("2.1", gae_mixing_copies, "the copies do not mix"),
+    Wrong("2.1", gae_mixing_envs, "the envs do not mix"),
     Wrong("2.2", lambda r, a, e: -jnp.mean(jnp.minimum(r * a, clip(r, e) * a)), "at a ratio of 1"),
     Wrong("2.2", lambda r, a, e: jnp.sum(jnp.minimum(r * a, clip(r, e) * a)), "at a ratio of 1"),
     Wrong("2.2", lambda r, a, e: jnp.mean(jnp.minimum(r * a, jnp.clip(r, 1 - e, 1) * a)), "between 1 - eps"),

@@ -65,12 +65,12 @@ def test_resets_are_counted_by_kind_of_goal():
 
 
 class Scripted:
-    """Two copies whose achieved goals follow given paths; the first ends after two steps and starts anew far away."""
+    """Two envs whose achieved goals follow given paths; the first ends after two steps and starts anew far away."""
 
     num_envs = 2
     spec = Spec((Field("observation", (1,)), Field("achieved_goal", (1,)), Field("desired_goal", (1,))), 1, 3)
     PATHS = np.array([[[0.0], [0.2], [0.0], [9.0]], [[0.0], [0.0005], [0.0], [0.005]]])
-    BEYOND = np.array([[9.0], [0.0]])  # where the next episode of copy 0 begins
+    BEYOND = np.array([[9.0], [0.0]])  # where the next episode of env 0 begins
 
     def reset(self, seed=None, mask=None):
         self.t = 0
@@ -106,12 +106,12 @@ class Idle(Memoryless):
 def test_an_achieved_goal_is_watched_to_the_end_of_its_episode_and_no_further():
     env: Any = MotionRecorder(cast(VecEnv, Scripted()))
     play_episodes(Idle(), env, [0, 1])
-    assert env.farthest[0] == pytest.approx([0.2, 0.005])  # not 9, where the next episode of copy 0 is
+    assert env.farthest[0] == pytest.approx([0.2, 0.005])  # not 9, where the next episode of env 0 is
     assert np.sort(np.concatenate(env.step_distances)) == pytest.approx([0.0005, 0.0005, 0.005, 0.2, 0.2])
 
 
 def test_random_actions_hardly_ever_move_the_block_and_always_the_hand(monkeypatch):
-    monkeypatch.setattr(chance, "EVALUATION_COPIES", 5)
+    monkeypatch.setattr(chance, "EVALUATION_ENVS", 5)
     push, reach = (
         measure_chance(f"Fetch{task}-v4", episodes, 0, 2, OVER) for task, episodes in (("Push", 8), ("Reach", 3))
     )

@@ -11,7 +11,7 @@ SPEC = Spec((Field("observation", (1,)), *GOALS), action_dim=1, max_episode_step
 
 
 class Corridor:
-    """A point on a line, moved by its action. Copy i starts at 0 and wants to be at its seed; it ends after 4 steps,
+    """A point on a line, moved by its action. Env i starts at 0 and wants to be at its seed; it ends after 4 steps,
     or at once (terminated) when the seed is 100 or more and the point has passed 2. It has all of `VecEnv` that
     evaluation uses, and no more. What is seen is the truth plus `bias`."""
 
@@ -61,7 +61,7 @@ def corridor(bias: float = 0.0) -> Any:
 
 
 class Script:
-    """Plays given actions, [steps]; the same in every copy. What it remembers is how many it has played."""
+    """Plays given actions, [steps]; the same in every env. What it remembers is how many it has played."""
 
     def __init__(self, *actions: float):
         self.actions = actions

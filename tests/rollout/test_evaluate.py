@@ -36,8 +36,8 @@ def test_a_goal_met_at_reset_is_told_apart():
     assert row.time_to_success == 0
 
 
-def test_only_the_first_episode_of_a_copy_counts():
-    """The first copy terminates after 3 steps and is reset; what it does afterwards is not its episode's."""
+def test_only_the_first_episode_of_an_env_counts():
+    """The first env terminates after 3 steps and is reset; what it does afterwards is not its episode's."""
     row, other = play_episodes(Script(1.0), corridor(), [100, 4])
     assert (row.length, other.length) == (3, 4)
     assert row.path_length == pytest.approx(3)
@@ -89,7 +89,7 @@ def test_every_step_is_told_of():
     assert len(steps) == 8
 
 
-def test_more_seeds_than_copies_and_an_odd_one_out():
+def test_more_seeds_than_envs_and_an_odd_one_out():
     rows = play_episodes(Script(1.0), corridor(), [4, 7, 4])
     assert [row.seed for row in rows] == [4, 7, 4]
     assert [row.success for row in rows] == [True, False, True]

@@ -11,7 +11,7 @@ from wellposed.units import moved
 
 
 def played(radius: float | None = 5.0, bias: float = 0.0, actions=(1.0, 1.0, 1.0, 0.0), steps: int = 4):
-    """Copy 0 wants to 3 and is cut after four steps, copy 1 to 100 and ends after three."""
+    """Env 0 wants to 3 and is cut after four steps, env 1 to 100 and ends after three."""
     env = Corridor(bias)
     env.spec = env.spec._replace(radius=radius)
     statistics = EpisodeStatistics(env.spec, env.reset(seed=[3, 100]))

@@ -36,7 +36,7 @@ def small(monkeypatch):
     assess = verdict.assess
     monkeypatch.setattr(verdict, "assess", lambda path, threads: assess(path, 4, 0, threads))
     monkeypatch.setattr(existence, "EPISODES", 10)
-    monkeypatch.setattr(existence, "EVALUATION_COPIES", 4)
+    monkeypatch.setattr(existence, "EVALUATION_ENVS", 4)
     monkeypatch.setattr(existence, "ROUNDS", 2)
     monkeypatch.setattr(existence, "UPDATES", 20)
     monkeypatch.setattr(stability, "SETTINGS", {"replay size": stability.SETTINGS["replay size"]})

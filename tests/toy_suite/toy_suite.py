@@ -42,7 +42,7 @@ TURN, PLACE = 0.5, 0.2  # radians and metres from the goal at which it counts as
 
 
 class Carriage:
-    """One copy: angle, place, and the velocities of both are read off it."""
+    """One env: angle, place, and the velocities of both are read off it."""
 
     def __init__(self, model: mujoco.MjModel, data: mujoco.MjData, readings: np.ndarray):
         self.model, self.data, self.readings = model, data, readings

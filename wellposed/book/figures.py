@@ -21,7 +21,7 @@ from wellposed.report.figures import ACCENT, FAINT, INK, STYLE, WARN, as_svg
 
 Axis = Literal["steps", "updates", "seconds"]
 LABELS: dict[Axis, str] = {
-    "steps": "environment steps, all copies together",
+    "steps": "environment steps, all envs together",
     "updates": "gradient updates",
     "seconds": "seconds of training",
 }

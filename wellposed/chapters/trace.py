@@ -1,6 +1,6 @@
 """Golden traces: what a configuration does in its first 1,600 environment steps, as named arrays.
 
-A trace holds two episodes of 16 copies, every update that is due until then, three evaluations, and a run that died
+A trace holds two episodes of 16 envs, every update that is due until then, three evaluations, and a run that died
 between two checkpoints and was taken up again. Nothing here depends on the inside of the package but through
 `wellposed.chapters.taps`: the same two files record traces of another commit.
 
@@ -25,7 +25,7 @@ from wellposed.chapters.spec import Chapter
 
 wp: Any = importlib.import_module("wellposed")  # the public API of whatever version this runs in
 Arrays = dict[str, np.ndarray]
-STEPS, SAVED, EPISODES, COPIES, THREADS = 1_600, 1_280, 4, 16, 2
+STEPS, SAVED, EPISODES, ENVS, THREADS = 1_600, 1_280, 4, 16, 2
 BESIDE = {"td3": "FetchPush-v4"}  # algorithms that no chapter trains, each with an environment
 BATCHES = 2  # minibatches of the first calls of `update` that are kept
 UNTOLD = ("seconds", "per_second", "schema")  # ends of names in rows that no behaviour decides
@@ -82,12 +82,12 @@ def record(case: Any) -> Arrays:
 
 
 def _record_environment(env_id: str) -> Arrays:
-    """100 steps of uniform actions in all copies."""
-    env, rng = wp.make_vec(env_id, COPIES, threads=THREADS), np.random.default_rng(0)
+    """100 steps of uniform actions in all envs."""
+    env, rng = wp.make_vec(env_id, ENVS, threads=THREADS), np.random.default_rng(0)
     obs, _ = env.reset(seed=0)
     rows = [dict(obs)]
-    for _ in range(STEPS // COPIES):
-        action = rng.uniform(-1, 1, (COPIES, *env.single_action_space.shape)).astype(np.float32)
+    for _ in range(STEPS // ENVS):
+        action = rng.uniform(-1, 1, (ENVS, *env.single_action_space.shape)).astype(np.float32)
         obs, reward, terminated, truncated, info = env.step(action)
         ends = {"terminated": terminated, "truncated": truncated, "success": np.asarray(info["is_success"])}
         rows.append(dict(obs) | {"action": action, "reward": reward} | ends)

@@ -132,7 +132,7 @@ def own_randomness(ev: Evidence) -> Outcome:
 
 
 @condition(
-    "Copies that are trained on side by side would steer one another.",
+    "Envs that are trained on side by side would steer one another.",
     "Keep state in self, not in the class or the module; copy shared arrays.",
     needs=(repeatable_steps,),
     told_by=(own_randomness,),

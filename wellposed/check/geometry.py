@@ -22,7 +22,7 @@ from wellposed.arrays import turned
 from wellposed.check.mirrors import reflection, turned_pairs
 from wellposed.check.pairs import FAR, STEER, Bench, EndedError, Stage, response
 from wellposed.check.states import Handles, State, any_of, handles, state_of
-from wellposed.check.subject import OneCopy, find_subject
+from wellposed.check.subject import OneEnv, find_subject
 from wellposed.check.symmetry import (
     AT_LEAST,
     TOLERANCE,
@@ -104,7 +104,7 @@ def find_geometry(name: str, kwargs: dict[str, Any] | None = None, *, seed: int 
             len(resets.desired),
             radius,
         )
-        ours = isinstance(evidence.env.unwrapped, OneCopy)
+        ours = isinstance(evidence.env.unwrapped, OneEnv)
         with closing(find_subject(name, kwargs | ({"max_episode_steps": FAR} if ours else {})).make()) as env:
             stage, why = find_stage(Bench(env), seen)
             tried, twins = _try_all(stage, evidence) if stage else ((), {})

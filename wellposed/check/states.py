@@ -15,7 +15,7 @@ import gymnasium as gym
 import mujoco
 import numpy as np
 
-from wellposed.check.subject import OneCopy
+from wellposed.check.subject import OneEnv
 from wellposed.types import VecEnv
 
 EXACT = 1e-2  # relative: a number moves a position if it moves it by what it is moved by itself
@@ -32,15 +32,15 @@ class State:
 def state_of(env: gym.Env) -> State | None:
     """How to read and write what the next step of an environment depends on; None where nobody knows."""
     base: Any = env.unwrapped
-    if isinstance(base, OneCopy):
-        return _of_copy(base.inner)
+    if isinstance(base, OneEnv):
+        return _of_one_env(base.inner)
     if isinstance(getattr(base, "data", None), mujoco.MjData):
         return _of_mujoco(base.model, base.data)
     return _of_attributes(base)
 
 
-def _of_copy(env: VecEnv) -> State | None:
-    """All floats in the state of one copy; its clock and its random stream stay what they are."""
+def _of_one_env(env: VecEnv) -> State | None:
+    """All floats in the state of one env; its clock and its random stream stay what they are."""
     if "state" not in env.capabilities:
         return None
     floats = lambda state: {key: value for key, value in state.items() if value.dtype.kind == "f"}  # noqa: E731

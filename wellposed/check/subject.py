@@ -1,4 +1,4 @@
-"""What is examined: an environment by its name, and one copy of a registered one as a plain Gymnasium environment."""
+"""What is examined: an environment by its name, and one env of a registered one as a plain Gymnasium environment."""
 
 from collections.abc import Callable
 from functools import partial
@@ -15,8 +15,8 @@ from wellposed.envs.rules import Subject
 from wellposed.types import Obs
 
 
-class OneCopy(gym.Env):
-    """One copy of a registered vector environment as a plain Gymnasium one: episodes end, nothing resets itself."""
+class OneEnv(gym.Env):
+    """One env of a registered vector environment as a plain Gymnasium one: episodes end, nothing resets itself."""
 
     def __init__(self, env: EnvConfig):
         self._env: Any = GymnasiumVecEnv(make_env(env, 1, "evaluation"))
@@ -57,5 +57,5 @@ def find_subject(name: str, kwargs: dict[str, Any] | None = None) -> Subject:
     kwargs = kwargs or {}
     if not plugin.imports(name) and (entry := envs.find(name)) in envs.registered():
         defined_by = getattr(entry.make, "func", entry.make)  # a suite's class, with its task
-        return Subject(name, partial(OneCopy, EnvConfig(name, kwargs)), entry.oracle, defined_by.__module__)
+        return Subject(name, partial(OneEnv, EnvConfig(name, kwargs)), entry.oracle, defined_by.__module__)
     return Subject(name, partial(make_one, name, **kwargs))

@@ -17,7 +17,7 @@ from wellposed.seeding import pack_generator, unpack_generator
 
 
 class EpisodeRecorder(gym.Wrapper):
-    """One copy that knows by which seed and which actions it got where it is.
+    """One env that knows by which seed and which actions it got where it is.
 
     The first episode after `reset(seed=s)` is the environment's own for s; the seeds of those that follow are drawn
     from a stream that s begins.
@@ -39,7 +39,7 @@ class EpisodeRecorder(gym.Wrapper):
         return self.env.reset(seed=self.seed, options=options)[0], {}
 
     def step(self, action: Any) -> tuple[Any, Any, bool, bool, dict[str, Any]]:
-        """Take a step, and remember the action. Info stays here: it may hold what no batch of copies can."""
+        """Take a step, and remember the action. Info stays here: it may hold what no batch of envs can."""
         self.actions.append(np.array(action))
         obs, reward, terminated, truncated, info = self.env.step(action)
         self.told = told_success(info)
@@ -58,7 +58,7 @@ class EpisodeRecorder(gym.Wrapper):
 
 
 def recorded(recorders: list[EpisodeRecorder], max_episode_steps: int) -> dict[str, np.ndarray]:
-    """Where all copies are: seeds [n], packed streams [n, 6], numbers of actions [n] and actions [n, steps, dim]."""
+    """Where all envs are: seeds [n], packed streams [n, 6], numbers of actions [n] and actions [n, steps, dim]."""
     space: Any = recorders[0].action_space
     actions = np.zeros((len(recorders), max_episode_steps, *space.shape), space.dtype)
     for row, recorder in zip(actions, recorders, strict=True):

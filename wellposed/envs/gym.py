@@ -32,9 +32,9 @@ _MEASURED: dict[tuple[Any, ...], Measured] = {}  # of this process, by what make
 
 
 class GymGoalVecEnv:
-    """`num_envs` copies of a registered Gymnasium goal environment, stepped one after another, a `VecEnv`.
+    """`num_envs` envs of a registered Gymnasium goal environment, stepped one after another, a `VecEnv`.
 
-    Copy i, reset with seed s, begins with the episode that `gymnasium.make(id)` plays for seed s + i; those that follow
+    Env i, reset with seed s, begins with the episode that `gymnasium.make(id)` plays for seed s + i; those that follow
     have seeds of their own (`episodes.EpisodeRecorder` says why).
 
     Actions are in [-1, 1] and scaled to the environment's own bounds; they are clipped before, so `applied_action` is
@@ -60,8 +60,8 @@ class GymGoalVecEnv:
         makers = [lambda: EpisodeRecorder(first)]
         makers += [lambda: EpisodeRecorder(make_one(env_id, **kwargs))] * (num_envs - 1)
         self._envs = gym.vector.SyncVectorEnv(makers, autoreset_mode=mode)
-        self._copies: list[EpisodeRecorder] = list(self._envs.envs)  # type: ignore[arg-type]
-        self._places = [place for copy in self._copies if (place := _place(copy)) is not None]
+        self._recorders: list[EpisodeRecorder] = list(self._envs.envs)  # type: ignore[arg-type]
+        self._places = [place for recorder in self._recorders if (place := _place(recorder)) is not None]
         self._warnings = [WarningCounters(place.data) for place in self._places]
         self.capabilities = type(self).capabilities | ({"dynamics"} if self._places else set())
         self.env_id, self.num_envs, self.spec = env_id, num_envs, _spec(first, found)
@@ -69,20 +69,20 @@ class GymGoalVecEnv:
         self._told = found.told_radius is not None
         self._low, self._high = first.action_space.low, first.action_space.high  # type: ignore[attr-defined]
         self._unit = bool((self._low == -1.0).all() and (self._high == 1.0).all())
-        # Rewards of other goals are asked for while the copies are stepped by another thread, so of one that is not.
+        # Rewards of other goals are asked for while the envs are stepped by another thread, so of one that is not.
         self._apart = make_one(env_id, **kwargs)
         self._apart.reset(seed=0)
         self._rules = GoalRules(self._apart, found)
 
     def vary(self, names: list[str]) -> Varied:
-        """As `MujocoVecEnv.vary`; every copy has its own model in any case."""
+        """As `MujocoVecEnv.vary`; every env has its own model in any case."""
         known, own = dict(ANY_MODEL), self._places[0].simulation
         for attribute in ("frame_skip", "n_substeps"):
             if isinstance(substeps := getattr(own, attribute, None), int):
                 known["rate"] = control_rate(attribute, substeps)
         varied = Varied(chosen(known, names), self._places)
-        for i, copy in enumerate(self._copies):
-            copy.before_episode = partial(varied.begin, i)
+        for i, recorder in enumerate(self._recorders):
+            recorder.before_episode = partial(varied.begin, i)
         return varied
 
     def reset(self, seed: int | list[int] | None = None, mask: np.ndarray | None = None) -> Moment:
@@ -118,7 +118,7 @@ class GymGoalVecEnv:
     def _reached(self, after: Obs) -> np.ndarray:
         """Success of a step [n]: where nothing but info tells of it, what info told."""
         reached = self.is_success(after["achieved_goal"], after["desired_goal"])
-        told = np.array([copy.told for copy in self._copies])
+        told = np.array([recorder.told for recorder in self._recorders])
         return np.where(self._told & np.isfinite(told), told > 0.5, reached)
 
     def compute_reward(self, achieved_goal: np.ndarray, desired_goal: np.ndarray) -> np.ndarray:
@@ -146,13 +146,13 @@ class GymGoalVecEnv:
         return {}
 
     def _stand(self, obs: Obs) -> Moment:
-        """Take up that the copies stand there."""
+        """Take up that the envs stand there."""
         obs = self._relative(obs)
         self.now = Moment(obs, obs)
         return self.now
 
     def _relative(self, obs: Obs) -> Obs:
-        """What the copies show, in double precision, relative to the origins; images stay as they are."""
+        """What the envs show, in double precision, relative to the origins; images stay as they are."""
         whole = {key: seen if seen.dtype == np.uint8 else seen.astype(np.float64) for key, seen in obs.items()}
         return {key: seen - self._origin[key] if key in self._origin else seen for key, seen in whole.items()}
 
@@ -162,25 +162,25 @@ class GymGoalVecEnv:
 
     @property
     def episode_seeds(self) -> list[int]:
-        """The seed of each copy's episode."""
-        return [copy.seed for copy in self._copies]
+        """The seed of each env's episode."""
+        return [recorder.seed for recorder in self._recorders]
 
     def get_state(self) -> Arrays:
         """Everything the next step and the next reset depend on, as far as Gymnasium's promise goes: see `episodes`."""
         obs = {key: value.copy() for key, value in self.now.obs.items()}
-        return recorded(self._copies, self.spec.max_episode_steps) | obs
+        return recorded(self._recorders, self.spec.max_episode_steps) | obs
 
     def set_state(self, state: Arrays) -> Moment:
-        """Play every copy's episode up to where `get_state` was called. As `VecEnv.set_state`."""
+        """Play every env's episode up to where `get_state` was called. As `VecEnv.set_state`."""
         self.reset(seed=0)
         try:
             check_arrays(self.get_state(), state)
         except UserError as error:
-            raise ValueError("this state belongs to another environment or another number of copies") from error
+            raise ValueError("this state belongs to another environment or another number of envs") from error
         moments = zip(state["seeds"], state["lengths"], state["actions"], state["streams"], strict=True)
         found = [
-            copy.play_again(int(seed), actions[:n], stream)
-            for copy, (seed, n, actions, stream) in zip(self._copies, moments, strict=True)
+            recorder.play_again(int(seed), actions[:n], stream)
+            for recorder, (seed, n, actions, stream) in zip(self._recorders, moments, strict=True)
         ]
         there = self._stand({key: np.stack([obs[key] for obs in found]) for key in self.now.obs})
         if any(not np.array_equal(seen, state[key]) for key, seen in there.obs.items()):
@@ -193,15 +193,15 @@ class GymGoalVecEnv:
     @property
     def frames_per_second(self) -> float:
         """At which it is drawn."""
-        return float(self._copies[0].metadata.get("render_fps") or 25)
+        return float(self._recorders[0].metadata.get("render_fps") or 25)
 
     def render(self) -> np.ndarray:
-        """The picture of the first copy, uint8 [height, width, 3], of an environment made with "rgb_array".
+        """The picture of the first env, uint8 [height, width, 3], of an environment made with "rgb_array".
 
         Raises:
             UserError: if it draws something else.
         """
-        frame: Any = self._copies[0].render()
+        frame: Any = self._recorders[0].render()
         if (
             not isinstance(frame, np.ndarray)
             or frame.dtype != np.uint8
@@ -212,7 +212,7 @@ class GymGoalVecEnv:
         return frame[..., :3]
 
     def close(self) -> None:
-        """Close all copies."""
+        """Close all envs."""
         self._envs.close()
         self._apart.close()
 

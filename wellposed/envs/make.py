@@ -1,6 +1,6 @@
 """The one door to an environment: what it is, and what stands between it and the policy.
 
-The fields of `EnvConfig` between `max_episode_steps` and `geometry` are the wrappers, from the copies outwards, in the
+The fields of `EnvConfig` between `max_episode_steps` and `geometry` are the wrappers, from the envs outwards, in the
 order in which they stand. A new one is a file in `wrappers/` with a frozen dataclass that has `wrap(env, role, seed)`,
 and a field here. What a policy remembers is none of them: it is the policy's carry, and replay hands out windows of
 transitions.
@@ -95,14 +95,14 @@ class EnvConfig:
 def make_env(
     config: EnvConfig, num_envs: int, role: Literal["training", "evaluation"], *, threads: int = 1, seed: int = 0
 ) -> VecEnv:
-    """`num_envs` copies of an environment, with everything that stands around them.
+    """`num_envs` envs of one environment, with everything that stands around them.
 
     Args:
         config: what to make.
-        num_envs: copies, at least 1.
+        num_envs: how many, at least 1.
         role: a curriculum is for training only.
         threads: native threads for the physics; results do not depend on it. Gymnasium's environments ignore it.
-        seed: of the run, for what is random around the copies; their own seeds come with `reset`.
+        seed: of the run, for what is random around the envs; their own seeds come with `reset`.
 
     Raises:
         UserError: if the id is unknown, the environment is no well-posed goal environment, or it does not allow what
@@ -124,18 +124,18 @@ def make_env(
 
 
 def wrappers(config: EnvConfig) -> list[Any]:
-    """The configurations of the wrappers, in the order in which they stand around the copies."""
+    """The configurations of the wrappers, in the order in which they stand around the envs."""
     names = [field.name for field in fields(config)]
     first, last = names.index("max_episode_steps") + 1, names.index("geometry")
     return [getattr(config, name) for name in names[first:last]]
 
 
 def make_vec(env_id: str, num_envs: int = 1, *, threads: int = 1, **kwargs: Any) -> GymnasiumVecEnv:
-    """`num_envs` copies of a goal environment as one `gymnasium.vector.VectorEnv`.
+    """`num_envs` envs of a goal environment as one `gymnasium.vector.VectorEnv`.
 
     Args:
         env_id: a registered id, or any goal environment Gymnasium knows, or MODULE:NAME or FILE.py:NAME.
-        num_envs: copies, at least 1.
+        num_envs: how many, at least 1.
         threads: native threads for the physics; results do not depend on it. Other Gymnasium environments
             ignore it.
         kwargs: passed to the environment, e.g. `max_episode_steps`.

@@ -33,9 +33,9 @@ GROUP = "wellposed.environments"
 class EnvEntry:
     """A registered environment, and what it says it can do.
 
-    Capabilities, which its copies declare too:
+    Capabilities, which its envs declare too:
         "state": `set_state` goes on from a `get_state` bit for bit.
-        "deterministic": an episode is determined by its seed and actions, whatever the number of threads and copies.
+        "deterministic": an episode is determined by its seed and actions, whatever the number of threads and envs.
         "render": `renderer(size, backend)` draws the joint positions of `physics.data`.
         "oracle": `oracle()` is a policy written by hand that makes the achieved goal move.
         "quantities": `quantities` says what each number is.

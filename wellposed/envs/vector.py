@@ -116,7 +116,7 @@ class MujocoVecEnv:
         """One simulation of each model."""
         self.physics = Physics(models, threads)
         pairs = zip(self.physics.data, self.readings, strict=True)
-        self.copies: list[Simulation] = [self.task.simulate(data, row) for data, row in pairs]
+        self.simulations: list[Simulation] = [self.task.simulate(data, row) for data, row in pairs]
 
     def vary(self, names: list[str]) -> Varied:
         """Let these parameters of the dynamics vary: each env gets a model of its own. A reset must follow.
@@ -128,7 +128,7 @@ class MujocoVecEnv:
         parameters = chosen(known, names)
         self.physics.close()
         self._simulate([copy.copy(self.task.model) for _ in range(self.num_envs)], self.physics.threads)
-        parts = zip(self.physics.models, self.physics.data, self.copies, strict=True)
+        parts = zip(self.physics.models, self.physics.data, self.simulations, strict=True)
         places = [Place(*part) for part in parts]
         self._varied, self._models = Varied(parameters, places), ThreadModels(self.task.model, parameters, places)
         return self._varied
@@ -136,7 +136,7 @@ class MujocoVecEnv:
     def reset(self, seed: int | list[int] | None = None, mask: np.ndarray | None = None) -> Moment:
         """As `VecEnv.reset`; a None in a list of seeds continues that env's stream."""
         chosen = np.arange(self.num_envs) if mask is None else np.flatnonzero(mask)
-        seeds = seeds_of_copies(seed, self.num_envs)
+        seeds = seeds_of_envs(seed, self.num_envs)
         for i in chosen:
             if seeds[i] is not None:
                 self._rngs[i] = seeding.np_random(seeds[i])[0]
@@ -146,9 +146,9 @@ class MujocoVecEnv:
         """As `VecEnv.step`."""
         before = self.now.obs
         applied = clipped_actions(action, (self.num_envs, self.spec.action_dim))
-        control, copies, models = self.task.control(self.readings, applied), self.copies, self._models
+        control, simulations, models = self.task.control(self.readings, applied), self.simulations, self._models
         if models is None:
-            self.physics.for_each(lambda i: copies[i].advance(control[i]))
+            self.physics.for_each(lambda i: simulations[i].advance(control[i]))
         else:
             self.physics.for_each(lambda i: models.advance(i, control[i]))
         self._elapsed += 1
@@ -222,14 +222,14 @@ class MujocoVecEnv:
         def restart(i: int) -> None:
             if self._varied is not None:
                 self._varied.begin(i)
-            self.goals[i] = self.task.restart(self.copies[i], self._rngs[i])
+            self.goals[i] = self.task.restart(self.simulations[i], self._rngs[i])
             self._elapsed[i] = 0
 
         self.physics.for_each(restart, indices)
         return self.observe()
 
 
-def seeds_of_copies(seed: int | list[int] | None, num_envs: int) -> list[Any]:
+def seeds_of_envs(seed: int | list[int] | None, num_envs: int) -> list[Any]:
     """One seed for each env: seed + i, its own of a list, or None. Raises ValueError if a list has another length."""
     if seed is None:
         return [None] * num_envs

@@ -123,9 +123,9 @@ def _time_limit(gae: Function) -> Counterexample | None:
 
 
 @as_property(
-    "the copies do not mix",
+    "the envs do not mix",
     equation=GAE + ", for each column alone",
-    hint="Time runs down the rows; the columns are copies of the environment that never meet.",
+    hint="Time runs down the rows; the columns are envs that never meet.",
 )
 def _columns(gae: Function) -> Counterexample | None:
     rng = np.random.default_rng(0)
@@ -236,7 +236,7 @@ EXERCISES = (
         function="gae",
         parameters=("rewards", "values", "next_values", "terminated", "ended", "gamma", "lam"),
         task="""
-Generalised advantage estimates of a rollout of t steps in n copies of an environment.
+Generalised advantage estimates of a rollout of t steps in n envs.
 
 rewards, values, next_values: r, V(s) and V(s') of each transition, arrays [t, n]. V(s') is the value
 of the state that the transition led to, also where the row below belongs to another episode.

@@ -268,7 +268,7 @@ def _down(sample_goal: Function) -> Counterexample | None:
 @as_property(
     "all randomness comes from the generator that is handed in",
     equation="equal generators give equal goals, and others give others",
-    hint="Every copy of the environment has a generator of its own, and a run repeats bit for bit because of it.",
+    hint="Every env has a generator of its own, and a run repeats bit for bit because of it.",
 )
 def _generator(sample_goal: Function) -> Counterexample | None:
     drawn = [sample_goal(SCENE, np.random.default_rng(seed), START, GoalSpread(1.0, 0.5)) for seed in (1, 1, 2)]

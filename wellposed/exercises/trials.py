@@ -135,7 +135,7 @@ def measure_displacement(setting: Setting) -> Outcome:
     rows = []
     for axis, values in zip("xyz", 1000 * np.array(gains).T, strict=True):
         mean, low, high = student(values)
-        rows.append((f"{axis}, mm per unit", f"{mean:.2f} (95 % CI {low:.2f}-{high:.2f}, {ENVS} copies)"))
+        rows.append((f"{axis}, mm per unit", f"{mean:.2f} (95 % CI {low:.2f}-{high:.2f}, {ENVS} envs)"))
     return Outcome(rows)
 
 

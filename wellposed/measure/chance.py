@@ -10,7 +10,7 @@ from wellposed.envs.policies import RandomPolicy
 from wellposed.envs.wrappers.wrapper import Wrapper
 from wellposed.measure.anatomy import Chance, Floor
 from wellposed.measure.kinds import Over
-from wellposed.rollout.evaluate import EVALUATION_COPIES, play_episodes, summarise
+from wellposed.rollout.evaluate import EVALUATION_ENVS, play_episodes, summarise
 from wellposed.runs.record import Estimate
 from wellposed.stats import clopper_pearson
 from wellposed.types import Moment, Step, VecEnv
@@ -24,12 +24,12 @@ def exact_share(flags: np.ndarray) -> Estimate:
 
 def measure_floor(env_id: str, resets: int, seed: int, threads: int, over: Over) -> Floor:
     """Reset with the seeds of held-out episodes and count the goals that are already reached."""
-    env = envs.make_vec(env_id, EVALUATION_COPIES, threads=threads)
+    env = envs.make_vec(env_id, EVALUATION_ENVS, threads=threads)
     seeds = seeding.evaluation_env_seeds(seed, resets, "held-out")
     solved, kinds = [], []
-    for start in over(range(0, resets, EVALUATION_COPIES), f"{env_id}: resets, {EVALUATION_COPIES} at a time"):
-        chunk = seeds[start : start + EVALUATION_COPIES]
-        obs, _ = env.reset(seed=chunk + chunk[-1:] * (EVALUATION_COPIES - len(chunk)))
+    for start in over(range(0, resets, EVALUATION_ENVS), f"{env_id}: resets, {EVALUATION_ENVS} at a time"):
+        chunk = seeds[start : start + EVALUATION_ENVS]
+        obs, _ = env.reset(seed=chunk + chunk[-1:] * (EVALUATION_ENVS - len(chunk)))
         solved.append(env.is_success(obs["achieved_goal"], obs["desired_goal"])[: len(chunk)])
         kinds += env.goal_kinds(obs["desired_goal"])[: len(chunk)]
     env.close()
@@ -39,7 +39,7 @@ def measure_floor(env_id: str, resets: int, seed: int, threads: int, over: Over)
 
 
 class MotionRecorder(Wrapper):
-    """An environment that records how far achieved goals move in the first episode of each copy."""
+    """An environment that records how far achieved goals move in the first episode of each env."""
 
     def __init__(self, env: VecEnv):
         super().__init__(env)
@@ -67,11 +67,11 @@ class MotionRecorder(Wrapper):
 
 def measure_chance(env_id: str, episodes: int, seed: int, threads: int, over: Over) -> Chance:
     """Play held-out episodes with uniform random actions."""
-    env = MotionRecorder(make_env(EnvConfig(env_id), EVALUATION_COPIES, "evaluation", threads=threads))
+    env = MotionRecorder(make_env(EnvConfig(env_id), EVALUATION_ENVS, "evaluation", threads=threads))
     policy = RandomPolicy(env.spec.action_dim, seeding.generator(seed, "random baseline"))
     seeds, rows, farthest = seeding.evaluation_env_seeds(seed, episodes, "held-out"), [], []
-    for start in over(range(0, episodes, EVALUATION_COPIES), f"{env_id}: episodes, {EVALUATION_COPIES} at a time"):
-        chunk = seeds[start : start + EVALUATION_COPIES]
+    for start in over(range(0, episodes, EVALUATION_ENVS), f"{env_id}: episodes, {EVALUATION_ENVS} at a time"):
+        chunk = seeds[start : start + EVALUATION_ENVS]
         rows += play_episodes(policy, cast(VecEnv, env), chunk)
         farthest.append(env.farthest[-1][: len(chunk)])
     env.close()

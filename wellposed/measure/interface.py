@@ -18,7 +18,7 @@ from wellposed.envs.through import through
 from wellposed.envs.wrappers.control import Control
 from wellposed.errors import UserError, instead
 from wellposed.measure.kinds import Context
-from wellposed.rollout.evaluate import EVALUATION_COPIES, play_episodes
+from wellposed.rollout.evaluate import EVALUATION_ENVS, play_episodes
 from wellposed.runs.record import EpisodeRow, Estimate
 from wellposed.stats import Interval, bootstrap_mean, over_seeds
 from wellposed.types import Policy
@@ -136,9 +136,9 @@ def _play(settings: InterfaceSettings, control: Control, threads: int, run: Path
         if where.id != settings.env:
             raise UserError(f"{run} was trained on {where.id}, and this measurement is of {settings.env}.")
     seeds = seeding.evaluation_env_seeds(settings.seed, settings.episodes, "held-out")
-    copies = min(EVALUATION_COPIES, len(seeds))
+    num_envs = min(EVALUATION_ENVS, len(seeds))
     control = replace(control, shown=where.control.shown)  # a policy is shown what it was trained to see
-    with closing(make_env(replace(where, control=control), copies, "evaluation", threads=threads)) as env:
+    with closing(make_env(replace(where, control=control), num_envs, "evaluation", threads=threads)) as env:
         policy: Policy = agent or through(_by_hand(settings.env), env)
         return play_episodes(policy, env, seeds)
 

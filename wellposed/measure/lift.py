@@ -14,7 +14,7 @@ from wellposed.envs.wrappers.wrapper import Wrapper
 from wellposed.errors import UserError
 from wellposed.measure.chance import exact_share
 from wellposed.measure.kinds import Context
-from wellposed.rollout.evaluate import EVALUATION_COPIES, play_episodes
+from wellposed.rollout.evaluate import EVALUATION_ENVS, play_episodes
 from wellposed.runs.record import Estimate
 from wellposed.types import Moment, Obs, Step, VecEnv
 
@@ -100,12 +100,12 @@ def measure_lift(settings: LiftSettings, context: Context) -> Lift:
         raise UserError(f"{settings.env} has no object to lift; choose a Fetch task with one, as FetchPickAndPlace-v4.")
     lifted = [f"it was lifted by more than {100 * height:g} cm" for height in settings.heights]
     seeds = seeding.evaluation_env_seeds(settings.seed, settings.episodes, "held-out")
-    copies = min(EVALUATION_COPIES, len(seeds))
-    with closing(make_env(EnvConfig(settings.env), copies, "evaluation", threads=context.threads)) as inner:
+    num_envs = min(EVALUATION_ENVS, len(seeds))
+    with closing(make_env(EnvConfig(settings.env), num_envs, "evaluation", threads=context.threads)) as inner:
         env: Any = EventRecorder(inner, quantities, settings.heights)
         policy = RandomPolicy(inner.spec.action_dim, seeding.generator(settings.seed, "random baseline"))
-        for start in context.over(range(0, len(seeds), copies), f"episodes, {copies} at a time"):
-            play_episodes(policy, env, seeds[start : start + copies])
+        for start in context.over(range(0, len(seeds), num_envs), f"episodes, {num_envs} at a time"):
+            play_episodes(policy, env, seeds[start : start + num_envs])
         moved = f"the object was moved by more than {100 * env.moved_from:g} cm"
     names = [moved, "it was between the fingers", "they held it", *lifted]
     seen = np.concatenate(env.seen)[: len(seeds)]

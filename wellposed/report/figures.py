@@ -9,7 +9,7 @@ matplotlib.use("svg")  # before pyplot, so that no display is needed
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.ticker import PercentFormatter
+from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from wellposed.analysis.curves import Curve
 from wellposed.analysis.robustness import LevelCurve
@@ -84,29 +84,26 @@ def rates_figure(rates: list[tuple[str, float, tuple[float, float]]]) -> str:
         return as_svg(fig)
 
 
-def levels_figure(curves: list[LevelCurve]) -> str:
-    """Success against the level of each disturbance, one small figure each."""
+def level_figure(curve: LevelCurve) -> str:
+    """Success against the level of one disturbance, a small figure; the level of no disturbance is on the left."""
     with plt.rc_context(STYLE):
-        columns = min(4, len(curves))
-        rows = -(-len(curves) // columns)
-        shape = {"figsize": (0.6 + 2.5 * columns, 2.3 * rows), "sharey": True, "squeeze": False}
-        fig, axes = plt.subplots(rows, columns, **shape)
-        for ax, curve in zip(axes.flat, curves, strict=False):
-            level, success = ([getattr(one, name) for one in curve.levels] for name in ("level", "success"))
-            ends = np.array([one.ci95 for one in success])
-            ax.fill_between(level, ends[:, 0], ends[:, 1], color=ACCENT, alpha=0.16, linewidth=0)
-            ax.plot(level, [one.value for one in success], color=ACCENT, linewidth=2, marker="o", markersize=4)
-            for crossing in curve.crossings:
-                ax.axhline(crossing.share, color=FAINT, linewidth=1, linestyle=":")
-            ax.set_ylim(-0.03, 1.03)
-            ax.yaxis.set_major_formatter(PercentFormatter(1.0))
-            ax.set_title(curve.about, fontsize=9, color=INK)
-            ax.set_xlabel(curve.unit, fontsize=9)
-            ax.grid(**GRID)
-        for ax in axes.flat[len(curves) :]:
-            ax.set_visible(False)
-        for ax in axes[:, 0]:
-            ax.set_ylabel("success")
+        fig, ax = plt.subplots(figsize=(3.1, 2.4))
+        level, success = ([getattr(one, name) for one in curve.levels] for name in ("level", "success"))
+        ends = np.array([one.ci95 for one in success])
+        ax.fill_between(level, ends[:, 0], ends[:, 1], color=ACCENT, alpha=0.16, linewidth=0)
+        ax.plot(level, [one.value for one in success], color=ACCENT, linewidth=2, marker="o", markersize=4)
+        for crossing in curve.crossings:
+            ax.axhline(crossing.share, color=FAINT, linewidth=1, linestyle=":")
+        ax.set_ylim(-0.03, 1.03)
+        ax.yaxis.set_major_formatter(PercentFormatter(1.0))
+        ax.xaxis.set_major_locator(MaxNLocator(4))
+        ax.xaxis.set_major_formatter("{x:g}")
+        if level[-1] < level[0]:
+            ax.invert_xaxis()
+        ax.set_title(curve.about, fontsize=9, color=INK)
+        ax.set_xlabel(curve.unit)
+        ax.set_ylabel("success")
+        ax.grid(**GRID)
         fig.tight_layout()
         return as_svg(fig)
 

@@ -23,7 +23,7 @@ def write_page(found: Robustness, target: Path) -> None:
         target,
         found=found,
         clean=_rate(found.clean),
-        svg=Markup(figures.levels_figure(found.curves)) if found.curves else "",
+        svgs=[Markup(figures.level_figure(curve)) for curve in found.curves],
         crossings=[_crossing_row(curve) for curve in found.curves],
         levels=[_level_row(curve, one) for curve in found.curves for one in curve.levels[1:]],
         challenges=[
@@ -41,9 +41,8 @@ def lines(found: Robustness) -> list[str]:
     """The result in lines."""
     told = [f"{found.env}, undisturbed: {_rate(found.clean)}"]
     for curve in found.curves:
-        rates = ", ".join(f"{_short(one.level)}: {one.success.value:.0%}" for one in curve.levels[1:])
-        ninety = _level(curve.crossings[0], curve)
-        told.append(f"{curve.name} ({curve.setting}, {curve.unit}): {rates}; 90 % at {ninety}")
+        rates = ", ".join(f"{_short(one.level)}: {100 * one.success.value:.0f} %" for one in curve.levels[1:])
+        told.append(f"{curve.name} ({curve.setting}, {curve.unit}): {rates}; {describe(curve.crossings[0], curve)}")
     told += [f"{one.about}: {_rate(one.success)}, lost {_points(one.lost)}" for one in found.challenges]
     for one in found.worst_cases:
         at = " ".join(f"{name}={value:.3g}" for name, value in one.found.items())
@@ -65,21 +64,25 @@ def _short(value: Any) -> str:
     return f"{value:.3g}" if isinstance(value, float) else str(value)
 
 
-def _level(one: Crossing, curve: LevelCurve) -> str:
-    """`0.012 (0.009 to 0.02)`; a rate that the last level does not reach is said to lie beyond it."""
-    last = curve.levels[-1].level
-
-    def end(value: float | None) -> str:
-        return f"beyond {_short(last)}" if value is None else _short(value)
-
-    if one.low is None:
-        return end(None)
-    return f"{end(one.level)} ({end(one.low)} to {end(one.high)})"
+def describe(one: Crossing, curve: LevelCurve) -> str:
+    """Where success falls to a rate: `success falls to 90 % at 0.012 (interval from 0.009 to 0.02)`."""
+    share, first, last = f"{100 * one.share:.0f} %", curve.levels[0].level, curve.levels[-1].level
+    if one.level is None:
+        end = f"up to {_short(last)}, the largest" if last > first else f"down to {_short(last)}, the smallest"
+        told = f"success stays above {share} {end} level tried"
+    elif one.level == first:
+        told = f"success is not above {share} without the disturbance either"
+    else:
+        told = f"success falls to {share} at {_short(one.level)}"
+    if one.low is None:  # not even the lower ends of the intervals fall to it
+        return told
+    reach = "on" if one.high is None else f"to {_short(one.high)}"
+    return f"{told} (interval from {_short(one.low)} {reach})"
 
 
 def _crossing_row(curve: LevelCurve) -> tuple[str, ...]:
-    where = [_level(one, curve) for one in curve.crossings]
-    return curve.about, curve.setting, curve.unit, *where, _rate(curve.area)
+    where = [describe(one, curve).removeprefix("success ") for one in curve.crossings]
+    return curve.about, f"{curve.setting}, {curve.unit}", *where, _rate(curve.area)
 
 
 def _level_row(curve: LevelCurve, one: Level) -> tuple[str, ...]:

@@ -14,8 +14,8 @@ from wellposed.envs.gymnasium_edge import GymnasiumVecEnv
 from wellposed.runs.record import MEANS, EpisodeRow, Estimate, EvaluationRow
 from wellposed.types import Obs, Policy, Step, VecEnv
 
-EVALUATION_COPIES = 25  # episodes at a time
-TEST_COPIES = 10  # the same where a test says after each time whether it takes more
+EVALUATION_ENVS = 25  # episodes at a time
+TEST_ENVS = 10  # the same where a test says after each time whether it takes more
 
 
 def play_episodes(
@@ -49,9 +49,9 @@ def play_episodes(
     return rows
 
 
-def copies(config: AnyRunConfig) -> int:
+def evaluation_envs(config: AnyRunConfig) -> int:
     """How many episodes of an evaluation during training are played at a time."""
-    return min(EVALUATION_COPIES, config.eval_episodes) if config.tested_bar is None else TEST_COPIES
+    return min(EVALUATION_ENVS, config.eval_episodes) if config.tested_bar is None else TEST_ENVS
 
 
 class _Tally:

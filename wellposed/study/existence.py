@@ -19,17 +19,17 @@ from wellposed.agents import make_agent
 from wellposed.agents.bc import imitate
 from wellposed.analysis.study import Existence
 from wellposed.arrays import map_leaves
-from wellposed.check.subject import OneCopy
+from wellposed.check.subject import OneEnv
 from wellposed.config import AnyRunConfig
 from wellposed.envs.explore import directed, held, play
 from wellposed.envs.make import EnvConfig, make_env
 from wellposed.envs.policies import Memoryless, RandomPolicy
-from wellposed.rollout.evaluate import EVALUATION_COPIES, play_episodes, summarise
+from wellposed.rollout.evaluate import EVALUATION_ENVS, play_episodes, summarise
 from wellposed.runs.record import EvaluationRow
 from wellposed.types import Carry, Moment, Obs, Policy
 
 EPISODES = 100  # held-out episodes for each policy
-ROUNDS = 12  # of DAgger, of EVALUATION_COPIES episodes each
+ROUNDS = 12  # of DAgger, of EVALUATION_ENVS episodes each
 UPDATES = 500  # after each round
 FIT_EPISODES = 20  # to which the linear controller is fitted
 SEED = 0
@@ -52,18 +52,18 @@ def controller(env: EnvConfig) -> tuple[str, Policy]:
     oracle = envs.find(env.id).oracle
     if oracle is not None:
         return f"{oracle.__name__}, written by hand", oracle()
-    copy = OneCopy(env)
-    space: Any = copy.action_space
+    one = OneEnv(env)
+    space: Any = one.action_space
     rng = seeding.generator(SEED, "linear controller")
     start = seeding.training_env_seed(SEED)
-    seen = play(copy, held(space, rng), range(start, start + FIT_EPISODES))
+    seen = play(one, held(space, rng), range(start, start + FIT_EPISODES))
     return "a linear controller, fitted to random actions", RowByRow(directed(space, seen, rng, env.control.delay))
 
 
 def existence_of(config: AnyRunConfig, threads: int) -> Existence:
     """Evaluate the controller, random actions, and a network that imitates the controller on held-out episodes."""
     words, expert = controller(config.env)
-    with closing(make_env(config.env, EVALUATION_COPIES, "evaluation", threads=threads, seed=config.seed)) as env:
+    with closing(make_env(config.env, EVALUATION_ENVS, "evaluation", threads=threads, seed=config.seed)) as env:
         noise = RandomPolicy(env.spec.action_dim, seeding.generator(SEED, "random baseline"))
         found, random = _judge(expert, env), _judge(noise, env)
         known = found.success_ci95[0] > random.success_ci95[1]

@@ -46,15 +46,15 @@ class Physics:
     """Simulations, one of each of `models`, that advance together on `threads` threads. A model may come many times."""
 
     def __init__(self, models: list[mujoco.MjModel], threads: int):
-        self.models, num_copies = models, len(models)
+        self.models, num_envs = models, len(models)
         self.data = [mujoco.MjData(model) for model in models]
         self._warnings = [WarningCounters(data) for data in self.data]
-        self.threads = max(1, min(threads, num_copies))
+        self.threads = max(1, min(threads, num_envs))
         self._pool = ThreadPoolExecutor(self.threads - 1, "physics") if self.threads > 1 else None
-        self._cost = [0.0] * num_copies  # seconds that each env's last task took
+        self._cost = [0.0] * num_envs  # seconds that each env's last task took
         self.state_size = mujoco.mj_stateSize(models[0], INTEGRATION)
 
-    def for_each(self, task: Callable[[int], None], copies: Iterable[int] | None = None) -> None:
+    def for_each(self, task: Callable[[int], None], envs: Iterable[int] | None = None) -> None:
         """Call `task(i)` for every env i (or those named), spread over the threads and the caller's own.
 
         Envs share nothing, so the result does not depend on which thread takes which.
@@ -62,7 +62,7 @@ class Physics:
         # The envs that took longest in the last call (those in contact) first, so that all threads end at about the
         # same time. One iterator shared by all threads; its `next` is atomic.
         cost, clock = self._cost, time.perf_counter
-        todo = iter(sorted(range(len(cost)) if copies is None else copies, key=cost.__getitem__, reverse=True))
+        todo = iter(sorted(range(len(cost)) if envs is None else envs, key=cost.__getitem__, reverse=True))
 
         def drain() -> None:
             for i in todo:
@@ -80,7 +80,7 @@ class Physics:
         return sum_warnings(counters.take() for counters in self._warnings)
 
     def get_state(self) -> np.ndarray:
-        """The full integration state of every env, float64 [num_copies, state_size]."""
+        """The full integration state of every env, float64 [num_envs, state_size]."""
         states = np.empty((len(self.data), self.state_size))
         for row, model, data in zip(states, self.models, self.data, strict=True):
             mujoco.mj_getState(model, data, row, INTEGRATION)
@@ -89,7 +89,7 @@ class Physics:
     def set_state(self, states: np.ndarray) -> None:
         """Put every env into the state that `get_state` returned, and recompute what depends on it.
 
-        Raises ValueError if `states` is not [num_copies, state_size].
+        Raises ValueError if `states` is not [num_envs, state_size].
         """
         expected = (len(self.data), self.state_size)
         if states.shape != expected:
@@ -106,13 +106,13 @@ class Physics:
             self._pool.shutdown()
 
 
-def sum_warnings(copies: Iterable[dict[str, int]]) -> dict[str, int]:
+def sum_warnings(of_envs: Iterable[dict[str, int]]) -> dict[str, int]:
     """The warnings of all envs, added up by name.
 
     Raises NotFiniteError if a state broke, after which MuJoCo silently starts that env again.
     """
     total: dict[str, int] = {}
-    for i, counts in enumerate(copies):
+    for i, counts in enumerate(of_envs):
         if counts and (broken := ", ".join(name for name in BROKEN if name in counts)):
             met = f"MuJoCo met a NaN, an infinity or a huge number in env {i} and started over: {broken}."
             raise NotFiniteError("physics", met)

@@ -11,7 +11,7 @@ from typing import Any, Literal, NamedTuple, cast
 import numpy as np
 
 from wellposed import seeding
-from wellposed.envs.vector import seeds_of_copies
+from wellposed.envs.vector import seeds_of_envs
 from wellposed.envs.wrappers.wrapper import Wrapper, require_capability
 from wellposed.errors import UserError, instead, require
 from wellposed.serialise import LATER
@@ -122,9 +122,9 @@ class DynamicsVecEnv(Wrapper):
         """As the environment's own, with values of new episodes."""
         chosen = np.ones(self.num_envs, bool) if mask is None else np.asarray(mask, bool)
         given = np.zeros(self.num_envs, bool)
-        for i, of_copy in enumerate(seeds_of_copies(seed, self.num_envs)):
-            if chosen[i] and of_copy is not None:
-                self._rngs[i] = seeding.generator(self._seed, f"dynamics of episode {of_copy}")
+        for i, episode_seed in enumerate(seeds_of_envs(seed, self.num_envs)):
+            if chosen[i] and episode_seed is not None:
+                self._rngs[i] = seeding.generator(self._seed, f"dynamics of episode {episode_seed}")
                 given[i] = True
         self._draw(given)
         moment = self.env.reset(seed, mask)

@@ -14,7 +14,7 @@ import tyro
 
 from wellposed import seeding
 from wellposed.envs.sensing import Sensing, sensing_of
-from wellposed.envs.vector import seeds_of_copies
+from wellposed.envs.vector import seeds_of_envs
 from wellposed.envs.wrappers.wrapper import Wrapper
 from wellposed.errors import UserError, instead, require
 from wellposed.serialise import LATER
@@ -219,9 +219,9 @@ class SensedVecEnv(Wrapper):
     def reset(self, seed: int | list[int] | None = None, mask: np.ndarray | None = None) -> Moment:
         """As the environment's own."""
         chosen = np.ones(self.num_envs, bool) if mask is None else np.asarray(mask, bool)
-        for i, of_copy in enumerate(seeds_of_copies(seed, self.num_envs)):
-            if chosen[i] and of_copy is not None:
-                self._draws.rngs[i] = seeding.generator(self._seed, f"sensors of episode {of_copy}")
+        for i, episode_seed in enumerate(seeds_of_envs(seed, self.num_envs)):
+            if chosen[i] and episode_seed is not None:
+                self._draws.rngs[i] = seeding.generator(self._seed, f"sensors of episode {episode_seed}")
         obs = self.env.reset(seed, mask).obs
         self._measured = {key: value.copy() for key, value in (self._measured or obs).items()}
         self._begin(np.flatnonzero(chosen), obs)

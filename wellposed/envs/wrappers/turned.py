@@ -53,7 +53,7 @@ class TurnedVecEnv(Wrapper):
 
     @property
     def now(self) -> Moment:
-        """Where the copies stand, turned."""
+        """Where the envs stand, turned."""
         return self._moment(self.env.now)
 
     def reset(self, seed: int | list[int] | None = None, mask: np.ndarray | None = None) -> Moment:
