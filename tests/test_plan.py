@@ -17,7 +17,7 @@ from wellposed import plan as plans
 from wellposed.agents import PPOConfig, SACConfig, TD3Config, make_agent
 from wellposed.budget import Demand, Pixels, budget, environment_spec, frame_bytes
 from wellposed.cli import main
-from wellposed.config import RunConfig
+from wellposed.config import RunConfig, override
 from wellposed.data import ReplayBuffer, ReplayConfig
 from wellposed.data.episodes import replay_bytes
 from wellposed.envs import EnvConfig
@@ -346,6 +346,14 @@ def test_a_plan_is_measured_and_told(tmp_path, capsys, monkeypatch):
     assert 200 * 2**20 < data["peak"] < 2 * GIB
     assert "It fits: " in out
     assert list(tmp_path.iterdir()) == [file], "nothing is recorded"
+
+
+def test_a_policy_that_remembers_is_measured_too(tmp_path):
+    """Its updates read windows."""
+    change = {"agent.inputs.encoder": "history", "agent.inputs.memory": 2, "agent.hidden": (8,), "eval_episodes": 1}
+    rates, in_use = plans.measure(override(default_config("FetchReach-v4"), change), 1, tmp_path, 0.5)
+    assert rates.update > 0
+    assert in_use > 0
 
 
 def test_pixels_are_counted_both_ways_and_said_not_to_be_built(tmp_path):

@@ -191,3 +191,8 @@ def test_the_bound_of_the_spread_holds_as_often_as_it_says():
 def test_what_cannot_be_planned_is_refused(call):
     with pytest.raises(ValueError, match=r"needed|at least two"):
         call()
+
+
+def test_an_interval_that_may_be_negative_is_not_joined_by_a_minus():
+    assert stats.describe_interval((0.91, 0.963)) == "95 % CI 91.0-96.3"
+    assert stats.describe_interval((-0.07, -0.02)) == "95 % CI -7.0 to -2.0"

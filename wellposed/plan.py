@@ -345,10 +345,9 @@ def _cut_episodes(run: OffPolicy) -> None:
 
 def _update_alone(run: OffPolicy, seconds: float) -> float:
     """Seconds of one gradient update with its sampling, without a step beside it."""
-    began, first, config = time.perf_counter(), run.agent.updates, run.config
+    began, first = time.perf_counter(), run.agent.updates
     while run.agent.updates == first or time.perf_counter() - began < seconds:
-        batch = run.replay.sample(config.updates_per_call, config.agent.batch_size, run.sampling)
-        run.learn(iter([batch]), NEVER)
+        run.learn(iter([run.draw()]), NEVER)
     return (time.perf_counter() - began) / (run.agent.updates - first)
 
 

@@ -226,8 +226,9 @@ def _tested(bar: float) -> float:
 
 
 def describe_interval(ci95: tuple[float, float]) -> str:
-    """The interval of a rate as people read it: `95 % CI 91.0-96.3`."""
-    return f"95 % CI {100 * ci95[0]:.1f}-{100 * ci95[1]:.1f}"
+    """The interval of a rate as people read it: `95 % CI 91.0-96.3`; of a difference of rates, `-3.0 to 1.2`."""
+    low, high = (f"{100 * end:.1f}" for end in ci95)
+    return f"95 % CI {low}{' to ' if ci95[0] < 0 else '-'}{high}"
 
 
 def describe_rate(rate: float, ci95: tuple[float, float]) -> str:

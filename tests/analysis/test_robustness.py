@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from wellposed.analysis.differences import difference
-from wellposed.analysis.robustness import area, crossing, falling, level_curve, paired_difference
+from wellposed.analysis.robustness import apart, area, crossing, falling, level_curve, paired_difference, rate
 from wellposed.stats import Interval, wilson
 
 
@@ -87,3 +87,34 @@ def test_a_curve_has_what_was_lost_at_each_level():
     alike = level_curve(about, [0.0, 0.01, 0.02], np.stack([played, played], axis=1))  # of two seeds
     assert [one.success.value for one in alike.levels] == [1.0, 0.75, 0.25]
     assert alike.levels[1].success.ci95[0] < 0.5  # which are no more episodes
+
+
+def played(rng: np.random.Generator, runs: int, strength: float, hard: np.ndarray) -> np.ndarray:
+    """Outcomes [r, n] of runs that differ, on episodes some of which are hard for all of them."""
+    level = strength + 0.3 * rng.standard_normal((runs, 1)) - hard
+    return rng.random((runs, len(hard))) < 1 / (1 + np.exp(-level))
+
+
+def test_recipes_on_the_same_episodes_are_told_apart_sooner_than_by_their_rates():
+    rng, truth = np.random.default_rng(0), np.random.default_rng(1)
+    everywhere = 2.0 * truth.standard_normal(200_000)
+    rates = [played(truth, 1, strength, everywhere).mean() for strength in (1.0, 0.5)]
+    held = narrower = 0
+    for _ in range(200):
+        hard = 2.0 * rng.standard_normal(100)
+        one, other = (played(rng, 5, strength, hard) for strength in (1.0, 0.5))
+        found, loose = apart(one, other), difference(rate(one), rate(other))
+        held += found.low <= rates[0] - rates[1] <= found.high
+        narrower += found.high - found.low < loose.high - loose.low
+    assert held >= 190
+    assert narrower > 150
+
+
+def test_a_difference_of_recipes_has_a_width_where_all_agree_and_is_of_the_pairs_where_each_has_one_run():
+    one, other = outcomes(70, 10, 2, 18)
+    assert apart(one[None], other[None]) == paired_difference(one, other)
+    same = np.ones((3, 50), bool)
+    assert apart(same, same).low < 0 < apart(same, same).high
+    mixed = apart(np.stack([one, other]), other[None])
+    assert mixed.estimate == pytest.approx(0.04)
+    assert mixed.low < 0.04 < mixed.high

@@ -145,3 +145,18 @@ def test_the_front_joins_what_nothing_beats_and_says_so():
     assert drawn.sources == ["one"]
     with pytest.raises(UserError, match="other holds no points"):
         plots.draw(results, Directive("figure", ["front", "other"], {}))
+
+
+def test_success_against_level_has_a_line_for_each_variant():
+    row = lambda level, success: {"level": level, "success": {"value": success, "ci95": [success - 0.1, success]}}  # noqa: E731
+    curve = lambda one, other: {"about": "an error", "unit": "m", "levels": [row(0, one), row(0.01, other)]}  # noqa: E731
+    curves = {"noise": {"push.plain": curve(1.0, 0.5), "push.noisy": curve(0.9, 0.8)}}
+    found = {"one": SimpleNamespace(result={"curves": curves}), "other": SimpleNamespace(result={})}
+    results: Any = SimpleNamespace(measurements=found)
+    drawn = plots.draw(results, Directive("figure", ["levels", "one", "noise"], {}))
+    assert "Success against level, an error: push.plain 100% to 50%, push.noisy 90% to 80%." in drawn.html
+    assert drawn.sources == ["one"]
+    with pytest.raises(UserError, match="no curve of one 'bias'"):
+        plots.draw(results, Directive("figure", ["levels", "one", "bias"], {}))
+    with pytest.raises(UserError, match="other holds no curves"):
+        plots.draw(results, Directive("figure", ["levels", "other", "noise"], {}))

@@ -136,7 +136,7 @@ def test_a_prediction_is_set_beside_what_its_own_variant_measured(tmp_path, monk
 
 @pytest.mark.parametrize(
     ("number", "chapter", "name"),
-    [("2.3", 2, "clipping"), ("3.3", 3, "dense"), ("5.3", 5, "sparse"), ("6.3", 6, "push")],
+    [("2.3", 2, "clipping"), ("3.3", 3, "dense"), ("5.3", 5, "sparse"), ("6.3", 6, "push"), ("7.3", 7, "push")],
 )
 def test_what_is_predicted_is_measured_on_the_runs_of_its_chapter(number, chapter, name):
     """They are not trained twice, as long as exercise and chapter ask for the same."""

@@ -11,7 +11,7 @@ import pytest
 from tests.agents.data import SPEC, batches, first, rollout
 from wellposed import arrays, stats
 from wellposed.agents import ppo, sac
-from wellposed.analysis import closed_loop
+from wellposed.analysis import closed_loop, robustness
 from wellposed.cli import main
 from wellposed.data import ReplayBuffer, ReplayConfig, RolloutBuffer
 from wellposed.envs import make_vec
@@ -19,9 +19,12 @@ from wellposed.envs.wrappers import curriculum
 from wellposed.errors import UserError
 from wellposed.exercises import WRITE, submission
 from wellposed.exercises.exercise import Setting
+from wellposed.measure.kinds import Context
+from wellposed.measure.perturbation import PerturbationSettings, measure_perturbation
 from wellposed.types import Field, Spec, Step
 
 GOALS = (Field("achieved_goal", (1,), "goal"), Field("desired_goal", (1,), "goal"))
+QUICKLY = PerturbationSettings([], [], [0.02], episodes=10_000)
 TOY = Spec((Field("observation", (2,)), *GOALS), action_dim=1, max_episode_steps=8)
 
 
@@ -70,6 +73,8 @@ CALLS = {
     "5.2": lambda: make_vec("FetchReach-v4").reset(seed=0),
     "6.1": lambda: closed_loop.phase_cost(0.1, 0.5, 1),
     "6.2": lambda: closed_loop.Loop(closed_loop.dragged(0.05), 0.05, 0.5).errors(np.ones(2)),
+    "7.1": lambda: measure_perturbation(QUICKLY, Context(1, {}, lambda items, _: iter(items))),
+    "7.2": lambda: robustness.crossing(np.arange(2.0), [stats.Interval(r, r, r) for r in (1.0, 0.5)], 0.9),
 }
 
 

@@ -384,6 +384,68 @@ CHAPTER_6 = [
     Wrong("6.2", coasts_too_soon, "a hand that was moved"),
     Wrong("6.2", lambda *given: led(*given, limit=1.0), "twice the target"),
 ]
+
+
+def off(k, rho, y, w, p, *, mean=None, weight=None):
+    """The bias of hindsight, with one thing in it otherwise than it should be."""
+    y_mean, w_mean = (p @ y if mean is None else mean), (p @ w if weight is None else weight)
+    return float(k * (p @ ((y - y_mean) * (w - w_mean))) / (rho + k * (p @ w)))
+
+
+def spread(k, rho, y, w, _p):
+    """All outcomes count alike."""
+    return float(k * np.mean((y - y.mean()) * (w - w.mean())) / (rho + k * w.mean()))
+
+
+def lowest_so_far(rates):
+    return np.minimum.accumulate(rates)
+
+
+def neighbours(rates, weighted=True, rounds=1):
+    """Blocks that rise are pooled from left to right, so often, without looking back in between."""
+    blocks = [(float(rate), 1) for rate in rates]
+    for _ in range(rounds):
+        found = []
+        for mean, size in blocks:
+            if found and found[-1][0] < mean:
+                before, length = found.pop()
+                share = length / (length + size) if weighted else 0.5
+                mean, size = share * before + (1 - share) * mean, length + size
+            found.append((mean, size))
+        blocks = found
+    return np.concatenate([np.full(size, mean) for mean, size in blocks])
+
+
+def flat_from_there(rates):
+    """From where it rises first to the end it is flat."""
+    rises = np.flatnonzero(np.diff(rates) > 0)
+    found = np.array(rates, float)
+    if rises.size:
+        at = int(rises[0])
+        while at and found[at - 1] < found[at:].mean():
+            at -= 1
+        found[at:] = found[at:].mean()
+    return found
+
+
+CHAPTER_7 = [
+    Wrong("7.1", lambda k, r, y, w, p: off(k, r, y, w, p) + p @ y, "without relabelled goals"),
+    Wrong("7.1", lambda k, r, y, w, p: off(1.0, r, y, w, p), "without relabelled goals"),
+    Wrong("7.1", lambda k, r, y, w, p: off(k, r, y, w, p, weight=0.0, mean=0.0), "an action with one outcome"),
+    Wrong("7.1", lambda k, r, y, w, p: off(k, r, y, w, p, weight=1.0, mean=0.0), "an action with one outcome"),
+    Wrong("7.1", lambda k, r, y, w, p: off(k, r, y, w, p, weight=0.0, mean=y.mean()), "a goal that tells nothing"),
+    Wrong("7.1", spread, "the gamble"),
+    Wrong("7.1", lambda k, r, y, w, p: off(k / (k + 1), r, y, w, p), "the gamble"),
+    Wrong("7.1", lambda k, r, y, w, p: off(k, 1.0, y, w, p), "goals that are pursued"),
+    Wrong("7.1", lambda k, r, y, w, p: abs(off(k, r, y, w, p)), "what succeeds and is replayed less"),
+    Wrong("7.2", lambda rates: rates[::-1].astype(float), "a curve that falls"),
+    Wrong("7.2", lambda rates: np.full(len(rates), rates.mean()), "a curve that falls"),
+    Wrong("7.2", lowest_so_far, "two levels"),
+    Wrong("7.2", lambda rates: np.sort(rates)[::-1].copy(), "two levels"),
+    Wrong("7.2", neighbours, "a mean that is higher"),
+    Wrong("7.2", lambda rates: neighbours(rates, weighted=False, rounds=9), "a mean that is higher"),
+    Wrong("7.2", flat_from_there, "what lies behind"),
+]
 FORMLESS = [  # what comes back cannot be looked at, or nothing does: the exercise says so where it first happens
     Wrong("2.2", lambda r, a, e: np.mean(np.minimum(r * a, np.clip(r, 1 - e, 1 + e) * a)), "it can be compiled"),
     Wrong("3.1", lambda r, d, q, p, g, t: r if d.any() else r + g * (q.min(axis=0) - t * p), "it can be compiled"),
@@ -394,4 +456,4 @@ FORMLESS = [  # what comes back cannot be looked at, or nothing does: the exerci
         "it takes any number of leading axes",
     ),
 ]
-WRONG = [*FORMLESS, *CHAPTER_0, *CHAPTER_1, *CHAPTER_2, *CHAPTER_3, *CHAPTER_4, *CHAPTER_5, *CHAPTER_6]
+WRONG = [*FORMLESS, *CHAPTER_0, *CHAPTER_1, *CHAPTER_2, *CHAPTER_3, *CHAPTER_4, *CHAPTER_5, *CHAPTER_6, *CHAPTER_7]

@@ -121,6 +121,20 @@ def front(points: Sequence[Played]) -> str:
         return themed(as_svg(fig))
 
 
+def levels(bands: Sequence[Band], label: str) -> str:
+    """Success of several variants against the level of a disturbance; `label` names the level and its unit."""
+    with style():
+        fig, ax = plt.subplots(figsize=(WIDTH, 3.5))
+        for i, band in enumerate(bands):
+            look = {"color": SERIES[i % len(SERIES)], "linestyle": DASHES[(i // 2) % len(DASHES)], "label": band.name}
+            ends = [band.mean - band.low, band.high - band.mean]
+            ax.errorbar(band.x, band.mean, ends, marker="o", markersize=4, linewidth=1.6, elinewidth=0.8, **look)
+        _success_axis(ax)
+        ax.set_xlabel(label)
+        _legend(ax, len(bands))
+        return themed(as_svg(fig))
+
+
 def learning(bands: Sequence[Band], axis: Axis, floor: float | None) -> str:
     """Success of several variants; `floor`: the share of goals that are reached before the first action."""
     with style():

@@ -124,6 +124,21 @@ def _front(results: Results, directive: Directive, measurement: str) -> Drawn:
     return Drawn(figures.themed(figures.front(points), alt), [measurement])
 
 
+def _levels(results: Results, directive: Directive, measurement: str, curve: str) -> Drawn:
+    directive.refuse_options_but("caption")
+    curves = _found(results.measurements, measurement, "measurement").result.get("curves")
+    if not isinstance(curves, dict):
+        raise UserError(f"{measurement} holds no curves of success against level; one of kind robustness does.")
+    bands, of_variants = [], _found(curves, curve, f"curve of {measurement}")
+    for name, found in of_variants.items():
+        ends = np.array([(row["success"]["value"], *row["success"]["ci95"]) for row in found["levels"]]).T
+        bands.append(Band(name, np.array([row["level"] for row in found["levels"]]), *ends, seeds=[]))
+    one = next(iter(of_variants.values()))
+    last = ", ".join(f"{band.name} {band.mean[0]:.0%} to {band.mean[-1]:.0%}" for band in bands)
+    alt = f"Success against level, {one['about']}: {last}."
+    return Drawn(figures.themed(figures.levels(bands, f"{one['about']} ({one['unit']})"), alt), [measurement])
+
+
 def _study(results: Results, directive: Directive, name: str) -> Drawn:
     directive.refuse_options_but("part", "caption")
     study = _found(results.studies, name, "study")
@@ -201,6 +216,7 @@ FIGURES: dict[str, tuple[str, Callable[..., Drawn]]] = {
     "grid": ("EXPERIMENT SETTING SETTING", _grid),
     "study": ("STUDY", _study),
     "front": ("MEASUREMENT", _front),
+    "levels": ("MEASUREMENT CURVE", _levels),
 }
 
 

@@ -93,7 +93,7 @@ def found_text(data: Any, unit: str | None = None) -> str:
 
 
 def _table_text(data: dict[str, Any], unit: str | None) -> str:
-    """The text of an estimate, an evaluation, or a median time to the bar."""
+    """The text of an estimate, an evaluation, the level at which success falls to a share, or a median time."""
     if data.keys() == {"value", "ci95"}:
         if unit == "percent":
             return describe_rate(data["value"], data["ci95"])
@@ -101,6 +101,9 @@ def _table_text(data: dict[str, Any], unit: str | None) -> str:
         return f"{number_text(data['value'], unit)} (95 % CI {low}{' to ' if '-' in low else '-'}{high})"
     if {"success_rate", "success_ci95"} <= data.keys():
         return describe_rate(data["success_rate"], data["success_ci95"])
+    if data.keys() == {"share", "level", "low", "high"}:  # a crossing; what is None lies beyond the largest level
+        ends = {n: "beyond" if data[n] is None else number_text(data[n], unit, bare=n != "level") for n in data}
+        return f"{ends['level']} (95 % CI {ends['low']} to {ends['high']})"
     if data.keys() == {"value", "censored"}:
         value = "never" if data["value"] is None else number_text(data["value"], unit)
         return f"more than {value}" if data["censored"] and data["value"] is not None else value

@@ -80,6 +80,28 @@ def _interfaces(paths: Paths, threads: int) -> dict[str, Measured]:
     return found
 
 
+def _trained_noisy(paths: Paths, threads: int) -> dict[str, Measured]:
+    from wellposed.measure.kinds import Context
+    from wellposed.measure.robustness import RobustnessSettings, measure_robustness
+    from wellposed.stats import describe_rate
+
+    settings = RobustnessSettings(list(paths), ["noise"])
+    success = measure_robustness(settings, Context(threads, paths, lambda items, _: iter(items))).success
+    found = {}
+    for name, (variant, condition) in _NOISY.items():
+        rate = success[condition][variant]
+        found[name] = Measured(rate.value, *rate.ci95, describe_rate(rate.value, rate.ci95))
+    return found
+
+
+# Quantities of 7.3: the variant and the condition of each.
+_NOISY = {
+    "plain_10mm": ("plain", "noise 0.01"),
+    "plain_20mm": ("plain", "noise 0.02"),
+    "noisy_clean": ("noise_1cm", "clean"),
+    "noisy_10mm": ("noise_1cm", "noise 0.01"),
+    "noisy_20mm": ("noise_1cm", "noise 0.02"),
+}
 _UNITS = {"steps": "step", "updates": "updates", "seconds": "seconds"}
 
 EXERCISES = (
@@ -204,5 +226,31 @@ goals? A filter that keeps s costs a slow motion what a delay of s / (1 - s) ste
             },
         },
         measure=_interfaces,
+    ),
+    Predict(
+        id="7.3",
+        title="Trained under noise",
+        question="""
+One policy has learnt sparse Push with exact sensors, 100,000 steps. Another one has learnt as long with every position
+off by a normal error of 10 mm, drawn anew at each step; only its critic was told the true ones. Both play the same
+held-out episodes. With which success rate does the first one reach the goals at errors of 10 and 20 mm, and the second
+one without errors, at 10 and at 20 mm? Success is judged by the true positions; the threshold is 50 mm.
+""",
+        quantities=(
+            Quantity("plain_10mm", "success of the one trained without errors, at 10 mm", 0.0, 1.0),
+            Quantity("plain_20mm", "success of the same, at 20 mm", 0.0, 1.0),
+            Quantity("noisy_clean", "success of the one trained at 10 mm, without errors", 0.0, 1.0),
+            Quantity("noisy_10mm", "success of the same, at 10 mm", 0.0, 1.0),
+            Quantity("noisy_20mm", "success of the same, at 20 mm", 0.0, 1.0),
+        ),
+        experiment={
+            "title": "What does training under noise return, and what does it cost?",
+            "env": "FetchPush-v4",
+            "seeds": "0",
+            "until_success": None,
+            "base": {"total_steps": 100_000, "eval_every": 5_000, "eval_episodes": 60},
+            "variants": {"plain": {}, "noise_1cm": {"env.sensors.noise": 0.01, "agent.critic_sees": "truth"}},
+        },
+        measure=_trained_noisy,
     ),
 )

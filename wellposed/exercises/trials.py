@@ -18,6 +18,7 @@ STEPS = 60  # of random play
 ENVS = 16
 RESETS = 400
 WAVE = 240  # steps of a sinusoidal action
+NOISY_EPISODES = 100  # at each level of noise
 
 
 def train(env: str, settings: dict[str, Any] | None = None) -> Callable[[Setting], Outcome]:
@@ -197,6 +198,38 @@ def track(_setting: Setting) -> Outcome:
             (f"{name}: largest error", f"{1000 * row.bound:.2f} mm at most, {1000 * row.measured:.2f} measured")
         )
         rows.append((f"{name}: largest gain", f"{row.largest_gain:.3f}, {row.largest_gain_measured:.3f} measured"))
+    return Outcome(rows)
+
+
+def learn_under_noise(_setting: Setting) -> Outcome:
+    """Computes what hindsight learns under noise by the formula, and samples it from the laboratory's replay."""
+    from wellposed.measure.kinds import Context
+    from wellposed.measure.perturbation import PerturbationSettings, measure_perturbation
+
+    settings = PerturbationSettings([], [], [0.01, 0.02, 0.05], episodes=100_000)
+    rows = []
+    for row in measure_perturbation(settings, Context(1, {}, lambda items, _: iter(items))).hindsight:
+        name = f"off by {1000 * row.noise:g} mm, goal {1000 * row.distance:g} mm beside"
+        low, high = row.learnt.ci95
+        learnt = f"{row.learnt.value:.3f} (95 % CI {low:.3f}-{high:.3f}) from the replay"
+        rows.append((name, f"{row.chance:.3f} is true, {row.predicted:.3f} by the formula, {learnt}"))
+    return Outcome(rows)
+
+
+def tolerate_noise(setting: Setting) -> Outcome:
+    """Plays Push by hand under rising noise, and looks up where success falls to 90 % and to 50 %."""
+    from wellposed.envs.make import EnvConfig
+    from wellposed.envs.suites.fetch.oracle import ScriptedPush
+    from wellposed.robustness import Player, play_curve
+    from wellposed.stats import describe_rate
+
+    about = {"about": "", "setting": "sensors.noise", "unit": "m", "levels": [0, 0.002, 0.004, 0.006, 0.01]}
+    player = Player([ScriptedPush()], EnvConfig("FetchPush-v4"), 0.05, NOISY_EPISODES, 0, setting.threads)
+    found = play_curve("noise", about, player)
+    rows = [(f"{1000 * one.level:g} mm", describe_rate(one.success.value, one.success.ci95)) for one in found.levels]
+    for one in found.crossings:
+        ends = ["beyond" if end is None else f"{1000 * end:.2f}" for end in (one.level, one.low, one.high)]
+        rows.append((f"down to {one.share:.0%}", f"{ends[0]} mm (95 % CI {ends[1]} to {ends[2]})"))
     return Outcome(rows)
 
 

@@ -6,9 +6,10 @@ from wellposed.measure.interface import InterfaceComparison, InterfaceSettings, 
 from wellposed.measure.kinds import Kind
 from wellposed.measure.life import ProofOfLife, ProofOfLifeSettings, measure_life
 from wellposed.measure.lift import Lift, LiftSettings, measure_lift
+from wellposed.measure.perturbation import Perturbation, PerturbationSettings, measure_perturbation
+from wellposed.measure.robustness import RobustnessComparison, RobustnessSettings, measure_robustness
 from wellposed.measure.split import Split, SplitSettings, measure_split
 from wellposed.measure.stress import Stress, StressSettings, measure_stress
-from wellposed.measure.tolerance import Tolerance, ToleranceSettings, measure_tolerance
 from wellposed.measure.tracking import Tracking, TrackingSettings, measure_tracking
 
 MEASUREMENTS: dict[str, Kind] = {
@@ -19,5 +20,6 @@ MEASUREMENTS: dict[str, Kind] = {
     "stress": Kind(StressSettings, Stress, measure_stress),
     "interface": Kind(InterfaceSettings, InterfaceComparison, measure_interfaces),
     "tracking": Kind(TrackingSettings, Tracking, measure_tracking),
-    "tolerance": Kind(ToleranceSettings, Tolerance, measure_tolerance),
+    "robustness": Kind(RobustnessSettings, RobustnessComparison, measure_robustness),
+    "perturbation": Kind(PerturbationSettings, Perturbation, measure_perturbation),
 }

@@ -15,7 +15,7 @@ import tyro
 from wellposed import seeding
 from wellposed.envs.sensing import Sensing, sensing_of
 from wellposed.envs.vector import seeds_of_envs
-from wellposed.envs.wrappers.wrapper import Wrapper, rows_where
+from wellposed.envs.wrappers.wrapper import Wrapper
 from wellposed.errors import UserError, instead, require
 from wellposed.serialise import LATER
 from wellposed.types import Moment, Obs, Step, VecEnv
@@ -151,7 +151,6 @@ class Draws:
         self._began = np.stack([seeding.pack_generator(rng) for rng in rngs])  # the streams before the present rows
         self._rows = np.zeros((len(rngs), ROWS, width))
         self._next = np.zeros(len(rngs), np.int64)
-        self._all = np.arange(len(rngs))
 
     def begin(self, i: int) -> None:
         """Draw rows for env i from where its stream stands."""
@@ -159,13 +158,15 @@ class Draws:
         self._rows[i] = self.rngs[i].standard_normal((ROWS, self._width))
         self._next[i] = 0
 
-    def take(self, chosen: np.ndarray) -> np.ndarray:
-        """The next row of each env [n, width]; envs that are not `chosen` [n] keep theirs."""
-        for i in np.flatnonzero(chosen & (self._next == ROWS)):
-            self.begin(int(i))
-        found = self._rows[self._all, np.minimum(self._next, ROWS - 1)]
-        self._next += chosen
-        return found
+    def take(self, envs: np.ndarray) -> np.ndarray:
+        """The next row of each of these envs [k, width]."""
+        at = self._next[envs]
+        if (at == ROWS).any():
+            for i in envs[at == ROWS]:
+                self.begin(int(i))
+            at = self._next[envs]
+        self._next[envs] = at + 1
+        return self._rows[envs, at]
 
     def state(self) -> dict[str, np.ndarray]:
         """The streams, and how many rows were taken."""
@@ -203,7 +204,7 @@ class SensedVecEnv(Wrapper):
         self._bias, self._drift, self._last = np.zeros((3, n, m))
         self._left = np.zeros((n, 2, q), np.int64)  # readings for which a quantity is still dropped, or stuck
         self._queue = np.zeros((n, int(self._faults["delay"].max()) + 1, m))  # the next to arrive first
-        self._fresh = np.ones(n, bool)  # no reading of the episode was made yet
+        self._everyone = np.arange(n)
         self._measured: Obs = {}
 
     @property
@@ -222,19 +223,17 @@ class SensedVecEnv(Wrapper):
             if chosen[i] and episode_seed is not None:
                 self._draws.rngs[i] = seeding.generator(self._seed, f"sensors of episode {episode_seed}")
         obs = self.env.reset(seed, mask).obs
-        self._begin(chosen)
-        self._measured = rows_where(chosen, self._measure(obs, chosen), self._measured or obs)
+        self._measured = {key: value.copy() for key, value in (self._measured or obs).items()}
+        self._begin(np.flatnonzero(chosen), obs)
         return self.now
 
     def step(self, action: np.ndarray) -> Step:
         """As the environment's own."""
         before, step = self._measured, self.env.step(action)
-        after = self._measure(step.next_obs, np.ones(self.num_envs, bool))
-        ended = step.ended
-        self._measured = after
-        if ended.any():
-            self._begin(ended)
-            self._measured = rows_where(ended, self._measure(self.env.now.obs, ended), after)
+        after = self._measured = self._measure(step.next_obs, self._everyone, first=False)
+        if (ended := np.flatnonzero(step.ended)).size:
+            self._measured = {key: value.copy() for key, value in after.items()}
+            self._begin(ended, self.env.now.obs)
         return step._replace(obs=before, next_obs=after)
 
     def drawn(self) -> dict[str, np.ndarray]:
@@ -271,27 +270,30 @@ class SensedVecEnv(Wrapper):
         self._measured = measured
         return self.now
 
-    def _begin(self, chosen: np.ndarray) -> None:
-        """Episodes begin in the chosen envs [n]."""
-        for i in np.flatnonzero(chosen):
+    def _begin(self, envs: np.ndarray, obs: Obs) -> None:
+        """Episodes begin in these envs [k]: measure them in the observations [n, ...] of all."""
+        for i in envs:
             if self._uses["bias"]:
                 self._bias[i] = self._faults["bias"] * self._draws.rngs[i].standard_normal(self._bias.shape[1])
             self._draws.begin(int(i))
-        self._drift[chosen], self._left[chosen], self._fresh[chosen] = 0.0, 0, True
+        self._drift[envs], self._left[envs] = 0.0, 0
+        measured = self._measure({key: value[envs] for key, value in obs.items()}, envs, first=True)
+        for key, value in measured.items():
+            self._measured[key][envs] = value
 
-    def _measure(self, obs: Obs, chosen: np.ndarray) -> Obs:
-        """One measurement of all envs, as new arrays; it counts where `chosen` [n] only."""
+    def _measure(self, obs: Obs, envs: np.ndarray, *, first: bool) -> Obs:
+        """One measurement of these envs [k], as new arrays [k, ...]; `first`: of an episode."""
         uses, faults, m = self._uses, self._faults, self._bias.shape[1]
-        draws, error = self._draws.take(chosen), self._bias
+        draws, error = self._draws.take(envs), self._bias[envs]
         if uses["noise"]:
             error = error + faults["noise"] * draws[:, :m]
         if uses["drift"]:
-            first = m * uses["noise"]
-            self._drift += chosen[:, None] * faults["drift"] * draws[:, first : first + m]
-            error = error + self._drift
+            begin = m * uses["noise"]
+            drift = self._drift[envs] = self._drift[envs] + faults["drift"] * draws[:, begin : begin + m]
+            error = error + drift
         if uses["resolution"] or uses["delay"] or self._outages:
             true = self._sensing.measured(obs)
-            error = self._arriving(self._rounded(true + error), draws, chosen) - true
+            error = self._arriving(self._rounded(true + error), draws, envs, first) - true
         return self._sensing.added(obs, error)
 
     def _rounded(self, reading: np.ndarray) -> np.ndarray:
@@ -302,29 +304,30 @@ class SensedVecEnv(Wrapper):
         whole = np.where(step > 0, step, 1.0)
         return np.where(step > 0, np.round(reading / whole) * whole, reading)
 
-    def _arriving(self, reading: np.ndarray, draws: np.ndarray, chosen: np.ndarray) -> np.ndarray:
-        """What arrives [n, m] when these readings are made; what the sensors remember changes where `chosen` [n]."""
-        rows, fresh = chosen[:, None], (chosen & self._fresh)[:, None]
+    def _arriving(self, reading: np.ndarray, draws: np.ndarray, envs: np.ndarray, first: bool) -> np.ndarray:
+        """What arrives [k, m] when these envs make these readings."""
         if self._uses["delay"]:
-            moved = np.concatenate([self._queue[:, 1:], reading[:, None]], axis=1)
-            moved = np.where(fresh[..., None], reading[:, None], moved)
-            self._queue = np.where(rows[..., None], moved, self._queue)
-            reading = self._queue[:, self._late, np.arange(reading.shape[1])]
+            if first:
+                self._queue[envs] = reading[:, None]
+            else:
+                self._queue[envs] = np.concatenate([self._queue[envs, 1:], reading[:, None]], axis=1)
+            reading = self._queue[envs[:, None], self._late, np.arange(reading.shape[1])]
         if self._outages:
-            out = self._out(draws, chosen)[:, :, self._sensing.owner]
-            reading = np.where(out[:, 1] & ~fresh, self._last, reading)
-            self._last = np.where(rows, reading, self._last)
+            out = self._out(draws, envs)[:, :, self._sensing.owner]
+            if not first:  # nothing was read yet that could be read again
+                reading = np.where(out[:, 1], self._last[envs], reading)
+            self._last[envs] = reading
             reading = np.where(out[:, 0], 0.0, reading)
-        self._fresh = self._fresh & ~chosen
         return reading
 
-    def _out(self, draws: np.ndarray, chosen: np.ndarray) -> np.ndarray:
-        """Where a quantity is dropped, and where it is stuck, bool [n, 2, q]."""
+    def _out(self, draws: np.ndarray, envs: np.ndarray) -> np.ndarray:
+        """Where a quantity is dropped, and where it is stuck, bool [k, 2, q]."""
         begins = draws[:, -self._below.size :].reshape(-1, *self._below.shape) < self._below
-        left = np.where((self._left == 0) & begins, self._lasting, self._left)
-        self._left = np.where(chosen[:, None, None], np.maximum(left - 1, 0), self._left)
+        left = self._left[envs]
+        left = np.where((left == 0) & begins, self._lasting, left)
+        self._left[envs] = np.maximum(left - 1, 0)
         return left > 0
 
 
-_REMEMBERED = ("bias", "drift", "last", "left", "queue", "fresh")
+_REMEMBERED = ("bias", "drift", "last", "left", "queue")
 _quantiles = np.vectorize(lambda p: -np.inf if p <= 0 else np.inf if p >= 1 else NormalDist().inv_cdf(p))

@@ -2,11 +2,9 @@
 
 from typing import Any
 
-import numpy as np
-
 from wellposed.envs.registry import registered
 from wellposed.errors import UserError
-from wellposed.types import Moment, Obs, VecEnv
+from wellposed.types import Moment, VecEnv
 
 
 class Wrapper:
@@ -32,10 +30,3 @@ def require_capability(env: VecEnv, capability: str, setting: str, meaning: str)
     if capability not in env.capabilities:
         able = ", ".join(entry.id for entry in registered() if capability in entry.capabilities)
         raise UserError(f"--{setting} needs an environment {meaning} (capability {capability!r}): {able}.")
-
-
-def rows_where(mask: np.ndarray, there: Obs, elsewhere: Obs) -> Obs:
-    """The rows of `there` where `mask` [n] is true and of `elsewhere` where not, as new arrays."""
-    return {
-        key: np.where(mask.reshape(-1, *[1] * (value.ndim - 1)), there[key], value) for key, value in elsewhere.items()
-    }
