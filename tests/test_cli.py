@@ -48,6 +48,7 @@ def says(capsys) -> str:
     return capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_the_last_line_of_training_is_the_runs_path(tmp_path, capsys):
     assert main(["train", "FetchReach-v4", *TINY, "--seeds", "1,3", "--runs-dir", str(tmp_path)]) == 0
     lines = capsys.readouterr().out.strip().splitlines()
@@ -281,6 +282,7 @@ def evaluated(folder: Path) -> bool:
     return any(file.stat().st_size for file in folder.glob("*/evaluations.jsonl"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_ctrl_c_ends_a_run_cleanly(tmp_path, number):
     argv = ["train", "FetchReach-v4", *TINY, "--total-steps", "100000000", "--eval-every", "100000000"]
@@ -316,6 +318,7 @@ def test_twenty_runs_begun_at_once_in_one_directory_all_end_each_with_its_own(tm
     assert all(reader.status == "finished" and reader.evaluations[-1].step == 200 for reader in readers)
 
 
+@pytest.mark.slow
 def test_a_second_ctrl_c_ends_at_once_and_the_run_can_still_be_taken_up(tmp_path):
     """The evaluation takes minutes; nobody waits for it."""
     argv = ["train", "FetchReach-v4", *TINY, "--eval-episodes", "20000", "--quiet", "--runs-dir", str(tmp_path)]
@@ -411,6 +414,7 @@ def test_a_damaged_run_is_refused_with_the_reason_and_exit_code_1(run, tmp_path,
     assert RunReader(copy).evaluations[-1].step == 200  # what was recorded before stays readable
 
 
+@pytest.mark.slow
 def test_a_run_that_another_process_writes_is_refused(tmp_path):
     """Two processes, one configuration: the second gets a sentence with the first one's number, and exit code 1."""
     argv = [*WELLPOSED, "train", "FetchReach-v4", *TINY, "--total-steps", "100000000", "--runs-dir", str(tmp_path)]

@@ -78,6 +78,7 @@ def test_a_run_takes_the_relabelling_by_its_name():
         replace(recipe, replay=replace(recipe.replay, strategy="sometimes"))
 
 
+@pytest.mark.slow
 def test_the_sweep_trains_each_rate_with_each_seed_and_a_policy_of_it_plays(tmp_path):
     sweep = imported("sweep")
     configs = sweep.configurations("FetchReach-v4", 64, 0.98, rates=(1e-3, 3e-3), seeds=1)

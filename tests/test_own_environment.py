@@ -75,6 +75,7 @@ def test_a_file_hides_no_module_of_its_name(own, tmp_path, stem):
     assert sys.modules.get(stem) is before
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("own")
 def test_it_is_trained_stopped_taken_up_judged_reproduced_and_reported_by_the_printed_lines(monkeypatch, capsys):
     with monkeypatch.context() as patch:
@@ -135,6 +136,7 @@ def test_it_is_used_from_python_by_the_same_name():
     assert wp.assess(run, episodes=2).env == NAME
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("own")
 def test_plan_measures_it_in_a_process_of_its_own():
     config = replace(wp.default_config("own:make"), num_envs=2, eval_episodes=2, agent=wp.SACConfig(hidden=(8,)))

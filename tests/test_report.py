@@ -68,6 +68,7 @@ def test_lengths_are_printed_in_the_unit_of_goals_and_as_plain_numbers_where_the
     assert ", positions off by 0.03: " in sentence(replace(noisy, env="HandReach-v3"))
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(
     all(rendering.probe_backend(name) is not None for name in rendering.BACKENDS),
     reason="no OpenGL back-end works here",
@@ -123,6 +124,7 @@ def test_what_comes_from_outside_is_escaped(runs, tmp_path, monkeypatch):
     assert "&lt;script&gt;" in page
 
 
+@pytest.mark.slow
 def test_runs_of_different_configurations_are_not_averaged(runs, tmp_path):
     other, _ = train(config(0, total_steps=200), tmp_path, quiet=True)
     page = write_report([*runs, other], tmp_path / "r.html", video=False).read_text()

@@ -31,6 +31,7 @@ def run(tmp_path_factory) -> Path:
     return train(TINY, tmp_path_factory.mktemp("recorded"), quiet=True)[0]
 
 
+@pytest.mark.slow
 def test_the_same_code_on_the_same_machine_is_bit_identical(run, capsys):
     before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
     assert main(["reproduce", str(run), "--quiet"]) == 0
@@ -162,6 +163,7 @@ def test_flags_and_code_of_the_environment_count_and_what_was_not_recorded_is_sa
     assert "not recorded" in judge(found, "step 5: x", then, now).sentence
 
 
+@pytest.mark.slow
 def test_a_record_that_other_versions_took_up_is_of_those_versions_too(tmp_path, monkeypatch):
     Stop(monkeypatch, SAC, "update", 20)
     [(path, _)] = train_side_by_side([TINY], tmp_path, quiet=True)

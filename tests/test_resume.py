@@ -109,7 +109,7 @@ def undisturbed(tmp_path_factory):
     return get
 
 
-FAST = ("Reach", "PPO", "filtered, late and noisy", "until a test says so")  # `make test-slow` trains the other cases
+FAST = ("Reach", "PPO")  # `make test-slow` trains the other cases
 
 
 @pytest.mark.parametrize(
@@ -129,6 +129,7 @@ def test_a_run_that_is_interrupted_ends_as_if_it_had_not_been(tmp_path, monkeypa
     assert unequal(path, expected) == set()
 
 
+@pytest.mark.slow
 def test_a_run_that_is_interrupted_at_every_turn_ends_as_if_it_had_not_been(tmp_path, monkeypatch, undisturbed):
     """At the 77th step of the environments each time, be it of collecting or of evaluating."""
     expected = undisturbed("Reach")  # before the patch, which would interrupt this one too
@@ -159,6 +160,7 @@ def test_a_rollout_that_is_interrupted_goes_on_where_it_was(tmp_path, monkeypatc
     assert unequal(until_done(path), expected) == set()
 
 
+@pytest.mark.slow
 def test_several_seeds_are_taken_up_side_by_side(tmp_path, undisturbed):
     """Each in a process of its own; here they died before their first checkpoints."""
     paths = []
@@ -171,6 +173,7 @@ def test_several_seeds_are_taken_up_side_by_side(tmp_path, undisturbed):
         list(resume(paths, quiet=True))
 
 
+@pytest.mark.slow
 def test_goals_did_grow_in_the_run_that_was_taken_up(undisturbed):
     rows = RunReader(undisturbed("PickAndPlace, temperature learnt, goals that grow")).metrics
     progress = [row.metrics["curriculum/progress"] for row in rows]

@@ -156,6 +156,7 @@ def test_where_success_falls_to_a_rate_is_said_in_a_sentence(levels, rates, word
     assert describe(curve.crossings[0], curve) == words
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("record", "friction"), [(REACH, "friction"), (MAZE, "mass")])
 def test_the_commands_judge_any_run(record, friction, tmp_path, capsys):
     run = Path(shutil.copytree(record, tmp_path / record.name))

@@ -73,6 +73,7 @@ def solved(tmp_path_factory):
     return train(CONFIG, tmp_path_factory.mktemp("solved"), quiet=True)
 
 
+@pytest.mark.slow
 def test_the_weights_that_passed_are_those_that_are_kept(solved):
     path, summary = solved
     rows, newest = RunReader(path).evaluations, RunReader(path).load_checkpoint()[0]
@@ -89,6 +90,7 @@ def test_evaluations_come_twice_as_often_from_half_of_the_bar_on(solved):
     assert all(row.episodes % TEST_ENVS == 0 for row in rows)
 
 
+@pytest.mark.slow
 def test_the_speed_of_evaluations_changes_nothing(solved, tmp_path, monkeypatch):
     play = monitor.play_episodes
 
@@ -100,6 +102,7 @@ def test_the_speed_of_evaluations_changes_nothing(solved, tmp_path, monkeypatch)
     assert unequal(train(CONFIG, tmp_path, quiet=True)[0], solved[0]) == set()
 
 
+@pytest.mark.slow
 def test_a_run_that_diverges_after_the_weights_that_pass_is_solved(solved, tmp_path, monkeypatch):
     """Whether training or the evaluation is faster does not decide it."""
     play, passed = monitor.play_episodes, solved[1].updates

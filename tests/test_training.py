@@ -72,6 +72,7 @@ def test_the_same_seed_gives_the_same_weights_and_evaluations_on_any_number_of_t
     assert rows(paths[0]) == rows(paths[1])
 
 
+@pytest.mark.slow
 def test_seeds_side_by_side_are_bit_for_bit_those_trained_alone(tmp_path, trained):
     configs_ = [replace(TINY, seed=seed) for seed in (0, 1, 2)]
     together = [path for path, _ in train_side_by_side(configs_, tmp_path, threads=2, quiet=True)]
@@ -84,6 +85,7 @@ def test_seeds_side_by_side_are_bit_for_bit_those_trained_alone(tmp_path, traine
         assert rows(alone) == rows(path)
 
 
+@pytest.mark.slow
 def test_a_run_that_fails_stops_no_other_and_is_told_at_the_end(tmp_path):
     broken = replace(TINY, agent=replace(TINY.agent, learning_rate=1e30, bound_targets=False))
     runs, finished = [replace(TINY, seed=1), broken, replace(TINY, seed=2)], []
@@ -95,6 +97,7 @@ def test_a_run_that_fails_stops_no_other_and_is_told_at_the_end(tmp_path):
     ]
 
 
+@pytest.mark.slow
 def test_after_an_interruption_no_further_run_is_begun(tmp_path):
     runs = [replace(TINY, seed=seed, total_steps=10**7, eval_every=10**6) for seed in range(3)]
 
@@ -207,6 +210,7 @@ def test_the_record_holds_what_it_promises(trained):
     assert agent.updates == manifest.updates == summary.updates
 
 
+@pytest.mark.slow
 def test_any_other_goal_environment_trains_through_the_same_loop(tmp_path):
     config = replace(TINY, env="PointMaze_UMaze-v3", num_envs=2, total_steps=800, random_steps=600, eval_every=800)
     path, summary = train(config, tmp_path, quiet=True)
@@ -250,6 +254,7 @@ def test_a_replay_too_small_for_an_episode_is_refused(tmp_path):
         train(replace(TINY, replay=ReplayConfig(capacity=50)), tmp_path, quiet=True)
 
 
+@pytest.mark.slow
 def test_evaluation_takes_no_training_time(tmp_path):
     began = time.perf_counter()
     _, summary = train(replace(TINY, total_steps=200, eval_every=50, eval_episodes=25), tmp_path, quiet=True)

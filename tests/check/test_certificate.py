@@ -61,6 +61,7 @@ def test_the_page_about_it_names_every_condition_and_counts_the_broken_environme
     assert f"holds {sum(map(len, BROKEN.values()))} environments with one thing wrong each" in page
 
 
+@pytest.mark.slow
 def test_an_environment_of_ours_and_one_of_gymnasium_are_examined_by_name():
     found = {f.name: f for f in certify("FetchReach-v4", gamma=0.95).findings}
     assert all(f.status == "holds" for f in found.values())

@@ -141,6 +141,7 @@ def test_the_turn_is_read_off_the_directions_of_actions(degrees):
     assert turn_of(skew) is None
 
 
+@pytest.mark.slow
 def test_of_fetch_is_found_what_it_declares(monkeypatch):
     """With fewer pairs than the command plays; `benchmarks.geometry` has all four tasks."""
     monkeypatch.setattr(symmetry, "PAIRS", 10)

@@ -114,6 +114,7 @@ def test_networks_of_another_shape_are_refused_before_anything_is_written(run, t
     assert not any(path.is_dir() for path in tmp_path.iterdir()) or not list(tmp_path.rglob("config.json"))
 
 
+@pytest.mark.slow
 def test_a_run_begins_with_demonstrations_and_is_taken_up_without_them(shown, tmp_path):
     file = tmp_path / "shown.npz"
     write_demonstrations(shown, file)

@@ -60,6 +60,7 @@ def launched(tmp_path_factory) -> tuple[Path, list[int]]:
     return folder / "out", killed
 
 
+@pytest.mark.slow
 def test_all_runs_end_as_if_each_had_been_trained_alone_and_undisturbed(launched, tmp_path):
     folder, killed = Folder(launched[0]), launched[1]
     assert states(folder.runs, folder.rows) == ["finished"] * 4

@@ -75,6 +75,7 @@ def test_what_is_asked_for_must_exist():
         RobustnessSettings(["reach.eager"], [], ["gain=0.5..1"])
 
 
+@pytest.mark.slow
 def test_a_difference_is_that_of_the_outcomes_that_were_played():
     one = measured(RobustnessSettings(["reach.patient", "reach.eager"], ["sensor_delay"], episodes=10))
     other = measured(SETTINGS)

@@ -140,6 +140,7 @@ def test_what_is_no_longer_seen_is_remembered_and_without_a_memory_left_to_chanc
     assert remembering(learn_to_remember(agent_of(CUE), 20)) <= more < 0.55
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("optimised")
 @pytest.mark.parametrize(
     ("spec", "inputs", "learn"),

@@ -49,6 +49,7 @@ def reads(path: Path) -> bool:
     return True
 
 
+@pytest.mark.slow
 def test_no_flipped_bit_of_a_manifest_is_accepted(tmp_path):
     path = interrupted(tmp_path)
     file = newest(path)
