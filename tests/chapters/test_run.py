@@ -73,9 +73,12 @@ def finish(chapter, runs, studies=False) -> list[str]:
 def test_it_says_what_is_left_and_what_was_done(trained):
     runs, lines = trained
     assert lines[0].startswith("Chapter 4, Hindsight: 1 of 1 runs left, about 3 min of the 3 min that the whole")
-    assert lines[1].startswith("width narrow 0.5, seed 0: not solved, 160 steps, success")
-    assert "(1 of 1 runs" in lines[1]
-    assert lines[2:] == [
+    assert lines[1].startswith(
+        "1 of 1 traces are not stored. Results are published only with the traces of their commit"
+    )
+    assert lines[2].startswith("width narrow 0.5, seed 0: not solved, 160 steps, success")
+    assert "(1 of 1 runs" in lines[2]
+    assert lines[3:] == [
         "1 runs are evaluated on held-out episodes.",
         f"{runs}/ch04_hindsight/width.json",
         "All results exist; verify with `wellposed chapter verify 4`.",
@@ -128,7 +131,7 @@ def test_a_run_that_diverges_is_an_outcome(chapter, runs, run, monkeypatch):
         return iter(rows)
 
     monkeypatch.setattr(local, "train_rows", train_rows)
-    assert "width narrow 0.5, seed 0: diverged. The loss is not finite." in finish(chapter, runs)[1]
+    assert "width narrow 0.5, seed 0: diverged. The loss is not finite." in finish(chapter, runs)[2]
     (found,) = gather(chapter, Runs(runs)).results.experiments["width"]["narrow 0.5"].runs
     assert (found.ended, found.step, found.held_out, found.solved) == ("diverged", 160, None, None)
 

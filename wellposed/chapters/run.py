@@ -19,6 +19,7 @@ from wellposed.chapters.edited import with_line
 from wellposed.chapters.gather import Runs, experiment_file, gather, measured, merge_sources, sources, study, unanswered
 from wellposed.chapters.results import Measured, write_rows
 from wellposed.chapters.spec import Chapter
+from wellposed.chapters.traces import current_traces
 from wellposed.errors import UserError
 from wellposed.launch import local
 from wellposed.launch.answers import outcome
@@ -161,6 +162,11 @@ def run_chapter(
     asked = asked_runs(chapter, runs, studies, share)
     failures += asked.refused
     yield forecast(chapter, asked, runs_dir, studies, share)
+    if asked.left and None in (traces := list(current_traces(chapter).values())):
+        yield (
+            f"{traces.count(None)} of {len(traces)} traces are not stored. Results are published only with the traces of "
+            f"their commit: record them first by `wellposed chapter traces {chapter.number} --write`, and commit them."
+        )
     names = [name for name, one in chapter.measurements.items() if studies or not one.study]
     of_runs = [name for name in names if chapter.measurements[name].of]
     with TrainingProgress(quiet) as progress:
