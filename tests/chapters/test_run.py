@@ -73,9 +73,7 @@ def finish(chapter, runs, studies=False) -> list[str]:
 def test_it_says_what_is_left_and_what_was_done(trained):
     runs, lines = trained
     assert lines[0].startswith("Chapter 4, Hindsight: 1 of 1 runs left, about 3 min of the 3 min that the whole")
-    assert lines[1].startswith(
-        "1 of 1 traces are not stored. Results are published only with the traces of their commit"
-    )
+    assert lines[1].startswith("1 of 1 traces are not stored. Results are published only with traces of their commit")
     assert lines[2].startswith("width narrow 0.5, seed 0: not solved, 160 steps, success")
     assert "(1 of 1 runs" in lines[2]
     assert lines[3:] == [

@@ -164,7 +164,7 @@ def run_chapter(
     yield forecast(chapter, asked, runs_dir, studies, share)
     if asked.left and None in (traces := list(current_traces(chapter).values())):
         yield (
-            f"{traces.count(None)} of {len(traces)} traces are not stored. Results are published only with the traces of "
+            f"{traces.count(None)} of {len(traces)} traces are not stored. Results are published only with traces of "
             f"their commit: record them first by `wellposed chapter traces {chapter.number} --write`, and commit them."
         )
     names = [name for name, one in chapter.measurements.items() if studies or not one.study]
