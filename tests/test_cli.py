@@ -102,6 +102,7 @@ def test_help_names_the_environment_and_every_setting_of_it(capsys):
             assert option in shown
 
 
+@pytest.mark.slow
 def test_everything_about_the_environment_can_be_said(tmp_path, capsys):
     """And the short name of the curriculum is that of its settings."""
     about = ["--env.max-episode-steps", "20", "--env.control.smoothing", "0.5", "--env.sensors.noise", "0.01"]
@@ -338,6 +339,7 @@ def test_a_second_ctrl_c_ends_at_once_and_the_run_can_still_be_taken_up(tmp_path
     assert RunReader(path).status == "interrupted"
 
 
+@pytest.mark.slow
 def test_an_interrupted_run_goes_on_where_it_was(tmp_path, capsys):
     argv = ["train", "FetchReach-v4", *TINY, "--total-steps", "4000", "--eval-every", "2000"]
     process = subprocess.Popen([*WELLPOSED, *argv, "--runs-dir", str(tmp_path)], stderr=subprocess.PIPE, text=True)

@@ -5,6 +5,7 @@ from wellposed.cli import main
 from wellposed.errors import UserError
 
 
+@pytest.mark.slow
 def test_this_machine_is_examined(capsys):
     assert main(["doctor"]) == 0
     out = capsys.readouterr().out

@@ -109,6 +109,7 @@ def test_it_is_trained_stopped_taken_up_judged_reproduced_and_reported_by_the_pr
     assert "two runs are never mixed" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("own")
 def test_a_file_that_lies_elsewhere_now_is_named_again(tmp_path, monkeypatch, capsys):
     assert main(["train", NAME, *TINY, "--total-steps", "300"]) == 0

@@ -332,6 +332,7 @@ def test_time_and_memory_follow_from_the_rates():
     assert _peak(large, seen) == 600 * 2**20 + each.ring_in_use + each.checkpoint - 1000
 
 
+@pytest.mark.slow
 def test_a_plan_is_measured_and_told(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(plans, "calibrate", partial(plans.calibrate, seconds=1.0))
     file = tmp_path / "plan.json"

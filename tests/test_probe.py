@@ -28,6 +28,7 @@ def whole_state(path) -> dict[str, np.ndarray]:
     return RunReader(path).load_state(checkpoint.manifests(path)[0])[1]
 
 
+@pytest.mark.slow
 def test_a_run_is_bit_for_bit_the_same_with_and_without_probes(tmp_path, monkeypatch):
     probed, _ = train(TINY, tmp_path / "probed", quiet=True)
     monkeypatch.setattr(off_policy, "take_probe", lambda *_: {})

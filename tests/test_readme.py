@@ -7,6 +7,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
+
 import wellposed
 from wellposed.cli import COMMANDS
 from wellposed.config import override
@@ -14,6 +16,7 @@ from wellposed.config import override
 README = (Path(__file__).parent.parent / "README.md").read_text()
 
 
+@pytest.mark.slow
 def test_the_python_example_runs(tmp_path, monkeypatch):
     """With a shorter budget and without the video: what is tested is that the calls fit together."""
     (code,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)

@@ -98,6 +98,7 @@ def test_a_new_goal_in_the_video_is_the_one_that_the_policy_is_shown():
     assert np.linalg.norm(np.diff(hand, axis=0), axis=-1).max() < 0.1, "the arm goes on from where it stands"
 
 
+@pytest.mark.slow
 def test_nothing_in_it_is_fetched_or_run(runs, tmp_path):
     page = write_report(runs, tmp_path / "r.html", video=False).read_text()
     assert "<script" not in page

@@ -39,6 +39,7 @@ def test_the_same_code_on_the_same_machine_is_bit_identical(run, capsys):
     assert before == {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
 
 
+@pytest.mark.slow
 def test_settings_of_the_program_around_make_no_difference(run, tmp_path):
     """As JAX_ENABLE_X64 and JAX_THREEFRY_PARTITIONABLE make them; both change what is drawn and computed."""
     others = {"jax_enable_x64": True, "jax_threefry_partitionable": False, "jax_random_seed_offset": 3}

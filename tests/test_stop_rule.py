@@ -83,6 +83,7 @@ def test_the_weights_that_passed_are_those_that_are_kept(solved):
     assert len(checkpoint.manifests(path)) == 2
 
 
+@pytest.mark.slow
 def test_evaluations_come_twice_as_often_from_half_of_the_bar_on(solved):
     rows = RunReader(solved[0]).evaluations
     for one, other in pairwise(rows):

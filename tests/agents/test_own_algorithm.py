@@ -41,6 +41,7 @@ def test_it_is_one_short_file():
     assert len(FILE.read_text().splitlines()) <= 90
 
 
+@pytest.mark.slow
 def test_it_learns_logs_what_it_declares_and_goes_on_bit_for_bit_where_it_was_saved(own):
     agent, other = fresh(own), fresh(own, seed=7)
     agent.observe(MOMENT)
@@ -65,6 +66,7 @@ def test_the_highest_quantiles_are_dropped_from_the_targets(own):
     assert np.allclose(found, -1 + 0.5 * np.array([0, 1, 2, 3, 4, 10.0]), atol=1e-6)
 
 
+@pytest.mark.slow
 def test_quantiles_settle_where_the_stated_shares_of_targets_lie_below(own):
     """Descent on the loss puts 5 quantiles at the shares 0.1, 0.3, ... of the targets, up to what Huber smooths."""
     critics: Critics = fresh(own).learner.nets.critics

@@ -96,6 +96,7 @@ def learnt_soft_values(calls: int, respect_end: bool) -> np.ndarray:
     return np.asarray(soft).reshape(3, 2000).mean(axis=1)
 
 
+@pytest.mark.slow
 def test_the_soft_values_of_a_chain_are_learnt_within_two_percent():
     exact = np.zeros(4)
     for s in (2, 1, 0):

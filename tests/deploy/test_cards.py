@@ -27,6 +27,7 @@ def policy(run):
     return judged(run, "apache-2.0", 2)
 
 
+@pytest.mark.slow
 def test_the_card_holds_verdict_environment_and_licence(run, policy):
     card, verdict = policy.header.card, decode(Verdict, read_json(run / "verdict.json"), "verdict")
     assert card["verdict"]["success_rate"] == verdict.trained.success_rate

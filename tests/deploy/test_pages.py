@@ -58,6 +58,7 @@ def other(tmp_path_factory) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_several_configurations_are_drawn_together_with_what_differs(run, other, tmp_path):
     page = wp.write_report([run, other], tmp_path / "page.html").read_text()
     assert page.count("<svg") == 1

@@ -72,6 +72,7 @@ def test_all_runs_end_as_if_each_had_been_trained_alone_and_undisturbed(launched
         assert unequal(folder.runs / alone.name, alone) == set()
 
 
+@pytest.mark.slow
 def test_each_process_had_a_core_of_its_own_and_its_record_names_the_command(launched):
     folder = Folder(launched[0])
     origins = [RunReader(folder.runs / row.name).provenance for row in folder.rows]
@@ -79,6 +80,7 @@ def test_each_process_had_a_core_of_its_own_and_its_record_names_the_command(lau
     assert {tuple(origin.command) for origin in origins} == {tuple(folder.command)}
 
 
+@pytest.mark.slow
 def test_a_finished_manifest_starts_nothing(launched, monkeypatch, capsys):
     monkeypatch.setattr("wellposed.launch.options.importlib.import_module", None)
     manifest = launched[0].parent / "push.toml"
@@ -86,6 +88,7 @@ def test_a_finished_manifest_starts_nothing(launched, monkeypatch, capsys):
     assert capsys.readouterr().out.splitlines() == [str(launched[0])]
 
 
+@pytest.mark.slow
 def test_status_and_collect_say_what_there_is(launched, capsys):
     assert main(["status", str(launched[0]), "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
@@ -104,6 +107,7 @@ def test_status_and_collect_say_what_there_is(launched, capsys):
     )
 
 
+@pytest.mark.slow
 def test_what_has_not_ended_is_missing_from_what_is_collected(launched, tmp_path, capsys):
     (tmp_path / "push.toml").write_text((launched[0].parent / "push.toml").read_text())
     folder = make_folder(tmp_path, Folder(launched[0]).rows, [])
@@ -117,6 +121,7 @@ def test_what_has_not_ended_is_missing_from_what_is_collected(launched, tmp_path
     assert "3 of 4 runs have not ended yet" in err
 
 
+@pytest.mark.slow
 def test_a_row_is_done_once_and_by_one_process(launched, tmp_path, monkeypatch):
     folder = make_folder(tmp_path, Folder(launched[0]).rows[:1], ["wellposed"], launched[0] / "runs")
     monkeypatch.setattr(work, "train_recorded", None)
@@ -130,6 +135,7 @@ def test_a_row_is_done_once_and_by_one_process(launched, tmp_path, monkeypatch):
     (tmp_path / "kept").rename(path / "summary.json")
 
 
+@pytest.mark.slow
 def test_a_run_that_somebody_else_writes_is_waited_for(launched, tmp_path):
     """And taken up if they die. Here they finish."""
     source = Folder(launched[0])

@@ -131,6 +131,7 @@ def remembering(agent: SAC) -> float:
     return float(np.mean(np.sign(action) == cue))
 
 
+@pytest.mark.slow
 def test_what_is_no_longer_seen_is_remembered_and_without_a_memory_left_to_chance():
     """When asked, both cues look alike: a memoryless policy acts alike, and is right where the cue happens to fit."""
     for inputs in ({"encoder": "gru", "width": 8}, {"encoder": "history"}):

@@ -110,6 +110,7 @@ def test_a_link_to_a_run_goes_by_the_name_of_the_run(tmp_path, monkeypatch):
         _ = RunReader(path).config
 
 
+@pytest.mark.slow
 @given(rows=st.lists(st.text(max_size=40) | st.text("x", min_size=5000, max_size=40_000), max_size=4), torn=st.binary())
 def test_the_last_line_is_the_last_that_all_lines_would_give(tmp_path_factory, rows, torn):
     path = tmp_path_factory.mktemp("lines") / "rows.jsonl"
