@@ -25,11 +25,14 @@ KINDS: dict[str, dict[str, Any]] = {
     "friction": {"dynamics": Dynamics("0.5..1.5")},
     "friction and mass": {"dynamics": Dynamics("0.5..1.5", "0.5..2")},
 }
+OWN_MODELS = "friction, each env on its own model"  # as it would be without `ThreadModels`
 
 
-def work(task: str, threads: int, kind: dict[str, Any]) -> Callable[[], int]:
+def work(task: str, threads: int, kind: dict[str, Any], *, own_models: bool = False) -> Callable[[], int]:
     """Steps of one kind of environment."""
-    env = make_env(EnvConfig(f"Fetch{task}-v4", **kind), ENVS, "training", threads=threads)
+    env: Any = make_env(EnvConfig(f"Fetch{task}-v4", **kind), ENVS, "training", threads=threads)
+    if own_models:
+        env.env._models = None
     env.reset(seed=0)
     return stepping(env, np.random.default_rng(0).uniform(-1, 1, (STEPS, ENVS, 4)).astype(np.float32))
 
@@ -41,7 +44,9 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=7, help="rounds that count")
     args = parser.parse_args()
     print_header(f"Wrappers around Fetch{args.task}-v4, {ENVS} envs, {args.threads} threads", "mujoco")
-    rates = interleaved_rates({name: work(args.task, args.threads, kind) for name, kind in KINDS.items()}, args.rounds)
+    kinds = {name: work(args.task, args.threads, kind) for name, kind in KINDS.items()}
+    kinds[OWN_MODELS] = work(args.task, args.threads, KINDS["friction"], own_models=True)
+    rates = interleaved_rates(kinds, args.rounds)
     print(f"alone: {np.median(rates['alone']):,.0f} steps/s")
     for name, values in rates.items():
         if name != "alone":

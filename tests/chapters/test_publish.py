@@ -48,6 +48,17 @@ def test_the_first_run_of_a_video_is_filmed(tmp_path, runs, run, monkeypatch):
 
 
 @pytest.mark.usefixtures("clean")
+def test_a_video_that_cannot_be_made_is_said_and_published_only_anyway(tmp_path, runs):
+    chapter = load(
+        tmp_path, TOML.replace('seeds = "0"', 'seeds = "3"') + "\n[videos]\nreached = 'width.\"narrow 0.5\"'\n"
+    )
+    store_traces(chapter)
+    found, _ = publish.publish(chapter, Runs(runs), anyway=True)
+    assert any(one.startswith("The video reached of width") for one in found.failing)
+    assert not chapter.video("reached").exists()
+
+
+@pytest.mark.usefixtures("clean")
 def test_every_command_is_published_as_a_reader_would_type_it(chapter, runs, monkeypatch):
     ran = ["cli.py", "chapter", "run", "4", "--runs-dir", "/tmp/mine"]
     resumed = Resumption(1, "", ran, None, None, {}, "", "")

@@ -217,9 +217,9 @@ def test_all_parts_together_are_the_chapter_each_run_once(tmp_path, parts):
     assert max(map(len, of_parts)) - min(map(len, of_parts)) <= 1
 
 
-def test_a_part_leaves_what_rests_on_other_parts(tmp_path, runs, monkeypatch, counting):
+def test_a_part_leaves_what_rests_on_other_parts(tmp_path, runs, run, monkeypatch, counting):
     chapter = load(tmp_path, TOML.replace('seeds = "0"', 'seeds = "0-1"') + MEASURED)
-    monkeypatch.setattr(local, "train_rows", lambda rows, *_: iter(rows) if rows else None)
+    monkeypatch.setattr(local, "train_rows", None)
     lines = list(run_chapter(chapter, runs, 2, False, True, Share(1, 2)))
     assert lines[0].startswith("Chapter 4, Hindsight, part 1 of 2: 0 of 1 runs and 1 of 1 measurements left")
     assert lines[-2:] == [
@@ -227,6 +227,9 @@ def test_a_part_leaves_what_rests_on_other_parts(tmp_path, runs, monkeypatch, co
         "Part 1 of 2 is done; verify with `wellposed chapter verify 4`.",
     ]
     assert not counting
+    as_seed(run, 1)
+    assert list(run_chapter(chapter, runs, 2, False, True, Share(2, 2)))[-1].startswith("Part 2 of 2 is done")
+    assert counting == [3], "the part that ends last measures what reads the runs of all"
 
 
 def test_parts_that_were_made_elsewhere_are_brought_together(tmp_path, runs, run, capsys):
@@ -238,7 +241,7 @@ def test_parts_that_were_made_elsewhere_are_brought_together(tmp_path, runs, run
     (begun / "summary.json").unlink()
     assert main(["chapter", "verify", "4", "--runs-dir", str(runs), "--from", str(elsewhere), *chapters]) == 1
     told = capsys.readouterr()
-    assert told.err == f"1 results of other parts were copied into {runs}.\n"
+    assert told.err == f"Copied from other parts into {runs}: {made.name}.\n"
     assert "1 of 3 runs are not trained and evaluated yet (seeds 2)" in " ".join(told.out.split())
     assert {path.name for path in runs.glob("Fetch*")} == {run.name, made.name}
     assert not list(runs.glob(".part-*"))

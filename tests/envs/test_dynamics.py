@@ -75,6 +75,16 @@ def test_a_step_on_a_threads_model_is_the_step_on_the_envs_own_bit_for_bit(env_i
     assert all(place.simulation.model is place.model for place in models._places)
 
 
+def test_a_threads_model_takes_over_what_the_solver_stops_by():
+    env = made(2, **ALL).env
+    env.reset(seed=0)
+    scales = [model.stat.meaninertia for model in env.physics.models]
+    assert scales[0] != scales[1]
+    for i, scale in enumerate(scales):
+        env._models.advance(i, np.array([1.3, 0.75, 0.5, 1.0, 0.0, 1.0, 0.0, 0.0]))
+        assert env._models._of_thread.model.stat.meaninertia == scale
+
+
 def test_an_object_slides_farther_with_less_friction():
     """A free slide: the way to rest is v^2 / (2 mu g)."""
     ways = []

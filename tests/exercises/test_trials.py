@@ -73,7 +73,7 @@ CALLS = {
     "5.2": lambda: make_vec("FetchReach-v4").reset(seed=0),
     "6.1": lambda: closed_loop.phase_cost(0.1, 0.5, 1),
     "6.2": lambda: closed_loop.Loop(closed_loop.dragged(0.05), 0.05, 0.5).errors(np.ones(2)),
-    "7.1": lambda: measure_perturbation(QUICKLY, Context(1, {}, lambda items, _: iter(items))),
+    "7.1": lambda: measure_perturbation(QUICKLY, Context(1, {})),
     "7.2": lambda: robustness.crossing(np.arange(2.0), [stats.Interval(r, r, r) for r in (1.0, 0.5)], 0.9),
 }
 

@@ -31,7 +31,7 @@ def loaded(path: Path):
 def found():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(interface, "load_run", loaded)
-        return MEASUREMENTS["interface"].measure(SETTINGS, Context(1, RUNS, lambda items, _: iter(items)))
+        return MEASUREMENTS["interface"].measure(SETTINGS, Context(1, RUNS))
 
 
 def test_each_policy_plays_under_the_interfaces_that_are_its_own(found):
@@ -78,7 +78,7 @@ def test_an_interface_is_named_by_what_is_on():
 
 def test_runs_under_an_interface_that_is_not_asked_for_are_named(monkeypatch):
     monkeypatch.setattr(interface, "load_run", loaded)
-    context = Context(1, RUNS, lambda items, _: iter(items))
+    context = Context(1, RUNS)
     with pytest.raises(UserError, match="trained under delay 2"):
         interface.measure_interfaces(replace(SETTINGS, controls=[{}]), context)
     with pytest.raises(UserError, match="was trained on FetchReach-v4"):

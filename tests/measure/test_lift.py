@@ -8,7 +8,7 @@ from wellposed.measure import MEASUREMENTS, lift
 from wellposed.measure.kinds import Context
 from wellposed.measure.lift import LiftSettings
 
-CONTEXT = Context(2, {}, lambda items, _: iter(items))
+CONTEXT = Context(2, {})
 
 
 def shares(monkeypatch, policy) -> list[float]:

@@ -16,7 +16,7 @@ LARGEST = 0.06  # of a few hundred transitions
 
 
 def measured(settings: PerturbationSettings = SETTINGS):
-    return MEASUREMENTS["perturbation"].measure(settings, Context(1, {}, lambda items, _: iter(items)))
+    return MEASUREMENTS["perturbation"].measure(settings, Context(1, {}))
 
 
 @pytest.fixture(scope="module")

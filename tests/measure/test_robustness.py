@@ -36,7 +36,7 @@ def loaded():
 
 
 def measured(settings: RobustnessSettings):
-    return MEASUREMENTS["robustness"].measure(settings, Context(1, RUNS, lambda items, _: iter(items)))
+    return MEASUREMENTS["robustness"].measure(settings, Context(1, RUNS))
 
 
 def test_variants_are_compared_under_each_condition_on_the_same_episodes():

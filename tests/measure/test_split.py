@@ -32,7 +32,7 @@ def split(monkeypatch):
         return SimpleNamespace(evaluations=rows)
 
     monkeypatch.setattr(splits, "RunReader", reader)
-    context = Context(1, {"sparse.recipe": list(RUNS)}, lambda items, _: iter(items))
+    context = Context(1, {"sparse.recipe": list(RUNS)})
     return lambda **settings: MEASUREMENTS["split"].measure(SplitSettings("sparse.recipe", **settings), context)
 
 

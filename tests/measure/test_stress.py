@@ -27,7 +27,7 @@ def stressed():
     with pytest.MonkeyPatch.context() as patch:
         agent = ScriptedPickAndPlace()
         patch.setattr(stress, "load_run", lambda _: (RunConfig(EnvConfig("FetchPickAndPlace-v4")), agent, None))
-        context = Context(2, RUNS, lambda items, _: iter(items))
+        context = Context(2, RUNS)
         return MEASUREMENTS["stress"].measure(settings, context)
 
 

@@ -13,7 +13,7 @@ SETTINGS = TrackingSettings("FetchReach-v4", [0.5, 0.4], [0.7, 0.0], [0, 2])
 
 
 def measured(settings: TrackingSettings = SETTINGS):
-    return MEASUREMENTS["tracking"].measure(settings, Context(1, {}, lambda items, _: iter(items)))
+    return MEASUREMENTS["tracking"].measure(settings, Context(1, {}))
 
 
 @pytest.fixture(scope="module")

@@ -190,7 +190,7 @@ class Course:
         if not of.there:
             raise UnavailableError
         if not file.is_file():
-            raise UserError(f"{file} does not exist; publishing the chapter makes it.")
+            raise UserError(f"{file} does not exist; `wellposed chapter publish {of.chapter.number}` makes it.")
         self._note(page, of, of.subject(of.chapter.videos[name]))
         target = page.links.files.setdefault(file.resolve(), f"{FILES}/{of.chapter.slug}/{file.name}")
         address = relpath(target, Path(page.target).parent)

@@ -96,7 +96,7 @@ def verify(
 
     chapter = chapter_of(find_chapters(chapters), number)
     if brought := bring(chapter, parts, runs_dir):
-        print(f"{len(brought)} results of other parts were copied into {runs_dir}.", file=sys.stderr)
+        print(f"Copied from other parts into {runs_dir}: {', '.join(brought)}.", file=sys.stderr)
     found = verification.verify(chapter, Runs(runs_dir))
     if not emit({"number": number, "holds": found.holds, **asdict(found)}, json_file):
         print(*verification.describe(chapter, found), sep="\n")

@@ -20,24 +20,33 @@ def publish(chapter: Chapter, runs: Runs, anyway: bool) -> tuple[Records, Path]:
 
     Raises:
         UserError: unless `anyway`, if a deliverable or a criterion fails, or results were made with uncommitted changes
-            or by code that did something else than today's, as far as the stored traces tell; if a video cannot be
-            drawn here.
+            or by code that did something else than today's, as far as the stored traces tell, or if a video cannot be
+            made here.
     """
     found = gather(chapter, runs)
     traces = current_traces(chapter)
     failing = [*verify(chapter, runs, found).failing, *_unsound(chapter, found.results, traces)]
+    if not failing or anyway:
+        failing += _film(chapter, runs)
     if failing and not anyway:
         raise UserError(
             "\n".join(failing)
             + f"\nChapter {chapter.number} is not published. --anyway publishes it in spite of that, and "
             "its records then say so."
         )
-    for name, text in chapter.videos.items():
-        experiment, variant, _ = chapter.variant(text)
-        film(runs.path(chapter.experiments[experiment].runs[variant][0]), chapter.video(name))
     digests = {name: trace.digest for name, trace in traces.items() if trace}
     records = as_published(Records(here(threads=1), failing, digests, found.results))
     return records, write_records(chapter.folder, records)
+
+
+def _film(chapter: Chapter, runs: Runs) -> Iterator[str]:
+    """Make the videos of a chapter; yields why one could not be made."""
+    for name, text in chapter.videos.items():
+        experiment, variant, _ = chapter.variant(text)
+        try:
+            film(runs.path(chapter.experiments[experiment].runs[variant][0]), chapter.video(name))
+        except UserError as error:
+            yield f"The video {name} of {text} was not made: {error}"
 
 
 def _unsound(chapter: Chapter, results: Results, traces: dict[str, StoredTrace | None]) -> Iterator[str]:

@@ -71,7 +71,7 @@ def _interfaces(paths: Paths, threads: int) -> dict[str, Measured]:
 
     names = {"smooth": {"smoothing": 0.7}, "late": {"delay": 2, "shown": True}}
     settings = InterfaceSettings("FetchPush-v4", [{}, *names.values()], list(paths))
-    rows = measure_interfaces(settings, Context(threads, paths, lambda items, _: iter(items))).rows[1:]
+    rows = measure_interfaces(settings, Context(threads, paths)).rows[1:]
     found = {}
     for name, row in zip(names, rows, strict=True):
         for kind, rate in (("retrofit", row.retrofit), ("retrained", row.retrained)):
@@ -86,7 +86,7 @@ def _trained_noisy(paths: Paths, threads: int) -> dict[str, Measured]:
     from wellposed.stats import describe_rate
 
     settings = RobustnessSettings(list(paths), ["noise"])
-    success = measure_robustness(settings, Context(threads, paths, lambda items, _: iter(items))).success
+    success = measure_robustness(settings, Context(threads, paths)).success
     found = {}
     for name, (variant, condition) in _NOISY.items():
         rate = success[condition][variant]

@@ -190,7 +190,7 @@ def track(_setting: Setting) -> Outcome:
     from wellposed.measure.tracking import TrackingSettings, measure_tracking
 
     settings = TrackingSettings("FetchReach-v4", [0.5, 0.5], [0.7, 0.0], [0, 2])
-    found = measure_tracking(settings, Context(1, {}, lambda items, _: iter(items)))
+    found = measure_tracking(settings, Context(1, {}))
     rows = []
     for row in found.rows:
         name = f"gain {row.gain:g}, smoothing {row.smoothing:g}, delay {row.delay}"
@@ -208,7 +208,7 @@ def learn_under_noise(_setting: Setting) -> Outcome:
 
     settings = PerturbationSettings([], [], [0.01, 0.02, 0.05], episodes=100_000)
     rows = []
-    for row in measure_perturbation(settings, Context(1, {}, lambda items, _: iter(items))).hindsight:
+    for row in measure_perturbation(settings, Context(1, {})).hindsight:
         name = f"off by {1000 * row.noise:g} mm, goal {1000 * row.distance:g} mm beside"
         low, high = row.learnt.ci95
         learnt = f"{row.learnt.value:.3f} (95 % CI {low:.3f}-{high:.3f}) from the replay"
@@ -220,6 +220,7 @@ def tolerate_noise(setting: Setting) -> Outcome:
     """Plays Push by hand under rising noise, and looks up where success falls to 90 % and to 50 %."""
     from wellposed.envs.make import EnvConfig
     from wellposed.envs.suites.fetch.oracle import ScriptedPush
+    from wellposed.report.robustness import describe
     from wellposed.robustness import Player, play_curve
     from wellposed.stats import describe_rate
 
@@ -228,8 +229,7 @@ def tolerate_noise(setting: Setting) -> Outcome:
     found = play_curve("noise", about, player)
     rows = [(f"{1000 * one.level:g} mm", describe_rate(one.success.value, one.success.ci95)) for one in found.levels]
     for one in found.crossings:
-        ends = ["beyond" if end is None else f"{1000 * end:.2f}" for end in (one.level, one.low, one.high)]
-        rows.append((f"down to {one.share:.0%}", f"{ends[0]} mm (95 % CI {ends[1]} to {ends[2]})"))
+        rows.append((f"{one.share:.0%}, levels in metres", describe(one, found)))
     return Outcome(rows)
 
 

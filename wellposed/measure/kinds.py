@@ -16,13 +16,18 @@ class Over(Protocol):
         ...
 
 
+def unwatched(items: Sequence[T], _what: str, /) -> Iterator[T]:
+    """Iterate over the items without a progress bar."""
+    return iter(items)
+
+
 @dataclass(frozen=True)
 class Context:
     """What a measurement gets beside its settings."""
 
     threads: int  # native threads for physics
     runs: dict[str, list[Path]]  # "experiment.variant" -> its run directories in the order of the seeds
-    over: Over
+    over: Over = unwatched
 
 
 @dataclass(frozen=True)

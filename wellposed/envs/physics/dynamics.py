@@ -118,8 +118,8 @@ class Varied:
 class ThreadModels:
     """Steps envs on one model for each thread, which has the values of whichever env is stepped.
 
-    With a model for each of 16 envs, a step of Fetch takes a tenth longer: models of 8 MB push one another out of the
-    processor's cache (`python -m benchmarks.wrappers`).
+    Sixteen models of 8 MB, one for each env, would push one another out of the processor's cache in every step.
+    `python -m benchmarks.wrappers` compares both.
     """
 
     def __init__(self, made: mujoco.MjModel, parameters: dict[str, Parameter], places: list[Place]):
