@@ -76,7 +76,7 @@ def test_a_step_on_a_threads_model_is_the_step_on_the_envs_own_bit_for_bit(env_i
 
 
 def test_a_threads_model_takes_over_what_the_solver_stops_by():
-    env = made(2, **ALL).env
+    env = made(2, steps=25, **ALL).env
     env.reset(seed=0)
     scales = [model.stat.meaninertia for model in env.physics.models]
     assert scales[0] != scales[1]
