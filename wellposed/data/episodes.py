@@ -16,7 +16,14 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from wellposed.arrays import Arrays, check_arrays, merged, part_of
-from wellposed.data.hindsight import STRATEGIES, GoalFunction, relabel, relabelled_share
+from wellposed.data.hindsight import (
+    STRATEGIES,
+    GoalFunction,
+    relabel,
+    relabelled_share,
+    require_parts,
+    whole_goal,
+)
 from wellposed.errors import UserError, require
 from wellposed.serialise import LATER
 from wellposed.types import Batch, Field, Obs, Spec, Step
@@ -32,6 +39,9 @@ class ReplayConfig:
     """Where a hindsight goal comes from: future (strictly later in the episode), final, episode, or one of yours."""
     k: int = 4
     """Hindsight goals for each original one: k/(k+1) of a batch is relabelled, 0 is off. Source: HER, section 4.5."""
+    relabel: Literal["whole", "parts"] = field(default="whole", metadata=LATER)
+    """whole: a hindsight goal is what one moment achieved. parts: each thing that a goal is about has a moment of its
+    own (env.goal_parts)."""
     action: Literal["chosen", "applied"] = field(default="chosen", metadata=LATER)
     """The action that is stored: the policy's choice, or what reached the simulator; env.control tells them apart."""
 
@@ -115,6 +125,7 @@ class ReplayBuffer:
         self._reward, self._terminated = _of_any_shape(reward), _of_any_shape(terminated)
         self._goal_time = STRATEGIES[config.strategy]
         self._share = relabelled_share(config.k)
+        self._parts = require_parts(spec) if config.relabel == "parts" else whole_goal(spec)
         self._columns = columns(spec)
         parts = {"obs": spec.obs, "truth": spec.truth}
         self._seen = {part: {f.name: self._columns[f"{part}/{f.name}"] for f in parts[part]} for part in parts}
@@ -167,7 +178,8 @@ class ReplayBuffer:
         windows of so many transitions that end at the ones drawn (see `Batch`), each with one goal. Raises ValueError
         if no episode has ended yet.
         """
-        rows, after, hindsight = (found.reshape(updates, batch_size) for found in self.draw(updates * batch_size, rng))
+        rows, after, hindsight = self.draw(updates * batch_size, rng)
+        rows, after = rows.reshape(updates, batch_size), after.reshape(updates, batch_size)
         here, there = ({dtype: array.take(at, axis=0) for dtype, array in self._rows.items()} for at in (rows, after))
         obs, truth = self._part(here, "obs"), self._part(here, "truth")
         batch = Batch(
@@ -181,8 +193,17 @@ class ReplayBuffer:
         )
         if relabelled := round(self._share * batch_size):
             failed = self._columns["failed"].of(here)[:, :relabelled]
-            self._relabel(batch, self._ring[f"{self._goals}/achieved_goal"][hindsight[:, :relabelled]], failed)
+            moments = hindsight.reshape(updates, batch_size, -1)[:, :relabelled]
+            self._relabel(batch, self._goals_of(moments), failed)
         return batch if length == 1 else self._windows(batch, rows, length)
+
+    def _goals_of(self, rows: np.ndarray) -> np.ndarray:
+        """Hindsight goals [..., g]: each part as it was achieved at its own row [..., parts]."""
+        achieved = self._ring[f"{self._goals}/achieved_goal"]
+        goals = achieved[rows[..., 0]]
+        for i, part in enumerate(self._parts[1:], 1):
+            goals[..., part] = achieved[rows[..., i]][..., part]
+        return goals
 
     def _relabel(self, batch: Batch, goals: np.ndarray, failed: np.ndarray) -> None:
         """Give the first transitions of each minibatch the goals [u, relabelled, g]; `failed` marks failures."""
@@ -219,7 +240,7 @@ class ReplayBuffer:
         )
 
     def draw(self, n: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Rows of n transitions, of their successors, and of the states whose achieved goal would relabel them."""
+        """Rows of n transitions [n], of their successors [n], and of the states that would relabel them [n, parts]."""
         if not self.transitions:
             raise ValueError("the replay holds no finished episode yet")
         rows = self._any_rows(n, rng)
@@ -228,8 +249,8 @@ class ReplayBuffer:
         while (bad := (t == length).nonzero()[0]).size:
             rows[bad] = again = self._any_rows(bad.size, rng)
             t[bad], length[bad] = self._time[again], self._length[again]
-        goal_time = self._goal_time(t, length, rng)
-        return rows, self._wrap(rows + 1), self._wrap(rows + goal_time - t)
+        later = np.stack([self._goal_time(t, length, rng) - t for _ in self._parts], axis=-1)
+        return rows, self._wrap(rows + 1), self._wrap(rows[:, None] + later)
 
     def number(self, rows: np.ndarray) -> np.ndarray:
         """The numbers of the rows at places `rows` [n], counted over all rows that ever entered the ring."""
