@@ -22,15 +22,14 @@ def made() -> dict[str, list[ogbench.GoalEnv]]:
 
 def random_state(env: Any, rng: np.random.Generator) -> None:
     """Put everything somewhere, near its place where rules change their mind."""
-    env.reset(seed=int(rng.integers(2**31)))
-    inner, near = env.inner, rng.choice([0.0, 0.02, 0.05])
+    inner, near = env.inner, rng.choice([0.0, 0.02, 0.04])
     cube = inner.data.joint("object_joint_0").qpos
     cube[:3] = inner.data.mocap_pos[0] + rng.normal(size=3) * near
     if "drawer" in env.task.summary:
         inner.data.joint("drawer_slide").qpos[0] = inner._target_drawer_pos + rng.normal() * near
         inner.data.joint("window_slide").qpos[0] = inner._target_window_pos + rng.normal() * near
-        if rng.random() < 0.5:
-            inner._cur_button_states = inner._target_button_states.copy()
+        switched = rng.random(2) < 0.2
+        inner._cur_button_states = np.where(switched, 1 - inner._target_button_states, inner._target_button_states)
 
 
 def theirs(env: Any) -> bool:
@@ -41,9 +40,11 @@ def theirs(env: Any) -> bool:
 
 
 def judged(env: Any, is_success: Any, states: int = 300) -> tuple[list[bool], list[bool]]:
-    """Success of random states, by OGBench and by a function of the two goals."""
+    """Success of random states of ten episodes, by OGBench and by a function of the two goals."""
     rng, told, ours = np.random.default_rng(0), [], []
-    for _ in range(states):
+    for i in range(states):
+        if i % 30 == 0:
+            env.reset(seed=i)
         random_state(env, rng)
         told.append(theirs(env))
         ours.append(bool(is_success(env.inner.compute_oracle_observation(), env.task.wanted(env.inner))))
@@ -96,9 +97,9 @@ def test_an_episode_is_determined_by_seed_and_actions(name, made, monkeypatch):
 
 def test_every_task_is_drawn_and_can_be_chosen(made):
     env = made["cube-single-v0"][0]
-    drawn = [(env.reset(seed=seed), env.inner.cur_task_id)[1] for seed in range(40)]
+    drawn = [(env.reset(seed=seed), env.inner.cur_task_id)[1] for seed in range(20)]
     assert set(drawn) == {1, 2, 3, 4, 5}
-    assert drawn == [(env.reset(seed=seed), env.inner.cur_task_id)[1] for seed in range(40)]
+    assert drawn[:5] == [(env.reset(seed=seed), env.inner.cur_task_id)[1] for seed in range(5)]
     env.reset(seed=0, options={"task_id": 4})
     assert env.inner.cur_task_id == 4
 

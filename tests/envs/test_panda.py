@@ -29,5 +29,5 @@ def test_two_blocks_can_be_stacked():
 def test_flip_cannot_be_made_for_a_picture_is_missing():
     """panda-gym issue 71."""
     assert not (Path(assets.get_data_path()) / "colored_cube.png").exists()
-    with pytest.raises(UserError, match="PandaFlip-v3 could not be made: .*texture"):
+    with pytest.raises(UserError, match=r"PandaFlip-v3 could not be made: .*texture"):
         make_one("panda_gym:PandaFlip-v3")
