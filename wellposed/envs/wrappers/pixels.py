@@ -171,8 +171,8 @@ class SeenVecEnv(Wrapper):
         if not (self.config.own and own):
             return ()
         whole = self.env.spec.field("observation")
-        of = lambda numbers: tuple(np.broadcast_to(numbers, whole.shape)[own]) if numbers else ()  # noqa: E731
-        return (Field(OWN, (len(own),), floor=of(whole.floor), origin=of(whole.origin)),)
+        of = lambda numbers: tuple(np.broadcast_to(numbers, whole.shape)[own].tolist()) if numbers else ()  # noqa: E731
+        return (Field(OWN, (len(own),), floor=of(whole.floor), origin=of(whole.origin), shows=self._view.own),)
 
     @property
     def now(self) -> Moment:
