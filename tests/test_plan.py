@@ -365,7 +365,7 @@ def test_pixels_are_counted_both_ways_and_said_not_to_be_built(tmp_path):
     assert frames.per_transition > 5 * frames.once
     assert f"{frames.once:,} bytes" in said
     assert f"{frames.per_transition:,} bytes" in said
-    assert "Training from pixels is not built yet" in said
+    assert "a run with --env.pixels.size is planned whole" in said
     assert plan.seconds is None
 
 

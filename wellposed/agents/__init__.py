@@ -10,6 +10,7 @@ from wellposed.agents.estimate import EstimateConfig, EstimateThenAct
 from wellposed.agents.ppo import PPO, PPOConfig
 from wellposed.agents.sac import SAC, SACConfig
 from wellposed.agents.td3 import TD3, TD3Config
+from wellposed.errors import UserError
 from wellposed.registry import Registry
 from wellposed.types import Agent, Spec
 
@@ -23,7 +24,7 @@ class Entry(NamedTuple):
     on_policy: bool = False  # whether it learns only from its own newest steps: an `OnPolicyAgent`
     # What makes a greedy action of the actor's first outputs; None: its policies cannot be exported.
     squash: Literal["tanh", "clip"] | None = None
-    needs: Literal["", "pictures"] = ""  # what an environment must show for it
+    needs: Literal["", "pictures"] = ""  # what an environment must show: pictures, of something that is not told
 
 
 ALGORITHMS: Registry[Entry] = Registry("algorithm", "wellposed.algorithms")
@@ -41,5 +42,12 @@ find = ALGORITHMS.find
 
 
 def make_agent(algo: str, config: Any, spec: Spec, seed: int) -> Any:
-    """A fresh agent of a registered algorithm, on-policy or off-policy. Raises UserError if there is none."""
-    return find(algo).make(config, spec, seed)
+    """A fresh agent of a registered algorithm, on-policy or off-policy.
+
+    Raises:
+        UserError: if there is none of that name, or the environment does not show what it needs.
+    """
+    entry = find(algo)
+    if entry.needs == "pictures" and not (spec.truth and any(one.kind == "image" for one in spec.obs)):
+        raise UserError(f"The algorithm {algo} reads pictures; ask for them, for example --env.pixels.size 48.")
+    return entry.make(config, spec, seed)

@@ -26,7 +26,7 @@ from jax import Array
 from wellposed.agents import sac, shared
 from wellposed.agents.sac import SAC, SACConfig
 from wellposed.arrays import merged, part_of
-from wellposed.errors import UserError, require
+from wellposed.errors import require
 from wellposed.nn.encoders import make_encoder
 from wellposed.nn.inputs import Encoder, InputConfig, Scales, feature_width, stored
 from wellposed.nn.networks import MLP, descend, polyak
@@ -226,9 +226,6 @@ class EstimateThenAct:
     """The agent: `EstimateThenAct(config, spec, seed)`."""
 
     def __init__(self, config: EstimateConfig, spec: Spec, seed: int):
-        """Raises UserError if nothing is seen in pictures, or nothing is hidden."""
-        if not spec.truth or not any(one.kind == "image" for one in spec.obs):
-            raise UserError("The algorithm estimate reads pictures; ask for them, for example --env.pixels.size 48.")
         self.config, self.spec, self.window, self.looks = config, spec, config.frames, config.looks
         self.sac, self.updates = SAC(config.policy, of_states(spec), seed), 0
         self.eye = init_eye(config, spec, seed)
