@@ -13,7 +13,7 @@ import pytest
 from wellposed.envs import EnvConfig, make_env
 from wellposed.envs.rendering import working_backend
 from wellposed.envs.wrappers.dynamics import Dynamics
-from wellposed.envs.wrappers.pixels import CAMERA, OWN, Eye, Pixels, hidden_parts
+from wellposed.envs.wrappers.pixels import CAMERA, OWN, Eye, Pixels, hidden_parts, seen_otherwise
 from wellposed.envs.wrappers.sensors import Sensors
 from wellposed.errors import UserError
 
@@ -141,6 +141,31 @@ def test_noise_and_drawn_dynamics_reach_the_robots_own_numbers():
     with closing(made(2, dynamics=Dynamics("0.5..1.5"))) as env:
         env.reset(seed=0)
         assert env.step(np.ones((2, 4), np.float32)).next_obs[CAMERA].shape == (2, 16, 16, 3)
+
+
+def test_black_frames_and_those_of_others_are_shown_on_request():
+    with closing(made(3)) as env, closing(made(3, pixels=Pixels(16, shown="blank"))) as blank:
+        frames = env.reset(seed=0).obs[CAMERA]
+        seen = blank.reset(seed=0).obs
+        assert not seen[CAMERA].any()
+        assert np.array_equal(seen[OWN], env.now.obs[OWN])
+    with closing(made(3, pixels=Pixels(16, shown="others"))) as others:
+        assert np.array_equal(others.reset(seed=0).obs[CAMERA], frames[[2, 0, 1]])
+
+
+def test_words_of_a_command_line_change_what_they_name():
+    own = Pixels(48, light=0.1)
+    assert seen_otherwise(own, ["moved=0.02", "shown=blank"]) == Pixels(48, moved=0.02, light=0.1, shown="blank")
+    assert seen_otherwise(own, []) is not None
+    for words, told in (
+        (["size=84"], "NAME=VALUE"),
+        (["moved=far"], "takes a number"),
+        (["shown=all"], "frames, blank"),
+    ):
+        with pytest.raises(UserError, match=told):
+            seen_otherwise(own, words)
+    with pytest.raises(UserError, match="whose policy sees pictures"):
+        seen_otherwise(Pixels(), ["moved=0.02"])
 
 
 def test_what_cannot_be_drawn_and_senseless_sizes_are_refused():

@@ -14,7 +14,7 @@ import copy
 import os
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, cast
 
 import mujoco
@@ -24,7 +24,7 @@ from wellposed import seeding
 from wellposed.envs.rendering import Canvas, View, working_backend
 from wellposed.envs.vector import seeds_of_envs
 from wellposed.envs.wrappers.wrapper import Wrapper, require_capability
-from wellposed.errors import require
+from wellposed.errors import UserError, instead, require
 from wellposed.serialise import LATER
 from wellposed.types import Field, Moment, Obs, Step, VecEnv
 
@@ -52,11 +52,16 @@ class Pixels:
     """Standard deviation of the light's strength in each episode, as a share of the task's own."""
     colour: float = field(default=0.0, metadata=LATER)
     """Standard deviation of red, green and blue of each part in each episode, of 1."""
+    shown: Literal["frames", "blank", "others"] = field(default="frames", metadata=LATER)
+    """What the policy gets: the frames, black ones, or those of the next env. With the latter two it must fail, unless
+    what the picture should tell has leaked into the numbers."""
 
     def __post_init__(self) -> None:
         low, high = SIZES
         rule = f"must be 0, or {low} to {high} pixels"
         require(self.size == 0 or low <= self.size <= high, "env.pixels.size", rule, self.size)
+        shown = self.shown in ("frames", "blank", "others")
+        require(shown, "env.pixels.shown", "is frames, blank or others", self.shown)
         for name in ("moved", "turned", "light", "colour"):
             value = getattr(self, name)
             require(0 <= value < np.inf, f"env.pixels.{name}", "must be 0 or more", value)
@@ -72,6 +77,27 @@ class Pixels:
             return env
         require_capability(env, "pixels", "env.pixels.size", "that says how it is seen")
         return cast(VecEnv, SeenVecEnv(env, self, seed))
+
+
+def seen_otherwise(own: Pixels, words: Iterable[str]) -> Pixels:
+    """A run's pixels with other settings, from `NAME=VALUE` as a command line gives them.
+
+    Raises:
+        UserError: if the run sees no pictures, or a word is something else.
+    """
+    known = ["moved", "turned", "light", "colour", "shown"]
+    given: dict[str, Any] = {}
+    for word in words:
+        name, equals, text = word.partition("=")
+        if not equals or name not in known:
+            raise UserError(f"--pixels takes NAME=VALUE, got {word!r}{instead(name, known)}")
+        try:
+            given[name] = text if name == "shown" else float(text)
+        except ValueError as error:
+            raise UserError(f"--pixels {name} takes a number, got {text!r}.") from error
+    if given and not own.size:
+        raise UserError("--pixels is for runs whose policy sees pictures (--env.pixels.size in training).")
+    return replace(own, **given)
 
 
 class Eye:
@@ -243,5 +269,6 @@ class SeenVecEnv(Wrapper):
 
     def _shown(self, obs: Obs) -> Obs:
         """What the policy sees of observations [n, ...]."""
+        given = {"frames": self._frames, "blank": 0 * self._frames, "others": np.roll(self._frames, 1, axis=0)}
         own = {OWN: obs["observation"][:, list(self._view.own)]} if self.config.own and self._view.own else {}
-        return {CAMERA: self._frames} | own | {name: obs[name] for name in self._kept}
+        return {CAMERA: given[self.config.shown]} | own | {name: obs[name] for name in self._kept}
