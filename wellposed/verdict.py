@@ -24,7 +24,7 @@ from wellposed.runs.record import EpisodeRow, Verdict, decode, encode
 from wellposed.runs.store import RunReader
 from wellposed.settings import own_settings
 from wellposed.stats import describe_interval, describe_rate
-from wellposed.types import Agent, Policy
+from wellposed.types import Agent, Policy, Spec
 from wellposed.units import printed
 
 EPISODES = 100
@@ -88,8 +88,19 @@ def assess(
     chance = RandomPolicy(agent.spec.action_dim, seeding.generator(seed, "random baseline"))
     random_rows = play_under(chance, replace(where, sensors=config.env.sensors), seeds, seed, threads)
     random = summarise(random_rows, step=0, updates=0, seconds=0.0, seed=seed)
-    told = {"noise": noise, "sensors": list(sensors), "dynamics": list(dynamics), "pixels": list(pixels)}
+    told: dict[str, Any] = {"sees": information(agent.spec, getattr(config.agent, "critic_sees", "") == "truth")}
+    told |= {"noise": noise, "sensors": list(sensors), "dynamics": list(dynamics), "pixels": list(pixels)}
     return Verdict(config.env.id, seed, manifest.state.sha256, trained, random, rows, **told)
+
+
+def information(spec: Spec, told_truth: bool) -> str:
+    """What a policy sees when it acts and what its updates saw, in sentences; "" where that is all there is to see."""
+    if not spec.truth:
+        return ""
+    sizes = ", ".join(f"{one.name} ({' x '.join(map(str, one.shape))})" for one in spec.obs)
+    hidden = " and ".join(one.name for one in spec.truth if one.kind == "vector" or one.name == "achieved_goal")
+    also = f"the true {hidden} as well" if told_truth else "the same; hindsight's goals and rewards are of the truth"
+    return f"Acting, it sees {sizes}. Its updates saw {also}."
 
 
 def play_under(policy: Policy, where: EnvConfig, seeds: list[int], seed: int, threads: int = 2) -> list[EpisodeRow]:

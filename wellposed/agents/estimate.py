@@ -12,9 +12,9 @@ Source: an asymmetric actor-critic (Pinto et al., 2018, "Asymmetric Actor Critic
 1710.06542) whose actor reads the picture through a bottleneck with a meaning.
 """
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import equinox as eqx
 import jax
@@ -32,6 +32,7 @@ from wellposed.nn.inputs import Encoder, InputConfig, Scales, feature_width, sto
 from wellposed.nn.networks import MLP, descend, polyak
 from wellposed.nn.normaliser import InputScaler
 from wellposed.seeding import key_data
+from wellposed.serialise import LATER
 from wellposed.types import Batch, Carry, Field, Metrics, Moment, Obs, Spec
 
 HIDDEN = 128  # width of the layer between the features of the frames and the estimate
@@ -54,6 +55,8 @@ class EstimateConfig(SACConfig):
     """Numbers that the convolutions make of the frames."""
     estimator_rate: float = 1e-3
     """Adam step size of the estimator."""
+    critic_sees: Literal["obs", "truth"] = field(default="truth", metadata=LATER)
+    """The truth, as policy and estimator do in their updates."""
     steady: float = 0.02
     """Share of the estimator's newest weights that enters those it acts with, at each call of `update`."""
 
@@ -64,6 +67,7 @@ class EstimateConfig(SACConfig):
         require(1 <= self.features <= 2**12, "agent.features", "must be 1 to 4,096", self.features)
         require(0 < self.estimator_rate < np.inf, "agent.estimator_rate", "must be above 0", self.estimator_rate)
         require(0 < self.steady <= 1, "agent.steady", "lies in (0, 1]", self.steady)
+        require(self.critic_sees == "truth", "agent.critic_sees", "is truth in estimate", self.critic_sees)
         state = self.inputs.encoder == "state"
         require(state, "agent.inputs.encoder", "must be state: the policy acts on a state", self.inputs.encoder)
 
@@ -71,7 +75,7 @@ class EstimateConfig(SACConfig):
     def policy(self) -> SACConfig:
         """The settings of the policy and its critics, which see states."""
         own: dict[str, Any] = {one.name: getattr(self, one.name) for one in fields(SACConfig)}
-        return replace(SACConfig(**own), critic_sees="truth")
+        return SACConfig(**own)
 
     @property
     def reading(self) -> InputConfig:

@@ -43,11 +43,13 @@ def evaluate(
     found = verdict.assess(run, episodes, seed, threads, noise, sensors, dynamics, pixels)
     trained = asdict(found.trained)
     data = {"env": found.env, "run": str(run), "seed": seed, "noise": noise, **trained}
-    data |= {"sensors": found.sensors, "dynamics": found.dynamics, "pixels": found.pixels}
+    data |= {"sensors": found.sensors, "dynamics": found.dynamics, "pixels": found.pixels, "sees": found.sees}
     data |= {"random": asdict(found.random), "per_episode": [asdict(row) for row in found.per_episode]}
     if not emit(data, json_file):
         print(verdict.sentence(found))
         print(verdict.baselines(found))
+        if found.sees:
+            print(found.sees)
     return 0
 
 

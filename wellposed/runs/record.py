@@ -245,6 +245,7 @@ class Verdict:
     sensors: list[str] = field(default_factory=list, metadata=serialise.LATER)
     dynamics: list[str] = field(default_factory=list, metadata=serialise.LATER)
     pixels: list[str] = field(default_factory=list, metadata=serialise.LATER)
+    sees: str = field(default="", metadata=serialise.LATER)  # what it sees and its updates saw, where they differ
 
     def _repr_html_(self) -> str:
         """What a notebook shows: success beside what it must be read beside."""
