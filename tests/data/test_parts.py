@@ -9,6 +9,7 @@ from tests.data.test_episodes import same, taken
 from wellposed.data.episodes import ReplayBuffer, ReplayConfig
 from wellposed.envs.make import EnvConfig, with_parts
 from wellposed.errors import UserError
+from wellposed.probe import audit
 from wellposed.serialise import from_dict, to_dict
 from wellposed.types import Field, Spec
 
@@ -135,6 +136,13 @@ def test_the_whole_goal_is_relabelled_as_ever():
     assert same(sampled(known), sampled(unknown))
     assert same(sampled(known), sampled(one))
     assert "moments of their own" in broken_promises(known)
+
+
+@pytest.mark.parametrize(("kind", "foreign"), [(ReplayBuffer, 0.0), (OfOthers, 0.66)])
+def test_a_run_tells_where_the_goals_of_its_minibatches_come_from(kind, foreign):
+    _, _, found = audit(filled(kind), 4, 250, np.random.SeedSequence(0))
+    assert found["probe/goals_foreign"] == pytest.approx(foreign, abs=0.1)
+    assert found["probe/goals_original"] == pytest.approx(0.2, abs=0.05)
 
 
 def test_windows_have_one_goal_too():

@@ -10,8 +10,9 @@ what is seen. A relabelled transition keeps its `terminated` only if the episode
 goal, by failure.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Literal, NamedTuple
+from typing import Literal
 
 import numpy as np
 
@@ -24,9 +25,10 @@ from wellposed.data.hindsight import (
     require_parts,
     whole_goal,
 )
+from wellposed.data.rows import bytes_of, columns, make_rows, require_capacity
 from wellposed.errors import UserError, require
 from wellposed.serialise import LATER
-from wellposed.types import Batch, Field, Obs, Spec, Step
+from wellposed.types import Batch, Obs, Spec, Step
 
 
 @dataclass(frozen=True)
@@ -55,63 +57,6 @@ class ReplayConfig:
         STRATEGIES.find(self.strategy)
 
 
-class Column(NamedTuple):
-    """Where a row holds the numbers of one key: rows are matrices, one for each dtype."""
-
-    dtype: str
-    place: slice | int  # of its columns
-    shape: tuple[int, ...]
-
-    def of(self, rows: Arrays) -> np.ndarray:
-        """The numbers of this key in rows [..., width] by dtype: a view [..., *shape]."""
-        values = rows[self.dtype][..., self.place]
-        return values if len(self.shape) < 2 else values.reshape(*values.shape[:-1], *self.shape)
-
-
-def columns(spec: Spec) -> dict[str, Column]:
-    """The columns of a transition, "truth/..." among them only where the truth differs from what is seen."""
-    parts = {"obs": spec.obs, "truth": spec.truth}
-    fields = {f"{part}/{one.name}": one for part, fields in parts.items() for one in fields}
-    fields["action"] = Field("action", (spec.action_dim,))
-    fields |= {name: Field(name, ()) for name in ("reward", "terminated", "failed")}
-    found: dict[str, Column] = {}
-    widths: dict[str, int] = {}
-    for key, one in fields.items():
-        begin, size = widths.get(one.dtype, 0), int(np.prod(one.shape))
-        found[key] = Column(one.dtype, slice(begin, begin + size) if one.shape else begin, one.shape)
-        widths[one.dtype] = begin + size
-    return found
-
-
-def make_rows(spec: Spec, *leading: int) -> Arrays:
-    """Empty rows [*leading, width] by dtype."""
-    widths: dict[str, int] = {}
-    for column in columns(spec).values():
-        widths[column.dtype] = widths.get(column.dtype, 0) + int(np.prod(column.shape))
-    return {dtype: np.zeros((*leading, width), dtype) for dtype, width in widths.items()}
-
-
-def require_capacity(capacity: int, spec: Spec) -> None:
-    """Raises UserError if a ring of that many rows is too small for an episode."""
-    rows = spec.max_episode_steps + 1
-    require(capacity >= rows, "replay.capacity", f"must hold an episode, {rows} rows", capacity)
-
-
-def row_bytes(spec: Spec) -> int:
-    """Bytes of a row of the ring: all columns, and two int32 for its place in the episode."""
-    return _nbytes(make_rows(spec)) + 8
-
-
-def open_bytes(spec: Spec, num_envs: int) -> int:
-    """Bytes of the episodes under way: the same columns, and an int64 for the length in each env."""
-    return num_envs * ((spec.max_episode_steps + 1) * _nbytes(make_rows(spec)) + 8)
-
-
-def replay_bytes(capacity: int, spec: Spec, num_envs: int) -> int:
-    """Bytes of all of it, as `ReplayBuffer.nbytes`."""
-    return capacity * row_bytes(spec) + open_bytes(spec, num_envs)
-
-
 class ReplayBuffer:
     """The ring, and the episodes under way in `num_envs` envs, which enter it when they end.
 
@@ -125,7 +70,8 @@ class ReplayBuffer:
         self._reward, self._terminated = _of_any_shape(reward), _of_any_shape(terminated)
         self._goal_time = STRATEGIES[config.strategy]
         self._share = relabelled_share(config.k)
-        self._parts = require_parts(spec) if config.relabel == "parts" else whole_goal(spec)
+        # Which numbers of a goal are relabelled together.
+        self.parts = require_parts(spec) if config.relabel == "parts" else whole_goal(spec)
         self._columns = columns(spec)
         parts = {"obs": spec.obs, "truth": spec.truth}
         self._seen = {part: {f.name: self._columns[f"{part}/{f.name}"] for f in parts[part]} for part in parts}
@@ -169,24 +115,30 @@ class ReplayBuffer:
     def nbytes(self) -> int:
         """Memory of the ring and of the episodes under way, in bytes; the system grants it as rows come into use."""
         flat = self._time.nbytes + self._length.nbytes + self._open_length.nbytes
-        return _nbytes(self._rows) + _nbytes(self._open_rows) + flat
+        return bytes_of(self._rows) + bytes_of(self._open_rows) + flat
 
-    def sample(self, updates: int, batch_size: int, rng: np.random.Generator, length: int = 1) -> Batch:
+    def sample(
+        self, updates: int, batch_size: int, rng: np.random.Generator, length: int = 1, looks: int | None = None
+    ) -> Batch:
         """`updates` minibatches of transitions drawn uniformly with replacement, leading axes [u, b].
 
         The first round(b k / (k + 1)) transitions of each minibatch carry a hindsight goal. `length` > 1 makes them
-        windows of so many transitions that end at the ones drawn (see `Batch`), each with one goal. Raises ValueError
-        if no episode has ended yet.
+        windows of so many transitions that end at the ones drawn (see `Batch`), each with one goal. With `looks` what
+        is seen is gathered only of the first so many transitions: `obs` is [u, looks, ...], or windows of that, and
+        `next_obs` is empty; the truth is of all of them, [u, b, ...]. Raises ValueError if no episode has ended yet.
         """
         rows, after, hindsight = self.draw(updates * batch_size, rng)
-        rows, after = rows.reshape(updates, batch_size), after.reshape(updates, batch_size)
-        here, there = ({dtype: array.take(at, axis=0) for dtype, array in self._rows.items()} for at in (rows, after))
-        obs, truth = self._part(here, "obs"), self._part(here, "truth")
+        rows, after = (found.reshape(updates, batch_size) for found in (rows, after))
+        here, there = (
+            {dtype: array.take(at, axis=0) for dtype, array in self._gathered(looks)} for at in (rows, after)
+        )
+        truth = self._part(here, "truth")
+        obs = self._part(here, "obs") if looks is None else {}
         batch = Batch(
             obs=obs,
             action=self._columns["action"].of(here),
             reward=self._columns["reward"].of(here),
-            next_obs=self._part(there, "obs") | _goal_of(obs),
+            next_obs=self._part(there, "obs") | _goal_of(obs) if looks is None else {},
             terminated=self._columns["terminated"].of(here),
             truth=truth,
             next_truth=self._part(there, "truth") | _goal_of(truth),
@@ -195,13 +147,29 @@ class ReplayBuffer:
             failed = self._columns["failed"].of(here)[:, :relabelled]
             moments = hindsight.reshape(updates, batch_size, -1)[:, :relabelled]
             self._relabel(batch, self._goals_of(moments), failed)
+        if looks is not None:
+            return batch._replace(obs=self._looked(batch, rows[:, :looks], length))
         return batch if length == 1 else self._windows(batch, rows, length)
+
+    def _gathered(self, looks: int | None) -> Iterable[tuple[str, np.ndarray]]:
+        """The matrices that are read whole for each transition: without looks at all of them, not those of images."""
+        needed = {column.dtype for key, column in self._columns.items() if not key.startswith("obs/")}
+        return [(dtype, array) for dtype, array in self._rows.items() if looks is None or dtype in needed]
+
+    def _looked(self, batch: Batch, rows: np.ndarray, length: int) -> Arrays:
+        """What is seen at rows [u, looks] and in the `length` - 1 steps before, with the goals of the batch."""
+        seen = self._part({dtype: array.take(rows, axis=0) for dtype, array in self._rows.items()}, "obs")
+        if "desired_goal" in seen:
+            seen["desired_goal"] = batch.truth["desired_goal"][:, : rows.shape[1]]
+        return (
+            seen if length == 1 else self._windows(batch._replace(obs=seen, truth={}, next_truth={}), rows, length).obs
+        )
 
     def _goals_of(self, rows: np.ndarray) -> np.ndarray:
         """Hindsight goals [..., g]: each part as it was achieved at its own row [..., parts]."""
         achieved = self._ring[f"{self._goals}/achieved_goal"]
         goals = achieved[rows[..., 0]]
-        for i, part in enumerate(self._parts[1:], 1):
+        for i, part in enumerate(self.parts[1:], 1):
             goals[..., part] = achieved[rows[..., i]][..., part]
         return goals
 
@@ -249,7 +217,7 @@ class ReplayBuffer:
         while (bad := (t == length).nonzero()[0]).size:
             rows[bad] = again = self._any_rows(bad.size, rng)
             t[bad], length[bad] = self._time[again], self._length[again]
-        later = np.stack([self._goal_time(t, length, rng) - t for _ in self._parts], axis=-1)
+        later = np.stack([self._goal_time(t, length, rng) - t for _ in self.parts], axis=-1)
         return rows, self._wrap(rows + 1), self._wrap(rows[:, None] + later)
 
     def number(self, rows: np.ndarray) -> np.ndarray:
@@ -379,10 +347,6 @@ class ReplayBuffer:
 def _goal_of(arrays: Arrays) -> Arrays:
     """The desired goal among the arrays, if it is there: all states of a transition have the same."""
     return {"desired_goal": arrays["desired_goal"]} if "desired_goal" in arrays else {}
-
-
-def _nbytes(rows: Arrays) -> int:
-    return sum(array.nbytes for array in rows.values())
 
 
 def _of_any_shape(function: GoalFunction) -> GoalFunction:
