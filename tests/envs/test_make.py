@@ -38,6 +38,15 @@ def test_the_command_line_takes_every_setting():
     assert read == EnvConfig("FetchPush-v4", arguments, 30, control=Control(delay=2), sensors=sensors)
 
 
+def test_the_parts_of_a_goal_are_named_on_the_command_line(capsys):
+    read = tyro.cli(EnvConfig, args=["FetchPush-v4", "--goal-parts", "[[0, 2], [1]]"])
+    assert read == EnvConfig("FetchPush-v4", goal_parts=((0, 2), (1,)))
+    assert tyro.cli(EnvConfig, args=["FetchPush-v4"]).goal_parts == ()
+    with pytest.raises(SystemExit):
+        tyro.cli(EnvConfig, args=["FetchPush-v4", "--goal-parts", "[0, 2]"])
+    assert "is not a list of lists" in " ".join(capsys.readouterr().err.replace("│", " ").split())
+
+
 @pytest.mark.parametrize("word", ["a", "=1", '{"a": 1}'])
 def test_an_argument_without_a_name_or_a_value_is_refused(word, capsys):
     with pytest.raises(SystemExit):

@@ -65,8 +65,10 @@ _PARTS = tyro.constructors.PrimitiveConstructorSpec(
 )
 
 
-def _parts(said: list[list[int]]) -> tuple[tuple[int, ...], ...]:
+def _parts(said: Any) -> tuple[tuple[int, ...], ...]:
     """The parts of a goal from JSON."""
+    if not (isinstance(said, list) and all(isinstance(part, list) for part in said)):
+        raise ValueError(f"{said!r} is not a list of lists of numbers")
     return tuple(tuple(int(number) for number in part) for part in said)
 
 
