@@ -135,7 +135,8 @@ def scene(**kwargs: Any) -> GoalEnv:
 def register_all() -> None:
     """Add both, whether or not OGBench is installed."""
     for (name, task), maker in zip(TASKS.items(), (cube_single, scene), strict=True):
-        gym.register(_known_as(name), maker, max_episode_steps=task.limit)
+        if _known_as(name) not in gym.registry:
+            gym.register(_known_as(name), maker, max_episode_steps=task.limit)
         register(
             EnvEntry(
                 id=name,
