@@ -229,9 +229,8 @@ def calibrate(runs: Sequence[AnyRunConfig], threads: int, seconds: float = SECON
 def _calibrate_one(run: AnyRunConfig, cores: Sequence[int], seconds: float) -> Calibration:
     """Measure one run in a process of its own."""
     about = {"run": serialise.to_dict(run), "cores": cores, "seconds": seconds, "began": time.time()}
-    there = os.environ | {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
     command = [sys.executable, "-m", "wellposed.plan", *plugin.words()]
-    ran = subprocess.run(command, input=json.dumps(about), capture_output=True, text=True, env=there)
+    ran = subprocess.run(command, input=json.dumps(about), capture_output=True, text=True, env=plugin.environment())
     if ran.returncode:
         said = ran.stderr.strip().splitlines()[-1:] or [f"exit code {ran.returncode}"]
         raise UserError(f"The run could not be measured: {said[0]}")

@@ -17,6 +17,7 @@ from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from wellposed import plugin
 from wellposed.budget import Demand
 from wellposed.config import AnyRunConfig, read_config
 from wellposed.errors import UserError, require
@@ -161,7 +162,7 @@ class Crew:
     def _start(self, index: int, cores: Cores) -> Worker:
         """Start the process of a row on cores of its own."""
         words = ["--cores", ",".join(map(str, cores)), "--tied"] + ["--quiet"] * self.progress.quiet + self.extras.words
-        env = work.environment() | dict.fromkeys(LIBRARIES, str(len(cores)))
+        env = plugin.environment() | dict.fromkeys(LIBRARIES, str(len(cores)))
         process = subprocess.Popen(
             [*work.command(self.folder.path, index), *words],
             env=env, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
