@@ -15,7 +15,7 @@ class Corridor:
     or at once (terminated) when the seed is 100 or more and the point has passed 2. It has all of `VecEnv` that
     evaluation uses, and no more. What is seen is the truth plus `bias`."""
 
-    num_envs = 2
+    num_envs, capabilities = 2, frozenset()
 
     def __init__(self, bias: float = 0.0):
         self.bias, self.spec = bias, SPEC._replace(truth=SPEC.obs) if bias else SPEC

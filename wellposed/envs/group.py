@@ -68,14 +68,14 @@ def _padded(shape: list[int], dtype: str) -> int:
 
 
 class Group:
-    """Envs that are stepped one after another, each with its row of `board`; they are called `first`, `first` + 1, ..."""
+    """Envs that are stepped one after another, each with its row of `board`, as env `first`, `first` + 1, ..."""
 
     def __init__(self, make: Callable[[], gym.Env], board: Arrays, first: int = 0):
         self.board, self._first = board, first
         self.envs = [make() for _ in board["seed"]]
         self._spaces: dict[str, Any] = dict(self.envs[0].observation_space.items())  # type: ignore[attr-defined]
         self.places = [place_of(env) for env in self.envs]
-        self.before_episode: Callable[[int], None] = lambda i: None  # called with the env before each reset
+        self.before_episode: Callable[[int], None] = lambda _: None  # called with the env before each reset
         self._warnings = [None if place is None else WarningCounters(place.data) for place in self.places]
 
     def begin(self, envs: list[int]) -> None:
@@ -138,7 +138,9 @@ class Group:
             if not isinstance(error, UserError):
                 what = f"{type(error).__name__}: {error} ({at.filename}, line {at.lineno})"
             step, seed = self.board["length"][i], self.board["seed"][i]
-            raise EnvFailedError(f"Env {self._first + i} failed in step {step} of its episode of seed {seed}: {what}.") from error
+            raise EnvFailedError(
+                f"Env {self._first + i} failed in step {step} of its episode of seed {seed}: {what}."
+            ) from error
 
 
 def place_of(env: gym.Env) -> Place | None:

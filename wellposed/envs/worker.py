@@ -11,6 +11,7 @@ import select
 import signal
 import sys
 import threading
+from contextlib import suppress
 from functools import partial
 from multiprocessing.connection import Connection
 from typing import Any
@@ -23,29 +24,33 @@ from wellposed.envs.group import Group, board_in, make_one
 from wellposed.errors import UserError
 
 
-def main(argv: list[str]) -> int:
-    """Do what the parent says until it is gone; returns the exit code."""
+def main(argv: list[str]) -> None:
+    """Do what the parent says until it is gone."""
     for number in (signal.SIGINT, signal.SIGTERM):  # meant for the parent, which ends its workers once it has saved
         signal.signal(number, signal.SIG_IGN)
     faulthandler.enable()
     link, memory = (int(word) for word in plugin.load_named(argv))
     threading.Thread(target=_leave_without_parent, args=(link,), daemon=True).start()
-    with Connection(link) as parent:
+    with suppress(EOFError, OSError), Connection(link) as parent:  # these say that the parent is gone
+        _work(parent, memory)
+
+
+def _work(parent: Connection, memory: int) -> None:
+    """Make the envs that the parent orders, and do what it says until it says "close"."""
+    try:
+        group = _made(json.loads(parent.recv_bytes()), memory)
+    except UserError as error:
+        _answer(parent, {"error": f"{error} With --threads 1 envs are stepped in the process that trains."})
+        return
+    os.dup2(2, 1)  # what it says while it is made, the parent's own instance has said
+    _answer(parent, {"found": None})
+    while (message := json.loads(parent.recv_bytes()))[0] != "close":
+        command, argument = message
         try:
-            group = _made(json.loads(parent.recv_bytes()), memory)
+            _answer(parent, {"found": getattr(group, command)(argument)})
         except UserError as error:
-            _answer(parent, {"error": f"{error} With --threads 1 envs are stepped in the process that trains."})
-            return 1
-        os.dup2(2, 1)  # what it says while it is made, the parent's own instance has said
-        _answer(parent, {"found": None})
-        while (message := json.loads(parent.recv_bytes()))[0] != "close":
-            command, argument = message
-            try:
-                _answer(parent, {"found": getattr(group, command)(argument)})
-            except UserError as error:
-                _answer(parent, {"error": str(error)})
-        group.close()
-        return 0
+            _answer(parent, {"error": str(error)})
+    group.close()
 
 
 def _made(order: dict[str, Any], memory: int) -> Group:
@@ -53,8 +58,6 @@ def _made(order: dict[str, Any], memory: int) -> Group:
     if order["registered"] is not None:
         spec = EnvSpec.from_json(order["registered"])
         gym.registry.setdefault(spec.id, spec)
-    elif plugin.given_name(order["name"]) is None:
-        raise UserError(f"{order['name']} was permitted to the process that trains, and not to its workers.")
     board = board_in(order["columns"], mmap.mmap(memory, 0), order["first"], order["last"])
     return Group(partial(make_one, order["name"], **order["arguments"]), board, order["first"])
 
@@ -72,4 +75,4 @@ def _leave_without_parent(link: int) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    main(sys.argv[1:])

@@ -25,7 +25,7 @@ import numpy as np
 
 from wellposed import plugin
 from wellposed.envs.group import Column, Warned, board_bytes, board_in
-from wellposed.errors import EnvFailedError, UserError
+from wellposed.errors import EnvFailedError
 
 GRACE = 10.0  # seconds after which a worker that was told to end is killed
 
@@ -87,7 +87,9 @@ class Workers:
         if not self._made:
             _results([worker.answer() for worker in self._workers])
             self._made = True
-        asked = [(worker, argument) for worker, argument in zip(self._workers, arguments, strict=True) if argument != []]
+        asked = [
+            (worker, argument) for worker, argument in zip(self._workers, arguments, strict=True) if argument != []
+        ]
         for worker, argument in asked:
             worker.tell([command, argument])
         return _results([worker.answer() for worker, _ in asked])
@@ -153,16 +155,16 @@ class _Worker:
 def _memory(size: int) -> IO[bytes]:
     """Memory that processes can share, as a file without a name."""
     nameless = hasattr(os, "memfd_create")  # Linux
-    file: Any = os.fdopen(os.memfd_create("envs"), "r+b") if nameless else tempfile.TemporaryFile()
+    file: Any = os.fdopen(os.memfd_create("envs"), "r+b") if nameless else tempfile.TemporaryFile()  # noqa: SIM115
     os.ftruncate(file.fileno(), size)
     return file
 
 
 def _results(answers: list[Any]) -> list[Any]:
-    """The answers, unless one is an error: one that died is told first, for the others are whole."""
-    errors = sorted((one for one in answers if isinstance(one, UserError)), key=lambda e: type(e) is EnvFailedError)
-    if errors:
-        raise errors[0]
+    """The answers of all workers. Raises the first that is an error."""
+    for one in answers:
+        if isinstance(one, EnvFailedError):
+            raise one
     return answers
 
 

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from wellposed import agents, seeding
+from wellposed import agents, seeding, stats
 from wellposed.arrays import Arrays, merged, part_of, require_finite, scalars_of
 from wellposed.config import AnyRunConfig
 from wellposed.diagnose import Evidence, diagnose, tell
@@ -20,7 +20,7 @@ from wellposed.errors import UserError
 from wellposed.interrupts import Stopwatch
 from wellposed.progress import RunProgress
 from wellposed.rollout.collector import EpisodeStatistics
-from wellposed.rollout.evaluate import play_episodes, summarise
+from wellposed.rollout.evaluate import TEST_ENVS, play_episodes, summarise
 from wellposed.runs.record import EpisodeRow, EvaluationRow, MetricsRow, Solved, StopReason, Summary, WarningRow
 from wellposed.runs.store import RunReader
 from wellposed.runs.writer import ReplayRows, Restored, RunWriter, Snapshot
@@ -226,6 +226,29 @@ def reached(config: AnyRunConfig, evaluations: list[EvaluationRow]) -> bool:
         return above_bar(round(last.success_rate * last.episodes), last.episodes, bar) is True
     last_two = evaluations[-2:]
     return len(last_two) == 2 and all(row.success_rate >= bar for row in last_two)
+
+
+def chance_of_passing(config: AnyRunConfig) -> str:
+    """How often policies at and below the bar pass the rule by which a run stops, as a sentence; "" without a bar."""
+    bar, n = config.until_success, config.eval_episodes
+    if bar is None:
+        return ""
+    tested = stats.tested(bar)
+    rates = [rate for rate in (tested, tested - (1 - tested) / 2, 2 * tested - 1) if rate > 0]
+    if config.stop_rule == "test":
+        how, chances = "a sequential test", [stats.sequential_test(rate, bar, TEST_ENVS)[0] for rate in rates]
+    else:
+        how, chances = (
+            f"two evaluations in a row, of the same {n} episodes",
+            [stats.at_least(rate, bar, n) for rate in rates],
+        )
+    told = [
+        f"{100 * chance:.2g} % at a true rate of {100 * rate:.4g} %"
+        for rate, chance in zip(rates, chances, strict=True)
+    ]
+    return (
+        f"--until-success {bar:g} is decided by {how}; the chance that an evaluation passes by luck: {', '.join(told)}."
+    )
 
 
 def snapshot(run: Any, own: Arrays, replay: ReplayRows) -> Snapshot:
