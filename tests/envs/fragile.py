@@ -10,7 +10,7 @@ import numpy as np
 
 from tests.envs.own import Own
 
-LIMIT = 12
+LIMIT = 20
 
 
 class Fragile(Own):
