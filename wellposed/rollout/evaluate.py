@@ -63,9 +63,9 @@ class _Tally:
         self.already_solved = env.is_success(truth["achieved_goal"], truth["desired_goal"])
         self.kinds, self.drawn = env.goal_kinds(truth["desired_goal"]), env.drawn()
         self.success, self.ever = np.zeros(n, bool), np.zeros(n, bool)
-        # An env that is kept running where success ends its episodes is watched up to its limit.
+        # Episodes that are kept running end here at their goal all the same, and are watched up to their limit.
         self.kept, self.running, self.at_limit = "kept running" in env.capabilities, self.alive, self.success
-        self._ends = env.compute_terminated if self.kept else None
+        self._ends_there = env.compute_terminated
         self.length, self.first_success = np.zeros(n, int), np.full(n, -1)
         self.total_reward, self.distance, self.path = np.zeros(n), np.zeros(n), np.zeros(n)
         self.change, self.jerk, self.energy, self.peak = (np.zeros(n) for _ in range(4))
@@ -97,12 +97,11 @@ class _Tally:
         if change is not None and self._last_change is not None:
             self.jerk += np.where(alive, ((change - self._last_change) ** 2).mean(axis=1), 0.0)
         self._last_action, self._last_change, self._position = action, change, position
-        ended = (
-            step.ended if self._ends is None else step.ended | self._ends(after["achieved_goal"], after["desired_goal"])
-        )
-        self.alive = alive & ~ended
         self.at_limit = np.where(self.running, step.success, self.at_limit)
         self.running = self.running & ~step.ended
+        self.alive = alive & self.running
+        if self.kept:
+            self.alive &= ~self._ends_there(after["achieved_goal"], after["desired_goal"])
 
     def row(self, i: int, seed: int) -> EpisodeRow:
         """The finished episode of env i."""

@@ -144,7 +144,7 @@ class EpisodeRow:
     action_energy: float | None = field(default=None, metadata=serialise.LATER)
     # What was drawn for it by name: values of the dynamics, biases of the sensors.
     drawn: dict[str, float] = field(default_factory=dict, metadata=serialise.LATER)
-    # At the limit of an episode that was kept running after its goal; null where success ends no episode, or it did.
+    # Success at the limit of an episode that its goal did not end; null where goals end none, or ended this one.
     success_at_limit: bool | None = field(default=None, metadata=serialise.LATER)
 
     def __post_init__(self) -> None:
