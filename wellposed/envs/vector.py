@@ -102,9 +102,7 @@ class MujocoVecEnv:
         self.task, self.num_envs, self.capabilities = task, num_envs, task.capabilities
         self.compute_reward, self.compute_terminated = task.compute_reward, task.compute_terminated
         self.is_success, self.goal_kinds = task.is_success, task.goal_kinds
-        self._kept_running, anywhere = False, np.zeros((1, spec.size("desired_goal")))
-        if task.compute_terminated(anywhere, anywhere)[0]:
-            self.capabilities |= {"ends at goals"}
+        self._kept_running = False
         # What the last step left behind. Some of it cannot be recomputed from a restored physics state (with a free
         # gripper Fetch's lags `qpos` by one substep), so it belongs to the state itself.
         self.readings = np.zeros((num_envs, task.readings))
