@@ -35,7 +35,7 @@ class Summary:
 
     @property
     def text(self) -> str:
-        """`98.6 % (mean, 95 % CI 93.9-100.0, 5 seeds x 100 episodes)`, no digit of it beyond what the interval carries."""
+        """`98.6 % (mean, 95 % CI 93.9-100.0, 5 seeds x 100 episodes)`, to the digit that the interval carries."""
         how_many = f"{len(self.each)} seeds" if len(self.each) > 1 else "one seed"
         if self.statistic == "median":
             there = sum(isfinite(v) for v in _reached(self.each, self.censored))
