@@ -65,7 +65,7 @@ def test_the_paragraph_of_a_line_ends_at_blank_lines():
         ("62 % (95 % CI 44-79)", True),
         ("62.3 % (95 % CI 44-79)", False),
         ("62 % (95 % CI 43.8-78.9)", False),
-        ("0.08 % (95 % CI 0.03-0.20)", True),
+        ("0.080 % (95 % CI 0.031-0.205)", True),
         ("54,100 (mean, 95 % CI 47,300-64,500)", True),
         ("54,144 (mean, 95 % CI 47,350-64,547)", False),
         ("-49.27 (95 % CI -49.41 to -49.11)", True),
@@ -79,12 +79,8 @@ def test_digits_beyond_the_second_of_the_half_width_are_refused(text, right):
 
 
 def test_a_number_is_printed_to_the_place_that_its_interval_carries():
-    assert [stats.carried_places(*ends) for ends in ((44, 79), (93.9, 100.0), (0.03, 0.2), (47_350, 64_547))] == [
-        0,
-        1,
-        2,
-        -2,
-    ]
+    ends = ((44, 79), (93.9, 100.0), (0.03, 0.2), (47_350, 64_547))
+    assert [stats.carried_places(*one) for one in ends] == [0, 1, 3, -2]
     assert stats.carried_places(5, 5) is None
     assert [stats.to_places(*one) for one in ((54_144, -2), (0.3, 2), (-0.001, 2), (98.64, 1))] == [
         "54,100", "0.30", "0.00", "98.6"

@@ -17,6 +17,7 @@ from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator, PercentFormatter
 
+from wellposed import stats
 from wellposed.report.figures import ACCENT, FAINT, INK, STYLE, WARN, as_svg
 
 Axis = Literal["steps", "updates", "seconds"]
@@ -283,7 +284,9 @@ def _cells(ax: Axes, found: Grid) -> None:
             patch = Rectangle((x - 0.49, y - 0.47), 0.98, 0.94, color=ACCENT, alpha=0.04 + 0.26 * mean, linewidth=0)
             ax.add_patch(patch)
             needed = f"> {cell.budget:,.0f}" if cell.steps is None else f"{cell.steps:,.0f}"
-            lines = [f"{mean:.1%}", f"({100 * low:.1f}-{100 * high:.1f})", cell.solved, f"{needed} steps"]
+            places = stats.carried_places(100 * low, 100 * high) or 0
+            shown = [stats.to_places(100 * one, places) for one in (mean, low, high)]
+            lines = [f"{shown[0]}%", f"({shown[1]}-{shown[2]})", cell.solved, f"{needed} steps"]
             for i, line in enumerate(lines):  # one below the other, so that four columns fit on a page
                 ax.text(x, y - 0.33 + 0.22 * i, line, ha="center", va="center", fontsize=8 if i else 9)
     ax.set_xlim(-0.5, len(found.columns) - 0.5)

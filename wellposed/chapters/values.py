@@ -110,7 +110,7 @@ def _table_text(data: dict[str, Any], unit: str | None) -> str:
 
 
 def estimate_text(value: float, ci95: Sequence[float], unit: str | None) -> str:
-    """`0.08 % (95 % CI 0.03-0.20)`: an estimate with no more digits than its interval carries."""
+    """`0.080 % (95 % CI 0.031-0.205)`: an estimate with no more digits than its interval carries."""
     factor, name = UNITS[unit] if unit else (1.0, "")
     places = carried_places(factor * ci95[0], factor * ci95[1])
     bare = partial(number_text, unit=unit, bare=True)
