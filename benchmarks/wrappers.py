@@ -13,6 +13,7 @@ from benchmarks.machine import interleaved_rates, print_header
 from benchmarks.stepping import stepping
 from wellposed.envs.make import EnvConfig, make_env
 from wellposed.envs.wrappers.dynamics import Dynamics
+from wellposed.envs.wrappers.filter import Filter
 from wellposed.envs.wrappers.sensors import Sensors
 
 ENVS, STEPS = 16, 150
@@ -22,6 +23,7 @@ KINDS: dict[str, dict[str, Any]] = {
     "noise": {"sensors": Sensors(0.01)},
     "bias and drift": {"sensors": Sensors(bias=0.01, drift=0.001)},
     "all faults of sensors": {"sensors": Sensors(0.01, 0.01, 0.001, 0.001, 0.01, 0.01, 2, 2)},
+    "filter": {"filter": Filter(0.7)},
     "friction": {"dynamics": Dynamics("0.5..1.5")},
     "friction and mass": {"dynamics": Dynamics("0.5..1.5", "0.5..2")},
 }

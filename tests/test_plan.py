@@ -357,7 +357,7 @@ def test_a_policy_that_remembers_is_measured_too(tmp_path):
     assert in_use > 0
 
 
-def test_pixels_are_counted_both_ways_and_said_not_to_be_built(tmp_path):
+def test_frames_that_are_asked_for_are_counted_both_ways_and_their_time_is_not_planned(tmp_path):
     plan = make_plan([TINY], tmp_path, threads=1, pixels=Pixels(84, 84, 3))
     said = "\n".join(lines(plan))
     frames = plan.each.frames
@@ -365,7 +365,7 @@ def test_pixels_are_counted_both_ways_and_said_not_to_be_built(tmp_path):
     assert frames.per_transition > 5 * frames.once
     assert f"{frames.once:,} bytes" in said
     assert f"{frames.per_transition:,} bytes" in said
-    assert "Training from pixels is not built yet" in said
+    assert "a run with --env.pixels.size is planned whole" in said
     assert plan.seconds is None
 
 

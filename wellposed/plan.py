@@ -39,8 +39,8 @@ LEAST = 0.3  # least share of them for steps and updates side by side, however l
 COLLECTING, UPDATING = 0.1, 0.05  # shares for steps alone and for updates alone
 NEVER: list[int] = []  # signals received: never any
 NO_PIXELS = (
-    "Training from pixels is not built yet: stored frames are counted, but not the memory of rendering or of an "
-    "encoder, and no time can be predicted."
+    "Frames that are asked for with --pixels are counted and not rendered, so no time can be predicted; a run with "
+    "--env.pixels.size is planned whole."
 )
 
 
@@ -104,7 +104,7 @@ class Plan:
 def make_plan(runs: Sequence[AnyRunConfig], runs_dir: Path, *, threads: int = 2, pixels: Pixels | None = None) -> Plan:
     """Plan runs that differ only in their seed, as `train_side_by_side` would train them.
 
-    Runs that do not fit by arithmetic are not measured, and neither are pixels, which are not built yet.
+    Runs that do not fit by arithmetic are not measured, and neither are frames that `pixels` asks for.
 
     Args:
         runs: one or several.

@@ -36,10 +36,10 @@ def take_probe(config: RunConfig, agent: Any, replay: ReplayBuffer, env: VecEnv,
     if config.replay.action == "chosen":
         arrived = rows._replace(action=control.arriving(*replay.actions_until(at[:ROWS], control.memory)))
     found |= probe_rewards(rows, replay.failed(at[:ROWS]), env) | probe_motion(arrived, env.spec)
-    if agent.window > 1:
+    if agent.window > 1 and agent.looks is None:
         batches = replay.sample(*size, np.random.default_rng(seed), agent.window)
     with np.errstate(all="ignore"):
-        found |= probe_agent(agent, batches)
+        found |= probe_agent(*agent.probed(batches))
     return _finite(found)
 
 

@@ -35,6 +35,7 @@ class Field(NamedTuple):
     dtype: str = "float32"  # in which replay stores it and networks get it; uint8 for images
     floor: tuple[float, ...] = ()  # smallest standard deviation that counts as varying, for each number or one for all
     origin: tuple[float, ...] = ()  # what these numbers are relative to, where float32 would lose them; () for 0
+    shows: tuple[int, ...] = ()  # the numbers of the true observation that these are, where they are a part of it
 
 
 @dataclass(frozen=True)
@@ -210,6 +211,7 @@ class OffPolicyAgent(Agent, Protocol):
     """An agent that learns from transitions of any policy."""
 
     window: int  # transitions of one entry of a batch: 1, or how far a policy with memory looks back
+    looks: int | None  # transitions of a minibatch of which it reads what is seen; None: all (`ReplayBuffer.sample`)
 
     def update(self, batches: Batch) -> Metrics:
         """Take u gradient updates on minibatches with leading axes [u, b]; returns their mean metrics."""

@@ -15,6 +15,7 @@ from wellposed.envs.make import EnvConfig, make_env
 from wellposed.envs.policies import RandomPolicy
 from wellposed.envs.registry import find
 from wellposed.envs.wrappers.dynamics import dynamics_from
+from wellposed.envs.wrappers.pixels import seen_otherwise
 from wellposed.envs.wrappers.sensors import Sensors, sensors_from
 from wellposed.errors import UserError, require
 from wellposed.rollout.evaluate import EVALUATION_ENVS, play_episodes, summarise
@@ -23,7 +24,7 @@ from wellposed.runs.record import EpisodeRow, Verdict, decode, encode
 from wellposed.runs.store import RunReader
 from wellposed.settings import own_settings
 from wellposed.stats import describe_interval, describe_rate
-from wellposed.types import Agent, Policy
+from wellposed.types import Agent, Policy, Spec
 from wellposed.units import printed
 
 EPISODES = 100
@@ -58,6 +59,7 @@ def assess(
     noise: float = 0.0,
     sensors: Sequence[str] = (),
     dynamics: Sequence[str] = (),
+    pixels: Sequence[str] = (),
 ) -> Verdict:
     """Play held-out episodes greedily with a run's agent, and the same ones with random actions.
 
@@ -70,6 +72,7 @@ def assess(
             that of its training (`wrappers.sensors`); 0 keeps that. Success is judged on the true state.
         sensors: faults of the sensors, as "delay=2" or "object.bias=0.01", in place of those of training.
         dynamics: other dynamics, as "friction=0.5..1.5", in place of those of training.
+        pixels: what is otherwise than in training about what the camera shows, as "moved=0.02" or "shown=blank".
 
     Raises:
         UserError: if the run cannot be loaded, its environment does not allow it, or a number is out of range.
@@ -78,15 +81,26 @@ def assess(
         raise UserError(f"--episodes must be at least 1 and --seed not negative, got {episodes} and {seed}.")
     require(0 <= noise < math.inf, "noise", "is a length in goal units, 0 or more", noise)
     config, agent, manifest = load_run(path)
-    where = under(with_noise(config.env, noise), sensors, dynamics)
+    where = under(with_noise(config.env, noise), sensors, dynamics, pixels)
     seeds = seeding.evaluation_env_seeds(seed, episodes, "held-out")
     rows = play_under(agent, where, seeds, seed, threads)
     trained = summarise(rows, step=manifest.step, updates=manifest.updates, seconds=manifest.seconds, seed=seed)
     chance = RandomPolicy(agent.spec.action_dim, seeding.generator(seed, "random baseline"))
     random_rows = play_under(chance, replace(where, sensors=config.env.sensors), seeds, seed, threads)
     random = summarise(random_rows, step=0, updates=0, seconds=0.0, seed=seed)
-    told = {"noise": noise, "sensors": list(sensors), "dynamics": list(dynamics)}
+    told: dict[str, Any] = {"sees": information(agent.spec, getattr(config.agent, "critic_sees", "") == "truth")}
+    told |= {"noise": noise, "sensors": list(sensors), "dynamics": list(dynamics), "pixels": list(pixels)}
     return Verdict(config.env.id, seed, manifest.state.sha256, trained, random, rows, **told)
+
+
+def information(spec: Spec, told_truth: bool) -> str:
+    """What a policy sees when it acts and what its updates saw, in sentences; "" where that is all there is to see."""
+    if not spec.truth:
+        return ""
+    sizes = ", ".join(f"{one.name} ({' x '.join(map(str, one.shape))})" for one in spec.obs)
+    hidden = " and ".join(one.name for one in spec.truth if one.kind == "vector" or one.name == "achieved_goal")
+    also = f"the true {hidden} as well" if told_truth else "the same; hindsight's goals and rewards are of the truth"
+    return f"Acting, it sees {sizes}. Its updates saw {also}."
 
 
 def play_under(policy: Policy, where: EnvConfig, seeds: list[int], seed: int, threads: int = 2) -> list[EpisodeRow]:
@@ -107,12 +121,15 @@ def with_noise(env: EnvConfig, noise: float) -> EnvConfig:
     return replace(env, sensors=Sensors(noise=noise)) if noise else env
 
 
-def under(env: EnvConfig, sensors: Sequence[str], dynamics: Sequence[str]) -> EnvConfig:
-    """The environment with these sensors and dynamics, in place of its own; those that are not named stay.
+def under(env: EnvConfig, sensors: Sequence[str], dynamics: Sequence[str], pixels: Sequence[str] = ()) -> EnvConfig:
+    """The environment with these sensors and dynamics, in place of its own, and pictures that differ in this.
+
+    What is not named stays.
 
     Raises:
-        UserError: if a word is no fault or parameter.
+        UserError: if a word is no fault, parameter or setting.
     """
+    env = replace(env, pixels=seen_otherwise(env.pixels, pixels))
     env = replace(env, sensors=sensors_from(sensors)) if sensors else env
     return replace(env, dynamics=dynamics_from(dynamics)) if dynamics else env
 
@@ -137,7 +154,7 @@ def sentence(verdict: Verdict) -> str:
     kinds = [f"; {kind} {describe_rate(e.value, e.ci95)}" for kind, e in row.success_by_kind.items()]
     factor, unit = printed(goal_unit(verdict.env)) if verdict.noise else (1.0, "")
     stress = f", positions off by {factor * verdict.noise:g} {unit}".rstrip() if verdict.noise else ""
-    for what, words in (("sensors", verdict.sensors), ("dynamics", verdict.dynamics)):
+    for what, words in (("sensors", verdict.sensors), ("dynamics", verdict.dynamics), ("pixels", verdict.pixels)):
         stress += f", {what} {' '.join(words)}" if words else ""
     return f"{verdict.env}{stress}: {reached}/{row.episodes}, {describe_interval(row.success_ci95)}" + "".join(kinds)
 

@@ -19,12 +19,20 @@ KINDS = ("achieved", "desired")
 SPEC = spec_of(3, 2, 2)
 ONES = {"observation": np.ones((4, 3)), "achieved_goal": np.zeros((4, 2)), "desired_goal": np.ones((4, 2))}
 MOMENT = Moment(ONES, ONES)
+# The same problem behind a camera: what is shown of a state is one of its numbers, and a picture.
+PICTURES = SPEC._replace(
+    obs=(Field("camera", (8, 8, 3), "image", "uint8"), Field("own", (1,), shows=(0,)), SPEC.field("desired_goal")),
+    truth=SPEC.obs,
+)
+ON_STATES = [algo for algo, entry in ALGORITHMS.items() if not entry.needs]  # algorithms that see states
 
 
-def seen(rng: np.random.Generator, lead: tuple[int, ...], spec: Spec = SPEC) -> dict[str, np.ndarray]:
-    """Random observations with these leading axes, in the number types of replay."""
+def seen(
+    rng: np.random.Generator, lead: tuple[int, ...], spec: Spec = SPEC, part: str = "obs"
+) -> dict[str, np.ndarray]:
+    """Random observations, or truth, with these leading axes, in the number types of replay."""
     found = {}
-    for field in spec.obs:
+    for field in getattr(spec, part):
         if field.kind == "image":
             found[field.name] = rng.integers(256, size=(*lead, *field.shape)).astype(field.dtype)
         else:
@@ -32,15 +40,17 @@ def seen(rng: np.random.Generator, lead: tuple[int, ...], spec: Spec = SPEC) -> 
     return found
 
 
-def batches(u: int, b: int, seed: int = 0, spec: Spec = SPEC, window: int = 1) -> Batch:
+def batches(u: int, b: int, seed: int = 0, spec: Spec = SPEC, window: int = 1, looks: int | None = None) -> Batch:
     """Random transitions [u, b], or windows of them; nothing terminates, each reward is -1."""
-    rng, lead = np.random.default_rng(seed), (u, b) if window == 1 else (u, b, window)
+    rng, of_obs = np.random.default_rng(seed), b if looks is None else looks
+    lead = (u, of_obs) if window == 1 else (u, of_obs, window)
     obs, after, ones = seen(rng, lead, spec), seen(rng, lead, spec), np.ones((u, b), np.float32)
     if window > 1:
-        begun = np.arange(window) >= rng.integers(window, size=(u, b, 1))
+        begun = np.arange(window) >= rng.integers(window, size=(u, of_obs, 1))
         obs, after = obs | {"valid": begun}, after | {"valid": begun}
     action = np.tanh(rng.standard_normal((u, b, spec.action_dim))).astype(np.float32)
-    return Batch(obs, action, -ones, after, 0 * ones, {}, {})
+    truth, next_truth = (seen(rng, (u, b), spec, "truth") for _ in range(2))
+    return Batch(obs, action, -ones, after if looks is None else {}, 0 * ones, truth, next_truth)
 
 
 def first(batches: Any) -> Any:

@@ -6,14 +6,14 @@ import jax
 import numpy as np
 import pytest
 
-from tests.agents.data import SPEC
+from tests.agents.data import ON_STATES, SPEC
 from wellposed.agents import ALGORITHMS, make_agent
 from wellposed.agents.bc import imitate
 from wellposed.errors import UserError
 from wellposed.nn.inputs import InputConfig
 from wellposed.types import Moment
 
-every_algorithm = pytest.mark.parametrize("algo", ALGORITHMS)
+every_algorithm = pytest.mark.parametrize("algo", ON_STATES)
 
 
 def fresh(algo: str) -> Any:

@@ -7,7 +7,7 @@ import jax
 import numpy as np
 import pytest
 
-from tests.agents.data import MOMENT, ONES, SPEC, batches, experience
+from tests.agents.data import MOMENT, ON_STATES, ONES, SPEC, batches, experience
 from wellposed.agents import ALGORITHMS, make_agent
 from wellposed.errors import UserError
 from wellposed.loop.monitor import Monitor
@@ -15,11 +15,11 @@ from wellposed.nn.inputs import InputConfig
 from wellposed.types import Agent
 
 GRU = {"inputs": InputConfig(encoder="gru", width=4, memory=3)}
-OFF_POLICY = [algo for algo, entry in ALGORITHMS.items() if not entry.on_policy]
+OFF_POLICY = [algo for algo in ON_STATES if not ALGORITHMS[algo].on_policy]
 REPLAY_CASES: list[tuple[str, dict[str, Any]]] = [(algo, {}) for algo in OFF_POLICY]
 REPLAY_CASES += [("sac", {"learn_temperature": True}), *((algo, GRU) for algo in OFF_POLICY)]
-CASES = REPLAY_CASES + [(algo, {}) for algo in ALGORITHMS if algo not in OFF_POLICY]
-every_algorithm = pytest.mark.parametrize("algo", ALGORITHMS)
+CASES = REPLAY_CASES + [(algo, {}) for algo in ON_STATES if algo not in OFF_POLICY]
+every_algorithm = pytest.mark.parametrize("algo", ON_STATES)
 every_case = pytest.mark.parametrize(("algo", "settings"), CASES)
 every_replay_case = pytest.mark.parametrize(("algo", "settings"), REPLAY_CASES)
 
@@ -158,7 +158,7 @@ def test_an_agent_of_another_shape_is_refused_by_name(algo):
 
 @every_algorithm
 def test_an_agent_of_another_algorithm_is_refused(algo):
-    others = [other for other in ALGORITHMS if other != algo]
+    others = [other for other in ON_STATES if other != algo]
     for other in others:
         with pytest.raises(UserError, match="does not fit"):
             fresh(algo).load_state(fresh(other).state())
@@ -173,7 +173,7 @@ def test_an_agent_of_another_algorithm_is_refused(algo):
         ({"batch_size": 0}, "--agent.batch-size must be greater than 0"),
         ({"hidden": (64, 0)}, "--agent.hidden takes up to 100 widths"),
         ({"inputs": InputConfig(memory=2)}, "memory"),
-        ({"inputs": InputConfig(encoder="nose")}, "no encoder 'nose'; there are state, cnn, history, gru"),
+        ({"inputs": InputConfig(encoder="nose")}, "no encoder 'nose'; there are state, cnn, frames, history, gru"),
     ],
 )
 def test_a_setting_outside_its_range_is_refused_by_name(algo, change, message):

@@ -88,3 +88,17 @@ def test_images_come_as_stacks():
 def test_the_same_generator_gives_the_same_windows():
     buffer = filled()
     assert same(both(buffer)[0], both(buffer)[0])
+
+
+@pytest.mark.parametrize("length", [1, LENGTH])
+def test_looks_are_what_is_seen_of_the_first_transitions_and_the_truth_is_of_all(length):
+    buffer = filled(spec=BIASED)
+    draw = lambda **how: buffer.sample(2, 50, np.random.default_rng(3), **how)  # noqa: E731
+    whole, alone, looked = draw(length=length), draw(), draw(length=length, looks=7)
+    assert looked.obs.keys() == whole.obs.keys()
+    assert all(np.array_equal(looked.obs[name], array[:, :7]) for name, array in whole.obs.items())
+    assert looked.next_obs == {}
+    for part in ("truth", "next_truth"):
+        assert same(getattr(looked, part), getattr(alone, part))
+    for name in ("action", "reward", "terminated"):
+        assert np.array_equal(getattr(looked, name), getattr(alone, name))

@@ -16,6 +16,7 @@ from wellposed.envs.vector import MujocoVecEnv
 from wellposed.envs.wrappers.control import Control
 from wellposed.envs.wrappers.curriculum import Curriculum
 from wellposed.envs.wrappers.dynamics import Dynamics
+from wellposed.envs.wrappers.filter import Filter
 from wellposed.envs.wrappers.sensors import Sensors
 from wellposed.errors import UserError
 from wellposed.types import Moment, Obs, Step
@@ -42,6 +43,7 @@ def config(request) -> EnvConfig:
         control=Control(smoothing=0.5, delay=2, scale=0.8, hold=3, rate=0.6, shown=True, **driven),
         dynamics=Dynamics("0.5..1.5", damping="0.5,2") if "dynamics" in able else Dynamics(),
         sensors=Sensors(0.01, bias=0.01, stuck=0.1, delay=1),
+        filter=Filter(0.5),
         curriculum=Curriculum("success", stages=3, window=2, bar=0.0) if "goal spread" in able else Curriculum(),
     )
 

@@ -3,6 +3,8 @@
 import json
 import os
 import signal
+import socket
+import sys
 import threading
 import time
 from dataclasses import replace
@@ -168,6 +170,47 @@ def test_a_run_that_cannot_be_trained_is_named_and_the_reason_is_kept(tmp_path, 
     assert "nowhere.npz" in capsys.readouterr().err
     assert "nowhere.npz" in folder.errors[lost.name]
     assert state_of(folder.runs, lost) == "waiting"
+
+
+WORKER = """
+import os, socket, sys
+index, line = sys.argv[1], socket.socket(fileno=int(sys.argv[sys.argv.index("--more") + 1])).makefile("rw")
+while index:
+    with open(os.path.join(os.path.dirname(__file__), "done"), "a") as done:
+        done.write(f"{os.getpid()} {index}\\n")
+    line.write("1\\n" if index == "1" else "0\\n")
+    line.flush()
+    index = line.readline().strip()
+"""
+
+
+def test_a_process_goes_on_with_the_next_run_of_its_recipe_and_a_failure_ends_nothing(tmp_path, monkeypatch):
+    configs = load_experiment(_manifest(tmp_path)).runs()
+    config, other = configs["narrow"][0], configs["no mirror"][0]
+    rows = [row_of("a", config), row_of("a", replace(config, seed=1)), row_of("b", other)]
+    rows += [row_of("a", replace(config, seed=2))]
+    (tmp_path / "worker.py").write_text(WORKER)
+    monkeypatch.setattr(work, "command", lambda _, index: [sys.executable, str(tmp_path / "worker.py"), str(index)])
+    crew = local.Crew(make_folder(tmp_path / "out", rows, []), dict(enumerate(rows)), [(0,)], QUIET, work.NONE)
+    ended = []
+    while crew.busy([]):
+        ended += crew.look([])
+        time.sleep(0.01)
+    done = [line.split() for line in (tmp_path / "done").read_text().splitlines()]
+    assert [index for _, index in done] == ["0", "1", "3", "2"]
+    assert done[0][0] == done[1][0] == done[2][0] != done[3][0]
+    assert ended == [rows[0], rows[3], rows[2]]
+    assert len(crew.errors) == 1  # of row 1
+    assert crew.free == [(0,)]
+
+
+def test_an_interrupted_row_is_the_last_that_its_process_does():
+    codes = {3: work.DONE, 5: work.HELD, 4: work.INTERRUPTED}
+    ours, theirs = socket.socketpair()
+    with ours:
+        ours.sendall(b"5\n4\n9\n")
+        assert work.do_more(3, theirs, codes.__getitem__) == work.INTERRUPTED
+        assert ours.recv(64) == b"0\n75\n"
 
 
 def test_a_run_that_dies_at_the_same_point_each_time_is_given_up(tmp_path):

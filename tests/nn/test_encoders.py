@@ -177,6 +177,27 @@ def test_a_window_is_read_as_it_was_acted_in(name):
     assert not np.allclose(encoder(window | {"cue": window["cue"] + 1}, scales), encoder(window, scales))
 
 
+def test_frames_are_read_together_in_the_order_in_which_they_were_seen():
+    spec = IMAGE._replace(obs=(*IMAGE.obs, Field("own", (2,))))
+    encoder = make_encoder(InputConfig(encoder="frames", width=4, memory=3), spec.obs, spec, jax.random.key(0))
+    scales, rng = agent_of(spec, encoder="cnn").scaler.stats.obs, np.random.default_rng(0)
+    window = {"pixels": images(rng, 3, 3)[0]["pixels"], "own": rng.normal(size=(3, 3, 2)).astype(np.float32)}
+    window |= {"valid": np.arange(3) >= np.array([[0], [1], [2]])}
+    carry: Any = encoder.initial_carry(3)
+    for t in range(3):
+        moment = {key: window[key][:, t] for key in ("pixels", "own")}
+        features, carry = encoder.step(moment, scales, carry)
+        begun = window["valid"][:, t].reshape(3, 1, 1, 1, 1)
+        carry = tuple(np.where(begun, frames, 0) for frames in carry)
+    read = encoder(window, scales)
+    assert np.allclose(features, read, atol=1e-6)
+    swapped = window | {"pixels": window["pixels"][:, [1, 0, 2]]}
+    assert not np.allclose(encoder(swapped, scales)[0], read[0])  # the order counts where both are of the episode
+    assert np.array_equal(encoder(window | {"own": window["own"] * [[[9], [9], [1]]]}, scales), read)
+    with pytest.raises(ValueError, match="has a memory"):
+        encoder.step({key: window[key][:, 0] for key in ("pixels", "own")}, scales, ())
+
+
 def test_an_encoder_that_cannot_read_an_image_and_a_second_of_a_name_are_refused():
     with pytest.raises(UserError, match=r"cannot read the image 'pixels'; use --agent\.inputs\.encoder cnn"):
         agent_of(IMAGE)

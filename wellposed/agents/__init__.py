@@ -5,10 +5,12 @@ registration, here or as an entry point of the group below.
 from collections.abc import Callable
 from typing import Any, Literal, NamedTuple
 
-from wellposed.agents import ppo, sac, td3
+from wellposed.agents import estimate, ppo, sac, td3
+from wellposed.agents.estimate import EstimateConfig, EstimateThenAct
 from wellposed.agents.ppo import PPO, PPOConfig
 from wellposed.agents.sac import SAC, SACConfig
 from wellposed.agents.td3 import TD3, TD3Config
+from wellposed.errors import UserError
 from wellposed.registry import Registry
 from wellposed.types import Agent, Spec
 
@@ -22,18 +24,30 @@ class Entry(NamedTuple):
     on_policy: bool = False  # whether it learns only from its own newest steps: an `OnPolicyAgent`
     # What makes a greedy action of the actor's first outputs; None: its policies cannot be exported.
     squash: Literal["tanh", "clip"] | None = None
+    needs: Literal["", "pictures"] = ""  # what an environment must show: pictures, of something that is not told
 
 
 ALGORITHMS: Registry[Entry] = Registry("algorithm", "wellposed.algorithms")
 ALGORITHMS.register("sac", Entry(SACConfig, SAC, sac.METRICS, squash="tanh"))
 ALGORITHMS.register("td3", Entry(TD3Config, TD3, td3.METRICS, squash="tanh"))
 ALGORITHMS.register("ppo", Entry(PPOConfig, PPO, ppo.METRICS, on_policy=True, squash="clip"))
+ALGORITHMS.register("estimate", Entry(EstimateConfig, EstimateThenAct, estimate.METRICS, needs="pictures"))
 
-__all__ = ["ALGORITHMS", "PPO", "SAC", "TD3", "Entry", "PPOConfig", "SACConfig", "TD3Config", "find", "make_agent"]
+__all__ = [
+    "ALGORITHMS", "PPO", "SAC", "TD3", "Entry", "EstimateConfig", "EstimateThenAct", "PPOConfig", "SACConfig",
+    "TD3Config", "find", "make_agent",
+]  # fmt: skip
 
 find = ALGORITHMS.find
 
 
 def make_agent(algo: str, config: Any, spec: Spec, seed: int) -> Any:
-    """A fresh agent of a registered algorithm, on-policy or off-policy. Raises UserError if there is none."""
-    return find(algo).make(config, spec, seed)
+    """A fresh agent of a registered algorithm, on-policy or off-policy.
+
+    Raises:
+        UserError: if there is none of that name, or the environment does not show what it needs.
+    """
+    entry = find(algo)
+    if entry.needs == "pictures" and not (spec.truth and any(one.kind == "image" for one in spec.obs)):
+        raise UserError(f"The algorithm {algo} reads pictures; ask for them, for example --env.pixels.size 48.")
+    return entry.make(config, spec, seed)

@@ -221,6 +221,7 @@ class SAC:
     """The agent: `SAC(config, spec, seed)`."""
 
     greedy = staticmethod(greedy)
+    looks = None
 
     def __init__(self, config: SACConfig, spec: Spec, seed: int):
         self.config, self.spec, self.updates, self.window = config, spec, 0, config.inputs.memory
@@ -255,6 +256,10 @@ class SAC:
     def load_state(self, state: dict[str, np.ndarray]) -> None:
         """Take over what `state` returned; raises UserError if it is of another configuration."""
         shared.load(self, state)
+
+    def probed(self, batches: Batch) -> tuple[Any, Batch]:
+        """Itself and the minibatches, for a probe."""
+        return self, batches
 
     def look(self, batch: Batch) -> Seen:
         """What the networks make of transitions [b, ...], for a probe."""

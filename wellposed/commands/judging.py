@@ -14,6 +14,7 @@ Words = tuple[str, ...]
 Episodes = Annotated[int, tyro.conf.arg(help="held-out episodes to play")]
 Seed = Annotated[int, tyro.conf.arg(help="which held-out episodes; they are never used in training")]
 SENSORS = "what the sensors are like, as noise=0.01 delay=2 object.bias=0.005 (docs/robustness.md)"
+PIXELS = "what the camera shows otherwise: moved=0.02 turned=2 light=0.2 colour=0.1 shown=blank (docs/pixels.md)"
 DYNAMICS = "other dynamics, for each episode a value of a range or a set: friction=0.5..1.5 mass=0.5,1,2"
 
 
@@ -29,23 +30,26 @@ def evaluate(
     ] = 0.0,
     sensors: Annotated[Words, tyro.conf.arg(metavar="[QUANTITY.]FAULT=NUMBER...", help=SENSORS)] = (),
     dynamics: Annotated[Words, tyro.conf.arg(metavar="NAME=RANGE...", help=DYNAMICS)] = (),
+    pixels: Annotated[Words, tyro.conf.arg(metavar="NAME=VALUE...", help=PIXELS)] = (),
     threads: Threads = CORES,
     json_file: JsonFile = None,
 ) -> int:
     """Evaluate a run's newest checkpoint on held-out episodes, greedily, beside random actions.
 
-    Sensors and dynamics that are named replace those of training.
+    Sensors and dynamics that are named replace those of training; of pictures what is named is otherwise.
     """
     from wellposed import verdict
 
-    found = verdict.assess(run, episodes, seed, threads, noise, sensors, dynamics)
+    found = verdict.assess(run, episodes, seed, threads, noise, sensors, dynamics, pixels)
     trained = asdict(found.trained)
     data = {"env": found.env, "run": str(run), "seed": seed, "noise": noise, **trained}
-    data |= {"sensors": found.sensors, "dynamics": found.dynamics}
+    data |= {"sensors": found.sensors, "dynamics": found.dynamics, "pixels": found.pixels, "sees": found.sees}
     data |= {"random": asdict(found.random), "per_episode": [asdict(row) for row in found.per_episode]}
     if not emit(data, json_file):
         print(verdict.sentence(found))
         print(verdict.baselines(found))
+        if found.sees:
+            print(found.sees)
     return 0
 
 

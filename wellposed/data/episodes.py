@@ -10,6 +10,7 @@ what is seen. A relabelled transition keeps its `terminated` only if the episode
 goal, by failure.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
@@ -160,21 +161,27 @@ class ReplayBuffer:
         flat = self._time.nbytes + self._length.nbytes + self._open_length.nbytes
         return _nbytes(self._rows) + _nbytes(self._open_rows) + flat
 
-    def sample(self, updates: int, batch_size: int, rng: np.random.Generator, length: int = 1) -> Batch:
+    def sample(
+        self, updates: int, batch_size: int, rng: np.random.Generator, length: int = 1, looks: int | None = None
+    ) -> Batch:
         """`updates` minibatches of transitions drawn uniformly with replacement, leading axes [u, b].
 
         The first round(b k / (k + 1)) transitions of each minibatch carry a hindsight goal. `length` > 1 makes them
-        windows of so many transitions that end at the ones drawn (see `Batch`), each with one goal. Raises ValueError
-        if no episode has ended yet.
+        windows of so many transitions that end at the ones drawn (see `Batch`), each with one goal. With `looks` what
+        is seen is gathered only of the first so many transitions: `obs` is [u, looks, ...], or windows of that, and
+        `next_obs` is empty; the truth is of all of them, [u, b, ...]. Raises ValueError if no episode has ended yet.
         """
         rows, after, hindsight = (found.reshape(updates, batch_size) for found in self.draw(updates * batch_size, rng))
-        here, there = ({dtype: array.take(at, axis=0) for dtype, array in self._rows.items()} for at in (rows, after))
-        obs, truth = self._part(here, "obs"), self._part(here, "truth")
+        here, there = (
+            {dtype: array.take(at, axis=0) for dtype, array in self._gathered(looks)} for at in (rows, after)
+        )
+        truth = self._part(here, "truth")
+        obs = self._part(here, "obs") if looks is None else {}
         batch = Batch(
             obs=obs,
             action=self._columns["action"].of(here),
             reward=self._columns["reward"].of(here),
-            next_obs=self._part(there, "obs") | _goal_of(obs),
+            next_obs=self._part(there, "obs") | _goal_of(obs) if looks is None else {},
             terminated=self._columns["terminated"].of(here),
             truth=truth,
             next_truth=self._part(there, "truth") | _goal_of(truth),
@@ -182,7 +189,23 @@ class ReplayBuffer:
         if relabelled := round(self._share * batch_size):
             failed = self._columns["failed"].of(here)[:, :relabelled]
             self._relabel(batch, self._ring[f"{self._goals}/achieved_goal"][hindsight[:, :relabelled]], failed)
+        if looks is not None:
+            return batch._replace(obs=self._looked(batch, rows[:, :looks], length))
         return batch if length == 1 else self._windows(batch, rows, length)
+
+    def _gathered(self, looks: int | None) -> Iterable[tuple[str, np.ndarray]]:
+        """The matrices that are read whole for each transition: without looks at all of them, not those of images."""
+        needed = {column.dtype for key, column in self._columns.items() if not key.startswith("obs/")}
+        return [(dtype, array) for dtype, array in self._rows.items() if looks is None or dtype in needed]
+
+    def _looked(self, batch: Batch, rows: np.ndarray, length: int) -> Arrays:
+        """What is seen at rows [u, looks] and in the `length` - 1 steps before, with the goals of the batch."""
+        seen = self._part({dtype: array.take(rows, axis=0) for dtype, array in self._rows.items()}, "obs")
+        if "desired_goal" in seen:
+            seen["desired_goal"] = batch.truth["desired_goal"][:, : rows.shape[1]]
+        return (
+            seen if length == 1 else self._windows(batch._replace(obs=seen, truth={}, next_truth={}), rows, length).obs
+        )
 
     def _relabel(self, batch: Batch, goals: np.ndarray, failed: np.ndarray) -> None:
         """Give the first transitions of each minibatch the goals [u, relabelled, g]; `failed` marks failures."""

@@ -19,6 +19,8 @@ from wellposed.envs.registry import find
 from wellposed.envs.wrappers.control import Control
 from wellposed.envs.wrappers.curriculum import Curriculum
 from wellposed.envs.wrappers.dynamics import Dynamics
+from wellposed.envs.wrappers.filter import Filter
+from wellposed.envs.wrappers.pixels import Pixels
 from wellposed.envs.wrappers.sensors import Sensors
 from wellposed.envs.wrappers.turned import with_geometry
 from wellposed.errors import UserError, require
@@ -74,6 +76,10 @@ class EnvConfig:
     """What becomes of an action on its way to the simulator."""
     sensors: Sensors = field(default_factory=Sensors, metadata=LATER)
     """What measures the observations."""
+    filter: Filter = field(default_factory=Filter, metadata=LATER)
+    """What filters the readings of the sensors."""
+    pixels: Pixels = field(default_factory=Pixels, metadata=LATER)
+    """What a camera shows instead of the state."""
     curriculum: Curriculum = field(default_factory=Curriculum, metadata=LATER)
     """How the goals of training grow; evaluation has the task's own."""
     geometry: Annotated[Geometry | None, _GEOMETRY] = field(default=None, metadata=LATER)

@@ -42,6 +42,7 @@ class EnvEntry:
         "goal spread": `task.goal_spread` can be set, so that goals lie nearer.
         "sensors": `task.sensed` says what is measured, `task.measurement_errors` how errors of it spread to what is
             shown. Of other environments `envs.sensing` finds it.
+        "pixels": `task.view` says how a policy sees the task that learns from pictures.
         "drive": `task.drive` says how actions move the end effector, for a position controller.
         "dynamics": `vary` lets parameters of the dynamics differ between episodes.
     """

@@ -72,34 +72,49 @@ class Camera(NamedTuple):
     elevation: float = -22.0  # degrees
 
 
-class Renderer:
-    """Draws square frames of a model, with the goal as a ball that turns green once reached."""
+class View(NamedTuple):
+    """How a task is seen by a policy that learns from pictures (capability "pixels")."""
+
+    camera: Camera
+    shown: tuple[str, ...]  # a body is seen if its name holds one of these; all else is hidden, goal markers too
+    own: tuple[int, ...]  # numbers of the observation that the robot knows of itself, without looking
+
+
+class Canvas:
+    """An OpenGL context that draws square pictures of one model. Only the thread that made it may use it."""
 
     def __init__(self, model: mujoco.MjModel, size: int, backend: str, camera: Camera):
         """`size`: width and height in pixels; `backend`: one that `probe_backend` found working."""
         model.vis.global_.offwidth = model.vis.global_.offheight = size
-        self.size, self._model, self._data = size, model, mujoco.MjData(model)
+        self.size, self.model, self.data = size, model, mujoco.MjData(model)
         self._context = importlib.import_module(f"mujoco.{backend}").GLContext(size, size)
         self._context.make_current()
-        self._scene = mujoco.MjvScene(self._model, 1000)
-        self._gl = mujoco.MjrContext(self._model, mujoco.mjtFontScale.mjFONTSCALE_100)
+        self.scene = mujoco.MjvScene(self.model, 1000)
+        self._gl = mujoco.MjrContext(self.model, mujoco.mjtFontScale.mjFONTSCALE_100)
         mujoco.mjr_setBuffer(mujoco.mjtFramebuffer.mjFB_OFFSCREEN, self._gl)
-        self._camera, self._options = mujoco.MjvCamera(), mujoco.MjvOption()
+        self._options = mujoco.MjvOption()
         self._options.sitegroup[:] = 0  # a model's own goal markers
-        self._camera.lookat[:], self._camera.distance = camera.look_at, camera.distance
-        self._camera.azimuth, self._camera.elevation = camera.azimuth, camera.elevation
+        self.camera = mujoco.MjvCamera()
+        self.place(camera)
 
-    def frame(self, qpos: np.ndarray, goal: np.ndarray, reached: bool) -> np.ndarray:
-        """One frame, uint8 [size, size, 3], of joint positions [nq] and a goal [3] in metres."""
-        self._data.qpos[:] = qpos
-        mujoco.mj_kinematics(self._model, self._data)
-        mujoco.mj_comPos(self._model, self._data)
-        mujoco.mj_camlight(self._model, self._data)  # else the lamps stay at the origin
+    def place(self, camera: Camera) -> None:
+        """Take pictures from there."""
+        self.camera.lookat[:], self.camera.distance = camera.look_at, camera.distance
+        self.camera.azimuth, self.camera.elevation = camera.azimuth, camera.elevation
+
+    def pose(self, qpos: np.ndarray) -> None:
+        """Put the model's parts where joint positions [nq] say, in the scene too."""
+        self.data.qpos[:] = qpos
+        mujoco.mj_kinematics(self.model, self.data)
+        mujoco.mj_comPos(self.model, self.data)
+        mujoco.mj_camlight(self.model, self.data)  # else the lamps stay at the origin
         everything = mujoco.mjtCatBit.mjCAT_ALL.value
-        mujoco.mjv_updateScene(self._model, self._data, self._options, None, self._camera, everything, self._scene)
-        self._add_ball(goal, REACHED if reached else WANTED)
+        mujoco.mjv_updateScene(self.model, self.data, self._options, None, self.camera, everything, self.scene)
+
+    def picture(self) -> np.ndarray:
+        """The scene, uint8 [size, size, 3]."""
         rect, image = mujoco.MjrRect(0, 0, self.size, self.size), np.empty((self.size, self.size, 3), np.uint8)
-        mujoco.mjr_render(rect, self._scene, self._gl)
+        mujoco.mjr_render(rect, self.scene, self._gl)
         mujoco.mjr_readPixels(image, None, rect, self._gl)
         return image[::-1]
 
@@ -108,9 +123,25 @@ class Renderer:
         self._gl.free()
         self._context.free()
 
-    def _add_ball(self, position: np.ndarray, rgba: tuple[float, ...]) -> None:
-        draw_ball(self._scene.geoms[self._scene.ngeom], position, rgba)
-        self._scene.ngeom += 1
+
+class Renderer:
+    """Draws square frames of a model for people, with the goal as a ball that turns green once reached."""
+
+    def __init__(self, model: mujoco.MjModel, size: int, backend: str, camera: Camera):
+        """As `Canvas`."""
+        self.size, self._canvas = size, Canvas(model, size, backend, camera)
+
+    def frame(self, qpos: np.ndarray, goal: np.ndarray, reached: bool) -> np.ndarray:
+        """One frame, uint8 [size, size, 3], of joint positions [nq] and a goal [3] in metres."""
+        self._canvas.pose(qpos)
+        scene = self._canvas.scene
+        draw_ball(scene.geoms[scene.ngeom], goal, REACHED if reached else WANTED)
+        scene.ngeom += 1
+        return self._canvas.picture()
+
+    def close(self) -> None:
+        """Release the OpenGL context."""
+        self._canvas.close()
 
 
 def draw_ball(geom: mujoco.MjvGeom, position: np.ndarray, rgba: tuple[float, ...]) -> None:

@@ -53,8 +53,9 @@ class Task(Goals, Protocol):
 
     A task with the capability "goal spread" has `goal_spread`, how goals of new episodes are drawn, and `own_spread`,
     the task's own; both are a `GoalSpread`. One with "sensors" has `sensed` and `measurement_errors` (see
-    `envs.suites.fetch.task`). One with "drive" has `drive`, a `Drive`, and a geometry that names the effector. One with
-    "dynamics" has `dynamics`, the parameters that can vary, by name; its simulations step what `model` names.
+    `envs.suites.fetch.task`). One with "pixels" has `view`, a `View`. One with "drive" has `drive`, a `Drive`, and a
+    geometry that names the effector. One with "dynamics" has `dynamics`, the parameters that can vary, by name; its
+    simulations step what `model` names.
     """
 
     model: mujoco.MjModel  # shared by all envs, unless their dynamics vary
@@ -109,6 +110,7 @@ class MujocoVecEnv:
         self._models: ThreadModels | None = None
         self._simulate([task.model] * num_envs, threads)
         self.goals = np.zeros((num_envs, spec.size("desired_goal")))
+        self.ended_at: dict[int, np.ndarray] = {}  # joint positions where episodes ended at the last step, by env
         self._elapsed = np.zeros(num_envs, np.int64)
         self._rngs = [seeding.np_random(None)[0] for _ in range(num_envs)]
 
@@ -168,8 +170,9 @@ class MujocoVecEnv:
             next_truth=after,
             warnings=self.physics.take_warnings(),  # before a reset clears them
         )
-        self.now = step.after
-        if (ended := np.flatnonzero(step.ended)).size:
+        self.now, ended = step.after, np.flatnonzero(step.ended)
+        self.ended_at = {int(i): self.physics.data[i].qpos.copy() for i in ended}
+        if ended.size:
             self._restart(ended)
         return step
 

@@ -1,11 +1,13 @@
-"""Rows on this machine: a process for each run, on cores of its own, as many at a time as cores and memory allow.
+"""Rows on this machine: in processes with cores of their own, as many at a time as cores and memory allow.
 
+A process whose run has ended goes on with the next one of its recipe: what it imported and compiled serves that too.
 Everything about a run is in its directory. So the queue needs no memory: whoever launches again, after whatever death,
 goes on from there, and two launches of the same rows share them, because a run has one writer.
 """
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -14,7 +16,7 @@ import time
 from collections import Counter, deque
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from wellposed.budget import Demand
@@ -101,15 +103,24 @@ def do(
 
 @dataclass
 class Worker:
-    """A process that does one row."""
+    """A process that does rows of one recipe, one after another."""
 
-    index: int
+    index: int | None  # of the row that it does; None once it was told that there is no other
     row: Row
     cores: Cores
     process: subprocess.Popen
+    line: socket.socket  # to ask for the next row, and to hear how one ended
     bar: RunProgress
-    closing: ExitStack
-    said: list[str] = field(default_factory=list)  # its last lines
+    shown: ExitStack  # closes the bar
+    said: deque[str]  # its last lines
+    reader: threading.Thread  # of what it says
+
+    def answer(self) -> int | None:
+        """The exit code of its row, if that has ended and the process lives on."""
+        with suppress(BlockingIOError, ConnectionResetError):
+            if said := self.line.recv(64):
+                return int(said)
+        return None
 
 
 class Crew:
@@ -140,12 +151,17 @@ class Crew:
             for worker in self.workers:
                 worker.process.terminate()
         while self.free and self.waiting and not stop:
-            self.workers.append(self._start(self.waiting.popleft(), self.free.pop(0)))
+            self._start(self.waiting.popleft(), self.free.pop(0))
         for worker in [*self.workers]:
-            code = worker.process.poll()
-            show(worker, self.folder.runs / worker.row.name)
+            code, index = worker.process.poll(), worker.index
+            if index is not None:
+                show(worker, self.folder.runs / worker.row.name)
+                if (ended := worker.answer() if code is None else code) is not None:
+                    worker.shown.close()
+                    yield from self._ended(worker, index, ended)
+                    self._go_on(worker, stop)
             if code is not None:
-                yield from self._ended(worker, code)
+                self._gone(worker)
         if self.elsewhere and time.monotonic() > self._next_look:
             self._next_look = time.monotonic() + LOOK_ELSEWHERE
             yield from self._look_elsewhere()
@@ -154,42 +170,71 @@ class Crew:
         """Stop all processes that are left, and wait until their runs are saved."""
         for worker in self.workers:
             worker.process.terminate()
-        for worker in self.workers:
+        for worker in [*self.workers]:
             worker.process.wait()
-            worker.closing.close()
+            worker.shown.close()
+            self._gone(worker)
 
-    def _start(self, index: int, cores: Cores) -> Worker:
-        """Start the process of a row on cores of its own."""
-        words = ["--cores", ",".join(map(str, cores)), "--tied"] + ["--quiet"] * self.progress.quiet + self.extras.words
+    def _start(self, index: int, cores: Cores) -> None:
+        """Start a process on cores of its own, with a row."""
+        ours, theirs = socket.socketpair()
+        ours.setblocking(False)
+        words = ["--cores", ",".join(map(str, cores)), "--tied", "--more", str(theirs.fileno())]
+        words += ["--quiet"] * self.progress.quiet + self.extras.words
         env = work.environment() | dict.fromkeys(LIBRARIES, str(len(cores)))
-        process = subprocess.Popen(
-            [*work.command(self.folder.path, index), *words],
-            env=env, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
-            errors="replace", process_group=0,  # Ctrl-C reaches it through this process only
-        )  # fmt: skip
-        row, closing = self.rows[index], ExitStack()
-        name = f"{env_id(row.config)} seed {row.config['seed']}"
-        bar = closing.enter_context(self.progress.follow(name, row.config["total_steps"]))
-        worker = Worker(index, row, cores, process, bar, closing)
-        reader = threading.Thread(target=self._hear, args=(worker,), daemon=True)
+        with theirs:
+            process = subprocess.Popen(
+                [*work.command(self.folder.path, index), *words],
+                env=env, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+                errors="replace", process_group=0,  # Ctrl-C reaches it through this process only
+                pass_fds=[theirs.fileno()],
+            )  # fmt: skip
+        said = deque[str](maxlen=20)
+        reader = threading.Thread(target=self._hear, args=(process, said), daemon=True)
         reader.start()
-        closing.callback(reader.join)
-        return worker
+        bar, shown = self._follow(index)
+        self.workers.append(Worker(index, self.rows[index], cores, process, ours, bar, shown, said, reader))
 
-    def _hear(self, worker: Worker) -> None:
+    def _follow(self, index: int) -> tuple[RunProgress, ExitStack]:
+        """A bar for a row, and what closes it."""
+        row, shown = self.rows[index], ExitStack()
+        name = f"{env_id(row.config)} seed {row.config['seed']}"
+        return shown.enter_context(self.progress.follow(name, row.config["total_steps"])), shown
+
+    def _go_on(self, worker: Worker, stop: list[int]) -> None:
+        """Give a process that is free the next row of its recipe; without one it ends."""
+        alike = [i for i in self.waiting if recipe(self.rows[i]) == recipe(worker.row)]
+        worker.index = alike[0] if alike and not stop and worker.process.poll() is None else None
+        if worker.index is None:
+            with suppress(OSError):  # it has ended
+                worker.line.shutdown(socket.SHUT_WR)
+            return
+        self.waiting.remove(worker.index)
+        worker.row = self.rows[worker.index]
+        worker.bar, worker.shown = self._follow(worker.index)
+        with suppress(OSError):  # it was killed just now, which the next look sees
+            worker.line.sendall(f"{worker.index}\n".encode())
+
+    def _gone(self, worker: Worker) -> None:
+        """Take off a process that has ended."""
+        self.workers.remove(worker)
+        worker.line.close()
+        worker.reader.join()
+        self.free.append(worker.cores)
+        if not self.waiting:
+            spread(self.workers, [core for cores in self.free for core in cores])
+
+    def _hear(self, process: subprocess.Popen, said: deque[str]) -> None:
         """Print what a process says, and keep the end of it."""
-        assert worker.process.stderr is not None
-        with worker.process.stderr as lines:
+        assert process.stderr is not None
+        with process.stderr as lines:
             for line in lines:
-                worker.said = [*worker.said[-20:], line.rstrip()]
+                said.append(line.rstrip())
                 self.progress.tell(line.rstrip())
 
-    def _ended(self, worker: Worker, code: int) -> Iterator[Row]:
-        """Take a process off, and decide what becomes of its row."""
-        self.workers.remove(worker)
-        worker.closing.close()
-        self.free.append(worker.cores)
-        index, row = worker.index, worker.row
+    def _ended(self, worker: Worker, index: int, code: int) -> Iterator[Row]:
+        """Decide what becomes of a row that a process is done with."""
+        row = self.rows[index]
         if code == work.DONE:
             yield row
         elif code == work.HELD:
@@ -197,9 +242,8 @@ class Crew:
         elif code == work.INTERRUPTED or code < 0:  # a signal, or whatever else kills
             self._died(index, row, code)
         else:
-            self.errors.append(self.folder.errors.get(row.name) or f"{row.name}: {' '.join(worker.said[-1:]) or code}")
-        if not self.waiting:
-            spread(self.workers, [core for cores in self.free for core in cores])
+            said = worker.said[-1] if worker.said else code
+            self.errors.append(self.folder.errors.get(row.name) or f"{row.name}: {said}")
 
     def _died(self, index: int, row: Row, code: int) -> None:
         """Take a run up again whose process died, unless it dies at the same point each time."""
@@ -285,7 +329,7 @@ def at_once(rows: Sequence[Row], threads: int, runs: Path) -> int:
     Raises:
         UserError: if not even one fits.
     """
-    shared = {row.name.rpartition("_s")[0]: row for row in rows}  # without the seed, which takes no memory
+    shared = {recipe(row): row for row in rows}  # the seed takes no memory
     asked = sorted((Demand((_config(row),), 1) for row in shared.values()), key=lambda one: -one.peak)
     count, room = min(len(rows), threads), find_room([runs])
     if room is None:
@@ -294,6 +338,11 @@ def at_once(rows: Sequence[Row], threads: int, runs: Path) -> int:
     if not asked[0].fits(limit):
         raise UserError(refusal(asked[0], room))
     return max(1, min(count, limit // asked[0].peak))
+
+
+def recipe(row: Row) -> str:
+    """The name of a row's run without its seed."""
+    return row.name.rpartition("_s")[0]
 
 
 def _config(row: Row) -> AnyRunConfig:

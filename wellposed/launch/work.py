@@ -6,10 +6,12 @@ ended is left alone (exit code 0), and one that another process writes is refuse
 
 import argparse
 import ctypes
+import gc
 import os
 import signal
+import socket
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -109,7 +111,7 @@ def pin(cores: Iterable[int]) -> None:
 
 
 def main(argv: list[str]) -> int:
-    """Do one row; returns the exit code."""
+    """Do one row, or several one after another; returns the exit code of the last."""
     parser = argparse.ArgumentParser(prog="python -m wellposed.launch.work", description=__doc__)
     parser.add_argument("folder", type=Path, help="folder of a launch")
     parser.add_argument("index", type=int, help="index of the row in it")
@@ -121,6 +123,7 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--salvage", action="store_true", help="go on without damaged parts of the replay")
     parser.add_argument("--wandb", metavar="PROJECT", help="log to this project of Weights & Biases as well")
     parser.add_argument("--quiet", action="store_true", help="no line per evaluation")
+    parser.add_argument("--more", type=int, metavar="FD", help="a socket: go on with what it asks for (`do_more`)")
     try:
         args = parser.parse_args(plugin.load_named(argv))
         if args.cores:
@@ -128,14 +131,41 @@ def main(argv: list[str]) -> int:
         if args.tied and sys.platform == "linux":
             ctypes.CDLL(None).prctl(1, signal.SIGTERM)  # PR_SET_PDEATHSIG
         folder = Folder(args.folder)
-        row = folder.row(args.index)
         sys.argv = folder.command  # what the record names
     except UserError as error:
         return _told(error)
-    folder.note_error(row, "")
-    threads, extras = args.threads or provenance.cores(), Extras(args.salvage, args.wandb)
+
+    def do(index: int) -> int:
+        return do_row(folder, index, args.threads, TrainingProgress(args.quiet), Extras(args.salvage, args.wandb))
+
+    return do(args.index) if args.more is None else do_more(args.index, socket.socket(fileno=args.more), do)
+
+
+def do_more(index: int, line: socket.socket, do: Callable[[int], int]) -> int:
+    """Do one row after another: answer with the exit code of each, and read the index of the next, until there is none.
+
+    So several rows share one process, with all that was imported and compiled. An interrupted row is the last one.
+    """
+    os.set_inheritable(line.fileno(), False)
+    with line, line.makefile("r") as asked:
+        while (code := do(index)) in (DONE, FAILED, HELD):
+            line.sendall(f"{code}\n".encode())
+            if not (next_one := asked.readline()):
+                return DONE
+            index = int(next_one)
+            gc.collect()  # the last run's replay is not held while the next one fills its own
+    return code
+
+
+def do_row(folder: Folder, index: int, threads: int, progress: TrainingProgress, extras: Extras) -> int:
+    """Do one row of a launch's folder; returns the exit code."""
     try:
-        state = take_up(row, folder.runs, threads, TrainingProgress(args.quiet), extras)
+        row = folder.row(index)
+        folder.note_error(row, "")
+    except UserError as error:
+        return _told(error)
+    try:
+        state = take_up(row, folder.runs, threads or provenance.cores(), progress, extras)
     except (UserError, FloatingPointError) as error:
         folder.note_error(row, str(error))
         return _told(error)

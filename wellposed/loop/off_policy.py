@@ -76,7 +76,7 @@ class OffPolicy:
     def draw(self) -> Batch:
         """The minibatches of one call of `update`."""
         calls, size = self.config.updates_per_call, self.config.agent.batch_size
-        return self.replay.sample(calls, size, self.sampling, self.agent.window)
+        return self.replay.sample(calls, size, self.sampling, self.agent.window, self.agent.looks)
 
     def learn(self, batches: Iterator[Batch], stop: list[int]) -> None:
         """Update on all batches, or until stopped."""

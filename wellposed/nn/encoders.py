@@ -14,6 +14,7 @@ from wellposed.types import Carry, Field, Spec
 
 CHANNELS = (32, 32, 32)  # of each layer; DrQ has four layers of 32, only the first of which halves the image
 KERNEL, STRIDE = 3, 2
+NO_CARRY = "This policy has a memory: hand in `initial_carry(n)`, then what `act` returned."
 
 
 class Convolutions(eqx.Module):
@@ -70,6 +71,51 @@ class ConvEncoder(Encoder):
         return jnp.concatenate(parts + [read(obs[name]) for name, read in self.images.items()], axis=-1)
 
 
+class FramesEncoder(Encoder):
+    """The last `InputConfig.memory` frames of each image as channels of one, and vectors and goals as they are now.
+
+    Convolutions that see several frames at once can read motion off them. Frames from before the episode are black.
+
+    Source: Mnih et al. (2015), "Human-level control through deep reinforcement learning", Nature 518.
+    """
+
+    has_memory = True
+    now: ConvEncoder  # of stacked images
+    names: tuple[str, ...] = eqx.field(static=True)  # of the images
+    before: tuple[tuple[int, ...], ...] = eqx.field(static=True)  # the shape of what is remembered of each
+
+    def __init__(self, config: InputConfig, fields: tuple[Field, ...], spec: Spec, key: Array):
+        depth = config.memory
+        stacks = [one._replace(shape=(*one.shape[:2], depth * one.shape[2])) for one in fields if one.kind == "image"]
+        others = [one for one in fields if one.kind != "image"]
+        self.now, self.names = ConvEncoder(config, (*others, *stacks), spec, key), tuple(one.name for one in stacks)
+        self.before = tuple((depth - 1, *one.shape) for one in fields if one.kind == "image")
+
+    def __call__(self, obs: dict[str, Array], scales: Scales) -> Array:
+        """Windows [b, L, ...] with "valid" [b, L] -> features [b, f] at their last moment."""
+        seen = {name: array[:, -1] for name, array in obs.items() if name not in (*self.names, "valid")}
+        valid = jnp.asarray(obs["valid"], bool)[..., None, None, None]
+        return self.now(seen | {name: stacked(jnp.where(valid, obs[name], 0)) for name in self.names}, scales)
+
+    def initial_carry(self, n: int) -> Carry:
+        """Black frames of each image, [n, L - 1, height, width, channels]."""
+        return tuple(jnp.zeros((n, *shape), jnp.uint8) for shape in self.before)
+
+    def step(self, obs: dict[str, Array], scales: Scales, carry: Carry) -> tuple[Array, Carry]:
+        """Features [n, f] of one moment, and the frames that are remembered. Raises ValueError without a carry."""
+        if len(carry) != len(self.names):
+            raise ValueError(NO_CARRY)
+        windows = {n: jnp.concatenate([old, obs[n][:, None]], axis=1) for n, old in zip(self.names, carry, strict=True)}
+        features = self.now(obs | {name: stacked(window) for name, window in windows.items()}, scales)
+        return features, tuple(window[:, 1:] for window in windows.values())
+
+
+def stacked(frames: Array) -> Array:
+    """Frames [n, L, height, width, channels] as one image [n, height, width, L channels], the newest last."""
+    n, depth, height, width, channels = frames.shape
+    return jnp.moveaxis(frames, 1, 3).reshape(n, height, width, depth * channels)
+
+
 class HistoryEncoder(Encoder):
     """The features of the last `InputConfig.memory` moments side by side, the newest last; 0 before the episode began.
 
@@ -102,7 +148,7 @@ class HistoryEncoder(Encoder):
 def required(carry: Carry) -> Array:
     """What a policy with memory was handed. Raises ValueError if it was nothing."""
     if isinstance(carry, tuple):
-        raise ValueError("This policy has a memory: hand in `initial_carry(n)`, then what `act` returned.")
+        raise ValueError(NO_CARRY)
     return carry
 
 
@@ -165,6 +211,7 @@ class GRUEncoder(Encoder):
 ENCODERS: Registry[type[Encoder]] = Registry("encoder", "wellposed.encoders")
 ENCODERS.register("state", StateEncoder)
 ENCODERS.register("cnn", ConvEncoder)
+ENCODERS.register("frames", FramesEncoder)
 ENCODERS.register("history", HistoryEncoder)
 ENCODERS.register("gru", GRUEncoder)
 

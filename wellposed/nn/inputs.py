@@ -35,7 +35,7 @@ class InputConfig:
     distances: bool = True
     """Add logarithms of distances: achieved goal to goal and, if the geometry has several points, effector to it."""
     encoder: str = field(default="state", metadata=LATER)
-    """What makes features of an observation: state, cnn (images), history or gru (memory)."""
+    """What makes features of an observation: state, cnn (images), frames (several of each), history or gru (memory)."""
     width: int = field(default=50, metadata=LATER)
     """Numbers that a learnt encoder makes of an image, or remembers. Source: DrQ, arXiv 2004.13649, appendix."""
     memory: int = field(default=1, metadata=LATER)

@@ -120,6 +120,7 @@ def _run(reader: RunReader, summary: Summary, verdict: Verdict) -> dict[str, Any
         "seed": reader.config["seed"],
         "summary": summary,
         "sentence": verdicts.sentence(verdict),
+        "sees": verdict.sees,
         "solved": verdict.trained.success_ci95[0] > SOLVED,
         "healthy": healthy,
         "diagnosis": said,

@@ -241,9 +241,11 @@ class Verdict:
     random: EvaluationRow
     per_episode: list[EpisodeRow]  # of the trained policy
     noise: float = field(default=0.0, metadata=serialise.LATER)  # of the positions that the policy observed
-    # Sensors and dynamics, where they were others than in training: the words of the command line.
+    # Sensors, dynamics and pictures, where they were others than in training: the words of the command line.
     sensors: list[str] = field(default_factory=list, metadata=serialise.LATER)
     dynamics: list[str] = field(default_factory=list, metadata=serialise.LATER)
+    pixels: list[str] = field(default_factory=list, metadata=serialise.LATER)
+    sees: str = field(default="", metadata=serialise.LATER)  # what it sees and its updates saw, where they differ
 
     def _repr_html_(self) -> str:
         """What a notebook shows: success beside what it must be read beside."""

@@ -15,7 +15,7 @@ from pathlib import Path
 import mujoco
 import numpy as np
 
-from wellposed.envs.rendering import Camera, Renderer
+from wellposed.envs.rendering import Camera, Renderer, View
 from wellposed.errors import UserError
 
 SUBSTEPS = 20  # physics steps of 2 ms per environment step: control at 25 Hz
@@ -123,6 +123,16 @@ def load_scene(variant: Variant) -> FetchScene:
         finger_qvel=slice(finger_qvel, finger_qvel + 2),
         object_qpos=object_qpos,
     )
+
+
+def view(variant: Variant) -> View:
+    """How a policy sees a task: from above and in front, hand, fingers, object and table without the arm."""
+    high = 0.1 if variant.target_in_the_air or not variant.has_object else 0.0  # what is lifted comes nearer
+    camera = Camera((1.32, 0.75, 0.45 + high), 0.75 + 2 * high, azimuth=180.0, elevation=-65.0)
+    if variant is SLIDE:
+        camera = camera._replace(look_at=(1.45, 0.75, 0.42), distance=1.6)
+    hand = (*range(3), *range(9, 11), *range(20, 25))  # place, fingers, and the velocities of both
+    return View(camera, ("gripper", "finger", "object", "table"), hand if variant.has_object else tuple(range(10)))
 
 
 def renderer(variant: Variant, size: int, backend: str) -> Renderer:

@@ -20,7 +20,8 @@ from wellposed.types import Field, Geometry, Mirror, Obs, Spec
 from wellposed.units import goal_floor
 
 CAPABILITIES = frozenset(
-    {"state", "deterministic", "render", "oracle", "quantities", "goal spread", "sensors", "drive", "dynamics"}
+    {"state", "deterministic", "render", "oracle", "quantities", "goal spread", "sensors", "pixels", "drive"}
+    | {"dynamics"}
 )
 _FLOOR = goal_floor(model.DISTANCE_THRESHOLD)  # a length that varies by less is constant
 _ANGLE_FLOOR = 1e-3  # radians
@@ -76,6 +77,7 @@ class FetchTask:
         self.goal_spread = self.own_spread  # of the episodes that begin from now on
         self.readings = simulation.readings_width(variant)
         self.sensed = SENSED if variant.has_object else SENSED[:4]
+        self.view = model.view(variant)
         self.dynamics = parameters(self.scene)
         self.spec = fetch_spec(self.scene, dense)
         self._dt = model.SUBSTEPS * self.model.opt.timestep

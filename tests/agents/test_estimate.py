@@ -1,0 +1,133 @@
+"""Estimate, then act: what is hidden is read off pictures, acting sees none of it, errors are those that are made."""
+
+from typing import Any
+
+import jax
+import numpy as np
+import pytest
+
+from tests.agents.data import ONES, PICTURES, SPEC, batches, first
+from wellposed.agents import ALGORITHMS, EstimateConfig, EstimateThenAct, make_agent
+from wellposed.agents.estimate import as_state, disturbed, hidden_numbers, in_deviations, weights_of
+from wellposed.errors import UserError
+from wellposed.types import Batch, Geometry, Moment
+
+FRAMES = np.arange(4 * 8 * 8 * 3).reshape(4, 8, 8, 3).astype(np.uint8)
+MOMENT = Moment({"camera": FRAMES, "own": np.ones((4, 1)), "desired_goal": np.ones((4, 2))}, ONES)
+
+
+DTYPES = {one.name: one.dtype for one in (*PICTURES.obs, *PICTURES.truth)}
+
+
+def fresh(seed: int = 0, **settings: Any) -> EstimateThenAct:
+    small: Any = {"hidden": (16,), "features": 8, "looks": 3}
+    return make_agent("estimate", EstimateConfig(**(small | settings)), PICTURES, seed)
+
+
+def shown(agent: EstimateThenAct, u: int = 3, b: int = 32, seed: int = 0) -> Batch:
+    return batches(u, b, seed, PICTURES, agent.window, agent.looks)
+
+
+@pytest.mark.parametrize("frames", [1, 2])
+def test_it_repeats_bit_for_bit_and_goes_on_from_what_was_saved(frames):
+    one, same, other = fresh(frames=frames), fresh(frames=frames), fresh(1, frames=frames)
+    for agent in (one, same, other):
+        agent.observe(MOMENT)
+        metrics = agent.update(shown(agent))
+        assert metrics.keys() == ALGORITHMS["estimate"].metrics.keys()
+        assert np.isfinite(list(metrics.values())).all()
+        assert agent.updates == 3
+    saved = {name: array.copy() for name, array in one.state().items()}
+    assert all(np.array_equal(saved[name], array) for name, array in same.state().items())
+    other.load_state(saved)
+    assert one.update(shown(one, seed=1)) == other.update(shown(other, seed=1))
+    for agent in (one, other):
+        action, carry = agent.act(MOMENT.obs, agent.initial_carry(4), np.random.default_rng(0))
+        assert action.shape == (4, 2)
+        assert np.abs(action).max() <= 1
+    assert all(np.array_equal(one.state()[name], array) for name, array in other.state().items())
+    with pytest.raises(UserError, match="does not fit"):
+        fresh(frames=frames, features=9).load_state(saved)
+
+
+def test_a_policy_of_sac_on_states_is_taken_over_under_its_own_names():
+    names = make_agent(
+        "sac", ALGORITHMS["sac"].config(hidden=(16,), critic_sees="truth"), SPEC._replace(truth=SPEC.obs), 0
+    ).state()
+    agent = fresh()
+    assert {name for name in names if name.startswith(("learner.nets", "inputs."))} <= agent.state().keys()
+
+
+def test_what_is_hidden_is_read_off_the_picture():
+    """The brightness of a picture tells the one number that the state hides; after some updates the estimate has it."""
+    agent = fresh(frames=1, looks=32, features=16, steady=0.2, estimator_rate=3e-3)
+    rng = np.random.default_rng(0)
+
+    def moment(n: int) -> Moment:
+        state = rng.uniform(-1, 1, (n, 3))
+        truth = {"observation": state, "achieved_goal": state[:, 1:], "desired_goal": np.zeros((n, 2))}
+        camera = np.zeros((n, 8, 8, 3), np.uint8)
+        camera[..., 0], camera[..., 1] = (((state[:, i] + 1) * 127)[:, None, None] for i in (1, 2))
+        return Moment({"camera": camera, "own": state[:, :1], "desired_goal": truth["desired_goal"]}, truth)
+
+    for _ in range(3):
+        agent.observe(moment(100))
+    errors = []
+    for _ in range(150):
+        now = moment(32)
+        seen, true = ({name: one[None].astype(DTYPES[name]) for name, one in part.items()} for part in now)
+        zeros = np.zeros((1, 32), np.float32)
+        batch = Batch(seen, np.zeros((1, 32, 2), np.float32), zeros, {}, zeros, true, true)
+        errors.append(agent.update(batch)["train/estimate_error"])
+    assert np.mean(errors[-10:]) < 0.2 < 0.7 < np.mean(errors[:3])
+
+
+def test_acting_sees_pictures_and_own_numbers_alone():
+    """Another picture is another action; there is nothing of the truth that could be handed in."""
+    agent = fresh()
+    agent.observe(MOMENT)
+    agent.update(shown(agent))
+    carry = agent.initial_carry(4)
+    action = agent.act(MOMENT.obs, carry)[0]
+    darker = MOMENT.obs | {"camera": FRAMES // 2}
+    assert not np.array_equal(agent.act(darker, carry)[0], action)
+    assert {*MOMENT.obs} == {"camera", "own", "desired_goal"}
+    with_truth = MOMENT.obs | {"observation": ONES["observation"] + 7, "achieved_goal": ONES["achieved_goal"] + 7}
+    assert np.array_equal(agent.act(with_truth, carry)[0], action)
+
+
+def test_a_state_of_an_exact_estimate_is_the_state():
+    states = fresh().sac.scaler.stats.truth
+    truth = first(batches(1, 6, spec=PICTURES)).truth
+    obs = {"own": truth["observation"][:, :1], "desired_goal": truth["desired_goal"]}
+    found = as_state(PICTURES, in_deviations(PICTURES, truth, states), obs, states)
+    assert {name: np.allclose(found[name], truth[name], atol=1e-6) for name in truth} == dict.fromkeys(truth, True)
+    assert hidden_numbers(PICTURES).tolist() == [1, 2]
+
+
+def test_errors_of_a_moment_stay_together_and_own_numbers_have_none():
+    states, truth = fresh().sac.scaler.stats.truth, batches(2, 50, spec=PICTURES).truth
+    truth = jax.tree.map(jax.numpy.asarray, truth)
+    errors = np.arange(5)[:, None] * np.array([1.0, 10.0, 100.0, 1000.0])
+    found = disturbed(PICTURES, truth, jax.numpy.asarray(errors), states, jax.random.key(0))
+    off = {name: np.asarray(found[name] - truth[name]) for name in truth}
+    assert not off["observation"][..., 0].any()
+    assert not off["desired_goal"].any()
+    drawn = np.round(off["observation"][..., 1]).astype(int)
+    assert {*drawn.ravel().tolist()} == {0, 1, 2, 3, 4}
+    assert np.allclose(off["achieved_goal"], drawn[..., None] * [100.0, 1000.0], rtol=1e-3, atol=1e-3)
+
+
+def test_places_weigh_most_where_the_geometry_names_them():
+    geometry = Geometry(effector=(0,), points=((0,), (1,)), shift_axes=(), mirror=None)
+    assert weights_of(PICTURES._replace(geometry=geometry)).tolist() == [1.0, 0.1, 1.0, 1.0]
+    assert weights_of(PICTURES).tolist() == [1.0, 1.0, 1.0, 1.0]
+
+
+def test_without_pictures_it_is_refused_with_the_setting():
+    with pytest.raises(UserError, match=r"reads pictures; ask for them, for example --env\.pixels\.size 48"):
+        make_agent("estimate", EstimateConfig(), SPEC, 0)
+    with pytest.raises(UserError, match=r"--agent\.looks must be 1 to the batch size"):
+        EstimateConfig(looks=300)
+    with pytest.raises(UserError, match=r"--agent\.steady lies in \(0, 1\]"):
+        EstimateConfig(steady=0.0)

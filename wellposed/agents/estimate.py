@@ -1,0 +1,275 @@
+"""Estimate, then act: a network reads the state off pictures, and SAC acts on what it reads.
+
+SAC's policy and critics learn from the true states of the replay, as if there were no camera. Pictures enter in one
+place: the estimator, a network that is shown the last frames and the robot's own numbers, and learns to say the numbers
+of the state that nothing shown holds. It is supervised by the truth in the replay, which hindsight needs there anyway.
+When the policy acts it is shown the estimate in place of the truth.
+
+An estimate errs. So that the policy learns to act on estimates, its updates see states that are off by errors which the
+estimator has just made, drawn at random: those of a moment together, because they belong together.
+
+Source: an asymmetric actor-critic (Pinto et al., 2018, "Asymmetric Actor Critic for Image-Based Robot Learning", arXiv
+1710.06542) whose actor reads the picture through a bottleneck with a meaning.
+"""
+
+from dataclasses import dataclass, field, fields
+from functools import partial
+from typing import Any, Literal, NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jax import Array
+
+from wellposed.agents import sac, shared
+from wellposed.agents.sac import SAC, SACConfig
+from wellposed.arrays import merged, part_of
+from wellposed.errors import require
+from wellposed.nn.encoders import make_encoder
+from wellposed.nn.inputs import Encoder, InputConfig, Scales, feature_width, stored
+from wellposed.nn.networks import MLP, descend, polyak
+from wellposed.nn.normaliser import InputScaler
+from wellposed.seeding import key_data
+from wellposed.serialise import LATER
+from wellposed.types import Batch, Carry, Field, Metrics, Moment, Obs, Spec
+
+HIDDEN = 128  # width of the layer between the features of the frames and the estimate
+OTHERS = 0.1  # weight in the loss of what is no place: angles and velocities
+METRICS = sac.METRICS | {
+    "train/estimate_loss": "estimate: mean error of the estimated state, in standard deviations, places counting most",
+    "train/estimate_error": "estimate: root mean square of the distance from what is achieved to its estimate",
+}
+
+
+@dataclass(frozen=True)
+class EstimateConfig(SACConfig):
+    """SAC's settings, and those of the estimator."""
+
+    frames: int = 2
+    """Frames that are read together, the newest among them; 1 shows no motion."""
+    looks: int = 4
+    """Transitions of each minibatch whose frames the estimator learns from: it is the costly part of an update."""
+    features: int = 128
+    """Numbers that the convolutions make of the frames."""
+    estimator_rate: float = 1e-3
+    """Adam step size of the estimator."""
+    critic_sees: Literal["obs", "truth"] = field(default="truth", metadata=LATER)
+    """The truth, as policy and estimator do in their updates."""
+    steady: float = 0.02
+    """Share of the estimator's newest weights that enters those it acts with, at each call of `update`."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require(1 <= self.frames <= 64, "agent.frames", "must be 1 to 64", self.frames)
+        require(1 <= self.looks <= self.batch_size, "agent.looks", "must be 1 to the batch size", self.looks)
+        require(1 <= self.features <= 2**12, "agent.features", "must be 1 to 4,096", self.features)
+        require(0 < self.estimator_rate < np.inf, "agent.estimator_rate", "must be above 0", self.estimator_rate)
+        require(0 < self.steady <= 1, "agent.steady", "lies in (0, 1]", self.steady)
+        require(self.critic_sees == "truth", "agent.critic_sees", "is truth in estimate", self.critic_sees)
+        state = self.inputs.encoder == "state"
+        require(state, "agent.inputs.encoder", "must be state: the policy acts on a state", self.inputs.encoder)
+
+    @property
+    def policy(self) -> SACConfig:
+        """The settings of the policy and its critics, which see states."""
+        own: dict[str, Any] = {one.name: getattr(self, one.name) for one in fields(SACConfig)}
+        return SACConfig(**own)
+
+    @property
+    def reading(self) -> InputConfig:
+        """How the estimator reads frames and the robot's own numbers."""
+        encoder = "frames" if self.frames > 1 else "cnn"
+        return InputConfig(self.inputs.normalise, self.inputs.clip, False, False, encoder, self.features, self.frames)
+
+
+def of_states(spec: Spec) -> Spec:
+    """What there is to know of the environment for a policy that acts on states."""
+    return spec._replace(obs=spec.truth, truth=spec.truth)
+
+
+def read_fields(spec: Spec) -> tuple[Field, ...]:
+    """What the estimator is shown: images, and numbers of the robot's own."""
+    return tuple(one for one in spec.obs if one.kind == "image" or one.shows)
+
+
+def hidden_numbers(spec: Spec) -> np.ndarray:
+    """The numbers of the true observation that nothing shown holds, by index."""
+    shown = {i for one in spec.obs for i in one.shows}
+    return np.array([i for i in range(spec.size("observation")) if i not in shown], int)
+
+
+def weights_of(spec: Spec) -> np.ndarray:
+    """The weight of each estimated number in the loss: 1 for places, the achieved goal among them."""
+    hidden = hidden_numbers(spec)
+    places = {i for point in spec.geometry.points for i in point} if spec.geometry else {*hidden.tolist()}
+    return np.array([1.0 if i in places else OTHERS for i in hidden] + [1.0] * spec.size("achieved_goal"))
+
+
+class Estimator(eqx.Module):
+    """From frames and the robot's own numbers to what is hidden, in standard deviations [..., h]."""
+
+    encoder: Encoder
+    head: MLP
+
+    def __call__(self, obs: dict[str, Array], scales: Scales) -> Array:
+        """Of windows [b, L, ...], or single moments [b, ...] where one frame is read."""
+        return self.head(self.encoder(obs, scales))
+
+    def step(self, obs: dict[str, Array], scales: Scales, carry: Carry) -> tuple[Array, Carry]:
+        """Of one moment of acting, and the frames that are remembered from then on."""
+        features, carry = self.encoder.step(obs, scales, carry)
+        return self.head(features), carry
+
+
+class Eye(NamedTuple):
+    """All that an update of the estimator changes."""
+
+    net: Estimator  # learns
+    steady: Estimator  # a slowly following mean of it, which acts
+    opt: optax.OptState
+    key: Array
+
+
+def init_eye(config: EstimateConfig, spec: Spec, seed: int) -> Eye:
+    """A fresh estimator."""
+    encoder_key, head_key, key = jax.random.split(jax.random.key(key_data(seed, "estimator")), 3)
+    seen = read_fields(spec)
+    encoder = make_encoder(config.reading, seen, spec, encoder_key)
+    net = Estimator(encoder, MLP([feature_width(encoder, seen), HIDDEN, len(weights_of(spec))], head_key))
+    return Eye(net, net, optax.adam(config.estimator_rate).init(net), key)  # type: ignore[arg-type]
+
+
+def in_deviations(spec: Spec, truth: dict[str, Any], scales: Scales) -> Array:
+    """What is to be estimated of true states [..., size], in standard deviations [..., h]."""
+    hidden, seen, goal = hidden_numbers(spec), scales["observation"], scales["goal"]
+    numbers = (truth["observation"][..., hidden] - seen.mean[hidden]) / seen.std[hidden]
+    return jnp.concatenate([numbers, (truth["achieved_goal"] - goal.mean) / goal.std], axis=-1)
+
+
+def as_state(spec: Spec, estimate: Array, obs: dict[str, Array], scales: Scales) -> dict[str, Array]:
+    """A state as the policy reads it, of an estimate [n, h] and what is shown [n, ...]."""
+    hidden, seen, goal = hidden_numbers(spec), scales["observation"], scales["goal"]
+    observation = jnp.zeros((len(estimate), spec.size("observation")))
+    observation = observation.at[:, hidden].set(estimate[:, : len(hidden)] * seen.std[hidden] + seen.mean[hidden])
+    for one in spec.obs:
+        if one.shows:
+            observation = observation.at[:, np.array(one.shows)].set(obs[one.name])
+    achieved = estimate[:, len(hidden) :] * goal.std + goal.mean
+    told = {one.name: obs[one.name] for one in spec.obs if one.kind != "image" and not one.shows}
+    return told | {"observation": observation, "achieved_goal": achieved}
+
+
+def errors_of(
+    net: Estimator, spec: Spec, scales: Scales, states: Scales, obs: dict[str, Array], truth: dict[str, Array]
+) -> Array:
+    """By how much estimates of b states are off, in standard deviations [b, h]."""
+    return net(obs, scales) - in_deviations(spec, truth, states)
+
+
+def estimate_loss(net: Estimator, spec: Spec, *told: Any) -> Array:
+    """The weighted mean of the absolute errors; arguments as of `errors_of`."""
+    weights = weights_of(spec)
+    return jnp.sum(jnp.mean(jnp.abs(errors_of(net, spec, *told)), axis=0) * weights) / weights.sum()
+
+
+@partial(jax.jit, static_argnums=(0, 1))
+def learn_to_see(
+    config: EstimateConfig, spec: Spec, eye: Eye, scales: Scales, states: Scales, batches: Batch
+) -> tuple[Eye, Batch, dict[str, Array]]:
+    """One update of the estimator on the first transitions of all minibatches, and what the policy is to learn from.
+
+    Args:
+        config: settings.
+        spec: of the environment as it is seen.
+        eye: the estimator.
+        scales: of what is seen.
+        states: of the truth.
+        batches: [u, b, ...], what is seen of the first `looks` transitions alone, [u, looks, ...].
+
+    Returns:
+        The estimator; the minibatches with states that are off by its errors in place of what is seen; its metrics.
+    """
+    flat = lambda part: {n: jnp.reshape(x, (-1, *x.shape[2:])) for n, x in part.items()}  # noqa: E731
+    obs = flat(batches.obs)
+    truth = flat({name: array[:, : config.looks] for name, array in batches.truth.items()})
+    told = spec, scales, states, obs, truth
+    loss, grad = jax.value_and_grad(estimate_loss)(eye.net, *told)
+    net, opt = descend(optax.adam(config.estimator_rate), grad, eye.opt, eye.net)
+    steady, (key, here, there) = polyak(eye.steady, net, config.steady), jax.random.split(eye.key, 3)
+    errors = errors_of(steady, *told)
+    off = errors[:, -spec.size("achieved_goal") :] * states["goal"].std
+    metrics = {"train/estimate_loss": loss, "train/estimate_error": jnp.sqrt(jnp.mean(jnp.sum(off**2, axis=-1)))}
+    erring = batches._replace(
+        obs=disturbed(spec, batches.truth, errors, states, here),
+        next_obs=disturbed(spec, batches.next_truth, errors, states, there),
+    )
+    return Eye(net, steady, opt, key), erring, metrics
+
+
+def disturbed(spec: Spec, truth: dict[str, Array], errors: Array, states: Scales, key: Array) -> dict[str, Array]:
+    """True states [u, b, ...], each off by one of the errors [n, h]."""
+    hidden = hidden_numbers(spec)
+    off = errors[jax.random.randint(key, truth["observation"].shape[:2], 0, len(errors))]
+    moved = truth["observation"].at[..., hidden].add(off[..., : len(hidden)] * states["observation"].std[hidden])
+    achieved = truth["achieved_goal"] + off[..., len(hidden) :] * states["goal"].std
+    return truth | {"observation": moved, "achieved_goal": achieved}
+
+
+@partial(jax.jit, static_argnums=(0,))
+def see(
+    spec: Spec, net: Estimator, scales: Scales, states: Scales, obs: dict[str, Array], carry: Carry
+) -> tuple[dict[str, Array], Carry]:
+    """The states [n, ...] that are estimated at one moment, and the frames that are remembered."""
+    estimate, carry = net.step({one.name: obs[one.name] for one in read_fields(spec)}, scales, carry)
+    return as_state(spec, estimate, obs, states), carry
+
+
+class EstimateThenAct:
+    """The agent: `EstimateThenAct(config, spec, seed)`."""
+
+    def __init__(self, config: EstimateConfig, spec: Spec, seed: int):
+        self.config, self.spec, self.window, self.looks = config, spec, config.frames, config.looks
+        self.sac, self.updates = SAC(config.policy, of_states(spec), seed), 0
+        self.eye = init_eye(config, spec, seed)
+        self.scaler = InputScaler(config.reading, spec._replace(obs=read_fields(spec), truth=()), "obs")
+
+    def initial_carry(self, n: int) -> Carry:
+        """The frames that are remembered at the start of n episodes."""
+        return self.eye.net.encoder.initial_carry(n)
+
+    def act(self, obs: Obs, carry: Carry = (), rng: np.random.Generator | None = None) -> tuple[np.ndarray, Carry]:
+        """Actions [n, action_dim] on estimated states, greedy or with `rng` samples of the policy; the new carry."""
+        scales, states = self.scaler.stats.obs, self.sac.scaler.stats.truth
+        state, carry = see(self.spec, self.eye.steady, scales, states, stored(self.spec.obs, obs), carry)
+        return self.sac.act(jax.tree.map(np.asarray, state), (), rng)[0], jax.tree.map(np.asarray, carry)
+
+    def observe(self, moment: Moment) -> None:
+        """Take newly collected observations into the input statistics."""
+        self.sac.observe(Moment(moment.truth, moment.truth))
+        self.scaler.observe(moment)
+
+    def update(self, batches: Batch) -> Metrics:
+        """Update the estimator once, and the policy on each of u minibatches [u, b, ...]; returns mean metrics."""
+        scales, states = self.scaler.stats.obs, self.sac.scaler.stats.truth
+        self.eye, erring, metrics = learn_to_see(self.config, self.spec, self.eye, scales, states, batches)
+        self.updates += len(batches.reward)
+        return self.sac.update(erring) | {name: float(value) for name, value in metrics.items()}
+
+    def probed(self, batches: Batch) -> tuple[SAC, Batch]:
+        """Policy and critics, and the minibatches as they see them, for a probe."""
+        return self.sac, batches._replace(obs=batches.truth, next_obs=batches.next_truth)
+
+    def state(self) -> dict[str, np.ndarray]:
+        """Everything learnt as named arrays; those of the policy have the names that they have in SAC."""
+        return self.sac.state() | merged(eye=shared.to_arrays(self.eye, "") | self.scaler.state())
+
+    def load_state(self, state: dict[str, np.ndarray]) -> None:
+        """Take over what `state` returned; raises UserError if it is of another configuration."""
+        shared.check_arrays(self.state(), state)
+        own = part_of(state, "eye")
+        self.sac.load_state({name: state[name] for name in self.sac.state()})
+        self.eye = shared.from_arrays(self.eye, own, "")
+        self.scaler.load_state(own)
+        self.updates = self.sac.updates
