@@ -64,7 +64,7 @@ def results() -> Results:
         ("counted.motion.mm", "41.2 mm"),
         ("counted.motion.cm", "4.1 cm"),
         ("counted.expert", "90.0 % (95 % CI 80.0-95.0)"),
-        ("counted.crossings.0", "0.0082 (95 % CI 0.0071 to 0.01)"),
+        ("counted.crossings.0", "0.0082 (95 % CI 0.0071 to 0.0100)"),
         ("counted.rare.percent", "0.080 % (95 % CI 0.031-0.205)"),
         ("counted.few.percent", "62 % (95 % CI 44-79)"),
         ("counted.crossings.mm", "8.2 mm (95 % CI 7.1 to 10.0), 31.0 mm (95 % CI 30.0 to beyond)"),

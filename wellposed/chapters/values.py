@@ -101,6 +101,8 @@ def _table_text(data: dict[str, Any], unit: str | None) -> str:
     if {"success_rate", "success_ci95"} <= data.keys():
         return estimate_text(data["success_rate"], data["success_ci95"], "percent")
     if data.keys() == {"share", "level", "low", "high"}:  # a crossing; what is None lies beyond the largest level
+        if None not in data.values():
+            return estimate_text(data["level"], (data["low"], data["high"]), unit, to=" to ")
         ends = {n: "beyond" if data[n] is None else number_text(data[n], unit, bare=n != "level") for n in data}
         return f"{ends['level']} (95 % CI {ends['low']} to {ends['high']})"
     if data.keys() == {"value", "censored"}:
@@ -109,13 +111,13 @@ def _table_text(data: dict[str, Any], unit: str | None) -> str:
     raise UserError(f"This is a table, with {', '.join(data)}; name one of them.")
 
 
-def estimate_text(value: float, ci95: Sequence[float], unit: str | None) -> str:
+def estimate_text(value: float, ci95: Sequence[float], unit: str | None, to: str = "-") -> str:
     """`0.080 % (95 % CI 0.031-0.205)`: an estimate with no more digits than its interval carries."""
     factor, name = UNITS[unit] if unit else (1.0, "")
     places = carried_places(factor * ci95[0], factor * ci95[1])
     bare = partial(number_text, unit=unit, bare=True)
     shown = [bare(one) if places is None else to_places(factor * one, places) for one in (value, *ci95)]
-    return f"{shown[0]}{name} (95 % CI {shown[1]}{' to ' if shown[1].startswith('-') else '-'}{shown[2]})"
+    return f"{shown[0]}{name} (95 % CI {shown[1]}{' to ' if shown[1].startswith('-') else to}{shown[2]})"
 
 
 def number_text(value: float, unit: str | None = None, bare: bool = False) -> str:
