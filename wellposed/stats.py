@@ -6,7 +6,7 @@ where it is used: that takes half a second, and most commands need no statistics
 
 from bisect import bisect_left
 from itertools import count
-from math import ceil, comb, log, sqrt
+from math import ceil, comb, floor, log, log10, sqrt
 from statistics import NormalDist
 from typing import NamedTuple
 
@@ -248,6 +248,20 @@ def tested(bar: float) -> float:
     """The rate that is tested for a bar: no number of trials says that nothing ever fails, or succeeds."""
     low, high = TESTED
     return min(max(bar, low), high)
+
+
+def carried_places(low: float, high: float) -> int | None:
+    """Decimal places that an interval carries: down to the second digit of its half-width; below 0 for tens, hundreds.
+
+    None for an interval of no width, which limits nothing.
+    """
+    half = (high - low) / 2
+    return 1 - floor(log10(half)) if half > 0 else None
+
+
+def to_places(value: float, places: int) -> str:
+    """A number rounded to so many decimal places, with thousands separators: `54,100` at -2, `0.30` at 2."""
+    return f"{round(value, places) + 0.0:,.{max(places, 0)}f}"  # + 0.0 turns -0.0 into 0.0
 
 
 def describe_interval(ci95: tuple[float, float]) -> str:

@@ -102,7 +102,9 @@ def _of_episodes(successes: Callable[[RunResult], tuple[int, int] | None], runs:
     rate = stats.wilson(*counts)
     numbers: dict[str, Any] = dict.fromkeys(("mean", "min", "max", "median"), rate.estimate)
     numbers |= {"low": rate.low, "high": rate.high, "each": [rate.estimate], "n": counts[1]}
-    text = f"{stats.describe_rate(rate.estimate, (rate.low, rate.high))[:-1]}, {counts[1]} episodes)"
+    places = stats.carried_places(100 * rate.low, 100 * rate.high)
+    value, low, high = (format_value(one, "rate", places) for one in (rate.estimate, rate.low, rate.high))
+    text = f"{value} (95 % CI {low.removesuffix(' %')}-{high.removesuffix(' %')}, {counts[1]} episodes)"
     return OverSeeds(text, numbers, _texts(numbers, "rate"), "rate")
 
 
