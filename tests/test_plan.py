@@ -19,7 +19,7 @@ from wellposed.budget import Demand, Pixels, budget, environment_spec, frame_byt
 from wellposed.cli import main
 from wellposed.config import RunConfig, override
 from wellposed.data import ReplayBuffer, ReplayConfig
-from wellposed.data.episodes import replay_bytes
+from wellposed.data.rows import replay_bytes
 from wellposed.envs import EnvConfig
 from wellposed.errors import UserError
 from wellposed.memory import Free, Held, Room, UnderWay, refusal

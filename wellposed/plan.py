@@ -22,7 +22,7 @@ import numpy as np
 from wellposed import plugin, serialise
 from wellposed.budget import Budget, Demand, Pixels, budget, environment_spec, runs_at_once, too_short
 from wellposed.config import AnyRunConfig, RunConfig, read_config
-from wellposed.data.episodes import row_bytes
+from wellposed.data.rows import row_bytes
 from wellposed.errors import UserError, require
 from wellposed.launch.local import cores_in_order, shares_of
 from wellposed.launch.work import pin

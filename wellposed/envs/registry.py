@@ -59,6 +59,7 @@ class EnvEntry:
     quantities: Quantities | None = None
     renderer: Callable[[int, str], Renderer] | None = None
     solved_at_reset: float | None = None  # share of goals that are, by integration; None where that is not known
+    extra: str = ""  # the extra of this package that it needs, called as the module that brings it
     other_versions: str = ""  # what is wrong with the other versions of that name in Gymnasium, if anything is
 
 
