@@ -74,7 +74,9 @@ def test_the_better_group_is_named_with_how_much_and_how_sure():
     said = "\n".join(lines(found))
     assert "They differ in one setting:\n  replay.k: 4 in A, 0 in B" in said
     assert "A minus B: +27.8 percentage points (95 % CI " in said
-    assert "A median 300 (94 % CI 300-400, 5 of 5 seeds reached it), B median 900 (94 % CI 800 or more, 3 of 5" in said
+    assert (
+        "A 300 (median, 94 % CI 300-400, 5 of 5 seeds reached it), B 900 (median, 94 % CI 800 or more, 3 of 5" in said
+    )
     assert "A run of A succeeds more often than a run of B with probability 1.00 (95 % CI 0.64 to 1.00)." in said
     assert "times as many as B (97 % CI up to 0.44)." in said, "some of B may never get there"
     back = compare(group(BAD, LATE, OTHER), group(GOOD, SOON))

@@ -143,7 +143,9 @@ def test_the_verdict_over_several_seeds_comes_first_with_an_interval_that_counts
     page = write_report(runs, tmp_path / "r.html", video=False).read_text()
     (sentence,) = re.findall(r'class="verdict[^>]*><strong>(.*?)</strong>', page)
     rates = [stored_verdict(path).trained.success_rate for path in runs]
-    found = re.fullmatch(r"FetchReach-v4: ([\d.]+) % \(95 % CI ([\d.]+)-([\d.]+), 2 seeds x 100 episodes\)", sentence)
+    found = re.fullmatch(
+        r"FetchReach-v4: ([\d.]+) % \(mean, 95 % CI ([\d.]+)-([\d.]+), 2 seeds x 100 episodes\)", sentence
+    )
     assert found is not None
     due = over_seeds(np.array(rates), 100)
     assert [float(number) for number in found.groups()] == pytest.approx([100 * number for number in due], abs=0.051)

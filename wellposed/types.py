@@ -260,6 +260,11 @@ class VecEnv(Goals, Protocol):
     capabilities: frozenset[str]  # what it can do; `envs.registry.EnvEntry` says what there is
     now: Moment  # where the envs stand: after a reset, after a step, after `set_state`
 
+    @property
+    def stepping(self) -> str:
+        """In what processes or threads the envs are stepped, in words."""
+        ...
+
     def reset(self, seed: int | list[int] | None = None, mask: np.ndarray | None = None) -> Moment:
         """Begin an episode in every env: env i from seed + i, or its own of a list; None continues the streams.
 

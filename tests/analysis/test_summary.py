@@ -15,30 +15,33 @@ NEVER = float("inf")
 @pytest.mark.parametrize(
     ("found", "text"),
     [
-        (summary_over_seeds(RATES, "rate", episodes=100), "98.6 % (95 % CI 93.9-100.0, 5 seeds x 100 episodes)"),
-        (summary_over_seeds([1.0] * 5, "rate", episodes=100), "100.0 % (95 % CI 96.4-100.0, 5 seeds x 100 episodes)"),
+        (summary_over_seeds(RATES, "rate", episodes=100), "98.6 % (mean, 95 % CI 93.9-100.0, 5 seeds x 100 episodes)"),
+        (
+            summary_over_seeds([1.0] * 5, "rate", episodes=100),
+            "100.0 % (mean, 95 % CI 96.4-100.0, 5 seeds x 100 episodes)",
+        ),
         (summary_over_seeds([0.98], "rate", episodes=100), "98.0 % (95 % CI 93.0-99.8, one seed x 100 episodes)"),
-        (summary_over_seeds([30_000, 32_000, 40_000], "count"), "34,000 (95 % CI 20,855-47,145, 3 seeds)"),
-        (summary_over_seeds([12.1, 15.0], "seconds"), "13.6 s (95 % CI 0.0-32.0, 2 seeds)"),
-        (summary_over_seeds([0.1, -0.1], "number"), "0 (95 % CI -1.271 to 1.271, 2 seeds)"),
-        (summary_over_seeds([0.0005, 0.0], "share"), "0.025 % (95 % CI 0-0.343, 2 seeds)"),
-        (summary_over_seeds([0.99, 0.95], "share"), "97 % (95 % CI 71.6-100, 2 seeds)"),
+        (summary_over_seeds([30_000, 32_000, 40_000], "count"), "34,000 (mean, 95 % CI 21,000-47,000, 3 seeds)"),
+        (summary_over_seeds([12.1, 15.0], "seconds"), "14 s (mean, 95 % CI 0-32, 2 seeds)"),
+        (summary_over_seeds([0.1, -0.1], "number"), "0.0 (mean, 95 % CI -1.3 to 1.3, 2 seeds)"),
+        (summary_over_seeds([0.0005, 0.0], "share"), "0.03 % (mean, 95 % CI 0.00-0.34, 2 seeds)"),
+        (summary_over_seeds([0.99, 0.95], "share"), "97 % (mean, 95 % CI 72-100, 2 seeds)"),
         (summary_over_seeds([1600] * 5, "count"), "1,600 (each of 5 seeds)"),
         (summary_over_seeds([1600], "count"), "1,600 (one seed)"),
         (
             summary_over_seeds(STEPS, "count", censored=LATE),
-            "median 41,000 (94 % CI 30,000 or more, 3 of 5 seeds reached it)",
+            "41,000 (median, 94 % CI 30,000 or more, 3 of 5 seeds reached it)",
         ),
         (
             summary_over_seeds(STEPS[:3], "count", censored=LATE[:3], median=True),
-            "median 32,000 (75 % CI 30,000-41,000, 3 of 3 seeds reached it)",
+            "32,000 (median, 75 % CI 30,000-41,000, 3 of 3 seeds reached it)",
         ),
         (
             summary_over_seeds([60_000.0] * 2, "count", censored=[True] * 2),
-            "more than 60,000 (50 % CI 60,000 or more, none of 2 seeds reached it)",
+            "more than 60,000 (median, 50 % CI 60,000 or more, none of 2 seeds reached it)",
         ),
         (summary_over_seeds([NEVER], "seconds", censored=[True]), "never (none of 1 seed reached it)"),
-        (summary_over_seeds([7.5], "seconds", censored=[False], median=True), "median 7.5 s (1 of 1 seed reached it)"),
+        (summary_over_seeds([7.5], "seconds", censored=[False], median=True), "7.5 s (median, 1 of 1 seed reached it)"),
     ],
 )
 def test_it_says_value_interval_and_what_it_rests_on(found, text):

@@ -105,7 +105,8 @@ as in [the section on runs](#what-was-run), in [the certificate](../../docs/chec
     wellposed chapter run 4    # $HOME is no formula here
 
 It takes {{ minutes: 4 }}, and {{ study_minutes: 4 }} more. With hindsight {{ relabelling.future.success }}, after
-{{ relabelling.future.steps.median }} steps, with a discount of {{ setting: relabelling.future agent.gamma }}; without,
+a median of {{ relabelling.future.steps.median }} steps, with a discount of
+{{ setting: relabelling.future agent.gamma }}; without,
 {{ relabelling."no hindsight".solved }}. The floor is {{ floor.share }}; {{ ch04:push.learnability.reached }}.
 
 {{ table: relabelling columns="solved success steps_to[90%] peak_success" }}
@@ -114,7 +115,7 @@ It takes {{ minutes: 4 }}, and {{ study_minutes: 4 }} more. With hindsight {{ re
 
 {{ table: criteria }}
 
-{{ figure: learning relabelling x=steps caption="Success with {{ relabelling.future.success.mean }} at $\gamma < 1$." }}
+{{ figure: learning relabelling x=steps caption="Mean success {{ relabelling.future.success.mean }} at $\gamma < 1$." }}
 
 {{ figure: losses relabelling.future seed=0 caption="One run." }}
 

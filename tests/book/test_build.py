@@ -98,7 +98,7 @@ def test_facts_are_those_of_the_records_with_their_origin(page):
     ]
     texts = [unescape(text).replace("\xa0", " ") for _, text in facts]
     assert texts[:2] == ["25 min", "1 h"]
-    assert re.fullmatch(r"98\.0 % \(95 % CI .*\)", texts[2])
+    assert re.fullmatch(r"98\.0 % \(mean, 95 % CI .*\)", texts[2])
     assert {"0 of 5", "98.0 %"} <= set(texts)
     assert facts[2][0].startswith("relabelling.future: wellposed chapter run 4; commit 0123456; seeds 0-4, ")
     assert any(origin.startswith("push: wellposed chapter run 4 --studies") for origin, _ in facts)
@@ -161,6 +161,9 @@ WRONG = {
     "{{ code: wellposed/nothing.py }}": "There is no source file wellposed/nothing.py",
     "{{ relabelling.past.success }}": "has no variant 'past",
     "{{ relabelling.future.sucess }}": "no metric 'sucess'",
+    "{{ relabelling.future.success.mean }}": "is a mean, and the paragraph does not say so",
+    "In the mean, {{ relabelling.future.steps.median }} steps.": "is a median, and the paragraph does not say so",
+    "It reaches 5.25 % (95 % CI 3.1-7.9).": "5.25 % (95 % CI 3.1-7.9) has more digits than its interval carries",
     "{{ nobody.knows }}": "has no 'nobody'",
     "{{ setting: relabelling.future agent.gama }}": "leads nowhere",
     "{{ ch07:dense.sac.steps }}": "There is no chapter 7",

@@ -43,8 +43,18 @@ def test_a_run_that_stopped_counts_on_with_its_last_success_and_one_that_diverge
     expected = np.array([[0, 1, 1, 1, 1], [0, 0.2, 0.4, 0.6, 0.8], [0, 1, 0, 0, 0]])
     np.testing.assert_allclose(band.mean, expected.mean(axis=0))
     assert [len(x) for x, _ in band.seeds] == [2, 5, 2]  # each seed is drawn as far as it went
+    assert (band.whole, band.carries) == (100, True)
     low, high = np.array([stats.over_seeds(column, 10, shared=False)[1:] for column in expected.T]).T
     np.testing.assert_allclose((band.low, band.high), (low, high))
+
+
+def test_what_is_carried_on_is_drawn_in_another_way_and_said():
+    stopped, whole = ([run([0, 5, 10], "solved"), run(end, "solved", 1)] for end in ([0, 10], [0, 5, 10]))
+    for runs, carries in ((stopped, True), (whole, False)):
+        results: Any = SimpleNamespace(experiments={"one": {"a": variant(*runs)}})
+        html = plots.draw(results, Directive("figure", ["learning", "one"], {})).html
+        assert (figures.CARRIED in html) == carries
+        assert ("some seeds having stopped from 100 on" in html) == carries
 
 
 def test_each_clock_has_its_own_moments():

@@ -17,6 +17,9 @@ from wellposed.runs.record import MEANS
 DATA = {
     "floor": {"value": 0.054, "ci95": [0.041, 0.07]},
     "fields": [{"name": "gripper x", "unit": "m"}, {"name": "gripper y", "unit": "m"}],
+    "rare": {"value": 0.0008, "ci95": [0.000311, 0.002055]},
+    "few": {"value": 0.6234, "ci95": [0.4376, 0.7891]},
+    "rows": [{"step": step, "success": success} for step, success in ((100, 0.5), (200, 0.9), (300, 0.95), (400, 1.0))],
     "rates": {"0.02": {"success": 0.5}, "0.05": {"success": 0.25}},
     "motion": 0.0412,
     "expert": {"success_rate": 0.9, "success_ci95": [0.8, 0.95], "more": 1},
@@ -52,7 +55,7 @@ def results() -> Results:
 @pytest.mark.parametrize(
     ("path", "text"),
     [
-        ("counted.floor", "0.054 (95 % CI 0.041-0.07)"),
+        ("counted.floor", "0.054 (95 % CI 0.041-0.070)"),
         ("counted.floor.percent", "5.4 % (95 % CI 4.1-7.0)"),
         ("counted.floor.value", "0.054"),
         ("counted.floor.ci95.percent", "4.1 %, 7.0 %"),
@@ -61,7 +64,9 @@ def results() -> Results:
         ("counted.motion.mm", "41.2 mm"),
         ("counted.motion.cm", "4.1 cm"),
         ("counted.expert", "90.0 % (95 % CI 80.0-95.0)"),
-        ("counted.crossings.0", "0.0082 (95 % CI 0.0071 to 0.01)"),
+        ("counted.crossings.0", "0.0082 (95 % CI 0.0071 to 0.0100)"),
+        ("counted.rare.percent", "0.080 % (95 % CI 0.031-0.205)"),
+        ("counted.few.percent", "62 % (95 % CI 44-79)"),
         ("counted.crossings.mm", "8.2 mm (95 % CI 7.1 to 10.0), 31.0 mm (95 % CI 30.0 to beyond)"),
         ("counted.need", "31,000"),
         ("counted.more", "more than 31,000"),
@@ -72,7 +77,7 @@ def results() -> Results:
         ('width."narrow 0.5".success.each', "90.0 %, 90.0 %"),
         ("width.narrow 0.5.success.n", "2"),
         ("width.narrow 0.5.solved", "2 of 2"),
-        ("width.narrow 0.5.already_solved", "10.0 % (95 % CI 1.8-40.4, 10 episodes)"),
+        ("width.narrow 0.5.already_solved", "10 % (95 % CI 2-40, 10 episodes)"),
         ("width.narrow 0.5.random_success.mean", "20.0 %"),
         ("width.narrow 0.5.steps.median", "200"),
         ("width.narrow 0.5.success[table].mean", "80.0 %"),
@@ -203,6 +208,15 @@ def test_tables(chapter, results):
     assert [row[3] for row in facts.criteria_table(chapter, Results({}, {}, {})).rows] == ["missing", "missing"]
     with pytest.raises(UserError, match=r"counted.ends is not a list of records"):
         facts.list_table(chapter, results, "counted.ends")
+
+
+def test_rows_over_steps_stop_with_the_last_run_and_say_how_many_are_in_training(chapter, results):
+    """A run that has ended is carried on in the mean; what no run was trained for is not printed."""
+    runs = [made_up(0, solved_at=200), made_up(1, solved_at=300)]
+    ended = replace(results, experiments={"width": {"narrow 0.5": VariantResult(CONFIG, runs)}})
+    table = facts.list_table(chapter, ended, "counted.rows", columns=["step", "success.percent"])
+    assert table.head == ["step", "success", facts.SEEDS]
+    assert table.rows == [["100", "50.0 %", "2 of 2"], ["200", "90.0 %", "2 of 2"], ["300", "95.0 %", "1 of 2"]]
 
 
 def test_the_time_is_the_stated_one(tmp_path):

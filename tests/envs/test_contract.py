@@ -170,6 +170,17 @@ def test_a_broken_promise_is_noticed(kind, broken):
     assert broken in broken_promises(kind(made(EnvConfig(TOY)).task, 8), 100)
 
 
+def test_an_episode_that_is_kept_running_goes_on_at_its_goal_and_ends_where_it_fails():
+    env = make_env(EnvConfig(TOY, sensors=Sensors(0.01)), 8, "evaluation", to_limit=True)
+    assert "kept running" in env.capabilities
+    env.reset(seed=0)
+    steps = [env.step(move) for move in actions(env, 100)]
+    assert any((step.success & ~step.ended).any() for step in steps)
+    assert any((step.terminated & ~step.success).any() for step in steps)
+    assert not any((step.terminated & step.success).any() for step in steps)
+    assert "kept running" not in make_env(EnvConfig(OURS[0]), 1, "evaluation", to_limit=True).capabilities
+
+
 @with_wrappers
 def test_the_number_of_threads_and_of_envs_changes_nothing(config):
     if "deterministic" not in envs.find(config.id).capabilities:

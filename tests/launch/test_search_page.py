@@ -16,6 +16,7 @@ from wellposed.errors import UserError
 from wellposed.launch.manifest import read_manifest
 from wellposed.launch.rows import Folder
 from wellposed.launch.search import Search
+from wellposed.report.overview import together
 from wellposed.report.search import Asked, write_page
 
 MANIFEST = """
@@ -105,10 +106,15 @@ def test_the_page_fits_its_window(tmp_path, width):
     assert misplaced(page, tmp_path, width, "main") == {"wide": [], "torn": []}
 
 
-def test_a_curve_that_ended_is_carried_on():
+def test_a_curve_that_ended_is_carried_on_and_marked_from_there():
     found = carried([[(0, 0.0), (1000, 0.5)], [(0, 0.0), (1000, 0.1), (2000, 0.9)]])
     assert found.step.tolist() == [0, 1000, 2000]
     assert found.success == pytest.approx([0.0, 0.3, 0.7])
+    assert found.whole == 1000
+    marked, plain = (
+        together(["both"], [band]).count("stroke-dasharray") for band in (found, found._replace(whole=2000))
+    )
+    assert marked > plain, "the part that is carried on is drawn in another way"
 
 
 def test_a_manifest_is_launched_again_and_collected(tmp_path, monkeypatch, capsys):

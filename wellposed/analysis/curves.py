@@ -68,12 +68,14 @@ class Band(NamedTuple):
     success: np.ndarray
     low: np.ndarray
     high: np.ndarray
+    whole: int  # the last step at which all of the group were in training; after it some are carried on
 
 
 def carried(curves: Sequence[Sequence[tuple[int, float]]]) -> Band:
     """The mean of curves of (step, success), none of them empty, each carried on from where it ended.
 
-    So a run that stopped early, because it was solved or pruned, keeps its weight to the end.
+    So a run that stopped early, because it was solved or pruned, keeps its weight to the end; `whole` says from where
+    on this is so, and a figure marks it.
     """
     step = np.array(sorted({at for curve in curves for at, _ in curve}))
     each = np.empty((len(curves), len(step)))
@@ -82,4 +84,4 @@ def carried(curves: Sequence[Sequence[tuple[int, float]]]) -> Band:
         row[:] = success[np.maximum(np.searchsorted(at, step, side="right") - 1, 0)]
     found = [stats.over_seeds(column) for column in each.T]
     low, high = (np.clip([one[i] for one in found], 0.0, 1.0) for i in (1, 2))
-    return Band(step, each.mean(axis=0), low, high)
+    return Band(step, each.mean(axis=0), low, high, min(curve[-1][0] for curve in curves))

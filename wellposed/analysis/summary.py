@@ -35,19 +35,22 @@ class Summary:
 
     @property
     def text(self) -> str:
-        """`98.6 % (95 % CI 93.9-100.0, 5 seeds x 100 episodes)`."""
+        """`98.6 % (mean, 95 % CI 93.9-100.0, 5 seeds x 100 episodes)`, to the digit that the interval carries."""
         how_many = f"{len(self.each)} seeds" if len(self.each) > 1 else "one seed"
         if self.statistic == "median":
             there = sum(isfinite(v) for v in _reached(self.each, self.censored))
             seeds = f"{there or 'none'} of {len(self.each)} seed{'s' if len(self.each) > 1 else ''} reached it"
         else:
             seeds = how_many + (f" x {self.episodes} episodes" if self.episodes else "")
-        value = self.pick_text("median" if self.statistic == "median" else "mean")
-        value = f"median {value}" if self.statistic == "median" and self.value is not None else value
+        value = self.pick_text(self.statistic)
+        if self.value is not None:
+            value = format_value(self.value, self.kind, self._places())
         if self.low is None:
             same = self.statistic == "mean" and len(self.each) > 1
-            return f"{value} ({'each of ' if same else ''}{seeds})"
-        return f"{value} ({100 * self.confidence:.0f} % CI {self._ends()}, {seeds})"
+            label = "median, " if self.statistic == "median" and self.value is not None else ""
+            return f"{value} ({'each of ' if same else label}{seeds})"
+        label = f"{self.statistic}, " if len(self.each) > 1 else ""
+        return f"{value} ({label}{100 * self.confidence:.0f} % CI {self._ends()}, {seeds})"
 
     def pick(self, statistic: Statistic) -> float | list[float | None] | None:
         """One statistic; None where it does not exist. `low` and `high` are the ends of the interval, `n` the seeds.
@@ -77,7 +80,8 @@ class Summary:
             return ", ".join(self._more(value) if late else format_value(value, self.kind) for value, late in pairs)
         found = self.pick(statistic)
         if isinstance(found, float):
-            return format_value(found, self.kind)
+            places = self._places() if statistic in ("mean", "low", "high") else None
+            return format_value(found, self.kind, places)
         if statistic in ("min", "median", "max") and self.censored is not None:
             used = sorted(value for value, late in zip(self.each, self.censored, strict=True) if late)
             if statistic == "median":
@@ -98,10 +102,21 @@ class Summary:
     def _ends(self) -> str:
         """The interval's ends, without their unit."""
         assert self.low is not None
-        form, _ = _FORMS[self.kind]
+        _, _, unit = _FORMS[self.kind]
+        places = self._places()
+        low = format_value(self.low, self.kind, places).removesuffix(unit)
         if self.high is None:
-            return f"{form(self.low)} or more"
-        return f"{form(self.low)}{' to ' if self.low < 0 else '-'}{form(self.high)}"
+            return f"{low} or more"
+        high = format_value(self.high, self.kind, places).removesuffix(unit)
+        return f"{low}{' to ' if low.startswith('-') else '-'}{high}"
+
+    def _places(self) -> int | None:
+        """The decimal places that the interval carries, in the unit of the text; None: it sets no limit."""
+        if self.low is None or self.high is None:
+            return None
+        factor, _, _ = _FORMS[self.kind]
+        places = stats.carried_places(factor * self.low, factor * self.high)
+        return min(places, 0) if places is not None and self.kind == "count" else places
 
 
 def summary_over_seeds(
@@ -141,20 +156,20 @@ def summary_over_seeds(
     return Summary(kind, each, late, "mean", mean, _end(low), _end(high), 0.95, episodes)
 
 
-# The form and the unit of each kind; rates and shares are in per cent.
-_FORMS: dict[Kind, tuple[Callable[[float], str], str]] = {
-    "rate": (lambda value: f"{100 * value:.1f}", " %"),
-    "share": (lambda value: f"{100 * value:.3g}", " %"),
-    "count": (lambda value: f"{value:,.0f}", ""),
-    "seconds": (lambda value: f"{value:.1f}" if value < 100 else f"{value:,.0f}", " s"),
-    "number": (lambda value: f"{value:.4g}", ""),
+# The factor, the form and the unit of each kind; rates and shares are in per cent.
+_FORMS: dict[Kind, tuple[float, Callable[[float], str], str]] = {
+    "rate": (100, lambda value: f"{value:.1f}", " %"),
+    "share": (100, lambda value: f"{value:.3g}", " %"),
+    "count": (1, lambda value: f"{value:,.0f}", ""),
+    "seconds": (1, lambda value: f"{value:.1f}" if value < 100 else f"{value:,.0f}", " s"),
+    "number": (1, lambda value: f"{value:.4g}", ""),
 }
 
 
-def format_value(value: float, kind: Kind) -> str:
-    """A value with its unit: `98.6 %`, `0.0293 %` of a share, `31,000`, `12.3 s`, `0.0123`."""
-    form, unit = _FORMS[kind]
-    return form(value) + unit
+def format_value(value: float, kind: Kind, places: int | None = None) -> str:
+    """A value with its unit: `98.6 %`, `0.0293 %` of a share, `31,000`, `12.3 s`, `0.0123`; or to decimal places."""
+    factor, form, unit = _FORMS[kind]
+    return (form(factor * value) if places is None else stats.to_places(factor * value, places)) + unit
 
 
 def _reached(each: list[float], censored: list[bool] | None) -> list[float]:

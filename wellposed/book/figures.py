@@ -17,6 +17,7 @@ from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator, PercentFormatter
 
+from wellposed import stats
 from wellposed.report.figures import ACCENT, FAINT, INK, STYLE, WARN, as_svg
 
 Axis = Literal["steps", "updates", "seconds"]
@@ -27,6 +28,7 @@ LABELS: dict[Axis, str] = {
 }
 WIDTH = 5.6  # inches of 72 points: a phone shows 10-point letters at about 9 pixels
 SERIES = ("#1667a8", "#c8553d", "#3a7d44", "#7b4ea3", "#a87a16", "#1f8a8a", "#5c6773", "#a8407c")
+CARRIED = "some seeds have stopped"  # from there the mean holds their last success
 DASHES: tuple[Any, ...] = ("-", (0, (5, 2)), (0, (1.5, 1.5)), (0, (6, 2, 1.5, 2)))
 VARIABLES = {INK: "--wp-ink", FAINT: "--wp-faint", WARN: "--wp-warn", ACCENT: "--wp-series-0"}
 VARIABLES |= {colour: f"--wp-series-{i}" for i, colour in enumerate(SERIES) if colour not in VARIABLES}
@@ -35,7 +37,10 @@ _COURSE: Any = {"savefig.transparent": True, "legend.labelcolor": INK, "text.col
 
 @dataclass(frozen=True)
 class Band:
-    """Success of one variant: its mean over seeds with an interval, and each seed."""
+    """Success of one variant: its mean over seeds with an interval, and each seed.
+
+    Seeds that have stopped are carried on in the mean: with their last success, or with 0 if they diverged.
+    """
 
     name: str
     x: np.ndarray  # [m]
@@ -43,6 +48,16 @@ class Band:
     low: np.ndarray
     high: np.ndarray
     seeds: list[tuple[np.ndarray, np.ndarray]]  # (x, success) of each run, to its end
+
+    @property
+    def whole(self) -> float:
+        """The last x at which all seeds were in training."""
+        return min(float(x[-1]) for x, _ in self.seeds)
+
+    @property
+    def carries(self) -> bool:
+        """Whether some seeds stopped before others, so that a part of the mean is carried on."""
+        return self.whole < float(self.x[-1])
 
 
 @dataclass(frozen=True)
@@ -136,23 +151,41 @@ def levels(bands: Sequence[Band], label: str) -> str:
 
 
 def learning(bands: Sequence[Band], axis: Axis, floor: float | None) -> str:
-    """Success of several variants; `floor`: the share of goals that are reached before the first action."""
+    """Success of several variants; `floor`: the share of goals that are reached before the first action.
+
+    A dot marks where a seed stopped. The mean is a thin dotted line from where the first one did.
+    """
     with style():
         fig, ax = plt.subplots(figsize=(WIDTH, 3.5))
         for i, band in enumerate(bands):
             colour, dash = SERIES[i % len(SERIES)], DASHES[(i // 2) % len(DASHES)]
             for x, y in band.seeds:
                 ax.plot(x, y, color=colour, alpha=0.28, linewidth=0.8)
+                ax.plot(x[-1:], y[-1:], ".", color=colour, alpha=0.6, markersize=5)
             ax.fill_between(band.x, band.low, band.high, color=colour, alpha=0.15, linewidth=0)
-            ax.plot(band.x, band.mean, color=colour, linewidth=2, linestyle=dash, label=band.name)
+            x, mean = _split_at(band)
+            ax.plot(x[0], mean[0], color=colour, linewidth=2, linestyle=dash, label=band.name)
+            ax.plot(x[1], mean[1], color=colour, linewidth=1, linestyle=(0, (1, 1.5)))
+        carries = any(band.carries for band in bands)
+        if carries:
+            ax.plot([], [], color=INK, linewidth=1, linestyle=(0, (1, 1.5)), label=CARRIED)
         if floor is not None:
             ax.axhline(floor, color=FAINT, linewidth=1.2, linestyle=":", label="already solved at reset")
         _success_axis(ax)
         _counts(ax)
         ax.set_xlim(0, max(float(band.x[-1]) for band in bands) * 1.01 or 1)
         ax.set_xlabel(LABELS[axis])
-        _legend(ax, len(bands) + (floor is not None))
+        _legend(ax, len(bands) + (floor is not None) + carries)
         return themed(as_svg(fig))
+
+
+def _split_at(band: Band) -> tuple[tuple[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]:
+    """x and mean of a band, each as the part in which all seeds trained and the part that is carried on."""
+    at = np.array([band.whole])
+    x = np.union1d(band.x, at)
+    mean = np.interp(x, band.x, band.mean)
+    before, after = x <= at, x >= at
+    return (x[before], x[after]), (mean[before], mean[after])
 
 
 def losses(panels: Sequence[Panel], phases: Sequence[Span], floor: float) -> str:
@@ -251,7 +284,9 @@ def _cells(ax: Axes, found: Grid) -> None:
             patch = Rectangle((x - 0.49, y - 0.47), 0.98, 0.94, color=ACCENT, alpha=0.04 + 0.26 * mean, linewidth=0)
             ax.add_patch(patch)
             needed = f"> {cell.budget:,.0f}" if cell.steps is None else f"{cell.steps:,.0f}"
-            lines = [f"{mean:.1%}", f"({100 * low:.1f}-{100 * high:.1f})", cell.solved, f"{needed} steps"]
+            places = stats.carried_places(100 * low, 100 * high) or 0
+            shown = [stats.to_places(100 * one, places) for one in (mean, low, high)]
+            lines = [f"{shown[0]}%", f"({shown[1]}-{shown[2]})", cell.solved, f"{needed} steps"]
             for i, line in enumerate(lines):  # one below the other, so that four columns fit on a page
                 ax.text(x, y - 0.33 + 0.22 * i, line, ha="center", va="center", fontsize=8 if i else 9)
     ax.set_xlim(-0.5, len(found.columns) - 0.5)

@@ -6,12 +6,13 @@ import shlex
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cache
+from html import unescape
 from os.path import dirname, join, normpath, relpath
 from pathlib import Path
 from textwrap import dedent
 from urllib.parse import unquote, urlsplit
 
-from wellposed.book import prose
+from wellposed.book import checks, prose
 from wellposed.book.problems import Problems
 from wellposed.book.slots import Slots
 from wellposed.errors import UserError
@@ -96,18 +97,24 @@ class Page:
 
     def markdown(self, text: str, first: int = 1) -> str:
         """A text that begins on line `first` as Markdown for MkDocs; problems are noted."""
-        written = "".join(self._part(part, first - 1, text) for part in prose.parts(text))
+        bare = checks.only_prose(text)
+        for line, problem in checks.citations(text, bare):
+            self.problems.note(self.name, line + first - 1, problem)
+        written = "".join(self._part(part, first - 1, text, bare) for part in prose.parts(text))
         return _HEADING.sub(self._identified, written)
 
-    def _part(self, part: prose.Part, shift: int, text: str) -> str:
+    def _part(self, part: prose.Part, shift: int, text: str, bare: str) -> str:
         line = part.line + shift
         if part.kind == "text":
+            if problem := checks.uncarried(part.text):
+                self.problems.note(self.name, line, problem)
             return part.text
         with self.problems.noted(self.name, line) as boxes:
             if part.kind == "link":
                 return self.links.follow(part.text, self, line)
             if part.kind == "directive":
-                return self._directive(part.text, line, text.splitlines()[part.line - 1])
+                around = checks.paragraph(bare, part.line)
+                return self._directive(part.text, line, text.splitlines()[part.line - 1], around)
             if part.kind == "unclosed":
                 kind = "A formula" if "$" in part.text else "A directive"
                 hint = " Write a literal dollar sign as \\$." if "$" in part.text else ""
@@ -118,7 +125,7 @@ class Page:
             return self.slots.put(html, formula=not display, plain=part.text)
         return "" if part.kind == "link" else self.slots.put(boxes[0])
 
-    def _directive(self, text: str, line: int, whole_line: str) -> str:
+    def _directive(self, text: str, line: int, whole_line: str, around: str) -> str:
         directive = parse_directive(text, line)
         if directive.name in _BLOCKS and not (whole_line.lstrip().startswith("{{") or line == 0):
             raise UserError(f"{directive.name} must be on a line of its own.")
@@ -126,7 +133,12 @@ class Page:
         if answer is None:
             known = ", ".join(name for name in self.answers if name != "fact")
             raise UserError(f"There is no directive {directive.name!r}; there are {known}.")
-        return answer(self, directive)
+        if directive.name == "fact" and (problem := checks.unnamed(directive.words[0], around)):
+            raise UserError(problem)
+        found = answer(self, directive)
+        if problem := checks.uncarried(_text_of(self.slots.fill(found))):
+            self.problems.note(self.name, line, problem)
+        return found
 
     def _identified(self, match: re.Match[str]) -> str:
         """A heading with a slot gets its identifier from the plain text of the slot."""
@@ -136,6 +148,11 @@ class Page:
             return match[0]
         identifier = re.sub(r"[^\w]+", "-", plain.lower()).strip("-_")
         return f"{match[1]}{title} {{#{identifier}}}"
+
+
+def _text_of(html: str) -> str:
+    """The text of an element, with what a table sets below a number on its line."""
+    return unescape(re.sub(r"<[^>]*>", "", re.sub(r"<small>(.*?)</small>", r" (\1)", html))).replace("\xa0", " ")
 
 
 def parse_directive(text: str, line: int = 0) -> Directive:

@@ -74,7 +74,11 @@ def _learning(results: Results, directive: Directive, experiment: str) -> Drawn:
     bands = success_bands(variants, axis)
     runs = [run for variant in variants.values() for run in variant.runs]
     floor = floor_of(runs)
-    ends = ", ".join(f"{band.name} ends at {band.mean[-1]:.0%}" for band in bands)
+    ends = ", ".join(
+        f"{band.name} ends at {band.mean[-1]:.0%}"
+        + (f", some seeds having stopped from {band.whole:,.0f} on" if band.carries else "")
+        for band in bands
+    )
     alt = f"Success against {figures.LABELS[axis]}, mean over seeds: {ends}."
     svg = figures.themed(figures.learning(bands, axis, floor.estimate if floor else None), alt)
     return Drawn(svg, [f"{experiment}.{name}" for name in variants])
@@ -227,9 +231,9 @@ def floor_of(runs: Sequence[RunResult]) -> stats.Interval | None:
 
 
 def success_bands(variants: Mapping[str, VariantResult], axis: Axis) -> list[Band]:
-    """Success of each variant against steps, updates or seconds.
+    """Success of each variant against steps, updates or seconds, to the end of its last run.
 
-    After its end, a run keeps its last success; a run that diverged counts as 0.
+    After its end, a run keeps its last success; a run that diverged counts as 0. `Band.whole` says from where on.
     """
     field = {"steps": "step", "updates": "updates", "seconds": "seconds"}[axis]
     found = []

@@ -17,6 +17,8 @@ from wellposed.chapters.spec import Chapter
 from wellposed.chapters.values import UNITS, data_of, follow, found_text, over_seeds, plain, split_path, variant_of
 from wellposed.errors import UserError, instead
 
+SEEDS = "seeds in training"  # the column of a table over steps that says how many of its runs had not ended
+
 
 @dataclass(frozen=True)
 class Fact:
@@ -125,7 +127,8 @@ def experiment_table(chapter: Chapter, results: Results, name: str, columns: Seq
 def list_table(chapter: Chapter, results: Results, text: str, columns: Sequence[str] = ()) -> Table:
     """A list or dictionary of records of a measurement or a study; keys of a dictionary become the first column.
 
-    A column is a key of the records, optionally with a unit: `air.percent`. The default is all columns.
+    A column is a key of the records, optionally with a unit: `air.percent`. The default is all columns. Rows at steps
+    of training stop where the last run of the measured variant ended, and say how many of its runs were in training.
 
     Raises:
         UserError: if the path leads to anything else, or the records have no such column.
@@ -141,9 +144,23 @@ def list_table(chapter: Chapter, results: Results, text: str, columns: Sequence[
         raise UserError(f"The records of {text} do not have the same keys.")
     own = head[keyed:]
     chosen = [("", None)] * keyed + [_column(text, column, own) for column in columns or own]
+    measured = chapter.measurements.get(name)
+    if measured is not None and len(measured.of) == 1 and "step" in own:
+        records, chosen = _in_training(results, measured.of[0], records), [*chosen, (SEEDS, None)]
     numeric = [all(isinstance(plain(record[key]), int | float) for record in records) for key, _ in chosen]
     rows = [[found_text(record[key], unit) for key, unit in chosen] for record in records]
     return Table([key.replace("_", " ") for key, _ in chosen], rows, numeric, origin_of(chapter, results, name))
+
+
+def _in_training(results: Results, of: str, records: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The rows at which some runs of EXPERIMENT.VARIANT were in training, each with how many; the others only repeat.
+
+    A mean over runs holds the last success of those that have ended, so a row says how many these are.
+    """
+    experiment, _, variant = of.partition(".")
+    ends = [run.step for run in variant_of(results, experiment, variant).runs]
+    counts = [sum(end >= record["step"] for end in ends) for record in records]
+    return [record | {SEEDS: f"{n} of {len(ends)}"} for record, n in zip(records, counts, strict=True) if n > 0]
 
 
 def _column(text: str, column: str, head: list[str]) -> tuple[str, str | None]:

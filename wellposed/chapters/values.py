@@ -5,7 +5,9 @@
 
 import re
 import types
+from collections.abc import Sequence
 from dataclasses import fields, is_dataclass
+from functools import partial
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
 from wellposed import serialise
@@ -13,7 +15,7 @@ from wellposed.chapters.metrics import OverSeeds, find_metric
 from wellposed.chapters.results import Results, VariantResult
 from wellposed.chapters.spec import Chapter
 from wellposed.errors import UserError, instead
-from wellposed.stats import describe_rate
+from wellposed.stats import carried_places, to_places
 
 UNITS = {"percent": (100.0, " %"), "cm": (100.0, " cm"), "mm": (1000.0, " mm")}  # last part of a path -> factor, unit
 
@@ -95,19 +97,27 @@ def found_text(data: Any, unit: str | None = None) -> str:
 def _table_text(data: dict[str, Any], unit: str | None) -> str:
     """The text of an estimate, an evaluation, the level at which success falls to a share, or a median time."""
     if data.keys() == {"value", "ci95"}:
-        if unit == "percent":
-            return describe_rate(data["value"], data["ci95"])
-        low, high = (number_text(end, unit, bare=True) for end in data["ci95"])
-        return f"{number_text(data['value'], unit)} (95 % CI {low}{' to ' if '-' in low else '-'}{high})"
+        return estimate_text(data["value"], data["ci95"], unit)
     if {"success_rate", "success_ci95"} <= data.keys():
-        return describe_rate(data["success_rate"], data["success_ci95"])
+        return estimate_text(data["success_rate"], data["success_ci95"], "percent")
     if data.keys() == {"share", "level", "low", "high"}:  # a crossing; what is None lies beyond the largest level
+        if None not in data.values():
+            return estimate_text(data["level"], (data["low"], data["high"]), unit, to=" to ")
         ends = {n: "beyond" if data[n] is None else number_text(data[n], unit, bare=n != "level") for n in data}
         return f"{ends['level']} (95 % CI {ends['low']} to {ends['high']})"
     if data.keys() == {"value", "censored"}:
         value = "never" if data["value"] is None else number_text(data["value"], unit)
         return f"more than {value}" if data["censored"] and data["value"] is not None else value
     raise UserError(f"This is a table, with {', '.join(data)}; name one of them.")
+
+
+def estimate_text(value: float, ci95: Sequence[float], unit: str | None, to: str = "-") -> str:
+    """`0.080 % (95 % CI 0.031-0.205)`: an estimate with no more digits than its interval carries."""
+    factor, name = UNITS[unit] if unit else (1.0, "")
+    places = carried_places(factor * ci95[0], factor * ci95[1])
+    bare = partial(number_text, unit=unit, bare=True)
+    shown = [bare(one) if places is None else to_places(factor * one, places) for one in (value, *ci95)]
+    return f"{shown[0]}{name} (95 % CI {shown[1]}{' to ' if shown[1].startswith('-') else to}{shown[2]})"
 
 
 def number_text(value: float, unit: str | None = None, bare: bool = False) -> str:

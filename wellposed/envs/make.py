@@ -118,7 +118,13 @@ class EnvConfig:
 
 
 def make_env(
-    config: EnvConfig, num_envs: int, role: Literal["training", "evaluation"], *, threads: int = 1, seed: int = 0
+    config: EnvConfig,
+    num_envs: int,
+    role: Literal["training", "evaluation"],
+    *,
+    threads: int = 1,
+    seed: int = 0,
+    to_limit: bool = False,
 ) -> VecEnv:
     """`num_envs` envs of one environment, with everything that stands around them.
 
@@ -126,7 +132,9 @@ def make_env(
         config: what to make.
         num_envs: how many, at least 1.
         role: a curriculum is for training only.
-        threads: native threads for the physics; results do not depend on it. Gymnasium's environments ignore it.
+        threads: native threads for the physics, or worker processes of a Gymnasium environment; results do not depend
+            on it.
+        to_limit: where success ends an episode, let it go on to its limit.
         seed: of the run, for what is random around the envs; their own seeds come with `reset`.
 
     Raises:
@@ -146,6 +154,8 @@ def make_env(
     except TypeError as error:
         raise UserError(f"--env.kwargs does not fit {config.id}: {error}.") from error
     env = entry.make(num_envs=num_envs, threads=threads, **own)
+    if to_limit and "ends at goals" in env.capabilities:
+        env.keep_running()  # type: ignore[attr-defined]
     env.spec = with_parts(env.spec, config.goal_parts)
     if (geometry := config.geometry or env.spec.geometry) is not None:
         env = with_geometry(env, geometry)
@@ -186,8 +196,7 @@ def make_vec(env_id: str, num_envs: int = 1, *, threads: int = 1, **kwargs: Any)
     Args:
         env_id: a registered id, or any goal environment Gymnasium knows, or MODULE:NAME or FILE.py:NAME.
         num_envs: how many, at least 1.
-        threads: native threads for the physics; results do not depend on it. Other Gymnasium environments
-            ignore it.
+        threads: as of `make_env`.
         kwargs: passed to the environment, e.g. `max_episode_steps`.
 
     Raises:

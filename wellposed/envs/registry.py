@@ -44,6 +44,7 @@ class EnvEntry:
             shown. Of other environments `envs.sensing` finds it.
         "pixels": `task.view` says how a policy sees the task that learns from pictures.
         "drive": `task.drive` says how actions move the end effector, for a position controller.
+        "ends at goals": success ends an episode, and after `keep_running()` none; "kept running": that was called.
         "dynamics": `vary` lets parameters of the dynamics differ between episodes.
     """
 

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib.pyplot as plt
+import numpy as np
 from markupsafe import Markup
 
 from wellposed import verdict as verdicts
@@ -63,14 +64,22 @@ def _configuration(
 
 
 def together(names: Sequence[str], curves: Sequence[Curve | Band]) -> str:
-    """Success against environment steps of several configurations in one figure, each with its interval."""
+    """Success against environment steps of several configurations in one figure, each with its interval.
+
+    From where a run of a band had stopped and is carried on, the band's line is thin and dotted.
+    """
     with plt.rc_context(STYLE):
         fig, ax = plt.subplots(figsize=(8.6, 4.4))
         for i, (name, curve) in enumerate(zip(names, curves, strict=True)):
             colour = COLOURS[i % len(COLOURS)]
             line = "-" if i < len(COLOURS) else "--"
             ax.fill_between(curve.step, curve.low, curve.high, color=colour, alpha=0.12, linewidth=0)
-            ax.plot(curve.step, curve.success, line, color=colour, linewidth=2, marker="o", markersize=3, label=name)
+            whole = curve.step <= curve.whole if isinstance(curve, Band) else np.full(len(curve.step), True)
+            look = {"color": colour, "marker": "o", "markersize": 3}
+            ax.plot(curve.step[whole], curve.success[whole], line, linewidth=2, label=name, **look)
+            if not whole.all():
+                rest = slice(int(whole.sum()) - 1, None)
+                ax.plot(curve.step[rest], curve.success[rest], ":", linewidth=1, **look)
         ax.set_xlim(0, max(float(curve.step[-1]) for curve in curves) * 1.01 or 1)
         share_over_steps(ax, "success at the last step")
         return as_svg(fig)
