@@ -27,6 +27,7 @@ import numpy as np
 from wellposed import plugin
 from wellposed.arrays import Arrays
 from wellposed.envs.explore import told_success
+from wellposed.envs.physics.bullet import forgetting
 from wellposed.envs.physics.cpu import WarningCounters
 from wellposed.envs.physics.dynamics import Place
 from wellposed.envs.rules import episode_limit, number
@@ -168,7 +169,7 @@ def make_one(name: str, /, max_episode_steps: int | None = None, **kwargs: Any) 
         factory = getattr(module, own_name, None)
     try:
         if not callable(factory):
-            return gym.make(own_name, max_episode_steps, disable_env_checker=True, **kwargs)
+            return forgetting(gym.make(own_name, max_episode_steps, disable_env_checker=True, **kwargs))
         env: Any = factory(**kwargs)
     except UserError:
         raise
@@ -178,7 +179,7 @@ def make_one(name: str, /, max_episode_steps: int | None = None, **kwargs: Any) 
         raise UserError(f"{name} could not be made: {type(error).__name__}: {error}") from error
     if not isinstance(env, gym.Env):
         raise UserError(f"{name} returned a {type(env).__name__}, not a gymnasium.Env.")
-    return env if max_episode_steps is None else _limited(env, max_episode_steps, name)
+    return forgetting(env if max_episode_steps is None else _limited(env, max_episode_steps, name))
 
 
 def _limited(env: gym.Env, steps: int, name: str) -> gym.Env:

@@ -137,8 +137,9 @@ def scene(**kwargs: Any) -> GoalEnv:
 def register_all() -> None:
     """Add both, whether or not OGBench is installed."""
     for (name, task), maker in zip(TASKS.items(), (cube_single, scene), strict=True):
+        where = f"{maker.__module__}:{maker.__name__}"  # in words, so that worker processes find it
         if _known_as(name) not in gym.registry:
-            gym.register(_known_as(name), maker, max_episode_steps=task.limit)
+            gym.register(_known_as(name), where, max_episode_steps=task.limit)
         register(
             EnvEntry(
                 id=name,
@@ -146,7 +147,7 @@ def register_all() -> None:
                 tags=frozenset({"ogbench", "sparse", "object"}),
                 summary=f"{task.summary} (sparse reward, needs the extra ogbench)",
                 budget=task.budget,
-                capabilities=frozenset({"state", "deterministic", "dynamics"}),
+                capabilities=frozenset({"state", "deterministic", "dynamics", "ends at goals"}),
                 extra="ogbench",
             )
         )

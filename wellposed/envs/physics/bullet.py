@@ -1,0 +1,36 @@
+"""Bullet, as panda-gym uses it: an episode that does not depend on the one before it.
+
+Bullet keeps the contacts of the last step and begins the next one with their forces. A reset puts bodies elsewhere and
+leaves that memory, which no state of Bullet's shows: after other episodes the same seed and actions lead PandaPush up
+to 8 mm away, so an episode could not be played again, and a run not be resumed.
+"""
+
+from typing import Any
+
+import gymnasium as gym
+
+FAR = 100.0  # metres from one body to the next
+
+
+def forgetting(env: gym.Env) -> gym.Env:
+    """The environment with contacts forgotten before each episode, if it shows its client as panda-gym does."""
+    client = getattr(getattr(env.unwrapped, "sim", None), "physics_client", None)
+    return env if client is None else Forgetting(env, client)
+
+
+class Forgetting(gym.Wrapper):
+    """Before each reset all that can move is put apart, where Bullet finds no contact and drops those that it had."""
+
+    def __init__(self, env: gym.Env, client: Any):
+        super().__init__(env)
+        self._client = client
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
+        """Begin an episode as a fresh instance would."""
+        client = self._client
+        for body in range(client.getNumBodies()):
+            mass, base = client.getDynamicsInfo(body, -1)[0], (FAR * (body + 1), 0.0, FAR)
+            if mass > 0:  # 0: it is fixed
+                client.resetBasePositionAndOrientation(body, base, (0.0, 0.0, 0.0, 1.0))
+        client.performCollisionDetection()
+        return self.env.reset(seed=seed, options=options)
