@@ -135,8 +135,7 @@ def scene(**kwargs: Any) -> GoalEnv:
 def register_all() -> None:
     """Add both, whether or not OGBench is installed."""
     for (name, task), maker in zip(TASKS.items(), (cube_single, scene), strict=True):
-        if _known_as(name) not in gym.registry:
-            gym.register(_known_as(name), maker, max_episode_steps=task.limit)
+        gym.register(_known_as(name), maker, max_episode_steps=task.limit)
         register(
             EnvEntry(
                 id=name,
