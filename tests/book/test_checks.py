@@ -55,6 +55,7 @@ def test_the_paragraph_of_a_line_ends_at_blank_lines():
     text = "one\n\n| mean |\n|---|\n| x |\n\nthree\n"
     assert paragraph(text, 5) == paragraph(text, 3) == "| mean |\n|---|\n| x |"
     assert (paragraph(text, 1), paragraph(text, 7)) == ("one", "three")
+    assert paragraph("\n", 2) == "", "a page that ends with a directive"
 
 
 @pytest.mark.parametrize(

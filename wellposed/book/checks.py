@@ -25,7 +25,7 @@ def only_prose(text: str) -> str:
 
 def paragraph(prose: str, line: int) -> str:
     """The lines around a line, from 1, up to the blank ones: a paragraph or a table."""
-    lines = prose.splitlines()
+    lines = prose.split("\n")  # `splitlines` leaves out an empty last one
     before = [i for i in range(line) if not lines[i].strip()]
     after = [i for i in range(line, len(lines)) if not lines[i].strip()]
     return "\n".join(lines[max(before, default=-1) + 1 : min(after, default=len(lines))])
