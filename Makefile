@@ -10,7 +10,7 @@ RAISE ?=
 BIN := $(VENV)/bin
 RUN := PYTHON=$(PYTHON) VENV=$(VENV) scripts/setup.sh
 
-.PHONY: demo test test-slow book setup lint peers test-peers torture bench faults lock offline help
+.PHONY: demo test test-slow book setup suites lint peers test-peers torture bench faults lock offline help
 .DEFAULT_GOAL := help
 
 help:           ## list the targets
@@ -35,6 +35,9 @@ lint: setup     ## style and types
 
 setup:          ## create or refresh the environment; does nothing if it is current
 	@$(RUN) $(EXTRAS)
+
+suites:         ## set up with every suite: panda-gym and OGBench besides Gymnasium-Robotics, which is always there
+	@$(RUN) dev,panda,ogbench
 
 peers:          ## a second environment, with Stable-Baselines3, SBX, EnvPool and PyTorch
 	@PYTHON=$(PYTHON) VENV=$(PEERS) scripts/setup.sh dev,peers

@@ -1,7 +1,8 @@
 """Certificates of all goal environments that others publish: none of them may be refused without reason.
 
-The Fetch, Hand and Maze environments of Gymnasium-Robotics, and those of panda-gym where it is installed. Old versions
-that Gymnasium no longer makes are left out. Prints the verdict of each, with what warns or fails.
+The Fetch, Hand and Maze environments of Gymnasium-Robotics, and those of panda-gym and OGBench where they are
+installed. Old versions that Gymnasium no longer makes are left out. Prints the verdict of each, with what warns or
+fails.
 
     python -m benchmarks.certificates
     python -m benchmarks.certificates --only Maze --seed 1
@@ -21,6 +22,8 @@ import gymnasium as gym
 from benchmarks.machine import print_header
 from wellposed.agents import SACConfig
 from wellposed.check import Certificate, certify
+from wellposed.envs import registered
+from wellposed.envs.make import installed
 from wellposed.errors import UserError
 
 PACKAGES = {"gymnasium_robotics": r"Fetch|Hand(Reach|Manipulate)|Maze", "panda_gym": r"Panda"}
@@ -38,7 +41,8 @@ def published() -> list[str]:
             name, version = env_id.rsplit("-v", 1) if "-v" in env_id else (env_id, "0")
             if re.match(pattern, name) or re.search(f"^(Point|Ant)({pattern})", name):
                 found[package, name] = max(int(version), found.get((package, name), 0))
-    return [f"{package}:{name}-v{version}" for (package, name), version in found.items()]
+    extras = [entry.id for entry in registered() if entry.extra and installed(entry)]
+    return [f"{package}:{name}-v{version}" for (package, name), version in found.items()] + extras
 
 
 def line(found: Certificate) -> str:

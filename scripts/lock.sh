@@ -49,7 +49,7 @@ torch=$(names "$work/all.txt" | grep -E '^(torch$|cuda|nvidia|triton)')
     lock tool "What \`make lock\` runs" --group lock
     lock dev "What wellposed, its tests, its book and its build need" "$@" "$work/build.txt" \
         $(printf -- '--extra %s ' dev book export notebook parquet)
-    for extra in cuda hub panda ray search wandb; do
+    for extra in cuda hub ogbench panda ray search wandb; do
         lock $extra "What the extra $extra adds to dev" "$@" --extra $extra $(names lock/dev.txt | without)
     done
     lock peers "What the extra peers adds to dev" "$@" --extra peers $({ names lock/dev.txt; echo "$torch"; } | without)

@@ -32,7 +32,7 @@ command -v "$PYTHON" >/dev/null || fail "there is no $PYTHON here; install Pytho
     fail "wellposed needs Python 3.11 or newer; $PYTHON is $("$PYTHON" -V 2>&1). Name another: make PYTHON=python3.12 ..."
 
 # dev holds what every other lock only adds to.
-choices="which can be dev alone or with some of cuda, hub, panda, peers, ray, search, wandb: dev,panda"
+choices="which can be dev alone or with some of cuda, hub, ogbench, panda, peers, ray, search, wandb: dev,panda"
 case $EXTRAS, in dev,*) ;; *) fail "EXTRAS is $EXTRAS, $choices" ;; esac
 locks=
 for extra in $(echo "$EXTRAS" | tr , ' '); do

@@ -149,7 +149,7 @@ def test_every_environment_tells_of_broken_physics(env_id):
     env.reset(seed=0)
     zero = np.zeros((2, env.inner.spec.action_dim), np.float32)
     assert env.step(zero)[-1]["physics_warnings"] == {}
-    data = env.inner.physics.data[1] if "Fetch" in env_id else env.inner._recorders[1].unwrapped.data
+    data = env.inner.physics.data[1] if "Fetch" in env_id else env.inner._group.envs[1].unwrapped.data
     data.qvel[0] = np.inf
     with pytest.raises(NotFiniteError, match="mjWARN_BADQVEL"):
         env.step(zero)

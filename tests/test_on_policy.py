@@ -160,13 +160,13 @@ def test_a_study_moves_what_there_is_and_says_what_there_is_not():
 
 def test_a_plan_speaks_of_a_rollout_and_of_no_replay(monkeypatch, tmp_path, capsys):
     rates = Rates(start=5.0, collect=0.01, update=0.1, together=0.05, evaluation=2.0, probe=0.1, checkpoint=0.25)
-    monkeypatch.setattr(plans, "calibrate", lambda *_: Calibration(3.0, rates, None, 0))
+    monkeypatch.setattr(plans, "calibrate", lambda *_: Calibration(3.0, rates, None, 0, "here"))
     argv = ["FetchReachDense-v4", "--algo", "ppo", "--total-steps", "850", "--runs-dir", str(tmp_path)]
     assert main(["plan", *argv]) == 0
     out = capsys.readouterr().out
     assert "for 800 steps; there is no replay" in out
     assert "1,600" in out
-    seconds = plans.expected_seconds(Demand((TINY_PPO,), 1), Calibration(3.0, rates, None, 0))
+    seconds = plans.expected_seconds(Demand((TINY_PPO,), 1), Calibration(3.0, rates, None, 0, "here"))
     assert seconds.training == pytest.approx(420 * 0.05), "no step is without its share of updates"
     assert Demand((TINY_PPO,), 1).largest_capacity(2**40) is None
     assert main(["plan", *argv, "--buffer", "1000"]) == 1

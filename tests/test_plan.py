@@ -19,7 +19,7 @@ from wellposed.budget import Demand, Pixels, budget, environment_spec, frame_byt
 from wellposed.cli import main
 from wellposed.config import RunConfig, override
 from wellposed.data import ReplayBuffer, ReplayConfig
-from wellposed.data.episodes import replay_bytes
+from wellposed.data.rows import replay_bytes
 from wellposed.envs import EnvConfig
 from wellposed.errors import UserError
 from wellposed.memory import Free, Held, Room, UnderWay, refusal
@@ -319,7 +319,9 @@ def test_the_verdict_names_what_it_does_not_know():
 def test_time_and_memory_follow_from_the_rates():
     """By hand: 608 steps of 4 envs to 612, the first 200 without updates, 104 updates late, then side by side."""
     rates = Rates(start=5.0, collect=0.01, update=0.1, together=0.5, evaluation=2.0, probe=0.5, checkpoint=0.25)
-    seen = Calibration(imports=3.0, rates=rates, held=Held(600 * 2**20, 700 * 2**20), replay_in_use=1000)
+    seen = Calibration(
+        imports=3.0, rates=rates, held=Held(600 * 2**20, 700 * 2**20), replay_in_use=1000, stepping="here"
+    )
     config = replace(TINY, eval_episodes=60)
     seconds = expected_seconds(Demand((config, replace(config, seed=1), replace(config, seed=2)), 2), seen)
     training = 200 * 0.01 + 200 * 0.5 * 0.1 + 412 * 0.5
@@ -352,9 +354,10 @@ def test_a_plan_is_measured_and_told(tmp_path, capsys, monkeypatch):
 def test_a_policy_that_remembers_is_measured_too(tmp_path):
     """Its updates read windows."""
     change = {"agent.inputs.encoder": "history", "agent.inputs.memory": 2, "agent.hidden": (8,), "eval_episodes": 1}
-    rates, in_use = plans.measure(override(default_config("FetchReach-v4"), change), 1, tmp_path, 0.5)
-    assert rates.update > 0
-    assert in_use > 0
+    found = plans.measure(override(default_config("FetchReach-v4"), change), 1, tmp_path, 0.5)
+    assert found.rates.update > 0
+    assert found.replay_in_use > 0
+    assert found.stepping == "in this process"
 
 
 def test_frames_that_are_asked_for_are_counted_both_ways_and_their_time_is_not_planned(tmp_path):

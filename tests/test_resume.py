@@ -267,6 +267,6 @@ def test_an_environment_that_remembers_more_than_its_seed_is_found_out():
         env.step(np.ones((1, 2), np.float32))
     state = env.get_state()
     assert np.array_equal(env.set_state(state).obs["observation"], state["observation"])
-    env._recorders[0].unwrapped.point_env.model.actuator_gear[:] = 0
+    env._group.envs[0].unwrapped.point_env.model.actuator_gear[:] = 0
     with pytest.raises(UserError, match="carries something over"):
         env.set_state(state)

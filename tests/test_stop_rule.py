@@ -17,7 +17,7 @@ from wellposed.loop import monitor
 from wellposed.rollout.evaluate import TEST_ENVS
 from wellposed.runs import checkpoint
 from wellposed.runs.store import RunReader
-from wellposed.stats import BETTER, above_bar, most_trials
+from wellposed.stats import BETTER, above_bar, at_least, most_trials, sequential_test
 from wellposed.training import train
 
 BAR = 0.05
@@ -27,30 +27,17 @@ CONFIG = RunConfig(
 )  # fmt: skip
 
 
-def outcome(rate: float, bar: float, at_a_time: int = TEST_ENVS) -> tuple[float, float]:
-    """The probability that the test says "above", and the mean number of trials, of a policy with this rate: exact."""
-    failing = [comb(at_a_time, k) * (1 - rate) ** k * rate ** (at_a_time - k) for k in range(at_a_time + 1)]
-    open_, trials, passed, mean = np.ones(1), 0, 0.0, 0.0  # probability of each number of failures while undecided
-    while open_.sum() > 1e-12:
-        mean += at_a_time * open_.sum()
-        open_, trials = np.convolve(open_, failing), trials + at_a_time
-        said = [above_bar(trials - failures, trials, bar) for failures in range(trials + 1)]
-        passed += open_[[one is True for one in said]].sum()
-        open_[[one is not None for one in said]] = 0.0
-    return float(passed), float(mean)
-
-
 @pytest.mark.parametrize("bar", [0.2, 0.5, 0.75, 0.9, 0.95, 0.98])
 def test_both_errors_are_as_stated(bar):
     better = bar / (bar + (1 - bar) / BETTER)
-    assert outcome(bar, bar)[0] <= 0.15
-    assert outcome(better, bar)[0] >= 0.89
-    assert outcome(max(0.0, bar - (1 - bar) / 2), bar)[0] < 0.02
-    assert outcome(1.0, bar)[0] == 1.0
+    assert sequential_test(bar, bar, TEST_ENVS)[0] <= 0.15
+    assert sequential_test(better, bar, TEST_ENVS)[0] >= 0.89
+    assert sequential_test(max(0.0, bar - (1 - bar) / 2), bar, TEST_ENVS)[0] < 0.02
+    assert sequential_test(1.0, bar, TEST_ENVS)[0] == 1.0
 
 
 def test_fewer_episodes_are_played_far_from_the_bar():
-    trials = [outcome(rate, 0.95)[1] for rate in (0.1, 0.5, 0.8, 0.9, 0.966)]
+    trials = [sequential_test(rate, 0.95, TEST_ENVS)[1] for rate in (0.1, 0.5, 0.8, 0.9, 0.966)]
     assert all(less < more for less, more in pairwise(trials[1:]))
     assert trials[0] == pytest.approx(TEST_ENVS, abs=0.1)
     assert trials[-1] < most_trials(0.95)
@@ -59,7 +46,39 @@ def test_fewer_episodes_are_played_far_from_the_bar():
 def test_two_evaluations_of_50_pass_a_policy_at_the_bar_more_often():
     """What the test is better than: it is not the number of episodes alone."""
     at_least_48 = sum(comb(50, k) * 0.05**k * 0.95 ** (50 - k) for k in range(3))
-    assert at_least_48**2 > 1.8 * outcome(0.95, 0.95)[0]
+    assert at_least(0.95, 0.95, 50) == pytest.approx(at_least_48)
+    assert at_least_48**2 > 1.8 * sequential_test(0.95, 0.95, TEST_ENVS)[0]
+
+
+def test_the_probability_of_passing_is_the_share_of_policies_that_pass():
+    """Played, instead of summed over all outcomes."""
+    rng, passed, played = np.random.default_rng(0), [], []
+    for _ in range(2_000):
+        successes, trials, said = 0, 0, None
+        while said is None:
+            successes, trials = successes + rng.binomial(TEST_ENVS, 0.9), trials + TEST_ENVS
+            said = above_bar(int(successes), trials, 0.9)
+        passed.append(said)
+        played.append(trials)
+    probability, trials = sequential_test(0.9, 0.9, TEST_ENVS)
+    assert np.mean(passed) == pytest.approx(probability, abs=4 * np.std(passed) / 2_000**0.5)
+    assert np.mean(played) == pytest.approx(trials, abs=4 * np.std(played) / 2_000**0.5)
+
+
+def test_a_share_of_trials_counts_as_evaluations_count_it():
+    """40 of 40 are asked where 39.2 would be enough; 19 of 20 are exactly 95 %, whatever their rounding."""
+    assert at_least(0.9, 0.98, 40) == pytest.approx(0.9**40)
+    assert at_least(0.9, 0.95, 20) == pytest.approx(0.9**20 + 20 * 0.9**19 * 0.1)
+    assert at_least(0.0, 0.0, 20) == 1.0
+
+
+@pytest.mark.parametrize(("rule", "at_the_bar"), [("test", "14 %"), ("twice", "54 %")])
+def test_a_run_says_at_its_start_how_often_its_rule_passes_what_it_should_not(rule, at_the_bar):
+    config = replace(CONFIG, until_success=0.95, stop_rule=rule, eval_episodes=50)
+    assert f"passes: {at_the_bar} at a true rate of 95 %, " in monitor.chance_of_passing(config)
+    assert "90 %." in monitor.chance_of_passing(config)
+    assert monitor.chance_of_passing(replace(config, until_success=None)) == ""
+    assert "99 %" in monitor.chance_of_passing(replace(config, until_success=1.0))
 
 
 def test_bars_that_no_number_of_episodes_reaches_are_tested_as_nearby_ones():

@@ -15,8 +15,8 @@ from itertools import pairwise
 import numpy as np
 
 from wellposed.config import AnyRunConfig, OnPolicyRunConfig, RunConfig
-from wellposed.data.episodes import open_bytes, replay_bytes, require_capacity, row_bytes
 from wellposed.data.rollout import rollout_bytes
+from wellposed.data.rows import open_bytes, replay_bytes, require_capacity, row_bytes
 from wellposed.envs.make import EnvConfig, make_env
 from wellposed.errors import require
 from wellposed.rollout.evaluate import evaluation_envs

@@ -11,6 +11,10 @@ class UserError(Exception):
     """
 
 
+class EnvFailedError(UserError):
+    """An environment raised an error while it was stepped, or the process died in which it was."""
+
+
 class NotFiniteError(FloatingPointError):
     """A NaN or an infinity: every later number would inherit it.
 

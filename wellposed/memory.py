@@ -64,6 +64,13 @@ def held(pid: int, proc: Path = PROC) -> Held | None:
     return None if now is None or peak is None else Held(now * 1024, peak * 1024)
 
 
+def held_by_children(pid: int, proc: Path = PROC) -> Held:
+    """Resident memory of the processes that a process started, together."""
+    told = [_numbers(path / "status") for path in proc.glob("[0-9]*")]
+    own = [one for one in told if one.get("PPid:") == pid and "VmRSS:" in one]
+    return Held(*(1024 * sum(one[name] for one in own) for name in ("VmRSS:", "VmHWM:")))
+
+
 def readable(size: float) -> str:
     """Bytes as a person reads them: `42.5 MiB`."""
     return f"{size / 2**30:,.2f} GiB" if size >= 2**30 else f"{size / 2**20:,.1f} MiB"

@@ -15,19 +15,20 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
 from wellposed import plugin, serialise
 from wellposed.budget import Budget, Demand, Pixels, budget, environment_spec, runs_at_once, too_short
 from wellposed.config import AnyRunConfig, RunConfig, read_config
-from wellposed.data.episodes import row_bytes
+from wellposed.data.rows import row_bytes
 from wellposed.errors import UserError, require
 from wellposed.launch.local import cores_in_order, shares_of
 from wellposed.launch.work import pin
 from wellposed.loop.off_policy import OffPolicy
 from wellposed.loop.on_policy import OnPolicy
-from wellposed.memory import Free, Held, Room, UnderWay, find_room, held, readable, refusal
+from wellposed.memory import Free, Held, Room, UnderWay, find_room, held, held_by_children, readable, refusal
 from wellposed.progress import TrainingProgress
 from wellposed.report import template
 from wellposed.rollout.evaluate import EVALUATION_ENVS
@@ -65,6 +66,7 @@ class Calibration:
     rates: Rates  # means over the runs side by side
     held: Held | None  # None where the system does not report it
     replay_in_use: int  # bytes of all replays at that moment
+    stepping: str  # in what processes or threads envs were stepped, in words
 
 
 @dataclass(frozen=True)
@@ -95,6 +97,7 @@ class Plan:
     calibrated: bool  # whether times and memory were measured
     seconds: Seconds | None
     until_success: bool  # whether the runs may end sooner
+    stepping: str | None  # in what processes or threads envs are stepped, in words; None where nothing was measured
     free: Free | None
     others: list[UnderWay]
     fits: bool | None  # None where the system does not report free memory
@@ -116,7 +119,7 @@ def make_plan(runs: Sequence[AnyRunConfig], runs_dir: Path, *, threads: int = 2,
         UserError: if the configuration cannot run.
     """
     require(threads >= 1, "threads", "must be at least 1", threads)
-    room, seconds = find_room([runs_dir]), None
+    room, seconds, stepping = find_room([runs_dir]), None, None
     asked = Demand(tuple(runs), threads, pixels)
     if room is not None:
         asked = asked.fewer_at_a_time(room.bytes)
@@ -125,7 +128,7 @@ def make_plan(runs: Sequence[AnyRunConfig], runs_dir: Path, *, threads: int = 2,
     if calibrated:
         seen = calibrate(runs, asked.threads)
         asked = replace(asked, measured=_peak(asked, seen) - asked.peak)
-        seconds = expected_seconds(asked, seen)
+        seconds, stepping = expected_seconds(asked, seen), seen.stepping
         room = find_room([runs_dir])
         fits = None if room is None else asked.fits(room.bytes)
     config = runs[0]
@@ -141,6 +144,7 @@ def make_plan(runs: Sequence[AnyRunConfig], runs_dir: Path, *, threads: int = 2,
         calibrated=calibrated,
         seconds=seconds,
         until_success=config.until_success is not None,
+        stepping=stepping,
         free=room.free if room else None,
         others=room.others if room else [],
         fits=fits,
@@ -223,15 +227,15 @@ def calibrate(runs: Sequence[AnyRunConfig], threads: int, seconds: float = SECON
         rates=Rates(*means),
         held=Held(now, peak) if len(all_held) == len(found) else None,
         replay_in_use=sum(one.replay_in_use for one in found),
+        stepping=found[0].stepping,
     )
 
 
 def _calibrate_one(run: AnyRunConfig, cores: Sequence[int], seconds: float) -> Calibration:
     """Measure one run in a process of its own."""
     about = {"run": serialise.to_dict(run), "cores": cores, "seconds": seconds, "began": time.time()}
-    there = os.environ | {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
     command = [sys.executable, "-m", "wellposed.plan", *plugin.words()]
-    ran = subprocess.run(command, input=json.dumps(about), capture_output=True, text=True, env=there)
+    ran = subprocess.run(command, input=json.dumps(about), capture_output=True, text=True, env=plugin.environment())
     if ran.returncode:
         said = ran.stderr.strip().splitlines()[-1:] or [f"exit code {ran.returncode}"]
         raise UserError(f"The run could not be measured: {said[0]}")
@@ -247,16 +251,27 @@ def main() -> int:
     run = read_config(asked["run"], "the run to measure")
     try:
         with own_settings(), tempfile.TemporaryDirectory() as folder:
-            rates, in_use = measure(run, threads, Path(folder), asked["seconds"])
+            found = measure(run, threads, Path(folder), asked["seconds"])
     except (UserError, FloatingPointError) as error:
         print(error, file=sys.stderr)
         return 1
-    print(json.dumps(asdict(Calibration(imports, rates, held(os.getpid()), in_use))))
+    own, workers = held(os.getpid()), found.workers
+    there = None if own is None else Held(own.now + workers.now, own.peak + workers.peak)
+    print(json.dumps(asdict(Calibration(imports, found.rates, there, found.replay_in_use, found.stepping))))
     return 0
 
 
-def measure(config: AnyRunConfig, threads: int, folder: Path, seconds: float) -> tuple[Rates, int]:
-    """The rates of one run in this process, and the bytes of its replay then in use."""
+class Trial(NamedTuple):
+    """What a trial of a run in this process found."""
+
+    rates: Rates
+    replay_in_use: int  # bytes
+    stepping: str  # as in `Calibration`
+    workers: Held  # memory of the processes in which envs were stepped
+
+
+def measure(config: AnyRunConfig, threads: int, folder: Path, seconds: float) -> Trial:
+    """Try one run in this process, for so many seconds."""
     began, episodes = time.perf_counter(), min(EVALUATION_ENVS, config.eval_episodes)
     short = replace(config, eval_episodes=episodes, stop_rule="twice")
     if isinstance(short, RunConfig):
@@ -282,8 +297,10 @@ def measure(config: AnyRunConfig, threads: int, folder: Path, seconds: float) ->
         compiling += _seconds(run.probe)  # the first with something to probe
         probe, both, checkpoint = _seconds(run.probe), _seconds(evaluate), _seconds(save)
         evaluation = max(0.0, both - probe)
+        workers = held_by_children(os.getpid())
     start = opening + max(0.0, first - evaluation - checkpoint) + compiling
-    return Rates(start, collect, update, together, evaluation, probe, checkpoint), in_use
+    rates = Rates(start, collect, update, together, evaluation, probe, checkpoint)
+    return Trial(rates, in_use, run.env.stepping, workers)
 
 
 def _with_replay(run: OffPolicy, seconds: float, end: float) -> tuple[float, float, float, float]:

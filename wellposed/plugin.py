@@ -9,6 +9,7 @@ or in Python with `wp.allow_import(NAME)`, `wp.default_config(NAME)`, `wp.certif
 import hashlib
 import importlib
 import importlib.util
+import os
 import shlex
 import sys
 import threading
@@ -118,6 +119,11 @@ def words() -> list[str]:
     """The words that permit another process of ours what a person permitted this one."""
     files = [word for path in LOADED for word in (OPTION, str(path))]
     return [*files, *(word for name in dict.fromkeys(ALLOWED) for word in (PERMISSION, name))]
+
+
+def environment() -> dict[str, str]:
+    """The environment variables with which another process of ours finds the modules that this one finds."""
+    return os.environ | {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
 
 
 def import_file(path: Path) -> ModuleType:

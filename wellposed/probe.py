@@ -76,7 +76,7 @@ def audit(
     chosen = np.random.default_rng(seed).permutation(len(rows))[:SEARCHED]
     time, length, achieved, stored = replay.episodes_of(rows[chosen])
     goals = (batch.truth or batch.obs)["desired_goal"].reshape(len(rows), -1)[chosen]
-    found = goal_origins(goals, time, length, achieved, stored) | {
+    found = goal_origins(goals, time, length, achieved, stored, replay.parts) | {
         "probe/replay_transitions": float(replay.transitions),
         "probe/replay_age": float(np.mean(age) / max(1, held - 1)),
         "probe/episode_length": float(np.mean(length)),
@@ -85,18 +85,24 @@ def audit(
 
 
 def goal_origins(
-    goals: np.ndarray, time: np.ndarray, length: np.ndarray, achieved: np.ndarray, stored: np.ndarray
+    goals: np.ndarray,
+    time: np.ndarray,
+    length: np.ndarray,
+    achieved: np.ndarray,
+    stored: np.ndarray,
+    parts: list[list[int]],
 ) -> Metrics:
     """Where the desired goals [n, g] of transitions come from, as shares that sum to 1.
 
     `time` is t of each transition [n] and `length` L of its episode [n]; `achieved` [n, T, g] are the achieved goals of
-    that episode's states (those beyond L do not count), and `stored` [n, g] is the goal that it pursued.
+    that episode's states (those beyond L do not count), and `stored` [n, g] is the goal that it pursued. A goal comes
+    from where all its `parts` come from, each of which may have a moment of its own.
     """
-    moment = np.arange(achieved.shape[1])
-    match = (achieved == goals[:, None]).all(axis=2) & (moment <= length[:, None])
-    later = (match & (moment > time[:, None])).any(axis=1)
+    moment, episode = np.arange(achieved.shape[1]), length[:, None]
+    same = [(achieved == goals[:, None])[..., part].all(axis=2) & (moment <= episode) for part in parts]
+    later = np.all([(match & (moment > time[:, None])).any(axis=1) for match in same], axis=0)
     own = (goals == stored).all(axis=1) & ~later
-    earlier = match.any(axis=1) & ~later & ~own
+    earlier = np.all([match.any(axis=1) for match in same], axis=0) & ~later & ~own
     shares = {"future": later, "original": own, "past": earlier, "foreign": ~(later | own | earlier)}
     return {f"probe/goals_{name}": float(np.mean(share)) for name, share in shares.items()}
 

@@ -6,7 +6,7 @@ where it is used: that takes half a second, and most commands need no statistics
 
 from bisect import bisect_left
 from itertools import count
-from math import ceil, floor, log, log10, sqrt
+from math import ceil, comb, floor, log, log10, sqrt
 from statistics import NormalDist
 from typing import NamedTuple
 
@@ -204,7 +204,7 @@ def above_bar(successes: int, trials: int, bar: float) -> bool | None:
         ValueError: if `trials` is not positive or `successes` is outside [0, trials].
     """
     _require_counts(successes, trials)
-    low = _tested(bar)
+    low = tested(bar)
     high = low / (low + (1 - low) / BETTER)
     evidence = successes * log(high / low) + (trials - successes) * log((1 - high) / (1 - low))
     if evidence >= log((1 - FAILS_ABOVE) / PASSES_AT_BAR):
@@ -214,13 +214,38 @@ def above_bar(successes: int, trials: int, bar: float) -> bool | None:
     return evidence >= 0 if trials >= most_trials(bar) else None
 
 
+def sequential_test(rate: float, bar: float, at_a_time: int) -> tuple[float, float]:
+    """What becomes of a policy of this success rate where `above_bar` is asked after each `at_a_time` trials.
+
+    Returns:
+        The probability that it passes, and the mean number of trials; exact sums over all outcomes.
+    """
+    failing = [comb(at_a_time, k) * (1 - rate) ** k * rate ** (at_a_time - k) for k in range(at_a_time + 1)]
+    undecided, trials, passed, mean = np.ones(1), 0, 0.0, 0.0  # probability of each number of failures
+    while undecided.sum() > 1e-12:
+        mean += at_a_time * undecided.sum()
+        undecided, trials = np.convolve(undecided, failing), trials + at_a_time
+        said = [above_bar(trials - failures, trials, bar) for failures in range(trials + 1)]
+        passed += undecided[[one is True for one in said]].sum()
+        undecided[[one is not None for one in said]] = 0.0
+    return float(passed), float(mean)
+
+
+def at_least(rate: float, bar: float, trials: int) -> float:
+    """The probability that at least a share `bar` of so many trials succeeds, at this success rate."""
+    from scipy.special import bdtrc
+
+    return float(bdtrc(ceil(bar * trials - 1e-9) - 1, trials, rate)) if bar > 0 else 1.0
+
+
 def most_trials(bar: float) -> int:
     """After how many trials `above_bar` always says whether."""
-    tested = _tested(bar)
-    return ceil(FEWEST / min(tested, 1 - tested))
+    rate = tested(bar)
+    return ceil(FEWEST / min(rate, 1 - rate))
 
 
-def _tested(bar: float) -> float:
+def tested(bar: float) -> float:
+    """The rate that is tested for a bar: no number of trials says that nothing ever fails, or succeeds."""
     low, high = TESTED
     return min(max(bar, low), high)
 

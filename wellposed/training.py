@@ -21,8 +21,9 @@ from wellposed.check import Certificate
 from wellposed.check.stored import Origin, certificate_for, origin_of, require_posed, warnings_of
 from wellposed.config import AnyRunConfig, against_divergence, stored_config
 from wellposed.envs.make import make_env
-from wellposed.errors import NotFiniteError, UserError
+from wellposed.errors import EnvFailedError, NotFiniteError, UserError
 from wellposed.interrupts import Stopwatch, interruptible
+from wellposed.loop.monitor import chance_of_passing
 from wellposed.loop.off_policy import OffPolicy
 from wellposed.loop.on_policy import OnPolicy
 from wellposed.memory import require_fit
@@ -30,7 +31,7 @@ from wellposed.progress import RunProgress, TrainingProgress
 from wellposed.rollout.evaluate import evaluation_envs
 from wellposed.runs import checkpoint, provenance
 from wellposed.runs.record import Failure, Provenance, Summary
-from wellposed.runs.store import RunReader, require_free
+from wellposed.runs.store import RunReader, require_free, resume_command
 from wellposed.runs.writer import OnEvaluation, RunWriter, unobserved
 from wellposed.settings import flags, own_settings
 from wellposed.start import begin, given
@@ -117,6 +118,11 @@ def train_recorded(job: Job, threads: int, progress: TrainingProgress, stop: lis
         except NotFiniteError as error:
             record.fail(Failure(run.step, run.agent.updates, error.quantity, str(error)))
             raise UserError(how_it_diverged(record.path)) from error
+        except EnvFailedError as error:
+            again = resume_command([record.path])
+            raise UserError(
+                f"{error} The run is saved as it was at its last evaluation; `{again}` resumes it."
+            ) from error
         if summary is not None:
             record.finish(summary)
         for complaint in record.complaints[:1]:
@@ -197,7 +203,7 @@ def opened(job: Job, threads: int) -> Iterator[tuple[RunWriter, Run, list[str]]]
         require_posed(certificate)
         if job.begins:
             begin(run, config)
-        known = [*warnings_of(certificate), too_short(config, env.spec)]
+        known = [*warnings_of(certificate), too_short(config, env.spec), chance_of_passing(config)]
         yield stack.enter_context(job.open(here(threads, origin))), run, known
 
 

@@ -91,6 +91,8 @@ class Spec(NamedTuple):
     reward_range: tuple[float, float] | None = None  # least and greatest reward of a step; None if unknown
     # What -1 and 1 stand for in the environment's own units, for each number of an action; None if -1 and 1.
     action_bounds: tuple[tuple[float, ...], tuple[float, ...]] | None = None
+    # The numbers of a goal by the thing that they are of, as ((0, 1, 2), (3, 4, 5)) of two blocks; () for one thing.
+    goal_parts: tuple[tuple[int, ...], ...] = ()
 
     @property
     def goals(self) -> tuple[Field, ...]:
@@ -257,6 +259,11 @@ class VecEnv(Goals, Protocol):
     spec: Spec
     capabilities: frozenset[str]  # what it can do; `envs.registry.EnvEntry` says what there is
     now: Moment  # where the envs stand: after a reset, after a step, after `set_state`
+
+    @property
+    def stepping(self) -> str:
+        """In what processes or threads the envs are stepped, in words."""
+        ...
 
     def reset(self, seed: int | list[int] | None = None, mask: np.ndarray | None = None) -> Moment:
         """Begin an episode in every env: env i from seed + i, or its own of a list; None continues the streams.

@@ -83,10 +83,10 @@ def assess(
     config, agent, manifest = load_run(path)
     where = under(with_noise(config.env, noise), sensors, dynamics, pixels)
     seeds = seeding.evaluation_env_seeds(seed, episodes, "held-out")
-    rows = play_under(agent, where, seeds, seed, threads)
+    rows = play_under(agent, where, seeds, seed, threads, to_limit=True)
     trained = summarise(rows, step=manifest.step, updates=manifest.updates, seconds=manifest.seconds, seed=seed)
     chance = RandomPolicy(agent.spec.action_dim, seeding.generator(seed, "random baseline"))
-    random_rows = play_under(chance, replace(where, sensors=config.env.sensors), seeds, seed, threads)
+    random_rows = play_under(chance, replace(where, sensors=config.env.sensors), seeds, seed, threads, to_limit=True)
     random = summarise(random_rows, step=0, updates=0, seconds=0.0, seed=seed)
     told: dict[str, Any] = {"sees": information(agent.spec, getattr(config.agent, "critic_sees", "") == "truth")}
     told |= {"noise": noise, "sensors": list(sensors), "dynamics": list(dynamics), "pixels": list(pixels)}
@@ -103,8 +103,12 @@ def information(spec: Spec, told_truth: bool) -> str:
     return f"Acting, it sees {sizes}. Its updates saw {also}."
 
 
-def play_under(policy: Policy, where: EnvConfig, seeds: list[int], seed: int, threads: int = 2) -> list[EpisodeRow]:
+def play_under(
+    policy: Policy, where: EnvConfig, seeds: list[int], seed: int, threads: int = 2, *, to_limit: bool = False
+) -> list[EpisodeRow]:
     """Episodes of these seeds in an environment; `seed` begins what is random around it.
+
+    With `to_limit`, those that success ends go on to their limit, for `success_at_limit`; no other number differs.
 
     Where only sensors or dynamics differ, episodes of one seed are pairs: start, goal and all other draws are the same.
 
@@ -112,7 +116,7 @@ def play_under(policy: Policy, where: EnvConfig, seeds: list[int], seed: int, th
         UserError: if the environment cannot be made so.
     """
     num_envs = min(EVALUATION_ENVS, len(seeds))
-    with closing(make_env(where, num_envs, "evaluation", threads=threads, seed=seed)) as env:
+    with closing(make_env(where, num_envs, "evaluation", threads=threads, seed=seed, to_limit=to_limit)) as env:
         return play_episodes(policy, env, seeds)
 
 
@@ -151,12 +155,14 @@ def sentence(verdict: Verdict) -> str:
     """`FetchReach-v4: 100/100, 95 % CI 96.3-100.0`."""
     row = verdict.trained
     reached = round(row.success_rate * row.episodes)
-    kinds = [f"; {kind} {describe_rate(e.value, e.ci95)}" for kind, e in row.success_by_kind.items()]
+    more = [f"; {kind} {describe_rate(e.value, e.ci95)}" for kind, e in row.success_by_kind.items()]
+    if (kept := row.success_at_limit) is not None:
+        more.append(f"; at the limit of episodes that go on after their goal {describe_rate(kept.value, kept.ci95)}")
     factor, unit = printed(goal_unit(verdict.env)) if verdict.noise else (1.0, "")
     stress = f", positions off by {factor * verdict.noise:g} {unit}".rstrip() if verdict.noise else ""
     for what, words in (("sensors", verdict.sensors), ("dynamics", verdict.dynamics), ("pixels", verdict.pixels)):
         stress += f", {what} {' '.join(words)}" if words else ""
-    return f"{verdict.env}{stress}: {reached}/{row.episodes}, {describe_interval(row.success_ci95)}" + "".join(kinds)
+    return f"{verdict.env}{stress}: {reached}/{row.episodes}, {describe_interval(row.success_ci95)}" + "".join(more)
 
 
 def goal_unit(env_id: str) -> str:

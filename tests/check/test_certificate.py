@@ -71,6 +71,17 @@ def test_an_environment_of_ours_and_one_of_gymnasium_are_examined_by_name():
     assert complaints("PointMaze_UMaze-v3") == {}
 
 
+def test_a_suite_whose_goals_are_no_vectors_is_refused_with_the_reason():
+    """FrankaKitchen: a goal is a dict with an entry for each task, and the reward counts what is still to be done."""
+    found = certify("FrankaKitchen-v1", gamma=0.95)
+    assert not found.posed
+    (failing,) = (f for f in found.findings if f.status == "fails")
+    assert failing.name == "flat numbers"
+    assert failing.evidence.startswith("achieved_goal is Dict(")
+    with pytest.raises(UserError, match="achieved_goal is Dict"):
+        wp.make_vec("FrankaKitchen-v1")
+
+
 def test_the_certificate_is_the_same_each_time():
     first, second = (certify("tests.check.point:Point", gamma=0.95, seed=1).findings for _ in range(2))
     assert first == second

@@ -30,7 +30,7 @@ def test_each_origin_by_hand():
     achieved = np.array([0.0, 10, 20, 30, 40])[None, :, None].repeat(5, axis=0)
     goals = np.array([[20.0], [99], [10], [40], [77]])
     t, length, stored = np.full(5, 1), np.full(5, 3), np.full((5, 1), 99.0)
-    found = goal_origins(goals, t, length, achieved, stored)
+    found = goal_origins(goals, t, length, achieved, stored, [[0]])
     assert [found[f"probe/goals_{name}"] for name in ORIGINS] == pytest.approx([0.2, 0.2, 0.2, 0.4])
 
 

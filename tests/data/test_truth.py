@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from tests.data.test_episodes import BIASED, HIDDEN, SPEC, make, play, reward, same, state, taken, terminated
 from wellposed.data import ReplayBuffer
 from wellposed.data import episodes as module
-from wellposed.data.episodes import columns, open_bytes, replay_bytes, row_bytes
+from wellposed.data.rows import columns, open_bytes, replay_bytes, row_bytes
 from wellposed.errors import UserError
 from wellposed.types import Field
 

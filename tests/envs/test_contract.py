@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from wellposed import envs
-from wellposed.envs.make import EnvConfig, make_env
+from wellposed.envs.make import EnvConfig, installed, make_env
 from wellposed.envs.vector import MujocoVecEnv
 from wellposed.envs.wrappers.control import Control
 from wellposed.envs.wrappers.curriculum import Curriculum
@@ -21,7 +21,7 @@ from wellposed.envs.wrappers.sensors import Sensors
 from wellposed.errors import UserError
 from wellposed.types import Moment, Obs, Step
 
-OURS = [entry.id for entry in envs.registered()]
+OURS = [entry.id for entry in envs.registered() if installed(entry)]
 TOY = "ToyBeam-v0"
 FOREIGN = "PointMaze_UMaze-v3"
 everywhere = pytest.mark.parametrize("config", [*OURS, TOY], indirect=True)
@@ -168,6 +168,17 @@ class TellsWhatWasClipped(MujocoVecEnv):
 )
 def test_a_broken_promise_is_noticed(kind, broken):
     assert broken in broken_promises(kind(made(EnvConfig(TOY)).task, 8), 100)
+
+
+def test_an_episode_that_is_kept_running_goes_on_at_its_goal_and_ends_where_it_fails():
+    env = make_env(EnvConfig(TOY, sensors=Sensors(0.01)), 8, "evaluation", to_limit=True)
+    assert "kept running" in env.capabilities
+    env.reset(seed=0)
+    steps = [env.step(move) for move in actions(env, 100)]
+    assert any((step.success & ~step.ended).any() for step in steps)
+    assert any((step.terminated & ~step.success).any() for step in steps)
+    assert not any((step.terminated & step.success).any() for step in steps)
+    assert "kept running" not in make_env(EnvConfig(OURS[0]), 1, "evaluation", to_limit=True).capabilities
 
 
 @with_wrappers

@@ -1,6 +1,7 @@
 """The one door, its configuration, and the registry behind it."""
 
 import importlib.metadata
+import importlib.util
 import warnings
 from dataclasses import FrozenInstanceError, fields, replace
 
@@ -10,7 +11,7 @@ import tyro
 
 from wellposed import envs
 from wellposed.envs import registry
-from wellposed.envs.make import EnvConfig, make_env, wrappers
+from wellposed.envs.make import EnvConfig, installed, make_env, wrappers
 from wellposed.envs.wrappers.control import Control, ControlledVecEnv
 from wellposed.envs.wrappers.curriculum import Curriculum, CurriculumVecEnv
 from wellposed.envs.wrappers.dynamics import Dynamics, DynamicsVecEnv
@@ -35,6 +36,15 @@ def test_the_command_line_takes_every_setting():
     read = tyro.cli(EnvConfig, args=[*words, "--max-episode-steps", "30"])
     arguments = {"a": [1, 2], "b": "red", "c": 1e-3, "d": {"e": False}, "f": ""}
     assert read == EnvConfig("FetchPush-v4", arguments, 30, control=Control(delay=2), sensors=sensors)
+
+
+def test_the_parts_of_a_goal_are_named_on_the_command_line(capsys):
+    read = tyro.cli(EnvConfig, args=["FetchPush-v4", "--goal-parts", "[[0, 2], [1]]"])
+    assert read == EnvConfig("FetchPush-v4", goal_parts=((0, 2), (1,)))
+    assert tyro.cli(EnvConfig, args=["FetchPush-v4"]).goal_parts == ()
+    with pytest.raises(SystemExit):
+        tyro.cli(EnvConfig, args=["FetchPush-v4", "--goal-parts", "[0, 2]"])
+    assert "is not a list of lists" in " ".join(capsys.readouterr().err.replace("│", " ").split())
 
 
 @pytest.mark.parametrize("word", ["a", "=1", '{"a": 1}'])
@@ -62,9 +72,12 @@ def test_arguments_that_an_environment_does_not_take_are_refused_by_name():
 
 
 def test_wrappers_stand_in_the_order_of_the_fields_and_a_curriculum_only_in_training():
-    config = EnvConfig("FetchPush-v4", {}, 7, Dynamics("2"), Control(0.5), Sensors(0.01), Curriculum("linear"))
+    config = EnvConfig(
+        "FetchPush-v4", {}, 7, Dynamics("2"), Control(0.5), Sensors(0.01), curriculum=Curriculum("linear")
+    )
     names = [field.name for field in fields(EnvConfig)]
-    assert wrappers(config) == [getattr(config, name) for name in names[names.index("max_episode_steps") + 1 : -1]]
+    between = names[names.index("max_episode_steps") + 1 : names.index("geometry")]
+    assert wrappers(config) == [getattr(config, name) for name in between]
     found = {}
     for role in ("training", "evaluation"):
         env, kinds = make_env(config, 2, role), []
@@ -83,6 +96,13 @@ def test_no_envs_or_no_threads_is_refused():
     for wrong in ({"num_envs": 0}, {"threads": 0}):
         with pytest.raises(UserError, match="at least 1"):
             envs.make_vec("FetchReach-v4", **wrong)
+
+
+def test_an_environment_whose_package_is_missing_says_how_to_install_it(monkeypatch):
+    monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
+    with pytest.raises(UserError, match=r"cube-single-v0 needs the extra ogbench: `make setup EXTRAS=dev,ogbench`"):
+        envs.make_vec("cube-single-v0")
+    assert installed(envs.find("FetchReach-v4"))
 
 
 def test_a_name_is_registered_once():

@@ -71,8 +71,11 @@ def test_what_cannot_be_named_is_said():
     assert all(sentence in describe(found) for sentence in found.unsaid)
 
 
-@pytest.mark.parametrize("entry", envs.registered(), ids=lambda entry: entry.id)
-def test_every_registered_environment_has_all_its_numbers_named(entry):
+NAMED = [entry for entry in envs.registered() if "quantities" in entry.capabilities]
+
+
+@pytest.mark.parametrize("entry", NAMED, ids=lambda entry: entry.id)
+def test_an_environment_that_names_its_numbers_names_all_of_them(entry):
     spec = entry.make(num_envs=1, threads=1).spec
     named = entry.quantities
     assert (len(named.observation), len(named.goal), len(named.action)) == (

@@ -67,7 +67,7 @@ def test_resets_are_counted_by_kind_of_goal():
 class Scripted:
     """Two envs whose achieved goals follow given paths; the first ends after two steps and starts anew far away."""
 
-    num_envs = 2
+    num_envs, capabilities = 2, frozenset()
     spec = Spec((Field("observation", (1,)), Field("achieved_goal", (1,)), Field("desired_goal", (1,))), 1, 3)
     PATHS = np.array([[[0.0], [0.2], [0.0], [9.0]], [[0.0], [0.0005], [0.0], [0.005]]])
     BEYOND = np.array([[9.0], [0.0]])  # where the next episode of env 0 begins
@@ -90,6 +90,8 @@ class Scripted:
 
     def is_success(self, achieved, desired):
         return np.zeros(len(achieved), bool)
+
+    compute_terminated = is_success
 
     def goal_kinds(self, desired):
         return [""] * len(desired)

@@ -17,7 +17,9 @@ class Corridor:
 
     num_envs = 2
 
-    def __init__(self, bias: float = 0.0):
+    def __init__(self, bias: float = 0.0, kept: bool = False):
+        """`kept`: nothing terminates, as after `keep_running`."""
+        self.kept, self.capabilities = kept, frozenset({"kept running"} if kept else ())
         self.bias, self.spec = bias, SPEC._replace(truth=SPEC.obs) if bias else SPEC
 
     def reset(self, *, seed):
@@ -36,6 +38,9 @@ class Corridor:
     def is_success(self, achieved, desired):
         return np.abs(achieved - desired)[:, 0] < 0.25
 
+    def compute_terminated(self, achieved, desired):
+        return (desired[:, 0] >= 100) & (achieved[:, 0] > 2)
+
     def goal_kinds(self, desired):
         return ["far" if goal[0] > 5 else "near" for goal in desired]
 
@@ -48,7 +53,7 @@ class Corridor:
         self.t += 1
         after = self.moment()
         success = self.is_success(after.truth["achieved_goal"], after.truth["desired_goal"])
-        terminated, truncated = (self.goal >= 100) & (self.position > 2), self.t >= 4
+        terminated, truncated = (self.goal >= 100) & (self.position > 2) & (not self.kept), self.t >= 4
         ended = terminated | truncated
         self.position, self.t = np.where(ended, 0.0, self.position), np.where(ended, 0, self.t)  # the next episode
         self.now = self.moment()

@@ -59,7 +59,7 @@ class Carriage:
 class ToyBeam:
     model = mujoco.MjModel.from_xml_string(MODEL)
     readings = 4
-    capabilities = frozenset({"state", "deterministic"})
+    capabilities = frozenset({"state", "deterministic", "ends at goals"})
     spec = Spec(
         obs=(
             Field("camera", (PIXELS, PIXELS, 3), "image", "uint8"),

@@ -152,6 +152,7 @@ def _held_out(reader: RunReader) -> HeldOut:
         kinds={kind: _bits(row.goal_kind == kind for row in rows) for kind in kinds},
         random_success=baseline,
         means=_means(rows),
+        success_at_limit=_bits(row.success_at_limit is True for row in rows) if found.trained.success_at_limit else "",
     )
 
 

@@ -71,8 +71,11 @@ def _statistics(summary: Summary) -> OverSeeds:
     return OverSeeds(summary.text, numbers, {pick: summary.pick_text(pick) for pick in PICKS}, summary.kind)
 
 
-def _success(runs: list[RunResult], kind: str | None = None) -> OverSeeds:
-    """Success on held-out episodes, or on those with one kind of goal; 0 for a run that diverged."""
+def _success(runs: list[RunResult], kind: str | None = None, at_limit: bool = False) -> OverSeeds:
+    """Success on held-out episodes, or on those with one kind of goal; 0 for a run that diverged.
+
+    Where success ends an episode, `at_limit` asks for it at the limit of those that were kept running.
+    """
     evaluated = [run.held_out for run in runs if run.held_out is not None]
     if kind is not None and any(kind not in held_out.kinds for held_out in evaluated):
         kinds = {kind for held_out in evaluated for kind in held_out.kinds}
@@ -83,7 +86,8 @@ def _success(runs: list[RunResult], kind: str | None = None) -> OverSeeds:
         if held_out is None:
             return []
         among = held_out.kinds[kind] if kind is not None else "1" * len(held_out.success)
-        return [mark == "1" for mark, counts in zip(held_out.success, among, strict=True) if counts == "1"]
+        marks = (at_limit and held_out.success_at_limit) or held_out.success
+        return [mark == "1" for mark, counts in zip(marks, among, strict=True) if counts == "1"]
 
     each = [outcomes(run) for run in runs]
     rates = [float(np.mean(of_one)) if of_one else 0.0 for of_one in each]
@@ -189,6 +193,10 @@ def _peak(run: RunResult) -> float:
 
 OVER: dict[str, tuple[str, Callable[[list[RunResult]], OverSeeds]]] = {
     "success": ("success at the last step of held-out episodes", _success),
+    "success_at_limit": (
+        "success at the limit of held-out episodes, whose goals end nothing",
+        partial(_success, at_limit=True),
+    ),
     "already_solved": (
         "share of held-out goals that are reached at reset",
         partial(_of_episodes, _already_solved),

@@ -1,13 +1,14 @@
 """The results of a chapter, gathered from run directories or read from records.json; weights are not included."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 from wellposed.analysis.study import Study
 from wellposed.runs.files import write_whole
 from wellposed.runs.record import Estimate, Provenance, Solved
+from wellposed.serialise import LATER
 from wellposed.stats import wilson
 
 EVALUATION_SERIES = (  # kept in addition to all metrics under train/
@@ -38,6 +39,8 @@ class HeldOut:
     kinds: dict[str, str]  # kind of goal -> its episodes; empty if there is a single kind
     random_success: Estimate  # uniform random actions in the same episodes
     means: dict[str, float]  # of the episodes' measures, by the names in `wellposed.runs.record.MEANS`
+    # At the limit of episodes that were kept running after their goal; empty where success ends no episode.
+    success_at_limit: str = field(default="", metadata=LATER)
 
     @property
     def success_rate(self) -> Estimate:

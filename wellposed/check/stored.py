@@ -136,6 +136,7 @@ def shipped_certificates() -> dict[str, Kept]:
 
 
 def ship(gamma: float) -> None:
-    """Make the certificates of all registered environments anew."""
-    found = {entry.id: _kept(origin_of(entry.id, {}), certify(entry.id, gamma=gamma)) for entry in envs.registered()}
+    """Make the certificates of all registered environments anew, but of those that need an extra."""
+    names = [entry.id for entry in envs.registered() if not entry.extra]
+    found = {name: _kept(origin_of(name, {}), certify(name, gamma=gamma)) for name in names}
     write_json(SHIPPED, {name: serialise.to_dict(kept) for name, kept in found.items()})

@@ -8,7 +8,7 @@ import gymnasium as gym
 import numpy as np
 
 from wellposed import envs, plugin
-from wellposed.envs.gym import make_one
+from wellposed.envs.group import make_one
 from wellposed.envs.gymnasium_edge import GymnasiumVecEnv, successor
 from wellposed.envs.make import EnvConfig, make_env
 from wellposed.envs.rules import Subject

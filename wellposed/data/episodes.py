@@ -12,15 +12,23 @@ goal, by failure.
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Literal, NamedTuple
+from typing import Literal
 
 import numpy as np
 
 from wellposed.arrays import Arrays, check_arrays, merged, part_of
-from wellposed.data.hindsight import STRATEGIES, GoalFunction, relabel, relabelled_share
+from wellposed.data.hindsight import (
+    STRATEGIES,
+    GoalFunction,
+    relabel,
+    relabelled_share,
+    require_parts,
+    whole_goal,
+)
+from wellposed.data.rows import bytes_of, columns, make_rows, require_capacity
 from wellposed.errors import UserError, require
 from wellposed.serialise import LATER
-from wellposed.types import Batch, Field, Obs, Spec, Step
+from wellposed.types import Batch, Obs, Spec, Step
 
 
 @dataclass(frozen=True)
@@ -33,6 +41,9 @@ class ReplayConfig:
     """Where a hindsight goal comes from: future (strictly later in the episode), final, episode, or one of yours."""
     k: int = 4
     """Hindsight goals for each original one: k/(k+1) of a batch is relabelled, 0 is off. Source: HER, section 4.5."""
+    relabel: Literal["whole", "parts"] = field(default="whole", metadata=LATER)
+    """whole: a hindsight goal is what one moment achieved. parts: each thing that a goal is about has a moment of its
+    own (env.goal_parts)."""
     action: Literal["chosen", "applied"] = field(default="chosen", metadata=LATER)
     """The action that is stored: the policy's choice, or what reached the simulator; env.control tells them apart."""
 
@@ -44,63 +55,6 @@ class ReplayConfig:
         require(self.capacity > 0, "replay.capacity", "must be greater than 0", self.capacity)
         require(self.k >= 0, "replay.k", "must not be negative", self.k)
         STRATEGIES.find(self.strategy)
-
-
-class Column(NamedTuple):
-    """Where a row holds the numbers of one key: rows are matrices, one for each dtype."""
-
-    dtype: str
-    place: slice | int  # of its columns
-    shape: tuple[int, ...]
-
-    def of(self, rows: Arrays) -> np.ndarray:
-        """The numbers of this key in rows [..., width] by dtype: a view [..., *shape]."""
-        values = rows[self.dtype][..., self.place]
-        return values if len(self.shape) < 2 else values.reshape(*values.shape[:-1], *self.shape)
-
-
-def columns(spec: Spec) -> dict[str, Column]:
-    """The columns of a transition, "truth/..." among them only where the truth differs from what is seen."""
-    parts = {"obs": spec.obs, "truth": spec.truth}
-    fields = {f"{part}/{one.name}": one for part, fields in parts.items() for one in fields}
-    fields["action"] = Field("action", (spec.action_dim,))
-    fields |= {name: Field(name, ()) for name in ("reward", "terminated", "failed")}
-    found: dict[str, Column] = {}
-    widths: dict[str, int] = {}
-    for key, one in fields.items():
-        begin, size = widths.get(one.dtype, 0), int(np.prod(one.shape))
-        found[key] = Column(one.dtype, slice(begin, begin + size) if one.shape else begin, one.shape)
-        widths[one.dtype] = begin + size
-    return found
-
-
-def make_rows(spec: Spec, *leading: int) -> Arrays:
-    """Empty rows [*leading, width] by dtype."""
-    widths: dict[str, int] = {}
-    for column in columns(spec).values():
-        widths[column.dtype] = widths.get(column.dtype, 0) + int(np.prod(column.shape))
-    return {dtype: np.zeros((*leading, width), dtype) for dtype, width in widths.items()}
-
-
-def require_capacity(capacity: int, spec: Spec) -> None:
-    """Raises UserError if a ring of that many rows is too small for an episode."""
-    rows = spec.max_episode_steps + 1
-    require(capacity >= rows, "replay.capacity", f"must hold an episode, {rows} rows", capacity)
-
-
-def row_bytes(spec: Spec) -> int:
-    """Bytes of a row of the ring: all columns, and two int32 for its place in the episode."""
-    return _nbytes(make_rows(spec)) + 8
-
-
-def open_bytes(spec: Spec, num_envs: int) -> int:
-    """Bytes of the episodes under way: the same columns, and an int64 for the length in each env."""
-    return num_envs * ((spec.max_episode_steps + 1) * _nbytes(make_rows(spec)) + 8)
-
-
-def replay_bytes(capacity: int, spec: Spec, num_envs: int) -> int:
-    """Bytes of all of it, as `ReplayBuffer.nbytes`."""
-    return capacity * row_bytes(spec) + open_bytes(spec, num_envs)
 
 
 class ReplayBuffer:
@@ -116,6 +70,8 @@ class ReplayBuffer:
         self._reward, self._terminated = _of_any_shape(reward), _of_any_shape(terminated)
         self._goal_time = STRATEGIES[config.strategy]
         self._share = relabelled_share(config.k)
+        # Which numbers of a goal are relabelled together.
+        self.parts = require_parts(spec) if config.relabel == "parts" else whole_goal(spec)
         self._columns = columns(spec)
         parts = {"obs": spec.obs, "truth": spec.truth}
         self._seen = {part: {f.name: self._columns[f"{part}/{f.name}"] for f in parts[part]} for part in parts}
@@ -159,7 +115,7 @@ class ReplayBuffer:
     def nbytes(self) -> int:
         """Memory of the ring and of the episodes under way, in bytes; the system grants it as rows come into use."""
         flat = self._time.nbytes + self._length.nbytes + self._open_length.nbytes
-        return _nbytes(self._rows) + _nbytes(self._open_rows) + flat
+        return bytes_of(self._rows) + bytes_of(self._open_rows) + flat
 
     def sample(
         self, updates: int, batch_size: int, rng: np.random.Generator, length: int = 1, looks: int | None = None
@@ -171,7 +127,8 @@ class ReplayBuffer:
         is seen is gathered only of the first so many transitions: `obs` is [u, looks, ...], or windows of that, and
         `next_obs` is empty; the truth is of all of them, [u, b, ...]. Raises ValueError if no episode has ended yet.
         """
-        rows, after, hindsight = (found.reshape(updates, batch_size) for found in self.draw(updates * batch_size, rng))
+        rows, after, hindsight = self.draw(updates * batch_size, rng)
+        rows, after = (found.reshape(updates, batch_size) for found in (rows, after))
         here, there = (
             {dtype: array.take(at, axis=0) for dtype, array in self._gathered(looks)} for at in (rows, after)
         )
@@ -188,7 +145,8 @@ class ReplayBuffer:
         )
         if relabelled := round(self._share * batch_size):
             failed = self._columns["failed"].of(here)[:, :relabelled]
-            self._relabel(batch, self._ring[f"{self._goals}/achieved_goal"][hindsight[:, :relabelled]], failed)
+            moments = hindsight.reshape(updates, batch_size, -1)[:, :relabelled]
+            self._relabel(batch, self._goals_of(moments), failed)
         if looks is not None:
             return batch._replace(obs=self._looked(batch, rows[:, :looks], length))
         return batch if length == 1 else self._windows(batch, rows, length)
@@ -206,6 +164,14 @@ class ReplayBuffer:
         return (
             seen if length == 1 else self._windows(batch._replace(obs=seen, truth={}, next_truth={}), rows, length).obs
         )
+
+    def _goals_of(self, rows: np.ndarray) -> np.ndarray:
+        """Hindsight goals [..., g]: each part as it was achieved at its own row [..., parts]."""
+        achieved = self._ring[f"{self._goals}/achieved_goal"]
+        goals = achieved[rows[..., 0]]
+        for i, part in enumerate(self.parts[1:], 1):
+            goals[..., part] = achieved[rows[..., i]][..., part]
+        return goals
 
     def _relabel(self, batch: Batch, goals: np.ndarray, failed: np.ndarray) -> None:
         """Give the first transitions of each minibatch the goals [u, relabelled, g]; `failed` marks failures."""
@@ -242,7 +208,7 @@ class ReplayBuffer:
         )
 
     def draw(self, n: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Rows of n transitions, of their successors, and of the states whose achieved goal would relabel them."""
+        """Rows of n transitions [n], of their successors [n], and of the states that would relabel them [n, parts]."""
         if not self.transitions:
             raise ValueError("the replay holds no finished episode yet")
         rows = self._any_rows(n, rng)
@@ -251,8 +217,8 @@ class ReplayBuffer:
         while (bad := (t == length).nonzero()[0]).size:
             rows[bad] = again = self._any_rows(bad.size, rng)
             t[bad], length[bad] = self._time[again], self._length[again]
-        goal_time = self._goal_time(t, length, rng)
-        return rows, self._wrap(rows + 1), self._wrap(rows + goal_time - t)
+        later = np.stack([self._goal_time(t, length, rng) - t for _ in self.parts], axis=-1)
+        return rows, self._wrap(rows + 1), self._wrap(rows[:, None] + later)
 
     def number(self, rows: np.ndarray) -> np.ndarray:
         """The numbers of the rows at places `rows` [n], counted over all rows that ever entered the ring."""
@@ -381,10 +347,6 @@ class ReplayBuffer:
 def _goal_of(arrays: Arrays) -> Arrays:
     """The desired goal among the arrays, if it is there: all states of a transition have the same."""
     return {"desired_goal": arrays["desired_goal"]} if "desired_goal" in arrays else {}
-
-
-def _nbytes(rows: Arrays) -> int:
-    return sum(array.nbytes for array in rows.values())
 
 
 def _of_any_shape(function: GoalFunction) -> GoalFunction:

@@ -11,8 +11,9 @@ from collections.abc import Callable
 import numpy as np
 
 from wellposed.arrays import Arrays
+from wellposed.errors import UserError
 from wellposed.registry import Registry
-from wellposed.types import Batch
+from wellposed.types import Batch, Spec
 
 GoalTimes = Callable[[np.ndarray, np.ndarray, np.random.Generator], np.ndarray]
 GoalFunction = Callable[[np.ndarray, np.ndarray], np.ndarray]  # (achieved [..., g], desired [..., g]) -> [...]
@@ -46,6 +47,25 @@ STRATEGIES.register("episode", episode)
 def relabelled_share(k: int) -> float:
     """k hindsight goals for each original one: the share k / (k + 1) of a batch is relabelled."""
     return k / (k + 1)
+
+
+def whole_goal(spec: Spec) -> list[list[int]]:
+    """A goal as one part: all its numbers are relabelled with what one moment achieved."""
+    return [list(range(spec.size("desired_goal")))]
+
+
+def require_parts(spec: Spec) -> list[list[int]]:
+    """The parts of a goal, each of which hindsight relabels with what it achieved at a moment of its own.
+
+    Raises:
+        UserError: if nothing says what the parts are.
+    """
+    if not spec.goal_parts:
+        raise UserError(
+            f"--replay.relabel parts: nothing says which of the {spec.size('desired_goal')} numbers of a goal are of "
+            "one thing. Say it with --env.goal-parts, as '[[0, 1, 2], [3, 4, 5]]' for two blocks, or relabel the whole."
+        )
+    return [list(part) for part in spec.goal_parts]
 
 
 def relabel(batch: Batch, goal: np.ndarray, compute_reward: GoalFunction, compute_terminated: GoalFunction) -> Batch:

@@ -1,71 +1,75 @@
-"""Saving and restoring an environment whose state nobody can read: by its episode's seed and the actions so far.
+"""Where envs are whose state nobody can read: the seeds of their episodes and the actions so far.
 
 Gymnasium promises that an episode is determined by the seed of its reset and by its actions, and promises nothing about
-reading or writing a state. So every episode gets a seed of its own here, and to restore one is to play it again. The
-caller compares the observation that comes out with the one that was saved: an environment that breaks the promise (it
-carries something over from the episode before) is found out instead of going on differently.
+reading or writing a state. So every episode gets a seed of its own here, and to restore one is to play it again
+(`group.Group.play`). The caller compares the observation that comes out with the one that was saved: an environment
+that breaks the promise (it carries something over from the episode before) is found out instead of going on
+differently.
 """
 
-from collections.abc import Callable
-from typing import Any
-
-import gymnasium as gym
 import numpy as np
 
-from wellposed.envs.explore import told_success
+from wellposed.arrays import Arrays
+from wellposed.errors import UserError
 from wellposed.seeding import pack_generator, unpack_generator
 
 
-class EpisodeRecorder(gym.Wrapper):
-    """One env that knows by which seed and which actions it got where it is.
+class Episodes:
+    """The episodes of all envs of a `group.Board`, whose columns "seed", "next_seed", "length" and "actions" it keeps.
 
-    The first episode after `reset(seed=s)` is the environment's own for s; the seeds of those that follow are drawn
-    from a stream that s begins.
+    The first episode after `begin(i, s)` is the environment's own for s; the seeds of those that follow are drawn from
+    a stream that s begins. The next one is drawn ahead, so that an env can begin it without asking.
     """
 
-    def __init__(self, env: gym.Env):
-        super().__init__(env)
-        self.seed, self.actions, self.rng = 0, [], np.random.default_rng()
-        self.told = np.nan  # success as the info of the last step told it
-        self.before_episode: Callable[[], None] = lambda: None  # called before each reset
+    def __init__(self, board: Arrays):
+        self._board = board
+        self._rngs = [np.random.default_rng() for _ in board["seed"]]
+        self._streams = np.zeros((len(self._rngs), 6), np.uint64)  # packed, as they were before "next_seed" was drawn
+        for i in range(len(self._rngs)):
+            self._draw_ahead(i)
 
-    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
-        """Begin an episode, with a seed in any case."""
+    def begin(self, i: int, seed: int | None = None) -> None:
+        """Env i begins the episode of a seed, or the next one of its stream."""
+        board = self._board
+        board["seed"][i] = board["next_seed"][i] if seed is None else seed
+        board["actions"][i, : board["length"][i]] = 0
+        board["length"][i] = 0
         if seed is not None:
-            self.rng = np.random.default_rng(seed)
-        self.seed = int(self.rng.integers(2**31)) if seed is None else seed
-        self.actions = []
-        self.before_episode()
-        return self.env.reset(seed=self.seed, options=options)[0], {}
+            self._rngs[i] = np.random.default_rng(seed)
+        self._draw_ahead(i)
 
-    def step(self, action: Any) -> tuple[Any, Any, bool, bool, dict[str, Any]]:
-        """Take a step, and remember the action. Info stays here: it may hold what no batch of envs can."""
-        self.actions.append(np.array(action))
-        obs, reward, terminated, truncated, info = self.env.step(action)
-        self.told = told_success(info)
-        return obs, reward, terminated, truncated, {}
+    def choose(self, actions: np.ndarray) -> None:
+        """Put down the next action of every env, [n, action_dim] in the environment's own units.
 
-    def play_again(self, seed: int, actions: np.ndarray, stream: np.ndarray) -> Any:
-        """Get to where the episode of `seed` is after `actions` [t, action_dim]; returns the observation there.
-
-        `stream`: the packed generator from which the seeds of later episodes come.
+        Raises:
+            UserError: if an episode goes on beyond its limit.
         """
-        obs, _ = self.reset(seed=seed)
-        for action in actions:
-            obs, *_ = self.step(action)
-        unpack_generator(self.rng, stream)
-        return obs
+        length, kept = self._board["length"], self._board["actions"]
+        if (length >= kept.shape[1]).any():
+            raise UserError(f"An episode goes on beyond its {kept.shape[1]:,} steps: give --env.max-episode-steps N.")
+        kept[np.arange(len(length)), length] = actions
 
+    def advance(self, ended: np.ndarray) -> None:
+        """Every env took its step, and where the episode `ended`, bool [n], the next one begins."""
+        self._board["length"] += 1
+        for i in np.flatnonzero(ended):
+            self.begin(int(i))
 
-def recorded(recorders: list[EpisodeRecorder], max_episode_steps: int) -> dict[str, np.ndarray]:
-    """Where all envs are: seeds [n], packed streams [n, 6], numbers of actions [n] and actions [n, steps, dim]."""
-    space: Any = recorders[0].action_space
-    actions = np.zeros((len(recorders), max_episode_steps, *space.shape), space.dtype)
-    for row, recorder in zip(actions, recorders, strict=True):
-        row[: len(recorder.actions)] = recorder.actions or row[:0]
-    return {
-        "seeds": np.array([recorder.seed for recorder in recorders]),
-        "streams": np.stack([pack_generator(recorder.rng) for recorder in recorders]),
-        "lengths": np.array([len(recorder.actions) for recorder in recorders]),
-        "actions": actions,
-    }
+    def state(self) -> Arrays:
+        """Seeds [n], packed streams [n, 6], numbers of actions [n], and actions [n, steps, action_dim]."""
+        seeds, lengths, actions = (self._board[name].copy() for name in ("seed", "length", "actions"))
+        for row, length in zip(actions, lengths, strict=True):
+            row[length:] = 0  # what was chosen and not taken
+        return {"seeds": seeds, "streams": self._streams.copy(), "lengths": lengths, "actions": actions}
+
+    def load_state(self, state: Arrays) -> None:
+        """Take over what `state` returned. Raises UserError if a stream is damaged."""
+        for name, saved in (("seed", "seeds"), ("length", "lengths"), ("actions", "actions")):
+            self._board[name][:] = state[saved]
+        for i, (rng, stream) in enumerate(zip(self._rngs, state["streams"], strict=True)):
+            unpack_generator(rng, stream)
+            self._draw_ahead(i)
+
+    def _draw_ahead(self, i: int) -> None:
+        self._streams[i] = pack_generator(self._rngs[i])
+        self._board["next_seed"][i] = self._rngs[i].integers(2**31)

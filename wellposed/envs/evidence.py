@@ -5,6 +5,7 @@ The certificate judges an environment by it and training reads its rules off it,
 
 from collections.abc import Callable
 from functools import cached_property
+from time import thread_time
 from typing import Any
 
 import gymnasium as gym
@@ -37,6 +38,7 @@ class Evidence:
         self.subject, self.seed, self.gamma, self._seconds = subject, seed, gamma, seconds
         self.env = subject.make() if env is None else env  # explored; the conditions' own experiments make their own
         self._opened = [self.env]
+        self._spent, self._steps = 0.0, 0  # seconds of a processor, and environment steps
 
     def fresh(self) -> gym.Env:
         """A new instance."""
@@ -90,7 +92,10 @@ class Evidence:
     def _play(self, act: explore.Act, steps: int, part: int) -> Transitions:
         first = FIRST_SEED * (part + 1 + 10 * self.seed)
         episodes = int(np.clip(steps // min(self.limit or explore.CAP, explore.CAP), *EPISODES))
-        return explore.play(self.env, act, range(first, first + episodes), seconds=self._seconds / 4)
+        began = thread_time()
+        found = explore.play(self.env, act, range(first, first + episodes), seconds=self._seconds / 4)
+        self._spent, self._steps = self._spent + thread_time() - began, self._steps + len(found)
+        return found
 
     @cached_property
     def resets(self) -> Moments:
@@ -354,4 +359,6 @@ class Evidence:
         assert self.length is not None
         seen = np.concatenate([self.resets.observation, self.random.after.observation])
         geometry = geometry_of(self.env, self.fields, seen)
-        return Measured(self.units, self.length, self.endings, told_radius, together, geometry)
+        return Measured(
+            self.units, self.length, self.endings, told_radius, together, geometry, self._spent / self._steps
+        )

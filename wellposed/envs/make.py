@@ -6,6 +6,7 @@ and a field here. What a policy remembers is none of them: it is the policy's ca
 transitions.
 """
 
+import importlib.util
 import inspect
 import json
 from dataclasses import asdict, dataclass, field, fields
@@ -15,7 +16,7 @@ import tyro
 
 from wellposed.envs.geometry import read
 from wellposed.envs.gymnasium_edge import GymnasiumVecEnv
-from wellposed.envs.registry import find
+from wellposed.envs.registry import EnvEntry, find
 from wellposed.envs.wrappers.control import Control
 from wellposed.envs.wrappers.curriculum import Curriculum
 from wellposed.envs.wrappers.dynamics import Dynamics
@@ -25,7 +26,7 @@ from wellposed.envs.wrappers.sensors import Sensors
 from wellposed.envs.wrappers.turned import with_geometry
 from wellposed.errors import UserError, require
 from wellposed.serialise import LATER
-from wellposed.types import Geometry, VecEnv
+from wellposed.types import Geometry, Spec, VecEnv
 
 
 def _argument(word: str) -> tuple[str, Any]:
@@ -54,6 +55,21 @@ _GEOMETRY = tyro.constructors.PrimitiveConstructorSpec(
     is_instance=lambda value: value is None or isinstance(value, Geometry),
     str_from_instance=lambda value: [json.dumps(value and asdict(value))],
 )
+
+_PARTS = tyro.constructors.PrimitiveConstructorSpec(
+    nargs=1,
+    metavar="JSON",
+    instance_from_str=lambda text: _parts(json.loads(text[0])),
+    is_instance=lambda value: isinstance(value, tuple),
+    str_from_instance=lambda value: [json.dumps(value)],
+)
+
+
+def _parts(said: Any) -> tuple[tuple[int, ...], ...]:
+    """The parts of a goal from JSON."""
+    if not (isinstance(said, list) and all(isinstance(part, list) for part in said)):
+        raise ValueError(f"{said!r} is not a list of lists of numbers")
+    return tuple(tuple(int(number) for number in part) for part in said)
 
 
 MOST_STEPS = 10_000_000  # of an episode
@@ -84,6 +100,9 @@ class EnvConfig:
     """How the goals of training grow; evaluation has the task's own."""
     geometry: Annotated[Geometry | None, _GEOMETRY] = field(default=None, metadata=LATER)
     """The environment's symmetries as a JSON object; what it declares itself if not given."""
+    goal_parts: Annotated[tuple[tuple[int, ...], ...], _PARTS] = field(default=(), metadata=LATER)
+    """The numbers of a goal by the thing that they are of, as [[0, 1, 2], [3, 4, 5]] for two blocks; what the
+    environment declares itself if not given."""
 
     def __post_init__(self) -> None:
         require(isinstance(self.kwargs, dict), "env.kwargs", "must be arguments by name", self.kwargs)
@@ -99,7 +118,13 @@ class EnvConfig:
 
 
 def make_env(
-    config: EnvConfig, num_envs: int, role: Literal["training", "evaluation"], *, threads: int = 1, seed: int = 0
+    config: EnvConfig,
+    num_envs: int,
+    role: Literal["training", "evaluation"],
+    *,
+    threads: int = 1,
+    seed: int = 0,
+    to_limit: bool = False,
 ) -> VecEnv:
     """`num_envs` envs of one environment, with everything that stands around them.
 
@@ -107,7 +132,9 @@ def make_env(
         config: what to make.
         num_envs: how many, at least 1.
         role: a curriculum is for training only.
-        threads: native threads for the physics; results do not depend on it. Gymnasium's environments ignore it.
+        threads: native threads for the physics, or worker processes of a Gymnasium environment; results do not depend
+            on it.
+        to_limit: where success ends an episode, let it go on to its limit.
         seed: of the run, for what is random around the envs; their own seeds come with `reset`.
 
     Raises:
@@ -117,16 +144,43 @@ def make_env(
     if num_envs < 1 or threads < 1:
         raise UserError(f"num_envs and threads must be at least 1, got {num_envs} and {threads}.")
     own, entry = config.arguments, find(config.id)
+    if not installed(entry):
+        raise UserError(
+            f"{config.id} needs the extra {entry.extra}: `make setup EXTRAS=dev,{entry.extra}` in a checkout, or "
+            f"`pip install 'wellposed[{entry.extra}]'`."
+        )
     try:
         inspect.signature(entry.make).bind(num_envs=num_envs, threads=threads, **own)
     except TypeError as error:
         raise UserError(f"--env.kwargs does not fit {config.id}: {error}.") from error
     env = entry.make(num_envs=num_envs, threads=threads, **own)
+    if to_limit and "ends at goals" in env.capabilities:
+        env.keep_running()  # type: ignore[attr-defined]
+    env.spec = with_parts(env.spec, config.goal_parts)
     if (geometry := config.geometry or env.spec.geometry) is not None:
         env = with_geometry(env, geometry)
     for wrapper in wrappers(config):
         env = wrapper.wrap(env, role, seed)
     return env
+
+
+def with_parts(spec: Spec, parts: tuple[tuple[int, ...], ...]) -> Spec:
+    """The spec of an environment whose goals have these parts; () leaves it as it is.
+
+    Raises:
+        UserError: if they are not all numbers of a goal, each once.
+    """
+    if not parts:
+        return spec
+    size = spec.size("desired_goal")
+    known = sorted(number for part in parts for number in part) == list(range(size)) and all(parts)
+    require(known, "env.goal_parts", f"must hold each of the numbers 0 to {size - 1} of a goal once", parts)
+    return spec._replace(goal_parts=parts)
+
+
+def installed(entry: EnvEntry) -> bool:
+    """Whether what an environment needs beside this package is installed."""
+    return not entry.extra or importlib.util.find_spec(entry.extra) is not None
 
 
 def wrappers(config: EnvConfig) -> list[Any]:
@@ -142,8 +196,7 @@ def make_vec(env_id: str, num_envs: int = 1, *, threads: int = 1, **kwargs: Any)
     Args:
         env_id: a registered id, or any goal environment Gymnasium knows, or MODULE:NAME or FILE.py:NAME.
         num_envs: how many, at least 1.
-        threads: native threads for the physics; results do not depend on it. Other Gymnasium environments
-            ignore it.
+        threads: as of `make_env`.
         kwargs: passed to the environment, e.g. `max_episode_steps`.
 
     Raises:

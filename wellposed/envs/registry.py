@@ -44,6 +44,7 @@ class EnvEntry:
             shown. Of other environments `envs.sensing` finds it.
         "pixels": `task.view` says how a policy sees the task that learns from pictures.
         "drive": `task.drive` says how actions move the end effector, for a position controller.
+        "ends at goals": success ends an episode, and after `keep_running()` none; "kept running": that was called.
         "dynamics": `vary` lets parameters of the dynamics differ between episodes.
     """
 
@@ -58,6 +59,7 @@ class EnvEntry:
     quantities: Quantities | None = None
     renderer: Callable[[int, str], Renderer] | None = None
     solved_at_reset: float | None = None  # share of goals that are, by integration; None where that is not known
+    extra: str = ""  # the extra of this package that it needs, called as the module that brings it
     other_versions: str = ""  # what is wrong with the other versions of that name in Gymnasium, if anything is
 
 

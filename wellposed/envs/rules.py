@@ -237,6 +237,7 @@ class Measured:
     told_radius: float | None  # distance up to which info tells of success, where nothing else does
     together: frozenset[RuleName]  # rules that give batches what they give their pairs
     geometry: Geometry | None  # what it declares of its symmetries, complete
+    step_seconds: float  # of a processor, that a step takes with its share of a reset
 
 
 class GoalRules:

@@ -103,6 +103,7 @@ class MujocoVecEnv:
         self.task, self.num_envs, self.capabilities = task, num_envs, task.capabilities
         self.compute_reward, self.compute_terminated = task.compute_reward, task.compute_terminated
         self.is_success, self.goal_kinds = task.is_success, task.goal_kinds
+        self._kept_running = False
         # What the last step left behind. Some of it cannot be recomputed from a restored physics state (with a free
         # gripper Fetch's lags `qpos` by one substep), so it belongs to the state itself.
         self.readings = np.zeros((num_envs, task.readings))
@@ -135,6 +136,16 @@ class MujocoVecEnv:
         self._varied, self._models = Varied(parameters, places), ThreadModels(self.task.model, parameters, places)
         return self._varied
 
+    @property
+    def stepping(self) -> str:
+        """Where the envs are stepped, in words."""
+        return f"in this process, on {self.physics.threads} threads" if self.physics.threads > 1 else "in this process"
+
+    def keep_running(self) -> None:
+        """From now on success ends no episode: it goes on to its limit."""
+        self._kept_running = True
+        self.capabilities |= {"kept running"}
+
     def reset(self, seed: int | list[int] | None = None, mask: np.ndarray | None = None) -> Moment:
         """As `VecEnv.reset`; a None in a list of seeds continues that env's stream."""
         chosen = np.arange(self.num_envs) if mask is None else np.flatnonzero(mask)
@@ -156,7 +167,10 @@ class MujocoVecEnv:
         self._elapsed += 1
         after = self.task.observe(self.readings, self.goals)
         achieved, desired = after["achieved_goal"], after["desired_goal"]
-        terminated = self.compute_terminated(achieved, desired) | self.task.failed(self.readings)
+        success, terminated = self.is_success(achieved, desired), self.compute_terminated(achieved, desired)
+        if self._kept_running:
+            terminated = terminated & ~success
+        terminated = terminated | self.task.failed(self.readings)
         step = Step(
             obs=before,
             truth=before,
@@ -165,7 +179,7 @@ class MujocoVecEnv:
             reward=self.compute_reward(achieved, desired).astype(np.float64),
             terminated=terminated,
             truncated=(self._elapsed >= self.spec.max_episode_steps) & ~terminated,
-            success=self.is_success(achieved, desired),
+            success=success,
             next_obs=after,
             next_truth=after,
             warnings=self.physics.take_warnings(),  # before a reset clears them

@@ -19,6 +19,7 @@ from pathlib import Path
 from textwrap import dedent, wrap
 from typing import Any
 
+from wellposed import plugin
 from wellposed.errors import UserError
 from wellposed.exercises.answers import Answers
 from wellposed.exercises.exercise import Counterexample, Outcome, Predict, Property, Setting, Write
@@ -209,7 +210,7 @@ def execute(exercise: Write, source: bytes, shown: str, limit: float, setting: S
         run = None if setting is None else asdict(setting) | {"folder": str(setting.folder)}
         write_json(folder / "task.json", {"exercise": exercise.id, "shown": shown, "limit": limit, "run": run})
         command = [sys.executable, "-P", "-m", "wellposed.exercises.child", name]
-        env = os.environ | {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path), "PYTHONHASHSEED": "0"}
+        env = plugin.environment() | {"PYTHONHASHSEED": "0"}
         stderr = None if setting is not None else subprocess.DEVNULL  # a trial shows its progress
         timeout = None if setting is not None else GRACE + limit * (1 + len(exercise.properties))
         others = children()

@@ -19,6 +19,7 @@ from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from wellposed import plugin
 from wellposed.budget import Demand
 from wellposed.config import AnyRunConfig, read_config
 from wellposed.errors import UserError, require
@@ -181,7 +182,7 @@ class Crew:
         ours.setblocking(False)
         words = ["--cores", ",".join(map(str, cores)), "--tied", "--more", str(theirs.fileno())]
         words += ["--quiet"] * self.progress.quiet + self.extras.words
-        env = work.environment() | dict.fromkeys(LIBRARIES, str(len(cores)))
+        env = plugin.environment() | dict.fromkeys(LIBRARIES, str(len(cores)))
         with theirs:
             process = subprocess.Popen(
                 [*work.command(self.folder.path, index), *words],

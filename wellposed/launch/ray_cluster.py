@@ -10,10 +10,11 @@ import time
 from pathlib import Path
 from typing import Any
 
+from wellposed import plugin
 from wellposed.errors import UserError
 from wellposed.launch.options import Options
 from wellposed.launch.rows import Folder
-from wellposed.launch.work import DONE, FAILED, HELD, command, environment
+from wellposed.launch.work import DONE, FAILED, HELD, command
 
 ray: Any = importlib.import_module("ray")  # an extra; `execute` says so where it is missing
 
@@ -60,7 +61,7 @@ def _do(folder: Path, rows: list[int], options: Options) -> dict[int, str]:
         for row in [row for row, moment in due.items() if moment <= time.monotonic()]:
             del due[row]
             words = [*command(folder, row), "--tied", "--threads", str(options.threads)]
-            under_way[task.remote(words, str(folder / "logs" / f"{row}.txt"), os.getcwd(), environment())] = row
+            under_way[task.remote(words, str(folder / "logs" / f"{row}.txt"), os.getcwd(), plugin.environment())] = row
         for ref in ray.wait([*under_way], timeout=LOOK)[0] if under_way else []:
             row = under_way.pop(ref)
             code, why = _outcome(ref)

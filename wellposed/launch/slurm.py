@@ -13,11 +13,12 @@ from hashlib import sha256
 from itertools import groupby
 from pathlib import Path
 
+from wellposed import plugin
 from wellposed.errors import UserError
 from wellposed.launch.options import Options
 from wellposed.launch.rows import Folder
 from wellposed.launch.states import states
-from wellposed.launch.work import HELD, command, environment
+from wellposed.launch.work import HELD, command
 
 NOTICE = 120  # seconds before the time limit at which a run is told to save; Slurm may be a minute early
 RESTARTS = 10  # of a job whose worker is killed, as by a lack of memory
@@ -127,7 +128,7 @@ def as_ranges(indices: Iterable[int]) -> str:
 
 def ask(words: Sequence[str], text: str = "") -> str:
     """What a command of Slurm answers; raises UserError with its complaint if it refuses."""
-    done = subprocess.run(words, input=text, capture_output=True, text=True, env=environment())
+    done = subprocess.run(words, input=text, capture_output=True, text=True, env=plugin.environment())
     if done.returncode:
         raise UserError(f"{words[0]} refused: {done.stderr.strip() or 'no reason was given'}")
     return done.stdout

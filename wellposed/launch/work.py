@@ -59,11 +59,6 @@ def command(folder: Path, index: int) -> list[str]:
     return [sys.executable, "-m", "wellposed.launch.work", *plugin.words(), str(folder), str(index)]
 
 
-def environment() -> dict[str, str]:
-    """The environment in which `command` finds the modules that this process finds."""
-    return os.environ | {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
-
-
 def take_up(row: Row, runs: Path, threads: int, progress: TrainingProgress, extras: Extras = NONE) -> State:
     """Train or resume the run of a row in this process.
 

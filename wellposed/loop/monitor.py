@@ -20,11 +20,11 @@ from wellposed.errors import UserError
 from wellposed.interrupts import Stopwatch
 from wellposed.progress import RunProgress
 from wellposed.rollout.collector import EpisodeStatistics
-from wellposed.rollout.evaluate import play_episodes, summarise
+from wellposed.rollout.evaluate import TEST_ENVS, play_episodes, summarise
 from wellposed.runs.record import EpisodeRow, EvaluationRow, MetricsRow, Solved, StopReason, Summary, WarningRow
 from wellposed.runs.store import RunReader
 from wellposed.runs.writer import ReplayRows, Restored, RunWriter, Snapshot
-from wellposed.stats import above_bar, most_trials
+from wellposed.stats import above_bar, at_least, most_trials, sequential_test, tested
 from wellposed.types import Agent, Metrics, Step, VecEnv
 
 WATCHED = 64  # newest rows that a diagnosis during training looks at, to bound memory
@@ -226,6 +226,24 @@ def reached(config: AnyRunConfig, evaluations: list[EvaluationRow]) -> bool:
         return above_bar(round(last.success_rate * last.episodes), last.episodes, bar) is True
     last_two = evaluations[-2:]
     return len(last_two) == 2 and all(row.success_rate >= bar for row in last_two)
+
+
+def chance_of_passing(config: AnyRunConfig) -> str:
+    """How often an evaluation passes policies at the bar and below, by the run's rule, as a sentence; "" without a bar.
+
+    Below: with one and a half times and with twice the failures.
+    """
+    bar, episodes = config.until_success, config.eval_episodes
+    if bar is None:
+        return ""
+    if config.stop_rule == "test":
+        how, chance = "a sequential test", lambda rate: sequential_test(rate, bar, TEST_ENVS)[0]
+    else:
+        how = f"two evaluations in a row, of the same {episodes} episodes"
+        chance = lambda rate: at_least(rate, bar, episodes)  # noqa: E731
+    rates = [max(0.0, 1 - failures * (1 - tested(bar))) for failures in (1, 1.5, 2)]
+    told = ", ".join(f"{100 * chance(rate):.2g} % at a true rate of {100 * rate:.4g} %" for rate in rates)
+    return f"--until-success {bar:g} is decided by {how}; the chance that an evaluation passes: {told}."
 
 
 def snapshot(run: Any, own: Arrays, replay: ReplayRows) -> Snapshot:

@@ -63,6 +63,9 @@ class _Tally:
         self.already_solved = env.is_success(truth["achieved_goal"], truth["desired_goal"])
         self.kinds, self.drawn = env.goal_kinds(truth["desired_goal"]), env.drawn()
         self.success, self.ever = np.zeros(n, bool), np.zeros(n, bool)
+        # Episodes that are kept running end here at their goal all the same, and are watched up to their limit.
+        self.kept, self.running, self.at_limit = "kept running" in env.capabilities, self.alive, self.success
+        self._ends_there = env.compute_terminated
         self.length, self.first_success = np.zeros(n, int), np.full(n, -1)
         self.total_reward, self.distance, self.path = np.zeros(n), np.zeros(n), np.zeros(n)
         self.change, self.jerk, self.energy, self.peak = (np.zeros(n) for _ in range(4))
@@ -94,7 +97,11 @@ class _Tally:
         if change is not None and self._last_change is not None:
             self.jerk += np.where(alive, ((change - self._last_change) ** 2).mean(axis=1), 0.0)
         self._last_action, self._last_change, self._position = action, change, position
-        self.alive = alive & ~step.ended
+        self.at_limit = np.where(self.running, step.success, self.at_limit)
+        self.running = self.running & ~step.ended
+        self.alive = alive & self.running
+        if self.kept:
+            self.alive &= ~self._ends_there(after["achieved_goal"], after["desired_goal"])
 
     def row(self, i: int, seed: int) -> EpisodeRow:
         """The finished episode of env i."""
@@ -115,6 +122,7 @@ class _Tally:
             action_jerk=float(self.jerk[i] / max(1, self.length[i] - 2)),
             action_energy=float(self.energy[i]),
             drawn={name: float(values[i]) for name, values in self.drawn.items()},
+            success_at_limit=bool(self.at_limit[i]) if self.kept else None,
         )
 
 
@@ -129,7 +137,7 @@ def _play_chunk(
         tally.add(env.step(action))
         now = env.now
         on_step()
-        if not tally.alive.any():
+        if not tally.running.any():
             break
     return [tally.row(i, seed) for i, seed in enumerate(seeds)]
 
@@ -160,6 +168,7 @@ def summarise(rows: list[EpisodeRow], *, step: int, updates: int, seconds: float
         already_solved_rate=solved.value,
         already_solved_ci95=solved.ci95,
         any_success=rate("any_success"),
+        success_at_limit=None if rows[0].success_at_limit is None else rate("success_at_limit"),
         success_by_kind={kind: rate("success", [row for row in rows if row.goal_kind == kind]) for kind in kinds},
         means={name: estimate for name in MEANS if (estimate := mean(name)) is not None},
     )

@@ -144,6 +144,8 @@ class EpisodeRow:
     action_energy: float | None = field(default=None, metadata=serialise.LATER)
     # What was drawn for it by name: values of the dynamics, biases of the sensors.
     drawn: dict[str, float] = field(default_factory=dict, metadata=serialise.LATER)
+    # Success at the limit of an episode that its goal did not end; null where goals end none, or ended this one.
+    success_at_limit: bool | None = field(default=None, metadata=serialise.LATER)
 
     def __post_init__(self) -> None:
         if self.length < 1 or not (self.time_to_success is None or 0 <= self.time_to_success <= self.length):
@@ -167,6 +169,7 @@ class EvaluationRow:
     any_success: Estimate
     success_by_kind: dict[str, Estimate]  # success rate for each kind of goal; empty where there is only one
     means: dict[str, Estimate]  # of EpisodeRow's fields MEANS, each over the episodes that have one
+    success_at_limit: Estimate | None = field(default=None, metadata=serialise.LATER)  # as in EpisodeRow
 
     def __post_init__(self) -> None:
         if missing := set(MEANS) - self.means.keys() - LATER_MEANS - {"time_to_success"}:

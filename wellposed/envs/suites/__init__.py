@@ -1,5 +1,5 @@
-"""The suites of this package, each a folder and a line here: the function that registers its environments."""
+"""The suites of this package, each a module and a line here: the function that registers its environments."""
 
-from wellposed.envs.suites import fetch
+from wellposed.envs.suites import fetch, ogbench
 
-SUITES = (fetch.register_all,)
+SUITES = (fetch.register_all, ogbench.register_all)
