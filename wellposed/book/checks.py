@@ -25,7 +25,7 @@ def only_prose(text: str) -> str:
 
 def paragraph(prose: str, line: int) -> str:
     """The lines around a line, from 1, up to the blank ones: a paragraph or a table."""
-    lines = prose.splitlines()
+    lines = prose.split("\n")  # `splitlines` leaves out an empty last one
     before = [i for i in range(line) if not lines[i].strip()]
     after = [i for i in range(line, len(lines)) if not lines[i].strip()]
     return "\n".join(lines[max(before, default=-1) + 1 : min(after, default=len(lines))])
@@ -64,8 +64,8 @@ def unnamed(fact: str, paragraph: str) -> str:
     return f"{fact} is a {statistic}, and the paragraph does not say so."
 
 
-def uncarried(text: str) -> str:
-    """The first estimate in a text that has more digits than its interval carries, as a sentence; empty if none has."""
+def uncarried(text: str) -> Iterator[tuple[int, str]]:
+    """The estimates in a text that have more digits than their intervals carry: line, from 0, and a sentence."""
     for found in _ESTIMATE.finditer(text):
         value, low, high = (float(number.replace(",", "")) for number in found.groups())
         places = stats.carried_places(0.99 * low, 0.99 * high)  # the ends were rounded already
@@ -73,5 +73,4 @@ def uncarried(text: str) -> str:
             continue
         finer = any(len(number.partition(".")[2]) > max(places, 0) for number in found.groups())
         if finer or (places < 0 and value % 10**-places):
-            return f"{found[0]}) has more digits than its interval carries."
-    return ""
+            yield text.count("\n", 0, found.start()), f"{found[0]}) has more digits than its interval carries."

@@ -106,8 +106,8 @@ class Page:
     def _part(self, part: prose.Part, shift: int, text: str, bare: str) -> str:
         line = part.line + shift
         if part.kind == "text":
-            if problem := checks.uncarried(part.text):
-                self.problems.note(self.name, line, problem)
+            for below, problem in checks.uncarried(part.text):
+                self.problems.note(self.name, line + below, problem)
             return part.text
         with self.problems.noted(self.name, line) as boxes:
             if part.kind == "link":
@@ -136,7 +136,7 @@ class Page:
         if directive.name == "fact" and (problem := checks.unnamed(directive.words[0], around)):
             raise UserError(problem)
         found = answer(self, directive)
-        if problem := checks.uncarried(_text_of(self.slots.fill(found))):
+        for _, problem in checks.uncarried(_text_of(self.slots.fill(found))):
             self.problems.note(self.name, line, problem)
         return found
 

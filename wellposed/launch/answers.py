@@ -111,7 +111,7 @@ class Group:
 
     @property
     def text(self) -> str:
-        """`no mirror: 3 of 3 runs ended, 2 solved; steps median 31,000 (...), success 98.6 % (...)`."""
+        """`no mirror: 3 of 3 runs ended, 2 solved; steps 31,000 (median, ...); success 98.6 % (mean, ...)`."""
         found = f"{self.label}: {self.ended} of {self.runs} runs ended, {self.solved} solved"
         found += f", {self.diverged} diverged" if self.diverged else ""
         if self.steps is None or self.seconds is None or self.success is None:
