@@ -215,11 +215,6 @@ def test_any_other_goal_environment_trains_through_the_same_loop(tmp_path):
     config = replace(TINY, env="PointMaze_UMaze-v3", num_envs=2, total_steps=800, random_steps=600, eval_every=800)
     path, summary = train(config, tmp_path, quiet=True)
     assert summary.updates > 0
-    targets = [
-        row.metrics["train/target_mean"] for row in RunReader(path).metrics if "train/target_mean" in row.metrics
-    ]
-    assert targets
-    assert all(0.0 <= target <= 20.0 for target in targets), "rewards are 0 and 1, and the discount is 0.95"
     assert assess(path, episodes=3).trained.episodes == 3
 
 
