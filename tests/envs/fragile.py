@@ -4,6 +4,7 @@ import os
 import signal
 import time
 from pathlib import Path
+from typing import Any
 
 import gymnasium as gym
 import numpy as np
@@ -22,7 +23,7 @@ class Fragile(Own):
         super().__init__()
         self.trap = Path(trap or "/nowhere")
 
-    def step(self, action):
+    def step(self, action: Any) -> Any:
         obs, reward, _, truncated, info = super().step(action)
         if self.trap.exists():
             self.fall_into(self.trap.read_text().split())

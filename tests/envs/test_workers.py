@@ -30,7 +30,7 @@ def every_step_is_worth_a_process(monkeypatch):
     plugin.allow_import(NAME)
 
 
-def envs(threads: int, **kwargs: Any) -> GymGoalVecEnv:
+def envs(threads: int, **kwargs: Any) -> Any:
     return GymGoalVecEnv(NAME, ENVS, threads=threads, **kwargs)
 
 
@@ -176,7 +176,8 @@ def test_a_worker_may_import_what_its_parent_may_and_nothing_else():
 def test_an_environment_that_only_this_program_can_make_stays_here(monkeypatch):
     monkeypatch.setitem(gym.registry, "Here-v0", None)
     gym.registry.pop("Here-v0")
-    gym.register("Here-v0", Fragile, max_episode_steps=LIMIT)
+    maker: Any = Fragile
+    gym.register("Here-v0", maker, max_episode_steps=LIMIT)
     with closing(GymGoalVecEnv("Here-v0", 2, threads=2)) as env:
         assert (env.workers, env.stepping) == (0, "in this process (another process could not make it)")
     gym.registry.pop("Here-v0")

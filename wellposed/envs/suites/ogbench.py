@@ -73,7 +73,9 @@ class GoalEnv(gym.Wrapper):
         self.task, self.inner = task, cast(Any, env)
         self._tasks = np.random.default_rng()
         seen, _ = self.reset(seed=0)
-        boxes = {key: gym.spaces.Box(-np.inf, np.inf, value.shape, np.float64) for key, value in seen.items()}
+        boxes: dict[str, gym.Space] = {
+            key: gym.spaces.Box(-np.inf, np.inf, value.shape, np.float64) for key, value in seen.items()
+        }
         self.observation_space = gym.spaces.Dict(boxes)
 
     def reset(self, *, seed: int | None = None, options: dict | None = None) -> tuple[Obs, dict]:
@@ -107,7 +109,7 @@ class GoalEnv(gym.Wrapper):
     def is_success(self, achieved: np.ndarray, desired: np.ndarray) -> np.ndarray:
         """Whether everything is in its place, bool [...]."""
         apart = [np.linalg.norm((achieved - desired)[..., part], axis=-1) for part in self.task.parts]
-        return (np.stack(apart, axis=-1) <= self.task.tolerance).all(axis=-1)
+        return np.asarray((np.stack(apart, axis=-1) <= self.task.tolerance).all(axis=-1))
 
     def compute_reward(self, achieved: np.ndarray, desired: np.ndarray, info: Any) -> np.ndarray:
         """-1, and 0 where everything is in its place [...]."""
@@ -136,7 +138,8 @@ def register_all() -> None:
     """Add both, whether or not OGBench is installed."""
     for (name, task), maker in zip(TASKS.items(), (cube_single, scene), strict=True):
         where = f"{maker.__module__}:{maker.__name__}"  # in words, so that worker processes find it
-        gym.register(_known_as(name), where, max_episode_steps=task.limit)
+        if _known_as(name) not in gym.registry:
+            gym.register(_known_as(name), where, max_episode_steps=task.limit)
         register(
             EnvEntry(
                 id=name,
