@@ -12,7 +12,7 @@ transitions (`agent.inputs.memory`).
 
 import copy
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, cast
@@ -34,6 +34,12 @@ AMBIENT, DIFFUSE = 0.3, 0.5  # light from everywhere, and from the camera
 UNSET = (0.5, 0.5, 0.5, 1.0)  # the colour of a part that has its material's
 HIDDEN = 5  # a group of parts that MuJoCo draws only if asked
 DARKEST, BRIGHTEST = 0.3, 2.0  # light that is drawn for an episode, as a share of the task's
+# What a policy gets instead of the frames of all envs [n, ...].
+SHOWN: dict[str, Callable[[np.ndarray], np.ndarray]] = {
+    "frames": lambda frames: frames,
+    "blank": np.zeros_like,
+    "others": lambda frames: np.roll(frames, 1, axis=0),
+}
 
 
 @dataclass(frozen=True)
@@ -60,8 +66,7 @@ class Pixels:
         low, high = SIZES
         rule = f"must be 0, or {low} to {high} pixels"
         require(self.size == 0 or low <= self.size <= high, "env.pixels.size", rule, self.size)
-        shown = self.shown in ("frames", "blank", "others")
-        require(shown, "env.pixels.shown", "is frames, blank or others", self.shown)
+        require(self.shown in SHOWN, "env.pixels.shown", "is frames, blank or others", self.shown)
         for name in ("moved", "turned", "light", "colour"):
             value = getattr(self, name)
             require(0 <= value < np.inf, f"env.pixels.{name}", "must be 0 or more", value)
@@ -269,6 +274,6 @@ class SeenVecEnv(Wrapper):
 
     def _shown(self, obs: Obs) -> Obs:
         """What the policy sees of observations [n, ...]."""
-        given = {"frames": self._frames, "blank": 0 * self._frames, "others": np.roll(self._frames, 1, axis=0)}
+        given = SHOWN[self.config.shown](self._frames)
         own = {OWN: obs["observation"][:, list(self._view.own)]} if self.config.own and self._view.own else {}
-        return {CAMERA: given[self.config.shown]} | own | {name: obs[name] for name in self._kept}
+        return {CAMERA: given} | own | {name: obs[name] for name in self._kept}
