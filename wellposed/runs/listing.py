@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, get_args
 
+from wellposed import serialise
 from wellposed.errors import UserError, instead
 from wellposed.runs.record import EvaluationRow
 from wellposed.runs.store import RunReader, env_id, short_name
@@ -154,4 +155,4 @@ def _wrapped(words: list[str]) -> list[str]:
 
 def as_data(rows: list[Listed]) -> list[dict[str, Any]]:
     """Rows as JSON data."""
-    return [asdict(row) for row in rows]
+    return [asdict(row) | {"last": row.last and serialise.to_dict(row.last)} for row in rows]
