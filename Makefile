@@ -64,6 +64,8 @@ bench: peers    ## side-by-side measurements with the peers, as ratios of one ru
 	$(PEERS)/bin/python -m benchmarks.checkpointing
 	$(PEERS)/bin/python -m benchmarks.listing
 	$(PEERS)/bin/python -m benchmarks.launching
+	$(PEERS)/bin/python -m benchmarks.pixels
+	$(PEERS)/bin/python -m benchmarks.wrappers
 
 faults:         ## hours: train every fault of docs/diagnose.md and as many sound runs; who names them
 	$(BIN)/python -m benchmarks.faults train runs/faults

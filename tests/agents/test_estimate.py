@@ -129,5 +129,7 @@ def test_without_pictures_it_is_refused_with_the_setting():
         make_agent("estimate", EstimateConfig(), SPEC, 0)
     with pytest.raises(UserError, match=r"--agent\.looks must be 1 to the batch size"):
         EstimateConfig(looks=300)
+    with pytest.raises(UserError, match=r"--agent\.shift must be 0"):
+        EstimateConfig(shift=4)
     with pytest.raises(UserError, match=r"--agent\.steady lies in \(0, 1\]"):
         EstimateConfig(steady=0.0)

@@ -55,19 +55,6 @@ def test_two_looks_at_one_place_stay_one_look():
     assert np.array_equal(seen["desired_goal"], env.now.truth["desired_goal"])
 
 
-def test_it_goes_on_from_a_state_bit_for_bit():
-    env, fresh = (made(sensors=Sensors(0.01), filter=Filter(0.6), max_episode_steps=7) for _ in range(2))
-    env.reset(seed=0)
-    still = np.zeros((3, 4), np.float32)
-    for _ in range(4):
-        env.step(still)
-    state = {key: value.copy() for key, value in env.get_state().items()}
-    expected = [env.step(still).next_obs["observation"] for _ in range(10)]
-    fresh.reset(seed=9)
-    fresh.set_state(state)
-    assert np.array_equal(expected, [fresh.step(still).next_obs["observation"] for _ in range(10)])
-
-
 def test_a_part_of_the_envs_is_reset_and_the_others_go_on():
     env = made(3, filter=Filter(0.5))
     env.reset(seed=0)

@@ -16,7 +16,6 @@ from dataclasses import dataclass, field, fields
 from functools import partial
 from typing import Any, Literal, NamedTuple
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -28,8 +27,8 @@ from wellposed.agents.sac import SAC, SACConfig
 from wellposed.arrays import merged, part_of
 from wellposed.errors import require
 from wellposed.nn.encoders import make_encoder
-from wellposed.nn.inputs import Encoder, InputConfig, Scales, feature_width, stored
-from wellposed.nn.networks import MLP, descend, polyak
+from wellposed.nn.inputs import InputConfig, Scales, feature_width, stored
+from wellposed.nn.networks import MLP, Actor, descend, polyak
 from wellposed.nn.normaliser import InputScaler
 from wellposed.seeding import key_data
 from wellposed.serialise import LATER
@@ -68,6 +67,7 @@ class EstimateConfig(SACConfig):
         require(0 < self.estimator_rate < np.inf, "agent.estimator_rate", "must be above 0", self.estimator_rate)
         require(0 < self.steady <= 1, "agent.steady", "lies in (0, 1]", self.steady)
         require(self.critic_sees == "truth", "agent.critic_sees", "is truth in estimate", self.critic_sees)
+        require(self.shift == 0, "agent.shift", "must be 0: estimate does not move images", self.shift)
         state = self.inputs.encoder == "state"
         require(state, "agent.inputs.encoder", "must be state: the policy acts on a state", self.inputs.encoder)
 
@@ -107,27 +107,11 @@ def weights_of(spec: Spec) -> np.ndarray:
     return np.array([1.0 if i in places else OTHERS for i in hidden] + [1.0] * spec.size("achieved_goal"))
 
 
-class Estimator(eqx.Module):
-    """From frames and the robot's own numbers to what is hidden, in standard deviations [..., h]."""
-
-    encoder: Encoder
-    head: MLP
-
-    def __call__(self, obs: dict[str, Array], scales: Scales) -> Array:
-        """Of windows [b, L, ...], or single moments [b, ...] where one frame is read."""
-        return self.head(self.encoder(obs, scales))
-
-    def step(self, obs: dict[str, Array], scales: Scales, carry: Carry) -> tuple[Array, Carry]:
-        """Of one moment of acting, and the frames that are remembered from then on."""
-        features, carry = self.encoder.step(obs, scales, carry)
-        return self.head(features), carry
-
-
 class Eye(NamedTuple):
-    """All that an update of the estimator changes."""
+    """All that an update of the estimator changes. What it estimates is [b, h], in standard deviations."""
 
-    net: Estimator  # learns
-    steady: Estimator  # a slowly following mean of it, which acts
+    net: Actor  # learns
+    steady: Actor  # a slowly following mean of it, which acts
     opt: optax.OptState
     key: Array
 
@@ -137,7 +121,7 @@ def init_eye(config: EstimateConfig, spec: Spec, seed: int) -> Eye:
     encoder_key, head_key, key = jax.random.split(jax.random.key(key_data(seed, "estimator")), 3)
     seen = read_fields(spec)
     encoder = make_encoder(config.reading, seen, spec, encoder_key)
-    net = Estimator(encoder, MLP([feature_width(encoder, seen), HIDDEN, len(weights_of(spec))], head_key))
+    net = Actor(encoder, MLP([feature_width(encoder, seen), HIDDEN, len(weights_of(spec))], head_key))
     return Eye(net, net, optax.adam(config.estimator_rate).init(net), key)  # type: ignore[arg-type]
 
 
@@ -162,13 +146,13 @@ def as_state(spec: Spec, estimate: Array, obs: dict[str, Array], scales: Scales)
 
 
 def errors_of(
-    net: Estimator, spec: Spec, scales: Scales, states: Scales, obs: dict[str, Array], truth: dict[str, Array]
+    net: Actor, spec: Spec, scales: Scales, states: Scales, obs: dict[str, Array], truth: dict[str, Array]
 ) -> Array:
     """By how much estimates of b states are off, in standard deviations [b, h]."""
     return net(obs, scales) - in_deviations(spec, truth, states)
 
 
-def estimate_loss(net: Estimator, spec: Spec, *told: Any) -> Array:
+def estimate_loss(net: Actor, spec: Spec, *told: Any) -> Array:
     """The weighted mean of the absolute errors; arguments as of `errors_of`."""
     weights = weights_of(spec)
     return jnp.sum(jnp.mean(jnp.abs(errors_of(net, spec, *told)), axis=0) * weights) / weights.sum()
@@ -219,7 +203,7 @@ def disturbed(spec: Spec, truth: dict[str, Array], errors: Array, states: Scales
 
 @partial(jax.jit, static_argnums=(0,))
 def see(
-    spec: Spec, net: Estimator, scales: Scales, states: Scales, obs: dict[str, Array], carry: Carry
+    spec: Spec, net: Actor, scales: Scales, states: Scales, obs: dict[str, Array], carry: Carry
 ) -> tuple[dict[str, Array], Carry]:
     """The states [n, ...] that are estimated at one moment, and the frames that are remembered."""
     estimate, carry = net.step({one.name: obs[one.name] for one in read_fields(spec)}, scales, carry)

@@ -50,6 +50,10 @@ class Probed(Protocol):
     first: Any  # the `nets` that the seed gave
     scaler: Any  # an `InputScaler`
 
+    def probed(self, batches: Batch) -> tuple[Any, Batch]:
+        """Of an agent with a replay: what of it a probe looks at, and minibatches [u, b, ...] as that sees them."""
+        ...
+
     def look(self, batch: Batch) -> Seen:
         """What the networks make of transitions [b, ...]."""
         ...
