@@ -72,7 +72,7 @@ def assess(
             that of its training (`wrappers.sensors`); 0 keeps that. Success is judged on the true state.
         sensors: faults of the sensors, as "delay=2" or "object.bias=0.01", in place of those of training.
         dynamics: other dynamics, as "friction=0.5..1.5", in place of those of training.
-        pixels: what is otherwise than in training about what the camera shows, as "moved=0.02" or "shown=blank".
+        pixels: changes to what the camera shows, as "moved=0.02" or "shown=blank".
 
     Raises:
         UserError: if the run cannot be loaded, its environment does not allow it, or a number is out of range.

@@ -1,8 +1,8 @@
 """Estimate, then act: a network reads the state off pictures, and SAC acts on what it reads.
 
 SAC's policy and critics learn from the true states of the replay, as if there were no camera. Pictures enter in one
-place: the estimator, a network that is shown the last frames and the robot's own numbers, and learns to say the numbers
-of the state that nothing shown holds. It is supervised by the truth in the replay, which hindsight needs there anyway.
+place: the estimator, a network that is shown the last frames and the robot's own numbers, and learns the numbers of
+the state that are not shown. It is supervised by the truth in the replay, which hindsight needs there anyway.
 When the policy acts it is shown the estimate in place of the truth.
 
 An estimate errs. So that the policy learns to act on estimates, its updates see states that are off by errors which the
@@ -35,7 +35,7 @@ from wellposed.serialise import LATER
 from wellposed.types import Batch, Carry, Field, Metrics, Moment, Obs, Spec
 
 HIDDEN = 128  # width of the layer between the features of the frames and the estimate
-OTHERS = 0.1  # weight in the loss of what is no place: angles and velocities
+OTHERS = 0.1  # weight of angles and velocities in the loss; places have 1
 METRICS = sac.METRICS | {
     "train/estimate_loss": "estimate: mean error of the estimated state, in standard deviations, places counting most",
     "train/estimate_error": "estimate: root mean square of the distance from what is achieved to its estimate",
@@ -66,7 +66,12 @@ class EstimateConfig(SACConfig):
         require(1 <= self.features <= 2**12, "agent.features", "must be 1 to 4,096", self.features)
         require(0 < self.estimator_rate < np.inf, "agent.estimator_rate", "must be above 0", self.estimator_rate)
         require(0 < self.steady <= 1, "agent.steady", "lies in (0, 1]", self.steady)
-        require(self.critic_sees == "truth", "agent.critic_sees", "is truth in estimate", self.critic_sees)
+        require(
+            self.critic_sees == "truth",
+            "agent.critic_sees",
+            "must be truth: estimate learns from the true state",
+            self.critic_sees,
+        )
         require(self.shift == 0, "agent.shift", "must be 0: estimate does not move images", self.shift)
         state = self.inputs.encoder == "state"
         require(state, "agent.inputs.encoder", "must be state: the policy acts on a state", self.inputs.encoder)
@@ -95,7 +100,7 @@ def read_fields(spec: Spec) -> tuple[Field, ...]:
 
 
 def hidden_numbers(spec: Spec) -> np.ndarray:
-    """The numbers of the true observation that nothing shown holds, by index."""
+    """The numbers of the true observation that are not shown, by index."""
     shown = {i for one in spec.obs for i in one.shows}
     return np.array([i for i in range(spec.size("observation")) if i not in shown], int)
 

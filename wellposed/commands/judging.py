@@ -14,7 +14,7 @@ Words = tuple[str, ...]
 Episodes = Annotated[int, tyro.conf.arg(help="held-out episodes to play")]
 Seed = Annotated[int, tyro.conf.arg(help="which held-out episodes; they are never used in training")]
 SENSORS = "what the sensors are like, as noise=0.01 delay=2 object.bias=0.005 (docs/robustness.md)"
-PIXELS = "what the camera shows otherwise: moved=0.02 turned=2 light=0.2 colour=0.1 shown=blank (docs/pixels.md)"
+PIXELS = "changes to what the camera shows: moved=0.02 turned=2 light=0.2 colour=0.1 shown=blank (docs/pixels.md)"
 DYNAMICS = "other dynamics, for each episode a value of a range or a set: friction=0.5..1.5 mass=0.5,1,2"
 
 
@@ -36,7 +36,7 @@ def evaluate(
 ) -> int:
     """Evaluate a run's newest checkpoint on held-out episodes, greedily, beside random actions.
 
-    Sensors and dynamics that are named replace those of training; of pictures what is named is otherwise.
+    Sensors and dynamics that are named replace those of training; --pixels changes only what it names.
     """
     from wellposed import verdict
 

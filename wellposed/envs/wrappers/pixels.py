@@ -85,7 +85,7 @@ class Pixels:
 
 
 def seen_otherwise(own: Pixels, words: Iterable[str]) -> Pixels:
-    """A run's pixels with other settings, from `NAME=VALUE` as a command line gives them.
+    """A run's pixels with some settings changed, by `NAME=VALUE` from a command line.
 
     Raises:
         UserError: if the run sees no pictures, or a word is something else.
@@ -122,7 +122,7 @@ class Eye:
     def look(self, qpos: np.ndarray, other: np.ndarray | None = None) -> np.ndarray:
         """A frame, uint8 [size, size, 3], of joint positions [nq].
 
-        `other`: what is otherwise in this episode, as `drawn` puts it together.
+        `other`: how this episode looks different, as `drawn` returns it.
         """
         if other is not None:
             self._vary(other)
