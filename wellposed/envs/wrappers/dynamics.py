@@ -11,8 +11,7 @@ from typing import Any, Literal, NamedTuple, cast
 import numpy as np
 
 from wellposed import seeding
-from wellposed.envs.vector import seeds_of_envs
-from wellposed.envs.wrappers.wrapper import Wrapper, require_capability
+from wellposed.envs.wrappers.wrapper import Wrapper, begin_streams, require_capability
 from wellposed.errors import UserError, instead, require
 from wellposed.serialise import LATER
 from wellposed.types import Moment, Step, VecEnv
@@ -120,12 +119,7 @@ class DynamicsVecEnv(Wrapper):
 
     def reset(self, seed: int | list[int] | None = None, mask: np.ndarray | None = None) -> Moment:
         """As the environment's own, with values of new episodes."""
-        chosen = np.ones(self.num_envs, bool) if mask is None else np.asarray(mask, bool)
-        given = np.zeros(self.num_envs, bool)
-        for i, episode_seed in enumerate(seeds_of_envs(seed, self.num_envs)):
-            if chosen[i] and episode_seed is not None:
-                self._rngs[i] = seeding.generator(self._seed, f"dynamics of episode {episode_seed}")
-                given[i] = True
+        chosen, given = begin_streams(self._rngs, self._seed, "dynamics", seed, mask)
         self._draw(given)
         moment = self.env.reset(seed, mask)
         self._draw(chosen)

@@ -22,8 +22,7 @@ import numpy as np
 
 from wellposed import seeding
 from wellposed.envs.rendering import Canvas, View, working_backend
-from wellposed.envs.vector import seeds_of_envs
-from wellposed.envs.wrappers.wrapper import Wrapper, require_capability
+from wellposed.envs.wrappers.wrapper import Wrapper, begin_streams, require_capability
 from wellposed.errors import UserError, instead, require
 from wellposed.serialise import LATER
 from wellposed.types import Field, Moment, Obs, Step, VecEnv
@@ -212,10 +211,7 @@ class SeenVecEnv(Wrapper):
 
     def reset(self, seed: int | list[int] | None = None, mask: np.ndarray | None = None) -> Moment:
         """As the environment's own."""
-        chosen = np.ones(self.num_envs, bool) if mask is None else np.asarray(mask, bool)
-        for i, episode_seed in enumerate(seeds_of_envs(seed, self.num_envs)):
-            if chosen[i] and episode_seed is not None:
-                self._rngs[i] = seeding.generator(self._seed, f"camera of episode {episode_seed}")
+        chosen, _ = begin_streams(self._rngs, self._seed, "camera", seed, mask)
         self.env.reset(seed, mask)
         self._begin(np.flatnonzero(chosen))
         return self.now

@@ -14,8 +14,7 @@ import tyro
 
 from wellposed import seeding
 from wellposed.envs.sensing import Sensing, sensing_of
-from wellposed.envs.vector import seeds_of_envs
-from wellposed.envs.wrappers.wrapper import Wrapper
+from wellposed.envs.wrappers.wrapper import Wrapper, begin_streams
 from wellposed.errors import UserError, instead, require
 from wellposed.serialise import LATER
 from wellposed.types import Moment, Obs, Step, VecEnv
@@ -218,10 +217,7 @@ class SensedVecEnv(Wrapper):
 
     def reset(self, seed: int | list[int] | None = None, mask: np.ndarray | None = None) -> Moment:
         """As the environment's own."""
-        chosen = np.ones(self.num_envs, bool) if mask is None else np.asarray(mask, bool)
-        for i, episode_seed in enumerate(seeds_of_envs(seed, self.num_envs)):
-            if chosen[i] and episode_seed is not None:
-                self._draws.rngs[i] = seeding.generator(self._seed, f"sensors of episode {episode_seed}")
+        chosen, _ = begin_streams(self._draws.rngs, self._seed, "sensors", seed, mask)
         obs = self.env.reset(seed, mask).obs
         self._measured = {key: value.copy() for key, value in (self._measured or obs).items()}
         self._begin(np.flatnonzero(chosen), obs)

@@ -2,7 +2,11 @@
 
 from typing import Any
 
+import numpy as np
+
+from wellposed import seeding
 from wellposed.envs.registry import registered
+from wellposed.envs.vector import seeds_of_envs
 from wellposed.errors import UserError
 from wellposed.types import Moment, VecEnv
 
@@ -23,6 +27,22 @@ class Wrapper:
     def now(self) -> Moment:
         """All envs at this moment."""
         return self.env.now
+
+
+def begin_streams(
+    rngs: list[np.random.Generator], run_seed: int, what: str, seed: int | list[int] | None, mask: np.ndarray | None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Begin the random streams, in place, of the envs that a reset gives a seed.
+
+    Returns:
+        Which envs are reset, and which of them got a new stream, bool [n] each.
+    """
+    chosen = np.ones(len(rngs), bool) if mask is None else np.asarray(mask, bool)
+    seeds = seeds_of_envs(seed, len(rngs))
+    given = chosen & np.array([one is not None for one in seeds])
+    for i in np.flatnonzero(given):
+        rngs[i] = seeding.generator(run_seed, f"{what} of episode {seeds[i]}")
+    return chosen, given
 
 
 def require_capability(env: VecEnv, capability: str, setting: str, meaning: str) -> None:
