@@ -108,6 +108,11 @@ class Spec(NamedTuple):
         return int(np.prod(self.field(name).shape))
 
 
+def count(obs: Obs) -> int:
+    """How many envs an observation is of."""
+    return len(next(iter(obs.values())))
+
+
 class Moment(NamedTuple):
     """All envs at one moment: what the policy sees, and what is true. One dict where both are the same."""
 

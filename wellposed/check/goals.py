@@ -181,6 +181,13 @@ def goals_of_episodes(ev: Evidence) -> Outcome:
     return answer(told, warns=episodes)
 
 
+_GOAL_SEEN = {
+    "true": "the policy sees the one that reward is given for",
+    "none": "the policy sees none, so relabelling tells it nothing of a goal that is hidden",
+    "another": "the policy sees another than reward is given for, and relabelling would put the true one in its place",
+}
+
+
 @condition(
     "Relabelling replaces the desired goal, not the observation: the network would learn to read the old one there.",
     "Take goal, way and distance to it out of observation; the networks are shown the goal anyway.",
@@ -196,9 +203,10 @@ def goal_hidden(ev: Evidence) -> Outcome:
             leaks += [f"number {i} is axis {axis} of {name}" for i in np.flatnonzero(alike)]
     away = np.linalg.norm(desired - achieved, axis=1)
     leaks += [f"number {i} is the distance to it" for i in np.flatnonzero(_follows(observation, away))]
-    sound = f"no number of the observation follows the desired goal over {len(observation)} episodes"
-    leaking = bool(leaks) and len(np.unique(desired, axis=0)) > 1
-    return answer(f"the observation tells the goal: {'; '.join(leaks)}" if leaking else sound, fails=leaking)
+    if bool(leaks) and len(np.unique(desired, axis=0)) > 1:
+        return answer(f"the observation tells the goal: {'; '.join(leaks)}", fails=True)
+    told = f"no number of the observation follows the desired goal over {len(observation)} episodes"
+    return answer(f"{told}, and {_GOAL_SEEN[ev.goal_seen]}", fails=ev.goal_seen == "another")
 
 
 def _follows(columns: np.ndarray, target: np.ndarray) -> np.ndarray:
