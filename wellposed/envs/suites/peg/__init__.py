@@ -16,16 +16,14 @@ from wellposed.types import Policy, VecEnv
 
 
 def register_all() -> None:
-    """Add both tasks. Shape, clearance and what is hidden are arguments of the first, the number of cells of the second."""
+    """Add both tasks; shape, clearance and what is hidden, or the number of cells, are their arguments."""
     find = "insert a peg by feel, the hole lying 1 to 3 mm from where it is said to be"
     probe = "find the one of five cells where the peg goes in, by guarded moves that look alike"
     register(_entry("PegInsert-v0", PegTask, find, 500_000, SpiralSearch, task.QUANTITIES))
     register(_entry("PegProbe-v0", GuardedTask, probe, 50_000, EachProbe, guarded.QUANTITIES))
 
 
-def _make(
-    kind: type[PegTask], num_envs: int, threads: int, max_episode_steps: int | None = None, **own: Any
-) -> VecEnv:
+def _make(kind: type[PegTask], num_envs: int, threads: int, max_episode_steps: int | None = None, **own: Any) -> VecEnv:
     try:
         inspect.signature(kind).bind(**own)
     except TypeError as error:

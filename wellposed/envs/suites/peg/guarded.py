@@ -23,7 +23,7 @@ JITTER = 2e-4  # metres by which the hole is off its cell on each axis; half the
 QUANTITIES = Quantities(
     observation=task.QUANTITIES.observation,
     goal=task.QUANTITIES.goal,
-    action=tuple(Quantity(f"probe {axis}", "1", "from the middle of all cells; its direction names one") for axis in "xy"),
+    action=tuple(Quantity(f"probe {axis}", "1", "from the middle of all cells, towards one") for axis in "xy"),
 )
 
 

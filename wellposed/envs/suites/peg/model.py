@@ -1,10 +1,10 @@
 """The peg tasks' numbers, their compiled models, and one simulated hand.
 
-A hand holds a peg above a plate with a hole. Of the arm the model has what a contact feels: three slides under impedance
-control and a passive wrist that gives way in three angles. The arm carries its own weight, so there is no gravity.
+A hand holds a peg above a plate with a hole. Of the arm the model has what contact feels: three slides under impedance
+control, and a passive wrist that gives way in three angles. The arm carries its own weight, so there is no gravity.
 
-A hole is a ring of boxes around a square or a regular polygon. A round peg has the clearance between the flats, and at most
-8 % more towards a corner. Dimensions follow Factory (Narang et al. 2022, arXiv 2205.03532) and FORGE (Noseworthy et al.
+A hole is a ring of boxes, four or eight. In the octagon a round peg has its clearance between opposite sides, and 8 %
+more between corners. What is hidden follows Factory (Narang et al. 2022, arXiv 2205.03532) and FORGE (Noseworthy et al.
 2024, arXiv 2408.04587).
 """
 

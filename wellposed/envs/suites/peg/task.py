@@ -23,8 +23,8 @@ START, START_RANGE = np.array([0.0, 0.0, 0.012]), np.array([0.005, 0.005, 0.004]
 LOW, HIGH = np.array([-0.015, -0.015, -0.03]), np.array([0.015, 0.015, 0.03])  # of targets, metres
 _STEP = model.TIMESTEP * model.SUBSTEPS  # seconds
 _TURN, _CHANGE = 1 / model.LENGTH, float(np.sqrt(2))
-# What is measured, and what an error of a metre in the tip's place would be in each unit: an angle is that of the peg, a
-# velocity the difference of two measurements, a force that of the controller's spring, a torque that force at the tip.
+# What is measured, and what an error of a metre in the tip's place is in each unit: an angle is that of the peg, a
+# velocity the difference of two places, a force that of the controller's spring, a torque that force at the tip.
 SENSED = (
     Sensed("hand", "m", (1.0,) * 3),
     Sensed("hand_angle", "rad", (_TURN,) * 3),
@@ -53,7 +53,7 @@ QUANTITIES = Quantities(
 class PegTask:
     """Insertion for `MujocoVecEnv`. What an episode hides is drawn uniformly.
 
-    The truth has the tip of the peg as achieved goal and the bottom of the hole as desired one; the policy sees neither.
+    The achieved goal is the true tip of the peg, the desired one the true bottom of the hole. The policy sees neither.
     """
 
     capabilities = CAPABILITIES
