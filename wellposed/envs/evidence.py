@@ -87,7 +87,7 @@ class Evidence:
     @cached_property
     def goal_seen(self) -> str:
         """Which desired goal the policy sees: "true", "none", or "another" than the reward is given for."""
-        env = self.fresh().unwrapped
+        env: Any = self.fresh().unwrapped
         env.reset(seed=FIRST_SEED * (5 + 10 * self.seed))
         return env.goal_seen() if hasattr(env, "goal_seen") else "true"  # of Gymnasium's, the goals that are shown
 

@@ -14,6 +14,9 @@ from wellposed.envs.vector import MujocoVecEnv
 from wellposed.errors import UserError
 from wellposed.types import Policy, VecEnv
 
+# The policy sees no goal, so its actor cannot be taught what to do for goals of hindsight.
+_SETTINGS = {"agent.critic_sees": "truth", "replay.k": 0}
+
 
 def register_all() -> None:
     """Add both tasks; shape, clearance and what is hidden, or the number of cells, are their arguments."""
@@ -41,7 +44,7 @@ def _entry(
         summary=f"{summary} (sparse reward)",
         budget=budget,
         capabilities=task.CAPABILITIES,
-        settings={"agent.critic_sees": "truth"},
+        settings=_SETTINGS,
         oracle=oracle,
         quantities=quantities,
     )

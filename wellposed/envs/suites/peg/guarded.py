@@ -5,6 +5,8 @@ plate stops it, and then lifts to where it hovered. What it sees there is the sa
 probed, so a policy without memory cannot know what it tried.
 """
 
+from typing import Any
+
 import mujoco
 import numpy as np
 
@@ -73,7 +75,7 @@ class GuardedTask(PegTask):
         """Actions [n, 2] as the places [n, 2] to probe."""
         return self.place_of(self.cell_of(action))
 
-    def place_of(self, cell: np.ndarray) -> np.ndarray:
+    def place_of(self, cell: Any) -> np.ndarray:
         """Where cells [...] lie, [..., 2]."""
         angle = 2 * np.pi * np.asarray(cell) / self.cells
         return RING * np.stack([np.cos(angle), np.sin(angle)], axis=-1)

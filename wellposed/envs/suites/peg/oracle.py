@@ -56,7 +56,7 @@ class OneProbe(Memoryless):
 
     def act(self, obs: Obs, carry: Carry = (), rng: np.random.Generator | None = None) -> tuple[np.ndarray, Carry]:
         """Actions [n, 2] in one direction."""
-        return np.tile(np.float32([1, 0]), (count(obs), 1)), ()
+        return _towards(np.zeros(count(obs))), ()
 
 
 class AnyProbe(Memoryless):
