@@ -14,6 +14,7 @@ import pytest
 from wellposed import envs, seeding
 from wellposed.check import goals
 from wellposed.check.subject import find_subject
+from wellposed.config import override
 from wellposed.data.episodes import ReplayBuffer, ReplayConfig
 from wellposed.envs import registry
 from wellposed.envs.evidence import Evidence
@@ -25,6 +26,9 @@ from wellposed.envs.suites.peg.oracle import AnyProbe, EachProbe, OneProbe, Spir
 from wellposed.envs.suites.peg.task import PegTask, peg_spec
 from wellposed.envs.vector import MujocoVecEnv
 from wellposed.errors import UserError
+from wellposed.recipes import default_config
+from wellposed.runs.store import RunReader
+from wellposed.training import train
 
 HIDDEN = [*range(model.GRASP.start, model.READINGS)]
 
@@ -336,3 +340,17 @@ def test_more_cells_are_as_many_probes():
         action, carry = policy.act(now.obs, carry)
         step, now = env.step(action), env.now
     assert step.success.all()
+
+
+# --- training
+
+
+def test_a_policy_that_sees_no_goal_is_trained_and_not_blamed_for_ignoring_it(tmp_path):
+    small = {"total_steps": 200, "num_envs": 4, "random_steps": 100, "eval_every": 100, "eval_episodes": 4}
+    config = override(default_config("PegProbe-v0"), small | {"agent.hidden": [8], "agent.batch_size": 16})
+    assert (config.agent.critic_sees, config.replay.k) == ("truth", 0)
+    path, summary = train(config, tmp_path, quiet=True)
+    told = set().union(*(row.metrics for row in RunReader(path).metrics))
+    assert summary.updates > 0
+    assert "probe/inputs_clipped" in told
+    assert "probe/goal_in_inputs" not in told
