@@ -239,8 +239,8 @@ def test_a_dense_reward_is_minus_the_distance_in_centimetres():
 # --- search needs memory
 
 
-def success_of(policy, episodes=25, forgets=False, **kwargs):
-    env = make_env(EnvConfig("PegInsert-v0", kwargs), episodes, "evaluation", threads=2)
+def success_of(policy, episodes=25, steps=100, forgets=False):
+    env = make_env(EnvConfig("PegInsert-v0", max_episode_steps=steps), episodes, "evaluation", threads=2)
     now = env.reset(seeding.evaluation_env_seeds(0, episodes, "held-out"))
     carry = policy.initial_carry(episodes)
     for _ in range(env.spec.max_episode_steps):
@@ -253,8 +253,8 @@ def success_of(policy, episodes=25, forgets=False, **kwargs):
 
 def test_a_spiral_search_inserts_the_peg_and_one_that_forgets_does_not():
     assert success_of(SpiralSearch()) >= 0.9
-    assert success_of(SpiralSearch(), 10, forgets=True) < 0.2
-    assert success_of(SpiralSearch(pitch=0.003), 10) < 0.9, "turns farther apart than the clearance"
+    assert success_of(SpiralSearch(), 8, 50, forgets=True) == 0
+    assert success_of(SpiralSearch(pitch=0.003), 8, 50) < 0.8, "turns farther apart than the clearance"
 
 
 def test_the_points_of_a_spiral_lie_as_far_apart_as_it_advances():
@@ -316,7 +316,7 @@ def test_the_bounds_without_memory_and_with_it():
 
 @pytest.mark.parametrize("policy", [OneProbe(), AnyProbe(np.random.default_rng(0)), EachProbe(5)])
 def test_a_policy_succeeds_where_it_probed_the_cell_of_the_hole(policy):
-    """So success is that of the bounds, whatever the physics."""
+    """So success is that of the bounds."""
     task, n = GuardedTask(), 100
     env = MujocoVecEnv(task, n)
     now = env.reset(seed=0)
