@@ -22,8 +22,8 @@ KEPT = Path(__file__).parent.parent / ".pytest_cache" / "xla"
 os.environ["XDG_CACHE_HOME"] = str(KEPT.parent / "cache")  # certificates of environments that are not registered
 os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(KEPT))  # read when JAX is imported, here and in child processes
 os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
-# Without fusion emitters compiling takes a third of the time, and numbers round otherwise. So `make test-slow` sets this
-# to nothing where code is held against stored traces.
+# Without fusion emitters compiling takes a third of the time, and numbers round otherwise. So `make test-slow` sets
+# this to nothing where code is held against stored traces.
 os.environ.setdefault("XLA_FLAGS", "--xla_cpu_use_fusion_emitters=false")
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "-1")

@@ -29,7 +29,7 @@ from wellposed.verdict import sentence, stored_verdict
 
 
 def config(seed: int, total_steps: int = 400) -> RunConfig:
-    return replace(demo_config(seed), total_steps=total_steps, agent=SACConfig(hidden=(16,)))
+    return replace(demo_config(seed), total_steps=total_steps, eval_episodes=4, agent=SACConfig(hidden=(16,)))
 
 
 @pytest.fixture(scope="module")
