@@ -24,7 +24,7 @@ test: setup     ## set up; run the tests but the slow ones
 	$(BIN)/pytest -n 2 --dist worksteal -m "not slow"
 
 test-slow: setup ## the slow tests: faults on the disk, studies, pages on a phone, traces of what chapters name
-	$(BIN)/pytest -n 2 --dist worksteal -m slow --ignore $(TRACES)
+	$(BIN)/pytest -n 3 --dist worksteal -m slow --ignore $(TRACES)
 	XLA_FLAGS= $(BIN)/pytest -n 2 --dist worksteal -m slow $(TRACES)
 
 book: setup     ## set up; build the course as a site that needs no network, in site/

@@ -28,6 +28,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from tests import resident
 from wellposed.errors import NotFiniteError, UserError
 from wellposed.terminal import escaped
 
@@ -177,11 +178,6 @@ def peak_above(before: int) -> int:
     with open("/proc/self/clear_refs", "w") as peak:
         peak.write("5")
     return int(told["VmHWM"].split()[0]) * 1024 - before
-
-
-def resident() -> int:
-    """Bytes of memory of this process now."""
-    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
 class Fuzz:
