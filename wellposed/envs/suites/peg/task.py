@@ -35,13 +35,14 @@ SENSED = (
 )
 _SCALES = np.concatenate([one.scale for one in SENSED])
 _NOMINAL = "axes of the plate, origin where the middle of the hole's mouth is said to be"
+_TURNS = "joints of the wrist, about the x, the y and the z axis of the hand in turn"
 _WRIST = "axes of the hand, on the hand at its wrist"
 QUANTITIES = Quantities(
     observation=(
         *vector("hand", "m", f"{_NOMINAL}; where an upright peg in the middle of the hand has its tip"),
-        *vector("hand angle", "rad", "turns about the plate's axes"),
+        *vector("hand angle", "rad", _TURNS),
         *vector("hand velocity", "m/step", "axes of the plate"),
-        *vector("hand turning", "rad/step", "axes of the plate"),
+        *vector("hand turning", "rad/step", _TURNS),
         *vector("force", "N", _WRIST),
         *vector("torque", "N m", _WRIST),
     ),
