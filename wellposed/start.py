@@ -72,13 +72,17 @@ def begin(run: Any, config: AnyRunConfig) -> None:
 def warm_start(agent: Any, state: Arrays) -> None:
     """Give an agent the networks and input statistics of another's `state()`.
 
-    Optimisers and random streams stay its own.
+    Where the agent is told the truth and the other saw it, its statistics are those of the truth. Optimisers and random
+    streams stay the agent's own.
 
     Raises:
         UserError: if they are of another shape.
     """
     taken = {name: array for name, array in state.items() if name.startswith(("learner.nets", "inputs."))}
-    agent.load_state(agent.state() | taken)
+    own = agent.state()
+    as_seen = {name: name.replace("inputs.truth", "inputs.obs") for name in own if name.startswith("inputs.truth")}
+    taken |= {name: taken[seen] for name, seen in as_seen.items() if name not in taken and seen in taken}
+    agent.load_state(own | taken)
 
 
 def demonstrations_of(config: AnyRunConfig, spec: Spec) -> Demonstrations:
