@@ -20,6 +20,7 @@ from jax import Array
 from wellposed.agents import estimate, sac
 from wellposed.agents.bc import imitation_loss
 from wellposed.agents.estimate import EstimateConfig, Eye, init_eye, learn_on_states, of_states
+from wellposed.agents.probe import Sight
 from wellposed.agents.sac import SAC
 from wellposed.nn.inputs import Scales, stored
 from wellposed.nn.networks import Actor, descend, polyak
@@ -78,6 +79,7 @@ class Distil:
         self.config, self.spec, self.window, self.looks = config, spec, config.frames, config.looks
         self.sac, self.updates = SAC(config.policy, of_states(spec), seed), 0
         self.eye = init_eye(config, spec.obs, spec.action_dim, spec, seed)
+        self.first = self.eye.net  # the first weights, for probes
         self.scaler = InputScaler(config.reading, spec._replace(truth=()), "obs")
 
     def initial_carry(self, n: int) -> Carry:
@@ -103,6 +105,11 @@ class Distil:
     def probed(self, batches: Batch) -> tuple[SAC, Batch]:
         """The teacher and its critics, and the minibatches as they see them, for a probe."""
         return self.sac, batches._replace(obs=batches.truth, next_obs=batches.next_truth)
+
+    @property
+    def sight(self) -> Sight:
+        """What reads pictures, for a probe."""
+        return Sight(self.eye.steady.encoder, self.first.encoder, self.scaler.stats.obs)
 
     def state(self) -> dict[str, np.ndarray]:
         """Everything learnt as named arrays; those of the teacher have the names that they have in SAC."""

@@ -23,6 +23,7 @@ import optax
 from jax import Array
 
 from wellposed.agents import sac, shared
+from wellposed.agents.probe import Sight
 from wellposed.agents.sac import SAC, SACConfig
 from wellposed.arrays import merged, part_of
 from wellposed.errors import require
@@ -250,6 +251,7 @@ class EstimateThenAct:
         self.config, self.spec, self.window, self.looks = config, spec, config.frames, config.looks
         self.sac, self.updates = SAC(config.policy, of_states(spec), seed), 0
         self.eye = init_eye(config, read_fields(spec), len(weights_of(spec)), spec, seed)
+        self.first = self.eye.net  # the first weights, for probes
         self.scaler = InputScaler(config.reading, spec._replace(obs=read_fields(spec), truth=()), "obs")
 
     def initial_carry(self, n: int) -> Carry:
@@ -276,6 +278,11 @@ class EstimateThenAct:
     def probed(self, batches: Batch) -> tuple[SAC, Batch]:
         """Policy and critics, and the minibatches as they see them, for a probe."""
         return self.sac, batches._replace(obs=batches.truth, next_obs=batches.next_truth)
+
+    @property
+    def sight(self) -> Sight:
+        """What reads pictures, for a probe."""
+        return Sight(self.eye.steady.encoder, self.first.encoder, self.scaler.stats.obs)
 
     def state(self) -> dict[str, np.ndarray]:
         """Everything learnt as named arrays; those of the policy have the names that they have in SAC."""
