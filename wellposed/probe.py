@@ -69,7 +69,8 @@ def probe_pictures(agent: Any, replay: ReplayBuffer, seed: np.random.SeedSequenc
 
 def missed_by(inputs: np.ndarray, places: np.ndarray, held_out: np.ndarray) -> float:
     """Root mean square distance of a linear (ridge) fit to inputs [n, f] from places [n, g], where `held_out` [n]."""
-    varies, fit = inputs[:, inputs.std(axis=0) > 1e-6].astype(np.float64), ~held_out
+    inputs, fit = inputs.astype(np.float64), ~held_out
+    varies = inputs[:, inputs.std(axis=0) > 1e-6]
     design, off = (varies - varies[fit].mean(axis=0)) / varies.std(axis=0), places - places[fit].mean(axis=0)
     gram = design[fit].T @ design[fit] + RIDGE * fit.sum() * np.eye(design.shape[1])
     off = off - design @ np.linalg.solve(gram, design[fit].T @ off[fit])

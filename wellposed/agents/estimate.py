@@ -59,7 +59,7 @@ class EstimateConfig(SACConfig):
     """The truth, as the policy on states does in its updates."""
     steady: float = 0.02
     """Share of that network's newest weights that enters those it acts with, at each call of `update`."""
-    head_start: int = 0
+    head_start: int = field(default=0, metadata=LATER)
     """Updates at the start in which the policy on states stays as it is, for one that --init-from gives."""
 
     def __post_init__(self) -> None:
