@@ -30,6 +30,8 @@ from wellposed.types import Moment, Spec, Step
 
 ORACLE = "oracle:"
 MAX_BYTES = 2**30
+# What begins the names of networks and input statistics in the state of an agent; an eye is what sees pictures.
+LEARNT = ("learner.nets", "inputs.", "eye/.net", "eye/.steady", "eye/inputs.")
 
 
 class Demonstrations(NamedTuple):
@@ -78,7 +80,7 @@ def warm_start(agent: Any, state: Arrays) -> None:
     Raises:
         UserError: if they are of another shape.
     """
-    taken = {name: array for name, array in state.items() if name.startswith(("learner.nets", "inputs."))}
+    taken = {name: array for name, array in state.items() if name.startswith(LEARNT)}
     own = agent.state()
     as_seen = {name: name.replace("inputs.truth", "inputs.obs") for name in own if name.startswith("inputs.truth")}
     taken |= {name: taken[seen] for name, seen in as_seen.items() if name not in taken and seen in taken}

@@ -74,6 +74,10 @@ def test_what_a_run_on_states_learnt_is_taken_over_and_stays_for_the_head_start(
         assert (agent.updates, agent.sac.updates, same()) == (updates, updates, taught)
         assert not np.array_equal(agent.eye.net.head.weights[0], sight.head.weights[0])
         sight = agent.eye.net
+    other = fresh(2)
+    warm_start(other, agent.state())
+    assert all(np.array_equal(a, b) for a, b in zip(*map(jax.tree.leaves, (other.eye[:2], agent.eye[:2])), strict=True))
+    assert other.updates == 0
 
 
 def test_what_is_hidden_is_read_off_the_picture():
