@@ -34,8 +34,7 @@ ALGORITHMS.register("sac", Entry(SACConfig, SAC, sac.METRICS, squash="tanh"))
 ALGORITHMS.register("td3", Entry(TD3Config, TD3, td3.METRICS, squash="tanh"))
 ALGORITHMS.register("ppo", Entry(PPOConfig, PPO, ppo.METRICS, on_policy=True, squash="clip"))
 ALGORITHMS.register("estimate", Entry(EstimateConfig, EstimateThenAct, estimate.METRICS, needs="pictures"))
-TEACHER = "the actions of a policy that acts on these"
-ALGORITHMS.register("distil", Entry(EstimateConfig, Distil, distil.METRICS, needs="pictures", told=TEACHER))
+ALGORITHMS.register("distil", Entry(EstimateConfig, Distil, distil.METRICS, needs="pictures", told=distil.TOLD))
 
 __all__ = [
     "ALGORITHMS", "PPO", "SAC", "TD3", "Distil", "Entry", "EstimateConfig", "EstimateThenAct", "PPOConfig", "SACConfig",

@@ -27,6 +27,7 @@ from wellposed.nn.networks import Actor, descend, polyak
 from wellposed.nn.normaliser import InputScaler
 from wellposed.types import Batch, Carry, Metrics, Moment, Obs, Spec
 
+TOLD = "the actions of a policy that acts on these"  # beside the true state
 METRICS = sac.METRICS | {"train/imitation_loss": "distil: mean squared distance from the teacher's actions"}
 
 

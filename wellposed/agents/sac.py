@@ -134,7 +134,7 @@ def temperature_loss(log_temperature: Array, log_prob: Array, target_entropy: fl
 
 
 def reading(config: SACConfig, actor: Actor, critics: Critics) -> Actor:
-    """The actor, with the critics' encoder where they share one: then its loss has no gradient by its own."""
+    """The actor; its head on the critics' encoder where they share one, by which its loss then has no gradient."""
     return Actor(critics.encoder, actor.head) if config.shared_encoder else actor
 
 

@@ -55,10 +55,10 @@ def find_phase(evaluations: Sequence[Judged | EvaluationRow], missed: float | No
     floor = f"already solved at reset {describe_rate(last.already_solved_rate, last.already_solved_ci95)}"
     rose = next((a.step for a, b in pairwise(learnt) if above_floor(a) and above_floor(b)), None)
     full = next((a.step for a, b in pairwise(learnt) if min(a.success_rate, b.success_rate) >= CONVERGED), None)
-    if rose is None and missed is not None and missed < SEES:
-        better = f"the encoder misses what is achieved by {100 * missed:.0f} % of what it did at first"
-        return Phase("warm-up", None, None, f"Warm-up so far: {now}, {floor}; {better}.")
     if rose is None:
+        if missed is not None and missed < SEES:
+            better = f"the encoder misses what is achieved by {100 * missed:.0f} % of what it did at first"
+            return Phase("warm-up", None, None, f"Warm-up so far: {now}, {floor}; {better}.")
         return Phase("failure", None, None, f"Failure phase so far: {now}, {floor}.")
     if full is None:
         return Phase("take-off", rose, None, f"Take-off since step {rose:,}: {now}, {floor}.")
