@@ -6,21 +6,24 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from tests.agents.data import PICTURES, SPEC
 from tests.test_resume import TINY_PPO
 from tests.test_training import TINY
 from wellposed import envs
+from wellposed.agents.probe import Sight
 from wellposed.arrays import map_leaves
 from wellposed.data import ReplayBuffer, ReplayConfig
 from wellposed.diagnose import diagnose, read_evidence
 from wellposed.envs.policies import RandomPolicy
 from wellposed.envs.wrappers.control import Control
 from wellposed.loop import off_policy
-from wellposed.probe import probe_motion, probe_rewards
+from wellposed.nn.inputs import Encoder
+from wellposed.probe import missed_by, probe_motion, probe_pictures, probe_rewards
 from wellposed.runs import checkpoint
 from wellposed.runs.record import METRICS
 from wellposed.runs.store import RunReader
 from wellposed.training import train
-from wellposed.types import Batch, Field, Spec
+from wellposed.types import Batch, Field, Spec, Step
 
 
 def whole_state(path) -> dict[str, np.ndarray]:
@@ -180,3 +183,48 @@ def test_a_task_without_geometry_is_probed_too(collected):
     found = probe_motion(rows, env.spec._replace(geometry=None))
     assert found["probe/action_answered"] > 0.9
     assert "probe/motion_observed" not in found
+
+
+NOTHING = [lambda achieved, _: np.zeros(len(achieved))] * 2  # reward and termination
+
+
+class Brightness(Encoder):
+    """The mean colour of a picture."""
+
+    def __call__(self, obs, scales):
+        return obs["camera"].mean(axis=(-3, -2))
+
+
+class Told(Encoder):
+    """The robot's own number."""
+
+    def __call__(self, obs, scales):
+        return obs["own"]
+
+
+def test_how_well_pictures_are_read_is_judged_on_other_episodes_and_numbers_do_not_help():
+    replay, rng = ReplayBuffer(ReplayConfig(1000), PICTURES, 1, *NOTHING), np.random.default_rng(0)
+    places = rng.uniform(-1, 1, (60, 2))
+    for place in places:  # an episode each; its picture and, where it is not asked, a number tell the place
+        camera = np.zeros((1, 8, 8, 3), np.uint8)
+        camera[..., :2] = (place + 1) * 127
+        obs = {"camera": camera, "own": place[None, :1], "desired_goal": place[None]}
+        truth = {"observation": np.zeros((1, 3)), "achieved_goal": place[None], "desired_goal": place[None]}
+        no, ended = np.zeros(1, bool), np.ones(1, bool)
+        replay.add(Step(obs, truth, np.zeros((1, 2)), np.zeros((1, 2)), no, no, ended, no, obs, truth, {}))
+    agent = SimpleNamespace(window=1, sight=Sight(Brightness(), Told(), {}))
+    found = probe_pictures(agent, replay, np.random.SeedSequence(0))
+    spread = np.sqrt(places.var(axis=0).sum())
+    assert found["sight/miss"] < 0.05 * spread
+    assert found["sight/miss_at_first"] == pytest.approx(spread, rel=0.2)
+    plain = ReplayBuffer(ReplayConfig(1000), SPEC, 1, *NOTHING)
+    assert probe_pictures(agent, plain, np.random.SeedSequence(0)) == {}
+
+
+def test_a_linear_fit_is_judged_where_it_was_not_made():
+    rng, held_out = np.random.default_rng(0), np.arange(120) > 59
+    inputs, noise = rng.standard_normal((120, 20)), rng.standard_normal((120, 2))
+    linear = inputs @ rng.standard_normal((20, 2)) + 7
+    assert missed_by(inputs, linear, held_out) < 0.1 * np.sqrt(linear.var(axis=0).sum())
+    assert missed_by(inputs, noise, held_out) > 1.2, "what it knows by heart does not count"
+    assert missed_by(inputs[:, :0], linear, held_out) == pytest.approx(np.sqrt(linear.var(axis=0).sum()), rel=0.2)

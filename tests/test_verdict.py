@@ -3,18 +3,23 @@
 import pytest
 
 from tests.agents.data import PICTURES, SPEC
+from wellposed.config import override
+from wellposed.recipes import default_config
 from wellposed.verdict import information
 
-ACTING = "Acting, it sees camera (8 x 8 x 3), own (1), desired_goal (2). "
+ACTING = "Acting, it sees camera (8 x 8 x 3), own (1), desired_goal (2). Its updates saw "
+TRUTH = ACTING + "the true observation and achieved_goal as well"
 
 
 @pytest.mark.parametrize(
-    ("spec", "told", "said"),
+    ("spec", "algo", "settings", "said"),
     [
-        (PICTURES, True, ACTING + "Its updates saw the true observation and achieved_goal as well."),
-        (PICTURES, False, ACTING + "Its updates saw the same; hindsight's goals and rewards are of the truth."),
-        (SPEC, True, ""),
+        (PICTURES, "sac", {"agent.critic_sees": "truth"}, TRUTH + "."),
+        (PICTURES, "sac", {}, ACTING + "the same; hindsight's goals and rewards are of the truth."),
+        (PICTURES, "estimate", {"init_from": "a run"}, TRUTH + ". It began with the networks of another run."),
+        (PICTURES, "distil", {}, TRUTH + ", and the actions of a policy that acts on these."),
+        (SPEC, "sac", {"agent.critic_sees": "truth"}, ""),
     ],
 )
-def test_what_was_seen_and_what_was_told(spec, told, said):
-    assert information(spec, told) == said
+def test_what_was_seen_and_what_was_told(spec, algo, settings, said):
+    assert information(override(default_config("FetchPush-v4", algo), settings), spec) == said

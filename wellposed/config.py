@@ -32,7 +32,7 @@ class AnyRunConfig(Generic[A]):
     env: EnvConfig
     """The environment, and what stands between it and the policy."""
     algo: str = ALGO
-    """Algorithm, sac, td3 or ppo; --help shows the settings of the one that is named."""
+    """Algorithm: sac, td3, ppo, and for pictures estimate and distil; --help shows the settings of the one named."""
     seed: int = 0
     """Seed of every random stream of the run."""
     total_steps: int = 20_000

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from wellposed import seeding
+from wellposed.agents.probe import features, probe_policy
 from wellposed.agents.probe import probe as probe_agent
-from wellposed.agents.probe import probe_policy
 from wellposed.arrays import map_leaves
 from wellposed.config import OnPolicyRunConfig, RunConfig
 from wellposed.data import ReplayBuffer, RolloutBuffer
@@ -19,6 +19,8 @@ from wellposed.units import still
 
 ROWS = 2048  # transitions that are held against the environment at most
 SEARCHED = 1024  # transitions whose episodes are searched for their goals
+PICTURED = 1024  # transitions whose pictures are read
+RIDGE = 0.01  # of a linear fit to features, as a share of their variance
 
 
 def take_probe(config: RunConfig, agent: Any, replay: ReplayBuffer, env: VecEnv, step: int) -> Metrics:
@@ -40,7 +42,39 @@ def take_probe(config: RunConfig, agent: Any, replay: ReplayBuffer, env: VecEnv,
         batches = replay.sample(*size, np.random.default_rng(seed), agent.window)
     with np.errstate(all="ignore"):
         found |= probe_agent(*agent.probed(batches))
-    return _finite(found)
+    return _finite(found | probe_pictures(agent, replay, seed))
+
+
+def probe_pictures(agent: Any, replay: ReplayBuffer, seed: np.random.SeedSequence) -> Metrics:
+    """How well an encoder's features of pictures tell what is achieved, now and with its first weights; {} without any.
+
+    A linear fit is made on half of the episodes and judged on the others. All numbers are held at 0, so that nothing
+    but the pictures tells.
+    """
+    images = {one.name for one in replay.spec.obs if one.kind == "image"}
+    if not images:
+        return {}
+    rows = replay.draw(PICTURED, np.random.default_rng(seed))[0]
+    begun = replay.number(rows) - replay.episodes_of(rows)[0]
+    held_out = np.unique(begun, return_inverse=True)[1] % 2 == 1
+    if not held_out.any():
+        return {}
+    batch = map_leaves(lambda array: array[0], replay.sample(1, PICTURED, np.random.default_rng(seed), agent.window))
+    obs = {name: array if name in {*images, "valid"} else 0 * array for name, array in batch.obs.items()}
+    places, sight = (batch.truth or batch.obs)["achieved_goal"], agent.sight
+    places = places if agent.window == 1 else places[:, -1]
+    miss = lambda encoder: missed_by(np.asarray(features(encoder, obs, sight.scales)), places, held_out)  # noqa: E731
+    return {"sight/miss": miss(sight.encoder), "sight/miss_at_first": miss(sight.first)}
+
+
+def missed_by(inputs: np.ndarray, places: np.ndarray, held_out: np.ndarray) -> float:
+    """Root mean square distance of a linear (ridge) fit to inputs [n, f] from places [n, g], where `held_out` [n]."""
+    inputs, fit = inputs.astype(np.float64), ~held_out
+    varies = inputs[:, inputs.std(axis=0) > 1e-6]
+    design, off = (varies - varies[fit].mean(axis=0)) / varies.std(axis=0), places - places[fit].mean(axis=0)
+    gram = design[fit].T @ design[fit] + RIDGE * fit.sum() * np.eye(design.shape[1])
+    off = off - design @ np.linalg.solve(gram, design[fit].T @ off[fit])
+    return float(np.sqrt(np.mean(np.sum(off[held_out] ** 2, axis=1))))
 
 
 def probe_rollout(config: OnPolicyRunConfig, agent: Any, rollout: RolloutBuffer, env: VecEnv) -> Metrics:

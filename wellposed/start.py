@@ -30,6 +30,8 @@ from wellposed.types import Moment, Spec, Step
 
 ORACLE = "oracle:"
 MAX_BYTES = 2**30
+# What begins the names of networks and input statistics in the state of an agent; an eye is what sees pictures.
+LEARNT = ("learner.nets", "inputs.", "eye/.net", "eye/.steady", "eye/inputs.")
 
 
 class Demonstrations(NamedTuple):
@@ -72,13 +74,17 @@ def begin(run: Any, config: AnyRunConfig) -> None:
 def warm_start(agent: Any, state: Arrays) -> None:
     """Give an agent the networks and input statistics of another's `state()`.
 
-    Optimisers and random streams stay its own.
+    Where the agent is told the truth and the other saw it, its statistics are those of the truth. Optimisers and random
+    streams stay the agent's own.
 
     Raises:
         UserError: if they are of another shape.
     """
-    taken = {name: array for name, array in state.items() if name.startswith(("learner.nets", "inputs."))}
-    agent.load_state(agent.state() | taken)
+    taken = {name: array for name, array in state.items() if name.startswith(LEARNT)}
+    own = agent.state()
+    as_seen = {name: name.replace("inputs.truth", "inputs.obs") for name in own if name.startswith("inputs.truth")}
+    taken |= {name: taken[seen] for name, seen in as_seen.items() if name not in taken and seen in taken}
+    agent.load_state(own | taken)
 
 
 def demonstrations_of(config: AnyRunConfig, spec: Spec) -> Demonstrations:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from wellposed import seeding
+from wellposed.agents import find as find_algorithm
 from wellposed.agents import make_agent
 from wellposed.config import AnyRunConfig, stored_config
 from wellposed.envs.make import EnvConfig, make_env
@@ -88,19 +89,23 @@ def assess(
     chance = RandomPolicy(agent.spec.action_dim, seeding.generator(seed, "random baseline"))
     random_rows = play_under(chance, replace(where, sensors=config.env.sensors), seeds, seed, threads, to_limit=True)
     random = summarise(random_rows, step=0, updates=0, seconds=0.0, seed=seed)
-    told: dict[str, Any] = {"sees": information(agent.spec, getattr(config.agent, "critic_sees", "") == "truth")}
+    told: dict[str, Any] = {"sees": information(config, agent.spec)}
     told |= {"noise": noise, "sensors": list(sensors), "dynamics": list(dynamics), "pixels": list(pixels)}
     return Verdict(config.env.id, seed, manifest.state.sha256, trained, random, rows, **told)
 
 
-def information(spec: Spec, told_truth: bool) -> str:
-    """What a policy sees when it acts and what its updates saw, in sentences; "" where that is all there is to see."""
+def information(config: AnyRunConfig, spec: Spec) -> str:
+    """What a policy sees when it acts and what it learnt from, in sentences; "" where that is all there is to see."""
     if not spec.truth:
         return ""
     sizes = ", ".join(f"{one.name} ({' x '.join(map(str, one.shape))})" for one in spec.obs)
     hidden = " and ".join(one.name for one in spec.truth if one.kind == "vector" or one.name == "achieved_goal")
-    also = f"the true {hidden} as well" if told_truth else "the same; hindsight's goals and rewards are of the truth"
-    return f"Acting, it sees {sizes}. Its updates saw {also}."
+    also = "the same; hindsight's goals and rewards are of the truth"
+    if getattr(config.agent, "critic_sees", "") == "truth":
+        also = ", and ".join(filter(None, [f"the true {hidden} as well", find_algorithm(config.algo).told]))
+    given = {"the networks of another run": config.init_from, "demonstrations": config.demonstrations}
+    begun = " and ".join(what for what, source in given.items() if source)
+    return f"Acting, it sees {sizes}. Its updates saw {also}." + (f" It began with {begun}." if begun else "")
 
 
 def play_under(

@@ -10,6 +10,7 @@ from tests.agents.data import ONES, PICTURES, SPEC, batches, first
 from wellposed.agents import ALGORITHMS, EstimateConfig, EstimateThenAct, make_agent
 from wellposed.agents.estimate import as_state, disturbed, hidden_numbers, in_deviations, weights_of
 from wellposed.errors import UserError
+from wellposed.start import warm_start
 from wellposed.types import Batch, Geometry, Moment
 
 FRAMES = np.arange(4 * 8 * 8 * 3).reshape(4, 8, 8, 3).astype(np.uint8)
@@ -58,6 +59,27 @@ def test_a_policy_of_sac_on_states_is_taken_over_under_its_own_names():
     assert {name for name in names if name.startswith(("learner.nets", "inputs."))} <= agent.state().keys()
 
 
+def test_what_a_run_on_states_learnt_is_taken_over_and_stays_for_the_head_start():
+    teacher, agent = make_agent("sac", ALGORITHMS["sac"].config(hidden=(16,)), SPEC, 1), fresh(head_start=6)
+    teacher.observe(Moment(ONES, ONES))
+    teacher.update(batches(1, 32))
+    warm_start(agent, teacher.state())
+    for stats in (agent.sac.scaler.stats.obs, agent.sac.scaler.stats.truth):
+        assert all(np.array_equal(stats[name].mean, one.mean) for name, one in teacher.scaler.stats.obs.items())
+    same = lambda: np.array_equal(weight(agent.sac), weight(teacher))  # noqa: E731
+    weight = lambda sac: sac.state()["learner.nets.actor.head.weights[0]"]  # noqa: E731
+    sight = agent.eye.net
+    for updates, logged, taught in ((3, False, True), (6, False, True), (9, True, False)):
+        assert ("train/actor_loss" in agent.update(shown(agent))) == logged
+        assert (agent.updates, agent.sac.updates, same()) == (updates, updates, taught)
+        assert not np.array_equal(agent.eye.net.head.weights[0], sight.head.weights[0])
+        sight = agent.eye.net
+    other = fresh(2)
+    warm_start(other, agent.state())
+    assert all(np.array_equal(a, b) for a, b in zip(*map(jax.tree.leaves, (other.eye[:2], agent.eye[:2])), strict=True))
+    assert other.updates == 0
+
+
 def test_what_is_hidden_is_read_off_the_picture():
     """The brightness of a picture tells the one number that the state hides; after some updates the estimate has it."""
     agent = fresh(frames=1, looks=32, features=16, steady=0.2, estimator_rate=3e-3)
@@ -80,20 +102,6 @@ def test_what_is_hidden_is_read_off_the_picture():
         batch = Batch(seen, np.zeros((1, 32, 2), np.float32), zeros, {}, zeros, true, true)
         errors.append(agent.update(batch)["train/estimate_error"])
     assert np.mean(errors[-10:]) < 0.2 < 0.7 < np.mean(errors[:3])
-
-
-def test_acting_sees_pictures_and_own_numbers_alone():
-    """Another picture is another action; there is nothing of the truth that could be handed in."""
-    agent = fresh()
-    agent.observe(MOMENT)
-    agent.update(shown(agent))
-    carry = agent.initial_carry(4)
-    action = agent.act(MOMENT.obs, carry)[0]
-    darker = MOMENT.obs | {"camera": FRAMES // 2}
-    assert not np.array_equal(agent.act(darker, carry)[0], action)
-    assert {*MOMENT.obs} == {"camera", "own", "desired_goal"}
-    with_truth = MOMENT.obs | {"observation": ONES["observation"] + 7, "achieved_goal": ONES["achieved_goal"] + 7}
-    assert np.array_equal(agent.act(with_truth, carry)[0], action)
 
 
 def test_a_state_of_an_exact_estimate_is_the_state():

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from scipy.integrate import quad
 
-from tests.agents.data import SPEC, batches, first, spec_of
+from tests.agents.data import PICTURES, SPEC, batches, first, spec_of
 from wellposed.agents.sac import SAC, SACConfig, critic_loss, policy
+from wellposed.errors import UserError
 from wellposed.nn.inputs import InputConfig
 from wellposed.nn.networks import MLP, polyak, squashed_gaussian
 from wellposed.types import Batch
@@ -40,6 +41,29 @@ def test_the_critic_loss_by_hand():
     q = critics(batch.obs, {}, stats, batch.action)[..., 0]
     expected = 0.5 * sum(np.mean((np.asarray(one) - target) ** 2) for one in q)
     assert critic_loss(critics, stats, batch, target)[0] == pytest.approx(float(expected), rel=1e-6)
+
+
+@pytest.mark.parametrize("shared", [True, False])
+def test_a_shared_encoder_learns_from_the_critics_alone_and_is_the_actors_too(shared):
+    """An actor's loss that is a hundred times as steep changes an encoder of its own, and not the critics'."""
+
+    def learnt(temperature: float) -> SAC:
+        inputs = InputConfig(encoder="cnn", width=4)
+        config = SACConfig((8,), inputs=inputs, shared_encoder=shared, temperature=temperature, gamma=0.0)
+        agent = SAC(config, PICTURES, seed=0)
+        agent.update(batches(2, 8, spec=PICTURES))
+        return agent
+
+    one, other = learnt(0.05).learner.nets, learnt(5.0).learner.nets
+    equal = lambda a, b: all(jax.tree.leaves(jax.tree.map(np.array_equal, a, b)))  # noqa: E731
+    assert equal(one.critics.encoder, other.critics.encoder)
+    assert equal(one.actor.encoder, one.critics.encoder) == equal(one.actor.encoder, other.actor.encoder) == shared
+    assert not equal(one.actor.head, other.actor.head)
+
+
+def test_an_encoder_is_shared_only_where_actor_and_critics_see_the_same():
+    with pytest.raises(UserError, match=r"--agent\.shared-encoder needs critics that see what the actor sees"):
+        SACConfig(shared_encoder=True, critic_sees="truth")
 
 
 def test_polyak_moves_a_share_of_the_way():

@@ -35,6 +35,13 @@ def test_the_floor_alone_is_not_learning():
     assert find_phase(rows(9)).name == "failure"
 
 
+def test_a_flat_curve_is_a_warm_up_while_the_encoder_learns_to_see():
+    rows = [evaluation(EVERY * i, 2, FLOOR) for i in range(3)]
+    assert [find_phase(rows, missed).name for missed in (None, 1.0, 0.5)] == ["failure", "failure", "warm-up"]
+    assert "misses what is achieved by 50 %" in find_phase(rows, 0.5).sentence
+    assert find_phase([evaluation(EVERY * i, 15, FLOOR) for i in range(3)], 0.5).name == "take-off"
+
+
 def test_before_the_first_evaluation_nothing_is_known():
     assert find_phase([]).name == "unknown"
     assert phase(25).name == "unknown", "what the untrained policy does is no phase of learning"

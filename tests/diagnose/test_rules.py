@@ -6,8 +6,10 @@ from pathlib import Path
 import pytest
 
 from tests.diagnose.rows import evidence
+from wellposed.config import override
 from wellposed.diagnose import ON_POLICY_RULES, RULES, _words, diagnose, lines, tell
 from wellposed.diagnose.evidence import Evidence
+from wellposed.recipes import default_config
 from wellposed.runs.record import Failure
 
 FLAT, DROPPED = [1] * 9, [1, 5, 20, 25, 25, 24, 25, 3, 2]
@@ -69,6 +71,10 @@ CASES: dict[str, tuple[tuple, tuple]] = {
         ({"probe/td_error": FALLING, "probe/q_spread": 0.001}, {}, FLAT),
         ({"probe/td_error": FALLING, "probe/q_spread": 0.001},),  # the same curve at high success is convergence
     ),
+    "blind_encoder": (
+        ({"probe/td_error": FALLING, "sight/miss": 0.1, "sight/miss_at_first": 0.1}, {}, FLAT),
+        ({"probe/td_error": FALLING, "sight/miss": 0.05, "sight/miss_at_first": 0.1}, {}, FLAT),  # it warms up
+    ),
     "not_finite": (({}, {}, None, BROKEN), ({},)),
     "starved_hindsight": (
         ({"rollout/moved_rate": 0.0, "probe/success_gained": 0.0, "probe/goal_moved": 0.0}, {}, FLAT),
@@ -108,6 +114,13 @@ def test_soft_values_hold_what_is_paid_for_entropy(value, found):
     rows = {"train/temperature": 0.5, "train/entropy": 2.7, "probe/q_max": value, "probe/q_min": value - 5}
     assert named(rows, {"agent.bound_targets": False}) == found
     assert named(rows, {"agent.bound_targets": True}) == ["critic_divergence"], "a bounded target holds no entropy"
+
+
+def test_a_policy_that_stays_for_a_head_start_is_not_frozen():
+    rows = [replace(row, metrics=row.metrics | {"probe/actor_travel": 0.5}) for row in evidence().rows]
+    config = override(default_config("FetchPush-v4", "estimate"), {"agent.head_start": 10**6})
+    assert named_in(replace(evidence(), rows=rows)) == ["frozen_actor"]
+    assert named_in(replace(evidence(), rows=rows, config=config)) == []
 
 
 def test_every_rule_is_tried():

@@ -35,7 +35,8 @@ def push(env: Any, block: np.ndarray) -> None:
     data, scene = env.physics.data[0], env.task.scene
     data.qpos[scene.object_qpos][:2] = block
     mujoco.mj_forward(env.physics.models[0], data)
-    env.set_state(state | {"physics": env.physics.get_state()})
+    env.simulations[0].read()
+    env.set_state(state | {"physics": env.physics.get_state(), "readings": env.readings.copy()})
 
 
 def test_a_policy_sees_a_frame_its_own_hand_and_the_goal():
@@ -55,9 +56,10 @@ def test_a_policy_sees_a_frame_its_own_hand_and_the_goal():
 def test_the_block_is_seen_in_the_frame_and_in_no_number():
     with closing(made(1)) as env:
         env.reset(seed=0)
-        before, here = env.now.obs, env.now.truth["achieved_goal"][0, :2]
-        push(env, here + np.array([0.1, 0.0]))
+        before, here = env.now.obs, env.now.truth["achieved_goal"][0]
+        push(env, here[:2] + np.array([0.1, 0.0]))
         after = env.now.obs
+        assert np.allclose(env.now.truth["achieved_goal"][0] - here, [0.1, 0, 0], atol=1e-3)
         assert all(np.array_equal(before[name], after[name]) for name in (OWN, "desired_goal"))
         assert np.abs(after[CAMERA].astype(int) - before[CAMERA]).max() > 50
 

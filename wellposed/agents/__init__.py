@@ -5,7 +5,8 @@ registration, here or as an entry point of the group below.
 from collections.abc import Callable
 from typing import Any, Literal, NamedTuple
 
-from wellposed.agents import estimate, ppo, sac, td3
+from wellposed.agents import distil, estimate, ppo, sac, td3
+from wellposed.agents.distil import Distil
 from wellposed.agents.estimate import EstimateConfig, EstimateThenAct
 from wellposed.agents.ppo import PPO, PPOConfig
 from wellposed.agents.sac import SAC, SACConfig
@@ -25,6 +26,7 @@ class Entry(NamedTuple):
     # What makes a greedy action of the actor's first outputs; None: its policies cannot be exported.
     squash: Literal["tanh", "clip"] | None = None
     needs: Literal["", "pictures"] = ""  # what an environment must show: pictures, of something that is not told
+    told: str = ""  # what its updates use beside observations, rewards, and the truth that `critic_sees` names
 
 
 ALGORITHMS: Registry[Entry] = Registry("algorithm", "wellposed.algorithms")
@@ -32,9 +34,10 @@ ALGORITHMS.register("sac", Entry(SACConfig, SAC, sac.METRICS, squash="tanh"))
 ALGORITHMS.register("td3", Entry(TD3Config, TD3, td3.METRICS, squash="tanh"))
 ALGORITHMS.register("ppo", Entry(PPOConfig, PPO, ppo.METRICS, on_policy=True, squash="clip"))
 ALGORITHMS.register("estimate", Entry(EstimateConfig, EstimateThenAct, estimate.METRICS, needs="pictures"))
+ALGORITHMS.register("distil", Entry(EstimateConfig, Distil, distil.METRICS, needs="pictures", told=distil.TOLD))
 
 __all__ = [
-    "ALGORITHMS", "PPO", "SAC", "TD3", "Entry", "EstimateConfig", "EstimateThenAct", "PPOConfig", "SACConfig",
+    "ALGORITHMS", "PPO", "SAC", "TD3", "Distil", "Entry", "EstimateConfig", "EstimateThenAct", "PPOConfig", "SACConfig",
     "TD3Config", "find", "make_agent",
 ]  # fmt: skip
 

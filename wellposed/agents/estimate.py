@@ -23,6 +23,7 @@ import optax
 from jax import Array
 
 from wellposed.agents import sac, shared
+from wellposed.agents.probe import Sight
 from wellposed.agents.sac import SAC, SACConfig
 from wellposed.arrays import merged, part_of
 from wellposed.errors import require
@@ -44,20 +45,22 @@ METRICS = sac.METRICS | {
 
 @dataclass(frozen=True)
 class EstimateConfig(SACConfig):
-    """SAC's settings, and those of the estimator."""
+    """SAC's settings for the policy that sees states, and those of the network that sees frames."""
 
     frames: int = 2
     """Frames that are read together, the newest among them; 1 shows no motion."""
     looks: int = 4
-    """Transitions of each minibatch whose frames the estimator learns from: it is the costly part of an update."""
+    """Transitions of each minibatch whose frames are learnt from: it is the costly part of an update."""
     features: int = 128
     """Numbers that the convolutions make of the frames."""
     estimator_rate: float = 1e-3
-    """Adam step size of the estimator."""
+    """Adam step size of the network that sees frames."""
     critic_sees: Literal["obs", "truth"] = field(default="truth", metadata=LATER)
-    """The truth, as policy and estimator do in their updates."""
+    """The truth, as the policy on states does in its updates."""
     steady: float = 0.02
-    """Share of the estimator's newest weights that enters those it acts with, at each call of `update`."""
+    """Share of that network's newest weights that enters those it acts with, at each call of `update`."""
+    head_start: int = field(default=0, metadata=LATER)
+    """Updates at the start in which the policy on states stays as it is, for one that --init-from gives."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -66,13 +69,14 @@ class EstimateConfig(SACConfig):
         require(1 <= self.features <= 2**12, "agent.features", "must be 1 to 4,096", self.features)
         require(0 < self.estimator_rate < np.inf, "agent.estimator_rate", "must be above 0", self.estimator_rate)
         require(0 < self.steady <= 1, "agent.steady", "lies in (0, 1]", self.steady)
+        require(self.head_start >= 0, "agent.head_start", "must not be negative", self.head_start)
         require(
             self.critic_sees == "truth",
             "agent.critic_sees",
-            "must be truth: estimate learns from the true state",
+            "must be truth: the policy learns from the true state",
             self.critic_sees,
         )
-        require(self.shift == 0, "agent.shift", "must be 0: estimate does not move images", self.shift)
+        require(self.shift == 0, "agent.shift", "must be 0: images are not moved here", self.shift)
         state = self.inputs.encoder == "state"
         require(state, "agent.inputs.encoder", "must be state: the policy acts on a state", self.inputs.encoder)
 
@@ -113,7 +117,10 @@ def weights_of(spec: Spec) -> np.ndarray:
 
 
 class Eye(NamedTuple):
-    """All that an update of the estimator changes. What it estimates is [b, h], in standard deviations."""
+    """A network that is shown frames, and all else that an update of it changes.
+
+    An estimator's outputs are [b, h], in standard deviations.
+    """
 
     net: Actor  # learns
     steady: Actor  # a slowly following mean of it, which acts
@@ -121,12 +128,11 @@ class Eye(NamedTuple):
     key: Array
 
 
-def init_eye(config: EstimateConfig, spec: Spec, seed: int) -> Eye:
-    """A fresh estimator."""
+def init_eye(config: EstimateConfig, seen: tuple[Field, ...], outputs: int, spec: Spec, seed: int) -> Eye:
+    """A fresh network that reads these fields."""
     encoder_key, head_key, key = jax.random.split(jax.random.key(key_data(seed, "estimator")), 3)
-    seen = read_fields(spec)
     encoder = make_encoder(config.reading, seen, spec, encoder_key)
-    net = Actor(encoder, MLP([feature_width(encoder, seen), HIDDEN, len(weights_of(spec))], head_key))
+    net = Actor(encoder, MLP([feature_width(encoder, seen), HIDDEN, outputs], head_key))
     return Eye(net, net, optax.adam(config.estimator_rate).init(net), key)  # type: ignore[arg-type]
 
 
@@ -215,13 +221,37 @@ def see(
     return as_state(spec, estimate, obs, states), carry
 
 
+def learn_on_states(agent: Any, batches: Batch) -> Metrics:
+    """Update an agent's SAC on states, once its head start is over; returns its mean metrics."""
+    agent.updates += len(batches.reward)
+    found = agent.sac.update(batches) if agent.updates > agent.config.head_start else {}
+    agent.sac.updates = agent.updates
+    return found
+
+
+def saved(agent: Any) -> dict[str, np.ndarray]:
+    """The state of an agent that is a SAC on states, beside an eye and the statistics of what it sees."""
+    return agent.sac.state() | merged(eye=shared.to_arrays(agent.eye, "") | agent.scaler.state())
+
+
+def load(agent: Any, state: dict[str, np.ndarray]) -> None:
+    """Load what `saved` returned. Raises UserError if it is not of an agent of this configuration."""
+    shared.check_arrays(saved(agent), state)
+    own = part_of(state, "eye")
+    agent.sac.load_state({name: state[name] for name in agent.sac.state()})
+    agent.eye = shared.from_arrays(agent.eye, own, "")
+    agent.scaler.load_state(own)
+    agent.updates = agent.sac.updates
+
+
 class EstimateThenAct:
     """The agent: `EstimateThenAct(config, spec, seed)`."""
 
     def __init__(self, config: EstimateConfig, spec: Spec, seed: int):
         self.config, self.spec, self.window, self.looks = config, spec, config.frames, config.looks
         self.sac, self.updates = SAC(config.policy, of_states(spec), seed), 0
-        self.eye = init_eye(config, spec, seed)
+        self.eye = init_eye(config, read_fields(spec), len(weights_of(spec)), spec, seed)
+        self.first = self.eye.net  # the first weights, for probes
         self.scaler = InputScaler(config.reading, spec._replace(obs=read_fields(spec), truth=()), "obs")
 
     def initial_carry(self, n: int) -> Carry:
@@ -243,22 +273,21 @@ class EstimateThenAct:
         """Update the estimator once, and the policy on each of u minibatches [u, b, ...]; returns mean metrics."""
         scales, states = self.scaler.stats.obs, self.sac.scaler.stats.truth
         self.eye, erring, metrics = learn_to_see(self.config, self.spec, self.eye, scales, states, batches)
-        self.updates += len(batches.reward)
-        return self.sac.update(erring) | {name: float(value) for name, value in metrics.items()}
+        return learn_on_states(self, erring) | {name: float(value) for name, value in metrics.items()}
 
     def probed(self, batches: Batch) -> tuple[SAC, Batch]:
         """Policy and critics, and the minibatches as they see them, for a probe."""
         return self.sac, batches._replace(obs=batches.truth, next_obs=batches.next_truth)
 
+    @property
+    def sight(self) -> Sight:
+        """What reads pictures, for a probe."""
+        return Sight(self.eye.steady.encoder, self.first.encoder, self.scaler.stats.obs)
+
     def state(self) -> dict[str, np.ndarray]:
         """Everything learnt as named arrays; those of the policy have the names that they have in SAC."""
-        return self.sac.state() | merged(eye=shared.to_arrays(self.eye, "") | self.scaler.state())
+        return saved(self)
 
     def load_state(self, state: dict[str, np.ndarray]) -> None:
         """Take over what `state` returned; raises UserError if it is of another configuration."""
-        shared.check_arrays(self.state(), state)
-        own = part_of(state, "eye")
-        self.sac.load_state({name: state[name] for name in self.sac.state()})
-        self.eye = shared.from_arrays(self.eye, own, "")
-        self.scaler.load_state(own)
-        self.updates = self.sac.updates
+        load(self, state)

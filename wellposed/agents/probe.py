@@ -12,7 +12,7 @@ import numpy as np
 import optax
 from jax import Array
 
-from wellposed.nn.inputs import InputStats
+from wellposed.nn.inputs import Encoder, InputStats, Scales
 from wellposed.nn.networks import Critics
 from wellposed.types import Batch, Metrics
 
@@ -39,6 +39,14 @@ class Inside(NamedTuple):
     critic_layers: list[Any]  # of the first critic
 
 
+class Sight(NamedTuple):
+    """What reads observations: an encoder, the same with its first weights, and the scales of its inputs."""
+
+    encoder: Encoder
+    first: Encoder
+    scales: Scales
+
+
 class Probed(Protocol):
     """The parts of an agent that a probe looks at.
 
@@ -49,6 +57,11 @@ class Probed(Protocol):
     learner: Any  # `nets`, and Adam's states `actor_opt` and `critic_opt`
     first: Any  # the `nets` that the seed gave
     scaler: Any  # an `InputScaler`
+
+    @property
+    def sight(self) -> Sight:
+        """What reads observations. Asked of agents with a replay, where the policy sees pictures."""
+        ...
 
     def probed(self, batches: Batch) -> tuple[Any, Batch]:
         """Of an agent with a replay: what of it a probe looks at, and minibatches [u, b, ...] as that sees them."""
@@ -87,6 +100,12 @@ def probe_policy(agent: Probed, rows: Batch) -> Metrics:
     inside = look_inside(nets.actor, nets.critic, agent.scaler.stats, rows)
     found = describe(seen, inside, agent.config) | describe_learner(agent, nets.critic, agent.first.critic)
     return {name: float(value) for name, value in found.items()}
+
+
+@jax.jit
+def features(encoder: Encoder, obs: dict[str, Array], scales: Scales) -> Array:
+    """What an encoder makes of observations [b, ...]: [b, f]."""
+    return encoder(obs, scales)
 
 
 @jax.jit

@@ -18,8 +18,9 @@ import optax
 from jax import Array
 
 from wellposed.agents import shared
-from wellposed.agents.probe import Seen
+from wellposed.agents.probe import Seen, Sight
 from wellposed.agents.shared import Losses, bellman, bounded, optimiser
+from wellposed.errors import require
 from wellposed.nn.augment import augment, augmentations
 from wellposed.nn.inputs import InputConfig, InputStats, Scales, stored
 from wellposed.nn.networks import Actor, Critics, descend, polyak, squashed_gaussian
@@ -63,9 +64,13 @@ class SACConfig:
     """What the networks are shown of an observation."""
     critic_sees: Literal["obs", "truth"] = field(default="obs", metadata=LATER)
     """What the critics read: what the policy sees, or what is true where that is something else."""
+    shared_encoder: bool = field(default=False, metadata=LATER)
+    """The actor reads with the critics' encoder, and only their loss trains it. Source: DrQ, arXiv 2004.13649."""
 
     def __post_init__(self) -> None:
         shared.require_off_policy(self, "temperature")
+        sees = "agent.shared_encoder", "needs critics that see what the actor sees (--agent.critic-sees obs)"
+        require(not self.shared_encoder or self.critic_sees == "obs", *sees, self.critic_sees)
 
 
 class Networks(NamedTuple):
@@ -128,6 +133,11 @@ def temperature_loss(log_temperature: Array, log_prob: Array, target_entropy: fl
     return -jnp.mean(log_temperature * jax.lax.stop_gradient(log_prob + target_entropy))
 
 
+def reading(config: SACConfig, actor: Actor, critics: Critics) -> Actor:
+    """The actor; its head on the critics' encoder where they share one, by which its loss then has no gradient."""
+    return Actor(critics.encoder, actor.head) if config.shared_encoder else actor
+
+
 class Learner(NamedTuple):
     """All that one gradient update changes."""
 
@@ -143,7 +153,7 @@ def init_learner(config: SACConfig, spec: Spec, seed: int) -> Learner:
     actor_key, critic_key, key = jax.random.split(jax.random.key(key_data(seed, "learner")), 3)
     actor = shared.make_actor(config, spec, 2 * spec.action_dim, actor_key)
     critics = shared.make_critics(config, spec, spec.action_dim, 1, *jax.random.split(critic_key))
-    nets = Networks(actor, critics, critics, jnp.log(jnp.asarray(config.temperature)))
+    nets = Networks(reading(config, actor, critics), critics, critics, jnp.log(jnp.asarray(config.temperature)))
     opt: Any = optimiser(config)
     return Learner(nets, opt.init(nets.actor), opt.init(nets.critics), opt.init(nets.log_temperature), key)
 
@@ -167,8 +177,10 @@ def update_step(
     grad, critic_metrics = jax.grad(critic_loss, has_aux=True)(nets.critics, stats, batch, target)
     critics, critic_opt = descend(opt, grad, learner.critic_opt, nets.critics)
 
-    grad, actor_metrics = jax.grad(actor_loss, has_aux=True)(nets.actor, critics, stats, temperature, batch, noise[1])
+    own_loss = lambda actor, *rest: actor_loss(reading(config, actor, critics), *rest)  # noqa: E731
+    grad, actor_metrics = jax.grad(own_loss, has_aux=True)(nets.actor, critics, stats, temperature, batch, noise[1])
     actor, actor_opt = descend(opt, grad, learner.actor_opt, nets.actor)
+    actor = reading(config, actor, critics)
 
     nets = Networks(actor, critics, polyak(nets.target_critics, critics, config.tau), log_temperature)
     metrics = {"train/temperature": temperature} | critic_metrics | actor_metrics
@@ -260,6 +272,11 @@ class SAC:
     def probed(self, batches: Batch) -> tuple[Any, Batch]:
         """Itself and the minibatches, for a probe."""
         return self, batches
+
+    @property
+    def sight(self) -> Sight:
+        """What reads observations, for a probe."""
+        return Sight(self.learner.nets.actor.encoder, self.first.actor.encoder, self.scaler.stats.obs)
 
     def look(self, batch: Batch) -> Seen:
         """What the networks make of transitions [b, ...], for a probe."""

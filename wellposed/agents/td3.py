@@ -18,7 +18,7 @@ import optax
 from jax import Array
 
 from wellposed.agents import shared
-from wellposed.agents.probe import Seen
+from wellposed.agents.probe import Seen, Sight
 from wellposed.agents.shared import Losses, bellman, bounded, optimiser
 from wellposed.errors import require
 from wellposed.nn.augment import augment, augmentations
@@ -253,6 +253,11 @@ class TD3:
     def probed(self, batches: Batch) -> tuple[Any, Batch]:
         """Itself and the minibatches, for a probe."""
         return self, batches
+
+    @property
+    def sight(self) -> Sight:
+        """What reads observations, for a probe."""
+        return Sight(self.learner.nets.actor.encoder, self.first.actor.encoder, self.scaler.stats.obs)
 
     def look(self, batch: Batch) -> Seen:
         """What the networks make of transitions [b, ...], for a probe."""

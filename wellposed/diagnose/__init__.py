@@ -24,7 +24,7 @@ RULES = (  # of runs with a replay
     rules.frozen_actor, rules.frozen_critic, rules.no_target_network, rules.frozen_targets, rules.frozen_normaliser,
     rules.dead_units, rules.long_horizon, rules.large_steps, rules.few_updates, rules.temperature_collapse,
     rules.critic_divergence, rules.values_at_bound, rules.actor_saturation, rules.clipped_inputs,
-    rules.collapsed_features, rules.falling_loss, outcome.not_finite, outcome.starved_hindsight,
+    rules.collapsed_features, rules.falling_loss, rules.blind_encoder, outcome.not_finite, outcome.starved_hindsight,
     outcome.evaluation_gap, outcome.forgetting, outcome.half_learnt,
 )  # fmt: skip
 
@@ -59,7 +59,7 @@ def diagnose(evidence: Evidence) -> Diagnosis:
     asked = ON_POLICY_RULES if find(evidence.config.algo).on_policy else RULES
     found = [_finding(rule, seen, evidence) for rule in asked if (seen := rule(evidence)) is not None]
     found.sort(key=lambda finding: (KINDS.index(finding.kind or "symptom"), -finding.sure))
-    return Diagnosis(evidence.step, find_phase(evidence.evaluations), found)
+    return Diagnosis(evidence.step, find_phase(evidence.evaluations, evidence.missed), found)
 
 
 def _finding(rule: Callable[[Evidence], Seen | None], seen: Seen, evidence: Evidence) -> Finding:

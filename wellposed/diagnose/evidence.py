@@ -52,6 +52,12 @@ class Evidence:
         (steps, low), (_, high) = self.series("probe/reward_min"), self.series("probe/reward_max")
         return (int(steps[-1]), float(low.min()), float(high.max()) + 0.0) if len(low) and len(high) else None
 
+    @property
+    def missed(self) -> float | None:
+        """By how much an encoder of pictures misses what is achieved, as a share of that at first; None without one."""
+        now, first = self.value("sight/miss", learning=True), self.value("sight/miss_at_first", learning=True)
+        return now / first if now is not None and first else None
+
     def series(self, name: str, learning: bool = False) -> tuple[np.ndarray, np.ndarray]:
         """Steps and values of a metric where it was logged; with `learning` only from the first update on."""
         rows = [row for row in self.rows if name in row.metrics and not (learning and not row.updates)]

@@ -1,4 +1,7 @@
-"""Where a run stands: failure, take-off or convergence, read off the success curve against the already-solved floor."""
+"""Where a run stands: failure, take-off or convergence, read off the success curve against the already-solved floor.
+
+Before a policy can act on pictures its encoder must learn to see: while it does, a flat curve is a warm-up.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,8 +11,9 @@ from typing import Literal
 from wellposed.runs.record import EvaluationRow
 from wellposed.stats import describe_rate
 
-Name = Literal["unknown", "failure", "take-off", "convergence"]
+Name = Literal["unknown", "failure", "warm-up", "take-off", "convergence"]
 CONVERGED = 0.9  # success from which a run counts as converged, two evaluations in a row
+SEES = 0.8  # an encoder has learnt to see when it misses by less than this share of what it missed by at first
 
 
 @dataclass(frozen=True)
@@ -38,8 +42,11 @@ def above_floor(row: Judged | EvaluationRow) -> bool:
     return row.success_ci95[0] > row.already_solved_ci95[1]
 
 
-def find_phase(evaluations: Sequence[Judged | EvaluationRow]) -> Phase:
-    """The phase, from evaluations in order. A phase begins at the first of two in a row that show it."""
+def find_phase(evaluations: Sequence[Judged | EvaluationRow], missed: float | None = None) -> Phase:
+    """The phase, from evaluations in order. A phase begins at the first of two in a row that show it.
+
+    `missed`: by how much an encoder of pictures misses what is achieved, as a share of that at first; None without one.
+    """
     learnt = [row for row in evaluations if row.step > 0]
     if not learnt:
         return Phase("unknown", None, None, "Nothing has been evaluated since training began.")
@@ -49,6 +56,9 @@ def find_phase(evaluations: Sequence[Judged | EvaluationRow]) -> Phase:
     rose = next((a.step for a, b in pairwise(learnt) if above_floor(a) and above_floor(b)), None)
     full = next((a.step for a, b in pairwise(learnt) if min(a.success_rate, b.success_rate) >= CONVERGED), None)
     if rose is None:
+        if missed is not None and missed < SEES:
+            better = f"the encoder misses what is achieved by {100 * missed:.0f} % of what it did at first"
+            return Phase("warm-up", None, None, f"Warm-up so far: {now}, {floor}; {better}.")
         return Phase("failure", None, None, f"Failure phase so far: {now}, {floor}.")
     if full is None:
         return Phase("take-off", rose, None, f"Take-off since step {rose:,}: {now}, {floor}.")

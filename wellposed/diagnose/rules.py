@@ -10,11 +10,14 @@ import numpy as np
 from wellposed.agents import find
 from wellposed.config import against_divergence
 from wellposed.diagnose.evidence import Evidence, Seen, is_sparse
-from wellposed.diagnose.phases import CONVERGED
+from wellposed.diagnose.phases import CONVERGED, above_floor
 from wellposed.units import return_range
 
 MOVED_BY = 50  # updates after which weights must have moved
 PREDICTS_BY = 500  # updates after which a critic of on-policy returns must predict something
+SEES_BY = 5000  # updates after which an encoder of pictures must see better than at first
+LOSSES = "train/estimate_loss", "train/imitation_loss", "probe/td_error"  # that train such an encoder
+BLIND = 0.95  # share of what it missed by at first, from which on it does not
 
 
 # What the learner gets: goals, rewards, terminations, actions, observations, samples.
@@ -142,7 +145,7 @@ def frozen_critic(e: Evidence) -> Seen | None:
 
 def _frozen(e: Evidence, name: str) -> Seen | None:
     steps, travel = e.series(f"probe/{name}_travel", learning=True)
-    if not len(steps) or e.updates < MOVED_BY:
+    if not len(steps) or e.updates < MOVED_BY + getattr(e.config.agent, "head_start", 0):
         return None
     never, halted = travel[-1] < 1e-6, len(travel) > 2 and travel[-1] == travel[-2] == travel[-3]
     if not (never or halted):
@@ -297,6 +300,18 @@ def falling_loss(e: Evidence) -> Seen | None:
     if spread is None or now >= 0.25 * highest or spread > 0.05 or last.success_ci95[0] > last.already_solved_ci95[1]:
         return None
     return Seen(int(steps[-1]), {"highest": highest, "error": now, "success": last.success_rate, "spread": spread})
+
+
+def blind_encoder(e: Evidence) -> Seen | None:
+    """A loss that fell while neither success rose nor the encoder of pictures learnt to see."""
+    losses = [e.series(name, learning=True) for name in LOSSES]
+    steps, loss = next((one for one in losses if len(one[0])), losses[-1])
+    if e.missed is None or len(steps) < 6 or not e.evaluations or e.missed < BLIND or e.updates < SEES_BY:
+        return None
+    highest, now = float(np.max(loss)), float(np.mean(loss[-3:]))
+    if now >= 0.5 * highest or above_floor(e.evaluations[-1]):
+        return None
+    return Seen(int(steps[-1]), {"highest": highest, "loss": now, "missed": e.missed, "success": e.last_success})
 
 
 def clipped_inputs(e: Evidence) -> Seen | None:

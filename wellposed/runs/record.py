@@ -74,6 +74,8 @@ METRICS: dict[str, str] = {
     "probe/actor_gradient": "typical norm of the actor's gradient",
     "probe/critic_gradient": "typical norm of the critics' gradient",
     "probe/normaliser_count": "observations that the input statistics have taken in",
+    "sight/miss": "distance from what is achieved to what a linear fit on the encoder's features of pictures says, RMS",
+    "sight/miss_at_first": "the same with the encoder's first weights",
     "curriculum/progress": "how far the goals of training have grown: 0 as at first, 1 the task's own",
     "curriculum/reach": "how far training goals lie from where the object starts, as a share of the task's own way",
     "curriculum/air": "share of training goals in the air, in a task that lifts any",

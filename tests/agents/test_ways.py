@@ -1,0 +1,64 @@
+"""Every way from pixels: what the actor does depends on the picture, the robot's own numbers and the goal alone."""
+
+from contextlib import closing
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.envs.test_pixels import made, push
+from wellposed.agents import ALGORITHMS, make_agent
+from wellposed.envs.wrappers.pixels import CAMERA
+from wellposed.nn.inputs import InputConfig
+from wellposed.types import Moment, Obs, Spec
+
+FRAMES: Any = {"inputs": InputConfig(encoder="frames", memory=2)}
+WAYS: dict[str, tuple[str, dict[str, Any]]] = {
+    "estimate": ("estimate", {}),
+    "distil": ("distil", {}),
+    "critics on the truth": ("sac", FRAMES | {"critic_sees": "truth"}),
+    "critics on pixels": ("sac", FRAMES),
+    "one encoder, trained by the critics": ("sac", FRAMES | {"shared_encoder": True, "shift": 1}),
+}
+
+
+@pytest.fixture(scope="module")
+def moved() -> tuple[Spec, Moment, Moment]:
+    """An environment's spec, a moment in it, and the same one with the block elsewhere."""
+    with closing(made(1)) as env:
+        before = env.reset(seed=0)
+        push(env, before.truth["achieved_goal"][0, :2] + np.array([0.1, 0.0]))
+        return env.spec, before, env.now
+
+
+def actions(agent: Any, obs: Obs) -> np.ndarray:
+    """What an agent does at the start of an episode, greedily and exploring, [2, n, action_dim]."""
+    carry = agent.initial_carry(1)
+    return np.stack([agent.act(obs, carry, rng)[0] for rng in (None, np.random.default_rng(0))])
+
+
+def leaks(agent: Any, before: Obs, after: Obs) -> bool:
+    """Whether moving the block changes what the agent does although the picture stays."""
+    return not np.array_equal(actions(agent, before), actions(agent, after | {CAMERA: before[CAMERA]}))
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_moving_the_block_while_the_picture_stays_changes_nothing_that_the_actor_does(moved, way):
+    (algo, settings), (spec, before, after) = WAYS[way], moved
+    agent = make_agent(algo, ALGORITHMS[algo].config(hidden=(8,), **settings), spec, 0)
+    agent.observe(before)
+    assert not leaks(agent, before.obs, after.obs)
+    assert not np.array_equal(actions(agent, before.obs), actions(agent, after.obs)), "it does not see the picture"
+    told = [
+        moment.obs | {name: moment.truth[name] for name in ("observation", "achieved_goal")} for moment in moved[1:]
+    ]
+    assert not leaks(agent, *told)
+
+
+def test_an_actor_that_is_shown_what_is_achieved_has_a_leak(moved):
+    spec, before, after = moved
+    leaky = spec._replace(obs=(*spec.obs, spec.field("achieved_goal")))
+    agent = make_agent("sac", ALGORITHMS["sac"].config(hidden=(8,), **FRAMES), leaky, 0)
+    shown = [moment.obs | {"achieved_goal": moment.truth["achieved_goal"]} for moment in (before, after)]
+    agent.observe(Moment(shown[0], before.truth))
+    assert leaks(agent, *shown)
