@@ -108,7 +108,10 @@ def response(bench: Bench, seeds: range, steps: int) -> tuple[np.ndarray, np.nda
 
 @dataclass(frozen=True)
 class Stage:
-    """A bench on which it is known where points are and how they are moved. Points are rows: effector, achieved."""
+    """A bench on which it is known where points are and how they are moved.
+
+    Points are rows: the effector, then those that achieve goals.
+    """
 
     bench: Bench
     at: np.ndarray  # [points, g]: where [m] holds their coordinates
@@ -213,7 +216,8 @@ def wander(stage: Stage, rng: np.random.Generator) -> Callable[[int], np.ndarray
         if t % REDRAWN == 0:
             aim, loose, pace = rng.uniform(*stage.region), rng.uniform(-1, 1, len(loose)), 1.0
             if len(points) > 1 and rng.uniform() < CHASED:
-                aim = points[1] + rng.uniform(-1, 1, len(aim)) * stage.radius
+                chased = points[1 + int(rng.integers(len(points) - 1))]  # of one alone nothing is drawn
+                aim = chased + rng.uniform(-1, 1, len(aim)) * stage.radius
                 pace = rng.uniform(*PACE)
         noise = NOISE * rng.standard_normal(len(idle))
         action = pace * (np.clip(stage.gain @ (aim - points[0]), -1, 1) + noise)

@@ -101,19 +101,26 @@ def require_fitting(geometry: Geometry, size: int, goal: int, action: int) -> No
 
 def _points_fault(geometry: Geometry, size: int, goal: int) -> str:
     """What is wrong with the places that a geometry names; "" if nothing is."""
+    places = [i for point in geometry.goal_points for i in point]
+    if len({*map(len, geometry.goal_points)}) > 1 or len({*places} & {*range(goal)}) < len(places):
+        return (
+            f"goal_points {[*map(list, geometry.goal_points)]} should be as many of the {goal} numbers of a goal each"
+        )
+    wide = len(geometry.goal_points[0]) if geometry.goal_points else goal
     for point in (geometry.effector, *geometry.points):
-        if len(point) != goal or not all(0 <= i < size for i in point):
-            return f"{list(point)} should be {goal} places in an observation of {size} numbers"
+        if len(point) != wide or not all(0 <= i < size for i in point):
+            several = "" if geometry.goal_points else "; goal_points says of a goal of several points where they are"
+            return f"{list(point)} should be {wide} places in an observation of {size} numbers{several}"
     if geometry.effector not in geometry.points:
         return f"the effector {list(geometry.effector)} is not among the points"
-    if not all(0 <= axis < goal for axis in geometry.shift_axes):
-        return f"shift axes {list(geometry.shift_axes)} should be numbers of the {goal} axes of goals"
+    if not all(0 <= axis < wide for axis in geometry.shift_axes):
+        return f"shift axes {list(geometry.shift_axes)} should be numbers of the {wide} axes of points"
     if not all(0 <= i < len(geometry.points) for pair in geometry.differences for i in pair):
         return (
             f"differences {list(geometry.differences)} should be pairs of numbers of the {len(geometry.points)} points"
         )
     pairs = (geometry.turn.axes, *geometry.turn.pairs) if geometry.turn else ()
-    if not all(0 <= i < (size if place else goal) for place, pair in enumerate(pairs) for i in pair):
+    if not all(0 <= i < (size if place else wide) for place, pair in enumerate(pairs) for i in pair):
         return "its turn names places that there are not"
     return ""
 
