@@ -149,6 +149,7 @@ def register_all() -> None:
                 budget=task.budget,
                 capabilities=frozenset({"state", "deterministic", "dynamics", "ends at goals"}),
                 extra="ogbench",
+                gymnasium=_known_as(name),
             )
         )
 
