@@ -2,7 +2,7 @@
 
 import inspect
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields, is_dataclass, replace
 from typing import Any
 
@@ -176,6 +176,23 @@ def same_as(seen: np.ndarray, quantity: np.ndarray) -> np.ndarray:
     """Which numbers of observations [n, obs_dim] equal a quantity [n] that varies, bool [obs_dim]."""
     apart = np.abs(seen - quantity[:, None]).max(axis=0)
     return apart <= SAME * max(float(np.ptp(quantity)), 1e-3 * float(np.abs(quantity).max()))
+
+
+def mirror_signs(kinds: Sequence[str], axis: int) -> np.ndarray:
+    """The sign of each number of an observation in a mirror that stands across an axis of space, [numbers].
+
+    Args:
+        kinds: what the observation holds, in order: "vector" is a position, way or velocity, "turning" an angular
+            velocity or angles about the axes, three numbers each; "number" is one that has no direction, as a width.
+        axis: 0 to 2; a vector along it is turned round. What turns about it turns on, and about the other two the
+            other way: a cross product of two vectors is no vector.
+
+    Raises:
+        KeyError: for another kind.
+    """
+    vector = np.where(np.arange(3) == axis, -1, 1)
+    signs = {"vector": vector, "turning": -vector, "number": np.ones(1, int)}
+    return np.concatenate([signs[kind] for kind in kinds])
 
 
 def relative(mirror: Mirror, observation: np.ndarray, goal: np.ndarray) -> Mirror:

@@ -1,7 +1,7 @@
 """panda-gym: a Franka arm in Bullet, told where its hand shall go. Sparse rewards; episodes end at the goal.
 
 Chapters and records may name no module that is to be imported, and `panda_gym:PandaPush-v3` does: so its tasks stand in
-the registry. Flip is missing, because it cannot be made (docs/suites.md).
+the registry, with their symmetries. Flip is missing, because it cannot be made (docs/suites.md).
 """
 
 from functools import partial
@@ -9,9 +9,10 @@ from typing import Any, NamedTuple
 
 import gymnasium as gym
 
+from wellposed.envs.geometry import mirror_signs
 from wellposed.envs.gym import GymGoalVecEnv
 from wellposed.envs.registry import EnvEntry, register
-from wellposed.types import VecEnv
+from wellposed.types import Geometry, Mirror, VecEnv
 
 
 class Task(NamedTuple):
@@ -19,17 +20,48 @@ class Task(NamedTuple):
 
     summary: str
     budget: int
+    objects: int = 1  # whose places are the goal; 0: that of the hand is
+    fingers: bool = False  # whether they move: then their width is observed, and commanded
+    reached: bool = True  # whether the arm gets to wherever objects do
     limit: int = 50  # steps of an episode
-    parts: tuple[tuple[int, ...], ...] = ()  # of its goals
 
 
 TASKS = {
-    "Reach": Task("move the hand to a point", 20_000),
+    "Reach": Task("move the hand to a point", 20_000, objects=0),
     "Push": Task("push a cube to a point on the table", 100_000),
-    "Slide": Task("hit a puck so that it comes to rest at a point out of reach", 1_000_000),
-    "PickAndPlace": Task("bring a cube to a point on the table or in the air", 400_000),
-    "Stack": Task("put two cubes in their places, one on the other", 1_000_000, 100, ((0, 1, 2), (3, 4, 5))),
+    "Slide": Task("hit a puck so that it comes to rest at a point out of reach", 1_000_000, reached=False),
+    "PickAndPlace": Task("bring a cube to a point on the table or in the air", 400_000, fingers=True),
+    "Stack": Task("put two cubes in their places, one on the other", 1_000_000, objects=2, fingers=True, limit=100),
 }
+
+
+def geometry(task: Task) -> Geometry:
+    """Shifts along the table, and the mirror image in the plane in which the arm stands (y to -y).
+
+    Observed are position and velocity of the hand, the width of the fingers where they move, and of each object
+    position, angles, velocity and angular velocity; not the ways between them. Where objects get out of reach shifts
+    are no symmetry, as on Fetch.
+    """
+    fingers, objects = ("number",) * task.fingers, ("vector", "turning", "vector", "turning") * task.objects
+    signs = mirror_signs(("vector", "vector", *fingers, *objects), axis=1)
+    first = [0, *(6 + len(fingers) + 12 * i for i in range(task.objects))]
+    goals = max(task.objects, 1)
+    mirror = Mirror(
+        observation_order=tuple(range(len(signs))),
+        observation_sign=tuple(signs.tolist()),
+        observation_offset=(0.0,) * len(signs),
+        goal_sign=(1, -1, 1) * goals,
+        goal_offset=(0.0,) * 3 * goals,
+        action_sign=(1, -1, 1, *(1,) * len(fingers)),
+    )
+    return Geometry(
+        effector=(0, 1, 2),
+        points=tuple((i, i + 1, i + 2) for i in first),
+        shift_axes=(0, 1) if task.reached else (),
+        mirror=mirror,
+        differences=tuple((0, i) for i in range(1, task.objects + 1)),
+        goal_points=tuple((i, i + 1, i + 2) for i in range(0, 3 * goals, 3)) if goals > 1 else (),
+    )
 
 
 def register_all() -> None:
@@ -56,5 +88,5 @@ def register_all() -> None:
 
 def _make(known_as: str, task: Task, num_envs: int, threads: int, **kwargs: Any) -> VecEnv:
     env = GymGoalVecEnv(known_as, num_envs, threads=threads, **kwargs)
-    env.spec = env.spec._replace(goal_parts=task.parts)
+    env.spec = env.spec._replace(geometry=geometry(task))
     return env
