@@ -15,6 +15,7 @@ from wellposed.analysis import closed_loop, robustness
 from wellposed.cli import main
 from wellposed.data import ReplayBuffer, ReplayConfig, RolloutBuffer
 from wellposed.envs import make_vec
+from wellposed.envs.suites import ogbench, panda
 from wellposed.envs.wrappers import curriculum
 from wellposed.errors import UserError
 from wellposed.exercises import WRITE, submission
@@ -74,6 +75,10 @@ CALLS = {
     "6.1": lambda: closed_loop.phase_cost(0.1, 0.5, 1),
     "6.2": lambda: closed_loop.Loop(closed_loop.dragged(0.05), 0.05, 0.5).errors(np.ones(2)),
     "7.1": lambda: measure_perturbation(QUICKLY, Context(1, {})),
+    "8.1": lambda: panda.symmetries(panda.TASKS["Push"]),
+    "8.2": lambda: ogbench.GoalEnv.is_success(
+        SimpleNamespace(task=ogbench.TASKS["scene-v0"]), np.zeros(7), np.zeros(7)
+    ),  # type: ignore[arg-type]
     "7.2": lambda: robustness.crossing(np.arange(2.0), [stats.Interval(r, r, r) for r in (1.0, 0.5)], 0.9),
 }
 

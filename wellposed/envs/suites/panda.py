@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import gymnasium as gym
 
-from wellposed.envs.geometry import mirror_signs
+from wellposed.envs import geometry
 from wellposed.envs.gym import GymGoalVecEnv
 from wellposed.envs.registry import EnvEntry, register
 from wellposed.types import Geometry, Mirror, VecEnv
@@ -35,7 +35,7 @@ TASKS = {
 }
 
 
-def geometry(task: Task) -> Geometry:
+def symmetries(task: Task) -> Geometry:
     """Shifts along the table, and the mirror image in the plane in which the arm stands (y to -y).
 
     Observed are position and velocity of the hand, the width of the fingers where they move, and of each object
@@ -43,7 +43,7 @@ def geometry(task: Task) -> Geometry:
     are no symmetry, as on Fetch.
     """
     fingers, objects = ("number",) * task.fingers, ("vector", "turning", "vector", "turning") * task.objects
-    signs = mirror_signs(("vector", "vector", *fingers, *objects), axis=1)
+    signs = geometry.mirror_signs(("vector", "vector", *fingers, *objects), 1)
     first = [0, *(6 + len(fingers) + 12 * i for i in range(task.objects))]
     goals = max(task.objects, 1)
     mirror = Mirror(
@@ -88,5 +88,5 @@ def register_all() -> None:
 
 def _make(known_as: str, task: Task, num_envs: int, threads: int, **kwargs: Any) -> VecEnv:
     env = GymGoalVecEnv(known_as, num_envs, threads=threads, **kwargs)
-    env.spec = env.spec._replace(geometry=geometry(task))
+    env.spec = env.spec._replace(geometry=symmetries(task))
     return env
