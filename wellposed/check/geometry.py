@@ -175,8 +175,7 @@ def _effector(bench: Bench, moved: np.ndarray, seen: Seen) -> np.ndarray | None:
     axes = range(seen.parts.shape[1])
     for axis in axes:
         ends = seen.achieved[:, seen.parts[:, axis]].T
-        away = lambda j: [same_as(seen.observation, end - seen.observation[:, j]).any() for end in ends]  # noqa: E731, B023
-        ways = [j for j in free if any(away(j))]
+        ways = [j for j in free if any(same_as(seen.observation, end - seen.observation[:, j]).any() for end in ends)]
         if len(ways) == 1:
             named[axis] = ways[0]
     rest = [axis for axis in axes if axis not in named]
