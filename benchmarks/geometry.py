@@ -23,8 +23,8 @@ from wellposed.envs.make import installed
 from wellposed.types import Geometry
 
 EVERY = ("shift 0", "shift 1", "mirror 0", "mirror 1")
-# An arm has no symmetry that is exact: known is what is declared. Of mirror images it is the one that is chosen; further
-# ones may hold as nearly.
+# An arm has no symmetry that is exact: known is what is declared. Of mirror images it is the one that is chosen;
+# further ones may hold as nearly.
 ARMS = {f"Fetch{task}-v4": ("shift 0", "shift 1", "mirror 1") for task in ("Reach", "Push", "PickAndPlace")}
 ARMS |= {f"Panda{task}-v3": ("shift 0", "shift 1", "mirror 1") for task in ("Reach", "Push", "PickAndPlace", "Stack")}
 ARMS |= {"FetchSlide-v4": ("mirror 1",), "PandaSlide-v3": ("mirror 1",)}

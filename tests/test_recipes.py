@@ -146,14 +146,14 @@ def test_a_recipe_of_an_environment_without_an_entry_looks_as_far_as_its_goals_a
     assert default_config("tests.test_recipes:Slow").agent.gamma == pytest.approx(1 - 1 / 200)
     assert default_config("tests.test_recipes:Slow", "ppo").agent.gamma == pytest.approx(1 - 1 / 200)
     assert default_config("tests.check.point:Point") == replace(
-        default_config("tests.test_recipes:Slow", gamma=0.95), env=EnvConfig("tests.check.point:Point")
+        default_config("tests.test_recipes:Slow", measure=False), env=EnvConfig("tests.check.point:Point")
     )
 
 
 def test_nothing_is_measured_where_episodes_are_short_or_the_discount_is_chosen(monkeypatch):
     monkeypatch.setattr(recipes.Evidence, "measured", None)
     assert default_config("tests.test_recipes:SlowAndShort").agent.gamma == 0.95
-    assert default_config("tests.test_recipes:Slow", gamma=0.9).agent.gamma == 0.9
+    assert default_config("tests.test_recipes:Slow", measure=False).agent.gamma == 0.95
     assert default_config("FetchPush-v4").agent == SACConfig()
     recipes._far_enough_for.cache_clear()
     with pytest.raises(TypeError):  # it would be measured here

@@ -24,10 +24,10 @@ EVALUATIONS = 25  # of a run that uses its whole budget
 
 
 @overload
-def default_config(env: str | EnvConfig, *, gamma: float | None = None) -> RunConfig: ...
+def default_config(env: str | EnvConfig, *, measure: bool = True) -> RunConfig: ...
 @overload
-def default_config(env: str | EnvConfig, algo: str, gamma: float | None = None) -> Any: ...
-def default_config(env: str | EnvConfig, algo: str = ALGO, gamma: float | None = None) -> AnyRunConfig:
+def default_config(env: str | EnvConfig, algo: str, *, measure: bool = True) -> Any: ...
+def default_config(env: str | EnvConfig, algo: str = ALGO, *, measure: bool = True) -> AnyRunConfig:
     """The default recipe for an environment.
 
     Budget, evaluation interval and, for algorithms with a replay, some settings come from the registry. An environment
@@ -38,11 +38,11 @@ def default_config(env: str | EnvConfig, algo: str = ALGO, gamma: float | None =
     Args:
         env: what to learn.
         algo: by what.
-        gamma: the discount, where it is chosen already. None: the algorithm's, or what `far_enough` makes of it. If
-            episodes are so long that goals may be too far for it, their distance is measured, which takes seconds.
+        measure: how far goals are, for the discount: an environment without an entry is made and, if its episodes are
+            so long that goals may be too far, explored for seconds. False where another discount is chosen already.
 
     Raises:
-        UserError: if there is no such environment or algorithm, or one without an entry cannot be made or trained on.
+        UserError: if there is no such environment or algorithm, or it is measured and cannot be made or trained on.
     """
     where = EnvConfig(env) if isinstance(env, str) else env
     entry, algorithm = envs.find(where.id), agents.find(algo)
@@ -50,9 +50,9 @@ def default_config(env: str | EnvConfig, algo: str = ALGO, gamma: float | None =
     first = None if "gymnasium" not in entry.tags else EARLIEST
     settings: Any = {"total_steps": entry.budget, "eval_every": every, "eval_first": first, "stop_rule": "test"}
     agent = algorithm.config()
-    if gamma is None and "gymnasium" in entry.tags:
+    if measure and "gymnasium" in entry.tags:
         gamma = _far_enough_for(where.id, json.dumps(where.arguments, sort_keys=True), agent.gamma)
-    agent = agent if gamma is None else replace(agent, gamma=gamma)
+        agent = replace(agent, gamma=gamma)
     if algorithm.on_policy:
         return OnPolicyRunConfig(where, algo, agent=agent, **settings)
     return override(RunConfig(where, algo, agent=agent, **settings), entry.settings)
