@@ -173,6 +173,15 @@ class Two(NoWay):
         return -(np.max(away, axis=0) > self.radius).astype(np.float64)
 
 
+class Dropped(Two):
+    """The second puck slides for two steps after each reset, as a cube does that is let fall."""
+
+    def step(self, action) -> Any:
+        if self.steps < 2:
+            self.second = self.second + 0.02
+        return super().step(action)
+
+
 # --- broken
 
 

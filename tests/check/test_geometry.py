@@ -89,6 +89,11 @@ def test_a_goal_of_two_points_is_found_with_its_points_and_the_ways_to_both():
     assert read({**two.geometry.__dict__}, "it") == two.geometry
 
 
+def test_what_is_let_fall_at_a_reset_comes_to_rest_first():
+    assert found(pushers.Dropped).geometry.points == found(pushers.Two).geometry.points
+    assert held(pushers.Dropped) == ALL
+
+
 def test_what_only_the_second_point_breaks_is_seen():
     assert held(pushers.SecondWalled) == {"shift 1", "mirror 1"}
 

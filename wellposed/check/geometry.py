@@ -22,7 +22,7 @@ import numpy as np
 
 from wellposed.arrays import turned
 from wellposed.check.mirrors import reflection, turned_pairs
-from wellposed.check.pairs import FAR, STEER, Bench, EndedError, Stage, response
+from wellposed.check.pairs import FALL, FAR, STEER, Bench, EndedError, Stage, falls, response
 from wellposed.check.states import Handles, State, any_of, handles, state_of
 from wellposed.check.subject import OneEnv, find_subject
 from wellposed.check.symmetry import (
@@ -50,7 +50,7 @@ TURNED = np.radians(5)  # angle from which actions count as acting along other a
 GUESSES = 120  # ways to name numbers the effector's position, up to which all are tried
 ALIKE = 1e-3  # of what a number varies by: of mirror images that fit better than this the first is taken
 SLIGHTLY = 1e-3  # of what a number of the state varies by: how far it is moved to see what it moves
-TOUCHES = 6  # episodes in which an effector is steered to what achieves goals
+TOUCHES = 6, 24  # episodes in which an effector is steered to what achieves goals; if these do not tell, more
 MOVED = 0.2  # success radii by which that is touched
 
 
@@ -140,6 +140,7 @@ def find_geometry(name: str, kwargs: dict[str, Any] | None = None, *, seed: int 
 
 def find_stage(bench: Bench, seen: Seen) -> tuple[Stage | None, str]:
     """Where the points are and how they are moved; None, and why, where there is no effector."""
+    bench.settle = FALL if falls(bench, seen.goal_places[0], BEGINNINGS, seen.radius) else 0
     moved, achieved = _moved(bench, seen), seen.held[seen.parts]
     if (driven := moved[:, seen.goal_places[0]].any(axis=(0, 2))).any():
         if (achieved < 0).any():
@@ -188,19 +189,22 @@ def _effector(bench: Bench, moved: np.ndarray, seen: Seen) -> np.ndarray | None:
     ]
     if not rest:
         return guesses[0]
-    away = np.array([_touches(bench, guess, moved, seen) for guess in guesses])
-    best, *others = np.sort(away)
-    return guesses[int(away.argmin())] if best < min([np.inf, *others]) / 2 else None
+    for episodes in TOUCHES:
+        away = np.array([_touches(bench, guess, moved, seen, episodes) for guess in guesses])
+        best, *others = np.sort(away)
+        if best < min([np.inf, *others]) / 2:
+            return guesses[int(away.argmin())]
+    return None
 
 
-def _touches(bench: Bench, effector: np.ndarray, moved: np.ndarray, seen: Seen) -> float:
+def _touches(bench: Bench, effector: np.ndarray, moved: np.ndarray, seen: Seen, episodes: int) -> float:
     """How near these numbers are, on the average, to the point that they are steered to when it moves.
 
     Infinite where it does not in at least half of the episodes.
     """
     at, away = np.array([effector, *seen.goal_places[0]]), []
     stage = Stage(bench, at, _effects(moved[:, effector]), np.zeros((2, at.shape[1])), seen.radius)
-    for seed in range(TOUCHES):
+    for seed in range(episodes):
         bench.reset(seed)
         to = 1 + seed % len(seen.parts)
         before = stage.points()[to].copy()
@@ -210,7 +214,7 @@ def _touches(bench: Bench, effector: np.ndarray, moved: np.ndarray, seen: Seen) 
                 if np.linalg.norm(stage.points()[to] - before) > MOVED * seen.radius:
                     away.append(np.linalg.norm(stage.points()[to] - stage.points()[0]))
                     break
-    return float(np.mean(away)) if len(away) >= TOUCHES / 2 else np.inf
+    return float(np.mean(away)) if len(away) >= episodes / 2 else np.inf
 
 
 def _effects(moved: np.ndarray) -> np.ndarray:
