@@ -24,6 +24,7 @@ class Task(NamedTuple):
     fingers: bool = False  # whether they move: then their width is observed, and commanded
     reached: bool = True  # whether the arm gets to wherever objects do
     limit: int = 50  # steps of an episode
+    exact: bool = True  # whether seed and actions determine an episode to the last bit, whatever was played before
 
 
 TASKS = {
@@ -31,7 +32,9 @@ TASKS = {
     "Push": Task("push a cube to a point on the table", 100_000),
     "Slide": Task("hit a puck so that it comes to rest at a point out of reach", 1_000_000, reached=False),
     "PickAndPlace": Task("bring a cube to a point on the table or in the air", 400_000, fingers=True),
-    "Stack": Task("put two cubes in their places, one on the other", 1_000_000, objects=2, fingers=True, limit=100),
+    "Stack": Task(
+        "put two cubes in their places, one on the other", 1_000_000, objects=2, fingers=True, limit=100, exact=False
+    ),
 }
 
 
@@ -78,7 +81,7 @@ def register_all() -> None:
                 tags=frozenset({"panda", "sparse"}),
                 summary=f"{task.summary} (sparse reward, needs the extra panda)",
                 budget=task.budget,
-                capabilities=frozenset({"state", "ends at goals"}),
+                capabilities=capabilities(task),
                 extra="panda",
                 module="panda_gym",
                 gymnasium=known_as,
@@ -86,7 +89,13 @@ def register_all() -> None:
         )
 
 
+def capabilities(task: Task) -> frozenset[str]:
+    """What `EnvEntry` says that a task can do."""
+    return frozenset({"ends at goals", *(["state"] if task.exact else [])})
+
+
 def _make(known_as: str, task: Task, num_envs: int, threads: int, **kwargs: Any) -> VecEnv:
     env = GymGoalVecEnv(known_as, num_envs, threads=threads, **kwargs)
+    env.capabilities = capabilities(task)
     env.spec = env.spec._replace(geometry=symmetries(task))
     return env
