@@ -8,6 +8,7 @@ PEERS ?= .venv-peers
 EXTRAS ?= dev
 RAISE ?=
 BIN := $(VENV)/bin
+TRACES := tests/chapters/test_traces.py
 RUN := PYTHON=$(PYTHON) VENV=$(VENV) scripts/setup.sh
 
 .PHONY: demo test test-slow book setup suites lint peers test-peers torture bench faults lock offline help
@@ -22,8 +23,9 @@ demo: setup     ## set up; proof of life, train Fetch Reach from sparse rewards,
 test: setup     ## set up; run the tests but the slow ones
 	$(BIN)/pytest -n 2 --dist worksteal -m "not slow"
 
-test-slow: setup ## the slow tests: traces of what chapters name, faults on the disk, studies, pages on a phone
-	XLA_FLAGS= $(BIN)/pytest -n 2 --dist worksteal -m slow
+test-slow: setup ## the slow tests: faults on the disk, studies, pages on a phone, traces of what chapters name
+	$(BIN)/pytest -n 3 --dist worksteal -m slow --ignore $(TRACES)
+	XLA_FLAGS= $(BIN)/pytest -n 2 --dist worksteal -m slow $(TRACES)
 
 book: setup     ## set up; build the course as a site that needs no network, in site/
 	@$(BIN)/wellposed book

@@ -6,6 +6,7 @@ is bit for bit the same from one test to the next. Who runs for long or tests nu
 """
 
 import ctypes
+import functools
 import gc
 import os
 import resource
@@ -18,12 +19,14 @@ from unittest import mock
 
 import pytest
 
+from tests import resident
+
 KEPT = Path(__file__).parent.parent / ".pytest_cache" / "xla"
 os.environ["XDG_CACHE_HOME"] = str(KEPT.parent / "cache")  # certificates of environments that are not registered
 os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(KEPT))  # read when JAX is imported, here and in child processes
 os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
-# Without fusion emitters compiling takes a third of the time, and numbers round otherwise. So `make test-slow`, which
-# holds code against stored traces, sets this to nothing.
+# Without fusion emitters compiling takes a third of the time, and numbers round otherwise. So `make test-slow` sets
+# this to nothing where code is held against stored traces.
 os.environ.setdefault("XLA_FLAGS", "--xla_cpu_use_fusion_emitters=false")
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "-1")
@@ -82,6 +85,16 @@ def own(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Path]:
 
 
 @pytest.fixture
+def few_held_out(monkeypatch: pytest.MonkeyPatch) -> int:
+    """How many held-out episodes a verdict is of where nobody says: fewer than for users, who wait for 100."""
+    from wellposed import verdict
+
+    episodes = 10
+    monkeypatch.setattr(verdict, "assess", functools.partial(verdict.assess, episodes=episodes))
+    return episodes
+
+
+@pytest.fixture
 def optimised() -> Iterator[None]:
     """Programs are compiled as they are for users."""
     import jax
@@ -99,15 +112,33 @@ def pytest_collection_finish() -> None:
     gc.freeze()
 
 
-@pytest.fixture(autouse=True, scope="module")
-def programs_are_let_go() -> Iterator[None]:
-    """What one module compiled is not held in memory while the next one runs: all of it would be gigabytes."""
-    yield
+ROOM = 2**30  # bytes that a process of the tests may hold before it lets go of what it compiled
+LEFT = [0]  # bytes that it held after it last did
+
+
+def let_go() -> None:
+    """Give back what was compiled and what is garbage."""
     if "jax" in sys.modules:
         sys.modules["jax"].clear_caches()
     gc.collect()
     if sys.platform == "linux":
         ctypes.CDLL(None).malloc_trim(0)  # glibc keeps what was freed, and gives it back when asked
+    LEFT[0] = resident()
+
+
+@pytest.fixture(autouse=True, scope="module")
+def programs_are_let_go() -> Iterator[None]:
+    """What one module compiled is not held in memory while the next one runs: all of it would be gigabytes."""
+    yield
+    let_go()
+
+
+@pytest.fixture(autouse=True)
+def memory_is_bounded() -> Iterator[None]:
+    """Nor is it within a module that compiles much."""
+    yield
+    if resident() > max(ROOM, LEFT[0] + ROOM // 8):
+        let_go()
 
 
 LARGEST: list[int] = []  # resident bytes of each process of the tests at its largest

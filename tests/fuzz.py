@@ -1,6 +1,7 @@
 """What a stranger hands us is data: whatever file is mutated, a command that reads it gives a sentence or its result.
 
-    python -m tests.fuzz --inputs 200000 --seed 0
+    python -m tests.fuzz --seed 0 --inputs 100000 &
+    python -m tests.fuzz --seed 0 --inputs 100000 --first 100000
 
 The suite runs a few hundred of these (test_fuzz.py). An input is a copy of a run, a chapter or another file of ours
 with some of its bytes or some of its meaning changed; most have digests, and there they are made right again. The
@@ -10,6 +11,7 @@ audit events), peak memory, time, control characters in the output, and which li
 
 import argparse
 import contextlib
+import importlib
 import io
 import os
 import random
@@ -26,6 +28,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from tests import resident
 from wellposed.errors import NotFiniteError, UserError
 from wellposed.terminal import escaped
 
@@ -40,7 +43,9 @@ CHANGES = {
 }  # fmt: skip
 WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 SPARE = 64 * 2**20  # bytes that reading may take beside twice the input
+TRACED, SELDOM = 2_000, 20  # inputs whose lines are noted: the first ones, and later one in so many, as it takes long
 PATIENCE = 120  # seconds
+QUICK = Path("/dev/shm")  # files in memory, on Linux: an input is some twenty files, copied and deleted
 READERS = (  # modules whose functions read what others wrote
     "runs/checkpoint", "runs/compare", "runs/files", "runs/listing", "runs/migrations", "runs/record", "runs/store",
     "runs/tables", "runs/writer", "arrays", "serialise", "config", "launch/answers", "launch/manifest", "portable",
@@ -76,7 +81,7 @@ class Watch:
         else:
             forbidden = event in FORBIDDEN and not (event in ("compile", "exec") and _harmless())
         if forbidden:
-            self.seen.append(f"{event} {args[:2]}")
+            self.seen.append(f"{event} {args[:2]}"[:200])
 
     def _may_change(self, path: Any) -> bool:
         return (os.path.realpath(os.fsdecode(path)) + "/").startswith(self.writable)
@@ -175,11 +180,6 @@ def peak_above(before: int) -> int:
     return int(told["VmHWM"].split()[0]) * 1024 - before
 
 
-def resident() -> int:
-    """Bytes of memory of this process now."""
-    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-
-
 class Fuzz:
     """The inputs that were fed so far, and what became of them."""
 
@@ -198,6 +198,7 @@ class Fuzz:
         compiled = sys.modules["jax"].config.jax_compilation_cache_dir or folder
         self.watch = Watch(self.live, folder / "tmp", folder / "cache", Path(compiled))
         self.count, self.sealed = Counter[str](), 0
+        importlib.import_module("gymnasium_robotics")  # a record may name any of its environments
         first = {(kind.source, read): kind for kind in self.kinds for _, read in kind.reads}
         for (source, read), kind in first.items():  # what is imported and compiled at first use
             self._copied(kind)
@@ -214,7 +215,9 @@ class Fuzz:
         size = sum(path.stat().st_size for path in self.live.rglob("*") if path.is_file())
         before = resident()
         peak_above(0)
-        with self.lines.reading(), _captured() as (out, err), self.watch.reading(), _at_most(PATIENCE):
+        fed = self.count.total()
+        noted = self.lines.reading() if fed < TRACED or fed % SELDOM == 0 else contextlib.nullcontext()
+        with noted, _captured() as (out, err), self.watch.reading(), _at_most(PATIENCE):
             outcome = _outcome(read, live)
         peak = peak_above(before)
         text = out.getvalue() + err.getvalue()
@@ -269,21 +272,22 @@ def main() -> int:
     """Feed the inputs and print what became of them."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--inputs", type=int, default=200_000)
+    parser.add_argument("--first", type=int, default=0, help="number of the first one, so that several commands share")
     parser.add_argument("--seed", type=int, default=int(time.time()))
     parser.add_argument("--go-on", action="store_true", help="print the traceback of a fault and the input's number")
     parser.add_argument("--world", type=Path, help="keep there what the inputs begin from; made if it is missing")
     parser.add_argument("--missing", action="store_true", help="name the lines that were not reached")
     args = parser.parse_args()
-    print(f"seed {args.seed}", flush=True)
+    print(f"seed {args.seed}, inputs from {args.first:,}", flush=True)
     began, faults = time.monotonic(), 0
-    with tempfile.TemporaryDirectory() as temporary:
+    with tempfile.TemporaryDirectory(dir=QUICK if QUICK.is_dir() else None) as temporary:
         folder = args.world or Path(temporary)
         folder.mkdir(exist_ok=True)
         os.environ["XDG_CACHE_HOME"] = f"{folder}/cache"
         fuzz = Fuzz(folder)
         fed, stop = time.monotonic(), list[int]()
         signal.signal(signal.SIGINT, lambda number, _: stop.append(number))  # the totals so far are told
-        for i in range(args.inputs):
+        for i in range(args.first, args.first + args.inputs):
             if stop:
                 break
             try:
@@ -296,7 +300,8 @@ def main() -> int:
                 faults += 1
                 print(f"--- input {i}\n{traceback.format_exc(limit=-6)}", flush=True)
             if i % 5000 == 4999:
-                print(f"{i + 1:,} inputs, {(i + 1) / (time.monotonic() - fed):.0f} a second", flush=True)
+                n = i + 1 - args.first
+                print(f"{n:,} inputs, {n / (time.monotonic() - fed):.0f} a second", flush=True)
                 sys.modules["jax"].clear_caches()
     for name, n in sorted(fuzz.count.items()):
         print(f"{name:<40} {n:>8,}")

@@ -306,15 +306,15 @@ def test_ctrl_c_ends_a_run_cleanly(tmp_path, number):
 
 
 @pytest.mark.slow
-def test_twenty_runs_of_four_commands_in_one_directory_all_end_each_with_its_own(tmp_path):
-    """Four commands with five runs each, two of them at a time."""
+def test_runs_of_four_commands_in_one_directory_all_end_each_with_its_own(tmp_path):
+    """Four commands at once with three runs each, two of them at a time."""
     argv = [*WELLPOSED, "train", "FetchReach-v4", *TINY, "--threads", "2", "--quiet", "--runs-dir", str(tmp_path)]
-    shares = ("0-4", "5-9", "10-14", "15-19")
+    shares = ("0-2", "3-5", "6-8", "9-11")
     processes = [subprocess.Popen([*argv, "--seeds", s], stdout=subprocess.PIPE, text=True) for s in shares]
     told = [line for process in processes for line in process.communicate(timeout=240)[0].splitlines()]
     assert [process.returncode for process in processes] == [0] * 4
     readers = [RunReader(Path(line)) for line in told]
-    assert sorted(reader.config["seed"] for reader in readers) == list(range(20))
+    assert sorted(reader.config["seed"] for reader in readers) == list(range(12))
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(reader.path.name for reader in readers)
     assert all(reader.status == "finished" and reader.evaluations[-1].step == 200 for reader in readers)
 

@@ -1,5 +1,6 @@
 """Experiments as data: what is asked is checked, what is finished is not trained again, what is found is stored."""
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,7 @@ from wellposed import serialise
 from wellposed.agents import SACConfig, TD3Config
 from wellposed.cli import main
 from wellposed.errors import UserError
-from wellposed.launch.answers import load_answers, run_experiment
+from wellposed.launch.answers import Answer, load_answers, run_experiment
 from wellposed.launch.manifest import load_experiment
 from wellposed.runs.store import run_name
 
@@ -40,31 +41,42 @@ def ask(folder: Path, text: str = QUESTION) -> Path:
     return file
 
 
-def test_each_variant_is_trained_with_each_seed_and_the_answers_are_stored(tmp_path):
-    file = ask(tmp_path)
-    told = list(run_experiment(file, tmp_path / "runs", threads=2, quiet=True))
+@pytest.fixture(scope="module")
+def answered(tmp_path_factory) -> tuple[Path, list[Answer]]:
+    """The folder of an experiment that was run, and what was told meanwhile."""
+    folder = tmp_path_factory.mktemp("answered")
+    return folder, list(run_experiment(ask(folder), folder / "runs", threads=2, quiet=True))
+
+
+@pytest.fixture
+def copy(answered, tmp_path) -> Path:
+    """A copy of that folder."""
+    return shutil.copytree(answered[0], tmp_path / "copy")
+
+
+def test_each_variant_is_trained_with_each_seed_and_the_answers_are_stored(answered):
+    folder, told = answered
+    file = folder / "question.toml"
     stored = load_answers(file.with_suffix(".json"))
     assert [(a.variant, a.seed) for a in stored.answers] == [("narrow", 0), ("narrow", 1), ("wide", 0), ("wide", 1)]
     assert sorted(told, key=lambda one: one.run) == sorted(stored.answers, key=lambda one: one.run)
     assert stored.experiment == load_experiment(file)
     assert [step for step, _ in told[0].curve] == [0, 160, 320]
-    assert (tmp_path / "runs" / told[0].run / "summary.json").exists()
+    assert (folder / "runs" / told[0].run / "summary.json").exists()
 
 
-def test_what_is_finished_is_not_trained_again(tmp_path):
-    file, runs = ask(tmp_path), tmp_path / "runs"
-    first = list(run_experiment(file, runs, threads=1, quiet=True))
+def test_what_is_finished_is_not_trained_again(answered, copy):
+    runs, (_, first) = copy / "runs", answered
     before = {path: path.stat().st_mtime_ns for path in runs.glob("*/summary.json")}
-    ask(tmp_path, QUESTION + '[variants.widest]\n"agent.hidden" = [32]\n')
+    file = ask(copy, QUESTION + '[variants.widest]\n"agent.hidden" = [32]\n')
     again = list(run_experiment(file, runs, threads=1, quiet=True))
     assert sorted(again[:4], key=lambda one: one.run) == sorted(first, key=lambda one: one.run)
     assert len(again) == 6
     assert all(path.stat().st_mtime_ns == time for path, time in before.items())
 
 
-def test_a_run_that_was_cut_short_goes_on_and_the_answer_is_the_same(tmp_path):
-    file, runs = ask(tmp_path), tmp_path / "runs"
-    first = list(run_experiment(file, runs, threads=2, quiet=True))
+def test_a_run_that_was_cut_short_goes_on_and_the_answer_is_the_same(answered, copy):
+    file, runs, (_, first) = copy / "question.toml", copy / "runs", answered
     (runs / first[1].run / "summary.json").unlink()  # as if it had died right before its end
     again = {(answer.variant, answer.seed): answer for answer in run_experiment(file, runs, threads=2, quiet=True)}
     assert again.keys() == {(answer.variant, answer.seed) for answer in first}
@@ -130,9 +142,9 @@ def test_the_experiments_of_the_repository_can_be_run_and_their_answers_fit(file
     assert [(answer.variant, answer.run) for answer in answers.answers] == asked, "the default recipe has changed since"
 
 
-def test_the_command_line_prints_each_answer_and_where_they_are(tmp_path, capsys):
-    file = ask(tmp_path)
-    assert main(["experiment", str(file), "--runs-dir", str(tmp_path / "runs"), "--quiet"]) == 0
+def test_the_command_line_prints_each_answer_and_where_they_are(copy, capsys):
+    file = copy / "question.toml"
+    assert main(["experiment", str(file), "--runs-dir", str(copy / "runs"), "--quiet"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 5
     assert lines[-1] == str(file.with_suffix(".json"))

@@ -50,6 +50,7 @@ def test_it_acts_and_is_judged_as_on_that_day(record, name):
     assert [row.final_distance for row in verdict.per_episode] == pytest.approx(EXPECTED[name][2], rel=0.01)
 
 
+@pytest.mark.usefixtures("few_held_out")
 @pytest.mark.slow
 @each
 def test_it_is_diagnosed_and_reported(record, name, tmp_path, capsys):

@@ -4,7 +4,6 @@ any other to all that reads records.
 
 import shutil
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 
 import pytest
@@ -91,8 +90,8 @@ def test_a_loss_that_is_not_finite_is_named(tmp_path, monkeypatch):
     assert RunReader(path).load_checkpoint()[0].step == 160
 
 
-def test_a_report_with_a_verdict_and_a_diagnosis_is_made_of_it(run, tmp_path, monkeypatch):
-    monkeypatch.setattr(verdict, "assess", partial(verdict.assess, episodes=2))
+@pytest.mark.usefixtures("few_held_out")
+def test_a_report_with_a_verdict_and_a_diagnosis_is_made_of_it(run, tmp_path):
     page = tmp_path / "report.html"
     assert main(["report", str(run), "--out", str(page), "--no-video"]) == 0
     assert "FetchReachDense-v4: PPO" in page.read_text()

@@ -75,6 +75,7 @@ def test_a_file_hides_no_module_of_its_name(own, tmp_path, stem):
     assert sys.modules.get(stem) is before
 
 
+@pytest.mark.usefixtures("few_held_out")
 @pytest.mark.slow
 @pytest.mark.usefixtures("own")
 def test_it_is_trained_stopped_taken_up_judged_reproduced_and_reported_by_the_printed_lines(monkeypatch, capsys):

@@ -45,6 +45,7 @@ def killed_before_the_last_checkpoint(run: Path, folder: Path) -> Path:
     return copy
 
 
+@pytest.mark.usefixtures("few_held_out")
 @pytest.mark.slow
 def test_an_algorithm_of_ones_own_is_trained_resumed_judged_and_reported(forget, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)

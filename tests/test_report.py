@@ -27,9 +27,11 @@ from wellposed.stats import over_seeds
 from wellposed.training import train
 from wellposed.verdict import sentence, stored_verdict
 
+pytestmark = pytest.mark.usefixtures("few_held_out")
+
 
 def config(seed: int, total_steps: int = 400) -> RunConfig:
-    return replace(demo_config(seed), total_steps=total_steps, agent=SACConfig(hidden=(16,)))
+    return replace(demo_config(seed), total_steps=total_steps, eval_episodes=4, agent=SACConfig(hidden=(16,)))
 
 
 @pytest.fixture(scope="module")
@@ -139,16 +141,17 @@ def test_a_run_named_twice_does_not_count_twice(runs, tmp_path):
         write_report([runs[0], runs[0]], tmp_path / "r.html", video=False)
 
 
-def test_the_verdict_over_several_seeds_comes_first_with_an_interval_that_counts_them(runs, tmp_path):
+def test_the_verdict_over_several_seeds_comes_first_with_an_interval_that_counts_them(runs, tmp_path, few_held_out):
     page = write_report(runs, tmp_path / "r.html", video=False).read_text()
     (sentence,) = re.findall(r'class="verdict[^>]*><strong>(.*?)</strong>', page)
     rates = [stored_verdict(path).trained.success_rate for path in runs]
     found = re.fullmatch(
-        r"FetchReach-v4: ([\d.]+) % \(mean, 95 % CI ([\d.]+)-([\d.]+), 2 seeds x 100 episodes\)", sentence
+        r"FetchReach-v4: ([\d.]+) % \(mean, 95 % CI ([\d.]+)-([\d.]+), 2 seeds x (\d+) episodes\)", sentence
     )
     assert found is not None
-    due = over_seeds(np.array(rates), 100)
-    said = [float(number) for number in found.groups()]
+    *said, episodes = (float(number) for number in found.groups())
+    due = over_seeds(np.array(rates), few_held_out)
+    assert episodes == few_held_out
     assert said == pytest.approx([100 * number for number in due], abs=0.51), "two seeds need not carry tenths"
 
 

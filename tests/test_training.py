@@ -142,7 +142,8 @@ def test_the_ratio_of_updates_to_steps_is_kept(tmp_path, ratio):
     ("algo", "agent"), [("sac", SACConfig()), pytest.param("td3", TD3Config(), marks=pytest.mark.slow)]
 )
 def test_the_demonstration_learns_reach_and_says_when(tmp_path, algo, agent):
-    path, summary = train(replace(demo_config(seed=0), algo=algo, agent=agent, eval_episodes=100), tmp_path, quiet=True)
+    config = replace(demo_config(seed=0), algo=algo, agent=agent, eval_episodes=100, eval_every=200)
+    path, summary = train(config, tmp_path, quiet=True)
     assert summary.stop_reason == "solved"
     assert summary.solved is not None
     assert summary.solved.step == summary.step < 5000
@@ -156,7 +157,7 @@ def test_the_demonstration_learns_reach_and_says_when(tmp_path, algo, agent):
 @pytest.mark.usefixtures("optimised")
 def test_without_hindsight_nothing_is_learnt_in_the_same_time(tmp_path):
     config = demo_config(seed=0)
-    no_hindsight = replace(config, total_steps=1000, replay=replace(config.replay, k=0))
+    no_hindsight = replace(config, total_steps=1000, eval_every=1000, replay=replace(config.replay, k=0))
     assert train(no_hindsight, tmp_path, quiet=True)[1].final_evaluation.success_rate < 0.9
 
 

@@ -130,11 +130,15 @@ def _check_mujoco_gl() -> None:
 
 def _run_one(commands: dict[str, Any], prog: str, about: str, argv: list[str]) -> int:
     """Read the arguments of the command that comes first, and call it. Raises UserError if there is no such command."""
-    argv = argv or ["--help"]
-    if argv[0] not in commands and not argv[0].startswith("-"):
-        raise UserError(f"There is no command `{prog} {argv[0]}`{instead(argv[0], commands)}")
+    first, *rest = argv or ["--help"]
     run = {name: _printing_plainly(command) for name, command in commands.items()}
-    return tyro.extras.subcommand_cli_from_dict(run, prog=prog, description=about, args=argv, registry=INTEGERS)
+    if first in run:
+        return tyro.cli(run[first], prog=f"{prog} {first}", args=rest, registry=INTEGERS)
+    if not first.startswith("-"):
+        raise UserError(f"There is no command `{prog} {first}`{instead(first, commands)}")
+    return tyro.extras.subcommand_cli_from_dict(
+        run, prog=prog, description=about, args=[first, *rest], registry=INTEGERS
+    )
 
 
 def _printing_plainly(command: Callable[..., int]) -> Callable[..., int]:

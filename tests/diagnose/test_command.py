@@ -40,6 +40,7 @@ def test_a_sound_run_is_called_sound(sound, capsys):
     assert rest == "No rule finds anything wrong with it."
 
 
+@pytest.mark.usefixtures("few_held_out")
 @pytest.mark.slow
 def test_a_fault_is_told_live_once_on_the_command_line_and_in_the_report(tmp_path, capsys):
     path = trained(tmp_path / "runs", "--replay.k", "0")

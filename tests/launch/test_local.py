@@ -78,7 +78,9 @@ def test_all_runs_end_as_if_each_had_been_trained_alone_and_undisturbed(launched
 def test_each_process_had_a_core_of_its_own_and_its_record_names_the_command(launched):
     folder = Folder(launched[0])
     origins = [RunReader(folder.runs / row.name).provenance for row in folder.rows]
-    assert {(origin.threads, origin.cores) for origin in origins} <= {(1, 1), (1, 2)}  # 2: on a machine of one core
+    given = [(origin.threads, origin.cores) for origin in origins]
+    assert given.count((2, 2)) <= 1  # the last run, if it began when nothing waited for the other core
+    assert {*given} - {(2, 2)} <= {(1, 1), (1, 2)}  # (1, 2): on a machine of one core
     assert {tuple(origin.command) for origin in origins} == {tuple(folder.command)}
 
 
