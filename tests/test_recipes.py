@@ -118,7 +118,7 @@ class Slow(Point):
 
     def step(self, action):
         obs, reward, terminated, _, told = super().step(action)
-        return obs, reward, terminated, self.steps >= self.max_episode_steps, told
+        return obs, reward, terminated, self.steps >= (self.max_episode_steps or 0), told
 
 
 class SlowAndShort(Slow):

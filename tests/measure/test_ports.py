@@ -24,9 +24,9 @@ TWICE = Port("twice", "a.slow", "a.fast", 0.9, "a mirror", 1.5, 2.5, 3.0, "2026-
 def scored(monkeypatch):
     def reader(path) -> Any:
         rows = [SimpleNamespace(step=100 * (i + 1), success_rate=rate) for i, rate in enumerate(RUNS[path.name])]
-        summary = SimpleNamespace(ended="diverged" if path.name == "broken" else "budget")
+        failure = "a loss was a NaN" if path.name == "broken" else None
         provenance = SimpleNamespace(started="2026-11-27T20:00:00+00:00")
-        return SimpleNamespace(evaluations=rows, summary=summary, provenance=provenance)
+        return SimpleNamespace(evaluations=rows, failure=failure, provenance=provenance)
 
     monkeypatch.setattr(ports, "RunReader", reader)
     context = Context(1, {f"a.{name}": [SimpleNamespace(name=name)] * 5 for name in RUNS})  # type: ignore[list-item]

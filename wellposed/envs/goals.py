@@ -49,4 +49,4 @@ def all_in_place(
     """
     apart = achieved_goal - desired_goal
     away = [np.linalg.norm(apart[..., list(part)], axis=-1) for part in parts]
-    return (np.stack(away, axis=-1) <= np.asarray(tolerances)).all(axis=-1)
+    return np.all(np.stack(away, axis=-1) <= np.asarray(tolerances), axis=-1)

@@ -125,8 +125,8 @@ def times(paths: list[Path], rate: float) -> Times:
         reader = RunReader(path)
         rates = [row.success_rate for row in reader.evaluations]
         there = [i for i in range(1, len(rates)) if min(rates[i - 1 : i + 1]) >= rate]
-        diverged = reader.summary is not None and reader.summary.ended == "diverged"
-        used.append(reader.evaluations[there[0] if there else -1].step if there or not diverged else inf)
+        known = bool(there) or reader.failure is None  # one that diverged never gets there
+        used.append(reader.evaluations[there[0] if there else -1].step if known else inf)
         reached.append(bool(there))
     return Times(used, reached)
 
