@@ -70,6 +70,8 @@ def find_subject(name: str, kwargs: dict[str, Any] | None = None) -> Subject:
     """
     kwargs = kwargs or {}
     if not plugin.imports(name) and (entry := envs.find(name)) in envs.registered():
+        if entry.gymnasium:
+            return Subject(name, partial(make_one, entry.gymnasium, **kwargs))
         defined_by = getattr(entry.make, "func", entry.make)  # a suite's class, with its task
         return Subject(name, partial(OneEnv, EnvConfig(name, kwargs)), entry.oracle, defined_by.__module__)
     return Subject(name, partial(make_one, name, **kwargs))

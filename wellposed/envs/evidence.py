@@ -24,6 +24,7 @@ RESETS = 64
 STEPS = 2_000  # of independent uniform actions; half as many of each other behaviour
 EPISODES = (4, 40)  # at least and at most, of each behaviour
 FIRST_SEED = 1_000  # of exploration; the seeds below are for pairs of instances that are compared
+DISCOUNTED = 0.01  # of a reward: what is left of it, discounted, below which nobody learns from it
 TOLD = "the distances at which info told of success"
 AT_GOAL = 20, 50  # episodes, half of them with the goal put where they stand, and the steps of each
 
@@ -138,6 +139,14 @@ class Evidence:
         """Steps after which episodes are cut: the declared limit, else the one length of all that were."""
         cut = np.unique(self.all.lengths[self.all.truncated[self.all.ends]]) if self.limit is None else [self.limit]
         return int(cut[0]) if len(cut) == 1 else None
+
+    @cached_property
+    def steps_to_goal(self) -> float:
+        """How many steps away the typical goal is at the pace that was seen; infinite where nothing moved."""
+        pace = np.linalg.norm(self.all.after.achieved - self.all.before.achieved, axis=1)
+        moving = pace[pace > 1e-3 * pace.max()]
+        way = float(np.median(np.linalg.norm(self.resets.desired - self.resets.achieved, axis=1)))
+        return way / float(np.quantile(moving, 0.95)) if len(moving) else float("inf")
 
     @cached_property
     def spread(self) -> np.ndarray:
