@@ -16,6 +16,7 @@ from wellposed.check import goals
 from wellposed.check.subject import find_subject
 from wellposed.config import override
 from wellposed.data.episodes import ReplayBuffer, ReplayConfig
+from wellposed.diagnose import diagnose, read_evidence
 from wellposed.envs import registry
 from wellposed.envs.evidence import Evidence
 from wellposed.envs.make import EnvConfig, make_env
@@ -354,3 +355,5 @@ def test_a_policy_that_sees_no_goal_is_trained_and_not_blamed_for_ignoring_it(tm
     assert summary.updates > 0
     assert "probe/inputs_clipped" in told
     assert "probe/goal_in_inputs" not in told
+    found = {finding.name for finding in diagnose(read_evidence(path)).findings}
+    assert found.isdisjoint({"goal_blind", "hindsight_off"})

@@ -109,9 +109,9 @@ def stale_samples(e: Evidence) -> Seen | None:
 
 
 def hindsight_off(e: Evidence) -> Seen | None:
-    """A sparse reward without relabelling."""
-    rewards = e.rewards
-    if e.config.replay.k or rewards is None or not is_sparse(*rewards[1:]):
+    """A sparse reward without relabelling; of no use where the policy sees no goal, of which no reading tells."""
+    rewards, sees_goal = e.rewards, e.recent("probe/goal_in_inputs") is not None
+    if e.config.replay.k or rewards is None or not is_sparse(*rewards[1:]) or not sees_goal:
         return None
     step, low, high = rewards
     values = f"{low:g} and {high:g}" if low < high else f"{low:g} in all transitions seen"
