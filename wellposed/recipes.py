@@ -7,7 +7,7 @@ are.
 
 import json
 import math
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import replace
 from functools import cache, partial
 from typing import Any, overload
@@ -18,6 +18,7 @@ from wellposed.envs.evidence import DISCOUNTED, Evidence
 from wellposed.envs.group import make_one
 from wellposed.envs.make import EnvConfig
 from wellposed.envs.rules import Subject
+from wellposed.errors import UserError
 
 EARLIEST = 800  # least environment steps between evaluations, so that they cost less than training
 EVALUATIONS = 25  # of a run that uses its whole budget
@@ -42,7 +43,7 @@ def default_config(env: str | EnvConfig, algo: str = ALGO, *, measure: bool = Tr
             so long that goals may be too far, explored for seconds. False where another discount is chosen already.
 
     Raises:
-        UserError: if there is no such environment or algorithm, or it is measured and cannot be made or trained on.
+        UserError: if there is no such environment or algorithm.
     """
     where = EnvConfig(env) if isinstance(env, str) else env
     entry, algorithm = envs.find(where.id), agents.find(algo)
@@ -78,9 +79,16 @@ def far_enough(gamma: float, steps: float) -> float:
 
 @cache
 def _far_enough_for(env_id: str, arguments: str, gamma: float) -> float:
-    """The discount for an environment of Gymnasium; `arguments` are JSON. Measured once in a process."""
-    with closing(Evidence(Subject(env_id, partial(make_one, env_id, **json.loads(arguments))))) as evidence:
+    """The discount for an environment of Gymnasium; `arguments` are JSON. Measured once in a process.
+
+    What cannot be made or is not well posed keeps `gamma`: settings that are not known yet may mend it, and training
+    refuses it otherwise.
+    """
+    with (
+        suppress(UserError),
+        closing(Evidence(Subject(env_id, partial(make_one, env_id, **json.loads(arguments))))) as evidence,
+    ):
         if evidence.limit is not None and far_enough(gamma, evidence.limit) == gamma:
             return gamma  # no goal is farther away than an episode is long
-        limit = evidence.measured().limit  # refuses what cannot be trained on
-        return far_enough(gamma, min(evidence.steps_to_goal, limit))
+        return far_enough(gamma, min(evidence.steps_to_goal, evidence.measured().limit))
+    return gamma

@@ -133,7 +133,7 @@ def test_a_changed_default_makes_facts_stale(chapter, runs, tmp_path, monkeypatc
     store_traces(chapter)
     found, _ = publish.publish(chapter, Runs(runs), anyway=False)
     recipe = manifest.default_config
-    monkeypatch.setattr(manifest, "default_config", lambda *which: override(recipe(*which), {"agent.gamma": 0.9}))
+    monkeypatch.setattr(manifest, "default_config", lambda *a, **b: override(recipe(*a, **b), {"agent.gamma": 0.9}))
     told = records.stale(load(tmp_path), found)
     assert any("width.narrow 0.5 was published with other settings" in sentence for sentence in told)
 
