@@ -44,6 +44,7 @@ def test_a_run_is_bit_for_bit_the_same_with_and_without_probes(tmp_path, monkeyp
     assert not any(name.startswith("probe/") for row in RunReader(plain).metrics for name in row.metrics)
 
 
+@pytest.mark.slow
 def test_a_probe_that_drew_from_the_runs_stream_would_be_noticed(tmp_path, monkeypatch):
     def greedy(_config, _agent, _replay, env, _step):
         env.reset()

@@ -137,10 +137,9 @@ def test_the_ratio_of_updates_to_steps_is_kept(tmp_path, ratio):
     assert ratio * summary.step - TINY.updates_per_call < summary.updates <= ratio * summary.step
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("optimised")
-@pytest.mark.parametrize(
-    ("algo", "agent"), [("sac", SACConfig()), pytest.param("td3", TD3Config(), marks=pytest.mark.slow)]
-)
+@pytest.mark.parametrize(("algo", "agent"), [("sac", SACConfig()), ("td3", TD3Config())])
 def test_the_demonstration_learns_reach_and_says_when(tmp_path, algo, agent):
     config = replace(demo_config(seed=0), algo=algo, agent=agent, eval_episodes=100, eval_every=200)
     path, summary = train(config, tmp_path, quiet=True)

@@ -18,7 +18,7 @@ from wellposed.verdict import assess
 backend = None
 with suppress(UserError):
     backend = working_backend()
-pytestmark = pytest.mark.skipif(backend is None, reason="nothing that draws")
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(backend is None, reason="nothing that draws")]
 
 SMALL: dict[str, Any] = {
     "total_steps": 208, "num_envs": 2, "random_steps": 100, "eval_every": 104, "eval_episodes": 2, "stop_rule": "twice",

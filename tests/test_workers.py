@@ -47,6 +47,7 @@ def alone(config, tmp_path_factory) -> Path:
     return train(config, tmp_path_factory.mktemp("alone"), threads=1, quiet=True)[0]
 
 
+@pytest.mark.slow
 def test_a_run_on_workers_stopped_in_the_middle_of_episodes_is_that_of_one_process(
     alone, config, tmp_path, monkeypatch
 ):

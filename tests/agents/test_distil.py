@@ -38,6 +38,7 @@ def test_labels_are_for_goals_of_hindsight_and_for_pursued_ones_in_turn():
     assert np.array_equal(given, np.stack([goals[:, 0], goals[:, -3], goals[:, 2], goals[:, -1]], axis=1))
 
 
+@pytest.mark.slow
 def test_the_pupil_comes_to_act_as_its_teacher_in_states_that_its_pictures_tell():
     """The brightness of a picture tells the hidden number. The teacher has a head start, so it stays as it is."""
     agent = fresh(frames=1, looks=32, features=16, steady=0.2, estimator_rate=3e-3, head_start=1000)

@@ -80,6 +80,7 @@ def test_what_a_run_on_states_learnt_is_taken_over_and_stays_for_the_head_start(
     assert other.updates == 0
 
 
+@pytest.mark.slow
 def test_what_is_hidden_is_read_off_the_picture():
     """The brightness of a picture tells the one number that the state hides; after some updates the estimate has it."""
     agent = fresh(frames=1, looks=32, features=16, steady=0.2, estimator_rate=3e-3)

@@ -48,6 +48,7 @@ def page(book):
     return (book / "ch04_hindsight.html").read_text()
 
 
+@pytest.mark.slow
 def test_the_older_book_is_gone_and_nothing_lies_beside_the_new_one(book):
     assert not (book / "old.html").exists()
     assert sorted(path.name for path in book.parent.iterdir()) == ["chapters", "site"]

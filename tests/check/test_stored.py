@@ -41,6 +41,7 @@ def test_the_certificates_of_registered_environments_are_of_their_source_today()
         assert kept.certificate.posed
 
 
+@pytest.mark.slow
 def test_a_certificate_that_comes_with_the_package_is_what_an_examination_finds():
     found, kept = certify("FetchPush-v4", gamma=0.95), stored.shipped_certificates()["FetchPush-v4"]
     assert kept.certificate.verdict == found.verdict

@@ -68,6 +68,7 @@ def test_several_configurations_are_drawn_together_with_what_differs(run, other,
     assert "agent.tau" not in page
 
 
+@pytest.mark.slow
 def test_groups_are_compared_with_the_first(run, other, tmp_path, capsys):
     page = tmp_path / "page.html"
     argv = ["compare", str(run), str(other), str(other), "--episodes", "4", "--page", str(page)]

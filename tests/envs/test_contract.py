@@ -21,11 +21,15 @@ from wellposed.envs.wrappers.sensors import Sensors
 from wellposed.errors import UserError
 from wellposed.types import Moment, Obs, Step
 
-OURS = [entry.id for entry in envs.registered() if installed(entry)]
 TOY = "ToyBeam-v0"
 FOREIGN = "PointMaze_UMaze-v3"
-everywhere = pytest.mark.parametrize("config", [*OURS, TOY], indirect=True)
-with_wrappers = pytest.mark.parametrize("config", [*OURS, TOY, *(f"{i} wrapped" for i in (*OURS, TOY))], indirect=True)
+# Those of an extra are stepped one after another in Python: seconds each.
+EXTRA = {entry.id for entry in envs.registered() if entry.extra}
+OURS = [entry.id for entry in envs.registered() if installed(entry)] + [TOY]
+NAMED = [pytest.param(i, marks=[pytest.mark.slow] if i in EXTRA else []) for i in OURS]
+WRAPPED = [pytest.param(f"{i} wrapped", marks=[pytest.mark.slow] if i in EXTRA else []) for i in OURS]
+everywhere = pytest.mark.parametrize("config", NAMED, indirect=True)
+with_wrappers = pytest.mark.parametrize("config", NAMED + WRAPPED, indirect=True)
 pytestmark = pytest.mark.usefixtures("toy_suite")
 
 
