@@ -1,6 +1,6 @@
 """What `check --find-geometry` finds, against what is known: what is declared, what is true, what is broken.
 
-Fetch, panda-gym's Push where it is installed, PointMaze, and pushers written in numpy (`tests/check/pushers.py`):
+Fetch, panda-gym where it is installed, PointMaze, and pushers written in numpy (`tests/check/pushers.py`):
 sound, shown otherwise, and broken by a wind, a wall, a slope, an off-centre arm and unlabelled axes.
 
     python -m benchmarks.geometry
@@ -10,7 +10,6 @@ Exit code 1 if something false is found, or less than nine in ten of what is tru
 """
 
 import argparse
-import importlib.util
 import sys
 
 import numpy as np
@@ -19,14 +18,16 @@ import wellposed as wp
 from benchmarks.machine import print_header
 from tests.check.pushers import BROKEN, HIDDEN, SOUND
 from wellposed.check.geometry import Found
-from wellposed.envs import EnvConfig, make_env
+from wellposed.envs import EnvConfig, find, make_env
+from wellposed.envs.make import installed
 from wellposed.types import Geometry
 
 EVERY = ("shift 0", "shift 1", "mirror 0", "mirror 1")
-# An arm has no symmetry that is exact: known is what is declared, or made PandaPush learn. Of mirror images it is the
-# one that is chosen; further ones may hold as nearly.
+# An arm has no symmetry that is exact: known is what is declared. Of mirror images it is the one that is chosen;
+# further ones may hold as nearly.
 ARMS = {f"Fetch{task}-v4": ("shift 0", "shift 1", "mirror 1") for task in ("Reach", "Push", "PickAndPlace")}
-ARMS |= {"FetchSlide-v4": ("mirror 1",), "panda_gym:PandaPush-v3": ("shift 0", "shift 1", "mirror 1")}
+ARMS |= {f"Panda{task}-v3": ("shift 0", "shift 1", "mirror 1") for task in ("Reach", "Push", "PickAndPlace", "Stack")}
+ARMS |= {"FetchSlide-v4": ("mirror 1",), "PandaSlide-v3": ("mirror 1",)}
 KNOWN = {
     "PointMaze_UMaze-v3": ("mirror 1",),
     "PointMaze_Open-v3": ("mirror 0", "mirror 1"),
@@ -45,7 +46,9 @@ def chosen(geometry: Geometry | None) -> set[str]:
     """The symmetries that a geometry declares."""
     if geometry is None:
         return set()
-    mirrors = np.flatnonzero(np.array(geometry.mirror.goal_sign) < 0) if geometry.mirror else []
+    mirrors = (
+        np.flatnonzero(np.array(geometry.mirror.goal_sign)[list(geometry.targets[0])] < 0) if geometry.mirror else []
+    )
     return {f"shift {axis}" for axis in geometry.shift_axes} | {f"mirror {axis}" for axis in mirrors}
 
 
@@ -56,10 +59,12 @@ def against_declared(name: str, found: Geometry) -> str:
     assert declared is not None
     assert declared.mirror is not None
     env.reset(seed=0)
-    rows = [env.step(np.random.default_rng(t).uniform(-1, 1, (64, 4)).astype(np.float32)).obs for t in range(40)]
+    size = 64, env.spec.action_dim
+    rows = [env.step(np.random.default_rng(t).uniform(-1, 1, size).astype(np.float32)).obs for t in range(40)]
     spread = np.std(np.concatenate([row["observation"] for row in rows]), axis=0)
     env.close()
-    differ = [key for key in ("effector", "points", "shift_axes") if getattr(found, key) != getattr(declared, key)]
+    named = ("effector", "points", "goal_points", "differences", "shift_axes")
+    differ = [key for key in named if getattr(found, key) != getattr(declared, key)]
     if found.mirror is None:
         return ", ".join([*differ, "mirror"])
     for part in ("goal_sign", "action_sign"):
@@ -81,7 +86,7 @@ def main() -> int:
     print_header("Found geometry", "gymnasium", "gymnasium-robotics", "mujoco", "numpy")
     true = missed = false = 0
     for name, known in (ARMS | KNOWN).items():
-        if args.only not in name or (name.startswith("panda_gym") and not importlib.util.find_spec("panda_gym")):
+        if args.only not in name or not installed(find(name)):
             continue
         found = wp.find_geometry(name)
         seen = chosen(found.geometry) if name in ARMS else held(found)
@@ -92,7 +97,7 @@ def main() -> int:
         for label, these in (("missed", {*known} - seen), ("FALSE", seen - {*known})):
             if these:
                 print(f"    {label}: {', '.join(sorted(these))}")
-        if name.startswith("Fetch"):
+        if name in ARMS:
             differ = against_declared(name, found.geometry) if found.geometry else "no geometry"
             print(f"    against what is declared: {differ or 'the same'}")
         for one in found.tried:

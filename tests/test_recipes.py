@@ -4,13 +4,14 @@ from dataclasses import replace
 
 import pytest
 
-from wellposed import serialise
+from tests.check.point import Point
+from wellposed import recipes, serialise
 from wellposed.agents import ALGORITHMS, SACConfig, TD3Config
 from wellposed.config import RunConfig, override, read_config
 from wellposed.envs.make import EnvConfig
 from wellposed.envs.wrappers.curriculum import Curriculum
 from wellposed.errors import UserError
-from wellposed.recipes import default_config
+from wellposed.recipes import default_config, far_enough
 
 REACH = EnvConfig("FetchReach-v4")
 every_algorithm = pytest.mark.parametrize("algo", ALGORITHMS)
@@ -107,3 +108,53 @@ def test_what_does_not_fit_the_algorithm_is_an_error(edit, error, message):
     edit(data)
     with pytest.raises(error, match=message):
         read_config(data, "here")
+
+
+class Slow(Point):
+    """A point so slow that the typical goal is about 170 steps away."""
+
+    max_episode_steps = 400
+    force = 0.0005
+
+    def step(self, action):
+        obs, reward, terminated, _, told = super().step(action)
+        return obs, reward, terminated, self.steps >= (self.max_episode_steps or 0), told
+
+
+class SlowAndShort(Slow):
+    """Goals as far away, in episodes in which nobody gets there."""
+
+    max_episode_steps = 89
+
+
+def test_the_discount_stays_where_a_reward_counts_from_where_goals_are():
+    for steps in (0.5, 20, 89):
+        assert far_enough(0.95, steps) == 0.95
+    assert far_enough(0.999, 334) == 0.999
+
+
+@pytest.mark.parametrize(("steps", "horizon"), [(90, 100), (100, 100), (102, 200), (259, 500), (500.5, 1000)])
+def test_else_its_horizon_is_the_distance_rounded_up(steps, horizon):
+    gamma = far_enough(0.95, steps)
+    assert 1 / (1 - gamma) == pytest.approx(horizon)
+    assert gamma**steps > 0.36  # nearly 1/e; rounded to the nearest or down, less would be left
+    assert 0.95**steps < 0.01
+
+
+def test_a_recipe_of_an_environment_without_an_entry_looks_as_far_as_its_goals_are():
+    """0.95 looks 20 steps ahead: of a reward at 170 steps 0.02 % would be left."""
+    assert default_config("tests.test_recipes:Slow").agent.gamma == pytest.approx(1 - 1 / 200)
+    assert default_config("tests.test_recipes:Slow", "ppo").agent.gamma == pytest.approx(1 - 1 / 200)
+    assert default_config("tests.check.point:Point") == replace(
+        default_config("tests.test_recipes:Slow", measure=False), env=EnvConfig("tests.check.point:Point")
+    )
+
+
+def test_nothing_is_measured_where_episodes_are_short_or_the_discount_is_chosen(monkeypatch):
+    monkeypatch.setattr(recipes.Evidence, "measured", None)
+    assert default_config("tests.test_recipes:SlowAndShort").agent.gamma == 0.95
+    assert default_config("tests.test_recipes:Slow", measure=False).agent.gamma == 0.95
+    assert default_config("FetchPush-v4").agent == SACConfig()
+    recipes._far_enough_for.cache_clear()
+    with pytest.raises(TypeError):  # it would be measured here
+        default_config("tests.test_recipes:Slow")

@@ -139,21 +139,24 @@ def features(config: InputConfig, spec: Spec, scales: Scales) -> tuple[Arrays, n
             add(places[one.name][kept], np.full(len(kept), size), scale.mean[kept], scale.std[kept])
     geometry, behind = spec.geometry if "observation" in places else None, 0
     zero, std = np.zeros_like(scales["goal"].std), scales["goal"].std
+    targets = [np.array(point) for point in spec.geometry.targets] if spec.geometry else [np.arange(len(std))]
     if to_goal:
-        groups = [add(places["desired_goal"], places["achieved_goal"], zero, std)]
-    before = sum(len(row[0]) for row in rows)  # the distance of the way stands behind it
+        way = add(places["desired_goal"], places["achieved_goal"], zero, std)
+        groups = [way[target] for target in targets]
+    before, ways = sum(len(row[0]) for row in rows), len(groups)  # the distances of the way stand behind it
     if geometry is not None:
         points = [places["observation"][np.array(point)] for point in geometry.points]
         for start, to in geometry.differences:
-            behind += len(add(points[to], points[start], zero, std))
+            behind += len(add(points[to], points[start], zero[targets[0]], std[targets[0]]))
         if to_goal and len(points) > 1:
             effector = places["observation"][np.array(geometry.effector)]
-            groups.append(add(places["achieved_goal"], effector, zero, std))
+            groups += [add(places["achieved_goal"][one], effector, zero[one], std[one]) for one in targets]
     plus, minus, mean, std = (np.concatenate(parts) for parts in zip(*rows, strict=True))
     shown = np.array(groups, np.int32) if config.distances and groups else np.zeros((0, 1), np.int32)
     order = np.arange(before + behind + len(shown))
     if len(shown):  # here distances come last
-        order = np.r_[order[:before], order[before + 1 : before + 1 + behind], before, order[before + 1 + behind :]]
+        end = before + ways
+        order = np.r_[order[:before], order[end : end + behind], order[before:end], order[end + behind :]]
     indices = {"plus": plus, "minus": minus, "groups": shown}
     numbers = {"mean": mean, "std": std}
     arrays = {name: array.astype(np.int32) for name, array in indices.items()}

@@ -29,7 +29,7 @@ from wellposed import serialise
 from wellposed.arrays import Arrays, parse_npz, parse_tensors, reset_carry, turned
 from wellposed.errors import UserError
 from wellposed.runs.files import read_bytes
-from wellposed.types import Carry, Obs, Policy, Spec
+from wellposed.types import GOAL_KEYS, Carry, Obs, Policy, Spec
 
 Squash = Literal["tanh", "clip"]
 FORMAT = 1
@@ -69,7 +69,7 @@ def seen(spec: Spec) -> list[Seen]:
     for one in spec.obs:
         pairs, angle = [], 0.0
         if spec.geometry is not None and (turn := spec.geometry.turn) is not None:
-            of_kind = {"observation": turn.pairs, "achieved_goal": (turn.axes,), "desired_goal": (turn.axes,)}
+            of_kind = {"observation": turn.pairs} | dict.fromkeys(GOAL_KEYS, spec.geometry.goal_pairs)
             pairs, angle = [*of_kind.get(one.name, ())], turn.angle
         found.append(Seen(one.name, list(one.shape), list(one.origin), pairs, angle))
     return found

@@ -1,36 +1,86 @@
 """Recipes: environment and algorithm to settings.
 
 Where a task needs other values than the algorithm's defaults, its entry in the registry has them (`EnvEntry.settings`),
-each with its reason and measurement.
+each with its reason and measurement. The discount of an environment without an entry follows from how far its goals
+are.
 """
 
+import json
+import math
+from contextlib import closing
+from dataclasses import replace
+from functools import cache, partial
 from typing import Any, overload
 
 from wellposed import agents, envs
 from wellposed.config import ALGO, AnyRunConfig, OnPolicyRunConfig, RunConfig, override
+from wellposed.envs.evidence import DISCOUNTED, Evidence
+from wellposed.envs.group import make_one
 from wellposed.envs.make import EnvConfig
+from wellposed.envs.rules import Subject
 
 EARLIEST = 800  # least environment steps between evaluations, so that they cost less than training
 EVALUATIONS = 25  # of a run that uses its whole budget
 
 
 @overload
-def default_config(env: str | EnvConfig) -> RunConfig: ...
+def default_config(env: str | EnvConfig, *, measure: bool = True) -> RunConfig: ...
 @overload
-def default_config(env: str | EnvConfig, algo: str) -> Any: ...
-def default_config(env: str | EnvConfig, algo: str = ALGO) -> AnyRunConfig:
+def default_config(env: str | EnvConfig, algo: str, *, measure: bool = True) -> Any: ...
+def default_config(env: str | EnvConfig, algo: str = ALGO, *, measure: bool = True) -> AnyRunConfig:
     """The default recipe for an environment.
 
     Budget, evaluation interval and, for algorithms with a replay, some settings come from the registry. An environment
     without an entry of its own is evaluated early at first, then at intervals that double, because nobody knows how
-    long it takes to learn. A run stops by a test; what compares runs sets the rule that gives every evaluation the same
-    number of episodes (`experiments`, `study`). Raises UserError if there is no such environment or algorithm.
+    long it takes to learn; its discount is `far_enough`. A run stops by a test; what compares runs sets the rule that
+    gives every evaluation the same number of episodes (`experiments`, `study`).
+
+    Args:
+        env: what to learn.
+        algo: by what.
+        measure: how far goals are, for the discount: an environment without an entry is made and, if its episodes are
+            so long that goals may be too far, explored for seconds. False where another discount is chosen already.
+
+    Raises:
+        UserError: if there is no such environment or algorithm, or it is measured and cannot be made or trained on.
     """
     where = EnvConfig(env) if isinstance(env, str) else env
     entry, algorithm = envs.find(where.id), agents.find(algo)
     every = max(EARLIEST, entry.budget // EVALUATIONS)
     first = None if "gymnasium" not in entry.tags else EARLIEST
     settings: Any = {"total_steps": entry.budget, "eval_every": every, "eval_first": first, "stop_rule": "test"}
+    agent = algorithm.config()
+    if measure and "gymnasium" in entry.tags:
+        gamma = _far_enough_for(where.id, json.dumps(where.arguments, sort_keys=True), agent.gamma)
+        agent = replace(agent, gamma=gamma)
     if algorithm.on_policy:
-        return OnPolicyRunConfig(where, algo, agent=algorithm.config(), **settings)
-    return override(RunConfig(where, algo, agent=algorithm.config(), **settings), entry.settings)
+        return OnPolicyRunConfig(where, algo, agent=agent, **settings)
+    return override(RunConfig(where, algo, agent=agent, **settings), entry.settings)
+
+
+def far_enough(gamma: float, steps: float) -> float:
+    """The discount `gamma` if a reward still counts from `steps` steps away, else one whose horizon is that far.
+
+    At a distance of n steps a reward counts gamma^n, and so does each step of progress: where a step costs 1 until the
+    goal, V(n) - V(n + 1) = gamma^n. If less than `DISCOUNTED` is left of it, actions are all worth the same there. With
+    the horizon 1 / (1 - gamma) = n, (1 - 1/n)^n is left, which is nearly 1/e. A farther horizon has its price, for an
+    error e of a critic grows up to e / (1 - gamma). It is rounded up to 1, 2 or 5 times a power of ten, so that the
+    setting does not hang on the last digits of a measurement.
+
+    Source: gamma = 1 - 1/T with episodes of T steps (OpenAI baselines, `her/experiment/config.py`), with the distance
+    in the place of T, which bounds it.
+    """
+    if gamma**steps >= DISCOUNTED:
+        return gamma
+    power = 10 ** math.floor(math.log10(steps))
+    return 1 - 1 / next(digit * power for digit in (1, 2, 5, 10) if digit * power >= steps)
+
+
+@cache
+def _far_enough_for(env_id: str, arguments: str, gamma: float) -> float:
+    """The discount for an environment of Gymnasium; `arguments` are JSON. Measured once in a process."""
+    with closing(Evidence(Subject(env_id, partial(make_one, env_id, **json.loads(arguments))))) as evidence:
+        if evidence.limit is not None and far_enough(gamma, evidence.limit) == gamma:
+            return gamma  # no goal is farther away than an episode is long
+        limit = evidence.measured().limit  # refuses what cannot be trained on
+        return far_enough(gamma, min(evidence.steps_to_goal, limit))

@@ -115,11 +115,12 @@ def oracle_demonstrations(config: AnyRunConfig, count: int) -> Demonstrations:
             raise UserError("The oracle speaks of another frame than that of --geometry found; leave one of them out.")
         for first in range(0, count, num_envs):
             some = seeds[first : first + num_envs]
-            now = env.reset([*some, *[some[-1]] * (num_envs - len(some))])
+            now, carry = env.reset([*some, *[some[-1]] * (num_envs - len(some))]), oracle.initial_carry(num_envs)
             steps: list[Step] = []
             length = np.zeros(num_envs, int)  # 0: the episode goes on
             while not length.all():
-                steps.append(env.step(oracle.act(now.truth)[0]))
+                action, carry = oracle.act(now.truth, carry)
+                steps.append(env.step(action))
                 now = env.now
                 length[(length == 0) & steps[-1].ended] = len(steps)
             episodes += [_episode(steps[: length[i]], i) for i in range(len(some))]

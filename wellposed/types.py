@@ -5,7 +5,7 @@
 Shapes: `n` environments ("envs"), `b` transitions of a minibatch, `u` minibatches of one compiled call.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
@@ -57,14 +57,14 @@ class Turn:
     A vector with components (x, y) in that plane is shown as (x cos + y sin, y cos - x sin) of the angle.
     """
 
-    axes: tuple[int, int]  # of goals, which span the plane
+    axes: tuple[int, int]  # of points, which span the plane
     angle: float  # radians
     pairs: tuple[tuple[int, int], ...]  # where "observation" holds such components, of positions, velocities and ways
 
 
 @dataclass(frozen=True)
 class Geometry:
-    """The symmetries of a task whose goals are points in space: what an agent need not learn from data.
+    """The symmetries of a task whose goals are points in space, one or several: what need not be learnt from data.
 
     Moving effector, objects and goal together along one of `shift_axes` changes nothing but their coordinates, so an
     agent may ignore where on these axes a point lies. The differences between points that the agent needs, the
@@ -73,10 +73,24 @@ class Geometry:
 
     effector: tuple[int, ...]  # where "observation" holds the end effector's position, in the frame and unit of goals
     points: tuple[tuple[int, ...], ...]  # where it holds any position of that frame, the effector's among them
-    shift_axes: tuple[int, ...] = ()  # axes of the goal space
+    shift_axes: tuple[int, ...] = ()  # axes of points
     mirror: Mirror | None = None
     differences: tuple[tuple[int, int], ...] = ()  # pairs of `points` between which the way is shown to networks
     turn: Turn | None = None  # all above speaks of what is shown after it
+    # Where a goal holds its points, as ((0, 1, 2), (3, 4, 5)) for two blocks; () where a goal is one point.
+    goal_points: tuple[tuple[int, ...], ...] = field(default=(), metadata={"later": True})  # `serialise.LATER`
+
+    @property
+    def targets(self) -> tuple[tuple[int, ...], ...]:
+        """Where a goal holds its points, also where it is one."""
+        return self.goal_points or (tuple(range(len(self.effector))),)
+
+    @property
+    def goal_pairs(self) -> tuple[tuple[int, int], ...]:
+        """Where a goal holds the components that `turn` turns."""
+        return (
+            tuple((point[self.turn.axes[0]], point[self.turn.axes[1]]) for point in self.targets) if self.turn else ()
+        )
 
 
 class Spec(NamedTuple):
@@ -106,6 +120,11 @@ class Spec(NamedTuple):
     def size(self, name: str) -> int:
         """How many numbers the field of that name holds."""
         return int(np.prod(self.field(name).shape))
+
+
+def count(obs: Obs) -> int:
+    """How many envs an observation is of."""
+    return len(next(iter(obs.values())))
 
 
 class Moment(NamedTuple):

@@ -133,7 +133,63 @@ class Permuted(Pusher):
         return {**obs, "observation": obs["observation"][list(self.order)]}
 
 
+class Two(NoWay):
+    """A second puck, which passes through the first; the goal is a place for each. It is observed last."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.observation_space = gym.spaces.Dict(
+            {"observation": box(8), "achieved_goal": box(4), "desired_goal": box(4)}
+        )
+        self.second = self.second_goal = np.zeros(2)
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        self.second = self.second_goal = self.np_random.uniform(-0.3, 0.3, 2)
+        while np.linalg.norm(self.second - self.hand) < 0.1:
+            self.second = self.np_random.uniform(-0.3, 0.3, 2)
+        self.second_goal = self.np_random.uniform(-0.4, 0.4, 2)
+        return self.observe(), {}
+
+    def allows_second(self, place: np.ndarray) -> np.ndarray:
+        return np.clip(place, -1, 1)
+
+    def step(self, action) -> Any:
+        _, _, terminated, truncated, _ = super().step(action)
+        way = self.second - self.hand
+        if (distance := np.linalg.norm(way)) < HAND + PUCK:
+            self.second = self.allows_second(self.hand + way / max(distance, 1e-9) * (HAND + PUCK))
+        obs = self.observe()
+        reward = self.compute_reward(obs["achieved_goal"], obs["desired_goal"], {})
+        return obs, float(reward), terminated, truncated, {"is_success": bool(reward == 0)}
+
+    def observe(self):
+        achieved, desired = np.concatenate([self.puck, self.second]), np.concatenate([self.goal, self.second_goal])
+        seen = np.concatenate([self.hand, self.puck, self.velocity, self.second])
+        return {"observation": seen, "achieved_goal": achieved, "desired_goal": desired}
+
+    def compute_reward(self, achieved, desired, info) -> Any:
+        away = [np.linalg.norm((achieved - desired)[..., part], axis=-1) for part in (slice(2), slice(2, 4))]
+        return -(np.max(away, axis=0) > self.radius).astype(np.float64)
+
+
+class Dropped(Two):
+    """The second puck slides for two steps after each reset, as a cube does that is let fall."""
+
+    def step(self, action) -> Any:
+        if self.steps < 2:
+            self.second = self.second + 0.02
+        return super().step(action)
+
+
 # --- broken
+
+
+class SecondWalled(Two):
+    """Only the second puck meets the wall at x = 0.1. Shifts along y and the mirror image in y hold."""
+
+    def allows_second(self, place):
+        return np.array([min(place[0], 0.1), place[1]])
 
 
 class Windy(Pusher):

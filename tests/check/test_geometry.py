@@ -9,7 +9,7 @@ from tests.check import pushers
 from tests.check.pushers import BROKEN, HIDDEN, SOUND, NoWay, Permuted, Pusher, Sealed, Turned
 from wellposed.check import symmetry
 from wellposed.check.declaration import declaration, describe
-from wellposed.check.geometry import find_geometry, turn_of
+from wellposed.check.geometry import Seen, find_geometry, turn_of
 from wellposed.check.mirrors import reflection, turned_pairs
 from wellposed.cli import main
 from wellposed.commands.runs import _with_found_geometry
@@ -74,6 +74,51 @@ def test_the_mirror_turns_round_what_points_along_its_axis():
     assert mirror.observation_sign == (-1, 1) * 4
     assert mirror.observation_order == tuple(range(8))
     assert (mirror.goal_sign, mirror.action_sign) == ((-1, 1), (-1, 1))
+
+
+def test_a_goal_of_two_points_is_found_with_its_points_and_the_ways_to_both():
+    """Eight numbers: hand, puck, velocity, second puck. Goals: the place of each puck."""
+    two = found(pushers.Two)
+    assert held(pushers.Two) == ALL
+    assert two.geometry.goal_points == ((0, 1), (2, 3))
+    assert two.geometry.effector == (0, 1)
+    assert two.geometry.points == ((0, 1), (2, 3), (6, 7))
+    assert two.geometry.differences == ((0, 1), (0, 2))
+    assert two.geometry.mirror.goal_sign == (-1, 1, -1, 1)
+    assert two.geometry.mirror.observation_sign == (-1, 1) * 4
+    assert read({**two.geometry.__dict__}, "it") == two.geometry
+
+
+def test_what_is_let_fall_at_a_reset_comes_to_rest_first():
+    assert found(pushers.Dropped).geometry.points == found(pushers.Two).geometry.points
+    assert held(pushers.Dropped) == ALL
+
+
+def test_what_only_the_second_point_breaks_is_seen():
+    assert held(pushers.SecondWalled) == {"shift 1", "mirror 1"}
+
+
+@pytest.mark.parametrize(
+    ("columns", "parts"),
+    [
+        ((3, 4, 5, 9, 10, 11), [[0, 1, 2], [3, 4, 5]]),
+        ((3, 4, 5, 6, 7, 8), [[0, 1, 2, 3, 4, 5]]),  # one run
+        ((3, 4, 9, 10, 11, 12), [[0, 1, 2, 3, 4, 5]]),  # of two lengths
+        ((9, 3), [[0, 1]]),  # few enough for one point
+    ],
+)
+def test_points_of_a_goal_are_the_equal_runs_in_which_the_observation_holds_it(columns, parts):
+    seen = np.random.default_rng(0).standard_normal((50, 14))
+    achieved = seen[:, columns]
+    assert Seen(seen, achieved, achieved, 50, 0.1).parts.tolist() == parts
+
+
+def test_numbers_that_are_equal_by_chance_are_taken_for_the_neighbours_of_those_before():
+    """Two blocks that are never lifted have one height."""
+    seen = np.random.default_rng(0).standard_normal((50, 8))
+    seen[:, 2] = seen[:, 7] = 0.02
+    achieved = seen[:, [0, 1, 2, 5, 6, 7]]
+    assert Seen(seen, achieved, achieved, 50, 0.1).held.tolist() == [0, 1, 2, 5, 6, 7]
 
 
 def test_what_is_permuted_is_found_permuted():

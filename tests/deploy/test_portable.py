@@ -173,6 +173,15 @@ def test_ways_between_points_are_shown_and_a_turned_frame_is_turned(tmp_path):
     assert np.abs(policy.act(obs)[0] - expected).max() > 1e-3
 
 
+def test_goals_of_several_points_are_exported():
+    fields = SPEC.obs[0]._replace(shape=(7,)), *(one._replace(shape=(4,)) for one in SPEC.obs[1:])
+    points = (0, 1), (2, 3), (4, 5)
+    geometry = Geometry((0, 1), points, (0,), None, ((0, 1), (0, 2)), goal_points=((0, 1), (2, 3)))
+    agent = trained("sac", SPEC._replace(obs=fields, geometry=geometry))
+    obs = observed(agent.spec)
+    np.testing.assert_allclose(portable("sac", agent).act(obs)[0], agent.act(obs)[0], **TOLERANCE)
+
+
 def test_what_cannot_be_exported_is_refused_by_a_sentence():
     config = default_config("FetchReach-v4")
     assert why_not(config) is None

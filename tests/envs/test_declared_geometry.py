@@ -1,5 +1,6 @@
 """The geometry that an environment declares: read wherever it is said, refused where wrong, shown in its frame."""
 
+from contextlib import closing
 from dataclasses import replace
 
 import numpy as np
@@ -86,6 +87,10 @@ def test_a_wrong_declaration_is_refused_with_the_reason(kind, said):
         ({"mirror": replace(MIRROR, goal_offset=(0.0, 1.0))}, "mirrored twice"),
         ({"mirror": replace(MIRROR, action_sign=(2, 1))}, "1 or -1"),
         ({"turn": Turn((0, 1), 0.5, ((0, 7),))}, "turn"),
+        ({"effector": (0, 1, 2), "points": ((0, 1, 2),)}, "2 places.*goal_points"),
+        ({"goal_points": ((0,), (1,))}, "should be 1 places"),
+        ({"goal_points": ((0, 1), (1, 2))}, "goal_points"),
+        ({"goal_points": ((0, 1), (2,))}, "goal_points"),
     ],
 )
 def test_a_geometry_that_cannot_be_is_refused(change, said):
@@ -94,11 +99,36 @@ def test_a_geometry_that_cannot_be_is_refused(change, said):
         require_fitting(replace(PLAIN, **change), 6, 2, 2)
 
 
+def test_the_points_of_a_goal_are_its_parts_and_other_numbers_of_it_stand_alone():
+    geometry = Geometry((0, 1), ((0, 1), (2, 3), (6, 7)), goal_points=((2, 3),))
+    two = "tests.check.pushers:Two"
+    with closing(make_env(EnvConfig(two, geometry=geometry), 1, "training")) as env:
+        assert env.spec.goal_parts == ((2, 3), (0,), (1,))
+    with closing(make_env(EnvConfig(two, geometry=geometry, goal_parts=((0, 1, 2, 3),)), 1, "training")) as env:
+        assert env.spec.goal_parts == ((0, 1, 2, 3),)
+
+
+def test_each_point_of_a_goal_is_turned():
+    turn = Turn((0, 1), 0.4, ((0, 1),))
+    geometry = Geometry((0, 1), ((0, 1),), turn=turn, goal_points=((0, 1), (2, 3)))
+    two = "tests.check.pushers:Two"
+    with (
+        closing(make_env(EnvConfig(two), 1, "training")) as plain,
+        closing(make_env(EnvConfig(two, geometry=geometry), 1, "training")) as shown,
+    ):
+        own, seen = plain.reset(3).obs["desired_goal"], shown.reset(3).obs["desired_goal"]
+        inverse = np.exp(-0.4j)
+        np.testing.assert_allclose(seen[:, ::2] + 1j * seen[:, 1::2], inverse * (own[:, ::2] + 1j * own[:, 1::2]))
+        assert shown.is_success(seen, seen).all()
+        assert shown.is_success(seen + 0.04, seen).tolist() == plain.is_success(own + 0.04, own).tolist()
+
+
 def test_a_configuration_keeps_it_and_is_what_it_was_without():
     plain = EnvConfig("Pusher-v0")
     assert "geometry" not in serialise.to_dict(plain)
     config = EnvConfig("Pusher-v0", geometry=replace(PLAIN, mirror=MIRROR, turn=Turn((0, 1), 0.5, ())))
     data = serialise.to_dict(config)
+    assert "goal_points" not in data["geometry"]  # so the names of runs with a geometry stay what they are
     assert serialise.from_dict(EnvConfig, data, "it") == config
     assert serialise.content_hash(data) != serialise.content_hash(serialise.to_dict(plain))
 

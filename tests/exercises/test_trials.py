@@ -2,6 +2,7 @@
 
 from functools import partial
 from types import SimpleNamespace
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -15,6 +16,7 @@ from wellposed.analysis import closed_loop, robustness
 from wellposed.cli import main
 from wellposed.data import ReplayBuffer, ReplayConfig, RolloutBuffer
 from wellposed.envs import make_vec
+from wellposed.envs.suites import ogbench, panda
 from wellposed.envs.wrappers import curriculum
 from wellposed.errors import UserError
 from wellposed.exercises import WRITE, submission
@@ -59,6 +61,7 @@ def regrown() -> None:
     curriculum.CurriculumVecEnv.grown(halfway, 0.0, 1.0)  # type: ignore[arg-type]
 
 
+SCENE: Any = SimpleNamespace(task=ogbench.TASKS["scene-v0"])
 CALLS = {
     "0.1": lambda: stats.wilson(1, 2),
     "0.2": lambda: arrays.same_bits({}, {}),
@@ -74,6 +77,8 @@ CALLS = {
     "6.1": lambda: closed_loop.phase_cost(0.1, 0.5, 1),
     "6.2": lambda: closed_loop.Loop(closed_loop.dragged(0.05), 0.05, 0.5).errors(np.ones(2)),
     "7.1": lambda: measure_perturbation(QUICKLY, Context(1, {})),
+    "8.1": lambda: panda.symmetries(panda.TASKS["Push"]),
+    "8.2": lambda: ogbench.GoalEnv.is_success(SCENE, np.zeros(7), np.zeros(7)),
     "7.2": lambda: robustness.crossing(np.arange(2.0), [stats.Interval(r, r, r) for r in (1.0, 0.5)], 0.9),
 }
 

@@ -4,6 +4,7 @@
 
 import math
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import jax.numpy as jnp
@@ -446,6 +447,53 @@ CHAPTER_7 = [
     Wrong("7.2", lambda rates: neighbours(rates, weighted=False, rounds=9), "a mean that is higher"),
     Wrong("7.2", flat_from_there, "what lies behind"),
 ]
+
+
+def signs(kinds, axis, vector=None, turning=None, number=(1,)):
+    """Signs in a mirror, with one thing in it otherwise than it should be."""
+    plain = np.where(np.arange(3) == axis, -1, 1)
+    parts = {"vector": plain if vector is None else vector(plain), "number": np.array(number)}
+    parts["turning"] = -plain if turning is None else turning(plain)
+    return np.concatenate([parts[kind] for kind in kinds])
+
+
+def sorted_signs(kinds, axis):
+    return signs(sorted(kinds, reverse=True), axis)
+
+
+def away(achieved, desired, parts):
+    """The distance of each part [..., parts]."""
+    return np.stack([np.linalg.norm((achieved - desired)[..., list(part)], axis=-1) for part in parts], axis=-1)
+
+
+def side_by_side(achieved, desired, parts, tolerances):
+    """The numbers of the parts are taken to stand one after another."""
+    ends = np.cumsum([0, *map(len, parts)])
+    return (away(achieved, desired, [range(i, j) for i, j in pairwise(ends)]) <= tolerances).all(-1)
+
+
+def together(achieved, desired, parts, tolerances):
+    """One distance over all numbers, as panda-gym's Stack has it."""
+    return np.linalg.norm(achieved - desired, axis=-1) <= max(tolerances)
+
+
+CHAPTER_8 = [
+    Wrong("8.1", lambda kinds, axis: signs(kinds, axis, vector=abs), "a vector along"),
+    Wrong("8.1", lambda kinds, axis: signs(kinds, axis, vector=lambda v: -v), "a vector along"),
+    Wrong("8.1", lambda kinds, axis: signs(kinds, axis, turning=lambda v: v), "a mirrored body"),
+    Wrong("8.1", lambda kinds, axis: signs(kinds, axis, turning=lambda v: -abs(v)), "a mirrored body"),
+    Wrong("8.1", lambda kinds, axis: signs(kinds, axis, number=(-1,)), "a number without"),
+    Wrong("8.1", lambda kinds, axis: signs(kinds, axis, number=(1, 1, 1)), "a number without"),
+    Wrong("8.1", sorted_signs, "signs stand in the order"),
+    Wrong("8.2", lambda a, d, parts, t: (away(a, d, parts) > t).all(-1), "what is exactly"),
+    Wrong("8.2", lambda a, d, parts, t: (np.abs(a - d) <= max(t)).all(-1), "the distance of a part"),
+    Wrong("8.2", lambda a, d, parts, t: (away(a, d, parts) <= t).any(-1), "each part is judged"),
+    Wrong("8.2", together, "each part is judged"),
+    Wrong("8.2", lambda a, d, parts, t: (away(a, d, parts) <= min(t)).all(-1), "each part has its own"),
+    Wrong("8.2", lambda a, d, parts, t: (away(a, d, parts) < t).all(-1), "at the tolerance"),
+    Wrong("8.2", side_by_side, "the numbers of a part"),
+    Wrong("8.2", lambda a, d, parts, t: (away(a, d, parts) <= t).all(1), "it takes one pair"),
+]
 FORMLESS = [  # what comes back cannot be looked at, or nothing does: the exercise says so where it first happens
     Wrong("2.2", lambda r, a, e: np.mean(np.minimum(r * a, np.clip(r, 1 - e, 1 + e) * a)), "it can be compiled"),
     Wrong("3.1", lambda r, d, q, p, g, t: r if d.any() else r + g * (q.min(axis=0) - t * p), "it can be compiled"),
@@ -456,4 +504,15 @@ FORMLESS = [  # what comes back cannot be looked at, or nothing does: the exerci
         "it takes any number of leading axes",
     ),
 ]
-WRONG = [*FORMLESS, *CHAPTER_0, *CHAPTER_1, *CHAPTER_2, *CHAPTER_3, *CHAPTER_4, *CHAPTER_5, *CHAPTER_6, *CHAPTER_7]
+WRONG = [
+    *FORMLESS,
+    *CHAPTER_0,
+    *CHAPTER_1,
+    *CHAPTER_2,
+    *CHAPTER_3,
+    *CHAPTER_4,
+    *CHAPTER_5,
+    *CHAPTER_6,
+    *CHAPTER_7,
+    *CHAPTER_8,
+]

@@ -147,3 +147,57 @@ def test_differences_that_are_named_are_shown_in_standard_deviations_of_goals():
     wide = {"observation": UNSCALED["observation"], "goal": Scale(np.zeros(3), np.full(3, 2.0))}
     scaled = np.asarray(encoder_of(PLAIN, spec)(named(*map(jnp.asarray, (observation, achieved, desired))), wide))
     np.testing.assert_allclose(scaled[:, -3:], had[:, -3:] / 2, atol=1e-6)
+
+
+# Hand, two blocks and one number that is no point; a goal has a place for each block, after a number that is no point.
+TWO = Geometry((0, 1), ((0, 1), (2, 3), (4, 5)), (0,), None, ((0, 1), (0, 2)), goal_points=((1, 2), (3, 4)))
+STACK = spec_of(7, 5, 2, geometry=TWO)
+
+
+def stack() -> tuple[np.ndarray, ...]:
+    rng = np.random.default_rng(1)
+    observation, desired = rng.normal(size=(6, 7)), rng.normal(size=(6, 5))
+    return observation, np.hstack([observation[:, 6:], observation[:, 2:6]]), desired
+
+
+def shown_stack(*arrays: np.ndarray) -> np.ndarray:
+    ones = {"observation": Scale(np.zeros(7), np.ones(7)), "goal": Scale(np.zeros(5), np.ones(5))}
+    return np.asarray(encoder_of(InputConfig(clip=100.0), STACK)(named(*map(jnp.asarray, arrays)), ones))
+
+
+def test_of_a_goal_of_several_points_each_has_its_ways_and_distances():
+    """The way and the logarithm of each block to its place, the way of the hand to each block, and their logarithms."""
+    observation, achieved, desired = stack()
+    log = lambda way: np.log(np.sqrt((way**2).mean(axis=1, keepdims=True)) + NEAREST)  # noqa: E731
+    way, hand = desired - achieved, observation[:, :2]
+    to_blocks = [observation[:, 2:4] - hand, observation[:, 4:6] - hand]
+    expected = [
+        observation[:, [1, 3, 5, 6]],  # without x
+        desired[:, [0, 2, 4]],
+        way,
+        log(way[:, 1:3]),
+        log(way[:, 3:5]),
+        *to_blocks,
+        *map(log, to_blocks),
+    ]
+    np.testing.assert_allclose(shown_stack(observation, achieved, desired), np.hstack(expected), atol=1e-5)
+
+
+def test_all_points_move_together_unseen_and_none_alone():
+    observation, achieved, desired = stack()
+    before = shown_stack(observation, achieved, desired)
+    moved, reached, wished = observation.copy(), achieved.copy(), desired.copy()
+    for array, columns in ((moved, [0, 2, 4]), (reached, [1, 3]), (wished, [1, 3])):
+        array[:, columns] += 0.7
+    np.testing.assert_allclose(shown_stack(moved, reached, wished), before, atol=1e-5)
+    for column in (1, 3):
+        alone = wished.copy()
+        alone[:, column] -= 0.7
+        assert not np.allclose(shown_stack(moved, reached, alone), before, atol=1e-3)
+
+
+def test_points_of_goals_share_one_scale_and_what_is_no_point_has_its_own():
+    goals = np.random.default_rng(0).normal(size=(500, 5)) * [10.0, 1.0, 2.0, 3.0, 4.0]
+    obs = named(np.ones((500, 7)), goals, goals)
+    std, own = scaler_of(STACK, obs).stats.obs["goal"].std, goals.std(axis=0)
+    np.testing.assert_allclose(std, [own[0], *[np.sqrt((own[1:] ** 2).mean())] * 4], rtol=1e-3)

@@ -34,7 +34,7 @@ class Inside(NamedTuple):
     """What its networks compute on the same transitions."""
 
     features: Any  # [b, f], of the actor's encoder
-    swapped: Any  # the same with each transition's goal replaced by another's
+    swapped: Any  # the same with each transition's goal replaced by another's; None where no goal is seen
     actor_layers: list[Any]  # [b, width] each
     critic_layers: list[Any]  # of the first critic
 
@@ -113,7 +113,7 @@ def look_inside(actor: Any, critics: Critics, stats: InputStats, batch: Batch, *
     """Run the networks on transitions [b, ...]; `action` for critics of actions."""
     other = {name: jnp.roll(one, 1, axis=0) if name == "desired_goal" else one for name, one in batch.obs.items()}
     features, inputs = actor.encoder(batch.obs, stats.obs), critics.inputs(batch.obs, batch.truth, stats, *action)
-    swapped = actor.encoder(other, stats.obs)
+    swapped = actor.encoder(other, stats.obs) if "desired_goal" in batch.obs else None
     return Inside(features, swapped, actor.head.hidden(features), critics.heads[0].hidden(inputs))
 
 
@@ -127,13 +127,20 @@ def describe(seen: Seen, inside: Inside, config: Any) -> dict[str, Any]:
         "probe/q_spread": np.std(seen.q[0]),
         "probe/exploration": np.mean(np.abs(seen.explored - seen.greedy)),
         "probe/greedy_saturation": np.mean(np.abs(seen.greedy) > SATURATED),
-        "probe/goal_in_inputs": np.mean(np.any(inside.swapped != inside.features, axis=-1)),
+        **_goal_in_inputs(inside),
         "probe/inputs_clipped": np.mean(np.abs(inside.features) >= config.inputs.clip),
         "probe/actor_dead": dead_share(inside.actor_layers),
         "probe/critic_dead": dead_share(inside.critic_layers),
         "probe/actor_rank": effective_rank(inside.actor_layers[-1]),
         "probe/critic_rank": effective_rank(inside.critic_layers[-1]),
     }
+
+
+def _goal_in_inputs(inside: Inside) -> dict[str, Any]:
+    """Whether the policy's inputs change with the goal; nothing of a policy that sees none."""
+    if inside.swapped is None:
+        return {}
+    return {"probe/goal_in_inputs": np.mean(np.any(inside.swapped != inside.features, axis=-1))}
 
 
 def describe_learner(agent: Probed, critics: Any, first_critics: Any) -> dict[str, Any]:

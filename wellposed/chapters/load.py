@@ -216,7 +216,7 @@ def _study(name: str, data: Any, source: Source) -> Question:
     stability_seeds = _seeds(table.stability_seeds, (*place, "stability_seeds"), source)
     changes = serialise.flatten(table.settings) | ({} if table.budget is None else {"total_steps": table.budget})
     try:
-        recipe = override(default_config(table.env, table.algo), changes)
+        recipe = override(default_config(table.env, table.algo, measure="agent.gamma" not in changes), changes)
         return Question(recipe, seeds, stability_seeds, table.bar, tuple(table.parts), table.doublings)
     except (UserError, ValueError) as error:
         named = (_setting_in_message(str(error), (*place, *more), source) for more in (("settings",), ()))

@@ -39,7 +39,8 @@ def describe(found: Found) -> str:
     geometry = found.geometry
     lines.append(f"The effector's position is in numbers {list(geometry.effector)} of the observation.")
     others = [list(point) for point in geometry.points if point != geometry.effector]
-    lines += [f"A position of the same frame is in {point}; it is the achieved goal." for point in others]
+    goal = "a point of the achieved goal" if geometry.goal_points else "the achieved goal"
+    lines += [f"A position of the same frame is in {point}; it is {goal}." for point in others]
     if geometry.differences:
         lines.append("The way between them is not in the observation; networks are shown it all the same.")
     if geometry.turn is not None:

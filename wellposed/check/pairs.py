@@ -5,6 +5,7 @@ is steered there by actions; any other point is where the reset put it, and seed
 """
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -22,6 +23,7 @@ REDRAWN = 6  # steps after which actions head for another place
 STEER = 40  # steps that steering may take
 DRIFTS = 20  # episodes in which is looked whether things move by themselves
 SETTLE = 3  # steps without an action after it
+FALL = 6  # those in which what a reset lets fall comes to rest
 CHASED, PACE = 0.7, (0.2, 0.6)  # share of the time it heads for what achieves goals, and how fast it does
 NOISE = 0.2  # standard deviation of actions around that
 THERE = 0.1  # success radii from its place up to which a steered effector is there
@@ -42,6 +44,7 @@ class Bench:
 
     env: gym.Env
     turn: tuple[tuple[tuple[int, int], ...], float] = ((), 0.0)  # pairs of [m] that are shown turned, and the angle
+    settle: int = 0  # steps without an action after each reset
     now: np.ndarray = field(default_factory=lambda: np.zeros(0))
 
     def __post_init__(self) -> None:
@@ -52,8 +55,12 @@ class Bench:
         self.action_dim, self._dtype = len(self._middle), space.dtype
 
     def reset(self, seed: int) -> np.ndarray:
-        """Begin the episode of a seed."""
-        return self._see(self.env.reset(seed=seed)[0])
+        """Begin the episode of a seed, and let what falls come to rest."""
+        self._see(self.env.reset(seed=seed)[0])
+        with suppress(EndedError):  # the next step will tell
+            for _ in range(self.settle):
+                self.rest()
+        return self.now
 
     def step(self, action: np.ndarray) -> np.ndarray:
         """Take an action [action_dim] in [-1, 1].
@@ -84,6 +91,21 @@ def _never_cut(env: gym.Env) -> None:
         env = env.env
 
 
+def falls(bench: Bench, goal: np.ndarray, seeds: range, radius: float) -> bool:
+    """Whether the numbers `goal` of [m] change by themselves after resets, and soon no more: something is let fall."""
+    stirs = np.zeros((len(seeds), 2))
+    for i, seed in enumerate(seeds):
+        before = bench.reset(seed)[goal]
+        with suppress(EndedError):
+            for phase in range(2):
+                for _ in range(FALL):
+                    bench.rest()
+                stirs[i, phase] = np.abs(bench.now[goal] - before).max()
+                before = bench.now[goal]
+    first, then = (stirs > NEAR * radius).T
+    return bool(first.all() and not then.any())
+
+
 def response(bench: Bench, seeds: range, steps: int) -> tuple[np.ndarray, np.ndarray]:
     """What a steady action changes in what is seen: after `steps` steps of it, and some steps of rest later.
 
@@ -108,7 +130,10 @@ def response(bench: Bench, seeds: range, steps: int) -> tuple[np.ndarray, np.nda
 
 @dataclass(frozen=True)
 class Stage:
-    """A bench on which it is known where points are and how they are moved. Points are rows: effector, achieved."""
+    """A bench on which it is known where points are and how they are moved.
+
+    Points are rows: the effector, then those that achieve goals.
+    """
 
     bench: Bench
     at: np.ndarray  # [points, g]: where [m] holds their coordinates
@@ -213,7 +238,8 @@ def wander(stage: Stage, rng: np.random.Generator) -> Callable[[int], np.ndarray
         if t % REDRAWN == 0:
             aim, loose, pace = rng.uniform(*stage.region), rng.uniform(-1, 1, len(loose)), 1.0
             if len(points) > 1 and rng.uniform() < CHASED:
-                aim = points[1] + rng.uniform(-1, 1, len(aim)) * stage.radius
+                chased = points[1 + int(rng.integers(len(points) - 1))]  # of one alone nothing is drawn
+                aim = chased + rng.uniform(-1, 1, len(aim)) * stage.radius
                 pace = rng.uniform(*PACE)
         noise = NOISE * rng.standard_normal(len(idle))
         action = pace * (np.clip(stage.gain @ (aim - points[0]), -1, 1) + noise)

@@ -2,26 +2,31 @@
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, Literal
 
 import gymnasium as gym
 import numpy as np
 
 from wellposed import envs, plugin
 from wellposed.envs.group import make_one
-from wellposed.envs.gymnasium_edge import GymnasiumVecEnv, successor
+from wellposed.envs.gymnasium_edge import GymnasiumVecEnv, space_of
 from wellposed.envs.make import EnvConfig, make_env
 from wellposed.envs.rules import Subject
-from wellposed.types import Obs
+from wellposed.types import GOAL_KEYS, Obs
 
 
 class OneEnv(gym.Env):
-    """One env of a registered vector environment as a plain Gymnasium one: episodes end, nothing resets itself."""
+    """One env of a registered vector environment as a plain Gymnasium one: episodes end, nothing resets itself.
+
+    It shows what the policy sees, and the true goals, which a policy need not see.
+    """
 
     def __init__(self, env: EnvConfig):
         self._env: Any = GymnasiumVecEnv(make_env(env, 1, "evaluation"))
         self.inner = self._env.inner
-        self.observation_space, self.action_space = self._env.single_observation_space, self._env.single_action_space
+        goals = {name: space_of(self.inner.spec.field(name)) for name in GOAL_KEYS}
+        self.observation_space = gym.spaces.Dict({**self._env.single_observation_space, **goals})
+        self.action_space = self._env.single_action_space
         self.max_episode_steps = self._env.max_episode_steps
         self.compute_reward, self.compute_terminated, self.is_success = (
             partial(_asked, rule)
@@ -31,15 +36,24 @@ class OneEnv(gym.Env):
     def reset(self, *, seed: int | None = None, options: dict | None = None) -> tuple[Obs, dict]:
         """A new episode."""
         super().reset(seed=seed)
-        obs, _ = self._env.reset(seed=seed, options=options)
-        return {key: value[0] for key, value in obs.items()}, {}
+        return self._shown(*self.inner.reset(seed)), {}
 
     def step(self, action: np.ndarray) -> tuple[Obs, float, bool, bool, dict]:
         """One step; the observation is the true successor."""
-        obs, reward, terminated, truncated, info = self._env.step(np.asarray(action)[None])
-        after = {key: value[0] for key, value in successor(obs, info).items()}
-        told = {"is_success": bool(info["is_success"][0])}
-        return after, float(reward[0]), bool(terminated[0]), bool(truncated[0]), told
+        step = self.inner.step(np.asarray(action)[None])
+        ends, told = (bool(step.terminated[0]), bool(step.truncated[0])), {"is_success": bool(step.success[0])}
+        return self._shown(step.next_obs, step.next_truth), float(step.reward[0]), *ends, told
+
+    def _shown(self, obs: Obs, truth: Obs) -> Obs:
+        shown = self._env.as_shown(obs | {name: truth[name] for name in GOAL_KEYS})
+        return {name: array[0] for name, array in shown.items()}
+
+    def goal_seen(self) -> Literal["none", "true", "another"]:
+        """Which desired goal the policy sees."""
+        obs, truth = self.inner.now
+        if "desired_goal" not in obs:
+            return "none"
+        return "true" if np.array_equal(obs["desired_goal"], truth["desired_goal"]) else "another"
 
 
 def _asked(rule: Callable[..., np.ndarray], achieved: np.ndarray, desired: np.ndarray, *_: Any) -> Any:
@@ -56,6 +70,8 @@ def find_subject(name: str, kwargs: dict[str, Any] | None = None) -> Subject:
     """
     kwargs = kwargs or {}
     if not plugin.imports(name) and (entry := envs.find(name)) in envs.registered():
+        if entry.gymnasium:
+            return Subject(name, partial(make_one, entry.gymnasium, **kwargs))
         defined_by = getattr(entry.make, "func", entry.make)  # a suite's class, with its task
         return Subject(name, partial(OneEnv, EnvConfig(name, kwargs)), entry.oracle, defined_by.__module__)
     return Subject(name, partial(make_one, name, **kwargs))

@@ -109,7 +109,7 @@ def beginnings(
     low, high = stage.region
     if symmetry.kind != "shift" and len(stage.at) > 1:
         low, high = stage.resets.min(axis=(0, 1)), stage.resets.max(axis=(0, 1))
-    gap = np.linalg.norm(stage.resets[:, 0] - stage.resets[:, -1], axis=-1).min()
+    gaps = _separations(stage.resets).min(axis=0)
     free = np.ix_(stage.puts | (np.arange(len(stage.at)) == 0), stage.axes)
     for seed, other, shift in _matching(symmetry, stage) if stage.matched else _anywhere(symmetry, stage, rng):
         if (image := image_of(symmetry, stage, shift)) is None:
@@ -117,8 +117,14 @@ def beginnings(
         places = stage.resets[seed].copy()
         places[free] = rng.uniform(low, high, places.shape)[free]
         inside = (image.of(places) >= low) & (image.of(places) <= high)
-        if inside[free].all() and np.linalg.norm(places[0] - places[-1]) >= gap:
+        if inside[free].all() and (_separations(places) >= gaps).all():
             yield seed, places, other, image
+
+
+def _separations(points: np.ndarray) -> np.ndarray:
+    """How far each two of points [..., points, d] are apart, [..., pairs]."""
+    one, other = np.triu_indices(points.shape[-2], 1)
+    return np.linalg.norm(points[..., one, :] - points[..., other, :], axis=-1)
 
 
 def _anywhere(symmetry: Symmetry, stage: Stage, rng: np.random.Generator) -> Iterator[tuple[int, int, float]]:
@@ -131,19 +137,21 @@ def _anywhere(symmetry: Symmetry, stage: Stage, rng: np.random.Generator) -> Ite
 
 def _matching(symmetry: Symmetry, stage: Stage) -> Iterator[tuple[int, int, float]]:
     """Seeds whose resets put what achieves goals at places that are each other's image, the best fitting first."""
-    begun = stage.resets[:, 1][:, stage.axes]
-    axis, image = int(np.flatnonzero(stage.axes == symmetry.axis)[0]), begun.copy()
+    begun, image = stage.resets[:, 1:], stage.resets[:, 1:].copy()  # [seed, point, d]
     if symmetry.kind == "mirror":
-        image[:, axis] = symmetry.offset - image[:, axis]
-    away = begun[None] - image[:, None]  # [seed, other, axes]
-    shift = away[..., axis].copy()
+        image[..., symmetry.axis] = symmetry.offset - image[..., symmetry.axis]
+    away = lambda point, axis: begun[:, point, axis] - image[:, None, point, axis]  # noqa: E731  [seed, other]
+    shift = away(0, symmetry.axis) if symmetry.kind != "hair" else np.zeros((len(begun), len(begun)))
+    misfit = np.zeros_like(shift)
+    for point in range(begun.shape[1]):
+        for axis in map(int, stage.axes):
+            moved = shift if symmetry.kind == "shift" and axis == symmetry.axis else 0.0
+            misfit = np.maximum(misfit, np.abs(away(point, axis) - moved))
     if symmetry.kind == "shift":
         share = np.abs(shift) / np.ptp(stage.region, axis=0)[symmetry.axis]
-        away[..., axis] = np.where((share >= FAR[0]) & (share <= FAR[1]), 0.0, np.inf)
+        misfit[(share < FAR[0]) | (share > FAR[1])] = np.inf
     if symmetry.kind == "hair":
-        np.fill_diagonal(away[..., axis], np.inf)
-        shift[:] = 0.0
-    misfit = np.abs(away).max(axis=-1)
+        np.fill_diagonal(misfit, np.inf)
     for flat in np.argsort(misfit, axis=None)[: np.isfinite(misfit).sum()]:
         seed, other = np.unravel_index(flat, misfit.shape)
         yield int(seed), int(other), float(shift[seed, other])
@@ -227,7 +235,7 @@ def _pair(stage: Stage, seed: int, places: np.ndarray, other: int, image: Image,
                 here.append(bench.step(actions[-1]))
     twin = image.of(places if begun is None else begun)
     if stage.matched:  # its effector is as far off as what it is to touch: so little a shift is one anywhere
-        twin[0] += stage.resets[other, 1] - image.of(stage.resets[seed, 1])
+        twin[0] += (stage.resets[other, 1:] - image.of(stage.resets[seed, 1:])).mean(axis=0)
     also = stage.begin(other, twin)
     there = [bench.now]
     if begun is not None and also is not None:

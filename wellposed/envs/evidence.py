@@ -24,6 +24,7 @@ RESETS = 64
 STEPS = 2_000  # of independent uniform actions; half as many of each other behaviour
 EPISODES = (4, 40)  # at least and at most, of each behaviour
 FIRST_SEED = 1_000  # of exploration; the seeds below are for pairs of instances that are compared
+DISCOUNTED = 0.01  # of a reward: what is left of it, discounted, below which nobody learns from it
 TOLD = "the distances at which info told of success"
 AT_GOAL = 20, 50  # episodes, half of them with the goal put where they stand, and the steps of each
 
@@ -84,6 +85,13 @@ class Evidence:
 
     # --- what was seen
 
+    @cached_property
+    def goal_seen(self) -> str:
+        """Which desired goal the policy sees: "true", "none", or "another" than the reward is given for."""
+        env: Any = self.fresh().unwrapped
+        env.reset(seed=FIRST_SEED * (5 + 10 * self.seed))
+        return env.goal_seen() if hasattr(env, "goal_seen") else "true"  # of Gymnasium's, the goals that are shown
+
     def random_actions(self, purpose: int, steps: int) -> np.ndarray:
         """Uniform actions [steps, action_dim]."""
         rng, space = self.generator(purpose), self.actions
@@ -118,8 +126,7 @@ class Evidence:
         """Episodes that head for the goal."""
         act = explore.directed(self.actions, self.held, self.generator(2))
         if self.subject.oracle is not None:
-            oracle = self.subject.oracle()
-            act = lambda obs, _t: oracle.act({key: value[None] for key, value in obs.items()})[0][0]  # noqa: E731
+            act = explore.following(self.subject.oracle())
         return self._play(act, STEPS // 2, 2)
 
     @cached_property
@@ -132,6 +139,14 @@ class Evidence:
         """Steps after which episodes are cut: the declared limit, else the one length of all that were."""
         cut = np.unique(self.all.lengths[self.all.truncated[self.all.ends]]) if self.limit is None else [self.limit]
         return int(cut[0]) if len(cut) == 1 else None
+
+    @cached_property
+    def steps_to_goal(self) -> float:
+        """How many steps away the typical goal is at the pace that was seen; infinite where nothing moved."""
+        pace = np.linalg.norm(self.all.after.achieved - self.all.before.achieved, axis=1)
+        moving = pace[pace > 1e-3 * pace.max()]
+        way = float(np.median(np.linalg.norm(self.resets.desired - self.resets.achieved, axis=1)))
+        return way / float(np.quantile(moving, 0.95)) if len(moving) else float("inf")
 
     @cached_property
     def spread(self) -> np.ndarray:

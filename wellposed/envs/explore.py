@@ -15,7 +15,7 @@ import gymnasium as gym
 import numpy as np
 
 from wellposed.envs.rules import fields_of
-from wellposed.types import GOAL_KEYS, Field
+from wellposed.types import GOAL_KEYS, Field, Policy
 
 HOLD = 10  # steps an action is held
 AHEAD = 5  # steps after which its effect on the achieved goal is read
@@ -211,6 +211,19 @@ def held(space: gym.spaces.Box, rng: np.random.Generator) -> Act:
         if t % HOLD == 0:
             now[0] = rng.uniform(space.low, space.high).astype(space.dtype)
         return now[0]
+
+    return act
+
+
+def following(policy: Policy) -> Act:
+    """Follows a policy, which remembers what it saw of an episode."""
+    carry = policy.initial_carry(1)
+
+    def act(obs: Any, t: int) -> np.ndarray:
+        nonlocal carry
+        carry = carry if t else policy.initial_carry(1)
+        action, carry = policy.act({key: value[None] for key, value in obs.items()}, carry)
+        return action[0]
 
     return act
 

@@ -2,7 +2,7 @@
 
 import inspect
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields, is_dataclass, replace
 from typing import Any
 
@@ -101,19 +101,26 @@ def require_fitting(geometry: Geometry, size: int, goal: int, action: int) -> No
 
 def _points_fault(geometry: Geometry, size: int, goal: int) -> str:
     """What is wrong with the places that a geometry names; "" if nothing is."""
+    places = [i for point in geometry.goal_points for i in point]
+    if len({*map(len, geometry.goal_points)}) > 1 or len({*places} & {*range(goal)}) < len(places):
+        return (
+            f"goal_points {[*map(list, geometry.goal_points)]} should be as many of the {goal} numbers of a goal each"
+        )
+    wide = len(geometry.goal_points[0]) if geometry.goal_points else goal
     for point in (geometry.effector, *geometry.points):
-        if len(point) != goal or not all(0 <= i < size for i in point):
-            return f"{list(point)} should be {goal} places in an observation of {size} numbers"
+        if len(point) != wide or not all(0 <= i < size for i in point):
+            several = "" if geometry.goal_points else "; goal_points says of a goal of several points where they are"
+            return f"{list(point)} should be {wide} places in an observation of {size} numbers{several}"
     if geometry.effector not in geometry.points:
         return f"the effector {list(geometry.effector)} is not among the points"
-    if not all(0 <= axis < goal for axis in geometry.shift_axes):
-        return f"shift axes {list(geometry.shift_axes)} should be numbers of the {goal} axes of goals"
+    if not all(0 <= axis < wide for axis in geometry.shift_axes):
+        return f"shift axes {list(geometry.shift_axes)} should be numbers of the {wide} axes of points"
     if not all(0 <= i < len(geometry.points) for pair in geometry.differences for i in pair):
         return (
             f"differences {list(geometry.differences)} should be pairs of numbers of the {len(geometry.points)} points"
         )
     pairs = (geometry.turn.axes, *geometry.turn.pairs) if geometry.turn else ()
-    if not all(0 <= i < (size if place else goal) for place, pair in enumerate(pairs) for i in pair):
+    if not all(0 <= i < (size if place else wide) for place, pair in enumerate(pairs) for i in pair):
         return "its turn names places that there are not"
     return ""
 
@@ -169,6 +176,23 @@ def same_as(seen: np.ndarray, quantity: np.ndarray) -> np.ndarray:
     """Which numbers of observations [n, obs_dim] equal a quantity [n] that varies, bool [obs_dim]."""
     apart = np.abs(seen - quantity[:, None]).max(axis=0)
     return apart <= SAME * max(float(np.ptp(quantity)), 1e-3 * float(np.abs(quantity).max()))
+
+
+def mirror_signs(kinds: Sequence[str], axis: int) -> np.ndarray:
+    """The sign of each number of an observation in a mirror that stands across an axis of space, [numbers].
+
+    Args:
+        kinds: what the observation holds, in order: "vector" is a position, way or velocity, "turning" an angular
+            velocity or angles about the axes, three numbers each; "number" is one that has no direction, as a width.
+        axis: 0 to 2; a vector along it is turned round. What turns about it turns on, and about the other two the
+            other way: a cross product of two vectors is no vector.
+
+    Raises:
+        KeyError: for another kind.
+    """
+    vector = np.where(np.arange(3) == axis, -1, 1)
+    signs = {"vector": vector, "turning": -vector, "number": np.ones(1, int)}
+    return np.concatenate([signs[kind] for kind in kinds])
 
 
 def relative(mirror: Mirror, observation: np.ndarray, goal: np.ndarray) -> Mirror:

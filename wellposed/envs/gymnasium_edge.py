@@ -28,7 +28,7 @@ class GymnasiumVecEnv(gym.vector.VectorEnv):
         self.inner, self.num_envs = inner, inner.num_envs
         self.max_episode_steps = spec.max_episode_steps
         self.geometry: Any = spec.geometry
-        self.single_observation_space = gym.spaces.Dict({field.name: _space(field) for field in spec.obs})
+        self.single_observation_space = gym.spaces.Dict({field.name: space_of(field) for field in spec.obs})
         self.single_action_space = gym.spaces.Box(-1.0, 1.0, (spec.action_dim,), np.float32)
         self.observation_space = batch_space(self.single_observation_space, self.num_envs)
         self.action_space = batch_space(self.single_action_space, self.num_envs)
@@ -39,7 +39,7 @@ class GymnasiumVecEnv(gym.vector.VectorEnv):
 
     def reset(self, *, seed: int | list[int] | None = None, options: dict | None = None) -> tuple[Obs, dict]:
         """Start an episode in every env, or only where `options={"reset_mask": mask}` [num_envs] is true."""
-        return self._as_shown(self.inner.reset(seed, (options or {}).get("reset_mask")).obs), {}
+        return self.as_shown(self.inner.reset(seed, (options or {}).get("reset_mask")).obs), {}
 
     def step(self, actions: np.ndarray) -> tuple[Obs, np.ndarray, np.ndarray, np.ndarray, dict]:
         """Step every env with actions [num_envs, action_dim] in [-1, 1]."""
@@ -50,12 +50,12 @@ class GymnasiumVecEnv(gym.vector.VectorEnv):
         info["physics_warnings"] = step.warnings
         if ended.any():
             last = np.full(self.num_envs, None, dtype=object)
-            shown = self._as_shown(step.next_obs)
+            shown = self.as_shown(step.next_obs)
             for i in np.flatnonzero(ended):
                 last[i] = {key: value[i].copy() for key, value in shown.items()}
             final_info = {"is_success": step.success & ended, "_is_success": ended}
             info |= {"final_obs": last, "_final_obs": ended, "final_info": final_info, "_final_info": ended}
-        return self._as_shown(self.inner.now.obs), step.reward, step.terminated, step.truncated, info
+        return self.as_shown(self.inner.now.obs), step.reward, step.terminated, step.truncated, info
 
     def compute_reward(self, achieved_goal: np.ndarray, desired_goal: np.ndarray, info: Any = None) -> np.ndarray:
         """The reward [n] of any pairs of goals [n, goal_dim]."""
@@ -71,9 +71,9 @@ class GymnasiumVecEnv(gym.vector.VectorEnv):
 
     def set_state(self, state: dict[str, np.ndarray]) -> Obs:
         """Go on from a `get_state`, bit for bit; returns the observations of that moment."""
-        return self._as_shown(self.inner.set_state(state).obs)
+        return self.as_shown(self.inner.set_state(state).obs)
 
-    def _as_shown(self, obs: Obs) -> Obs:
+    def as_shown(self, obs: Obs) -> Obs:
         """Observations as the environment itself shows them, as copies."""
         return {key: value + self._origin[key] if key in self._origin else value.copy() for key, value in obs.items()}
 
@@ -104,7 +104,8 @@ def _copies(obs: Obs) -> Obs:
     return {key: value.copy() for key, value in obs.items()}
 
 
-def _space(field: Field) -> gym.spaces.Box:
+def space_of(field: Field) -> gym.spaces.Box:
+    """The space of one field."""
     if field.kind == "image":
         return gym.spaces.Box(0, 255, field.shape, np.uint8)
     return gym.spaces.Box(-np.inf, np.inf, field.shape, np.float64)

@@ -180,7 +180,7 @@ def with_parts(spec: Spec, parts: tuple[tuple[int, ...], ...]) -> Spec:
 
 def installed(entry: EnvEntry) -> bool:
     """Whether what an environment needs beside this package is installed."""
-    return not entry.extra or importlib.util.find_spec(entry.extra) is not None
+    return not entry.extra or importlib.util.find_spec(entry.module or entry.extra) is not None
 
 
 def wrappers(config: EnvConfig) -> list[Any]:

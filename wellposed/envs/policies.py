@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from wellposed.types import Carry, Obs
+from wellposed.types import Carry, Obs, count
 
 
 class Memoryless:
@@ -22,4 +22,4 @@ class RandomPolicy(Memoryless):
     def act(self, obs: Obs, carry: Carry = (), rng: np.random.Generator | None = None) -> tuple[np.ndarray, Carry]:
         """Actions [n, action_dim], drawn from `rng` or else from its own stream."""
         rng = self.rng if rng is None else rng
-        return rng.uniform(-1.0, 1.0, (len(obs["desired_goal"]), self.action_dim)).astype(np.float32), ()
+        return rng.uniform(-1.0, 1.0, (count(obs), self.action_dim)).astype(np.float32), ()

@@ -59,7 +59,9 @@ class EnvEntry:
     quantities: Quantities | None = None
     renderer: Callable[[int, str], Renderer] | None = None
     solved_at_reset: float | None = None  # share of goals that are, by integration; None where that is not known
-    extra: str = ""  # the extra of this package that it needs, called as the module that brings it
+    extra: str = ""  # the extra of this package that it needs
+    module: str = ""  # the module that the extra brings, where it has another name
+    gymnasium: str = ""  # the Gymnasium id of which its envs are instances, of an environment that is not stepped here
     other_versions: str = ""  # what is wrong with the other versions of that name in Gymnasium, if anything is
 
 

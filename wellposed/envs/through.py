@@ -6,7 +6,7 @@ import numpy as np
 
 from wellposed.envs.vector import Drive
 from wellposed.envs.wrappers.control import Control
-from wellposed.types import Carry, Obs, Policy, VecEnv
+from wellposed.types import Carry, Obs, Policy, VecEnv, count
 
 OVERSHOOT = 4 / 3  # of the way: the hand is slow where it is less, and returns for long where it is more
 
@@ -46,7 +46,7 @@ class ThroughControl:
     def act(self, obs: Obs, carry: Carry = (), rng: np.random.Generator | None = None) -> tuple[np.ndarray, Carry]:
         """Actions [n, action_dim] in the terms of the control."""
         control: Control = self.control
-        now: dict[str, Any] = dict(carry or self.initial_carry(len(obs["desired_goal"])))
+        now: dict[str, Any] = dict(carry or self.initial_carry(count(obs)))
         if now["origin"] is None and self.effector:
             now["origin"] = obs["observation"][:, self.effector]
         wish, now["own"] = self.policy.act(self._as_it_will_be(obs, now["queue"]), now["own"], rng)

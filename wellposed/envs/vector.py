@@ -80,7 +80,7 @@ class Task(Goals, Protocol):
         ...
 
     def observe(self, readings: np.ndarray, desired_goal: np.ndarray) -> Obs:
-        """All fields of the spec, as new arrays."""
+        """All that is true, `spec.goals`, as new arrays. The policy sees the fields that `spec.obs` names."""
         ...
 
     def failed(self, readings: np.ndarray) -> np.ndarray:
@@ -157,7 +157,7 @@ class MujocoVecEnv:
 
     def step(self, action: np.ndarray) -> Step:
         """As `VecEnv.step`."""
-        before = self.now.obs
+        before = self.now
         applied = clipped_actions(action, (self.num_envs, self.spec.action_dim))
         control, simulations, models = self.task.control(self.readings, applied), self.simulations, self._models
         if models is None:
@@ -172,15 +172,15 @@ class MujocoVecEnv:
             terminated = terminated & ~success
         terminated = terminated | self.task.failed(self.readings)
         step = Step(
-            obs=before,
-            truth=before,
+            obs=before.obs,
+            truth=before.truth,
             action=np.array(action),
             applied_action=applied,
             reward=self.compute_reward(achieved, desired).astype(np.float64),
             terminated=terminated,
             truncated=(self._elapsed >= self.spec.max_episode_steps) & ~terminated,
             success=success,
-            next_obs=after,
+            next_obs=self._seen(after),
             next_truth=after,
             warnings=self.physics.take_warnings(),  # before a reset clears them
         )
@@ -217,9 +217,13 @@ class MujocoVecEnv:
 
     def observe(self) -> Moment:
         """Observe the envs as they are."""
-        obs = self.task.observe(self.readings, self.goals)
-        self.now = Moment(obs, obs)
+        truth = self.task.observe(self.readings, self.goals)
+        self.now = Moment(self._seen(truth), truth)
         return self.now
+
+    def _seen(self, truth: Obs) -> Obs:
+        """What the policy sees of what is true."""
+        return {field.name: truth[field.name] for field in self.spec.obs} if self.spec.truth else truth
 
     def metrics(self) -> Metrics:
         """Nothing of its own."""

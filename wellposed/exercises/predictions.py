@@ -94,6 +94,18 @@ def _trained_noisy(paths: Paths, threads: int) -> dict[str, Measured]:
     return found
 
 
+def _conditions(paths: Paths, threads: int) -> dict[str, Measured]:
+    from wellposed.stats import describe_rate
+    from wellposed.verdict import stored_verdict
+
+    found = {}
+    for name, (path,) in paths.items():
+        row = stored_verdict(path, threads).trained
+        told = describe_rate(row.success_rate, row.success_ci95)
+        found[f"success_{name}"] = Measured(row.success_rate, *row.success_ci95, told)
+    return found
+
+
 # Quantities of 7.3: the variant and the condition of each.
 _NOISY = {
     "plain_10mm": ("plain", "noise 0.01"),
@@ -252,5 +264,35 @@ one without errors, at 10 and at 20 mm? Success is judged by the true positions;
             "variants": {"plain": {}, "noise_1cm": {"env.sensors.noise": 0.01, "agent.critic_sees": "truth"}},
         },
         measure=_trained_noisy,
+    ),
+    Predict(
+        id="8.3",
+        title="A maze without one condition",
+        question="""
+A ball is pushed by forces through a maze of the shape of a U, to goals that `wellposed check` calls ready; a run has
+50,000 steps. Three further runs lack one condition each: the discount looks two steps ahead (0.5 instead of 0.95); no
+goal is taken in hindsight; actions arrive five steps late, and what is under way is not shown. With which success rate
+does each reach the held-out goals? Where the ball begins, some goals are near.
+""",
+        quantities=(
+            Quantity("success_posed", "success with all conditions", 0.0, 1.0),
+            Quantity("success_near_sighted", "success with a discount of 0.5", 0.0, 1.0),
+            Quantity("success_without_hindsight", "success without hindsight", 0.0, 1.0),
+            Quantity("success_late", "success with actions five steps late", 0.0, 1.0),
+        ),
+        experiment={
+            "title": "Which condition does a maze need?",
+            "env": "PointMaze_UMaze-v3",
+            "seeds": "0",
+            "until_success": None,
+            "base": {"total_steps": 50_000, "eval_every": 5_000, "eval_episodes": 30, "agent.gamma": 0.95},
+            "variants": {
+                "posed": {},
+                "near_sighted": {"agent.gamma": 0.5},
+                "without_hindsight": {"replay.k": 0},
+                "late": {"env.control.delay": 5},
+            },
+        },
+        measure=_conditions,
     ),
 )

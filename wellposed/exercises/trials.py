@@ -19,6 +19,13 @@ ENVS = 16
 RESETS = 400
 WAVE = 240  # steps of a sinusoidal action
 NOISY_EPISODES = 100  # at each level of noise
+GOALS = 4_000  # pairs of goals to judge
+PUSH = [  # what FetchPush observes, in order
+    ("vector", "position of the hand"), ("vector", "position of the block"), ("vector", "way between them"),
+    ("number", "one finger"), ("number", "the other finger"), ("turning", "angles of the block"),
+    ("vector", "velocity of the block"), ("turning", "angular velocity of the block"),
+    ("vector", "velocity of the hand"), ("number", "speed of one finger"), ("number", "speed of the other finger"),
+]  # fmt: skip
 
 
 def train(env: str, settings: dict[str, Any] | None = None) -> Callable[[Setting], Outcome]:
@@ -230,6 +237,40 @@ def tolerate_noise(setting: Setting) -> Outcome:
     rows = [(f"{1000 * one.level:g} mm", describe_rate(one.success.value, one.success.ci95)) for one in found.levels]
     for one in found.crossings:
         rows.append((f"{one.share:.0%}, levels in metres", describe(one, found)))
+    return Outcome(rows)
+
+
+def declare_mirror(_setting: Setting) -> Outcome:
+    """Declares the mirror of Push and measures it on pairs of rollouts that begin as each other's image."""
+    from wellposed.check.geometry import find_geometry
+    from wellposed.envs import geometry
+
+    declared = geometry.mirror_signs([kind for kind, _ in PUSH], 1)
+    found = find_geometry("FetchPush-v4").geometry
+    assert found is not None
+    assert found.mirror is not None
+    rows, at = [], 0
+    for kind, name in PUSH:
+        own = slice(at, at := at + (1 if kind == "number" else 3))
+        text = lambda signs: " ".join(f"{int(sign):+d}" for sign in signs)  # noqa: E731
+        rows.append((name, f"declared {text(declared[own])}, measured {text(found.mirror.observation_sign[own])}"))
+    return Outcome(rows)
+
+
+def judge_goals(setting: Setting) -> Outcome:
+    """Judges random goals of OGBench's tasks, each thing off by about its tolerance."""
+    from wellposed import stats
+    from wellposed.envs import goals
+    from wellposed.envs.suites.ogbench import TASKS
+
+    rng, rows = np.random.default_rng(setting.seeds[0]), []
+    for name, task in TASKS.items():
+        sizes = [tolerance for part, tolerance in zip(task.parts, task.tolerance, strict=True) for _ in part]
+        desired = np.zeros((GOALS, len(sizes)))
+        achieved = 0.5 * np.array(sizes) * rng.standard_normal(desired.shape)
+        reached = goals.all_in_place(achieved, desired, task.parts, task.tolerance)
+        rate, low, high = stats.wilson(int(np.sum(reached)), GOALS)
+        rows.append((f"{name}, things off by half a tolerance", stats.describe_rate(rate, (low, high))))
     return Outcome(rows)
 
 

@@ -57,7 +57,7 @@ class Experiment:
             algo = changes.get("algo", ALGO)
             try:
                 stop = {"stop_rule": "twice", "until_success": self.until_success}
-                config = override(default_config(self.env, algo), stop | changes)
+                config = override(default_config(self.env, algo, measure="agent.gamma" not in changes), stop | changes)
             except ValueError as error:
                 raise UserError(
                     f"Variant {name!r}: {error}. `wellposed train {self.env} --algo {algo} --help` lists them."
@@ -87,7 +87,7 @@ class Searching:
         if own := sorted(base.keys() & set(FIXED)):
             raise UserError(f"{', '.join(own)} is set for the whole search, not in [base].")
         try:
-            config = default_config(self.env, base.get("algo", ALGO))
+            config = default_config(self.env, base.get("algo", ALGO), measure="agent.gamma" not in base)
             config = override(config, {"stop_rule": "twice", "until_success": self.until_success} | base)
         except ValueError as error:
             raise UserError(f"[base]: {error}.") from error

@@ -7,6 +7,7 @@ from wellposed.measure.kinds import Kind
 from wellposed.measure.life import ProofOfLife, ProofOfLifeSettings, measure_life
 from wellposed.measure.lift import Lift, LiftSettings, measure_lift
 from wellposed.measure.perturbation import Perturbation, PerturbationSettings, measure_perturbation
+from wellposed.measure.ports import Ports, PortsSettings, measure_ports
 from wellposed.measure.robustness import RobustnessComparison, RobustnessSettings, measure_robustness
 from wellposed.measure.split import Split, SplitSettings, measure_split
 from wellposed.measure.stress import Stress, StressSettings, measure_stress
@@ -22,4 +23,5 @@ MEASUREMENTS: dict[str, Kind] = {
     "tracking": Kind(TrackingSettings, Tracking, measure_tracking),
     "robustness": Kind(RobustnessSettings, RobustnessComparison, measure_robustness),
     "perturbation": Kind(PerturbationSettings, Perturbation, measure_perturbation),
+    "ports": Kind(PortsSettings, Ports, measure_ports),
 }

@@ -24,14 +24,14 @@ def exact_share(flags: np.ndarray) -> Estimate:
 
 def measure_floor(env_id: str, resets: int, seed: int, threads: int, over: Over) -> Floor:
     """Reset with the seeds of held-out episodes and count the goals that are already reached."""
-    env = envs.make_vec(env_id, EVALUATION_ENVS, threads=threads)
+    env = envs.make_vec(env_id, EVALUATION_ENVS, threads=threads).inner
     seeds = seeding.evaluation_env_seeds(seed, resets, "held-out")
     solved, kinds = [], []
     for start in over(range(0, resets, EVALUATION_ENVS), f"{env_id}: resets, {EVALUATION_ENVS} at a time"):
         chunk = seeds[start : start + EVALUATION_ENVS]
-        obs, _ = env.reset(seed=chunk + chunk[-1:] * (EVALUATION_ENVS - len(chunk)))
-        solved.append(env.is_success(obs["achieved_goal"], obs["desired_goal"])[: len(chunk)])
-        kinds += env.goal_kinds(obs["desired_goal"])[: len(chunk)]
+        truth = env.reset(seed=chunk + chunk[-1:] * (EVALUATION_ENVS - len(chunk))).truth
+        solved.append(env.is_success(truth["achieved_goal"], truth["desired_goal"])[: len(chunk)])
+        kinds += env.goal_kinds(truth["desired_goal"])[: len(chunk)]
     env.close()
     reached, named = np.concatenate(solved), np.array(kinds)
     by_kind = {kind: exact_share(reached[named == kind]) for kind in sorted(set(kinds) - {""})}

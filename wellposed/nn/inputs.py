@@ -33,7 +33,8 @@ class InputConfig:
     relative: bool = True
     """Leave out coordinates that do not matter by the task's geometry."""
     distances: bool = True
-    """Add logarithms of distances: achieved goal to goal and, if the geometry has several points, effector to it."""
+    """Add logarithms of distances: achieved goal to goal and, if the geometry has several points, effector to it; of
+    each point of a goal."""
     encoder: str = field(default="state", metadata=LATER)
     """What makes features of an observation: state, cnn (images), frames (several of each), history or gru (memory)."""
     width: int = field(default=50, metadata=LATER)
@@ -131,16 +132,23 @@ class StateEncoder(Encoder):
                 parts.append(self.without_place(one, (flat[one.name] - scale.mean) / scale.std))
         if to_goal:
             way = (flat["desired_goal"] - flat["achieved_goal"]) / scales["goal"].std
-            parts += [way, log_distance(way)] if self.config.distances else [way]
+            parts += [way, *map(log_distance, self.points_of(way))] if self.config.distances else [way]
         if geometry is not None and "observation" in flat:
             place = lambda i: flat["observation"][..., np.array(geometry.points[i])]  # noqa: E731
-            parts += [(place(to) - place(start)) / scales["goal"].std for start, to in geometry.differences]
+            std = self.points_of(scales["goal"].std)[0]
+            parts += [(place(to) - place(start)) / std for start, to in geometry.differences]
         # With only one point, the effector itself has to reach the goal.
         apart = self.config.distances and {"observation", "achieved_goal"} <= flat.keys()
         if apart and geometry is not None and len(geometry.points) > 1:
             effector = flat["observation"][..., np.array(geometry.effector)]
-            parts.append(log_distance((flat["achieved_goal"] - effector) / scales["goal"].std))
+            ends = zip(self.points_of(flat["achieved_goal"]), self.points_of(scales["goal"].std), strict=True)
+            parts += [log_distance((end - effector) / std) for end, std in ends]
         return jnp.clip(jnp.concatenate(parts, axis=-1), -self.config.clip, self.config.clip)
+
+    def points_of(self, goal: Array) -> list[Array]:
+        """The points of goals [..., g], each [..., d]; the whole where a goal is one."""
+        points = self.geometry.goal_points if self.geometry else ()
+        return [goal[..., np.array(point)] for point in points] or [goal]
 
     def without_place(self, one: Field, seen: Array) -> Array:
         """A field without the coordinates that place a point on the geometry's shift axes."""
@@ -148,7 +156,7 @@ class StateEncoder(Encoder):
             return seen
         axes, ignored = self.geometry.shift_axes, set()
         if one.kind == "goal":
-            ignored = set(axes)
+            ignored = {point[axis] for point in self.geometry.targets for axis in axes}
         elif one.name == "observation":
             ignored = {point[axis] for point in self.geometry.points for axis in axes}
         return seen[..., np.array([i for i in range(seen.shape[-1]) if i not in ignored], int)]

@@ -56,7 +56,7 @@ class RunningNormaliser:
 class InputScaler:
     """Running statistics of what is seen, and of the truth where the critics see it.
 
-    Goals that are points in space share one scale on all axes. Source: HER, appendix A.
+    The points in space that goals hold share one scale on all axes. Source: HER, appendix A.
     """
 
     def __init__(self, config: InputConfig, spec: Spec, critic_sees: Literal["obs", "truth"]):
@@ -104,7 +104,8 @@ class InputScaler:
         for (part, name), running in self._running.items():
             std = running.std
             if name == "goal" and self.spec.geometry is not None:
-                std = np.full_like(std, np.sqrt(np.mean(std**2)))
+                points = np.concatenate(self.spec.geometry.targets)
+                std[points] = np.sqrt(np.mean(std[points] ** 2))
             std[std == 0] = 1.0  # what is always 0 stays 0
             parts[part][name] = Scale(running.mean.astype(np.float32), std.astype(np.float32))
         return InputStats(parts["obs"], parts.get("truth", {}))

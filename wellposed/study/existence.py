@@ -102,10 +102,12 @@ def labelled(env: Any, driver: Policy, expert: Policy, seeds: list[int]) -> tupl
     """
     now, carry = env.reset(seed=seeds), driver.initial_carry(env.num_envs)
     met: list[Moment] = []
+    labels, known = [], expert.initial_carry(env.num_envs)
     for _ in range(env.spec.max_episode_steps):
         met.append(now)
         action, carry = driver.act(now.obs, carry)
+        label, known = expert.act(now.obs, known)
+        labels.append(label)
         env.step(action)
         now = env.now
-    together = map_leaves(lambda *same: np.concatenate(same), *met)
-    return together, expert.act(together.obs)[0]
+    return map_leaves(lambda *same: np.concatenate(same), *met), np.concatenate(labels)

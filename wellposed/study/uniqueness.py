@@ -51,7 +51,8 @@ def paths_of(policy: Policy, env: VecEnv, seeds: list[int]) -> np.ndarray:
 
 def _places(env: VecEnv, truth: Obs) -> np.ndarray:
     """What is compared at one moment, [n, points, d]."""
-    points = [truth["achieved_goal"]]
-    if (geometry := env.spec.geometry) is not None:
-        points.append(truth["observation"][:, list(geometry.effector)])
+    if (geometry := env.spec.geometry) is None:
+        return truth["achieved_goal"][:, None]
+    points = [truth["achieved_goal"][:, list(point)] for point in geometry.targets]
+    points.append(truth["observation"][:, list(geometry.effector)])
     return np.stack(points, axis=1)

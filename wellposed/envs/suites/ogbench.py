@@ -19,6 +19,7 @@ import gymnasium as gym
 import mujoco
 import numpy as np
 
+from wellposed.envs import goals
 from wellposed.envs.gym import GymGoalVecEnv
 from wellposed.envs.registry import EnvEntry, register
 from wellposed.types import Obs, VecEnv
@@ -108,8 +109,7 @@ class GoalEnv(gym.Wrapper):
 
     def is_success(self, achieved: np.ndarray, desired: np.ndarray) -> np.ndarray:
         """Whether everything is in its place, bool [...]."""
-        apart = [np.linalg.norm((achieved - desired)[..., part], axis=-1) for part in self.task.parts]
-        return np.asarray((np.stack(apart, axis=-1) <= self.task.tolerance).all(axis=-1))
+        return np.asarray(goals.all_in_place(achieved, desired, self.task.parts, self.task.tolerance))
 
     def compute_reward(self, achieved: np.ndarray, desired: np.ndarray, info: Any) -> np.ndarray:
         """-1, and 0 where everything is in its place [...]."""
@@ -149,6 +149,7 @@ def register_all() -> None:
                 budget=task.budget,
                 capabilities=frozenset({"state", "deterministic", "dynamics", "ends at goals"}),
                 extra="ogbench",
+                gymnasium=_known_as(name),
             )
         )
 

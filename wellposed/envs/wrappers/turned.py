@@ -8,11 +8,13 @@ import numpy as np
 from wellposed.arrays import turned
 from wellposed.envs.geometry import relative, require_fitting, require_one_vector
 from wellposed.envs.wrappers.wrapper import Wrapper
-from wellposed.types import GOAL_KEYS, Geometry, Moment, Obs, Step, Turn, VecEnv
+from wellposed.types import GOAL_KEYS, Geometry, Moment, Obs, Spec, Step, Turn, VecEnv
+
+Pairs = tuple[tuple[int, int], ...]
 
 
 def with_geometry(env: VecEnv, geometry: Geometry) -> VecEnv:
-    """The environment with this geometry, shown in its frame.
+    """The environment with this geometry, shown in its frame; its points are the parts of goals that name none.
 
     Raises:
         UserError: if the geometry does not fit the environment.
@@ -24,24 +26,30 @@ def with_geometry(env: VecEnv, geometry: Geometry) -> VecEnv:
         name: np.array(spec.field(name).origin or np.zeros(spec.size(name))) for name in ("observation", *GOAL_KEYS)
     }
     if geometry.turn is not None:
-        shown = turned_goals(shown, geometry.turn)
+        shown = turned_goals(shown, geometry.turn, geometry.goal_pairs)
     if geometry.mirror is not None and any(origin.any() for origin in shown.values()):
         mirror = relative(geometry.mirror, shown["observation"], shown["desired_goal"])
         geometry = replace(geometry, mirror=mirror)
-    env.spec = spec._replace(geometry=geometry)
-    return env if geometry.turn is None else cast(VecEnv, TurnedVecEnv(env, geometry.turn))
+    env.spec = spec._replace(geometry=geometry, goal_parts=spec.goal_parts or _parts(geometry, spec))
+    return env if geometry.turn is None else cast(VecEnv, TurnedVecEnv(env, geometry.turn, geometry.goal_pairs))
 
 
-def turned_goals(obs: Obs, turn: Turn) -> Obs:
-    """Observations and goals as the turned frame shows them."""
-    goals = {key: turned(obs[key], (turn.axes,), turn.angle) for key in GOAL_KEYS}
+def _parts(geometry: Geometry, spec: Spec) -> tuple[tuple[int, ...], ...]:
+    """The points of a goal that holds several, and each number that is of none of them by itself."""
+    rest = set(range(spec.size("desired_goal"))).difference(*geometry.goal_points)
+    return (*geometry.goal_points, *((i,) for i in sorted(rest))) if geometry.goal_points else ()
+
+
+def turned_goals(obs: Obs, turn: Turn, pairs: Pairs) -> Obs:
+    """Observations and goals as the turned frame shows them; `pairs`: `Geometry.goal_pairs`."""
+    goals = {key: turned(obs[key], pairs, turn.angle) for key in GOAL_KEYS}
     return {**obs, "observation": turned(obs["observation"], turn.pairs, turn.angle), **goals}
 
 
 class TurnedVecEnv(Wrapper):
     """Goals and vectors of the observation are shown turned; physics, actions and rewards stay what they are."""
 
-    def __init__(self, env: VecEnv, turn: Turn):
+    def __init__(self, env: VecEnv, turn: Turn, pairs: Pairs):
         super().__init__(env)
         self.capabilities = env.capabilities - {
             "oracle",
@@ -49,7 +57,7 @@ class TurnedVecEnv(Wrapper):
             "sensors",
             "drive",
         }  # they speak of the other frame
-        self._turn = turn
+        self._turn, self._pairs = turn, pairs
 
     @property
     def now(self) -> Moment:
@@ -90,8 +98,8 @@ class TurnedVecEnv(Wrapper):
         return Moment(self._turned(moment.obs), self._turned(moment.truth))
 
     def _turned(self, obs: Obs) -> Obs:
-        return turned_goals(obs, self._turn)
+        return turned_goals(obs, self._turn, self._pairs)
 
     def _back(self, goals: np.ndarray) -> np.ndarray:
         """Goals [n, g] that are shown, in the frame of the environment."""
-        return turned(goals, (self._turn.axes,), -self._turn.angle)
+        return turned(goals, self._pairs, -self._turn.angle)
