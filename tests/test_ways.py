@@ -29,7 +29,7 @@ WAYS: dict[str, dict[str, Any]] = {
     "estimate": EYE | {"agent.head_start": 8},
     "distil": EYE,
     "sac": {"agent.inputs.encoder": "frames", "agent.inputs.memory": 2, "agent.inputs.width": 4, "agent.shift": 1,
-            "agent.shared_encoder": True},
+            "agent.shared_encoder": True, "updates_per_call": 1},
 }  # fmt: skip
 
 

@@ -7,11 +7,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from tests.agents.data import ON_STATES, SPEC, batches, first
-from wellposed.agents import ALGORITHMS, shared
+from tests.agents.data import ON_STATES, PICTURES, SPEC, batches, first
+from wellposed.agents import ALGORITHMS, sac, shared, td3
 from wellposed.agents.sac import SACConfig, soft_target
 from wellposed.agents.td3 import smoothed_target
-from wellposed.types import Moment
+from wellposed.nn.inputs import InputConfig
+from wellposed.types import Moment, Spec
 
 every_target = pytest.mark.parametrize(("algo", "target_of"), [("sac", soft_target), ("td3", smoothed_target)])
 STILL = jnp.zeros((4, 2))
@@ -73,3 +74,17 @@ def test_the_critic_reads_what_it_says_and_the_actor_what_is_seen(algo, sees):
     assert changed == [sees == "obs", sees == "truth"]
     assert not np.array_equal(looks[0].greedy, plain.greedy)
     assert np.array_equal(looks[1].greedy, plain.greedy)
+
+
+@pytest.mark.parametrize("module", [sac, td3])
+def test_updates_are_a_loop_but_where_there_are_images(module):
+    algo = module.__name__.split(".")[-1]
+
+    def loops(spec: Spec, encoder: str) -> int:
+        """Loops of a program of three updates."""
+        config = ALGORITHMS[algo].config(hidden=(8,), inputs=InputConfig(encoder=encoder))
+        agent: Any = ALGORITHMS[algo].make(config, spec, 0)
+        arguments = agent.config, spec, agent.learner, agent.scaler.stats, batches(3, 4, spec=spec)
+        return module.update.lower(*arguments).as_text().count("stablehlo.while")
+
+    assert loops(SPEC, "state") == loops(PICTURES, "cnn") + 1

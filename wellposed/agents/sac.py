@@ -200,7 +200,7 @@ def update(
         noise = jax.random.normal(noise_key, (2, *batch.action.shape))
         return update_step(config, spec, learner._replace(key=key), stats, batch, noise)
 
-    learner, metrics = jax.lax.scan(one, learner, batches)
+    learner, metrics = jax.lax.scan(one, learner, batches, unroll=shared.one_by_one(spec))
     return learner, jax.tree.map(jnp.mean, metrics)
 
 
