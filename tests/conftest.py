@@ -6,7 +6,6 @@ is bit for bit the same from one test to the next. Who runs for long or tests nu
 """
 
 import ctypes
-import functools
 import gc
 import os
 import resource
@@ -89,9 +88,10 @@ def few_held_out(monkeypatch: pytest.MonkeyPatch) -> int:
     """How many held-out episodes a verdict is of where nobody says: fewer than for users, who wait for 100."""
     from wellposed import verdict
 
-    episodes = 10
-    monkeypatch.setattr(verdict, "assess", functools.partial(verdict.assess, episodes=episodes))
-    return episodes
+    few, assess = 10, verdict.assess
+    told = lambda path, episodes=few, *others, **named: assess(path, episodes, *others, **named)  # noqa: E731
+    monkeypatch.setattr(verdict, "assess", told)
+    return few
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from wellposed.commands.runs import experiment
 from wellposed.repository import PACKAGE, ROOT, name_of, root_of
 
 PIP = [sys.executable, "-m", "pip", "--disable-pip-version-check", "-q"]
-LIMIT = 3_000_000  # bytes
+LIMIT = 3_000_000  # bytes, without the records of chapters, which grow with each
 
 
 @pytest.fixture(scope="module")
@@ -50,8 +50,10 @@ def installed(wheel, tmp_path_factory):
 
 @pytest.mark.slow
 def test_it_is_small_and_holds_the_course_but_no_tests(wheel):
-    assert wheel.stat().st_size <= LIMIT
-    names = ZipFile(wheel).namelist()
+    files = ZipFile(wheel).infolist()
+    records = sum(file.compress_size for file in files if file.filename.endswith("/records.json"))
+    assert wheel.stat().st_size - records <= LIMIT
+    names = [file.filename for file in files]
     for name in ("chapters/ch04_hindsight/records.json", "docs/check.md", "experiments/push.toml", "README.md"):
         assert f"wellposed/share/{name}" in names
     assert not [name for name in names if name.startswith("tests") or "__pycache__" in name]
