@@ -90,5 +90,6 @@ def _far_enough_for(env_id: str, arguments: str, gamma: float) -> float:
     ):
         if evidence.limit is not None and far_enough(gamma, evidence.limit) == gamma:
             return gamma  # no goal is farther away than an episode is long
-        return far_enough(gamma, min(evidence.steps_to_goal, evidence.measured().limit))
+        limit = evidence.measured().limit  # refuses what is no goal environment, before it is explored
+        return far_enough(gamma, min(evidence.steps_to_goal, limit))
     return gamma
