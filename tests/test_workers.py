@@ -66,7 +66,7 @@ def test_a_run_whose_environment_fails_says_where_is_saved_and_goes_on(alone, co
     def set_the_trap(self: SAC, batches: Any) -> Any:
         calls.append(0)
         if len(calls) == 60:
-            trap.write_text("once raise")
+            fragile.set_trap(trap, "once raise")
         return update(self, batches)
 
     with monkeypatch.context() as patch:

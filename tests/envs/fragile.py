@@ -25,18 +25,33 @@ class Fragile(Own):
 
     def step(self, action: Any) -> Any:
         obs, reward, _, truncated, info = super().step(action)
-        if self.trap.exists():
-            self.fall_into(self.trap.read_text().split())
+        if words := self.trap_says():
+            self.fall_into(words)
         return obs, reward, bool(np.linalg.norm(self.place - self.goal_place) < self.radius), truncated, info
 
-    def fall_into(self, words):
-        if words[0] == "once":
-            self.trap.unlink()
+    def trap_says(self) -> list[str]:
+        """What the trap says; nothing if there is none, or if another process was the first to read it."""
+        try:
+            words = self.trap.read_text().split()
+            if words[0] == "once":
+                self.trap.unlink()
+        except FileNotFoundError:
+            return []
+        return words
+
+    def fall_into(self, words: list[str]) -> None:
         if words[-1] == "raise":
             raise ZeroDivisionError("the hand is nowhere")
         if words[-1] == "sleep":
             time.sleep(600)
         os.kill(os.getpid(), getattr(signal, words[-1]))
+
+
+def set_trap(trap: Path, words: str) -> None:
+    """Say what is to happen, in a file that is there whole or not at all: envs in other processes look for it."""
+    part = trap.with_suffix(".part")
+    part.write_text(words)
+    part.rename(trap)
 
 
 def make(trap: str = "") -> gym.Env:

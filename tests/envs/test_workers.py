@@ -13,6 +13,7 @@ import gymnasium as gym
 import numpy as np
 import pytest
 
+from tests.envs import fragile
 from tests.envs.fragile import LIMIT, Fragile
 from wellposed import plugin
 from wellposed.envs import gym as foreign
@@ -117,7 +118,7 @@ def test_a_worker_that_dies_twice_at_a_step_is_named_and_none_is_left(tmp_path):
     trap = tmp_path / "trap"
     env = envs(2, trap=str(trap))
     env.reset(seed=0)
-    trap.write_text("SIGSEGV")
+    fragile.set_trap(trap, "SIGSEGV")
     with pytest.raises(EnvFailedError, match=r"envs 0 to 2 of .* was killed by SIGSEGV"):
         env.step(actions(1)[0])
     processes = env._group.processes
@@ -131,7 +132,7 @@ def test_an_error_in_a_step_is_told_with_env_episode_and_line_in_any_process(thr
     with closing(envs(threads, trap=str(trap))) as env:
         env.reset(seed=7)
         env.step(actions(1)[0])
-        trap.write_text("once raise")
+        fragile.set_trap(trap, "once raise")
         said = (
             r"Env \d failed in step 1 of its episode of seed \d+: ZeroDivisionError: the hand is nowhere .*fragile.py"
         )
