@@ -1,6 +1,7 @@
 """Runs that learn from pixels, from configuration to verdict: every way, as small as it gets."""
 
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -51,3 +52,15 @@ def test_a_way_from_pixels_trains_and_is_judged(algo, teacher, tmp_path):
     told = assess(path, episodes=2).sees
     assert told.startswith("Acting, it sees camera (16 x 16 x 3), own (10), desired_goal (3).")
     assert told.endswith("It began with the networks of another run.") == bool(begun)
+
+
+@pytest.mark.parametrize("algo", ["estimate", "distil"])
+def test_demonstrations_enter_the_replay_and_are_not_cloned(algo, tmp_path):
+    settings = SMALL | WAYS[algo] | {"env.pixels.size": 16, "demonstrations": "oracle:2"}
+    config = override(default_config("FetchPush-v4", algo), settings)
+    with pytest.raises(UserError, match="cannot clone demonstrations; with --clone-updates 0"):
+        train(config, tmp_path, quiet=True)
+    assert not list(tmp_path.iterdir())
+    path, _ = train(replace(config, clone_updates=0), tmp_path, quiet=True)
+    assert RunReader(path).status == "finished"
+    assert assess(path, episodes=2).sees.endswith("It began with demonstrations.")

@@ -67,8 +67,9 @@ def begin(run: Any, config: AnyRunConfig) -> None:
     here = lambda arrays: {key: array[rows] for key, array in arrays.items()}  # noqa: E731
     obs = here(found.obs)
     run.agent.observe(Moment(obs, here(found.truth) or obs))
-    rng = seeding.generator(config.seed, "cloning")
-    imitate(run.agent, obs, found.action[rows], config.clone_updates, rng)
+    if config.clone_updates:
+        rng = seeding.generator(config.seed, "cloning")
+        imitate(run.agent, obs, found.action[rows], config.clone_updates, rng)
 
 
 def warm_start(agent: Any, state: Arrays) -> None:

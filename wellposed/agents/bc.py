@@ -35,8 +35,16 @@ def imitate(agent: Any, obs: Obs, labels: np.ndarray, updates: int, rng: np.rand
 
     It uses the agent's own optimiser and batch size and changes nothing else. `obs` are the observations of m moments,
     in the input statistics already (`agent.observe`); `rng` draws the minibatches. Returns the loss before each update,
-    [updates]. Raises UserError if the agent has a memory, which single moments cannot train.
+    [updates].
+
+    Raises:
+        UserError: if the agent has a memory or acts on pictures through a network of its own, which single moments
+            cannot train.
     """
+    if not hasattr(agent, "learner"):
+        raise UserError(
+            "This algorithm cannot clone demonstrations; with --clone-updates 0 they enter the replay only."
+        )
     if agent.config.inputs.memory > 1:
         raise UserError("A policy with memory cannot be cloned from single moments; set --agent.inputs.memory 1.")
     rows = rng.integers(len(labels), size=(updates, agent.config.batch_size))
