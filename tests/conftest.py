@@ -85,7 +85,7 @@ def own(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Path]:
 
 @pytest.fixture
 def few_held_out(monkeypatch: pytest.MonkeyPatch) -> int:
-    """How many held-out episodes a verdict is of where nobody says: fewer than for users, who wait for 100."""
+    """Verdicts use this many held-out episodes unless a test asks for another number; users get 100."""
     from wellposed import verdict
 
     few, assess = 10, verdict.assess
@@ -117,7 +117,7 @@ LEFT = [0]  # bytes that it held after it last did
 
 
 def let_go() -> None:
-    """Give back what was compiled and what is garbage."""
+    """Drop compiled programs and garbage, and return freed memory to the system."""
     if "jax" in sys.modules:
         sys.modules["jax"].clear_caches()
     gc.collect()
@@ -135,7 +135,7 @@ def programs_are_let_go() -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def memory_is_bounded() -> Iterator[None]:
-    """Nor is it within a module that compiles much."""
+    """A module that compiles much does not hold all of it either."""
     yield
     if resident() > max(ROOM, LEFT[0] + ROOM // 8):
         let_go()

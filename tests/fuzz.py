@@ -43,7 +43,7 @@ CHANGES = {
 }  # fmt: skip
 WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 SPARE = 64 * 2**20  # bytes that reading may take beside twice the input
-TRACED, SELDOM = 2_000, 20  # inputs whose lines are noted: the first ones, and later one in so many, as it takes long
+TRACED, SELDOM = 2_000, 20  # lines are traced for so many inputs at first, then for one in 20, because it is slow
 PATIENCE = 120  # seconds
 QUICK = Path("/dev/shm")  # files in memory, on Linux: an input is some twenty files, copied and deleted
 READERS = (  # modules whose functions read what others wrote

@@ -81,8 +81,8 @@ def far_enough(gamma: float, steps: float) -> float:
 def _far_enough_for(env_id: str, arguments: str, gamma: float) -> float:
     """The discount for an environment of Gymnasium; `arguments` are JSON. Measured once in a process.
 
-    What cannot be made or is not well posed keeps `gamma`: settings that are not known yet may mend it, and training
-    refuses it otherwise.
+    `gamma` stays where the environment cannot be made or is not well posed. Settings of the command line are read later
+    and may change that; if they do not, training refuses the environment with the reason.
     """
     with (
         suppress(UserError),

@@ -76,7 +76,7 @@ class EstimateConfig(SACConfig):
             "must be truth: the policy learns from the true state",
             self.critic_sees,
         )
-        require(self.shift == 0, "agent.shift", "must be 0: images are not moved here", self.shift)
+        require(self.shift == 0, "agent.shift", "must be 0: this algorithm does not shift images", self.shift)
         state = self.inputs.encoder == "state"
         require(state, "agent.inputs.encoder", "must be state: the policy acts on a state", self.inputs.encoder)
 
