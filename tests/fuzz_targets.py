@@ -83,7 +83,7 @@ kind = "split"
 of = "width.narrow 0.5"
 steps = [0, 200, 400]
 {JUDGED}"""
-EPISODES = 4  # of a verdict
+EPISODES = 2  # of a verdict
 
 
 @dataclass
@@ -302,7 +302,7 @@ def kinds(folder: Path) -> list[Kind]:
         *with_json(6.0, "runs", "--runs-dir", "{beside}"),
         *with_json(6.0, "diagnose", "{live}"),
         *with_json(6.0, "reproduce", "{live}", "--quiet"),
-        *with_json(3.0, "compare", "{live}", "{world}/other", "--episodes", "4"),
+        *with_json(3.0, "compare", "{live}", "{world}/other", "--episodes", str(EPISODES)),
         command(0.05, "report", "{live}", "--no-video", "--out", "{beside}/report.html"),
         command(0.1, "export", "{live}", "--out", "{beside}/policy.npz"),
         command(0.05, "eval", "{live}", "--episodes", "1"),
