@@ -123,6 +123,7 @@ def test_a_file_that_lies_elsewhere_now_is_named_again(tmp_path, monkeypatch, ca
     assert main(["eval", f"../{run}", "--episodes", "2", "--allow-import", f"../{NAME}"]) == 0
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("own")
 def test_it_is_used_from_python_by_the_same_name():
     small = wp.SACConfig(hidden=(8,), batch_size=16)
@@ -247,6 +248,7 @@ def test_a_file_that_does_not_work_is_a_sentence(tmp_path, text, message):
 # --- arguments and a limit of time
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("own")
 def test_arguments_and_a_limit_are_part_of_the_configuration_and_its_name(capsys):
     about = ["--env.kwargs", "unit=0.01", "offset=[3, 4]", "sees=goals", "--env.max-episode-steps", "20"]

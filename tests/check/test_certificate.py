@@ -82,6 +82,7 @@ def test_a_suite_whose_goals_are_no_vectors_is_refused_with_the_reason():
         wp.make_vec("FrankaKitchen-v1")
 
 
+@pytest.mark.slow
 def test_the_certificate_is_the_same_each_time():
     first, second = (certify("tests.check.point:Point", gamma=0.95, seed=1).findings for _ in range(2))
     assert first == second

@@ -17,6 +17,7 @@ def units(name: str, kind: type | None = None) -> Units:
         return evidence.units
 
 
+@pytest.mark.slow
 def test_the_ratios_give_on_fetch_what_was_found_good_there():
     found = units("FetchPush-v4")
     assert (found.radius, found.reward_range, found.sparse) == (0.05, (-1.0, 0.0), True)
