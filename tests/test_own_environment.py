@@ -218,7 +218,7 @@ def test_the_permission_is_for_one_name(spy):
     with pytest.raises(UserError, match="add --allow-import spy_of_a_test:make"):
         envs.make_vec("spy_of_a_test:make")
     plugin.allow_import("spy_of_a_test:make")
-    with pytest.raises(UserError, match=r"returned a NoneType, not a gymnasium\.Env"):
+    with pytest.raises(UserError, match=r"returned None, which is not a gymnasium\.Env"):
         envs.make_vec("spy_of_a_test:make")
     assert spy.exists()
 
@@ -235,7 +235,7 @@ def test_a_permission_without_a_name_is_a_sentence(words, capsys):
         ("x = 1 / 0\n", "own_broken.py, line 1: ZeroDivisionError"),
         ("raise SystemExit(3)\n", "own_broken.py, line 1: SystemExit: 3"),
         ("def make(size): pass\n", "could not be made: TypeError"),
-        ("make = 3\n", "Gymnasium could not make"),
+        ("make = 3\n", "make is neither a function nor a class there, and Gymnasium could not make it"),
     ],
 )
 @pytest.mark.usefixtures("own")
