@@ -33,6 +33,7 @@ DECLARED = Geometry(
     points=((0, 1, 2), (6, 7, 8)),
     shift_axes=(0, 1),
     mirror=Mirror(tuple(range(18)), SIGNS, (0.0,) * 18, VECTOR, (0.0,) * 3, VECTOR),
+    differences=((0, 1),),  # from hand to block, which the observation lacks
 )
 
 
