@@ -97,7 +97,7 @@ def clipped_actions(e: Evidence) -> Seen | None:
 def unobserved_motion(e: Evidence) -> Seen | None:
     """The observation does not contain how the effector just moved."""
     observed, constant = e.recent("probe/motion_observed"), e.value("probe/observation_constant")
-    # Of random motion Fetch tells 0.95 and Panda, whose velocities are of the end of a step, 0.48; without them, 0.04.
+    # Velocities at the end of a step (Panda) tell about half of the motion in it; without velocities hardly any is told.
     if observed is None or observed.value > 0.3:
         return None
     return Seen(observed.step, {"share": observed.value, "constant": constant or None})
