@@ -11,7 +11,7 @@ import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from wellposed.book.drawings import curves, robots, schemes
+from wellposed.book.drawings import curves, robots, schemes, timelines
 from wellposed.book.drawings.primitives import STYLE, typeset
 from wellposed.book.figures import style, themed
 from wellposed.book.pages import Directive, Page, captioned
@@ -23,6 +23,14 @@ DRAWINGS: dict[str, Callable[[], Axes]] = {
     for one in (
         schemes.kernel,
         schemes.sac,
+        schemes.loop,
+        schemes.senses,
+        schemes.same_problem,
+        schemes.ports,
+        timelines.streams,
+        timelines.gae,
+        timelines.strategies,
+        timelines.stages,
         robots.task,
         robots.goals_grow,
         robots.grasp,
@@ -34,6 +42,7 @@ DRAWINGS: dict[str, Callable[[], Axes]] = {
         curves.offsets,
         curves.step_error,
         curves.too_optimistic,
+        curves.worst_world,
         curves.far_enough,
     )
 }

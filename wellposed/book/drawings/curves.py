@@ -1,6 +1,7 @@
 """Drawings of curves, each computed by the formula of its chapter or by the laboratory's code."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import jax
 import numpy as np
@@ -11,12 +12,14 @@ from wellposed.agents.ppo import clipped_objective
 from wellposed.analysis.closed_loop import Loop, dragged
 from wellposed.book.drawings.primitives import GREEN, MUTED, PURPLE, SMALL, arrow, charts, label
 from wellposed.envs.suites.fetch.model import DISTANCE_THRESHOLD, MAX_EPISODE_STEPS, POSITION_SCALE, SUBSTEPS
-from wellposed.measure.perturbation import PURSUED
+from wellposed.measure.perturbation import PURSUED, hand_on_a_line
 from wellposed.report.figures import ACCENT, FAINT, INK, WARN
+from wellposed.robustness import cross_entropy
 from wellposed.stats import wilson
 
 MILLIMETRES = 1000 * POSITION_SCALE  # for which an action of 1 asks
 Z = 1.959964
+WORST_STEPS = 10  # of an episode in the set of worlds
 
 
 def wilson_test() -> Axes:
@@ -30,7 +33,6 @@ def wilson_test() -> Axes:
     ax.fill_between(p, p - half, p + half, color=ACCENT, alpha=0.15, linewidth=0)
     for sign in (-1, 1):
         ax.plot(p, p + sign * half, color=ACCENT, linewidth=1.3)
-    ax.plot(p, p, color=FAINT, linewidth=0.8, linestyle=(0, (4, 3)))
     share, found = k / n, wilson(k, n)
     ax.axhline(share, color=INK, linewidth=0.8, linestyle=(0, (4, 3)))
     for end in (found.low, found.high):
@@ -49,7 +51,7 @@ def wilson_test() -> Axes:
 
 def spring() -> Axes:
     """The hand's way in millimetres over 200 milliseconds. Held, an action puts the target 50 mm ahead of the hand at
-    each step of 40 ms, and the hand follows by 31 mm and then 33 mm a step. After one step of action it coasts to 33."""
+    each step of 40 ms, and the hand follows by 31 mm and then 33 mm a step. After one step it coasts to 33."""
     (ax,) = charts(3.3)
     steps = 5
     time = np.arange(steps * SUBSTEPS + 1) * 2.0
@@ -93,7 +95,7 @@ def clip() -> Axes:
         kink = 1 + np.sign(advantage) * epsilon
         ax.plot([kink], [kink * advantage], "o", color=colour, markersize=5)
         ax.plot([1], [advantage], "o", markeredgecolor=INK, fillstyle="none", markersize=6)
-        ax.set_xticks([0, 1 - epsilon, 1 + epsilon, 2], ["0", "1−ε", "1+ε", "2"])
+        ax.set_xticks([0, 1 - epsilon, 1 + epsilon, 2], ["0", "1−*ε*", "1+*ε*", "2"])
         ax.set(xlim=(0, 2), ylim=(min(0, 2 * advantage), max(0, 2 * advantage)), xlabel="ratio *ρ*", yticks=[])
         ax.grid(axis="x", color=FAINT, alpha=0.3)
         ax.set_title(f"{name} action, *A* {'>' if advantage > 0 else '<'} 0", fontsize=12)
@@ -115,13 +117,20 @@ def clip_of(ratio: np.ndarray, advantage: float, epsilon: float) -> np.ndarray:
 
 def squashed() -> Axes:
     """Left: densities of tanh u for normal u with three widths; the widest one has its mass at both ends. Right: the
-    entropy of u grows without end as the width grows; that of tanh u has a maximum, below that of the uniform density."""
+    entropy of u grows with the width for ever; that of tanh u has a maximum, below that of the uniform density."""
     left, right = charts(2.8, 2)
     a = np.tanh(np.linspace(-4, 4, 2001))
     for sigma, colour, place in ((0.3, ACCENT, (0.3, 1.2)), (0.87, GREEN, (0.0, 0.62)), (2.5, WARN, (0.0, 0.27))):
         left.plot(a, squashed_density(a, sigma), color=colour, linewidth=1.8)
         label(left, *place, f"*σ* = {sigma:g}", colour, "left" if place[0] else "center", size=SMALL)
-    left.set(xlim=(-1, 1), ylim=(0, 1.6), xlabel="action *a* = tanh *u*", ylabel="density", xticks=[-1, 0, 1])
+    left.set(
+        xlim=(-1, 1),
+        ylim=(0, 1.6),
+        xlabel="action *a* = tanh *u*",
+        ylabel="density",
+        xticks=[-1, 0, 1],
+        yticks=[0, 0.5, 1, 1.5],
+    )
     widths = np.geomspace(0.1, 10, 61)
     right.plot(widths, np.log(widths * np.sqrt(2 * np.pi * np.e)), color=FAINT, linewidth=1.8)
     right.plot(widths, [squashed_entropy(sigma) for sigma in widths], color=ACCENT, linewidth=2.2)
@@ -131,6 +140,7 @@ def squashed() -> Axes:
     label(right, 4.2, -0.25, "of *a*", ACCENT, "left")
     right.set(xscale="log", ylim=(-2, 3), xlabel="*σ*", ylabel="entropy, nats")
     right.set_xticks([0.1, 1, 10], ["0.1", "1", "10"])
+    right.minorticks_off()
     return left
 
 
@@ -207,20 +217,18 @@ def goal_offsets(length: int) -> dict[str, np.ndarray]:
 
 
 def step_error() -> Axes:
-    """The error of three loops with a gain of 1 after the target has moved by one. The bare one dies down at once; a
-    filter of a half and a delay of one step make it swing, the delay longer. The areas are the sums of Theorem 6.1."""
+    """The error of three loops after the target has moved by one. With a gain of a half it dies down slowly, with one
+    and a half fast, and with two and a half it swings. The areas are the sums of Theorem 6.1; the second is least."""
     axes = charts(2.3, 3, sharey=True)
-    for ax, name, colour, memory in zip(
-        axes, ("bare", "filter of a half", "delay of 1"), (ACCENT, GREEN, WARN), ({}, {"smoothing": 0.5}, {"delay": 1}), strict=True
-    ):  # fmt: skip
-        loop = Loop(dragged(POSITION_SCALE), POSITION_SCALE, 1.0, **memory)
-        error = loop.errors(np.ones(15))
-        ax.stairs(error, np.arange(16), color=colour, linewidth=1.8, baseline=None)
-        ax.stairs(error, np.arange(16), color=colour, alpha=0.15, fill=True)
+    for ax, gain, colour in zip(axes, (0.5, 1.5, 2.5), (ACCENT, GREEN, WARN), strict=True):
+        loop = Loop(dragged(POSITION_SCALE), POSITION_SCALE, gain)
+        error = loop.errors(np.ones(12))
+        ax.stairs(error, np.arange(13), color=colour, linewidth=1.8, baseline=None)
+        ax.stairs(error, np.arange(13), color=colour, alpha=0.15, fill=True)
         ax.axhline(0, color=INK, linewidth=0.8)
-        ax.set_title(name, fontsize=12)
-        ax.set(xlim=(0, 15), ylim=(-0.7, 1.05), xticks=[0, 5, 10, 15])
-        label(ax, 14.5, 0.85, f"area {loop.error_bound(1.0):.1f}", colour, "right")
+        ax.set_title(f"*g* = {gain:g}", fontsize=12)
+        ax.set(xlim=(0, 12), ylim=(-0.6, 1.05), xticks=[0, 4, 8, 12])
+        label(ax, 11.6, 0.85, f"area {loop.error_bound(1.0):.1f}", colour, "right")
     axes[0].set_ylabel("error *η*")
     axes[1].set_xlabel("steps after the target moved")
     return axes[0]
@@ -248,6 +256,46 @@ def under_noise(beside: np.ndarray, noise: float, k: float) -> tuple[np.ndarray,
     true = expected_rewards(beside, noise)[0] + 1
     rho, density = 1 / (2 * PURSUED), np.exp(-(beside**2) / (2 * noise**2)) / (np.sqrt(2 * np.pi) * noise)
     return true, (rho * true + k * density) / (rho + k * density)
+
+
+def worst_world() -> Axes:
+    """A set of worlds: the strength of a drive across, the chance to drop what is held upwards. Lines join worlds of
+    equal success, which is high in most of the set. The rounds of a search gather in the corner of weak drives and
+    frequent drops, where success is lowest."""
+    (ax,) = charts(3.3)
+    weak, strong, often = 0.45, 1.0, 4.0
+    cube = np.linspace(0, 1, 41)
+    success = success_in(weak + (strong - weak) * cube)[None, :] * (1 - often * cube[:, None] / 100) ** WORST_STEPS
+    lines = ax.contour(weak + (strong - weak) * cube, often * cube, 100 * success, (50, 70, 90), colors=FAINT)
+    ax.clabel(lines, fmt=lambda level: f"{level:.0f} %", fontsize=SMALL, colors=MUTED)
+    rounds: list[np.ndarray] = []
+
+    def judge(points: np.ndarray) -> list[tuple[float, ...]]:
+        rounds.append(points)
+        drives = success_in(weak + (strong - weak) * points[:, 0])
+        return [(float(score),) for score in drives * (1 - often * points[:, 1] / 100) ** WORST_STEPS]
+
+    worst = cross_entropy(judge, 2, np.random.default_rng(0))
+    for i, points in enumerate(rounds):
+        look: Any = {"color": WARN, "alpha": 0.25 + 0.15 * i, "markersize": 4.5}
+        ax.plot(weak + (strong - weak) * points[:, 0], often * points[:, 1], "o", clip_on=False, **look)
+    x, y = weak + (strong - weak) * worst[0], often * worst[1]
+    ax.plot([x], [y], "o", color=WARN, fillstyle="none", markersize=12, clip_on=False)
+    ax.set(xlim=(weak, strong), xlabel="strength of the drive", ylabel="chance to drop, % a step")
+    ax.set(ylim=(0, often), yticks=range(5))
+    ((lowest,),) = judge(worst[None])
+    ax.set_title(f"mean {100 * success.mean():.0f} %, worst found {100 * lowest:.0f} %", fontsize=12)
+    ax.grid(visible=False)
+    return ax
+
+
+def success_in(drives: np.ndarray) -> np.ndarray:
+    """The chance [n] of a hand to be at its goal after WORST_STEPS steps from the far end of a line, by its drive."""
+    found = []
+    for drive in drives:
+        transition, there = hand_on_a_line(drive)
+        found.append(np.linalg.matrix_power(transition, WORST_STEPS)[0] @ there)
+    return np.array(found)
 
 
 def far_enough() -> Axes:

@@ -14,7 +14,7 @@ from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
 from matplotlib.path import Path
 
 from wellposed.book.figures import SERIES
-from wellposed.report.figures import FAINT, GRID, INK
+from wellposed.report.figures import GRID, INK
 
 WIDTH = 5.0  # inches of 72 points; narrower than a figure of records, so that a phone shows SIZE as 12 pixels
 SIZE, SMALL = 12, 10.5  # points
@@ -25,28 +25,14 @@ Point = tuple[float, float]
 
 
 class Box(NamedTuple):
-    """A box by its centre and size; arrows begin and end at the middles of its sides."""
+    """The centre of a box, and the middles of its sides, where arrows begin and end."""
 
     x: float
     y: float
-    width: float
-    height: float
-
-    @property
-    def left(self) -> Point:
-        return self.x - self.width / 2, self.y
-
-    @property
-    def right(self) -> Point:
-        return self.x + self.width / 2, self.y
-
-    @property
-    def top(self) -> Point:
-        return self.x, self.y + self.height / 2
-
-    @property
-    def bottom(self) -> Point:
-        return self.x, self.y - self.height / 2
+    left: Point
+    right: Point
+    top: Point
+    bottom: Point
 
 
 def canvas(height: float) -> Axes:
@@ -89,23 +75,21 @@ def box(ax: Axes, x: float, y: float, text: str, width: float, height: float = 9
     for look in ({"facecolor": colour, "alpha": 0.12, "linewidth": 0}, {"facecolor": "none", "edgecolor": colour}):
         ax.add_patch(FancyBboxPatch(corner, width, height, boxstyle="round,pad=0,rounding_size=1.5", **look))
     label(ax, x, y, text)
-    return Box(x, y, width, height)
+    aside, above = width / 2, height / 2
+    return Box(x, y, (x - aside, y), (x + aside, y), (x, y + above), (x, y - above))
 
 
-def arrow(ax: Axes, *points: Point, colour: str = INK, dashed: bool = False, bend: float = 0.0) -> None:
-    """An arrow along the points to the last one; `bend` curves an arrow of two points, to its right if positive."""
-    look: Any = {"arrowstyle": "-|>", "mutation_scale": 11, "color": colour, "linewidth": 1.3, "shrinkA": 0, "shrinkB": 0}
-    look |= {"linestyle": (0, (4, 2.5)) if dashed else "-", "joinstyle": "miter", "capstyle": "butt", "clip_on": False}
-    if bend:
-        ax.add_patch(FancyArrowPatch(*points, connectionstyle=f"arc3,rad={bend}", **look))
-    else:
-        ax.add_patch(FancyArrowPatch(path=Path(np.array(points)), **look))
+def arrow(ax: Axes, *points: Point, colour: str = INK, dashed: bool = False) -> None:
+    """An arrow along the points to the last one."""
+    look: Any = {"arrowstyle": "-|>", "mutation_scale": 11, "color": colour, "linewidth": 1.3, "clip_on": False}
+    look |= {"linestyle": (0, (4, 2.5)) if dashed else "-", "joinstyle": "miter", "capstyle": "butt"}
+    ax.add_patch(FancyArrowPatch(path=Path(np.array(points)), **look))
 
 
-def brace(ax: Axes, low: float, high: float, y: float, text: str, colour: str = FAINT, drop: float = 2) -> None:
-    """A span from `low` to `high` at the height y, with its name below, or above if `drop` is negative."""
-    ax.plot([low, low, high, high], [y + drop / 2, y, y, y + drop / 2], color=colour, linewidth=1, clip_on=False)
-    label(ax, (low + high) / 2, y - 1.5 * drop, text, size=SMALL)
+def brace(ax: Axes, low: float, high: float, y: float, text: str) -> None:
+    """A span from `low` to `high` at the height y, with its name below."""
+    ax.plot([low, low, high, high], [y + 1, y, y, y + 1], color=MUTED, linewidth=1, clip_on=False)
+    label(ax, (low + high) / 2, y - 3, text, size=SMALL)
 
 
 def typeset(svg: str) -> str:

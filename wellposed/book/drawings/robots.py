@@ -2,7 +2,6 @@
 
 from typing import Any
 
-import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.patches import Circle, Rectangle
@@ -60,12 +59,12 @@ def task() -> Axes:
 
 def goals_grow() -> Axes:
     """The goals of a curriculum from the side, for one block: boxes on the table that grow with the reach, from 30 per
-    cent of the way over 60 per cent to the task's own box, 30 cm wide and 45 cm high. All of them contain the block. The
+    cent of the way over 60 per cent to the task's own box, 30 cm wide and 45 cm high. All contain the block. The
     lowest 5 cm are reached by pushing."""
-    ax = canvas(60)
-    scale, centre, block, ground = 100, 40, 46, 12
+    ax = canvas(62)
+    scale, centre, block, ground = 100, 40, 46, 13
     width, height = 2 * scale * model.PICK_AND_PLACE.target_range, scale * HIGHEST
-    _table(ax, 10, 72, ground)
+    _table(ax, 10, 72, ground - scale * HALF_BLOCK)
     ax.add_patch(Rectangle((centre - width / 2, ground), width, scale * REACH, color=FAINT, alpha=0.3, linewidth=0))
     for reach, colour in ((1.0, INK), (0.6, GREEN), (0.3, ACCENT)):
         left, right = (block + reach * (centre + sign * width / 2 - block) for sign in (-1, 1))
@@ -73,11 +72,11 @@ def goals_grow() -> Axes:
         ax.add_patch(Rectangle((left, ground), right - left, reach * height, fill=False, **look))
         ax.plot([right, 62], [ground + reach * height] * 2, color=colour, linewidth=0.8, linestyle=(0, (2, 2)))
         label(ax, 63, ground + reach * height, f"*λ* = {reach:g}:  {100 * reach * HIGHEST:g} cm", colour, "left")
-    _block(ax, block, ground + scale * HALF_BLOCK, scale)
+    _block(ax, block, ground, scale)
     label(ax, 63, ground + scale * REACH / 2, "pushing reaches", align="left", size=SMALL)
     label(ax, 22, ground + height / 2, "goals\nin the air", align="right", size=SMALL)
     label(ax, block, ground + 8.5, "*b*", ACCENT)
-    brace(ax, centre - width / 2, centre + width / 2, 7.5, "*C*, 30 cm wide")
+    brace(ax, centre - width / 2, centre + width / 2, 6.5, "*C*, 30 cm wide")
     return ax
 
 
@@ -109,7 +108,11 @@ def grasp() -> Axes:
     for i, t in enumerate(moments):
         chart.axvline(t, color=FAINT, linewidth=1, linestyle=":")
         label(chart, t + 0.4, 27, str(i + 1), MUTED, "left", size=SMALL)
-    for x, y, name, colour in ((2.6, 14, "hand", INK), (18, 24.5, "block", ACCENT), (18, 8, "between the fingers", WARN)):
+    for x, y, name, colour in (
+        (2.6, 14, "hand", INK),
+        (18, 24.5, "block", ACCENT),
+        (18, 8, "between fingers", WARN),
+    ):
         label(chart, x, y, name, colour, size=SMALL)
     chart.set(xlim=(0, len(trace) - 1), ylim=(0, 30), xlabel="step", ylabel="cm")
     return strip
@@ -152,6 +155,6 @@ def _gripper(ax: Axes, x: float, y: float, scale: float, width: float = 0.0) -> 
         inner = x + side * scale * width / 2
         corner = (inner if side > 0 else inner - thick, y - 0.25 * tall)
         ax.add_patch(Rectangle(corner, thick, tall, color=INK, alpha=0.7, linewidth=0))
-    ax.add_patch(Rectangle((x - 0.06 * scale, y + 0.75 * tall), 0.12 * scale, 0.05 * scale, color=INK, alpha=0.45, lw=0))
-    ax.add_patch(Rectangle((x - 0.025 * scale, y + 0.75 * tall + 0.05 * scale), 0.05 * scale, 0.06 * scale, color=INK,
-                           alpha=0.25, lw=0))  # fmt: skip
+    palm, wrist = y + 0.75 * tall, y + 0.75 * tall + 0.05 * scale
+    ax.add_patch(Rectangle((x - 0.06 * scale, palm), 0.12 * scale, 0.05 * scale, color=INK, alpha=0.45, lw=0))
+    ax.add_patch(Rectangle((x - 0.025 * scale, wrist), 0.05 * scale, 0.06 * scale, color=INK, alpha=0.25, lw=0))
