@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from matplotlib.axes import Axes
 from scipy.special import ndtr
@@ -65,21 +66,22 @@ def spring() -> Axes:
     ax.vlines(edges[1:-1], 0, 200, color=FAINT, linewidth=0.6, alpha=0.6)
     label(ax, 46, held[SUBSTEPS] - 8, f"{held[SUBSTEPS]:.1f}", ACCENT, "left")
     label(ax, 78, 94, "target", WARN, "right")
-    label(ax, 164, 118, "the hand,\naction held", ACCENT, "left")
+    label(ax, 198, 112, "the hand,\naction held", ACCENT, "right")
     label(ax, 198, once[-1] + 11, f"one step of action: {once[-1]:.1f}", GREEN, "right")
-    ax.set(xlim=(0, 200), ylim=(0, 200), xlabel="time, ms (a step lasts 40)", ylabel="way, mm", xticks=edges)
+    ax.set(xlim=(0, 200), ylim=(0, 200), xlabel="time, ms (a step lasts 40)", ylabel="way, mm")
+    ax.set(xticks=edges, yticks=[0, 50, 100, 150, 200])
     return ax
 
 
 def hand_way(actions: Sequence[float]) -> tuple[np.ndarray, np.ndarray]:
     """Places of the hand in mm after each physics step, from 0, and where each action puts its target."""
-    places, targets, place, speed = [0.0], [], 0.0, 0.0
+    within = [dragged(MILLIMETRES, substeps=n) for n in range(1, SUBSTEPS + 1)]
+    places, targets, speed = [0.0], [], 0.0
     for action in actions:
+        place, whole = places[-1], within[-1]
         targets.append(place + MILLIMETRES * action)
-        for n in range(1, SUBSTEPS + 1):
-            hand = dragged(MILLIMETRES, substeps=n)
-            places.append(place + hand.first * action + hand.coast * speed)
-        place, speed = places[-1], hand.kick * action + hand.kept * speed
+        places += [place + hand.first * action + hand.coast * speed for hand in within]
+        speed = whole.kick * action + whole.kept * speed
     return np.array(places), np.array(targets)
 
 
@@ -111,7 +113,7 @@ def clip() -> Axes:
 
 def clip_of(ratio: np.ndarray, advantage: float, epsilon: float) -> np.ndarray:
     """The clipped objective of one sample, for each ratio [n]."""
-    one = jax.vmap(lambda rho: clipped_objective(rho[None], np.array([advantage]), epsilon))
+    one = jax.vmap(lambda rho: clipped_objective(rho[None], jnp.array([advantage]), epsilon))
     return np.asarray(one(ratio))
 
 

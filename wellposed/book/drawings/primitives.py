@@ -72,7 +72,8 @@ def label(
 def box(ax: Axes, x: float, y: float, text: str, width: float, height: float = 9, colour: str = INK) -> Box:
     """A box around (x, y) with text in it, tinted in its colour."""
     corner = (x - width / 2, y - height / 2)
-    for look in ({"facecolor": colour, "alpha": 0.12, "linewidth": 0}, {"facecolor": "none", "edgecolor": colour}):
+    looks: Any = ({"facecolor": colour, "alpha": 0.12, "linewidth": 0}, {"facecolor": "none", "edgecolor": colour})
+    for look in looks:
         ax.add_patch(FancyBboxPatch(corner, width, height, boxstyle="round,pad=0,rounding_size=1.5", **look))
     label(ax, x, y, text)
     aside, above = width / 2, height / 2

@@ -22,32 +22,32 @@ def task() -> Axes:
     """Push from the side and from above, to scale. Goal and block are drawn in a square of 30 cm around the hand, the
     block at least 10 cm away from it; a goal is reached within a radius of 5 cm. The x axis points away from the robot,
     the y axis to its left, the z axis up."""
-    ax, scale, middle, centre, top = canvas(94), 140, 40, (40, 29), 60
-    hand = model.load_scene(model.PUSH).initial_grip
-    block, goal = (-0.105, 0.095), (0.06, -0.085)  # from the hand, in x and y
+    ax, scale, top = canvas(94), 140, 60
+    half, away, radius = (scale * length for length in (model.PUSH.target_range, AWAY, REACH))
+    hand, block, goal = ((40 - scale * y, 29 + scale * x) for x, y in ((0, 0), (-0.105, 0.095), (0.06, -0.085)))
     _table(ax, 6, 74, top)
+    _gripper(ax, hand[0], top + scale * (model.load_scene(model.PUSH).initial_grip[2] - TABLE), scale)
     ax.add_patch(Rectangle((6, 0), 68, 54, facecolor=FAINT, alpha=0.15, linewidth=0))
-    _gripper(ax, middle, top + scale * (hand[2] - TABLE), scale)
-    half, away = scale * model.PUSH.target_range, scale * AWAY
-    ax.add_patch(Rectangle((centre[0] - half, centre[1] - half), 2 * half, 2 * half, fill=False, edgecolor=INK))
-    ax.add_patch(Circle(centre, away, fill=False, edgecolor=MUTED, linestyle=(0, (4, 3))))
-    for height, place in ((top + scale * HALF_BLOCK, None), (None, centre)):
-        for draw, (x, y) in ((_block, block), (_goal, goal)):
-            draw(ax, middle - scale * y, height or place[1] + scale * x, scale)
-    ax.plot(*centre, "+", color=INK, markersize=9)
-    ax.plot([centre[0], centre[0] - 0.6 * away], [centre[1], centre[1] + 0.8 * away], color=MUTED, linewidth=1)
-    label(ax, centre[0] - 0.3 * away - 2.5, centre[1] + 0.4 * away, "*δ*", MUTED)
-    ax.plot([middle - scale * goal[1], middle - scale * goal[1] + scale * REACH], [centre[1] + scale * goal[0]] * 2,
-            color=GREEN, linewidth=1)  # fmt: skip
-    label(ax, middle - scale * goal[1] + 3.5, centre[1] + scale * goal[0] + 2.4, "*ε*", GREEN)
-    label(ax, middle - scale * goal[1] - 2.5, centre[1] + scale * goal[0] - 1, "*g*", GREEN)
-    label(ax, middle - scale * block[1] + 5.5, centre[1] + scale * block[0], "*x*", ACCENT)
-    label(ax, centre[0] + 2.5, centre[1] - 2.5, "*c*")
-    brace(ax, centre[0] - half, centre[0] + half, centre[1] - half - 3, "")
-    label(ax, middle, 2.2, "*ℓ*")
-    label(ax, middle + 10, top + 26, "hand", align="left")
-    label(ax, middle - scale * block[1], top + 11, "block", ACCENT)
-    label(ax, middle - scale * goal[1] + 3, top + 11.5, "goal", GREEN, "left")
+    ax.add_patch(Rectangle((hand[0] - half, hand[1] - half), 2 * half, 2 * half, fill=False, edgecolor=INK))
+    ax.add_patch(Circle(hand, away, fill=False, edgecolor=MUTED, linestyle=(0, (4, 3))))
+    for draw, place in ((_block, block), (_goal, goal)):
+        draw(ax, place[0], top + scale * HALF_BLOCK, scale)
+        draw(ax, *place, scale)
+    ax.plot(*hand, "+", color=INK, markersize=9)
+    ax.plot([hand[0], hand[0] - 0.6 * away], [hand[1], hand[1] + 0.8 * away], color=MUTED, linewidth=1)
+    ax.plot([goal[0], goal[0] + radius], [goal[1], goal[1]], color=GREEN, linewidth=1)
+    brace(ax, hand[0] - half, hand[0] + half, hand[1] - half - 2.5, "*ℓ*")
+    for (x, y), text, colour in (
+        ((hand[0] + 13, top + 26), "hand", INK),
+        ((block[0], top + 11), "block", ACCENT),
+        ((goal[0] + 6, top + 11.5), "goal", GREEN),
+        ((hand[0] + 2.5, hand[1] - 2.5), "*c*", INK),
+        ((hand[0] - 0.3 * away - 2.5, hand[1] + 0.4 * away), "*δ*", MUTED),
+        ((block[0] + 5.5, block[1]), "*x*", ACCENT),
+        ((goal[0] - 2.5, goal[1] - 1), "*g*", GREEN),
+        ((goal[0] + 3.5, goal[1] + 2.4), "*ε*", GREEN),
+    ):
+        label(ax, x, y, text, colour)
     for y, up in ((64, "*z*"), (34, "*x*")):
         arrow(ax, (94, y), (94, y + 10))
         arrow(ax, (94, y), (84, y))

@@ -1,6 +1,7 @@
 """Drawings along the time of an episode, or the order of a computation."""
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -46,7 +47,7 @@ def gae() -> Axes:
     for row, (lam, colour) in enumerate(((0.0, WARN), (0.95, ACCENT), (1.0, GREEN))):
         floor = 42 - 18.5 * row
         for i, weight in enumerate((gamma * lam) ** np.arange(steps if lam else 1)):
-            look = {"facecolor": colour, "alpha": 0.75} if i < cut else {"facecolor": "none", "edgecolor": FAINT}
+            look: Any = {"facecolor": colour, "alpha": 0.75} if i < cut else {"facecolor": "none", "edgecolor": FAINT}
             ax.add_patch(Rectangle((x[i] - 1, floor), 4, 14 * weight, linewidth=0 if i < cut else 0.8, **look))
         ax.plot([x[0] - 2, 100], [floor, floor], color=FAINT, linewidth=0.8)
         label(ax, 0, floor + 7, f"*λ* = {lam:g}", colour, "left")
