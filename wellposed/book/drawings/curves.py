@@ -138,7 +138,7 @@ def squashed() -> Axes:
     right.plot(widths, [squashed_entropy(sigma) for sigma in widths], color=ACCENT, linewidth=2.2)
     right.axhline(np.log(2), color=INK, linewidth=0.8, linestyle=(0, (4, 3)))
     label(right, 10, 0.95, "log 2: uniform", size=SMALL, align="right")
-    label(right, 2.2, 2.35, "of *u*", MUTED, "right")
+    label(right, 1.7, 2.35, "of *u*", MUTED, "right")
     label(right, 4.2, -0.25, "of *a*", ACCENT, "left")
     right.set(xscale="log", ylim=(-2, 3), xlabel="*σ*", ylabel="entropy, nats")
     right.set_xticks([0.1, 1, 10], ["0.1", "1", "10"])
@@ -179,7 +179,7 @@ def landscape() -> Axes:
     label(left, 27, -0.17, "dense", ACCENT)
     label(right, 22, 1e-6, "sparse", WARN, "right")
     label(right, 33, 6, "dense", ACCENT)
-    label(right, 30, 6e-3, "bound")
+    label(right, 17, 40, "bound")
     return left
 
 
@@ -267,15 +267,19 @@ def worst_world() -> Axes:
     (ax,) = charts(3.3)
     weak, strong, often = 0.45, 1.0, 4.0
     cube = np.linspace(0, 1, 41)
-    success = success_in(weak + (strong - weak) * cube)[None, :] * (1 - often * cube[:, None] / 100) ** WORST_STEPS
-    lines = ax.contour(weak + (strong - weak) * cube, often * cube, 100 * success, (50, 70, 90), colors=FAINT)
-    ax.clabel(lines, fmt=lambda level: f"{level:.0f} %", fontsize=SMALL, colors=MUTED)
+    drives, kept = weak + (strong - weak) * cube, (1 - often * cube / 100) ** WORST_STEPS
+    reached = success_in(drives)
+    ax.contour(drives, often * cube, 100 * kept[:, None] * reached, (50, 70, 90), colors=FAINT)
+    for level in (0.7, 0.9):
+        height = np.interp(-level, -kept * reached[-1], often * cube)
+        label(ax, strong, height + 0.2, f"{100 * level:.0f} %", MUTED, "right", size=SMALL)
+    label(ax, np.interp(0.5, kept[30] * reached, drives) + 0.01, often * cube[30], "50 %", MUTED, "left", size=SMALL)
     rounds: list[np.ndarray] = []
 
     def judge(points: np.ndarray) -> list[tuple[float, ...]]:
         rounds.append(points)
-        drives = success_in(weak + (strong - weak) * points[:, 0])
-        return [(float(score),) for score in drives * (1 - often * points[:, 1] / 100) ** WORST_STEPS]
+        held = (1 - often * points[:, 1] / 100) ** WORST_STEPS
+        return [(float(score),) for score in held * success_in(weak + (strong - weak) * points[:, 0])]
 
     worst = cross_entropy(judge, 2, np.random.default_rng(0))
     for i, points in enumerate(rounds):
@@ -286,7 +290,7 @@ def worst_world() -> Axes:
     ax.set(xlim=(weak, strong), xlabel="strength of the drive", ylabel="chance to drop, % a step")
     ax.set(ylim=(0, often), yticks=range(5))
     ((lowest,),) = judge(worst[None])
-    ax.set_title(f"mean {100 * success.mean():.0f} %, worst found {100 * lowest:.0f} %", fontsize=12)
+    ax.set_title(f"mean {100 * (kept[:, None] * reached).mean():.0f} %, worst found {100 * lowest:.0f} %", fontsize=12)
     ax.grid(visible=False)
     return ax
 
@@ -310,9 +314,8 @@ def far_enough() -> Axes:
         label(ax, at + 3, gamma**at * 1.35, f"{gamma:g}", colour, "left")
     ax.axhline(0.01, color=INK, linewidth=1, linestyle=(0, (4, 3)))
     label(ax, 148, 0.0135, "an error of one per cent", size=SMALL, align="right")
-    for at, name in ((50, "an episode\nof Fetch"), (102, "the ant's\nmaze")):
-        ax.axvline(at, color=FAINT, linewidth=1, linestyle=":")
-        label(ax, at + 1.5, 0.0016, name, MUTED, "left", size=SMALL)
+    ax.vlines([50, 102], 1e-3, 1.2, color=FAINT, linewidth=1, linestyle=":")
+    ax.set_xticks([0, 50, 102, 150], ["0", "50: an episode\nof Fetch", "102: the\nant's maze", "150"])
     ax.set(yscale="log", xlim=(0, 150), ylim=(1e-3, 1.2), xlabel="steps to the goal, *n*", ylabel="worth of a step")
     ax.set_yticks([1e-3, 1e-2, 0.1, 1], ["0.001", "0.01", "0.1", "1"])
     ax.minorticks_off()

@@ -46,7 +46,8 @@ def canvas(height: float) -> Axes:
 
 def charts(height: float, columns: int = 1, **settings: Any) -> list[Axes]:
     """Axes side by side, in a figure `height` inches high."""
-    _, axes = plt.subplots(1, columns, figsize=(WIDTH, height), squeeze=False, layout="constrained", **settings)
+    fig, axes = plt.subplots(1, columns, figsize=(WIDTH, height), squeeze=False, layout="constrained", **settings)
+    fig.get_layout_engine().set(wspace=0.08)  # pyright: ignore[reportOptionalMemberAccess]
     for ax in axes[0]:
         ax.grid(axis="y", **GRID)
     return list(axes[0])
@@ -74,7 +75,7 @@ def box(ax: Axes, x: float, y: float, text: str, width: float, height: float = 9
     corner = (x - width / 2, y - height / 2)
     looks: Any = ({"facecolor": colour, "alpha": 0.12, "linewidth": 0}, {"facecolor": "none", "edgecolor": colour})
     for look in looks:
-        ax.add_patch(FancyBboxPatch(corner, width, height, boxstyle="round,pad=0,rounding_size=1.5", **look))
+        ax.add_patch(FancyBboxPatch(corner, width, height, "round,pad=0,rounding_size=1.5", clip_on=False, **look))
     label(ax, x, y, text)
     aside, above = width / 2, height / 2
     return Box(x, y, (x - aside, y), (x + aside, y), (x, y + above), (x, y - above))

@@ -107,7 +107,7 @@ def grasp() -> Axes:
         chart.plot(time, y, color=colour, linewidth=1.8)
     for i, t in enumerate(moments):
         chart.axvline(t, color=FAINT, linewidth=1, linestyle=":")
-        label(chart, t + 0.4, 27, str(i + 1), MUTED, "left", size=SMALL)
+        label(chart, t - 0.4, 27, str(i + 1), MUTED, "right", size=SMALL)
     for x, y, name, colour in (
         (2.6, 14, "hand", INK),
         (18, 24.5, "block", ACCENT),

@@ -19,7 +19,7 @@ def kernel() -> Axes:
     label(ax, 34, 31, "one kernel", ACCENT)
     for i, (y, reward) in enumerate(((36, "−1"), (21, "0"), (6, "−1"))):
         colour = GREEN if reward == "0" else WARN
-        goal = box(ax, 87, y, f"*R*(*φ*(*s*′), *g*_{i + 1}) = {reward}", 26, colour=colour)
+        goal = box(ax, 86.5, y, f"*R*(*φ*(*s*′), *g*_{i + 1}) = {reward}", 26, colour=colour)
         arrow(ax, after.right, goal.left, colour=colour)
     return ax
 
@@ -134,7 +134,7 @@ def same_problem() -> Axes:
         label(ax, x + (-3 if x < 50 else 3), 27, "*ϕ*", MUTED)
     for y, text, side in ((46, "*f*", 1), (8, "*f*′", -1)):
         arrow(ax, (27, y - side * 5.5), (41, 27 + side * 2.5))
-        label(ax, 37.5, 27 + side * 8, text)
+        label(ax, 37.5, 27 + side * 9.5, text)
     return ax
 
 
@@ -142,20 +142,16 @@ def ports() -> Axes:
     """What a port keeps and what it names anew. The learner, relabelling and the check are the same for all suites.
     They meet a suite at three arrays and the reward of any pair of goals. Symmetries and constants are declared by each
     task. Engine and robot are the suite's own."""
-    ax = canvas(68)
+    ax = canvas(66)
     for x, text in ((18, "learner"), (50, "relabelling"), (82, "check")):
         box(ax, x, 60, text, 28, 11, ACCENT)
+        arrow(ax, (x, 49.5), (x, 54.5))
     ax.plot([0, 100], [43, 43], color=INK, linewidth=1.3)
     label(ax, 50, 46.5, "observation, achieved and desired goal;  *R*(*x*, *g*) of any pair", size=SMALL)
-    suites = ("Fetch", "panda-gym", "maze, ant,\nhand", "OGBench")
-    engines = ("MuJoCo", "Bullet", "MuJoCo", "MuJoCo")
-    for i, (suite, engine) in enumerate(zip(suites, engines, strict=True)):
-        x = 13 + 24.6 * i
+    suites = ("Fetch\nMuJoCo", "panda-gym\nBullet", "mazes, hand\nMuJoCo", "OGBench\nMuJoCo")
+    for x, suite in zip((12, 37.3, 62.7, 88), suites, strict=True):
         declared = box(ax, x, 30, "symmetries\nconstants", 22, 13, GREEN)
-        own = box(ax, x, 9, suite, 22, 13, MUTED)
+        own = box(ax, x, 8, suite, 22, 13, MUTED)
         arrow(ax, own.top, declared.bottom)
         arrow(ax, declared.top, (x, 43))
-        label(ax, x, -1, engine, MUTED, size=SMALL)
-    for x in (18, 50, 82):
-        arrow(ax, (x, 49.5), (x, 54.5))
     return ax
