@@ -12,6 +12,7 @@ from scipy.special import ndtr
 from wellposed.agents.ppo import clipped_objective
 from wellposed.analysis.closed_loop import Loop, dragged
 from wellposed.book.drawings.primitives import GREEN, MUTED, PURPLE, SMALL, arrow, charts, label
+from wellposed.book.drawings.timelines import goal_moments
 from wellposed.envs.suites.fetch.model import DISTANCE_THRESHOLD, MAX_EPISODE_STEPS, POSITION_SCALE, SUBSTEPS
 from wellposed.measure.perturbation import PURSUED, hand_on_a_line
 from wellposed.report.figures import ACCENT, FAINT, INK, WARN
@@ -203,18 +204,17 @@ def offsets() -> Axes:
         ax.set_title(name, fontsize=12)
     axes[0].set_ylabel("share of goals, %")
     axes[1].set_xlabel("offset *j*")
-    label(axes[2], -24, 1.9, "before", WARN, size=SMALL)
+    label(axes[2], -27, 2.6, "before", WARN, size=SMALL)
     label(axes[2], 27, 2.6, "after", ACCENT, size=SMALL)
     return axes[0]
 
 
 def goal_offsets(length: int) -> dict[str, np.ndarray]:
     """Probabilities of the offsets -length..length of the new goal's moment, by strategy; moments are uniform."""
-    share = {name: np.zeros(2 * length + 1) for name in ("final", "future", "episode")}
+    share = {name: np.zeros(2 * length + 1) for name in goal_moments(0, length)}
     for t in range(length):
-        share["final"][length + length - t] += 1 / length
-        share["future"][length + 1 : 2 * length - t + 1] += 1 / length / (length - t)
-        share["episode"][length + 1 - t : 2 * length - t + 1] += 1 / length**2
+        for name, of_each in goal_moments(t, length).items():
+            share[name][length - t : 2 * length - t + 1] += of_each / length
     return share
 
 

@@ -46,8 +46,8 @@ def canvas(height: float) -> Axes:
 
 def charts(height: float, columns: int = 1, **settings: Any) -> list[Axes]:
     """Axes side by side, in a figure `height` inches high."""
-    fig, axes = plt.subplots(1, columns, figsize=(WIDTH, height), squeeze=False, layout="constrained", **settings)
-    fig.get_layout_engine().set(wspace=0.08)  # pyright: ignore[reportOptionalMemberAccess]
+    shape: Any = {"figsize": (WIDTH, height), "layout": "constrained", "gridspec_kw": {"wspace": 0.08}}
+    _, axes = plt.subplots(1, columns, squeeze=False, **shape, **settings)
     for ax in axes[0]:
         ax.grid(axis="y", **GRID)
     return list(axes[0])

@@ -103,8 +103,9 @@ def stages() -> Axes:
         above = now
         ax.plot([34, 100], [y, y], color=FAINT, linewidth=0.8)
         edges = 34 + 66 * np.arange(len(chosen) + 1) / len(chosen)
-        ax.stairs(y + 5.5 * arrived(control, chosen), edges, baseline=y, fill=True, color=ACCENT, alpha=0.2)
-        ax.stairs(y + 5.5 * arrived(control, chosen), edges, baseline=None, color=INK, linewidth=1.3)
+        left = y + 5.5 * arrived(control, chosen)
+        ax.stairs(left, edges, baseline=y, fill=True, color=ACCENT, alpha=0.2)
+        ax.stairs(left, edges, baseline=None, color=INK, linewidth=1.3)
     return ax
 
 
