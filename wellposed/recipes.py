@@ -106,7 +106,7 @@ def _measured_for(env_id: str, arguments: str, gamma: float) -> tuple[float, flo
 
 
 def _usual_reward(evidence: Evidence) -> bool:
-    """Whether goals are rewarded with 0, and where episodes begin with -1 (or 0, at the goal), which is quickly asked."""
+    """Whether goals are rewarded with 0, and places elsewhere, where episodes begin, with -1; quickly asked."""
     try:
         for seed in range(RESETS):
             first = look(evidence.env.reset(seed=seed)[0], evidence.fields)
