@@ -49,7 +49,7 @@ def _nudged(value: Any, rng: random.Random) -> Any:
     if isinstance(value, bool):
         return not value
     if isinstance(value, int | float):
-        return rng.choice([value + 1, value - 1, 0.5 * value, -value, value + 1e-6])
+        return rng.choice([value + 1, value - 1, value / 2 if abs(value) < 1e300 else 0, -value])
     return value[: len(value) // 2] if isinstance(value, str | list) else value
 
 

@@ -21,7 +21,7 @@ from wellposed.errors import UserError
 from wellposed.nn.inputs import NEAREST, InputConfig, Scales, StateEncoder, scale_name
 from wellposed.nn.normaliser import InputScaler
 from wellposed.onnx_graph import onnx_model
-from wellposed.portable import FORMAT, Header, LoadedPolicy, PortablePolicy, encode, in_bounds, loaded, seen
+from wellposed.portable import FORMAT, Header, LoadedPolicy, PortablePolicy, check, encode, in_bounds, loaded, seen
 from wellposed.runs.files import write_whole
 from wellposed.runs.record import Verdict
 from wellposed.runs.store import RunReader
@@ -93,10 +93,19 @@ def why_not(config: AnyRunConfig) -> str | None:
 
 
 def portable(run: Path, config: AnyRunConfig) -> PortablePolicy:
-    """The portable policy of a run's newest checkpoint. Nothing is compiled for it."""
+    """The portable policy of a run's newest checkpoint. Nothing is compiled for it.
+
+    Raises:
+        UserError: if the checkpoint is damaged, or of other networks than the configuration's.
+    """
     _, arrays = RunReader(run).load_checkpoint()
     with closing(make_env(config.env, 1, "evaluation")) as env:
-        return portable_of(config.algo, config.agent, env.spec, arrays, origin(run, config))
+        try:
+            policy = portable_of(config.algo, config.agent, env.spec, arrays, origin(run, config))
+            check(policy)
+        except (KeyError, ValueError, IndexError) as error:
+            raise UserError(f"The checkpoint of {run} is not that of its configuration: {error}.") from error
+    return policy
 
 
 def portable_of(algo: str, settings: Any, spec: Spec, state: Arrays, card: dict[str, Any]) -> PortablePolicy:

@@ -221,7 +221,7 @@ def read_policy(path: Path) -> PortablePolicy:
         policy = PortablePolicy(found, arrays)
         if found.format != FORMAT:
             raise ValueError(f"it has format {found.format}, and this version reads {FORMAT}")
-        _check(policy)
+        check(policy)
     except (ValueError, KeyError, IndexError, TypeError) as error:
         raise UserError(f"{path} is not a policy that `wellposed export` wrote: {error}.") from error
     return policy
@@ -237,7 +237,7 @@ def _parse(content: bytes) -> tuple[str, Arrays]:
     return json.loads(content[8 : 8 + size])["__metadata__"][HEADER], arrays
 
 
-def _check(policy: PortablePolicy) -> None:
+def check(policy: PortablePolicy) -> None:
     """Raises ValueError, KeyError or IndexError if header and arrays do not fit together."""
     arrays, header = policy.arrays, policy.header
     size = sum(one.size for one in header.fields)

@@ -47,6 +47,23 @@ def test_the_command_writes_one_file(run, tmp_path, capsys, form):
         assert wp.load_policy(file).card["verdict"]["episodes"] == 4
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda arrays: arrays.pop("inputs.obs.goal.mean"),
+        lambda arrays: arrays.pop("learner.nets.actor.head.weights[1]"),
+        lambda arrays: arrays.update({"learner.nets.actor.head.weights[1]": np.ones((3, 3), np.float32)}),
+    ],
+)
+def test_a_checkpoint_of_other_networks_is_neither_exported_nor_played(run, monkeypatch, change):
+    manifest, arrays = RunReader(run).load_checkpoint()
+    change(arrays)
+    monkeypatch.setattr(RunReader, "load_checkpoint", lambda _: (manifest, arrays))
+    for use in (lambda: judged(run, "MIT", 1), lambda: wp.load_policy(run)):
+        with pytest.raises(UserError, match="is not that of its configuration"):
+            use()
+
+
 def test_the_hub_reads_the_front_matter(policy):
     _, front, text = model_card(policy).split("---\n", 2)
     read = yaml.safe_load(front)

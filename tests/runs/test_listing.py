@@ -1,6 +1,7 @@
 """Listing runs: what is skipped for speed changes nothing of what is said."""
 
 import json
+import math
 import os
 import random
 from dataclasses import dataclass
@@ -135,13 +136,32 @@ def test_a_broken_last_line_is_named(tmp_path):
         files.read_last_line(tmp_path / "nowhere")
 
 
+def refuse(text):
+    raise ValueError(text)
+
+
+def finite(text):
+    return float(text) if math.isfinite(float(text)) else refuse(text)
+
+
+@pytest.mark.parametrize("number", ["nan", "-nan", "inf", "1e400", "-1_0e999"])
+def test_a_number_that_is_not_finite_is_neither_a_setting_nor_a_record(tmp_path, number):
+    (tmp_path / "x.toml").write_text(f"[[criteria]]\nat_least = {number}\n")
+    with pytest.raises(UserError, match=f"not valid TOML: {number} is no finite number"):
+        files.read_toml(tmp_path / "x.toml")
+    of_json = {"nan": "NaN", "-nan": "NaN", "inf": "Infinity"}.get(number, number.replace("_", ""))
+    for text in (of_json, f'{{"a": 1, "b": [{of_json}]}}'):
+        with pytest.raises(UserError, match=f"{of_json} is no finite number"):
+            files.parse_json(text.encode(), "x")
+
+
 @pytest.mark.slow
 @given(JSON, st.booleans(), st.none() | st.integers())
 def test_json_reads_as_the_standard_library_reads_it(data, ascii_only, seed):
     raw = json.dumps(data, ensure_ascii=ascii_only).encode(errors="surrogatepass")
     if seed is not None:
         raw = mutate_bytes(raw, random.Random(seed))
-    wanted = outcome(lambda: json.loads(raw))
+    wanted = outcome(lambda: json.loads(raw, parse_constant=refuse, parse_float=finite))
     found = outcome(lambda: files.parse_json(raw, "x"))
     assert found == (UserError if isinstance(wanted, type) else wanted)
 

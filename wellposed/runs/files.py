@@ -2,6 +2,7 @@
 
 import errno
 import json
+import math
 import os
 import re
 import secrets
@@ -140,7 +141,7 @@ def read_toml(path: Path) -> tuple[str, dict[str, Any]]:
     raw = read_bytes(path, MAX_TOML_BYTES)
     try:
         text = raw.decode()
-        data = tomllib.loads(text)
+        data = tomllib.loads(text, parse_float=_finite)
         json.dumps(data)
     except (ValueError, RecursionError) as error:  # of UTF-8, and of TOML
         raise UserError(f"{path} is not valid TOML: {error}.") from error
@@ -156,7 +157,7 @@ def parse_json(raw: bytes, where: str) -> Any:
         if _count_keys(value) == len(KEY.findall(raw)):  # a key in the text that is not in the value came twice
             return value
     try:
-        return json.loads(raw, object_pairs_hook=_distinct)
+        return json.loads(raw, object_pairs_hook=_distinct, parse_constant=_finite, parse_float=_finite)
     except (ValueError, RecursionError) as error:
         raise UserError(f"{where} is not valid JSON ({error}); it is incomplete or was edited by hand.") from error
 
@@ -166,6 +167,13 @@ def _count_keys(value: Any) -> int:
     if isinstance(value, dict):
         return len(value) + sum(map(_count_keys, value.values()))
     return sum(map(_count_keys, value)) if isinstance(value, list) else 0
+
+
+def _finite(text: str) -> float:
+    """The number of a text. Raises ValueError for NaN and infinity, which no setting and no record is."""
+    if not math.isfinite(number := float(text.replace("_", ""))):
+        raise ValueError(f"{text} is no finite number")
+    return number
 
 
 def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
