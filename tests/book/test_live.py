@@ -18,9 +18,9 @@ from wellposed.data.hindsight import STRATEGIES
 SCRIPT = THEME / "js" / "live.js"
 NODE = shutil.which("node")
 CASES = [
-    ("wilson", {"episodes": 100, "successes": 98}),
+    ("wilson", {"episodes": 20, "successes": 18}),
     ("wilson", {"episodes": 5, "successes": 5}),
-    ("wilson", {"episodes": 245, "successes": 0}),
+    ("wilson", {"episodes": 145, "successes": 0}),
     ("clip", {"advantage": "better", "epsilon": 0.2, "ratio": 1.4}),
     ("clip", {"advantage": "better", "epsilon": 0.35, "ratio": 0.1}),
     ("clip", {"advantage": "worse", "epsilon": 0.2, "ratio": 0.75}),

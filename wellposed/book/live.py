@@ -6,7 +6,7 @@ What is drawn here is the picture of the initial values: it stands on paper and 
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from html import escape
 from typing import Any, Literal, NamedTuple
@@ -14,7 +14,6 @@ from typing import Any, Literal, NamedTuple
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.ticker import FuncFormatter, PercentFormatter
 
 from wellposed.book.figures import SERIES, WIDTH, style, themed
 from wellposed.report.figures import FAINT, GRID, as_svg
@@ -78,12 +77,13 @@ class Choice:
 
 @dataclass(frozen=True)
 class Axis:
-    """One axis, and how its ticks are written."""
+    """One axis, its ticks, and how they are written."""
 
     label: str
     low: float
     high: float
-    ticks: Literal["number", "percent", "power"] = "number"  # power: 10 to the power of the coordinate
+    ticks: Sequence[float]
+    written: Callable[[float], str] = "{:g}".format
 
 
 @dataclass(frozen=True)
@@ -174,12 +174,8 @@ def _draw_panel(ax: Axes, panel: Panel, picture: Picture, name: str) -> None:
     ax.set(xlim=(panel.x.low, panel.x.high), ylim=(panel.y.low, panel.y.high))
     ax.set(xlabel=panel.x.label, ylabel=panel.y.label)
     ax.grid(axis="y", **GRID)
-    for axis, scale in ((ax.xaxis, panel.x), (ax.yaxis, panel.y)):
-        if scale.ticks == "percent":
-            axis.set_major_formatter(PercentFormatter(1.0))
-        if scale.ticks == "power":
-            axis.set_ticks([*range(int(scale.low), int(scale.high) + 1)])
-            axis.set_major_formatter(FuncFormatter(lambda power, _: f"{10.0**power:g}"))
+    ax.set_xticks(panel.x.ticks, map(panel.x.written, panel.x.ticks))
+    ax.set_yticks(panel.y.ticks, map(panel.y.written, panel.y.ticks))
     ax.legend(
         frameon=False, loc="lower left", bbox_to_anchor=(-0.02, 1.0), ncols=3, columnspacing=1.2, handlelength=1.8
     )

@@ -49,18 +49,19 @@ def wilson(episodes: int, successes: int) -> Picture:
 
 def clip(advantage: str, epsilon: float, ratio: float) -> Picture:
     """PPO's objective of one sample against its ratio."""
+    import jax.numpy as jnp
     from jax import vmap
 
     from wellposed.agents.ppo import clipped_objective
 
     a, at = 1 if advantage == "better" else -1, np.linspace(0, 2.5, 251)
-    objective = vmap(clipped_objective, (0, None, None))
-    here = float(objective(np.array([ratio]), a, epsilon)[0])
+    objective = vmap(lambda one: clipped_objective(one, jnp.asarray(a), epsilon))
+    here = float(objective(jnp.asarray([ratio]))[0])
     flat = ratio * a > min(max(ratio, 1 - epsilon), 1 + epsilon) * a
     moves = f"the action is made {'more' if a > 0 else 'less'} likely."
     curves = {
         "free": _points(at, at * a),
-        "objective": _points(at, np.asarray(objective(at, a, epsilon), float)),
+        "objective": _points(at, np.asarray(objective(jnp.asarray(at)), float)),
         "here": [(ratio, here), (ratio, here)],
     }
     said = (
@@ -101,9 +102,9 @@ def relabelling(strategy: str, k: int, length: int) -> Picture:
     shares = relabelled * np.array(by_strategy[strategy])
     later = shares[length:]
     said = (
-        f"{_percent(relabelled)} of a minibatch are relabelled. {_percent(later[0])} have the goal that their own step "
-        f"achieved, {_percent(shares[:length].sum())} one from before it; the others look ahead by "
-        f"{later @ ahead / later.sum():.2f} steps on average."
+        f"{_percent(relabelled)} of a minibatch are relabelled: {_percent(later[0])} with the goal that their own step "
+        f"achieved, {_percent(shares[:length].sum())} with one from before it. Those ahead lie "
+        f"{later @ ahead / later.sum():.2f} steps ahead on average."
     )
     return Picture({"shares": _bars(offsets, shares)}, said)
 
@@ -153,11 +154,11 @@ def _percent(share: float) -> str:
 LIVE: dict[str, Live] = {
     "wilson": Live(
         "Test statistic against the probability of success, and below it the intervals of Wilson and of the textbook.",
-        (Slider("episodes", "episodes", 5, 500, 5, 100), Slider("successes", "successes", 0, "episodes", 1, 98)),
+        (Slider("episodes", "episodes", 5, 200, 5, 20), Slider("successes", "successes", 0, "episodes", 1, 18)),
         (
             Panel(
-                Axis("probability of success $p$", -0.05, 1.15, "percent"),
-                Axis("$|Z(p)|$", -1.8, 5),
+                Axis("probability of success $p$", -0.05, 1.15, (0, 0.25, 0.5, 0.75, 1), "{:.0%}".format),
+                Axis("$|Z(p)|$", -1.8, 5, range(6)),
                 (
                     Curve("test", "test of $p$", "line"),
                     Curve("ends", "", "dashes"),
@@ -179,8 +180,8 @@ LIVE: dict[str, Live] = {
         ),
         (
             Panel(
-                Axis("ratio of new to old probability", 0, 2.5),
-                Axis("objective of the sample", -2.5, 2.5),
+                Axis("ratio of new to old probability", 0, 2.5, (0, 0.5, 1, 1.5, 2, 2.5)),
+                Axis("objective of the sample", -2.5, 2.5, range(-2, 3)),
                 (Curve("free", "free", "dashes", 1), Curve("objective", "clipped", "line"), Curve("here", "", "dot")),
                 walls=(1.0,),
             ),
@@ -196,8 +197,8 @@ LIVE: dict[str, Live] = {
         ),
         (
             Panel(
-                Axis("step of the episode", -1, STEPS),
-                Axis("weight of its error", 0, 1.05),
+                Axis("step of the episode", -1, STEPS, range(0, STEPS, 10)),
+                Axis("weight of its error", 0, 1.05, (0, 0.25, 0.5, 0.75, 1)),
                 (Curve("weights", "GAE", "area"), Curve("discount", "λ = 1", "dashes", 1)),
             ),
         ),
@@ -208,12 +209,12 @@ LIVE: dict[str, Live] = {
         (
             Choice("strategy", "strategy", ("future", "final", "episode")),
             Slider("k", "goals in hindsight k", 1, 8, 1, 4),
-            Slider("length", "steps of an episode", 20, 60, 5, 50),
+            Slider("length", "steps of an episode", 30, 60, 5, 50),
         ),
         (
             Panel(
-                Axis("steps from the transition to its new goal", -60, 61),
-                Axis("share of a minibatch", 0, 0.18, "percent"),
+                Axis("steps from the transition to its new goal", -60, 61, range(-60, 61, 20)),
+                Axis("share of a minibatch", 0, 0.12, (0, 0.04, 0.08, 0.12), "{:.0%}".format),
                 (Curve("shares", "relabelled transitions", "area"),),
                 walls=(0.5,),
             ),
@@ -228,13 +229,13 @@ LIVE: dict[str, Live] = {
         ),
         (
             Panel(
-                Axis("action", -1, 1),
-                Axis("value; density, scaled", 0, 1.25),
+                Axis("action", -1, 1, (-1, -0.5, 0, 0.5, 1)),
+                Axis("value; density, scaled", 0, 1.25, (0, 0.5, 1)),
                 (Curve("policy", "policy", "area"), Curve("values", "value", "line", 1)),
             ),
             Panel(
-                Axis("temperature", -2, 1, "power"),
-                Axis("entropy, nats", -3, 1),
+                Axis("temperature", -2, 1, range(-2, 2), lambda power: f"{10.0**power:g}"),
+                Axis("entropy, nats", -3, 1, range(-3, 2)),
                 (Curve("entropy", "entropy", "line"), Curve("here", "", "dot")),
                 levels=(float(np.log(2)),),
             ),

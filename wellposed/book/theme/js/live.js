@@ -70,9 +70,9 @@
       const mean = sum(later.map((p, i) => p * (i + 1))) / sum(later);
       return {
         curves: { shares: bars(offsets, shares) },
-        said: `${percent(relabelled)} of a minibatch are relabelled. ${percent(later[0])} have the goal that their own ` +
-          `step achieved, ${percent(sum(shares.slice(0, L)))} one from before it; the others look ahead by ` +
-          `${mean.toFixed(2)} steps on average.`,
+        said: `${percent(relabelled)} of a minibatch are relabelled: ${percent(later[0])} with the goal that their own ` +
+          `step achieved, ${percent(sum(shares.slice(0, L)))} with one from before it. Those ahead lie ` +
+          `${mean.toFixed(2)} steps ahead on average.`,
       };
     },
 
