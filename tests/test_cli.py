@@ -56,6 +56,7 @@ def test_the_last_line_of_training_is_the_runs_path(tmp_path, capsys):
     assert all(RunReader(Path(line)).status == "finished" for line in lines)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("named", [["--algo", "td3"], ["--algo=td3"]])
 def test_another_algorithm_is_trained_with_its_own_settings(tmp_path, capsys, named):
     argv = ["train", *named, "FetchReach-v4", "--agent.policy-delay", "3", *TINY, "--total-steps", "400"]
@@ -118,6 +119,7 @@ def test_everything_about_the_environment_can_be_said(tmp_path, capsys):
     assert "--env.kwargs does not fit FetchPush-v4: got an unexpected keyword argument 'a'" in says(capsys)
 
 
+@pytest.mark.slow
 def test_evaluation_writes_the_promised_keys(run, tmp_path, capsys):
     file = tmp_path / "eval.json"
     assert main(["eval", str(run), "--episodes", "6", "--seed", "2", "--json", str(file)]) == 0
@@ -243,6 +245,7 @@ def test_what_is_no_integer_or_is_beyond_what_a_float_holds_is_refused(text):
         parse_integer(text)
 
 
+@pytest.mark.slow
 def test_a_module_and_a_script_are_the_same_command_line():
     module = [sys.executable, "-m", "wellposed"]
     script = [sys.executable, "-c", "import sys; from wellposed.cli import main; sys.exit(main())"]

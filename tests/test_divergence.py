@@ -83,12 +83,14 @@ def test_a_reward(tmp_path, monkeypatch):
     assert (failure.quantity, failure.detail) == ("reward", "the reward after step 40 is not finite.")
 
 
+@pytest.mark.slow
 def test_a_loss(tmp_path):
     failure = failed(replace(TINY, agent=replace(TINY.agent, learning_rate=1e30, bound_targets=False)), tmp_path)
     assert failure.quantity == "loss"
     assert failure.detail.endswith("is not finite.")
 
 
+@pytest.mark.slow
 def test_a_weight_that_no_loss_has_told_of_yet(tmp_path, monkeypatch):
     def spoil(agent, metrics):
         nets = agent.learner.nets
@@ -103,6 +105,7 @@ def test_a_weight_that_no_loss_has_told_of_yet(tmp_path, monkeypatch):
     assert failure.detail.startswith("learner.nets.target_critics.heads[0].biases[0] after update 200 is not finite.")
 
 
+@pytest.mark.slow
 def test_a_physics_state_that_mujoco_resets_in_silence(tmp_path, monkeypatch):
     """MuJoCo puts a broken state back to its initial one and goes on; observations look fine from then on."""
     original, calls = MujocoVecEnv.step, [0]
@@ -121,6 +124,7 @@ def test_a_physics_state_that_mujoco_resets_in_silence(tmp_path, monkeypatch):
     assert not (tmp_path / "MUJOCO_LOG.TXT").exists()
 
 
+@pytest.mark.slow
 def test_a_milder_warning_reaches_the_record(tmp_path, monkeypatch):
     original, calls = MujocoVecEnv.step, [0]
 
@@ -143,6 +147,7 @@ def test_a_run_that_diverged_is_not_taken_up(tmp_path, monkeypatch):
         list(resume(list(tmp_path.iterdir()), quiet=True))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("env_id", ["FetchPush-v4", "HandReach-v3"])
 def test_every_environment_tells_of_broken_physics(env_id):
     env = envs.make_vec(env_id, 2)

@@ -20,6 +20,7 @@ def test_this_machine_is_examined(capsys):
         assert name in out
 
 
+@pytest.mark.slow
 def test_a_required_failure_makes_the_machine_unfit_and_the_others_are_still_told(monkeypatch, capsys):
     def broken():
         raise RuntimeError("the bits differ")
@@ -36,6 +37,7 @@ def test_a_required_failure_makes_the_machine_unfit_and_the_others_are_still_tol
     assert len(data["findings"]) == 9
 
 
+@pytest.mark.slow
 def test_without_any_opengl_the_machine_is_still_fit(monkeypatch):
     monkeypatch.setattr(doctor.rendering, "probe_backend", lambda _: "not here")
     findings = {f.name: f for f in doctor.examine()}

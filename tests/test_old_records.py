@@ -69,6 +69,7 @@ def test_one_that_was_interrupted_is_not_resumed_and_says_why(tmp_path):
         list(wp.resume([record], quiet=True))
 
 
+@pytest.mark.slow
 def test_they_are_listed_and_compared(tmp_path, capsys):
     shutil.copytree(RECORDS, tmp_path / "runs")
     assert [reader.path.name for reader in wp.list_runs(tmp_path / "runs")] == sorted(EXPECTED)

@@ -39,6 +39,7 @@ def run(tmp_path_factory) -> Path:
     return train(CONFIG, tmp_path_factory.mktemp("runs"), threads=1, quiet=True)[0]
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_bits_on_any_number_of_threads_with_and_without_probes(run, tmp_path, monkeypatch):
     monkeypatch.setattr(on_policy, "probe_rollout", lambda *_: {})
     again, _ = train(CONFIG, tmp_path, threads=2, quiet=True)

@@ -107,6 +107,7 @@ def test_frames_stored_once_and_stacked_by_index_are_the_stacks_stored_per_trans
     assert frame_bytes(pixels, rows, 4, spec, 1).in_use == found.once - 4 * found.one_frame
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "change",
     [
@@ -351,6 +352,7 @@ def test_a_plan_is_measured_and_told(tmp_path, capsys, monkeypatch):
     assert list(tmp_path.iterdir()) == [file], "nothing is recorded"
 
 
+@pytest.mark.slow
 def test_a_policy_that_remembers_is_measured_too(tmp_path):
     """Its updates read windows."""
     change = {"agent.inputs.encoder": "history", "agent.inputs.memory": 2, "agent.hidden": (8,), "eval_episodes": 1}

@@ -73,6 +73,7 @@ def collected(request):
 NONE = np.zeros(512, bool)  # of these transitions failed
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("config", [TINY, TINY_PPO], ids=["replay", "rollout"])
 def test_what_a_delayed_and_filtered_action_does_is_asked_of_what_arrived(config, tmp_path):
     late = replace(config, env=replace(config.env, control=Control(smoothing=0.3, delay=3)))
@@ -82,6 +83,7 @@ def test_what_a_delayed_and_filtered_action_does_is_asked_of_what_arrived(config
     assert "unanswered_actions" not in [finding.name for finding in diagnose(read_evidence(path)).findings]
 
 
+@pytest.mark.slow
 def test_an_applied_action_in_the_replay_is_asked_as_it_is(tmp_path):
     """It has been delayed and filtered already; what is stored is what moved the hand."""
     late = replace(TINY, env=replace(TINY.env, control=Control(delay=3)), replay=replace(TINY.replay, action="applied"))

@@ -150,11 +150,32 @@ def test_a_recipe_of_an_environment_without_an_entry_looks_as_far_as_its_goals_a
     )
 
 
+class Tenth(Point):
+    def compute_reward(self, achieved, desired, info):
+        return 0.1 * super().compute_reward(achieved, desired, info)
+
+
+@pytest.mark.parametrize(
+    ("env", "worth"),
+    [
+        ("tests.test_recipes:Tenth", 0.1),
+        ("tests.check.sound:OneForSuccess", 1.0),  # for ever
+        ("tests.check.sound:OneForSuccessAtTheEnd", 1 - 0.95),  # once
+        ("tests.check.sound:EndsAtTheGoal", 1.0),  # what it costs elsewhere ends
+        ("tests.check.sound:Dense", 1.0),  # the size of a dense reward says nothing of its goal
+        ("tests.check.broken:GoingOnPays", 1.0),  # training refuses it
+    ],
+)
+def test_the_temperature_is_in_proportion_to_what_the_goal_is_worth(env, worth):
+    assert default_config(env).agent.temperature == pytest.approx(SACConfig().temperature * worth)
+    assert default_config(env, "td3").agent == replace(TD3Config(), gamma=default_config(env).agent.gamma)
+
+
 def test_nothing_is_measured_where_episodes_are_short_or_the_discount_is_chosen(monkeypatch):
     monkeypatch.setattr(recipes.Evidence, "measured", None)
     assert default_config("tests.test_recipes:SlowAndShort").agent.gamma == 0.95
     assert default_config("tests.test_recipes:Slow", measure=False).agent.gamma == 0.95
     assert default_config("FetchPush-v4").agent == SACConfig()
-    recipes._far_enough_for.cache_clear()
+    recipes._measured_for.cache_clear()
     with pytest.raises(TypeError):  # it would be measured here
         default_config("tests.test_recipes:Slow")

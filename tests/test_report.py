@@ -40,6 +40,7 @@ def runs(tmp_path_factory):
     return [train(config(seed), folder, quiet=True)[0] for seed in (0, 1)]
 
 
+@pytest.mark.slow
 def test_a_report_holds_verdict_curve_baselines_configuration_and_provenance(runs, tmp_path):
     page = write_report(runs[:1], tmp_path / "deep" / "report.html", video=False).read_text()
     assert "FetchReach-v4: " in page

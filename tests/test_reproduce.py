@@ -74,6 +74,7 @@ def test_variables_of_the_environment_make_no_difference_to_any_command():
     assert (done.returncode, done.stderr) == (0, "")
 
 
+@pytest.mark.slow
 def test_an_honest_record_of_another_processor_or_flags_is_not_accused(run, monkeypatch, capsys):
     """The numbers differ, as they do there; which flags and instructions differ is said."""
     origin = RunReader(run).provenance
@@ -96,6 +97,7 @@ def test_an_honest_record_of_another_processor_or_flags_is_not_accused(run, monk
     assert "although nothing" not in told
 
 
+@pytest.mark.slow
 def test_code_that_computes_something_else_is_found_out_with_the_first_step_and_quantity(run, monkeypatch, capsys):
     """A reward that is wrong for one goal in a hundred, in code that calls itself the same."""
     from wellposed.envs.suites.fetch.task import FetchTask

@@ -109,7 +109,7 @@ def undisturbed(tmp_path_factory):
     return get
 
 
-FAST = ("Reach", "PPO")  # `make test-slow` trains the other cases
+FAST = ("Reach",)  # `make test-slow` trains the other cases
 
 
 @pytest.mark.parametrize(
@@ -181,6 +181,7 @@ def test_goals_did_grow_in_the_run_that_was_taken_up(undisturbed):
     assert 0 < progress[-1] <= 1
 
 
+@pytest.mark.slow
 def test_the_comparison_would_see_a_difference(undisturbed, tmp_path):
     other = train(replace(TINY, seed=1), tmp_path, quiet=True)[0]
     found = unequal(other, undisturbed("Reach"))
@@ -198,6 +199,7 @@ def test_a_finished_run_is_not_taken_up(undisturbed):
         list(resume([undisturbed("Reach")], quiet=True))
 
 
+@pytest.mark.slow
 def test_a_run_without_a_checkpoint_begins_anew(tmp_path, monkeypatch, undisturbed):
     def die(*_):
         raise KeyboardInterrupt
@@ -211,6 +213,7 @@ def test_a_run_without_a_checkpoint_begins_anew(tmp_path, monkeypatch, undisturb
     assert unequal(until_done(path), undisturbed("Reach")) == set()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("damage", ["manifest", "state", "replay"])
 def test_a_damaged_checkpoint_is_named_and_the_one_before_counts(tmp_path, monkeypatch, capsys, undisturbed, damage):
     Stop(monkeypatch, SAC, "update", 60)
@@ -224,6 +227,7 @@ def test_a_damaged_checkpoint_is_named_and_the_one_before_counts(tmp_path, monke
     assert unequal(path, undisturbed("Reach")) == set()
 
 
+@pytest.mark.slow
 def test_a_run_without_a_whole_checkpoint_is_refused_and_nothing_is_thrown_away(tmp_path, monkeypatch):
     Stop(monkeypatch, SAC, "update", 60)
     [(path, _)] = train_side_by_side([TINY], tmp_path, quiet=True)
@@ -249,6 +253,7 @@ def test_a_run_with_a_part_elsewhere_is_not_taken_up(tmp_path, monkeypatch, name
     assert before == {file: file.read_bytes() for file in [elsewhere, *elsewhere.rglob("*")] if file.is_file()}
 
 
+@pytest.mark.slow
 def test_what_is_resumed_says_so_in_its_record(tmp_path, monkeypatch, capsys):
     Stop(monkeypatch, SAC, "update", 60)
     [(path, _)] = train_side_by_side([TINY], tmp_path, quiet=True)

@@ -142,6 +142,7 @@ def test_a_run_that_diverges_after_the_weights_that_pass_is_solved(solved, tmp_p
     assert RunReader(path).failure is None
 
 
+@pytest.mark.slow
 def test_without_a_bar_evaluations_have_a_fixed_number_of_episodes(tmp_path):
     config = replace(CONFIG, until_success=None, total_steps=400, eval_episodes=3)
     path, _ = train(config, tmp_path, quiet=True)

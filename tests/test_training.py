@@ -54,6 +54,7 @@ def rows(path) -> list[tuple]:
     return [(e.step, e.updates, e.success_rate, e.means) for e in RunReader(path).evaluations]
 
 
+@pytest.mark.slow
 def test_another_draw_changes_the_minibatches_and_nothing_before_them(tmp_path, trained):
     """Until the first update both take the same random actions in the same episodes."""
     paths = [trained(0)[0], train(replace(TINY, replay=ReplayConfig(draw=1)), tmp_path, quiet=True)[0]]

@@ -60,6 +60,7 @@ def test_a_run_on_workers_stopped_in_the_middle_of_episodes_is_that_of_one_proce
     assert unequal(alone, path) == set()
 
 
+@pytest.mark.slow
 def test_a_run_whose_environment_fails_says_where_is_saved_and_goes_on(alone, config, trap, tmp_path, monkeypatch):
     update, calls = SAC.update, []
 

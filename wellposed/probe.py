@@ -163,6 +163,7 @@ def probe_rewards(rows: Batch, failed: np.ndarray, env: VecEnv) -> Metrics:
     }
     if env.spec.reward_range is not None:
         found |= dict(zip(("probe/reward_least", "probe/reward_greatest"), env.spec.reward_range, strict=True))
+        found["probe/ends_at_goal"] = float(np.mean(env.compute_terminated(goal, goal) > 0))
     if env.spec.radius is not None:
         found["probe/goal_moved"] = float(np.mean(np.linalg.norm(end - start, axis=1) > still(env.spec.radius)))
     return found

@@ -17,7 +17,7 @@ from wellposed.config import ALGO, AnyRunConfig, OnPolicyRunConfig, RunConfig, o
 from wellposed.envs.evidence import DISCOUNTED, Evidence
 from wellposed.envs.group import make_one
 from wellposed.envs.make import EnvConfig
-from wellposed.envs.rules import Subject
+from wellposed.envs.rules import Subject, spaces_fault
 from wellposed.errors import UserError
 
 EARLIEST = 800  # least environment steps between evaluations, so that they cost less than training
@@ -33,7 +33,8 @@ def default_config(env: str | EnvConfig, algo: str = ALGO, *, measure: bool = Tr
 
     Budget, evaluation interval and, for algorithms with a replay, some settings come from the registry. An environment
     without an entry of its own is evaluated early at first, then at intervals that double, because nobody knows how
-    long it takes to learn; its discount is `far_enough`. A run stops by a test; what compares runs sets the rule that
+    long it takes to learn; its discount is `far_enough`, and its temperature in proportion to what
+    the goal is worth. A run stops by a test; what compares runs sets the rule that
     gives every evaluation the same number of episodes (`experiments`, `study`).
 
     Args:
@@ -52,8 +53,10 @@ def default_config(env: str | EnvConfig, algo: str = ALGO, *, measure: bool = Tr
     settings: Any = {"total_steps": entry.budget, "eval_every": every, "eval_first": first, "stop_rule": "test"}
     agent = algorithm.config()
     if measure and "gymnasium" in entry.tags:
-        gamma = _far_enough_for(where.id, json.dumps(where.arguments, sort_keys=True), agent.gamma)
+        gamma, worth = _measured_for(where.id, json.dumps(where.arguments, sort_keys=True), agent.gamma)
         agent = replace(agent, gamma=gamma)
+        if hasattr(agent, "temperature"):
+            agent = replace(agent, temperature=float(f"{agent.temperature * worth:.3g}"))
     if algorithm.on_policy:
         return OnPolicyRunConfig(where, algo, agent=agent, **settings)
     return override(RunConfig(where, algo, agent=agent, **settings), entry.settings)
@@ -78,18 +81,23 @@ def far_enough(gamma: float, steps: float) -> float:
 
 
 @cache
-def _far_enough_for(env_id: str, arguments: str, gamma: float) -> float:
-    """The discount for an environment of Gymnasium; `arguments` are JSON. Measured once in a process.
+def _measured_for(env_id: str, arguments: str, gamma: float) -> tuple[float, float]:
+    """The discount for an environment of Gymnasium, and by what the temperature is multiplied; measured once.
 
-    `gamma` stays where the environment cannot be made or is not well posed. Settings of the command line are read later
-    and may change that; if they do not, training refuses the environment with the reason.
+    `arguments` are JSON. A temperature is a price in rewards, which was set where a step at the goal is worth 1 more
+    than a step elsewhere; a sparse reward of another size gets it in proportion.
+
+    `gamma` and 1 stay where the environment cannot be made or is not well posed. Settings of the command line are read
+    later and may change that; if they do not, training refuses the environment with the reason.
     """
     with (
         suppress(UserError),
         closing(Evidence(Subject(env_id, partial(make_one, env_id, **json.loads(arguments))))) as evidence,
     ):
-        if evidence.limit is not None and far_enough(gamma, evidence.limit) == gamma:
-            return gamma  # no goal is farther away than an episode is long
-        limit = evidence.measured().limit  # refuses what is no goal environment, before it is explored
-        return far_enough(gamma, min(evidence.steps_to_goal, limit))
-    return gamma
+        if evidence.limit is None or far_enough(gamma, evidence.limit) != gamma:  # else all goals are near enough
+            limit = evidence.measured().limit  # refuses what is no goal environment, before it is explored
+            gamma = far_enough(gamma, min(evidence.steps_to_goal, limit))
+        if not spaces_fault(evidence.env) and not evidence.usual_reward and evidence.measured() and evidence.sparse:
+            worth = evidence.worth(gamma)
+            return gamma, worth if worth and worth > 0 else 1.0
+    return gamma, 1.0

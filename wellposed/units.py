@@ -94,6 +94,22 @@ def signals(spread: np.ndarray) -> np.ndarray:
     return np.maximum(spread, FAINT * float(np.median(varying)) if len(varying) else 0.0)
 
 
+def goal_worth(at_goal: float, elsewhere: float, ends: bool, gamma: float) -> float:
+    """How much more a step at the goal is worth than a step elsewhere, for policies that stay where they are for ever.
+
+    An episode that ends at its goal pays `at_goal` once, which is worth (1 - gamma) at_goal at each step for ever.
+    Where the difference is negative the best policy avoids the goal. With an entropy bonus it does so too where
+    temperature times entropy elsewhere is larger than the difference.
+
+    Args:
+        at_goal: the reward of a step at the goal.
+        elsewhere: the greatest reward of a step that does not reach it.
+        ends: whether an episode ends at its goal.
+        gamma: discount per step, in [0, 1).
+    """
+    return (at_goal * (1 - gamma) if ends else at_goal) - elsewhere
+
+
 def return_range(reward_range: tuple[float, float], gamma: float) -> tuple[float, float]:
     """The least and the greatest discounted return that rewards of this range can add up to.
 

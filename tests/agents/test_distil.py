@@ -20,6 +20,7 @@ def shown(agent: Distil, seed: int = 0) -> Batch:
     return batches(3, 32, seed, PICTURES, agent.window, agent.looks)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("frames", [1, 2])
 def test_it_repeats_bit_for_bit_and_goes_on_from_what_was_saved(frames):
     one, other = fresh(frames=frames), fresh(1, frames=frames)

@@ -29,6 +29,7 @@ def shown(agent: EstimateThenAct, u: int = 3, b: int = 32, seed: int = 0) -> Bat
     return batches(u, b, seed, PICTURES, agent.window, agent.looks)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("frames", [1, 2])
 def test_it_repeats_bit_for_bit_and_goes_on_from_what_was_saved(frames):
     one, same, other = fresh(frames=frames), fresh(frames=frames), fresh(1, frames=frames)

@@ -125,6 +125,7 @@ def test_every_epoch_goes_through_all_rows_once_in_an_order_of_its_own():
     assert np.asarray(ppo.minibatches(replace(CONFIG, epochs=3, batch_size=5), jax.random.key(0), 12)).shape == (6, 5)
 
 
+@pytest.mark.slow
 def test_one_compiled_call_is_as_many_single_updates():
     agent, data = PPO(CONFIG, SPEC, 0), rollout(128)
     learner, update_step = agent.learner, jax.jit(ppo.update_step, static_argnums=0)

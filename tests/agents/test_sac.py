@@ -43,6 +43,7 @@ def test_the_critic_loss_by_hand():
     assert critic_loss(critics, stats, batch, target)[0] == pytest.approx(float(expected), rel=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shared", [True, False])
 def test_a_shared_encoder_learns_from_the_critics_alone_and_is_the_actors_too(shared):
     """An actor's loss that is a hundred times as steep changes an encoder of its own, and not the critics'."""

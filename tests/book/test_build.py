@@ -63,6 +63,7 @@ def missing(page: Path) -> list[str]:
     return far + [found for found in near if not (page.parent / found.partition("#")[0]).exists()]
 
 
+@pytest.mark.slow
 def test_it_asks_nothing_of_other_machines_and_links_to_nothing_that_is_not_there(book):
     assert {page.name: found for page in book.rglob("*.html") if (found := missing(page))} == {}
     for style in book.rglob("*.css"):
@@ -193,6 +194,7 @@ WRONG = {
 }  # fmt: skip
 
 
+@pytest.mark.slow
 def test_every_mistake_is_named_with_its_line_and_the_old_site_stays(tmp_path, capsys):
     sound = "\n".join(line for line in TEXT.splitlines() if "{{ figure" not in line)
     text = sound + "\n\n" + "\n\n".join(WRONG) + "\n"

@@ -23,6 +23,7 @@ def clean(monkeypatch):
     monkeypatch.setattr(publish, "_unsound", lambda *_: iter(()))
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("clean")
 def test_records_hold_what_was_gathered_and_give_the_same_facts(chapter, runs):
     store_traces(chapter)

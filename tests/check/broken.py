@@ -490,6 +490,30 @@ class TerminatesOtherwise(Point):
         return bool(self.distance(achieved, desired) < 0.2)
 
 
+@breaks("goal worth reaching")
+class GoingOnPays(Point):
+    """A bonus for every step: 20 steps of it are worth more than the goal, which ends them."""
+
+    bonus = 0.5
+
+    def compute_reward(self, achieved, desired, info):
+        return np.where(self.distance(achieved, desired) < self.radius, 1.0, self.bonus)
+
+    def ends(self, obs):
+        return bool(self.told(obs)["is_success"])
+
+
+@breaks("goal worth reaching")
+class NearlyThereIsBetter(GoingOnPays):
+    """A dense reward: beside the goal a policy is paid for ever."""
+
+    def compute_reward(self, achieved, desired, info):
+        return np.exp(-self.distance(achieved, desired))
+
+    def compute_terminated(self, achieved, desired, info):
+        return bool(self.distance(achieved, desired) < self.radius)
+
+
 # --- time
 
 

@@ -43,6 +43,12 @@ class OneForSuccess(Point):
 
 
 @sound
+class OneForSuccessAtTheEnd(OneForSuccess):
+    def ends(self, obs):
+        return bool(self.told(obs)["success"])
+
+
+@sound
 class EndsAtTheGoal(Point):
     """Terminates at success and has no method that says so."""
 

@@ -76,6 +76,7 @@ def test_the_mirror_turns_round_what_points_along_its_axis():
     assert (mirror.goal_sign, mirror.action_sign) == ((-1, 1), (-1, 1))
 
 
+@pytest.mark.slow
 def test_a_goal_of_two_points_is_found_with_its_points_and_the_ways_to_both():
     """Eight numbers: hand, puck, velocity, second puck. Goals: the place of each puck."""
     two = found(pushers.Two)
@@ -89,11 +90,13 @@ def test_a_goal_of_two_points_is_found_with_its_points_and_the_ways_to_both():
     assert read({**two.geometry.__dict__}, "it") == two.geometry
 
 
+@pytest.mark.slow
 def test_what_is_let_fall_at_a_reset_comes_to_rest_first():
     assert found(pushers.Dropped).geometry.points == found(pushers.Two).geometry.points
     assert held(pushers.Dropped) == ALL
 
 
+@pytest.mark.slow
 def test_what_only_the_second_point_breaks_is_seen():
     assert held(pushers.SecondWalled) == {"shift 1", "mirror 1"}
 
@@ -197,6 +200,7 @@ def test_of_fetch_is_found_what_it_declares(monkeypatch):
     assert seen.mirror.goal_offset == pytest.approx(declared.mirror.goal_offset, abs=1e-5)
 
 
+@pytest.mark.slow
 def test_training_takes_over_what_is_found_and_says_so_where_there_is_nothing(capsys):
     config = _with_found_geometry(default_config("tests.check.pushers:Pusher"))
     assert config.env.geometry == found(Pusher).geometry
@@ -205,6 +209,7 @@ def test_training_takes_over_what_is_found_and_says_so_where_there_is_nothing(ca
         _with_found_geometry(default_config("tests.check.pushers:Unlabelled"))
 
 
+@pytest.mark.slow
 def test_check_prints_the_evidence_and_the_declaration(capsys):
     assert main(["check", "tests.check.pushers:Walled", "--find-geometry"]) == 0
     told = capsys.readouterr().out

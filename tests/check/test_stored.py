@@ -32,6 +32,7 @@ def certificate_for(name, kwargs=None, **more):
     return stored.certificate_for(stored.origin_of(name, kwargs or {}), gamma=0.95, **more)
 
 
+@pytest.mark.slow
 def test_the_certificates_of_registered_environments_are_of_their_source_today():
     """If this fails, their code has changed: run `python -m scripts.certificates`."""
     shipped = stored.shipped_certificates()

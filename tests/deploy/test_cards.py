@@ -36,6 +36,7 @@ def test_the_card_holds_verdict_environment_and_licence(run, policy):
     assert card["checkpoint"] == RunReader(run).load_checkpoint()[0].state.sha256
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", ["npz", "onnx"])
 def test_the_command_writes_one_file(run, tmp_path, capsys, form):
     file = tmp_path / f"policy.{form}"
@@ -93,6 +94,7 @@ def test_without_the_package_a_sentence_says_what_to_install(policy, monkeypatch
         call(policy)
 
 
+@pytest.mark.slow
 def test_evaluations_go_to_weights_and_biases_without_a_network(run, tmp_path, monkeypatch):
     wandb = pytest.importorskip("wandb")
     monkeypatch.setenv("WANDB_MODE", "offline")

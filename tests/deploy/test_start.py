@@ -148,6 +148,7 @@ def test_what_is_no_demonstration_is_refused(tmp_path):
             wp.train(replace(TINY, demonstrations=source), tmp_path, quiet=True)
 
 
+@pytest.mark.slow
 def test_evaluations_are_told_in_order_with_the_metrics_between(tmp_path):
     told = []
     path, _ = wp.train(TINY, tmp_path, quiet=True, on_evaluation=lambda *news: told.append(news))

@@ -14,7 +14,7 @@ SOUND = {
     "train/critic_loss": 0.025, "train/entropy": 0.6, "train/temperature": 0.05,
     "rollout/moved_rate": 1.0, "time/updates_per_step": 0.5, "probe/reward_min": -1.0, "probe/reward_mean": -0.3,
     "probe/reward_max": 0.0, "probe/reward_least": -1.0, "probe/reward_greatest": 0.0,
-    "probe/reward_wrong": 0.0, "probe/terminated_wrong": 0.0, "probe/success_before": 0.6,
+    "probe/ends_at_goal": 0.0, "probe/reward_wrong": 0.0, "probe/terminated_wrong": 0.0, "probe/success_before": 0.6,
     "probe/success_gained": 0.08, "probe/goal_moved": 1.0, "probe/goals_future": 0.8, "probe/goals_original": 0.2,
     "probe/goals_past": 0.0, "probe/goals_foreign": 0.0, "probe/replay_age": 0.5, "probe/episode_length": 50.0,
     "rollout/action_max": 1.0, "probe/action_answered": 0.99, "probe/motion_observed": 0.96,

@@ -33,6 +33,7 @@ def copy(sound, tmp_path) -> Path:
     return Path(shutil.copytree(sound, tmp_path / sound.name))
 
 
+@pytest.mark.slow
 def test_a_sound_run_is_called_sound(sound, capsys):
     assert main(["diagnose", str(sound)]) == 0
     phase, rest = capsys.readouterr().out.strip().splitlines()

@@ -17,6 +17,9 @@ HALF = [1, 6] + [13] * 11
 BROKEN = Failure(900, 450, "loss", "train/q_mean at update 450 is not finite.")
 FALLING = [1.0, 0.8, 0.5, 0.2, 0.1, 0.05, 0.05, 0.05]
 # rule: (rows, settings, successes) of its fault, and the same of what looks like it and is none
+RANGE = ("probe/reward_least", "probe/reward_greatest")
+# 1 at the goal, which ends the episode: worth 0.05 a step.
+ONCE = {"probe/reward_min": 0.0, "probe/reward_max": 1.0, "probe/ends_at_goal": 1.0} | dict(zip(RANGE, (0.0, 1.0), strict=True))
 CASES: dict[str, tuple[tuple, tuple]] = {
     "wrong_rewards": (({"probe/reward_wrong": 0.3},), ({"probe/reward_wrong": 0.001},)),
     "wrong_terminations": (({"probe/terminated_wrong": 0.004},), ({"probe/terminated_wrong": 0.0},)),
@@ -58,6 +61,10 @@ CASES: dict[str, tuple[tuple, tuple]] = {
     "temperature_collapse": (
         ({"train/temperature": 1e-4, "probe/exploration": 0.02},),
         ({"train/temperature": 2e-3, "probe/exploration": 0.08},),
+    ),
+    "entropy_over_goal": (
+        (ONCE | {"train/entropy": 1.3}, {}, FLAT),
+        (ONCE | {"train/entropy": 1.3, "probe/ends_at_goal": 0.0}, {}, FLAT),  # it pays for ever
     ),
     "critic_divergence": (({"probe/q_max": 90.0},), ({"probe/q_max": 2.0},)),
     "values_at_bound": (({"probe/target_at_bound": 1.0},), ({"probe/target_at_bound": 0.5},)),
@@ -223,7 +230,20 @@ def test_the_replay_that_is_advised_is_large_enough(length):
 def test_a_temperature_is_read_against_the_size_of_the_reward():
     rows, settings = {"train/temperature": 0.05, "probe/exploration": 0.02}, {"agent.bound_targets": False}
     assert "temperature_collapse" not in named(rows, settings)
-    assert "temperature_collapse" in named(rows | rewards(-100.0, 0.0), settings)
+    assert "temperature_collapse" in named(rows | rewards(-100.0, 0.0) | {"probe/reward_least": -100.0}, settings)
+    assert "temperature_collapse" in named(rows | rewards(-100.0, 0.0) | dict.fromkeys(RANGE), settings)
+
+
+def test_a_temperature_that_is_right_for_a_goal_that_is_rewarded_once_is_not_called_collapsed():
+    rows = {"train/temperature": 2.5e-3, "probe/exploration": 0.02}
+    assert "temperature_collapse" in named(rows)
+    assert "temperature_collapse" not in named(ONCE | rows)
+
+
+def test_the_temperature_that_is_advised_is_the_recipes():
+    [found] = [f for f in diagnose(evidence(*CASES["entropy_over_goal"][0])).findings if f.name == "entropy_over_goal"]
+    assert "--agent.temperature 0.0025" in found.advice
+    assert "it ends the episode" in found.evidence
 
 
 def test_a_graded_reward_is_named_where_half_is_learnt():

@@ -68,6 +68,7 @@ def test_random_episodes_are_those_of_gymnasium_robotics(task, suffix):
     assert found.reward == found.flags == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("task", ORACLES)
 def test_contact_episodes_are_those_of_gymnasium_robotics(task):
     found = play_side_by_side(f"Fetch{task}-v4", ORACLES[task](), 50 * EPISODES, np.float32)

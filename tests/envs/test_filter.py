@@ -34,6 +34,7 @@ def test_what_is_shown_is_the_recursion_of_what_was_read_and_begins_anew_with_ea
         assert at_start == (t % length == 0)
 
 
+@pytest.mark.slow
 def test_white_noise_keeps_the_share_of_its_variance_that_the_docstring_says():
     s, sigma = 0.7, 0.01
     env = made(400, "FetchReach-v4", sensors=Sensors(sigma), filter=Filter(s))

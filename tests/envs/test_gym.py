@@ -14,6 +14,7 @@ from wellposed.errors import UserError
 gym.register_envs(gymnasium_robotics)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("env_id", ["HandReach-v3", "PointMaze_UMaze-v3"])
 def test_envs_play_the_episodes_of_the_original(env_id):
     ours = envs.make_vec(env_id, 2)

@@ -346,6 +346,7 @@ def test_more_cells_are_as_many_probes():
 # --- training
 
 
+@pytest.mark.slow
 def test_a_policy_that_sees_no_goal_is_trained_and_not_blamed_for_ignoring_it(tmp_path):
     small = {"total_steps": 200, "num_envs": 4, "random_steps": 100, "eval_every": 100, "eval_episodes": 4}
     config = override(default_config("PegProbe-v0"), small | {"agent.hidden": [8], "agent.batch_size": 16})

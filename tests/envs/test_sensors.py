@@ -194,6 +194,7 @@ def test_a_bias_stays_for_an_episode_and_is_told():
     assert abs(np.std([many.drawn()[f"bias.object_angle.{j}"] for j in range(3)]) / 0.4 - 1) < 0.1  # radians
 
 
+@pytest.mark.slow
 def test_drift_is_a_random_walk_from_zero():
     shown, true = moments(made(Sensors(drift=0.01), 200, "FetchReach-v4"), 16)
     spread = (shown - true).std(axis=(1, 2))

@@ -54,6 +54,7 @@ def success(env_id: str, control: Control, adapted: bool) -> float:
     return float(np.mean([row.success for row in rows]))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("env_id", "control", "least", "most"),
     [

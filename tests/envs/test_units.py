@@ -9,7 +9,16 @@ from tests.check.point import Point
 from wellposed.check.subject import find_subject
 from wellposed.envs.evidence import Evidence
 from wellposed.envs.rules import Subject
-from wellposed.units import Units, goal_floor, moved, observation_floors, radius_like_fetch, return_range, still
+from wellposed.units import (
+    Units,
+    goal_floor,
+    goal_worth,
+    moved,
+    observation_floors,
+    radius_like_fetch,
+    return_range,
+    still,
+)
 
 
 def units(name: str, kind: type | None = None) -> Units:
@@ -17,6 +26,7 @@ def units(name: str, kind: type | None = None) -> Units:
         return evidence.units
 
 
+@pytest.mark.slow
 def test_the_ratios_give_on_fetch_what_was_found_good_there():
     found = units("FetchPush-v4")
     assert (found.radius, found.reward_range, found.sparse) == (0.05, (-1.0, 0.0), True)
@@ -79,3 +89,15 @@ def test_where_episodes_end_no_number_of_steps_leaves_the_range(low, high):
     for k in (1, 2, 50):
         for rewards in (np.full(k, low), np.full(k, high), rng.uniform(low, high, k)):
             assert least - 1e-9 <= (rewards * gamma ** np.arange(k)).sum() <= greatest + 1e-9
+
+
+@pytest.mark.parametrize("ends", [False, True])
+@pytest.mark.parametrize(("at_goal", "elsewhere"), [(0.0, -1.0), (1.0, 0.0), (1.0, 0.04), (1.0, 0.06), (3.0, 2.0)])
+@pytest.mark.parametrize("paid", [0.0, 0.02, 0.9])
+def test_what_the_goal_is_worth_decides_whether_the_best_policy_goes_there(at_goal, elsewhere, ends, paid):
+    """Going there now against never going, with an entropy bonus for that; returns are summed step by step."""
+    gamma, steps = 0.95, 2_000
+    discounts = gamma ** np.arange(steps)
+    going = at_goal * (discounts[:1] if ends else discounts).sum()
+    never = (elsewhere + paid) * discounts.sum()
+    assert (going > never) == (goal_worth(at_goal, elsewhere, ends, gamma) > paid)

@@ -67,6 +67,7 @@ def ends(pid: int, seconds: float = 300.0) -> bool:
     return False
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("threads", [2, 3])
 def test_every_number_is_that_of_one_process(threads):
     with closing(envs(1)) as here, closing(envs(threads)) as there:
@@ -90,6 +91,7 @@ def test_every_number_is_that_of_one_process(threads):
         assert equal(numbers(here.step(actions(1)[0]), here), numbers(there.step(actions(1)[0]), there))
 
 
+@pytest.mark.slow
 def test_a_worker_that_is_killed_is_named_and_replaced_in_the_middle_of_its_episodes():
     with closing(envs(1)) as here, closing(envs(2)) as there:
         here.reset(seed=1)
@@ -113,6 +115,7 @@ def test_signals_that_are_meant_for_the_parent_do_not_end_a_worker(recwarn):
     assert not [one for one in recwarn if "worker" in str(one.message)]
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:The worker process")
 def test_a_worker_that_dies_twice_at_a_step_is_named_and_none_is_left(tmp_path):
     trap = tmp_path / "trap"

@@ -114,6 +114,7 @@ RIGHT = GAIN + "    a = action[:, :3]\n    return (a * (next_hand - hand)).sum(a
 IN_THE_TRIAL = GAIN + "    if len(action) > 20:\n        raise ValueError('too many')\n    return np.zeros(3)\n"
 
 
+@pytest.mark.slow
 def test_a_trial_is_made_with_both_functions_and_kept_apart(tmp_path, capsys):
     file = tmp_path / "mine.py"
     file.write_text(RIGHT)
@@ -128,6 +129,7 @@ def test_a_trial_is_made_with_both_functions_and_kept_apart(tmp_path, capsys):
     assert (folder / "function.py").read_text() == RIGHT
 
 
+@pytest.mark.slow
 def test_a_fault_that_only_the_trial_finds_is_told_and_leaves_nothing(tmp_path):
     file = tmp_path / "mine.py"
     file.write_text(IN_THE_TRIAL)

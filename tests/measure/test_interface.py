@@ -34,6 +34,7 @@ def found():
         return MEASUREMENTS["interface"].measure(SETTINGS, Context(1, RUNS))
 
 
+@pytest.mark.slow
 def test_each_policy_plays_under_the_interfaces_that_are_its_own(found):
     assert [(point.policy, point.control, point.runs) for point in found.points] == [
         ("by hand", "none", 0),

@@ -39,6 +39,7 @@ def measured(settings: RobustnessSettings):
     return MEASUREMENTS["robustness"].measure(settings, Context(1, RUNS))
 
 
+@pytest.mark.slow
 def test_variants_are_compared_under_each_condition_on_the_same_episodes():
     found = measured(SETTINGS)
     assert (found.runs, found.episodes) == (dict.fromkeys(RUNS, 1), 10)

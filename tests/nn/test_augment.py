@@ -54,6 +54,7 @@ def test_about_half_of_a_batch_is_mirrored_and_each_transition_as_a_whole():
         assert same(pick(mixed, ~chosen), pick(batch, ~chosen))
 
 
+@pytest.mark.slow
 def test_learning_from_mirror_images_can_be_left_out():
     on, off = (make_agent("sac", SACConfig((8,), mirror=flag), FLAT, seed=0) for flag in (True, False))
     for agent in (on, off):

@@ -74,6 +74,7 @@ def test_pixels_are_learnt_through_two_numbers_because_the_gradient_reaches_the_
     assert frozen <= 0.6 * learnt, (learnt, frozen)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("encoder", ["cnn", "gru"])
 def test_the_encoders_gradient_is_the_slope_of_the_loss(encoder):
     """Along one random direction in all of the encoder's parameters, in double precision."""

@@ -135,6 +135,7 @@ def test_a_broken_last_line_is_named(tmp_path):
         files.read_last_line(tmp_path / "nowhere")
 
 
+@pytest.mark.slow
 @given(JSON, st.booleans(), st.none() | st.integers())
 def test_json_reads_as_the_standard_library_reads_it(data, ascii_only, seed):
     raw = json.dumps(data, ensure_ascii=ascii_only).encode(errors="surrogatepass")

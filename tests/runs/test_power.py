@@ -206,6 +206,7 @@ def lost(state: State, saved: int, folder: Path) -> str:
     return ""
 
 
+@pytest.mark.slow
 def test_after_a_loss_of_power_at_any_moment_what_was_saved_is_there(tmp_path):
     states = followed(tmp_path / "session")
     found = [lost(state, saved, tmp_path / str(i)) for i, (state, saved) in enumerate(states.items())]

@@ -393,6 +393,7 @@ for i in range(300):
 """
 
 
+@pytest.mark.slow
 def test_two_writers_of_one_file_never_fail_nor_tear_it(tmp_path):
     file = tmp_path / "verdict.json"
     writers = [subprocess.Popen([sys.executable, "-c", WRITER, str(file), who]) for who in "ab"]

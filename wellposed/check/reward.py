@@ -184,3 +184,18 @@ def termination_recomputable(ev: Evidence) -> Outcome:
     differ = int(((said & ~ended) | at_goal).sum())
     told = f"compute_terminated contradicts {differ} of {len(seen):,} steps, of which {ended.sum():,} terminated"
     return answer(f"{told}, {unsaid.sum():,} by failure", fails=differ)
+
+
+@condition(
+    "The best policy stays away from the goal: by going on it collects more than the goal gives.",
+    "Reward what is not the goal with 0 or less, give more for the goal, or let the episode go on there.",
+    needs=(best_at_the_goal, termination_recomputable),
+)
+def goal_worth_reaching(ev: Evidence) -> Outcome:
+    """Reaching the goal is worth more than going on without it."""
+    worth = ev.worth(ev.gamma)
+    if worth is None:
+        return unseen("nobody says which goals are reached, or all are")
+    where = "the goal, which ends the episode," if ev.ends_at_goal else "the goal"
+    told = f"with the discount {ev.gamma:g} {where} is worth {worth:.3g} a step more than going on without it"
+    return answer(told, fails=ev.ends_at_goal and worth <= 0, worth=worth)

@@ -23,6 +23,7 @@ RULES = (  # of runs with a replay
     rules.clipped_actions, rules.unobserved_motion, rules.stale_samples, rules.hindsight_off, rules.small_replay,
     rules.frozen_actor, rules.frozen_critic, rules.no_target_network, rules.frozen_targets, rules.frozen_normaliser,
     rules.dead_units, rules.long_horizon, rules.large_steps, rules.few_updates, rules.temperature_collapse,
+    rules.entropy_over_goal,
     rules.critic_divergence, rules.values_at_bound, rules.actor_saturation, rules.clipped_inputs,
     rules.collapsed_features, rules.falling_loss, rules.blind_encoder, outcome.not_finite, outcome.starved_hindsight,
     outcome.evaluation_gap, outcome.forgetting, outcome.half_learnt,

@@ -7,11 +7,11 @@ rows after the first update.
 
 import numpy as np
 
-from wellposed.agents import find
+from wellposed.agents import SACConfig, find
 from wellposed.config import against_divergence
 from wellposed.diagnose.evidence import Evidence, Seen, is_sparse
 from wellposed.diagnose.phases import CONVERGED, above_floor
-from wellposed.units import return_range
+from wellposed.units import goal_worth, return_range
 
 MOVED_BY = 50  # updates after which weights must have moved
 PREDICTS_BY = 500  # updates after which a critic of on-policy returns must predict something
@@ -238,13 +238,36 @@ def temperature_collapse(e: Evidence) -> Seen | None:
     entropy, noise = (e.value(name, learning=True) for name in ("train/entropy", "probe/exploration"))
     if not len(steps) or entropy is None or noise is None:
         return None
-    # A temperature is a price in rewards. The bound was set on rewards of size 1 and less (Fetch, sparse and dense).
-    rewards = e.rewards
-    size = max(1.0, *(abs(reward) for reward in rewards[1:])) if rewards else 1.0
+    # A temperature is a price in rewards. The bound was set where a goal is worth 1, and on dense rewards up to 1.
+    rewards, size = e.rewards, _worth(e)
+    if size is None:
+        size = max(1.0, *(abs(reward) for reward in rewards[1:])) if rewards else 1.0
     # A learnt temperature settles where noise is 0.07 or more: SAC's target of -1 nat per action component.
     if temperature[-1] > 0.003 * size or noise > 0.06:
         return None
     return Seen(int(steps[-1]), {"temperature": float(temperature[-1]), "noise": noise, "entropy": entropy})
+
+
+def entropy_over_goal(e: Evidence) -> Seen | None:
+    """Entropy pays as much for going on as the goal is worth."""
+    temperature, entropy = (e.recent(f"train/{name}", learning=True) for name in ("temperature", "entropy"))
+    worth = _worth(e)
+    if temperature is None or entropy is None or worth is None or e.last_success >= CONVERGED:
+        return None
+    paid = temperature.value * entropy.value
+    if worth <= 0 or paid < worth:
+        return None
+    numbers = {"temperature": temperature.value, "entropy": entropy.value, "paid": paid, "worth": worth}
+    fits = SACConfig().temperature * worth  # found good where the goal is worth 1
+    return Seen(entropy.step, numbers | {"ends": e.value("probe/ends_at_goal") or None, "fits": fits})
+
+
+def _worth(e: Evidence) -> float | None:
+    """How much more the goal is worth, by the two rewards of a sparse task; None where they or its ends are unknown."""
+    least, most, ends = (e.value(f"probe/{name}") for name in ("reward_least", "reward_greatest", "ends_at_goal"))
+    if least is None or most is None or ends is None:
+        return None
+    return goal_worth(most, least, ends > 0.5, e.config.agent.gamma)
 
 
 def critic_divergence(e: Evidence) -> Seen | None:

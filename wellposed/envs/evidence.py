@@ -18,7 +18,7 @@ from wellposed.envs.rays import Rays, cast_rays
 from wellposed.envs.rules import Endings, Measured, RuleName, Rules, Subject, Test
 from wellposed.errors import UserError
 from wellposed.types import Field
-from wellposed.units import Units, observation_floors, origin, radius_like_fetch, signals
+from wellposed.units import Units, goal_worth, observation_floors, origin, radius_like_fetch, signals
 
 RESETS = 64
 STEPS = 2_000  # of independent uniform actions; half as many of each other behaviour
@@ -193,6 +193,17 @@ class Evidence:
         """Whether the reward takes two values."""
         return rules.is_sparse(np.concatenate([self.pair_rewards, self.random.reward]))
 
+    @property
+    def usual_reward(self) -> bool:
+        """Whether a goal is rewarded with 0, and the place where an episode begins with -1 or 0; quickly asked."""
+        try:
+            first = explore.look(self.env.reset(seed=FIRST_SEED)[0], self.fields)
+            asked = rules.rules_of(self.env, self.goal_type).reward
+            rewards = [asked(goal, first.desired, {}) for goal in (first.desired, first.achieved)] if asked else []
+        except Exception:  # a stranger's code may raise anything; examining it tells what
+            return False
+        return rewards in ([0, -1], [0, 0])
+
     def batch_fault(self, name: RuleName) -> str:
         """How a rule's answers to batches differ from those to their pairs; "" where they do not."""
         (left, right), alone, together = self.pairs, getattr(self.rules, name), self.rules.together[name]
@@ -284,6 +295,21 @@ class Evidence:
         if not ended.any():
             return "never"
         return "at the goal" if np.array_equal(ended, reached) else "elsewhere"
+
+    @cached_property
+    def ends_at_goal(self) -> bool:
+        """Whether an episode ends at its goal."""
+        if (terminated := self.rules.terminated) is None:
+            return self.endings == "at the goal"
+        goal = self.resets.desired[0].astype(self.goal_type)
+        return terminated(goal, goal, {})
+
+    def worth(self, gamma: float) -> float | None:
+        """`goal_worth` of what was seen; None where nobody says which goals are reached, or all are."""
+        if self.success is None or (missed := ~self.reached(*self.pairs)).sum() == 0:
+            return None
+        at_goal = rules.rewards(self.rules, self.pairs[1], self.pairs[1]).min()
+        return goal_worth(float(at_goal), float(self.pair_rewards[missed].max()), self.ends_at_goal, gamma)
 
     # --- what makes training impossible, for certificate and training in the same words; "" where nothing does
 

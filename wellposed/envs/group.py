@@ -174,11 +174,13 @@ def make_one(name: str, /, max_episode_steps: int | None = None, **kwargs: Any) 
     except UserError:
         raise
     except gym.error.Error as error:
-        raise UserError(f"Gymnasium could not make {name!r}: {error}") from error
+        found_none = plugin.imports(name) and not callable(factory)
+        there = f"{own_name} is neither a function nor a class there, and " if found_none else ""
+        raise UserError(f"{name} could not be made: {there}Gymnasium could not make it: {error}") from error
     except Exception as error:  # a stranger's code: whatever it raises is told as a sentence
         raise UserError(f"{name} could not be made: {type(error).__name__}: {error}") from error
     if not isinstance(env, gym.Env):
-        raise UserError(f"{name} returned a {type(env).__name__}, not a gymnasium.Env.")
+        raise UserError(f"{name} returned {env!r:.60}, which is not a gymnasium.Env.")
     return forgetting(env if max_episode_steps is None else _limited(env, max_episode_steps, name))
 
 

@@ -35,6 +35,7 @@ METRICS: dict[str, str] = {
     "probe/reward_max": "largest reward in a minibatch",
     "probe/reward_least": "least reward that the environment says it gives",
     "probe/reward_greatest": "greatest reward that the environment says it gives",
+    "probe/ends_at_goal": "share of goals that end an episode when they are reached",
     "probe/reward_wrong": "share of transitions whose reward is not what the environment gives for their goal",
     "probe/terminated_wrong": "share of transitions that end an episode where the environment does not, or the reverse",
     "probe/success_before": "share of transitions whose goal was reached before the action: they teach to stay",
