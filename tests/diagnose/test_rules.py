@@ -19,7 +19,9 @@ FALLING = [1.0, 0.8, 0.5, 0.2, 0.1, 0.05, 0.05, 0.05]
 # rule: (rows, settings, successes) of its fault, and the same of what looks like it and is none
 RANGE = ("probe/reward_least", "probe/reward_greatest")
 # 1 at the goal, which ends the episode: worth 0.05 a step.
-ONCE = {"probe/reward_min": 0.0, "probe/reward_max": 1.0, "probe/ends_at_goal": 1.0} | dict(zip(RANGE, (0.0, 1.0), strict=True))
+ONCE = {"probe/reward_min": 0.0, "probe/reward_max": 1.0, "probe/ends_at_goal": 1.0} | dict(
+    zip(RANGE, (0.0, 1.0), strict=True)
+)
 CASES: dict[str, tuple[tuple, tuple]] = {
     "wrong_rewards": (({"probe/reward_wrong": 0.3},), ({"probe/reward_wrong": 0.001},)),
     "wrong_terminations": (({"probe/terminated_wrong": 0.004},), ({"probe/terminated_wrong": 0.0},)),
