@@ -1,4 +1,4 @@
-"""Write what the arm in the book (`wellposed/book/arm.py`) needs beside a chapter's text: its policies, and its picture.
+"""Write what the arm in the book (`wellposed/book/arm.py`) needs beside a chapter's text: policies, and a picture.
 
     python scripts/arm.py FOLDER "with hindsight"=RUN "without hindsight"=RUN
 

@@ -205,6 +205,8 @@
       element.dispatchEvent(new Event("input"));
       event.preventDefault();
     }
+    svg.style.touchAction = "none"; // a finger drags the goal instead of the page
+    svg.addEventListener("pointerdown", (event) => svg.setPointerCapture(event.pointerId));
     for (const kind of ["pointerdown", "pointermove"]) svg.addEventListener(kind, drag);
     input("again").addEventListener("click", again);
     pause.addEventListener("click", () => pause.setAttribute("aria-pressed", pause.getAttribute("aria-pressed") !== "true"));
