@@ -87,8 +87,10 @@ async function compared() {
         });
     };
     const late = play([actions[0], ...actions.slice(0, -1)]);
-    return {late, physics: play(actions), policy: actions.map((action, t) => apart(act(obs[t]), action)), back: wellposedArm.under(wellposedArm.shown(GOAL), GOAL[2]),
-        picture: wellposedArm.picture(arm, GOAL)};
+    return {
+        late, physics: play(actions), policy: actions.map((action, t) => apart(act(obs[t]), action)),
+        back: wellposedArm.under(wellposedArm.shown(GOAL), GOAL[2]), picture: wellposedArm.picture(arm, GOAL),
+    };
 }
 """
 

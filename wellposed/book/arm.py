@@ -79,5 +79,5 @@ def _origins(found: dict[str, Any]) -> str:
         card = policy["header"]["card"]
         verdict, made = card["verdict"], f"<code>{escape(found['made'][name])}</code>, commit {card['commit'][:7]}"
         success = describe_rate(verdict["success_rate"], verdict["success_ci95"])
-        lines.append(f"<li>{escape(name)}: {success} of {verdict['episodes']} held-out episodes; {made}</li>")
-    return f'<ul class="wp-made">{"".join(lines)}</ul>'
+        lines.append(f"{escape(name.capitalize())}: {success} of {verdict['episodes']} held-out episodes. {made}")
+    return f'<p class="wp-made">{"<br>".join(lines)}</p>'
