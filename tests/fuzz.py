@@ -184,8 +184,9 @@ class Fuzz:
     """The inputs that were fed so far, and what became of them."""
 
     def __init__(self, folder: Path) -> None:
-        from tests.fuzz_targets import WORLD, confine, kinds, make_world
+        from tests.fuzz_targets import WORLD, confine, kinds, make_world, shorten
 
+        shorten()
         self.live = folder / "live"
         if not (folder / "course").exists():
             with _captured():

@@ -22,6 +22,7 @@ from safetensors.numpy import save as format_tensors
 from tests.chapters.tiny import HEAD, JUDGED, as_seed, store_traces
 from tests.mutations import mutate_bytes, mutate_json, mutate_npz, mutate_rows, mutate_tensors, mutate_text, mutate_toml
 from wellposed import cli, reproduce, serialise, training, verdict
+from wellposed.chapters import publish
 from wellposed.chapters.load import load_chapter
 from wellposed.deploy import load_policy
 from wellposed.errors import UserError
@@ -46,6 +47,7 @@ until_success = 0.9
 [base]
 {SETTINGS}
 [variants.sac]
+env.sensors.noise = 0.01
 total_steps = 400
 random_steps = 160
 eval_every = 200
@@ -82,7 +84,29 @@ updates_per_call = 4
 kind = "split"
 of = "width.narrow 0.5"
 steps = [0, 200, 400]
-{JUDGED}"""
+{JUDGED}
+[[deliverables]]
+file = "parts.json"
+schema = "split"
+says = "how goals of each kind are learnt"
+
+[[deliverables]]
+file = "study_learnt/study.json"
+schema = "study"
+says = "what is learnt"
+
+[[criteria]]
+says = "One run is measured."
+of = "parts"
+metric = "runs"
+equals = 1
+
+[[criteria]]
+says = "Something is learnt, or nothing."
+of = "learnt"
+metric = "learnability.reached"
+at_least = 0.0
+"""
 EPISODES = 2  # of a verdict
 
 
@@ -145,18 +169,23 @@ def _must(words: list[str]) -> None:
         raise RuntimeError(f"the world could not be made: {words}")
 
 
-def confine() -> None:
-    """What takes long or trains is cut short: verdicts are of few episodes, a run that is taken up is saved at once."""
+def shorten() -> None:
+    """Verdicts are of few episodes, those of the world as well: records that do not fit would be read no further."""
     few = verdict.assess
     verdict.EPISODES = EPISODES
     verdict.assess = lambda path, episodes=EPISODES, *others, **named: few(  # type: ignore[assignment]
         path, min(episodes, EPISODES), *others, **named
     )
+
+
+def confine() -> None:
+    """Nothing trains: a run that is taken up is saved at once. No other program is asked."""
     loop = training.train_on
     training.train_on = lambda run, record, bar, _: loop(run, record, bar, [0])  # type: ignore[assignment]
     reproduce.train = lambda config, *_, **__: (_pristine(config.algo), None)  # type: ignore[assignment]
     here = provenance.git_state()
     provenance.git_state = lambda: here
+    publish.traces_at = lambda *_: set()  # asks git, of what looks like a commit
     local.train_rows = _nothing_to_train  # type: ignore[assignment]
 
 
@@ -303,6 +332,7 @@ def kinds(folder: Path) -> list[Kind]:
         *with_json(6.0, "diagnose", "{live}"),
         *with_json(6.0, "reproduce", "{live}", "--quiet"),
         *with_json(3.0, "compare", "{live}", "{world}/other", "--episodes", str(EPISODES)),
+        command(1.0, "runs", "sac", "--runs-dir", "{beside}", "--where", "algo=sac", "--sort", "success", "--reverse"),
         command(0.05, "report", "{live}", "--no-video", "--out", "{beside}/report.html"),
         command(0.1, "export", "{live}", "--out", "{beside}/policy.npz"),
         command(0.05, "eval", "{live}", "--episodes", "1"),
@@ -335,6 +365,7 @@ def _of_the_course(folder: Path) -> list[Kind]:
         *with_json(3.0, "chapter", "list", *where),
         *with_json(1.0, "chapter", "status", *runs),
         *with_json(1.0, "chapter", "verify", "4", *runs),
+        command(0.3, "chapter", "publish", "4", "--anyway", *runs),
     ]
     files = [f"{place}/{name}" for name in ("chapter.toml", "records.json", "traces.json", "traces.safetensors")]
     files += [f"{results}/{name}" for name in ("width.json", "study_learnt/study.json")]

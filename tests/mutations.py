@@ -27,9 +27,11 @@ def mutate_json(data: Any, rng: random.Random) -> Any:
         if not places:
             return copy.deepcopy(rng.choice(ODD))
         holder, key = rng.choice(places)
-        action = rng.randrange(5)
+        action = rng.randrange(6)
         if action == 0:
             holder[key] = copy.deepcopy(rng.choice(ODD))
+        elif action == 5:
+            holder[key] = _nudged(holder[key], rng)
         elif action == 1:
             del holder[key]
         elif action == 2 and isinstance(holder, dict):
@@ -40,6 +42,15 @@ def mutate_json(data: Any, rng: random.Random) -> Any:
         else:
             holder[key] = [holder[key]] * rng.choice([1, 2, 100])
     return data
+
+
+def _nudged(value: Any, rng: random.Random) -> Any:
+    """A value as it might be, so that what is wrong with it is its meaning."""
+    if isinstance(value, bool):
+        return not value
+    if isinstance(value, int | float):
+        return rng.choice([value + 1, value - 1, 0.5 * value, -value, value + 1e-6])
+    return value[: len(value) // 2] if isinstance(value, str | list) else value
 
 
 def _places(data: Any) -> Iterator[tuple[Any, Any]]:
@@ -100,7 +111,7 @@ ODD_TOML = (
 
 
 def mutate_toml(content: bytes, rng: random.Random) -> bytes:
-    """A TOML file with a line left out, doubled or moved, or with another value, or with other bytes."""
+    """A TOML file with a line left out, doubled or moved, with another value, often one of that key, or other bytes."""
     if rng.random() < 0.2:
         return mutate_bytes(content, rng)
     lines = content.decode().splitlines()
@@ -110,7 +121,8 @@ def mutate_toml(content: bytes, rng: random.Random) -> bytes:
         if equals and action < 3:
             lines[at] = f"{name} = {rng.choice(ODD_TOML)}"
         elif equals and action == 3:
-            lines[at] = f"{name} = {rng.choice(lines).partition(' = ')[2]}"
+            of_key = [line for line in lines if line.startswith(f"{name} = ")]
+            lines[at] = f"{name} = {rng.choice(rng.choice([of_key, lines])).partition(' = ')[2]}"
         elif action == 4:
             lines.insert(rng.randrange(len(lines)), lines[at])
         else:

@@ -10,6 +10,7 @@ import pytest
 
 from tests import fuzz
 from wellposed import reproduce, training, verdict
+from wellposed.chapters import publish
 from wellposed.launch import local
 from wellposed.runs import provenance
 
@@ -19,6 +20,7 @@ CONFINED = {
     reproduce: ("train",),
     verdict: ("assess", "EPISODES"),
     provenance: ("git_state",),
+    publish: ("traces_at",),
 }
 
 

@@ -48,7 +48,7 @@ def with_checkpoint(path: Path, evidence: Evidence) -> Evidence:
     loaded: tuple[Any, Any, Any] = load_run(path)
     config, agent, manifest = loaded
     require_fit([config], 1, [])
-    _, state = reader.load_state(reader.newest_manifest)
+    _, state = reader.load_state(path / f"{manifest.stem}.json")  # a run under way may have saved another since
     loop = part_of(state, "loop")
     with closing(make_env(config.env, 1, "training")) as env:
         if agents.find(config.algo).on_policy:

@@ -15,9 +15,10 @@ from typing import Any, overload
 from wellposed import agents, envs
 from wellposed.config import ALGO, AnyRunConfig, OnPolicyRunConfig, RunConfig, override
 from wellposed.envs.evidence import DISCOUNTED, Evidence
+from wellposed.envs.explore import look
 from wellposed.envs.group import make_one
 from wellposed.envs.make import EnvConfig
-from wellposed.envs.rules import Subject, spaces_fault
+from wellposed.envs.rules import Subject, rules_of
 from wellposed.errors import UserError
 
 EARLIEST = 800  # least environment steps between evaluations, so that they cost less than training
@@ -97,7 +98,18 @@ def _measured_for(env_id: str, arguments: str, gamma: float) -> tuple[float, flo
         if evidence.limit is None or far_enough(gamma, evidence.limit) != gamma:  # else all goals are near enough
             limit = evidence.measured().limit  # refuses what is no goal environment, before it is explored
             gamma = far_enough(gamma, min(evidence.steps_to_goal, limit))
-        if not spaces_fault(evidence.env) and not evidence.usual_reward and evidence.measured() and evidence.sparse:
+        if not _usual_reward(evidence) and evidence.measured() and evidence.sparse:
             worth = evidence.worth(gamma)
             return gamma, worth if worth and worth > 0 else 1.0
     return gamma, 1.0
+
+
+def _usual_reward(evidence: Evidence) -> bool:
+    """Whether a goal is rewarded with 0 and the place where an episode begins with -1 or 0, which is quickly asked."""
+    try:
+        first = look(evidence.env.reset(seed=0)[0], evidence.fields)
+        asked = rules_of(evidence.env, evidence.goal_type).reward
+        rewards = [asked(goal, first.desired, {}) for goal in (first.desired, first.achieved)] if asked else []
+    except Exception:  # a stranger's code may raise anything; measuring it tells what
+        return False
+    return rewards in ([0, -1], [0, 0])

@@ -18,6 +18,7 @@ import jax
 from wellposed import agents, serialise
 from wellposed.budget import too_short
 from wellposed.check import Certificate
+from wellposed.check.declaration import with_ways
 from wellposed.check.stored import Origin, certificate_for, origin_of, require_posed, warnings_of
 from wellposed.config import AnyRunConfig, against_divergence, stored_config
 from wellposed.envs.make import make_env
@@ -190,7 +191,7 @@ def opened(job: Job, threads: int) -> Iterator[tuple[RunWriter, Run, list[str]]]
     config, clock = job.config, Stopwatch()
     with ExitStack() as stack:
         beside = stack.enter_context(ThreadPoolExecutor(1, "certificate"))
-        certified = beside.submit(_certified, config)
+        certified = beside.submit(_certified, config, job.begins)
         beside.submit(importlib.import_module, "scipy.stats")  # half a second that the first evaluation would wait for
         make = lambda n, role: stack.enter_context(  # noqa: E731
             closing(make_env(config.env, n, role, threads=threads, seed=config.seed))
@@ -207,8 +208,17 @@ def opened(job: Job, threads: int) -> Iterator[tuple[RunWriter, Run, list[str]]]
         yield stack.enter_context(job.open(here(threads, origin))), run, known
 
 
-def _certified(config: AnyRunConfig) -> tuple[Origin, Certificate]:
-    """The origin of a run's environment, and its certificate."""
+def _certified(config: AnyRunConfig, begins: bool) -> tuple[Origin, Certificate]:
+    """The origin of a run's environment, and its certificate.
+
+    Raises UserError if a run that begins has a geometry that is not whole.
+    """
+    if begins and (whole := with_ways(config.env)) != config.env:
+        assert whole.geometry is not None
+        raise UserError(
+            f"The geometry of {config.env.id} leaves out differences, and the observation does not hold them: networks "
+            f"would not see the way from the effector to another point. Add differences={whole.geometry.differences}."
+        )
     origin = origin_of(config.env.id, config.env.arguments)
     return origin, certificate_for(origin, gamma=config.agent.gamma)
 

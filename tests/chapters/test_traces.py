@@ -232,3 +232,10 @@ def test_the_traces_of_an_earlier_commit(tmp_path, monkeypatch):
     assert stored is not None
     assert publish.traces_at(chapter.folder, commit) == {stored.digest}
     assert publish.traces_at(chapter.folder, "0" * 40) == set()
+
+
+@pytest.mark.parametrize("commit", ["--output=evil", "HEAD", "-", "", "0123456 --help", "abc\n"])
+def test_what_is_no_commit_is_not_handed_to_git(tmp_path, monkeypatch, commit):
+    """It comes from a stranger's record, and git has options that write files."""
+    monkeypatch.setattr(subprocess, "run", lambda words, **_: pytest.fail(f"{words}"))
+    assert traces.traces_at(tmp_path, commit) == set()

@@ -108,6 +108,19 @@ class RewardInAnArray(Point):
 
 
 @breaks("steps")
+class ListsForArrays(Point):
+    def observe(self):
+        return {key: list(array) for key, array in super().observe().items()}
+
+
+@breaks("steps")
+class GoalComesLater(Point):
+    def reset(self, *, seed=None, options=None):
+        obs, info = super().reset(seed=seed)
+        return {key: obs[key] for key in ("observation", "achieved_goal")}, info
+
+
+@breaks("steps")
 class BreaksDown(Point):
     def move(self, action):
         if self.steps > 30:

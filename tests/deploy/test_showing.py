@@ -75,9 +75,13 @@ def test_an_environment_that_draws_itself_is_filmed_step_by_step():
         assert sum(1 for _ in container.decode(stream)) == 2 * len(frames)
 
 
-def test_what_draws_no_picture_is_refused():
-    with pytest.raises(UserError, match=r"must give a uint8 array \[height, width, 3\]"):
-        drawn(POLICY, EnvConfig("Drawn-v0", {"frame": (5, 7)}), [3])
+@pytest.mark.parametrize(
+    ("frame", "said"),
+    [((5, 7), r"must give a uint8 array \[height, width, 3\]"), ("wide", r"render\(\) raised \w+Error")],
+)
+def test_what_draws_no_picture_is_refused(frame, said):
+    with pytest.raises(UserError, match=said):
+        drawn(POLICY, EnvConfig("Drawn-v0", {"frame": frame}), [3])
 
 
 def test_a_film_of_a_run_is_written(run, tmp_path, monkeypatch):

@@ -6,8 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from wellposed import examination
 from wellposed.cli import main
+from wellposed.diagnose import read_evidence
 from wellposed.report.page import write_report
+from wellposed.runs import checkpoint
 from wellposed.runs.record import METRICS, Failure, encode
 
 TINY = [
@@ -67,15 +70,28 @@ def test_a_record_without_probes_is_probed_from_its_checkpoint(copy, capsys):
     for row in rows:
         row["metrics"] = {name: value for name, value in row["metrics"].items() if not name.startswith("probe/")}
     (copy / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    from wellposed.diagnose import read_evidence
-    from wellposed.examination import with_checkpoint
-
-    probed = with_checkpoint(copy, read_evidence(copy)).rows[-1]
+    probed = examination.with_checkpoint(copy, read_evidence(copy)).rows[-1]
     assert probed.step == 400
     assert {name for name in METRICS if name.startswith("probe/")} == probed.metrics.keys()
     assert probed.metrics["probe/reward_wrong"] == 0
     assert main(["diagnose", str(copy)]) == 0
     assert "No rule finds" in capsys.readouterr().out
+
+
+def test_a_run_that_saves_again_while_it_is_read_is_probed_at_one_checkpoint(copy, monkeypatch):
+    """State and replay are of one manifest, though a newer one is there before the state is read."""
+    newest, older = checkpoint.manifests(copy)[:2]
+    content, load = newest.read_bytes(), examination.load_run
+
+    def load_then_save(path):
+        newest.unlink()
+        loaded = load(path)
+        newest.write_bytes(content)
+        return loaded
+
+    monkeypatch.setattr(examination, "load_run", load_then_save)
+    probed = examination.with_checkpoint(copy, read_evidence(copy)).rows
+    assert checkpoint.read_manifest(older).step in [row.step for row in probed]
 
 
 def test_a_run_that_was_cut_short_is_diagnosed_too(copy, capsys):

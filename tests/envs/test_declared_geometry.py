@@ -1,5 +1,6 @@
 """The geometry that an environment declares: read wherever it is said, refused where wrong, shown in its frame."""
 
+import json
 from contextlib import closing
 from dataclasses import replace
 
@@ -7,12 +8,16 @@ import numpy as np
 import pytest
 
 from tests.check.pushers import NoWay, Pusher, Turned
-from wellposed import serialise
+from wellposed import cli, serialise
+from wellposed.check.declaration import with_ways
+from wellposed.config import stored_config
 from wellposed.envs.geometry import declared, geometry_of, relative, require_fitting
 from wellposed.envs.gym import GymGoalVecEnv
 from wellposed.envs.make import EnvConfig, make_env
 from wellposed.envs.rules import fields_of
 from wellposed.errors import UserError
+from wellposed.recipes import default_config
+from wellposed.training import train
 from wellposed.types import Geometry, Mirror, Turn
 
 POINTS = {"effector": [0, 1], "points": [[0, 1], [2, 3]]}
@@ -68,6 +73,38 @@ def test_differences_that_the_observation_holds_are_not_derived():
     assert held.differences == ()
     assert derived is not None
     assert derived.differences == ((0, 1),)
+
+
+def test_a_configured_geometry_is_completed_on_the_command_line_and_refused_in_python(tmp_path):
+    """Without the way to it, networks that ignore where hand and block are do not see the block at all."""
+    env = EnvConfig("tests.check.pushers:NoWay", geometry=PLAIN)
+    assert with_ways(env) == replace(env, geometry=replace(PLAIN, differences=((0, 1),)))
+    assert with_ways(with_ways(env)) == with_ways(env)
+    held = EnvConfig("FetchPush-v4", geometry=default_geometry("FetchPush-v4"))
+    assert with_ways(held) == held  # Fetch's observation has it
+    with pytest.raises(UserError, match=r"Add differences=\(\(0, 1\),\)"):
+        train(replace(default_config(env.id), env=env), tmp_path, quiet=True)
+    assert list(tmp_path.iterdir()) == []
+    text = json.dumps(POINTS | {"shift_axes": [0, 1]})
+    settings = [
+        "--total-steps",
+        "32",
+        "--random-steps",
+        "16",
+        "--num-envs",
+        "16",
+        "--quiet",
+        "--runs-dir",
+        str(tmp_path),
+    ]
+    assert cli.main(["train", env.id, "--env.geometry", text, *settings]) == 0
+    [path] = tmp_path.iterdir()
+    assert stored_config(path).env == with_ways(env)
+
+
+def default_geometry(name: str) -> Geometry | None:
+    with closing(make_env(EnvConfig(name), 1, "training")) as env:
+        return env.spec.geometry
 
 
 @pytest.mark.parametrize(("kind", "said"), [(Wrong, "missing.*points"), (Beyond, r"\[0, 6\] should be 2 places")])

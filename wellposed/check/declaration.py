@@ -1,13 +1,39 @@
-"""A found geometry as people read it, and the declaration to paste into an environment's class."""
+"""A geometry that a person declares: what is left to derive, the text to paste, and a found one as people read it."""
 
 import json
-from dataclasses import fields
+from contextlib import closing
+from dataclasses import fields, replace
 from typing import Any
 
+import numpy as np
+
 from wellposed import serialise
+from wellposed.arrays import turned
 from wellposed.check.geometry import Found
+from wellposed.check.subject import find_subject
 from wellposed.check.symmetry import TOLERANCE, Tried
+from wellposed.envs.evidence import Evidence
+from wellposed.envs.geometry import require_fitting, require_one_vector, with_differences
+from wellposed.envs.make import EnvConfig
 from wellposed.types import Geometry
+
+
+def with_ways(env: EnvConfig) -> EnvConfig:
+    """The environment with the ways that its configured geometry leaves to be derived, see `with_differences`.
+
+    Raises:
+        UserError: if the geometry does not fit, or training cannot be done on the environment.
+    """
+    if (geometry := env.geometry) is None or geometry.differences or len(geometry.points) < 2:
+        return env
+    with closing(Evidence(find_subject(env.id, env.arguments))) as evidence:
+        evidence.measured()
+        require_one_vector(evidence.fields)
+        seen = np.concatenate([evidence.resets.observation, evidence.random.after.observation])
+        require_fitting(geometry, seen.shape[1], evidence.resets.desired.shape[1], evidence.actions.shape[0])
+    if geometry.turn is not None:
+        seen = turned(seen, geometry.turn.pairs, geometry.turn.angle)
+    return replace(env, geometry=with_differences(geometry, seen))
 
 
 def declaration(geometry: Geometry) -> str:

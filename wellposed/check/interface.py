@@ -66,7 +66,12 @@ def _fault_of(start: Any, step: Any, spaces: dict[str, Any]) -> str:
         return f"the reward of a step is {reward!r}, not one number"
     if not all(isinstance(flag, bool | np.bool_) for flag in ends):
         return f"terminated and truncated are {ends[0]!r} and {ends[1]!r}, not true or false"
-    shapes = {key: np.shape(obs.get(key)) for key in spaces}
+    for when, seen in (("reset", start[0]), ("step", obs)):
+        if not isinstance(seen, dict) or not spaces.keys() <= seen.keys():
+            return f"the observation of {when} is no dict of {', '.join(spaces)}"
+        if other := [key for key in spaces if not isinstance(seen[key], np.ndarray)]:
+            return f"{other[0]} of {when} is a {type(seen[other[0]]).__name__}, not a NumPy array"
+    shapes = {key: np.shape(obs[key]) for key in spaces}
     wrong = [f"{key} of a step has shape {shapes[key]}" for key, box in spaces.items() if shapes[key] != box.shape]
     return f"{', '.join(wrong)}, its space says otherwise" if wrong else ""
 

@@ -69,6 +69,10 @@ def train_command(default: "AnyRunConfig") -> Any:
         del config_file  # read before the line was parsed: it gave the defaults
         if geometry == "found":
             config = _with_found_geometry(config)
+        elif config.env.geometry is not None:
+            from wellposed.check.declaration import with_ways
+
+            config = replace(config, env=with_ways(config.env))
         runs = _runs(config, seeds)
         if words := plugin.words_for(config.env.id):
             about = "Training imports code of yours, which no record may do: commands that read this run"

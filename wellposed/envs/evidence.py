@@ -193,17 +193,6 @@ class Evidence:
         """Whether the reward takes two values."""
         return rules.is_sparse(np.concatenate([self.pair_rewards, self.random.reward]))
 
-    @property
-    def usual_reward(self) -> bool:
-        """Whether a goal is rewarded with 0, and the place where an episode begins with -1 or 0; quickly asked."""
-        try:
-            first = explore.look(self.env.reset(seed=FIRST_SEED)[0], self.fields)
-            asked = rules.rules_of(self.env, self.goal_type).reward
-            rewards = [asked(goal, first.desired, {}) for goal in (first.desired, first.achieved)] if asked else []
-        except Exception:  # a stranger's code may raise anything; examining it tells what
-            return False
-        return rewards in ([0, -1], [0, 0])
-
     def batch_fault(self, name: RuleName) -> str:
         """How a rule's answers to batches differ from those to their pairs; "" where they do not."""
         (left, right), alone, together = self.pairs, getattr(self.rules, name), self.rules.together[name]

@@ -242,11 +242,14 @@ class GymGoalVecEnv:
         """The picture of the first env, uint8 [height, width, 3], of an environment made with "rgb_array".
 
         Raises:
-            UserError: if it draws something else.
+            UserError: if it draws something else, or nothing.
         """
         if not isinstance(self._group, Group):
             raise UserError(f"{self.env_id} is stepped in other processes; only envs of this one are drawn: threads=1.")
-        frame: Any = self._group.envs[0].render()
+        try:
+            frame: Any = self._group.envs[0].render()
+        except Exception as error:  # a stranger's code may raise anything
+            raise UserError(f"{self.env_id} was not drawn: render() raised {type(error).__name__}: {error}") from error
         if (
             not isinstance(frame, np.ndarray)
             or frame.dtype != np.uint8

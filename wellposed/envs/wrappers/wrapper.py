@@ -46,7 +46,8 @@ def begin_streams(
 
 
 def require_capability(env: VecEnv, capability: str, setting: str, meaning: str) -> None:
-    """Raises UserError if the environment lacks a capability, naming the setting and the environments that have it."""
+    """Raises UserError if the environment lacks a capability, naming the setting and an environment that has it."""
     if capability not in env.capabilities:
-        able = ", ".join(entry.id for entry in registered() if capability in entry.capabilities)
-        raise UserError(f"--{setting} needs an environment {meaning} (capability {capability!r}): {able}.")
+        able = [entry.id for entry in registered() if capability in entry.capabilities]
+        told = f"; {able[0]} is one of {len(able)}" if able else ""
+        raise UserError(f"--{setting} needs an environment {meaning} (capability {capability!r}){told}.")
