@@ -118,6 +118,15 @@ def test_fifty_steps_are_those_of_the_laboratory(engine, episode):
     assert 'class="wp-block-part"' in found["picture"]
 
 
+def test_a_package_that_is_not_the_locked_one_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert write_engine() is None
+    package().parent.mkdir(parents=True)
+    package().write_bytes(b"something else")
+    with pytest.raises(UserError, match="is not the file whose digest"):
+        write_engine()
+
+
 def test_without_an_engine_there_is_a_picture_with_its_sentence():
     element = html((FOLDER / "arm.svg").read_text(), FOUND, "")
     assert 'class="wp-block-part"' in element

@@ -71,19 +71,18 @@ def clip(advantage: str, epsilon: float, ratio: float) -> Picture:
     return Picture(curves, said)
 
 
-def advantages(gamma: float, **rest: float) -> Picture:
-    """The weight of each step's error in one advantage; `rest` are lambda, a word of Python, and the step."""
-    lam, step = rest["lambda"], int(rest["step"])
+def advantages(trace: float, gamma: float, step: int) -> Picture:
+    """The weight of each step's error in one advantage; `trace` is lambda."""
     none, no = np.zeros((STEPS, STEPS)), np.zeros((STEPS, STEPS), bool)
-    weights, discount = (gae(np.eye(STEPS), none, none, no, no, gamma, one)[step] for one in (lam, 1.0))
-    shrink = gamma * lam
+    weights, discount = (gae(np.eye(STEPS), none, none, no, no, gamma, one)[step] for one in (trace, 1.0))
+    shrink = gamma * trace
     curves = {
         "weights": _bars(np.arange(STEPS), weights),
         "discount": _points(np.arange(step, STEPS), discount[step:]),
     }
     said = (
         f"Step {step} adds up {STEPS - step} errors, as much as {weights.sum():.1f} of full weight. By Theorem 2.2 the "
-        f"bias is at most {gamma * (1 - lam) / (1 - shrink):.2f} times the critic's error, the variance at most "
+        f"bias is at most {gamma * (1 - trace) / (1 - shrink):.2f} times the critic's error, the variance at most "
         f"{1 / (1 - shrink**2):.1f} times that of one step."
     )
     return Picture(curves, said)
@@ -191,7 +190,7 @@ LIVE: dict[str, Live] = {
     "gae": Live(
         "Weight of the temporal-difference error of each step of an episode in one advantage.",
         (
-            Slider("lambda", "λ", 0, 1, 0.05, 0.95),
+            Slider("trace", "λ", 0, 1, 0.05, 0.95),
             Slider("gamma", "discount γ", 0.8, 0.99, 0.01, 0.95),
             Slider("step", "advantage of step", 0, STEPS - 1, 1, 0),
         ),

@@ -44,8 +44,8 @@
       };
     },
 
-    gae({ lambda, gamma, step }) {
-      const ahead = range(50, 0, 49).map((i) => i - step), shrink = gamma * lambda;
+    gae({ trace, gamma, step }) {
+      const ahead = range(50, 0, 49).map((i) => i - step), shrink = gamma * trace;
       const weights = ahead.map((l) => (l < 0 ? 0 : shrink ** l));
       return {
         curves: {
@@ -53,7 +53,7 @@
           discount: ahead.flatMap((l, i) => (l < 0 ? [] : [[i, gamma ** l]])),
         },
         said: `Step ${step} adds up ${50 - step} errors, as much as ${sum(weights).toFixed(1)} of full weight. By Theorem ` +
-          `2.2 the bias is at most ${((gamma * (1 - lambda)) / (1 - shrink)).toFixed(2)} times the critic's error, the ` +
+          `2.2 the bias is at most ${((gamma * (1 - trace)) / (1 - shrink)).toFixed(2)} times the critic's error, the ` +
           `variance at most ${(1 / (1 - shrink * shrink)).toFixed(1)} times that of one step.`,
       };
     },
