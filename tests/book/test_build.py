@@ -122,7 +122,7 @@ def test_a_region_stands_there_with_its_file_and_its_lines(page):
 def test_figures_have_a_caption_a_text_and_no_colour_of_their_own(page):
     figures = re.findall(r"<figure.*?</figure>", page, re.DOTALL)
     drawn = [figure for figure in figures if "<svg" in figure]
-    assert len(drawn) == 5
+    assert len(drawn) == 6
     for figure in drawn:
         assert "<figcaption>" in figure
         assert 'role="img" aria-label="' in figure
@@ -170,6 +170,8 @@ WRONG = {
     "{{ setting: relabelling.future agent.gama }}": "leads nowhere",
     "{{ ch07:dense.sac.steps }}": "There is no chapter 7",
     "{{ figure: pie relabelling caption=\"A pie.\" }}": "There is no figure 'pie'",
+    "{{ drawing: cliff caption=\"A cliff.\" }}": "There is no drawing 'cliff'",
+    "A word and {{ drawing: clip caption=\"A kink.\" }}": "must be on a line of its own",
     "{{ figure: learning nothing caption=\"None.\" }}": "There is no experiment 'nothing'",
     "{{ figure: learning relabelling }}": "has no caption",
     "{{ figure: learning relabelling x=years caption=\"Long.\" }}": "not 'years'",

@@ -35,7 +35,7 @@ CASES: dict[str, tuple[tuple, tuple]] = {
         ({"rollout/action_max": 0.1},),
         ({"rollout/action_max": 0.1}, {"random_share": 0.0, "random_steps": 0}),
     ),
-    "unobserved_motion": (({"probe/motion_observed": 0.2},), ({"probe/motion_observed": 0.9},)),
+    "unobserved_motion": (({"probe/motion_observed": 0.12},), ({"probe/motion_observed": 0.48},)),
     "stale_samples": (({"probe/replay_age": 0.9},), ({"probe/replay_age": 0.52},)),
     "hindsight_off": (
         ({"probe/goals_original": 1.0}, {"replay.k": 0}),
