@@ -27,7 +27,8 @@ test-slow: setup ## the slow tests: faults on the disk, studies, pages on a phon
 	$(BIN)/pytest -n 3 --dist worksteal -m slow --ignore $(TRACES)
 	XLA_FLAGS= $(BIN)/pytest -n 2 --dist worksteal -m slow $(TRACES)
 
-book: setup     ## set up; build the course as a site that needs no network, in site/
+book: setup     ## set up; build the course as a site that needs no network, in site/; fetches 5 MB from npm once
+	@$(BIN)/python -m wellposed.book.engine
 	@$(BIN)/wellposed book
 
 lint: setup     ## style and types

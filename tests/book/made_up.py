@@ -123,6 +123,8 @@ a median of {{ relabelling.future.steps.median }} steps, with a discount of
 
 {{ figure: study push caption="The three questions." }}
 
+{{ live: wilson caption="An interval, with $n$ episodes." }}
+
 {{ drawing: kernel caption="One transition, $R(x,g)$." }}
 
 {{ video: pushed caption="Twelve arms, with $k=4$." }}

@@ -122,7 +122,7 @@ def test_a_region_stands_there_with_its_file_and_its_lines(page):
 def test_figures_have_a_caption_a_text_and_no_colour_of_their_own(page):
     figures = re.findall(r"<figure.*?</figure>", page, re.DOTALL)
     drawn = [figure for figure in figures if "<svg" in figure]
-    assert len(drawn) == 5
+    assert len(drawn) == 6
     for figure in drawn:
         assert "<figcaption>" in figure
         assert 'role="img" aria-label="' in figure

@@ -7,7 +7,9 @@ from html import escape
 from os.path import relpath
 from pathlib import Path
 
+from wellposed.book.arm import arm
 from wellposed.book.drawings import drawing
+from wellposed.book.live_figures import live
 from wellposed.book.pages import FILES, Answer, Directive, Page, caption_of, captioned, code
 from wellposed.book.plots import check, draw
 from wellposed.book.problems import Problems
@@ -104,7 +106,7 @@ class Course:
         of_records = {"fact": self._fact, "setting": self._setting, "table": self._table, "figure": self._figure}
         of_records |= {"video": self._video, "minutes": self._minutes, "study_minutes": self._minutes}
         boxed = {name: self._boxed(answer) for name, answer in of_records.items()}
-        return {"code": code, "drawing": drawing, **boxed, "chapters": self._chapters}
+        return {"code": code, "drawing": drawing, "live": live, "arm": arm, **boxed, "chapters": self._chapters}
 
     def _boxed(self, answer: Answer) -> Answer:
         """An answer that becomes a red box if the chapter's data is missing."""

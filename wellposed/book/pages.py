@@ -25,7 +25,7 @@ _MACROS = {"argmax": r"\operatorname*{arg\,max}", "argmin": r"\operatorname*{arg
 _Scope = ast.Module | ast.ClassDef
 _Named = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
 FILES = "files"  # folder of the site for linked files of the repository
-_BLOCKS = ("code", "drawing", "table", "figure", "video", "chapters")
+_BLOCKS = ("code", "drawing", "table", "figure", "live", "arm", "video", "chapters")
 
 
 @dataclass(frozen=True)

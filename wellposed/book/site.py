@@ -102,6 +102,7 @@ def _settings(docs: Path, site: Path, nav: list[Any]) -> dict[str, Any]:
             "features": features,
         },
         "extra_css": ["assets/book/book.css"],
+        "extra_javascript": ["assets/book/js/live.js", "assets/book/js/arm.js"],
         "extra": {"polyfills": ["assets/book/js/iframe-worker.js"], "generator": False},
         "plugins": {
             "material/search": {},
