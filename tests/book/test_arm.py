@@ -127,6 +127,17 @@ def test_a_package_that_is_not_the_locked_one_is_refused(tmp_path, monkeypatch):
         write_engine()
 
 
+def test_what_npm_cannot_do_is_told_in_a_sentence(tmp_path, monkeypatch):
+    monkeypatch.setattr("wellposed.book.engine.cache_folder", lambda: tmp_path)
+    (tmp_path / "npm").write_text("#!/bin/sh\necho 'npm error: no network' >&2\nexit 1\n")
+    (tmp_path / "npm").chmod(0o755)
+    for path, said in ((str(tmp_path), "fetched: npm error: no network"), ("", "npm is not installed")):
+        monkeypatch.setenv("PATH", path)
+        with pytest.raises(UserError, match=said):
+            fetch()
+    assert not package().exists()
+
+
 def test_without_an_engine_there_is_a_picture_with_its_sentence():
     element = html((FOLDER / "arm.svg").read_text(), FOUND, "")
     assert 'class="wp-block-part"' in element

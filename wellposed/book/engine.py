@@ -10,9 +10,10 @@ import hashlib
 import io
 import json
 import re
+import subprocess
 import sys
 import tarfile
-import urllib.request
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from wellposed.errors import UserError
 from wellposed.repository import cache_folder
 
 VERSION = "3.10.0"  # npm has no 3.11, which the laboratory has; both step alike (tests/book/test_arm.py)
-ADDRESS = f"https://registry.npmjs.org/@mujoco/mujoco/-/mujoco-{VERSION}.tgz"
+PACKAGE = f"@mujoco/mujoco@{VERSION}"
 SHA512 = "E1k0FiFf1vVRPkZtq2WKWY0D7DYGJ3BGQAEmup2H20UkTDOWj/JmyGDqf9Ils3RQrWxCEOHMdo9VtEBfymUd9g=="
 _TEXTURE = re.compile(r'<texture name="texture_block".*?</texture>', re.DOTALL)  # a picture, which is not drawn
 _BOX, _MESH = 6, 7  # mjtGeom
@@ -29,24 +30,29 @@ _HIDING = ("base", "estop", "laser", "head", "torso")  # parts of the robot that
 
 
 def package() -> Path:
-    """Where the package from npm is, if it was fetched."""
-    return cache_folder() / "book" / ADDRESS.rpartition("/")[2]
+    """Where the package is, if it was fetched."""
+    return cache_folder() / "book" / f"mujoco-mujoco-{VERSION}.tgz"
 
 
 def fetch() -> None:
-    """Fetch the package and check it.
+    """Fetch the package with npm, and check it.
 
     Raises:
         UserError: if it cannot be fetched, or is not what it was.
     """
-    try:
-        with urllib.request.urlopen(ADDRESS, timeout=60) as answer:
-            content = answer.read()
-    except OSError as error:
-        raise UserError(f"{ADDRESS} cannot be fetched: {error}.") from error
-    _require_digest(content)
     package().parent.mkdir(parents=True, exist_ok=True)
-    package().write_bytes(content)
+    with tempfile.TemporaryDirectory(dir=package().parent) as folder:
+        command = ["npm", "pack", "--silent", "--pack-destination", folder, PACKAGE]
+        try:
+            subprocess.run(command, check=True, capture_output=True, text=True, timeout=120)
+        except FileNotFoundError as error:
+            raise UserError(f"{PACKAGE} cannot be fetched: npm is not installed.") from error
+        except subprocess.SubprocessError as error:
+            told = (getattr(error, "stderr", "") or str(error)).strip().splitlines()
+            raise UserError(f"{PACKAGE} cannot be fetched: {told[-1] if told else 'npm failed'}.") from error
+        fetched = Path(folder) / package().name
+        _require_digest(fetched.read_bytes())
+        fetched.rename(package())
 
 
 def write_engine() -> Path | None:
