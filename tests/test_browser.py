@@ -104,7 +104,8 @@ def recorded(folder: Path, config: dict[str, Any], provenance: Provenance, row: 
         run.save(moment({"w": np.zeros(1)}, 100, 50))
         run.finish(replace(SUMMARY, final_evaluation=row))
     judged = RunReader(run.path).load_checkpoint()[0].state.sha256
-    write_json(run.path / "verdict.json", encode(Verdict(config["env"]["id"], 0, judged, row, row, [EPISODE])))
+    episode = replace(EPISODE, goal_kind=next(iter(row.success_by_kind), ""))
+    write_json(run.path / "verdict.json", encode(Verdict(config["env"]["id"], 0, judged, row, row, [episode])))
     return run.path
 
 

@@ -309,3 +309,11 @@ def test_a_run_does_not_count_twice_and_none_is_left_out_because_it_is_slow(runs
     cut = recorded(tmp_path, 3, 95, end="")
     with pytest.raises(UserError, match=f"is interrupted.*wellposed resume {cut}"):
         find_runs(str(tmp_path), runs)
+
+
+def test_a_verdict_that_tells_of_goals_which_it_does_not_list_is_refused():
+    episodes = [EpisodeRow(1, 50, True, True, -3.0, 0.01, 3, 0.1, 1.0, 0.4, False, kind) for kind in ("air", "table")]
+    told = replace(evaluation(100, 2, episodes=2), success_by_kind={"air": Estimate(1.0, (0.2, 1.0))})
+    assert Verdict("E", 0, "", told, told, episodes)
+    with pytest.raises(ValueError, match="goals of the kind 'air' are told of, and none is listed"):
+        Verdict("E", 0, "", told, told, [episodes[1]] * 2)

@@ -266,6 +266,8 @@ class Verdict:
         told = self.trained.episodes, round(self.trained.success_rate * self.trained.episodes)
         if (played, succeeded) != told:
             raise ValueError(f"{told[1]} of {told[0]} episodes are told, and {succeeded} of {played} are listed")
+        if unlisted := self.trained.success_by_kind.keys() - {row.goal_kind for row in self.per_episode}:
+            raise ValueError(f"goals of the kind {min(unlisted)!r} are told of, and none is listed")
 
 
 @dataclass(frozen=True)
