@@ -162,6 +162,7 @@ def test_a_page_fits_its_window_and_tears_no_name_apart(kind, width, tmp_path, r
     assert misplaced(page, tmp_path, width, "main") == {"wide": [], "torn": []}
 
 
+@pytest.mark.slow
 def test_a_name_that_is_torn_apart_and_a_value_that_does_not_wrap_are_seen(report, tmp_path):
     file, text = tmp_path / "wrong.html", report.read_text()
     file.write_text(text.replace("</style>", ".facts td { white-space: nowrap; overflow-wrap: normal; }</style>"))
@@ -170,6 +171,7 @@ def test_a_name_that_is_torn_apart_and_a_value_that_does_not_wrap_are_seen(repor
     assert misplaced(file, tmp_path, 1200, "main")["torn"]
 
 
+@pytest.mark.slow
 def test_a_wicked_record_is_shown_as_text_runs_nothing_and_asks_for_nothing(tmp_path):
     seen = {}
     for name, texts in {"wicked": PAYLOADS, "harmless": ["word"] * len(PAYLOADS)}.items():

@@ -68,6 +68,7 @@ def test_its_record_holds_what_ppo_has_to_tell_and_nothing_of_a_replay(run):
     assert last["probe/normaliser_count"] == 440
 
 
+@pytest.mark.slow
 def test_a_truncated_episode_keeps_its_future_in_training(run, tmp_path, monkeypatch):
     """With the wrong advantages training goes elsewhere: the loop does hand over ends and true successors."""
     original = rollout.gae

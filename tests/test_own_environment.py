@@ -146,6 +146,7 @@ def test_plan_measures_it_in_a_process_of_its_own():
     assert calibrate([config], 1, seconds=0.5).rates.collect > 0
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("own")
 def test_check_and_anatomy_take_the_name(capsys):
     assert main(["check", NAME]) == 0

@@ -62,6 +62,7 @@ def test_one_that_does_not_is_found():
     assert takes_path_only(function) == ["a", "c", "d"]
 
 
+@pytest.mark.slow
 def test_a_string_opens_a_run(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     short = replace(wellposed.default_config("FetchReach-v4"), total_steps=16, eval_every=16, eval_episodes=1)

@@ -149,6 +149,7 @@ def test_a_run_that_is_interrupted_at_every_turn_ends_as_if_it_had_not_been(tmp_
     assert unequal(path, expected) == set()
 
 
+@pytest.mark.slow
 def test_a_rollout_that_is_interrupted_goes_on_where_it_was(tmp_path, monkeypatch, undisturbed):
     """In the middle of the third one: its steps are in the checkpoint."""
     expected = undisturbed("PPO")
@@ -239,6 +240,7 @@ def test_a_run_without_a_whole_checkpoint_is_refused_and_nothing_is_thrown_away(
     assert before == {file: file.read_bytes() for file in path.rglob("*") if file.is_file() and file.name != "lock"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["replay", "checkpoints", "tensorboard", "metrics.jsonl", "lock"])
 def test_a_run_with_a_part_elsewhere_is_not_taken_up(tmp_path, monkeypatch, name):
     """A stranger's directory may hold a link to anywhere."""

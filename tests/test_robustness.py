@@ -107,6 +107,7 @@ def test_a_search_finds_the_worst_corner_of_a_cube():
     assert np.mean(chance(np.array(away))) > 0.7
 
 
+@pytest.mark.slow
 def test_the_worst_of_a_set_is_no_better_than_its_average(monkeypatch):
     monkeypatch.setattr("wellposed.robustness.ROUNDS", 2)
     monkeypatch.setattr("wellposed.robustness.CANDIDATES", 4)

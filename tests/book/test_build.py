@@ -309,6 +309,7 @@ def test_without_a_chapter_there_is_no_book(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_an_abort_of_mkdocs_is_a_sentence(tmp_path, monkeypatch, capsys):
     write_chapter(tmp_path / "chapters")
     settings = site._settings

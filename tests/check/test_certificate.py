@@ -89,6 +89,7 @@ def test_the_certificate_is_the_same_each_time():
     assert first != certify("tests.check.point:Point", gamma=0.95, seed=2).findings
 
 
+@pytest.mark.slow
 def test_the_command_prints_what_to_do_and_its_exit_code_says_whether_it_is_posed(tmp_path, capsys):
     assert cli.main(["check", "tests.check.point:Point", "--json", str(tmp_path / "certificate.json")]) == 0
     assert "ready (47 conditions hold, 0 warn, 0 fail, 0 stay open)" in capsys.readouterr().out

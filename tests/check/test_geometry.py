@@ -35,6 +35,7 @@ def held(kind) -> set[str]:
 ALL = {"shift 0", "shift 1", "mirror 0", "mirror 1"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", SOUND)
 def test_all_four_symmetries_are_found_however_they_are_shown(kind):
     assert held(kind) == ALL
@@ -50,6 +51,7 @@ def test_of_what_is_broken_is_found_what_holds_and_nothing_else(kind, true):
         assert "the effector's position" in found(kind).why
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", HIDDEN)
 def test_of_what_is_broken_and_hides_its_state_nothing_is_found(kind):
     assert held(kind) == set()

@@ -157,6 +157,7 @@ def test_evaluations_are_told_in_order_with_the_metrics_between(tmp_path):
     assert [metrics for _, _, metrics in told][1:] == [row.metrics for row in RunReader(path).metrics]
 
 
+@pytest.mark.slow
 def test_a_run_is_trained_from_the_configuration_of_another(run, tmp_path, capsys):
     assert config_in(run / "config.json") == TINY
     plain = tmp_path / "settings.json"

@@ -65,6 +65,7 @@ def test_a_fault_is_told_live_once_on_the_command_line_and_in_the_report(tmp_pat
     assert finding["rule"] == "hindsight_off"
 
 
+@pytest.mark.slow
 def test_a_record_without_probes_is_probed_from_its_checkpoint(copy, capsys):
     rows = [json.loads(line) for line in (copy / "metrics.jsonl").read_text().splitlines()]
     for row in rows:

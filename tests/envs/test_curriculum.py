@@ -121,6 +121,7 @@ def test_a_finished_curriculum_is_the_task_itself_to_the_last_bit(env_id):
     assert all(np.array_equal(a[key], b[key]) for a, b in pairs for key in a)
 
 
+@pytest.mark.slow
 def test_no_curriculum_leaves_the_environment_alone_and_others_are_refused():
     env = grown(Curriculum(), "FetchPush-v4")
     assert not isinstance(env, CurriculumVecEnv)

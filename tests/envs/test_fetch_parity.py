@@ -59,6 +59,7 @@ def play_side_by_side(env_id: str, policy, steps: int, dtype: type, seed: int = 
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("suffix", ["", "Dense"])
 @pytest.mark.parametrize("task", ORACLES)
 def test_random_episodes_are_those_of_gymnasium_robotics(task, suffix):

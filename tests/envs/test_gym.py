@@ -38,6 +38,7 @@ def test_envs_play_the_episodes_of_the_original(env_id):
     assert ended >= 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("env_id", ["HandReach-v3", "PointMaze_UMaze-v3", "AntMaze_UMaze-v5"])
 def test_reward_termination_and_success_can_be_asked_for_any_goal(env_id):
     env = envs.make_vec(env_id, 3)

@@ -252,6 +252,7 @@ def success_of(policy, episodes=25, steps=100, forgets=False):
     return step.success.mean()
 
 
+@pytest.mark.slow
 def test_a_spiral_search_inserts_the_peg_and_one_that_forgets_does_not():
     assert success_of(SpiralSearch()) >= 0.9
     assert success_of(SpiralSearch(), 10, 50, forgets=True) < 0.3

@@ -276,6 +276,7 @@ def test_what_is_measured_is_found_where_nobody_declares_it():
     assert len(found.scale) == len(declared.scale) == 22
 
 
+@pytest.mark.slow
 def test_gymnasiums_environments_are_sensed_too_and_the_achieved_goal_is_measured_once():
     env = made(Sensors(0.01), 3, "PointMaze_UMaze-v3")
     shown, true = env.reset(seed=0)

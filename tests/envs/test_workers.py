@@ -106,6 +106,7 @@ def test_a_worker_that_is_killed_is_named_and_replaced_in_the_middle_of_its_epis
             assert equal(numbers(here.step(action), here), numbers(step, there))
 
 
+@pytest.mark.slow
 def test_signals_that_are_meant_for_the_parent_do_not_end_a_worker(recwarn):
     with closing(envs(2)) as env:
         env.reset(seed=0)

@@ -164,6 +164,7 @@ def test_a_run_that_somebody_else_writes_is_waited_for(launched, tmp_path):
     assert ended == source.rows[:1]
 
 
+@pytest.mark.slow
 def test_a_run_that_cannot_be_trained_is_named_and_the_reason_is_kept(tmp_path, capsys):
     config = load_experiment(_manifest(tmp_path)).runs()["narrow"][0]
     lost = row_of("lost", replace(config, demonstrations=str(tmp_path / "nowhere.npz")))

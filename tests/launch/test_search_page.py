@@ -62,6 +62,7 @@ def page_of(folder: Path, trials: list[Trial], fresh: list[float] | None = None,
     return folder / "page.html"
 
 
+@pytest.mark.slow
 def test_a_page_says_what_the_winner_is_worth_with_fresh_seeds_and_before_that_claims_nothing(tmp_path):
     open_, done = page_of(tmp_path, made_up()).read_text(), page_of(tmp_path, made_up(), [0.8, 0.82, 0.84]).read_text()
     assert "That is no result" in open_

@@ -31,6 +31,7 @@ def dissected(env_id: str) -> Anatomy:
     return found
 
 
+@pytest.mark.slow
 def test_the_anatomy_of_a_fetch_task_leaves_nothing_unsaid(tmp_path):
     command = ["anatomy", "FetchReachDense-v4", "--resets", "30", "--episodes", "2", "--quiet", "--json"]
     assert main([*command, str(tmp_path / "reach.json")]) == 0

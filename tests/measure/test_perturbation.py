@@ -24,6 +24,7 @@ def found():
     return measured()
 
 
+@pytest.mark.slow
 def test_a_change_of_return_keeps_its_bound_and_reaches_it_where_what_is_lost_is_lost_for_good(found):
     nearly, half, dropped = found.worlds
     assert [row.world for row in found.worlds] == ["gain 0.9", "gain 0.5", "drops 0.01"]

@@ -21,6 +21,7 @@ def found():
     return measured()
 
 
+@pytest.mark.slow
 def test_the_bound_and_the_largest_gain_are_those_of_the_simulator(found):
     assert found.furthest < 0.1
     assert found.furthest_gain < 0.1

@@ -196,6 +196,7 @@ sys.stdin.read()
 APART = ["unshare", "--pid", "--net", "--uts", "--mount", "--fork", "--kill-child", "--mount-proc"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("locks", ["yes", "no"])
 def test_two_processes_in_namespaces_of_their_own_do_not_write_one_run(tmp_path, locks):
     if not shutil.which("unshare") or subprocess.run([*APART, "true"], capture_output=True).returncode:
