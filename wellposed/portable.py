@@ -28,7 +28,7 @@ from safetensors.numpy import save as format_tensors
 from wellposed import serialise
 from wellposed.arrays import Arrays, parse_npz, parse_tensors, reset_carry, turned
 from wellposed.errors import UserError
-from wellposed.runs.files import read_bytes
+from wellposed.runs.files import parse_json, read_bytes
 from wellposed.types import GOAL_KEYS, Carry, Obs, Policy, Spec
 
 Squash = Literal["tanh", "clip"]
@@ -217,7 +217,7 @@ def read_policy(path: Path) -> PortablePolicy:
     content = read_bytes(path, MAX_BYTES)
     try:
         header, arrays = _parse(content)
-        found = serialise.from_dict(Header, json.loads(header), str(path))
+        found = serialise.from_dict(Header, parse_json(header.encode(), str(path)), str(path))
         policy = PortablePolicy(found, arrays)
         if found.format != FORMAT:
             raise ValueError(f"it has format {found.format}, and this version reads {FORMAT}")

@@ -1,5 +1,7 @@
 """What an environment shows is found by kind, vector, image or goal, whatever it is called and whatever is missing."""
 
+from dataclasses import replace
+
 import gymnasium as gym
 import numpy as np
 import pytest
@@ -12,6 +14,7 @@ from wellposed.config import RunConfig
 from wellposed.envs.make import EnvConfig
 from wellposed.envs.rules import by_vector, fields_of
 from wellposed.nn.inputs import InputConfig
+from wellposed.recipes import default_config
 from wellposed.runs.store import RunReader
 from wellposed.training import train
 
@@ -66,3 +69,17 @@ def test_gymnasiums_environments_are_stepped_with_all_that_they_show(kind, monke
     state = {key: value.copy() for key, value in env.get_state().items()}
     env.step(np.zeros((2, 2), np.float32))
     assert all(np.array_equal(env.set_state(state).obs[key], step.next_obs[key]) for key in fields)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("temperature", "least", "most"), [(None, 0.9, 1.0), (0.05, 0.0, 0.3)])
+def test_a_reward_of_1_that_ends_the_episode_is_learnt_at_the_default_temperature_and_not_at_fetchs(
+    tmp_path, temperature, least, most
+):
+    """With 0.05, entropy pays up to 0.05 log 4 = 0.07 a step for going on; the goal is worth 0.05."""
+    config = default_config("tests.check.sound:OneForSuccessAtTheEnd")
+    config = replace(config, total_steps=3000, num_envs=8, eval_every=3000, eval_first=None, eval_episodes=20)
+    if temperature is not None:
+        config = replace(config, agent=replace(config.agent, temperature=temperature))
+    path, _ = train(config, tmp_path, quiet=True)
+    assert least <= RunReader(path).evaluations[-1].success_rate <= most
