@@ -31,8 +31,8 @@ def test_each_drawing_is_used_once_and_each_chapter_has_two():
 
 @pytest.mark.parametrize("name", DRAWINGS)
 def test_a_drawing_has_a_text_and_the_colours_of_the_page_and_is_always_the_same(name):
-    svg = draw(name)
-    assert svg == draw(name)
+    svg = draw(DRAWINGS[name])
+    assert svg == draw(DRAWINGS[name])
     (text,) = re.findall(r'<svg role="img" aria-label="([^"]{80,})"', svg)
     assert text.endswith(".")
     assert re.findall(r"(?:fill|stroke|color): (?!none|var\(--wp-)[^;\"]+", svg) == []
@@ -104,8 +104,6 @@ def test_the_goals_of_a_strategy_are_distributed_as_the_laboratory_draws_them(st
     rng, n = np.random.default_rng(0), 40_000
     t = rng.integers(0, 10, n)
     drawn = STRATEGIES[strategy](t, np.full(n, 10), rng)
-    share = np.bincount(drawn - t + 10, minlength=21) / n
-    np.testing.assert_allclose(curves.goal_offsets(10)[strategy], share, atol=0.01)
     share = np.bincount(drawn[t == 3], minlength=11) / (t == 3).sum()
     np.testing.assert_allclose(timelines.goal_moments(3, 10)[strategy], share, atol=0.025)
 

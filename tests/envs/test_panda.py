@@ -2,11 +2,14 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from wellposed import plugin
+from wellposed import envs, plugin
 from wellposed.envs.gym import make_one
 from wellposed.errors import UserError
+from wellposed.probe import probe_motion
+from wellposed.types import Batch
 
 assets = pytest.importorskip("panda_gym.assets", reason="needs the extra panda")
 
@@ -31,3 +34,25 @@ def test_flip_cannot_be_made_for_a_picture_is_missing():
     assert not (Path(assets.get_data_path()) / "colored_cube.png").exists()
     with pytest.raises(UserError, match=r"PandaFlip-v3 could not be made: .*texture"):
         make_one("panda_gym:PandaFlip-v3")
+
+
+@pytest.mark.slow
+def test_its_velocities_tell_less_of_a_step_than_fetchs_and_far_more_than_none():
+    """They are those of the step's end. `unobserved_motion` fires below 0.3."""
+    env = envs.make_vec("PandaReach-v3", 8).inner
+    rng, now, found = np.random.default_rng(0), env.reset(seed=0), []
+    for _ in range(100):
+        step = env.step(rng.uniform(-1, 1, (8, env.spec.action_dim)))
+        found.append((now.obs["observation"], step.next_obs["observation"], step.action))
+        now = env.now
+    env.close()
+    before, after, action = map(np.concatenate, zip(*found, strict=True))
+
+    def observed(shown: np.ndarray) -> float:
+        nothing, told = np.zeros(len(action)), lambda seen: {"observation": seen * shown}
+        rows = Batch({"observation": before}, action, nothing, {"observation": after}, nothing, {}, {})
+        rows = rows._replace(truth=rows.obs, next_truth=rows.next_obs, obs=told(before), next_obs=told(after))
+        return probe_motion(rows, env.spec)["probe/motion_observed"]
+
+    assert observed(np.ones(6)) > 0.4
+    assert observed(np.array([1, 1, 1, 0, 0, 0])) < 0.2

@@ -6,11 +6,11 @@ from statistics import NormalDist
 import numpy as np
 
 from wellposed import stats
+from wellposed.book.drawings.curves import clip_of
 from wellposed.book.live import Axis, Choice, Curve, Live, Panel, Picture, Points, Slider, html
 from wellposed.book.pages import Directive, Page, captioned
 from wellposed.data.hindsight import relabelled_share
 from wellposed.data.rollout import gae
-from wellposed.errors import UserError, instead
 
 STEPS = 50  # of an episode in `advantages`
 
@@ -21,11 +21,8 @@ def live(page: Page, directive: Directive) -> str:
     Raises:
         UserError: if there is no such figure, or no caption.
     """
-    directive.refuse_options_but("caption")
-    name = " ".join(directive.words)
-    if name not in LIVE:
-        raise UserError(f"There is no live figure {name!r}{instead(name, LIVE)}")
-    return captioned(page, directive, html(name, LIVE[name]))
+    figure = directive.picked(LIVE, "live figure")
+    return captioned(page, directive, html(" ".join(directive.words), figure))
 
 
 def wilson(episodes: int, successes: int) -> Picture:
@@ -49,19 +46,13 @@ def wilson(episodes: int, successes: int) -> Picture:
 
 def clip(advantage: str, epsilon: float, ratio: float) -> Picture:
     """PPO's objective of one sample against its ratio."""
-    import jax.numpy as jnp
-    from jax import vmap
-
-    from wellposed.agents.ppo import clipped_objective
-
     a, at = 1 if advantage == "better" else -1, np.linspace(0, 2.5, 251)
-    objective = vmap(lambda one: clipped_objective(one, jnp.asarray(a), epsilon))
-    here = float(objective(jnp.asarray([ratio]))[0])
+    *objective, here = clip_of(np.append(at, ratio), a, epsilon).tolist()
     flat = ratio * a > min(max(ratio, 1 - epsilon), 1 + epsilon) * a
     moves = f"the action is made {'more' if a > 0 else 'less'} likely."
     curves = {
         "free": _points(at, at * a),
-        "objective": _points(at, np.asarray(objective(jnp.asarray(at)), float)),
+        "objective": _points(at, np.array(objective)),
         "here": [(ratio, here), (ratio, here)],
     }
     said = (

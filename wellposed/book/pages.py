@@ -3,25 +3,27 @@
 import ast
 import re
 import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from html import unescape
 from os.path import dirname, join, normpath, relpath
 from pathlib import Path
 from textwrap import dedent
+from typing import TypeVar
 from urllib.parse import unquote, urlsplit
 
 from wellposed.book import checks, prose
 from wellposed.book.problems import Problems
 from wellposed.book.slots import Slots
-from wellposed.errors import UserError
+from wellposed.errors import UserError, instead
 from wellposed.repository import name_of, root_of
 
 _NAMED = re.compile(r"(\w+)\s*:(?:\s+|$)(.*)", re.DOTALL)
 _HEADING = re.compile(r"^(#{1,6}[ \t]+)(.*?)[ \t]*$", re.MULTILINE)
 _PRIMES = "′″‴⁗"
 _MACROS = {"argmax": r"\operatorname*{arg\,max}", "argmin": r"\operatorname*{arg\,min}"}
+T = TypeVar("T")
 _Scope = ast.Module | ast.ClassDef
 _Named = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
 FILES = "files"  # folder of the site for linked files of the repository
@@ -42,6 +44,17 @@ class Directive:
         if unknown := self.options.keys() - set(known):
             takes = f"it takes {', '.join(known)}" if known else "it takes none"
             raise UserError(f"{self.name} has no option {', '.join(sorted(unknown))}; {takes}.")
+
+    def picked(self, found: Mapping[str, T], kind: str) -> T:
+        """What its words name among the things of a `kind`, which take a caption alone.
+
+        Raises:
+            UserError: if there is nothing of that name, or another option.
+        """
+        self.refuse_options_but("caption")
+        if (name := " ".join(self.words)) not in found:
+            raise UserError(f"There is no {kind} {name!r}{instead(name, found)}")
+        return found[name]
 
 
 Answer = Callable[["Page", Directive], str]

@@ -15,7 +15,6 @@ from wellposed.book.drawings import curves, robots, schemes, timelines
 from wellposed.book.drawings.primitives import STYLE, typeset
 from wellposed.book.figures import style, themed
 from wellposed.book.pages import Directive, Page, captioned
-from wellposed.errors import UserError, instead
 from wellposed.report.figures import as_svg
 
 DRAWINGS: dict[str, Callable[[], Axes]] = {
@@ -39,7 +38,6 @@ DRAWINGS: dict[str, Callable[[], Axes]] = {
         curves.clip,
         curves.squashed,
         curves.landscape,
-        curves.offsets,
         curves.step_error,
         curves.too_optimistic,
         curves.worst_world,
@@ -50,16 +48,11 @@ DRAWINGS: dict[str, Callable[[], Axes]] = {
 
 def drawing(page: Page, directive: Directive) -> str:
     """`{{ drawing: NAME caption="..." }}`: the drawing with its caption. Raises UserError if there is none."""
-    directive.refuse_options_but("caption")
-    name = " ".join(directive.words)
-    if name not in DRAWINGS:
-        raise UserError(f"There is no drawing {name!r}{instead(name, DRAWINGS)}")
-    return captioned(page, directive, draw(name))
+    return captioned(page, directive, draw(directive.picked(DRAWINGS, "drawing")))
 
 
-def draw(name: str) -> str:
+def draw(made: Callable[[], Axes]) -> str:
     """A drawing as an SVG element."""
-    made = DRAWINGS[name]
     with style(), plt.rc_context(STYLE):
         figure = made().figure
         assert isinstance(figure, Figure)

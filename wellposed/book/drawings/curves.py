@@ -12,8 +12,7 @@ from scipy.special import ndtr
 from wellposed.agents.ppo import clipped_objective
 from wellposed.analysis.closed_loop import Loop, dragged
 from wellposed.book.drawings.primitives import GREEN, MUTED, PURPLE, SMALL, arrow, charts, label
-from wellposed.book.drawings.timelines import goal_moments
-from wellposed.envs.suites.fetch.model import DISTANCE_THRESHOLD, MAX_EPISODE_STEPS, POSITION_SCALE, SUBSTEPS
+from wellposed.envs.suites.fetch.model import DISTANCE_THRESHOLD, POSITION_SCALE, SUBSTEPS
 from wellposed.measure.perturbation import PURSUED, hand_on_a_line
 from wellposed.report.figures import ACCENT, FAINT, INK, WARN
 from wellposed.robustness import cross_entropy
@@ -189,33 +188,6 @@ def expected_rewards(aim: np.ndarray, noise: float) -> tuple[np.ndarray, np.ndar
     reached = ndtr((DISTANCE_THRESHOLD - aim) / noise) - ndtr((-DISTANCE_THRESHOLD - aim) / noise)
     folded = noise * np.sqrt(2 / np.pi) * np.exp(-(aim**2) / (2 * noise**2)) + aim * (1 - 2 * ndtr(-aim / noise))
     return reached - 1, -folded
-
-
-def offsets() -> Axes:
-    """How many steps ahead the new goal lies, for episodes of 50 steps: evenly up to 50 ahead for the end; mostly near
-    for the future; to both sides for the whole episode."""
-    axes = charts(2.3, 3, sharey=True)
-    ahead = np.arange(-MAX_EPISODE_STEPS, MAX_EPISODE_STEPS + 1)
-    for ax, (name, share) in zip(axes, goal_offsets(MAX_EPISODE_STEPS).items(), strict=True):
-        for part, colour in ((ahead <= 0, WARN), (ahead > 0, ACCENT)):
-            ax.stairs(100 * share[part], np.append(ahead[part], ahead[part][-1] + 1) - 0.5, fill=True, color=colour)
-        ax.axvline(0.5, color=INK, linewidth=0.8)
-        ax.set(xlim=(-50, 51), xticks=[-50, 0, 50], ylim=(0, 9.5), yticks=[0, 2, 4, 6, 8])
-        ax.set_title(name, fontsize=12)
-    axes[0].set_ylabel("share of goals, %")
-    axes[1].set_xlabel("offset *j*")
-    label(axes[2], -27, 2.6, "before", WARN, size=SMALL)
-    label(axes[2], 27, 2.6, "after", ACCENT, size=SMALL)
-    return axes[0]
-
-
-def goal_offsets(length: int) -> dict[str, np.ndarray]:
-    """Probabilities of the offsets -length..length of the new goal's moment, by strategy; moments are uniform."""
-    share = {name: np.zeros(2 * length + 1) for name in goal_moments(0, length)}
-    for t in range(length):
-        for name, of_each in goal_moments(t, length).items():
-            share[name][length - t : 2 * length - t + 1] += of_each / length
-    return share
 
 
 def step_error() -> Axes:
