@@ -90,6 +90,12 @@ def test_the_agents_settings_must_be_those_of_the_algorithm():
         replace(RunConfig(REACH, agent=SACConfig()), agent=TD3Config())
 
 
+@pytest.mark.parametrize("argument", [float("nan"), [0.0, float("inf")], {1, 2}, object()])
+def test_what_no_record_can_hold_is_no_argument_of_a_run(argument):
+    with pytest.raises(UserError, match=r"--env.kwargs must hold texts, finite numbers"):
+        RunConfig(EnvConfig("my_env:make", kwargs={"walls": argument}))
+
+
 @pytest.mark.parametrize(
     ("edit", "error", "message"),
     [

@@ -1,5 +1,6 @@
 """A run's full configuration: the environment, the agent, the data and the training."""
 
+import json
 import math
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,6 +21,15 @@ C = TypeVar("C", bound="AnyRunConfig")
 ALGO = "sac"  # where none is named
 MOST_ROLLOUT = 2**24
 MOST = {"total_steps": 2**53, "num_envs": seeding.MAX_ENVS, "eval_every": 2**53, "eval_episodes": seeding.MAX_EPISODES}
+
+
+def _is_json(value: Any) -> bool:
+    """Whether a record can hold a value."""
+    try:
+        json.dumps(value, allow_nan=False)
+    except (TypeError, ValueError):
+        return False
+    return True
 
 
 @dataclass(frozen=True)
@@ -64,6 +74,8 @@ class AnyRunConfig(Generic[A]):
     def __post_init__(self) -> None:
         if isinstance(self.env, str):
             object.__setattr__(self, "env", EnvConfig(self.env))
+        rule = "must hold texts, finite numbers, lists and what else JSON has, for a record keeps them"
+        require(_is_json(self.env.kwargs), "env.kwargs", rule, self.env.kwargs)
         first = self.eval_first
         require(first is None or first > 0, "eval_first", "must be greater than 0", first)
         for name, most in MOST.items():

@@ -97,6 +97,18 @@ def test_where_there_is_no_scheduler_the_sentence_says_so(tmp_path, monkeypatch)
         execute("ray", tmp_path, [0], Options(1))
 
 
+@pytest.mark.parametrize("code", [0, FAILED, INTERRUPTED])
+def test_a_worker_that_has_ended_before_it_is_waited_for_is_not_started_again(fake, tmp_path, code):
+    job = slurm.JOB.format(
+        first=0, logs=tmp_path, command=f"sh -c 'exit {code}'", threads=1, held=HELD, restarts=slurm.RESTARTS
+    )
+    late = job.replace("worker=$!\n", "worker=$!\nsleep 0.1\n")
+    assert late != job
+    slurms = {"SLURM_ARRAY_TASK_ID": "3", "SLURM_ARRAY_JOB_ID": "12"}
+    assert subprocess.run(["sh", "-c", late], env=os.environ | slurms).returncode == code
+    assert not fake.exists()
+
+
 @pytest.mark.parametrize(
     ("code", "sent", "restarts", "again"),
     [
