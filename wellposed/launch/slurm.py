@@ -24,8 +24,8 @@ NOTICE = 120  # seconds before the time limit at which a run is told to save; Sl
 RESTARTS = 10  # of a job whose worker is killed, as by a lack of memory
 
 # The batch shell alone is told of the time limit. A job that is cancelled or preempted is told as a whole; it saves and
-# is not put back into the queue here: a preempted one is by Slurm, and a cancelled one is not meant to be. A signal ends
-# `wait` early, which then waits again; 127 says that the worker's end was told already.
+# is not put back into the queue here: a preempted one is by Slurm, and a cancelled one is not meant to be.
+# A signal ends `wait` early, which then waits again; 127 says that the worker's end was told already.
 JOB = """\
 #!/bin/sh
 row=$(({first} + SLURM_ARRAY_TASK_ID))
