@@ -3,6 +3,7 @@
 The functions in `wellposed.commands` do their heavy imports inside, so that `wellposed --help` answers at once.
 """
 
+import errno
 import functools
 import gc
 import importlib
@@ -64,6 +65,10 @@ COMMANDS: dict[str, Any] = {
     "demo": runs.demo,
 }
 BUILT = {"train": runs.train_command, "plan": runs.plan_command}
+REFUSED = {  # why the operating system may refuse a path; other errors are defects, which show where they are
+    errno.ENAMETOOLONG, errno.EACCES, errno.EPERM, errno.ELOOP, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.EIO,
+    errno.ESTALE,
+}  # fmt: skip
 GROUPS: dict[str, dict[str, Any]] = {"chapter": course.CHAPTER_COMMANDS, "exercise": course.EXERCISE_COMMANDS}
 
 
@@ -77,6 +82,11 @@ def main(argv: list[str] | None = None) -> int:
             return _run(in_full(json_to_stdout(load_named(sys.argv[1:] if argv is None else argv))))
     except (UserError, FloatingPointError) as error:
         print(escaped(f"wellposed: {error}"), file=Lasting(sys.stderr))
+        return 1
+    except OSError as error:
+        if error.errno not in REFUSED or error.filename is None:
+            raise
+        print(escaped(f"wellposed: Could not use {error.filename}: {error.strerror}."), file=Lasting(sys.stderr))
         return 1
     except KeyboardInterrupt as stop:
         how = str(stop) or "`wellposed resume RUN` resumes a training run."

@@ -1,5 +1,6 @@
 """Files that are written whole or not at all, and checked when they are read."""
 
+import codecs
 import errno
 import json
 import math
@@ -157,7 +158,8 @@ def parse_json(raw: bytes, where: str) -> Any:
         if _count_keys(value) == len(KEY.findall(raw)):  # a key in the text that is not in the value came twice
             return value
     try:
-        return json.loads(raw, object_pairs_hook=_distinct, parse_constant=_finite, parse_float=_finite)
+        text = raw.removeprefix(codecs.BOM_UTF8).decode()  # `json.loads` would also take UTF-16 and UTF-32
+        return json.loads(text, object_pairs_hook=_distinct, parse_constant=_finite, parse_float=_finite)
     except (ValueError, RecursionError) as error:
         raise UserError(f"{where} is not valid JSON ({error}); it is incomplete or was edited by hand.") from error
 
