@@ -16,6 +16,7 @@ from typing import Any
 import tyro
 
 from wellposed.book import commands as course
+from wellposed.capstone.commands import COMMANDS as CAPSTONE_COMMANDS
 from wellposed.commands import environments, judging, launch, policies, runs, tables
 from wellposed.commands.arguments import INTEGERS, default_config_of, in_full, json_to_stdout
 from wellposed.errors import UserError, instead
@@ -60,11 +61,18 @@ COMMANDS: dict[str, Any] = {
     "study": runs.study,
     "chapter": _listed("The course: list, run, verify, status, publish, traces; `wellposed chapter` explains them."),
     "exercise": _listed("Self-checking exercises: list, start, check, run; `wellposed exercise` explains them."),
+    "capstone": _listed(
+        "A task of yours, predicted first: new, predict, run, verify; `wellposed capstone` explains."
+    ),
     "book": course.book,
     "demo": runs.demo,
 }
 BUILT = {"train": runs.train_command, "plan": runs.plan_command}
-GROUPS: dict[str, dict[str, Any]] = {"chapter": course.CHAPTER_COMMANDS, "exercise": course.EXERCISE_COMMANDS}
+GROUPS: dict[str, dict[str, Any]] = {
+    "chapter": course.CHAPTER_COMMANDS,
+    "exercise": course.EXERCISE_COMMANDS,
+    "capstone": CAPSTONE_COMMANDS,
+}
 
 
 def main(argv: list[str] | None = None) -> int:
