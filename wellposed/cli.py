@@ -61,9 +61,7 @@ COMMANDS: dict[str, Any] = {
     "study": runs.study,
     "chapter": _listed("The course: list, run, verify, status, publish, traces; `wellposed chapter` explains them."),
     "exercise": _listed("Self-checking exercises: list, start, check, run; `wellposed exercise` explains them."),
-    "capstone": _listed(
-        "A task of yours, predicted first: new, predict, run, verify; `wellposed capstone` explains."
-    ),
+    "capstone": _listed("A task of yours, predicted first: new, predict, run, verify; `wellposed capstone` explains."),
     "book": course.book,
     "demo": runs.demo,
 }

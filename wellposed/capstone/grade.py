@@ -4,7 +4,7 @@ It reads files and imports nothing of the capstone, so a stranger's may be grade
 prediction held is told and not graded: a capstone is complete whatever came out.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from dataclasses import dataclass
 from datetime import datetime
 from math import log2
@@ -73,22 +73,24 @@ def grade(folder: Path) -> Grade:
     capstone = load(folder)
     if not (folder / FILE).exists():
         return Grade([Part("prediction", False, "none is registered")], "", [], {})
-    registration, results, lacking = registered(folder), list[RunResult](), list[str]()
+    registration, results = registered(folder), list[RunResult]()
+    lacking, diagnoses = list[str](), dict[int, list[str]]()
     for path in paths_of(folder, registration):
         try:
-            results.append(_result(path))
+            one = _result(path)
+            if _success(one) < capstone.bar:
+                diagnoses[one.seed] = lines(diagnose(read_evidence(path)))
+            results.append(one)
         except UserError as error:
             lacking.append(str(error))
-    failed = [one for one in results if not _success(one) >= capstone.bar]
-    diagnoses = {one.seed: lines(diagnose(read_evidence(folder / RUNS / one.run))) for one in failed}
     seeds = f"{len(results)} of {len(registration.runs)} seeds ended and were judged on held-out episodes"
     parts = [
         _asked("prediction", lambda: _in_time(folder, registration)),
         _asked("environment", lambda: _same_code(folder, registration)),
         Part("certificate", registration.certificate.posed, _certified(registration)),
         Part("plan", bool(registration.plan), f"{registration.seconds or 0:.0f} s were planned for all runs"),
-        Part("seeds", not lacking, ". ".join([seeds, *lacking])),
-        Part("diagnosis", not lacking, _failures(results, failed)),
+        Part("seeds", not lacking, "\n         ".join([seeds, *lacking])),
+        Part("diagnosis", not lacking, _failures(results, diagnoses)),
         _asked("robustness", lambda: _tolerated(folder, results)),
         Part("page", (folder / PAGE).exists(), PAGE),
     ]
@@ -117,7 +119,7 @@ def _asked(name: str, ask: Callable[[], str]) -> Part:
 def _result(path: Path) -> RunResult:
     """The result of a run, its whole record checked. Raises UserError if it has not ended, or is damaged."""
     if not path.exists():
-        raise UserError(f"{path} was not trained")
+        raise UserError(f"{path} was not trained.")
     return run_result(stored_config(path), path)
 
 
@@ -146,15 +148,16 @@ def _same_code(folder: Path, registration: Registration) -> str:
             origin = RunReader(path).provenance
             if {one.environment for one in (origin, *origin.resumed)} != {registration.environment}:
                 raise UserError(f"{path.name} trained on other code than was registered")
-    return f"all runs trained on the code that was registered, {registration.environment[:12]}"
+    return f"code {registration.environment[:12]}, as registered, in every run so far"
 
 
 def _certified(registration: Registration) -> str:
     return " ".join([f"{registration.certificate.verdict}.", *warnings_of(registration.certificate)])
 
 
-def _failures(results: list[RunResult], failed: list[RunResult]) -> str:
-    """Which seeds are below the bar."""
+def _failures(results: list[RunResult], diagnosed: Container[int]) -> str:
+    """Which seeds are below the bar; each has its diagnosis."""
+    failed = [one for one in results if one.seed in diagnosed]
     which = ", ".join(
         f"{one.seed} ({'diverged' if one.ended == 'diverged' else f'{_success(one):.0%}'})" for one in failed
     )
@@ -191,7 +194,7 @@ def _scores(capstone: Capstone, results: list[RunResult]) -> list[Score]:
     steps = summary_over_seeds(took, "count", censored=late, median=True)
     middle = steps.value or float(capstone.steps)
     measured = (
-        Measured(*(success.numbers[end] for end in ("mean", "low", "high")), success.text),
+        Measured(success.numbers["mean"], success.numbers["low"], success.numbers["high"], success.text),
         Measured(middle, steps.low or middle, steps.high or float(capstone.steps), steps.text),
     )
     found = []

@@ -59,7 +59,7 @@ def digests(folder: Path) -> dict[str, str]:
 
 def changed(folder: Path, registration: Registration) -> list[str]:
     """The names of files that are not what was registered: changed, new or gone."""
-    return sorted(name for name, _ in registration.files.items() ^ digests(folder).items())
+    return sorted({name for name, _ in registration.files.items() ^ digests(folder).items()})
 
 
 def rows_of(capstone: Capstone) -> list[Row]:
@@ -71,7 +71,7 @@ def register(folder: Path, threads: int) -> Iterator[str]:
     """Examine and plan the task, and register its prediction.
 
     Yields:
-        Lines: the certificate, the plan, and last the digest of what was registered.
+        Lines: what the certificate does not hold, the plan, and last the digest of what was registered.
 
     Raises:
         UserError: if a prediction is registered already or a run exists, the environment is not posed, the runs do not
@@ -88,7 +88,7 @@ def register(folder: Path, threads: int) -> Iterator[str]:
     files, configs = digests(folder), capstone.configs()
     env = configs[0].env
     checked = certificate.certify(env.id, gamma=configs[0].agent.gamma, kwargs=env.arguments)
-    yield from map(certificate.describe, checked.findings)
+    yield from (certificate.describe(one) for one in checked.findings if one.status in ("warns", "fails"))
     yield f"{certificate.summary(capstone.env, checked.findings)}."
     require_posed(checked)
     planned = make_plan(configs, folder / RUNS, threads=threads)

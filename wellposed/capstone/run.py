@@ -36,9 +36,7 @@ def run(folder: Path, threads: int, quiet: bool) -> Iterator[str]:
     require_permission(folder, capstone)
     rows = rows_of(capstone)
     if [row.name for row in rows] != registration.runs:
-        raise UserError(
-            f"{TOML} means other runs than were registered: this version of wellposed has other defaults."
-        )
+        raise UserError(f"{TOML} means other runs than were registered: this version of wellposed has other defaults.")
     for row in local.train_rows(rows, folder / RUNS, threads, TrainingProgress(quiet)):
         yield outcome(row, folder / RUNS)
     finished = [path for row in rows if ((path := folder / RUNS / row.name) / "summary.json").exists()]
