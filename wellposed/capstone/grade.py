@@ -26,6 +26,7 @@ from wellposed.exercises.predict import PredictionResult, verdict
 from wellposed.runs.files import read_json
 from wellposed.runs.record import decode
 from wellposed.runs.store import RunReader, list_runs
+from wellposed.seeding import parse_seeds
 from wellposed.stats import interval_score
 
 ROBUSTNESS = "robustness"
@@ -77,21 +78,24 @@ def grade(folder: Path) -> Grade:
     lacking, diagnoses = list[str](), dict[int, list[str]]()
     for path in paths_of(folder, registration):
         try:
-            one = _result(path)
+            one = _result(path, capstone)
             if _success(one) < capstone.bar:
                 diagnoses[one.seed] = lines(diagnose(read_evidence(path)))
             results.append(one)
         except UserError as error:
             lacking.append(str(error))
-    seeds = f"{len(results)} of {len(registration.runs)} seeds ended and were judged on held-out episodes"
+    seeds = parse_seeds(capstone.seeds)
+    if gone := {*seeds} - {one.seed for one in results}:
+        lacking.append(f"No result of seed {', '.join(map(str, sorted(gone)))}.")
+    ended = f"{len(results)} of {len(seeds)} ended and were judged on held-out episodes"
     parts = [
         _asked("prediction", lambda: _in_time(folder, registration)),
         _asked("environment", lambda: _same_code(folder, registration)),
         Part("certificate", registration.certificate.posed, _certified(registration)),
         Part("plan", bool(registration.plan), f"{registration.seconds or 0:.0f} s were planned for all runs"),
-        Part("seeds", not lacking, "\n         ".join([seeds, *lacking])),
+        Part("seeds", not lacking, "\n         ".join([ended, *lacking])),
         Part("diagnosis", not lacking, _failures(results, diagnoses)),
-        _asked("robustness", lambda: _tolerated(folder, results)),
+        _asked("robustness", lambda: _tolerated(folder, capstone, results)),
         Part("page", (folder / PAGE).exists(), PAGE),
     ]
     if lacking or not parts[0].there:
@@ -116,11 +120,12 @@ def _asked(name: str, ask: Callable[[], str]) -> Part:
         return Part(name, False, str(error))
 
 
-def _result(path: Path) -> RunResult:
-    """The result of a run, its whole record checked. Raises UserError if it has not ended, or is damaged."""
-    if not path.exists():
-        raise UserError(f"{path} was not trained.")
-    return run_result(stored_config(path), path)
+def _result(path: Path, capstone: Capstone) -> RunResult:
+    """The result of a run, its whole record checked; raises UserError if it has not ended, or is not what was asked."""
+    config = stored_config(path)
+    if (config.env.id, config.total_steps, config.until_success) != (capstone.env, capstone.steps, capstone.bar):
+        raise UserError(f"{path} is a run of another environment, budget or bar.")
+    return run_result(config, path)
 
 
 def _success(result: RunResult) -> float:
@@ -164,7 +169,7 @@ def _failures(results: list[RunResult], diagnosed: Container[int]) -> str:
     return f"{len(failed)} of {len(results)} seeds are below the bar{': ' if failed else ''}{which}"
 
 
-def _tolerated(folder: Path, results: list[RunResult]) -> str:
+def _tolerated(folder: Path, capstone: Capstone, results: list[RunResult]) -> str:
     """What robustness was measured; raises UserError if it was not, or of other runs."""
     finished = [folder / RUNS / one.run for one in results if one.held_out]
     if not finished:
@@ -172,6 +177,9 @@ def _tolerated(folder: Path, results: list[RunResult]) -> str:
     if (found := robustness_of(folder, finished)) is None:
         raise UserError("not measured on these runs")
     measured = [one.name for one in (*found.curves, *found.challenges, *found.worst_cases)]
+    left_out = {sentence.partition(":")[0] for sentence in found.left_out}
+    if gone := {*capstone.robustness} - {*measured} - left_out:
+        raise UserError(f"not measured: {', '.join(sorted(gone))}")
     return f"{', '.join(measured) or 'none'}; {len(found.left_out)} left out"
 
 

@@ -37,6 +37,8 @@ class Registration:
             raise ValueError(f"time {self.time!r} has no time zone")
         if any(Path(name).name != name for name in self.runs):
             raise ValueError("runs are names of directories, not paths")
+        if len({name.rpartition("_s")[0] for name in self.runs}) != 1:
+            raise ValueError("runs differ in more than their seed")
 
 
 def registered(folder: Path) -> Registration:

@@ -104,6 +104,8 @@ def load(folder: Path) -> Capstone:
         raise UserError(f"{path}: bar is a share above 0 and at most 1, and steps are 1 or more.")
     if len(parse_seeds(found.seeds)) < SEEDS:
         raise UserError(f"{path}: a capstone has at least {SEEDS} seeds, got {found.seeds!r}.")
+    if "total_steps" in found.settings:
+        raise UserError(f"{path}: the budget is `steps`, not a setting.")
     asked(Request(found.robustness))
     return found
 
