@@ -116,11 +116,17 @@ def flattered(folder: Path) -> None:
     write_json(file, data)
 
 
+def timeless(folder: Path) -> None:
+    file = next((folder / "runs").glob("*_s0")) / "provenance.json"
+    write_json(file, read_json(file) | {"started": "2026-01-01T00:00:00"})
+
+
 TAMPERED: dict[str, tuple[str, Callable[[Path], object], str]] = {
     "predicted afterwards": ("prediction", lambda f: edit(f / task.TOML, {"0.4]": "0.2]"}), "changed after"),
     "other code": ("prediction", lambda f: edit(f / "cap_task.py", {"0.1": "0.2"}), "cap_task.py changed"),
     "a file that was not there": ("prediction", lambda f: (f / "more.py").write_text(""), "more.py changed"),
     "registered late": ("prediction", lambda f: registration(f, tomorrow), "after the first run began"),
+    "begun at no time": ("prediction", timeless, "does not say when it began"),
     "trained on other code": ("environment", lambda f: registration(f, lambda _: {"environment": "0"}), "other code"),
     "a seed dropped": ("seeds", lambda f: registration(f, lambda d: {"runs": d["runs"][:4]}), "No result of seed 4"),
     "a run removed": ("seeds", lambda f: shutil.rmtree(next((f / "runs").glob("*_s2"))), "is not a run directory"),
@@ -161,12 +167,12 @@ def test_an_open_prediction_is_not_registered_but_certificate_and_plan_are_shown
     monkeypatch.setattr(register, "make_plan", partial(plan.make_plan, pixels=Pixels(8, 8, 1)))
     monkeypatch.setattr(sys, "path", [*sys.path])
     sys.modules.pop("cap_task", None)
-    folder = begun(tmp_path, PREDICTED)
+    folder = begun(tmp_path, WHY)
     assert main(["capstone", "predict", *permitted(folder)]) == 1
     told = capsys.readouterr()
     assert "cap_task.py:make: ready" in told.out
     assert "peak memory" in told.out
-    assert "reason must be a sentence" in told.err
+    assert "is still to be predicted" in told.err
     assert not (folder / register.FILE).exists()
 
 
@@ -199,7 +205,7 @@ def test_a_strangers_code_is_not_imported_unless_it_is_named(tmp_path, capsys, m
     monkeypatch.setattr(sys, "path", [*sys.path])
     folder = begun(tmp_path)
     (folder / "cap_task.py").write_text("raise SystemExit('imported')")
-    made = register.Registration("2026-01-01T00:00:00+00:00", register.digests(folder), "0", ["a_s0"], CERTIFIED, [], 1)
+    made = register.Registration("2026-01-01T00:00:00+00:00", register.digests(folder), "0", ["a_s0"], CERTIFIED, [])
     if command == "run":
         write_json(folder / register.FILE, register.encode(made))
     assert main(["capstone", command, str(folder)]) == 1
@@ -246,7 +252,7 @@ def test_a_prediction_that_says_nothing_or_is_open_is_refused(tmp_path, changes,
 
 
 def test_a_registration_names_runs_of_one_recipe_in_the_folder_and_a_time_that_is_one():
-    made = register.Registration("2026-01-01T00:00:00+00:00", {}, "0", ["a_s0", "a_s1"], CERTIFIED, [], None)
+    made = register.Registration("2026-01-01T00:00:00+00:00", {}, "0", ["a_s0", "a_s1"], CERTIFIED, [])
     for wrong in ({"runs": ["../a_s0"]}, {"runs": ["a_s0", "b_s1"]}, {"runs": []}, {"time": "2026-01-01T00:00:00"}):
         with pytest.raises(ValueError, match=r"paths|seed|zone"):
             replace(made, **wrong)

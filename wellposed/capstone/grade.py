@@ -6,13 +6,12 @@ prediction held is told and not graded: a capstone is complete whatever came out
 
 from collections.abc import Callable, Container
 from dataclasses import dataclass
-from datetime import datetime
 from math import log2
 from pathlib import Path
 
 from wellposed.analysis.robustness import Robustness
 from wellposed.analysis.summary import summary_over_seeds
-from wellposed.capstone.register import FILE, Registration, changed, digest, registered
+from wellposed.capstone.register import FILE, Registration, changed, digest, moment, registered
 from wellposed.capstone.task import LEVEL, PAGE, RUNS, Capstone, load
 from wellposed.chapters.audit import run_result
 from wellposed.chapters.metrics import find_metric
@@ -92,7 +91,7 @@ def grade(folder: Path) -> Grade:
         _asked("prediction", lambda: _in_time(folder, registration)),
         _asked("environment", lambda: _same_code(folder, registration)),
         Part("certificate", registration.certificate.posed, _certified(registration)),
-        Part("plan", bool(registration.plan), f"{registration.seconds or 0:.0f} s were planned for all runs"),
+        Part("plan", bool(registration.plan), " ".join(registration.plan[-1:])),
         Part("seeds", not lacking, "\n         ".join([ended, *lacking])),
         Part("diagnosis", not lacking, _failures(results, diagnoses)),
         _asked("robustness", lambda: _tolerated(folder, capstone, results)),
@@ -138,10 +137,13 @@ def _in_time(folder: Path, registration: Registration) -> str:
     if names := changed(folder, registration):
         raise UserError(f"{', '.join(names)} changed after the prediction was registered")
     said = f"registered {registration.time}, digest {digest(folder / FILE)[:12]}"
-    starts = [datetime.fromisoformat(run.provenance.started) for run in list_runs(folder / RUNS)]
+    try:
+        starts = [moment(run.provenance.started) for run in list_runs(folder / RUNS)]
+    except ValueError as error:
+        raise UserError(f"a run does not say when it began: {error}") from error
     if not starts:
         return f"{said}; no run has begun"
-    if (first := min(starts)) < datetime.fromisoformat(registration.time):
+    if (first := min(starts)) < moment(registration.time):
         raise UserError(f"{said}, after the first run began, {first.isoformat()}")
     return f"{said}; the first run began {first.isoformat()}"
 

@@ -30,15 +30,21 @@ class Registration:
     runs: list[str]  # names of the run directories that answer, one for each seed
     certificate: Certificate
     plan: list[str]  # in lines
-    seconds: float | None  # that all runs were planned to take
 
     def __post_init__(self) -> None:
-        if datetime.fromisoformat(self.time).tzinfo is None:
-            raise ValueError(f"time {self.time!r} has no time zone")
+        moment(self.time)
         if any(Path(name).name != name for name in self.runs):
             raise ValueError("runs are names of directories, not paths")
         if len({name.rpartition("_s")[0] for name in self.runs}) != 1:
             raise ValueError("runs differ in more than their seed")
+
+
+def moment(time: str) -> datetime:
+    """A time of a record; raises ValueError unless it is ISO 8601 with a time zone."""
+    found = datetime.fromisoformat(time)
+    if found.tzinfo is None:
+        raise ValueError(f"{time!r} has no time zone")
+    return found
 
 
 def registered(folder: Path) -> Registration:
@@ -108,7 +114,6 @@ def register(folder: Path, threads: int) -> Iterator[str]:
                 runs=[row.name for row in rows_of(capstone)],
                 certificate=replace(checked, findings=[replace(one, numbers={}) for one in checked.findings]),
                 plan=lines(planned),
-                seconds=planned.seconds.total if planned.seconds else None,
             )
         ),
     )
