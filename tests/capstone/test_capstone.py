@@ -53,6 +53,12 @@ def begun(place: Path, changes: dict[str, str] | None = None) -> Path:
     return place / "mine"
 
 
+def forget() -> None:
+    """The environment's file was never imported."""
+    sys.modules.pop("cap_task", None)
+    gym.registry.pop("Own-v0", None)
+
+
 def permitted(folder: Path) -> list[str]:
     return [str(folder), plugin.PERMISSION, f"{folder}/{NAME}"]
 
@@ -68,7 +74,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         assert main(["capstone", "predict", *permitted(folder)]) == 0
         assert main(["capstone", "run", *permitted(folder), "--quiet"]) == 0
     yield folder
-    sys.modules.pop("cap_task", None)
+    forget()
 
 
 @pytest.mark.slow
@@ -166,7 +172,7 @@ def test_what_was_registered_is_neither_registered_again_nor_changed_before_a_ru
 def test_an_open_prediction_is_not_registered_but_certificate_and_plan_are_shown(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(register, "make_plan", partial(plan.make_plan, pixels=Pixels(8, 8, 1)))
     monkeypatch.setattr(sys, "path", [*sys.path])
-    sys.modules.pop("cap_task", None)
+    forget()
     folder = begun(tmp_path, WHY)
     assert main(["capstone", "predict", *permitted(folder)]) == 1
     told = capsys.readouterr()
@@ -210,6 +216,10 @@ def test_a_strangers_code_is_not_imported_unless_it_is_named(tmp_path, capsys, m
         write_json(folder / register.FILE, register.encode(made))
     assert main(["capstone", command, str(folder)]) == 1
     assert f"add --allow-import {folder}/{NAME}" in capsys.readouterr().err
+    assert main(["capstone", "verify", str(folder)]) == 1, "it only reads"
+    told = capsys.readouterr()
+    assert "MISSING  " in told.out
+    assert "imported" not in told.out + told.err
 
 
 CERTIFIED = register.Certificate(NAME, "ready", [], 1.0)
@@ -253,8 +263,14 @@ def test_a_prediction_that_says_nothing_or_is_open_is_refused(tmp_path, changes,
 
 def test_a_registration_names_runs_of_one_recipe_in_the_folder_and_a_time_that_is_one():
     made = register.Registration("2026-01-01T00:00:00+00:00", {}, "0", ["a_s0", "a_s1"], CERTIFIED, [])
-    for wrong in ({"runs": ["../a_s0"]}, {"runs": ["a_s0", "b_s1"]}, {"runs": []}, {"time": "2026-01-01T00:00:00"}):
-        with pytest.raises(ValueError, match=r"paths|seed|zone"):
+    for wrong in (
+        {"runs": ["../a_s0"]},
+        {"runs": [".."]},
+        {"runs": ["a_s0", "b_s1"]},
+        {"runs": []},
+        {"time": "2026-01-01T00:00:00"},
+    ):
+        with pytest.raises(ValueError, match=r"directories|seed|zone"):
             replace(made, **wrong)
 
 
@@ -267,5 +283,6 @@ def test_a_seed_that_misses_the_bar_counts_as_the_budget_and_one_that_diverged_a
     assert success.score == pytest.approx(0.4 + 10 * (0.72 - 0.4))
     assert steps.result.measured.value == 400, "half of the seeds missed the bar"
     assert steps.score == pytest.approx(1.0)
+    assert grade._tolerated(tmp_path, capstone, results[4:]) == "none, for every run diverged"
     _, early = grade._scores(capstone, [made_up(seed, solved_at=100) for seed in range(5)])
     assert early.score == pytest.approx(1.0 + 10 * 1.0), "half of the lower end is a doubling outside"

@@ -172,10 +172,10 @@ def _failures(results: list[RunResult], diagnosed: Container[int]) -> str:
 
 
 def _tolerated(folder: Path, capstone: Capstone, results: list[RunResult]) -> str:
-    """What robustness was measured; raises UserError if it was not, or of other runs."""
+    """What robustness was measured; raises UserError if it was not, or of other runs than those that finished."""
     finished = [folder / RUNS / one.run for one in results if one.held_out]
-    if not finished:
-        raise UserError("no run finished, so there is no policy to measure")
+    if results and not finished:
+        return "none, for every run diverged"
     if (found := robustness_of(folder, finished)) is None:
         raise UserError("not measured on these runs")
     measured = [one.name for one in (*found.curves, *found.challenges, *found.worst_cases)]

@@ -1,6 +1,7 @@
 """The registration of a prediction: when it was made, of which code, for which runs. It is written once."""
 
 import hashlib
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -33,8 +34,8 @@ class Registration:
 
     def __post_init__(self) -> None:
         moment(self.time)
-        if any(Path(name).name != name for name in self.runs):
-            raise ValueError("runs are names of directories, not paths")
+        if not all(re.fullmatch(r"[\w.-]+_s\w+", name) for name in self.runs):  # and no paths
+            raise ValueError("runs are names of run directories")
         if len({name.rpartition("_s")[0] for name in self.runs}) != 1:
             raise ValueError("runs differ in more than their seed")
 
@@ -70,9 +71,15 @@ def changed(folder: Path, registration: Registration) -> list[str]:
     return sorted({name for name, _ in registration.files.items() ^ digests(folder).items()})
 
 
-def rows_of(capstone: Capstone) -> list[Row]:
-    """The runs of a capstone; raises UserError as `Capstone.configs`."""
-    return [row_of("capstone", config) for config in capstone.configs()]
+def asked_for(capstone: Capstone) -> tuple[list[Row], str]:
+    """The runs of a capstone, and the digest of its environment's code, which is imported.
+
+    Raises:
+        UserError: as `Capstone.configs`, or if the environment cannot be made.
+    """
+    configs = capstone.configs()
+    env = configs[0].env
+    return [row_of("capstone", config) for config in configs], origin_of(env.id, env.arguments).source
 
 
 def register(folder: Path, threads: int) -> Iterator[str]:
@@ -104,17 +111,14 @@ def register(folder: Path, threads: int) -> Iterator[str]:
     if planned.fits is False:
         raise UserError("The runs do not fit, so nothing is registered.")
     capstone.predicted()
-    write_json(
-        folder / FILE,
-        encode(
-            Registration(
-                time=datetime.now(UTC).isoformat(timespec="seconds"),
-                files=files,
-                environment=origin_of(env.id, env.arguments).source,
-                runs=[row.name for row in rows_of(capstone)],
-                certificate=replace(checked, findings=[replace(one, numbers={}) for one in checked.findings]),
-                plan=lines(planned),
-            )
-        ),
+    rows, environment = asked_for(capstone)
+    registration = Registration(
+        time=datetime.now(UTC).isoformat(timespec="seconds"),
+        files=files,
+        environment=environment,
+        runs=[row.name for row in rows],
+        certificate=replace(checked, findings=[replace(one, numbers={}) for one in checked.findings]),
+        plan=lines(planned),
     )
+    write_json(folder / FILE, encode(registration))
     yield f"Registered {digest(folder / FILE)}"

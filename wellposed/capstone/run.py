@@ -5,7 +5,7 @@ from pathlib import Path
 
 from wellposed.capstone.grade import ROBUSTNESS, grade, robustness_of
 from wellposed.capstone.page import write_page
-from wellposed.capstone.register import changed, registered, rows_of
+from wellposed.capstone.register import asked_for, changed, registered
 from wellposed.capstone.task import PAGE, RUNS, TOML, load, require_permission
 from wellposed.errors import UserError
 from wellposed.launch import local
@@ -34,7 +34,9 @@ def run(folder: Path, threads: int, quiet: bool) -> Iterator[str]:
             "another question. Put back what was registered, or begin another capstone."
         )
     require_permission(folder, capstone)
-    rows = rows_of(capstone)
+    rows, environment = asked_for(capstone)
+    if environment != registration.environment:
+        raise UserError(f"The code of {capstone.env} is not what was registered; put that back.")
     if [row.name for row in rows] != registration.runs:
         raise UserError(f"{TOML} means other runs than were registered: this version of wellposed has other defaults.")
     for row in local.train_rows(rows, folder / RUNS, threads, TrainingProgress(quiet)):
