@@ -17,6 +17,7 @@ from typing import Any
 import tyro
 
 from wellposed.book import commands as course
+from wellposed.capstone.commands import COMMANDS as CAPSTONE_COMMANDS
 from wellposed.commands import environments, judging, launch, policies, runs, tables
 from wellposed.commands.arguments import INTEGERS, default_config_of, in_full, json_to_stdout
 from wellposed.errors import UserError, instead
@@ -61,6 +62,7 @@ COMMANDS: dict[str, Any] = {
     "study": runs.study,
     "chapter": _listed("The course: list, run, verify, status, publish, traces; `wellposed chapter` explains them."),
     "exercise": _listed("Self-checking exercises: list, start, check, run; `wellposed exercise` explains them."),
+    "capstone": _listed("A task of yours, predicted first: new, predict, run, verify; `wellposed capstone` explains."),
     "book": course.book,
     "demo": runs.demo,
 }
@@ -69,7 +71,11 @@ REFUSED = {  # why the operating system may refuse a path; other errors are defe
     errno.ENAMETOOLONG, errno.EACCES, errno.EPERM, errno.ELOOP, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.EIO,
     errno.ESTALE,
 }  # fmt: skip
-GROUPS: dict[str, dict[str, Any]] = {"chapter": course.CHAPTER_COMMANDS, "exercise": course.EXERCISE_COMMANDS}
+GROUPS: dict[str, dict[str, Any]] = {
+    "chapter": course.CHAPTER_COMMANDS,
+    "exercise": course.EXERCISE_COMMANDS,
+    "capstone": CAPSTONE_COMMANDS,
+}
 
 
 def main(argv: list[str] | None = None) -> int:
