@@ -70,7 +70,8 @@ class Watch:
         if event == "open":
             path, mode, flags = args
             writes = flags & WRITING if mode is None else {*str(mode)} & {*"wax+"}
-            forbidden = writes and not isinstance(path, int) and not self._may_change(path)
+            link = flags & os.O_NOFOLLOW and isinstance(path, str) and os.path.islink(path)  # which the system refuses
+            forbidden = writes and not isinstance(path, int) and not link and not self._may_change(path)
         elif event in CHANGES:
             inside = (
                 type(args[-1]) is int and args[-1] >= 0
