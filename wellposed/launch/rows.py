@@ -144,7 +144,7 @@ class Folder:
         path = self.path / "errors" / row.name
         if sentence:
             path.parent.mkdir(exist_ok=True)
-            write_whole(path, sentence.encode())
+            write_whole(path, sentence.encode(errors="replace"))
         elif path.exists():
             disk.remove(path)
 
