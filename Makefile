@@ -7,6 +7,7 @@ VENV ?= .venv
 PEERS ?= .venv-peers
 EXTRAS ?= dev
 RAISE ?=
+SHARE ?= 1/1
 BIN := $(VENV)/bin
 TRACES := tests/chapters/test_traces.py
 RUN := PYTHON=$(PYTHON) VENV=$(VENV) scripts/setup.sh
@@ -23,9 +24,9 @@ demo: setup     ## set up; proof of life, train Fetch Reach from sparse rewards,
 test: setup     ## set up; run the tests but the slow ones
 	$(BIN)/pytest -n 2 --dist worksteal -m "not slow"
 
-test-slow: setup ## the slow tests: faults on the disk, studies, pages on a phone, traces of what chapters name
-	$(BIN)/pytest -n 3 --dist worksteal -m slow --ignore $(TRACES)
-	XLA_FLAGS= $(BIN)/pytest -n 2 --dist worksteal -m slow $(TRACES)
+test-slow: setup ## the slow tests: faults on the disk, studies, pages on a phone, traces; SHARE=2/5 is a fifth of them
+	$(BIN)/pytest -n 3 --dist worksteal -m slow --share $(SHARE) --ignore $(TRACES)
+	XLA_FLAGS= $(BIN)/pytest -n 2 --dist worksteal -m slow --share $(SHARE) $(TRACES)
 
 book: setup     ## set up; build the course as a site that needs no network, in site/; fetches 5 MB from npm once
 	@$(BIN)/python -m wellposed.book.engine

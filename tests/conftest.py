@@ -11,6 +11,7 @@ import os
 import resource
 import shutil
 import sys
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,24 @@ os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
 os.environ.setdefault("XLA_FLAGS", "--xla_cpu_use_fusion_emitters=false")
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "-1")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """A share of the tests, so that several runs, one after another or side by side, run all of them."""
+    parser.addoption("--share", metavar="K/M", help="the K-th of M shares of the tests: 1/M, 2/M, ..., M/M")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what is not in the share."""
+    if not (asked := config.getoption("--share")):
+        return
+    share, of = map(int, asked.split("/"))
+    if not 1 <= share <= of:
+        raise pytest.UsageError(f"--share takes K/M with K from 1 to M, got {asked}")
+    mine = lambda item: zlib.crc32(item.nodeid.encode()) % of == share - 1  # noqa: E731
+    config.hook.pytest_deselected(items=[item for item in items if not mine(item)])
+    items[:] = [item for item in items if mine(item)]
+
 
 TOY_SUITE = Path(__file__).parent / "toy_suite"
 
