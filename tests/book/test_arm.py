@@ -89,6 +89,7 @@ async function compared() {
     const late = play([actions[0], ...actions.slice(0, -1)]);
     return {
         late, physics: play(actions), policy: actions.map((action, t) => apart(act(obs[t]), action)),
+        noisy: Array.from({length: 2000}, () => numbers(arm.observe(GOAL, 0.01))), exact: numbers(arm.observe(GOAL)),
         back: wellposedArm.under(wellposedArm.shown(GOAL), GOAL[2]), picture: wellposedArm.picture(arm, GOAL),
     };
 }
@@ -114,8 +115,35 @@ def test_fifty_steps_are_those_of_the_laboratory(engine, episode):
     assert max(found["physics"]) < WITHIN < max(found["late"])
     assert max(found["policy"]) < 1e-5  # the laboratory computes in single precision
     np.testing.assert_allclose(found["back"], GOAL[:2], atol=1e-9)
+    noise_is_that_of_the_sensors(np.array(found["noisy"]), np.array(found["exact"]))
     assert "NaN" not in found["picture"]
     assert 'class="wp-block-part"' in found["picture"]
+
+
+def noise_is_that_of_the_sensors(noisy: np.ndarray, exact: np.ndarray) -> None:
+    """An error of 1 cm of every position, the same wherever the position is shown; the goal is known."""
+    hand, block, between, achieved, goal = (noisy[:, i : i + 3] for i in (0, 3, 6, 25, 28))
+    spread = (noisy - exact).std(axis=0)
+    np.testing.assert_allclose(spread[:6], 0.01, rtol=0.1)
+    np.testing.assert_array_equal(achieved, block)
+    np.testing.assert_array_equal(between, block - hand)
+    assert np.abs((noisy - exact).mean(axis=0)[:6]).max() < 0.001
+    assert np.abs(np.corrcoef((hand - hand.mean(0)).T, (block - block.mean(0)).T)[:3, 3:]).max() < 0.1
+    np.testing.assert_array_equal(goal, np.broadcast_to(GOAL, goal.shape))
+
+
+@pytest.mark.skipif(NODE is None, reason="no Node is installed here")
+@pytest.mark.parametrize("steps", [0, 1, 5])
+def test_a_delay_hands_on_the_action_of_so_many_steps_ago(steps):
+    script = f"{SCRIPT.read_text()}\n"
+    script += (
+        f"const waiting = [], found = [...Array(30).keys()].map(t => wellposedArm.delayed(waiting, t + 1, {steps}));"
+    )
+    script += "console.log(JSON.stringify([found, waiting.length]))"
+    said = subprocess.run([str(NODE), "-"], input=script, capture_output=True, text=True, check=True).stdout
+    found, kept = json.loads(said)
+    assert found == [[0, 0, 0, 0]] * steps + [t + 1 for t in range(30 - steps)]
+    assert kept <= 10, "what is not needed is not kept"
 
 
 def test_a_package_that_is_not_the_locked_one_is_refused(tmp_path, monkeypatch):

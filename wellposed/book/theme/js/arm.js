@@ -163,6 +163,12 @@
     return parts.map((part) => part[2]).join("") + `<circle class="wp-goal" cx="${x}" cy="${y}" r="${(size * scene.radius).toFixed(1)}"/>`;
   }
 
+  /** The action of so many steps ago, none before the first one. `waiting`: the last ones, to which this one is added. */
+  function delayed(waiting, action, steps) {
+    if (waiting.push(action) > 10) waiting.shift();
+    return waiting[waiting.length - 1 - steps] ?? [0, 0, 0, 0];
+  }
+
   /** The engine's file, unpacked: an arm at the start of an episode. */
   async function open(engine) {
     const [source, wasm, scene] = await Promise.all([unzip(engine.source).text(), unzip(engine.wasm).arrayBuffer(), unzip(engine.scene).json()]);
@@ -189,10 +195,8 @@
         : `Step ${step}: the block is ${(100 * away).toFixed(0)} cm from its goal${away < radius ? ", which counts as reached" : ""}.`;
     }
     function act() {
-      waiting.push(policies[input("policy").value](arm.observe(goal(), input("noise").value / 100)));
-      const late = waiting.length > input("delay").value;
-      arm.advance(late ? waiting[waiting.length - 1 - input("delay").value] : [0, 0, 0, 0]);
-      waiting = waiting.slice(-10);
+      const action = policies[input("policy").value](arm.observe(goal(), input("noise").value / 100));
+      arm.advance(delayed(waiting, action, Number(input("delay").value)));
       svg.innerHTML = picture(arm, goal());
       if (step++ % 25 === 0) tell();
     }
@@ -242,6 +246,6 @@
     });
   }
 
-  globalThis.wellposedArm = { open, picture, policy, under, shown };
+  globalThis.wellposedArm = { open, picture, policy, delayed, under, shown };
   if (globalThis.document) document.querySelectorAll("[data-engine]").forEach(offer);
 })();
