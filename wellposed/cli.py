@@ -51,6 +51,7 @@ COMMANDS: dict[str, Any] = {
     "compare": runs.compare,
     "report": runs.report,
     "export": policies.export,
+    "deploy-check": policies.deploy_check,
     "video": policies.video,
     "watch": policies.watch,
     "launch": launch.launch,
