@@ -264,6 +264,7 @@ def test_json_lines_hold_the_same_recording(policy, file, arrays):
         ("rate = 25", "rate = 25\nspeed = 3", "unknown.*speed"),
         ("rate = 25", "", "rate"),
         ("rate = 25", "rate = 0", "rate must be greater than 0"),
+        ("rate = 25", "rate = 1e300", "1e\\+300 is beyond any number of a robot"),
         ("rate = 25", 'rate = "25"', "Expected `float`"),
         ("sensing = 0.004", "sensing = -1", "0 or more"),
         ('unit = "m"\nscale = 0.05', 'unit = "m"\nscale = 0', "scale must be greater than 0"),

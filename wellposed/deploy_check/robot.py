@@ -1,6 +1,7 @@
 """What a robot is like, as data: a `robot.toml`, and what was recorded on it (docs/deploy_check.md)."""
 
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -17,6 +18,7 @@ from wellposed.runs.files import read_bytes, read_lines, read_toml
 from wellposed.serialise import LATER
 
 MAX_BYTES = 2**30
+LARGEST = 1e12  # far beyond what a number of a robot is; what is computed of it stays finite
 ORDERS = {"position": 0, "displacement": 1, "velocity": 1}  # which derivative of a place a command is
 LIMITS = ("speed", "acceleration", "jerk")  # on the first, second and third derivative
 
@@ -177,11 +179,23 @@ class Robot:
 def read_robot(path: Path) -> Robot:
     """Read a `robot.toml`. Raises UserError, naming what is missing, unknown or out of its range."""
     try:
-        robot = serialise.from_dict(Robot, read_toml(path)[1], str(path))
+        data = read_toml(path)[1]
+        if (most := max(map(abs, _numbers(data)), default=0.0)) > LARGEST:
+            raise ValueError(f"{path}: {most:g} is beyond any number of a robot")
+        robot = serialise.from_dict(Robot, data, str(path))
         _ = robot.driver
     except ValueError as error:
         raise UserError(f"{error}. docs/deploy_check.md explains every key of such a file.") from error
     return robot
+
+
+def _numbers(data: Any) -> Iterator[float]:
+    """All numbers in JSON data."""
+    if isinstance(data, dict | list):
+        for part in data.values() if isinstance(data, dict) else data:
+            yield from _numbers(part)
+    elif isinstance(data, int | float):
+        yield data
 
 
 @dataclass(frozen=True)
@@ -211,14 +225,18 @@ def read_recording(path: Path, fields: list[Seen], action_dim: int) -> Recording
     shapes = {one.name: tuple(one.shape) for one in fields}
     if missing := [name for name in shapes if name not in arrays]:
         raise UserError(f"{path.name} lacks {', '.join(missing)}; it has {', '.join(arrays)}.")
-    rows, shapes = len(arrays[fields[0].name]), shapes | ({"action": (action_dim,)} if "action" in arrays else {})
+    rows, shapes = (
+        len(np.atleast_1d(arrays[fields[0].name])),
+        shapes | ({"action": (action_dim,)} if "action" in arrays else {}),
+    )
     if not rows:
         raise UserError(f"{path.name} holds no moment.")
     for name, shape in shapes.items():
         if arrays[name].shape != (rows, *shape):
             raise UserError(f"{path.name}: {name} must be {[rows, *shape]}, got {[*arrays[name].shape]}.")
-        if bad := int((~np.isfinite(arrays[name])).reshape(rows, -1).any(axis=1).sum()):
-            raise UserError(f"{path.name}: {name} holds a NaN or an infinity in {bad} of {rows} moments.")
+        good = np.abs(arrays[name]) < LARGEST
+        if bad := int((~good).reshape(rows, -1).any(axis=1).sum()):
+            raise UserError(f"{path.name}: {name} holds a NaN, an infinity or the like in {bad} of {rows} moments.")
     ends = _ends(arrays, rows)
     if ends[-1] != rows or (np.diff(ends, prepend=0) < 1).any():
         raise UserError(f"{path.name}: the lengths of its episodes do not add up to its {rows} rows.")
@@ -251,5 +269,5 @@ def _read_lines(path: Path) -> Arrays:
         raise UserError(f"{path.name} is no recording: each line is an object, all with the same keys.")
     try:
         return {name: np.array([line[name] for line in lines], float) for name in lines[0]}
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, OverflowError) as error:
         raise UserError(f"{path.name} is no recording: {error}.") from error

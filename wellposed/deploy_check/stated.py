@@ -1,5 +1,6 @@
 """Checks of what is stated: how the policy was trained, against what the robot's file says."""
 
+import re
 from dataclasses import replace
 
 from wellposed import serialise
@@ -19,7 +20,8 @@ def rate(it: Subject) -> Finding:
         return unchecked(f"How many steps {it.env.id} takes in a second is not recorded.", "Compare it by hand.")
     values = [own * factor for factor in domain(it.env.dynamics.rate).values]
     low, high = min(values), max(values)
-    said = f"The robot takes {it.robot.rate:g} steps in a second, training took {low:g} to {high:g}."
+    trained = f"{low:g}" if low == high else f"{low:g} to {high:g}"
+    said = f"The robot takes {it.robot.rate:g} steps in a second, training took {trained}."
     how = f"Run the policy at that rate, or train with --env.dynamics.rate {it.robot.rate / own:.3g}."
     good = (1 - RATE_OFF) * low <= it.robot.rate <= (1 + RATE_OFF) * high
     return verdict(good, said, how, robot=it.robot.rate, trained=[low, high])
@@ -68,9 +70,8 @@ def actions(it: Subject) -> Finding:
     named = it.entry.quantities.action if it.entry.quantities else ()
     wrong, (middle, half) = [], it.commanded
     for i, one in enumerate(it.robot.action):
-        if i < len(named):  # its unit is "m", or "0.05 m" of which an action of 1 is one
-            number, _, unit = named[i].unit.rpartition(" ")
-            if (unit, float(number or 1)) != (one.unit, one.scale):
+        if i < len(named) and (said := re.fullmatch(r"(?:([\d.]+) )?(.+)", named[i].unit)):  # as "m", or as "0.05 m"
+            if (float(said[1] or 1), said[2]) != (one.scale, one.unit):
                 wrong.append(f"{one.name}: 1 is {one.scale:g} {one.unit} here, {named[i].unit} in training")
         reach = it.env.control.furthest * half[i]
         least, most, slack = middle[i] - reach, middle[i] + reach, ROUNDING * half[i]
@@ -87,7 +88,7 @@ def actions(it: Subject) -> Finding:
 def motion(it: Subject) -> Finding:
     """Speed, acceleration and jerk: of whatever can be commanded, else of what is on the recording."""
     commands = it.dry.commands if it.robot.recording else None
-    over, shares = [], {}
+    over, shares, where = [], {}, "that can be given"
     for i, one in enumerate(it.robot.action):
         for name in LIMITS:
             if (limit := one.limit(name)) is None:
@@ -95,15 +96,14 @@ def motion(it: Subject) -> Finding:
             most = fastest(it, i, name)
             if most > limit and commands is not None:
                 most = max(one.derivative(commands[e, i], name, it.robot.rate) for e in it.dry.recording.episodes)
+                where = "on the recording, where more could be given,"
             shares[f"{one.name} {name}"] = most / limit
             if most > limit:
                 over.append(f"{one.name} {name} {most:.3g} of {limit:g}")
-    how = (
-        "Train with --env.control.scale, --env.control.rate or --env.control.smoothing, and let the driver do the same."
-    )
+    how = "Train with --env.control.scale, .rate or .smoothing, and let the driver do the same."
     if over and commands is None:
         return unchecked(f"More can be asked for than the robot may: {'; '.join(over)}.", f"Name a recording. {how}")
-    said = f"Above their limits: {'; '.join(over)}." if over else "No command moves faster than the robot may."
+    said = f"Above their limits: {'; '.join(over)}." if over else f"No command {where} is beyond them."
     return verdict(not over, said, how, share_of_limit=shares)
 
 
@@ -127,11 +127,8 @@ def observation(it: Subject) -> Finding:
         if due not in ("", own)
     ]
     parts = [f"nothing senses {', '.join(missing)}"] * bool(missing) + wrong
-    said = (
-        f"Of what the policy reads: {'; '.join(parts)}."
-        if parts
-        else f"All {len(it.read)} numbers that it reads are sensed."
-    )
+    said = "; ".join(parts) or f"all {len(it.read)} numbers are sensed, in their units"
+    said = f"Of what the policy reads, {said}."
     how = "Sense or compute them in the unit and frame of training."
     return verdict(not parts, said, how, missing=missing, units=wrong)
 
@@ -146,8 +143,7 @@ def noise(it: Subject) -> Finding:
     ]
     if not over and (unknown := sorted({one.name for one in senses.values() if one.noise is None})):
         return unchecked(f"The noise of {', '.join(unknown)} is not given.", "Measure it while the robot stands still.")
-    said = (
-        f"Noisier than in training: {'; '.join(over)}." if over else "No sensor is noisier than what was trained under."
-    )
+    said = "; ".join(over) or "nothing, by more than the policy tells apart"
+    said = f"Noisier than in training is {said}."
     how = "Train with --env.sensors.noise, or measure what it costs: `wellposed robustness RUN --only noise`."
     return verdict(not over, said, how, over=over)
