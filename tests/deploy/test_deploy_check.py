@@ -238,6 +238,12 @@ def test_one_motion_has_the_same_speed_acceleration_and_jerk_in_every_meaning():
             assert one.derivative(commands, limit, rate) == pytest.approx(expected, rel=0.01), (means, limit)
 
 
+def test_one_of_a_quantity_is_read_off_its_unit():
+    assert [stated.one_of(unit) for unit in ("m", "0.05 m", "1", "2 N m", "")] == [
+        (1.0, "m"), (0.05, "m"), (1.0, "1"), (2.0, "N m"), (1.0, "")
+    ]  # fmt: skip
+
+
 def test_the_rates_of_suites_are_those_of_their_simulators():
     with closing(make_env(EnvConfig("FetchPush-v4"), 1, "evaluation")) as env:
         simulation = env.simulations[0]  # type: ignore[attr-defined]

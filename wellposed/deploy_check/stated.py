@@ -70,9 +70,8 @@ def actions(it: Subject) -> Finding:
     named = it.entry.quantities.action if it.entry.quantities else ()
     wrong, (middle, half) = [], it.commanded
     for i, one in enumerate(it.robot.action):
-        if i < len(named) and (said := re.fullmatch(r"(?:([\d.]+) )?(.+)", named[i].unit)):  # as "m", or as "0.05 m"
-            if (float(said[1] or 1), said[2]) != (one.scale, one.unit):
-                wrong.append(f"{one.name}: 1 is {one.scale:g} {one.unit} here, {named[i].unit} in training")
+        if i < len(named) and one_of(named[i].unit) != (one.scale, one.unit):
+            wrong.append(f"{one.name}: 1 is {one.scale:g} {one.unit} here, {named[i].unit} in training")
         reach = it.env.control.furthest * half[i]
         least, most, slack = middle[i] - reach, middle[i] + reach, ROUNDING * half[i]
         if least < one.low - slack or most > one.high + slack:
@@ -83,6 +82,12 @@ def actions(it: Subject) -> Finding:
     said += "" if named else " Units of training are not recorded."
     how = "Mend units and scales, or train with a smaller --env.control.scale and let the driver apply it."
     return verdict(not wrong, said, how, wrong=wrong)
+
+
+def one_of(unit: str) -> tuple[float, str]:
+    """What 1 of a quantity is: 1 m where its unit is "m", 0.05 m where it is "0.05 m"."""
+    number, rest = re.fullmatch(r"(?:(\d+(?:\.\d+)?) )?(.*)", unit, re.DOTALL).groups()  # type: ignore[union-attr]
+    return float(number or 1), rest
 
 
 def motion(it: Subject) -> Finding:
@@ -101,9 +106,11 @@ def motion(it: Subject) -> Finding:
             if most > limit:
                 over.append(f"{one.name} {name} {most:.3g} of {limit:g}")
     how = "Train with --env.control.scale, .rate or .smoothing, and let the driver do the same."
+    if not shares:
+        return unchecked("[[action]] has no limit of speed, acceleration or jerk.")
     if over and commands is None:
         return unchecked(f"More can be asked for than the robot may: {'; '.join(over)}.", f"Name a recording. {how}")
-    said = f"Above their limits: {'; '.join(over)}." if over else f"No command {where} is beyond them."
+    said = f"Above their limits: {'; '.join(over)}." if over else f"No command {where} is beyond limits."
     return verdict(not over, said, how, share_of_limit=shares)
 
 
