@@ -41,6 +41,7 @@ COMMANDS: dict[str, Any] = {
     "reproduce": runs.reproduce_run,
     "eval": judging.evaluate,
     "robustness": judging.robustness,
+    "reality": _listed("Sealed realities: seal, show; `wellposed reality` explains them."),
     "check": environments.check,
     "diagnose": runs.diagnose,
     "anatomy": environments.anatomy,
@@ -65,7 +66,11 @@ COMMANDS: dict[str, Any] = {
     "demo": runs.demo,
 }
 BUILT = {"train": runs.train_command, "plan": runs.plan_command}
-GROUPS: dict[str, dict[str, Any]] = {"chapter": course.CHAPTER_COMMANDS, "exercise": course.EXERCISE_COMMANDS}
+GROUPS: dict[str, dict[str, Any]] = {
+    "reality": judging.REALITY_COMMANDS,
+    "chapter": course.CHAPTER_COMMANDS,
+    "exercise": course.EXERCISE_COMMANDS,
+}
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -21,7 +21,7 @@ import msgspec
 from wellposed import serialise
 from wellposed.errors import UserError
 from wellposed.runs import disk
-from wellposed.runs.files import JsonLines, explained, read_bytes, read_json, read_toml, write_json, write_whole
+from wellposed.runs.files import append_rows, explained, read_bytes, read_json, read_toml, write_json, write_whole
 from wellposed.runs.store import run_name
 
 MAX_BYTES = 2**30
@@ -162,13 +162,5 @@ def keep_copy(folder: Folder, manifest: Path) -> None:
 
 def add_rows(folder: Folder, rows: Iterable[Row]) -> None:
     """Add rows at the end; when it returns they survive a loss of power."""
-    path = folder.path / "rows.jsonl"
-    whole = read_bytes(path, MAX_BYTES).rfind(b"\n") + 1 if path.exists() else 0
-    lines = JsonLines(path, keep=whole)
-    try:
-        lines.shorten()  # by a row that a process which died wrote in part
-        for row in rows:
-            lines.append({"name": row.name, "label": row.label, "config": row.config})
-        lines.sync()
-    finally:
-        lines.close()
+    told = ({"name": row.name, "label": row.label, "config": row.config} for row in rows)
+    append_rows(folder.path / "rows.jsonl", told)
