@@ -7,12 +7,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from wellposed import reality as module
 from wellposed import serialise
 from wellposed.cli import main
 from wellposed.envs.make import EnvConfig
+from wellposed.envs.suites.fetch.quantities import fetch_quantities
 from wellposed.envs.wrappers.control import Control
 from wellposed.envs.wrappers.dynamics import Dynamics
 from wellposed.envs.wrappers.sensors import Sensors
@@ -21,6 +23,7 @@ from wellposed.reality import Entry, Record, play, read_record, require_head, se
 from wellposed.seeding import evaluation_env_seeds
 
 REACH = Path(__file__).parent / "old_records" / "FetchReach-v4_sac_3782acf1ecbe_s0"
+EXAMPLE = Path(__file__).parent.parent / "examples" / "fetch_to_panda.toml"
 TOML = """
 title = "A slow arm"
 budget = 10
@@ -238,6 +241,63 @@ def test_it_is_told_whether_a_policy_could_have_been_selected():
     assert "2 policies were evaluated, 2 times together: one of them may have been selected" in told
     assert "1 of 2 began to train after the first episodes were played here" in told
     assert told.endswith("5 episodes served identification.")
+
+
+def diagonal(size: int, first: int = 0) -> str:
+    return f"constant = {[0.0] * size}\nterms = {[[i, first + i, 1] for i in range(size)]}\n"
+
+
+SAME = (
+    f"[sees.observation]\n{diagonal(10)}[sees.achieved_goal]\n{diagonal(3, 10)}[sees.desired_goal]\n{diagonal(3, 13)}"
+    f"[does]\n{diagonal(4)}"
+)
+
+
+def test_a_policy_that_is_shown_the_same_in_other_words_does_the_same(tmp_path):
+    """And something else where a number is translated in another way."""
+    texts = {"plain": TOML, "same": TOML + SAME, "other": TOML + SAME.replace("[0, 0, 1]", "[0, 0, -1]")}
+    found = {}
+    for name, text in texts.items():
+        (tmp_path / name).mkdir()
+        found[name] = play(REACH, sealed(tmp_path / name, text).folder, 3).rows
+    distances = {name: [row.final_distance for row in rows] for name, rows in found.items()}
+    assert distances["same"] == pytest.approx(distances["plain"], rel=1e-6)
+    assert distances["other"] != pytest.approx(distances["plain"], rel=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        (SAME.replace(diagonal(10), diagonal(9)), "The policy reads"),
+        (SAME.replace("[sees.desired_goal]", "[sees.goal]"), "The policy reads"),
+        (SAME.replace(f"[does]\n{diagonal(4)}", f"[does]\n{diagonal(3)}"), "An action has 3 numbers here, and 4"),
+        (SAME.replace("[2, 15, 1]", "[2, 16, 1]"), r"term \[2, 16, 1\] is beyond"),
+        (SAME.replace("[2, 15, 1]", "[-1, 15, 1]"), r"term \[-1, 15, 1\] is beyond"),
+    ],
+)
+def test_a_translation_that_does_not_fit_spends_nothing(tmp_path, text, why):
+    record = sealed(tmp_path, TOML + text)
+    with pytest.raises(UserError, match=why):
+        play(REACH, record.folder, 2)
+    assert read_record(record.folder) == record
+
+
+def test_the_panda_of_the_examples_shows_what_fetch_says_of_its_numbers(tmp_path):
+    """Whatever it shows: ways are differences of places, relative velocities those of velocities."""
+    shutil.copy(EXAMPLE, tmp_path)
+    sees = seal(tmp_path / EXAMPLE.name, 0).reality.sees
+    shown = np.random.default_rng(0).normal(size=(5, 24))
+    shown[:, 18:21] = shown[:, 6:9]  # the cube is what is to reach the goal
+    names = [quantity.name for quantity in fetch_quantities(True).observation]
+    seen = dict(zip(names, sees["observation"].of(shown).T, strict=True))
+    for i, axis in enumerate("xyz"):
+        np.testing.assert_allclose(seen[f"object from hand {axis}"], seen[f"object {axis}"] - seen[f"hand {axis}"])
+        step = 0.04 * shown[:, 12 + i]
+        np.testing.assert_allclose(seen[f"object velocity from hand {axis}"], step - seen[f"hand velocity {axis}"])
+        np.testing.assert_allclose(seen[f"object {axis}"], sees["achieved_goal"].of(shown)[:, i])
+        np.testing.assert_allclose(seen[f"object turning {axis}"], 0.04 * shown[:, 15 + i])
+        goal = sees["desired_goal"].of(shown)[:, i] - sees["achieved_goal"].of(shown)[:, i]
+        np.testing.assert_allclose(goal, shown[:, 21 + i] - shown[:, 18 + i])
 
 
 def test_the_command_line_seals_plays_and_shows(tmp_path, capsys):

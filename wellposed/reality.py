@@ -18,6 +18,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
+
 from wellposed import seeding, serialise, stats
 from wellposed.config import AnyRunConfig
 from wellposed.envs.make import EnvConfig, make_env
@@ -32,12 +34,53 @@ from wellposed.runs.record import EpisodeRow, EvaluationRow
 from wellposed.runs.store import RunReader
 from wellposed.serialise import LATER
 from wellposed.stats import describe_rate
-from wellposed.types import Spec
+from wellposed.types import Agent, Carry, Field, Obs, Policy
 from wellposed.verdict import load_run, play_under
 
 SEALED, LEDGER = "sealed.json", "ledger.jsonl"
 MAX_BYTES = 2**20
 Purpose = Literal["evaluation", "identification"]
+
+
+@dataclass(frozen=True)
+class Affine:
+    """Numbers as sums of others: a constant each, and terms [number, other, factor]."""
+
+    constant: list[float]
+    terms: list[tuple[int, int, float]] = field(default_factory=list, metadata=LATER)
+
+    def of(self, others: np.ndarray) -> np.ndarray:
+        """The numbers [n, k] of others [n, m]. Raises UserError if a term names one that is not there."""
+        matrix = np.zeros((others.shape[1], len(self.constant)))
+        for number, other, factor in self.terms:
+            if not (0 <= number < matrix.shape[1] and 0 <= other < matrix.shape[0]):
+                raise UserError(
+                    f"The term [{number}, {other}, {factor:g}] is beyond {matrix.T.shape}, numbers and others."
+                )
+            matrix[other, number] += factor
+        return others @ matrix + np.array(self.constant)
+
+
+@dataclass(frozen=True)
+class Translated:
+    """A policy where another robot shows and does other numbers: a `Policy`."""
+
+    policy: Policy
+    fields: tuple[Field, ...]  # of what that robot shows
+    sees: dict[str, Affine]  # what the policy reads, of all numbers that are shown, one field after another
+    does: Affine | None  # the robot's action, of the policy's
+
+    def initial_carry(self, n: int) -> Carry:
+        """The policy's own."""
+        return self.policy.initial_carry(n)
+
+    def act(self, obs: Obs, carry: Carry = (), rng: np.random.Generator | None = None) -> tuple[np.ndarray, Carry]:
+        """Actions [n, action_dim] of the robot, clipped to [-1, 1]."""
+        if self.sees:
+            joined = np.concatenate([obs[one.name].reshape(len(obs[one.name]), -1) for one in self.fields], axis=1)
+            obs = {name: one.of(joined) for name, one in self.sees.items()}
+        action, carry = self.policy.act(obs, carry, rng)
+        return (action if self.does is None else np.clip(self.does.of(action), -1, 1)), carry
 
 
 @dataclass(frozen=True)
@@ -48,6 +91,8 @@ class Asked:
     budget: int  # episodes that it has
     env: dict[str, Any] = field(default_factory=dict, metadata=LATER)  # on top of the environment of a run
     hidden: dict[str, str] = field(default_factory=dict, metadata=LATER)  # LOW..HIGH or A,B,C, of which one is drawn
+    sees: dict[str, Affine] = field(default_factory=dict, metadata=LATER)  # of another robot: `Translated`
+    does: Affine | None = field(default=None, metadata=LATER)
 
 
 @dataclass(frozen=True)
@@ -59,6 +104,8 @@ class Reality:
     seed: int  # of its hidden values and of its episodes
     settings: dict[str, Any]  # on top of the environment of a run, hidden values among them
     hidden: dict[str, str]  # of what they were drawn
+    sees: dict[str, Affine] = field(default_factory=dict, metadata=LATER)
+    does: Affine | None = field(default=None, metadata=LATER)
 
     def around(self, env: EnvConfig) -> EnvConfig:
         """This reality for a policy of an environment: how it acts and sees stays, sensors' faults and dynamics do not.
@@ -139,7 +186,7 @@ def seal(path: Path, seed: int | None = None) -> Record:
         asked = serialise.from_dict(Asked, read_toml(path)[1], str(path))
         seed = secrets.randbits(62) if seed is None else seed
         settings = asked.env | {name: _drawn(name, text, seed) for name, text in asked.hidden.items()}
-        reality = Reality(asked.title, asked.budget, seed, settings, asked.hidden)
+        reality = Reality(asked.title, asked.budget, seed, settings, asked.hidden, asked.sees, asked.does)
     except ValueError as error:
         raise UserError(f"{path}: {error}.") from error
     reality.around(EnvConfig(str(settings.get("id", "any"))))
@@ -238,12 +285,13 @@ def play(run: Path, folder: Path, episodes: int, purpose: Purpose = "evaluation"
     try:
         record = read_record(folder)
         where = record.reality.around(config.env)
-        _refuse(record, config, where, agent.spec, episodes)
+        _refuse(record, config, where, episodes)
+        policy = translated(record.reality, agent, where)
         told = {"purpose": purpose, "policy": manifest.state.sha256, "run": reader.path.resolve().name}
         told |= {"trained": reader.provenance.started, "first": record.spent, "episodes": episodes}
         seeds = record.reality.episodes[record.spent : record.spent + episodes]
         record = record.append(kind="begun", **told)
-        rows = play_under(agent, where, seeds, record.reality.seed, threads)
+        rows = play_under(policy, where, seeds, record.reality.seed, threads)
         record = record.append(kind="ended", success=[row.success for row in rows], **told)
     finally:
         if held is not None:
@@ -252,7 +300,7 @@ def play(run: Path, folder: Path, episodes: int, purpose: Purpose = "evaluation"
     return Played(record, rows, summarise(rows, **numbers))
 
 
-def _refuse(record: Record, config: AnyRunConfig, where: EnvConfig, sees: Spec, episodes: int) -> None:
+def _refuse(record: Record, config: AnyRunConfig, where: EnvConfig, episodes: int) -> None:
     """Raises UserError for what must not or cannot be played."""
     if (left := record.reality.budget - record.spent) < episodes:
         raise UserError(
@@ -260,12 +308,20 @@ def _refuse(record: Record, config: AnyRunConfig, where: EnvConfig, sees: Spec, 
         )
     if replace(config.env, curriculum=Curriculum()) == where:
         raise UserError(f"The run was trained in exactly this environment, so {record.folder} is no reality for it.")
+
+
+def translated(reality: Reality, policy: Agent, where: EnvConfig) -> Policy:
+    """A policy as it plays there. Raises UserError unless it is shown what it reads, and acts by as many numbers."""
     with closing(make_env(where, 1, "evaluation")) as env:
-        here, there = [({one.name: one.shape for one in spec.obs}, spec.action_dim) for spec in (sees, env.spec)]
-    if here != there:
-        raise UserError(
-            f"The policy reads {here[0]} and has {here[1]} actions; {where.id} shows {there[0]} and has {there[1]}."
-        )
+        there, now = env.spec, env.reset(seed=0).obs
+    found = Translated(policy, there.obs, reality.sees, reality.does)
+    reads = {one.name: one.shape for one in policy.spec.obs}
+    shown = {name: (len(one.constant),) for name, one in reality.sees.items()} or {f.name: f.shape for f in there.obs}
+    if reads != shown:
+        raise UserError(f"The policy reads {reads}; {where.id} shows {shown}.")
+    if (done := found.act(now, found.initial_carry(1))[0].shape[1]) != there.action_dim:
+        raise UserError(f"An action has {done} numbers here, and {there.action_dim} in {where.id}.")
+    return found
 
 
 def table(record: Record) -> list[str]:
