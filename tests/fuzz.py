@@ -49,7 +49,7 @@ QUICK = Path("/dev/shm")  # files in memory, on Linux: an input is some twenty f
 READERS = (  # modules whose functions read what others wrote
     "runs/checkpoint", "runs/compare", "runs/files", "runs/listing", "runs/migrations", "runs/record", "runs/store",
     "runs/tables", "runs/writer", "arrays", "serialise", "config", "launch/answers", "launch/manifest", "portable",
-    "verdict", "reproduce",
+    "verdict", "reproduce", "reality", "deploy_check/robot",
     "diagnose/evidence", "chapters/load", "chapters/tables", "chapters/records", "chapters/gather", "chapters/audit",
     "chapters/edited", "chapters/verify", "chapters/traces",
 )  # fmt: skip

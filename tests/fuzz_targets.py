@@ -19,6 +19,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load as parse_tensors
 from safetensors.numpy import save as format_tensors
 
+from tests import fuzz_robots
 from tests.chapters.tiny import HEAD, JUDGED, as_seed, store_traces
 from tests.mutations import mutate_bytes, mutate_json, mutate_npz, mutate_rows, mutate_tensors, mutate_text, mutate_toml
 from wellposed import cli, reproduce, serialise, training, verdict
@@ -158,6 +159,7 @@ def make_world(folder: Path) -> None:
             shutil.copytree(run, folder / state / run.name)
             (folder / state / run.name / "summary.json").unlink()
         (folder / "diverged" / run.name / "failure.json").write_text(json.dumps(encode(Failure(1, 1, "loss", "why"))))
+    fuzz_robots.make(folder)
     (folder / "other").mkdir()
     shutil.move(as_seed(run, 7), folder / "other")
     for name in ("chapters", "runs"):
@@ -378,7 +380,12 @@ def _of_files(folder: Path) -> list[Kind]:
     experiment = command(1.0, "experiment", "{live}", "--runs-dir", "{world}/runs", "--quiet")
     begin = command(1.0, "train", "--config", "{live}", "--runs-dir", "{beside}/new", "--quiet", "--threads", "1")
     a_run = next((folder / "runs").glob("*sac*"))
+    robots = [
+        Kind(f"{place}/{name}", 0.5, folder / place, of_file(name), reads)
+        for place, name, reads in fuzz_robots.files(command)
+    ]
     return [
+        *robots,
         Kind("question.toml", 1.5, folder / "question.toml", of_file(""), [experiment]),
         Kind("answers", 0.3, folder / "question.json", of_file(""), [(1.0, load_answers)]),
         Kind("train --config", 0.1, a_run / "config.json", of_file(""), [begin]),
