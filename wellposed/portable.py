@@ -150,7 +150,8 @@ class LoadedPolicy:
         action = policy(obs)                # greedy
 
     Observations are dicts of one env or, with a leading axis, of n; actions are in the environment's own units. A
-    control of the run (`--env.control`) is the environment's part, not the policy's. `card` says where it comes from.
+    control of the run (`--env.control`) is the environment's part, not the policy's. `fields` says what it reads, `low`
+    and `high` bound its actions, and `card` says where it comes from.
     """
 
     def __init__(self, policy: Policy, fields: list[Seen], low: list[float], high: list[float], card: dict[str, Any]):

@@ -143,6 +143,12 @@ class Robot:
         known = range(len(self.workspace.effector) if self.workspace else 0)
         if len({*axes}) != len(axes) or not {*axes} <= {*known}:
             raise ValueError("each axis of an action is one of the workspace, and no other action has it")
+        for one in self.action:
+            due = self.workspace.unit + ("/s" if one.means == "velocity" else "") if self.workspace else one.unit
+            if one.axis is not None and one.unit != due:
+                raise ValueError(
+                    f"the action {one.name!r} moves along an axis of the workspace, so its unit is {due!r}"
+                )
 
     @property
     def driver(self) -> tuple[Control, Filter]:
