@@ -3,6 +3,7 @@
 import json
 import shutil
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,14 +14,16 @@ import pytest
 from wellposed import reality as module
 from wellposed import serialise
 from wellposed.cli import main
-from wellposed.envs.make import EnvConfig
+from wellposed.envs.make import EnvConfig, make_env
+from wellposed.envs.suites.fetch.oracle import ScriptedPush
 from wellposed.envs.suites.fetch.quantities import fetch_quantities
 from wellposed.envs.wrappers.control import Control
 from wellposed.envs.wrappers.dynamics import Dynamics
 from wellposed.envs.wrappers.sensors import Sensors
 from wellposed.errors import UserError
-from wellposed.reality import Entry, Record, play, read_record, require_head, seal, selection, table
+from wellposed.reality import Entry, Record, Translated, play, read_record, require_head, seal, selection, table
 from wellposed.seeding import evaluation_env_seeds
+from wellposed.verdict import play_under
 
 REACH = Path(__file__).parent / "old_records" / "FetchReach-v4_sac_3782acf1ecbe_s0"
 EXAMPLE = Path(__file__).parent.parent / "examples" / "fetch_to_panda.toml"
@@ -298,6 +301,23 @@ def test_the_panda_of_the_examples_shows_what_fetch_says_of_its_numbers(tmp_path
         np.testing.assert_allclose(seen[f"object turning {axis}"], 0.04 * shown[:, 15 + i])
         goal = sees["desired_goal"].of(shown)[:, i] - sees["achieved_goal"].of(shown)[:, i]
         np.testing.assert_allclose(goal, shown[:, 21 + i] - shown[:, 18 + i])
+
+
+@pytest.mark.slow
+def test_a_controller_that_is_written_for_fetch_pushes_the_pandas_cube(tmp_path):
+    """And one whose hand goes the other way along y does not."""
+    pytest.importorskip("panda_gym", reason="needs the extra panda")
+    shutil.copy(EXAMPLE, tmp_path)
+    found = seal(tmp_path / EXAMPLE.name, 0).reality
+    where = found.around(EnvConfig("FetchPush-v4"))
+    with closing(make_env(where, 1, "evaluation")) as env:
+        fields = env.spec.obs
+    assert found.does is not None
+    mirrored = replace(found.does, terms=[(0, 0, 1.0), (1, 1, -1.0), (2, 2, 1.0)])
+    policies = [Translated(ScriptedPush(), fields, found.sees, does) for does in (found.does, mirrored)]
+    solved = [sum(row.success for row in play_under(one, where, found.episodes[:8], 0)) for one in policies]
+    assert solved[0] >= 5
+    assert solved[1] <= 1
 
 
 def test_the_command_line_seals_plays_and_shows(tmp_path, capsys):
