@@ -1,13 +1,11 @@
 """What a stranger may hand us, each with the commands that read it (see fuzz.py).
 
-One world is made for all inputs: runs of SAC and PPO, finished, interrupted and diverged; a chapter with its results
-and records; an experiment; a policy and demonstrations. An input is a copy of a part of it with one file mutated.
+An input is a copy of a part of the world (fuzz_world.py) with one file mutated, or its tree.
 """
 
 import hashlib
 import json
 import random
-import shutil
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -20,94 +18,27 @@ from safetensors.numpy import load as parse_tensors
 from safetensors.numpy import save as format_tensors
 
 from tests import fuzz_robots
-from tests.chapters.tiny import HEAD, JUDGED, as_seed, store_traces
-from tests.mutations import mutate_bytes, mutate_json, mutate_npz, mutate_rows, mutate_tensors, mutate_text, mutate_toml
+from tests.mutations import (
+    mutate_bytes,
+    mutate_json,
+    mutate_npz,
+    mutate_rows,
+    mutate_tensors,
+    mutate_text,
+    mutate_toml,
+    mutate_tree,
+)
 from wellposed import cli, reproduce, serialise, training, verdict
 from wellposed.chapters import publish
-from wellposed.chapters.load import load_chapter
+from wellposed.commands import launch
 from wellposed.deploy import load_policy
 from wellposed.errors import UserError
 from wellposed.launch import local
 from wellposed.launch.answers import load_answers
 from wellposed.launch.states import ENDED, state_of
 from wellposed.runs import checkpoint, provenance
-from wellposed.runs.record import Failure, WarningRow, encode
 from wellposed.runs.store import run_name
 
-SETTINGS = """
-num_envs = 4
-eval_episodes = 4
-agent.hidden = [8]
-agent.batch_size = 16
-"""
-QUESTION = f"""
-title = "?"
-env = "FetchPickAndPlace-v4"
-seeds = "0"
-until_success = 0.9
-[base]
-{SETTINGS}
-[variants.sac]
-env.sensors.noise = 0.01
-total_steps = 400
-random_steps = 160
-eval_every = 200
-updates_per_call = 4
-[variants.ppo]
-algo = "ppo"
-total_steps = 200
-rollout_steps = 10
-eval_every = 100
-agent.epochs = 1
-"""
-CHAPTER = f"""{HEAD}env = "FetchPickAndPlace-v4"
-seeds = "0"
-until_success = 0.9
-[experiments.width.base]
-total_steps = 400
-random_steps = 160
-eval_every = 200
-updates_per_call = 4
-{SETTINGS}
-[experiments.width.variants."narrow 0.5"]
-[studies.learnt]
-env = "FetchPickAndPlace-v4"
-bar = 0.9
-seeds = "0"
-parts = ["learnability"]
-[studies.learnt.settings]
-total_steps = 400
-random_steps = 160
-eval_every = 200
-updates_per_call = 4
-{SETTINGS}
-[measurements.parts]
-kind = "split"
-of = "width.narrow 0.5"
-steps = [0, 200, 400]
-{JUDGED}
-[[deliverables]]
-file = "parts.json"
-schema = "split"
-says = "how goals of each kind are learnt"
-
-[[deliverables]]
-file = "study_learnt/study.json"
-schema = "study"
-says = "what is learnt"
-
-[[criteria]]
-says = "One run is measured."
-of = "parts"
-metric = "runs"
-equals = 1
-
-[[criteria]]
-says = "Something is learnt, or nothing."
-of = "learnt"
-metric = "learnability.reached"
-at_least = 0.0
-"""
 EPISODES = 2  # of a verdict
 
 
@@ -139,38 +70,6 @@ def with_json(often: float, *words: str) -> list[tuple[float, Callable[[Path], A
 WORLD: list[Path] = []  # the folder of the world that was made last
 
 
-def make_world(folder: Path) -> None:
-    """Train, judge and publish what the inputs begin from."""
-    (folder / "question.toml").write_text(QUESTION)
-    place = folder / "chapters" / "ch04_hindsight"
-    place.mkdir(parents=True)
-    (place / "chapter.toml").write_text(CHAPTER)
-    store_traces(load_chapter(place))
-    runs, chapters = ("--runs-dir", f"{folder}/runs"), ("--chapters", f"{folder}/chapters")
-    _must(["experiment", f"{folder}/question.toml", *runs, "--quiet"])
-    _must(["chapter", "run", "4", "--studies", "--quiet", *runs, *chapters])
-    _must(["chapter", "publish", "4", "--anyway", *runs, *chapters])
-    for run in sorted((folder / "runs").glob("Fetch*")):
-        _must(["export", str(run), "--out", f"{folder}/policy.npz"])
-        rows = "".join(json.dumps(encode(WarningRow(i, "mjWARN_INERTIA", 2))) + "\n" for i in (1, 1, 2))
-        (run / "warnings.jsonl").write_text(rows)
-        shutil.rmtree(run / "tensorboard")
-        for state in ("cut", "diverged"):
-            shutil.copytree(run, folder / state / run.name)
-            (folder / state / run.name / "summary.json").unlink()
-        (folder / "diverged" / run.name / "failure.json").write_text(json.dumps(encode(Failure(1, 1, "loss", "why"))))
-    fuzz_robots.make(folder)
-    (folder / "other").mkdir()
-    shutil.move(as_seed(run, 7), folder / "other")
-    for name in ("chapters", "runs"):
-        shutil.copytree(folder / name, folder / "course" / name)
-
-
-def _must(words: list[str]) -> None:
-    if cli.main(words):
-        raise RuntimeError(f"the world could not be made: {words}")
-
-
 def shorten() -> None:
     """Verdicts are of few episodes, those of the world as well: records that do not fit would be read no further."""
     few = verdict.assess
@@ -189,6 +88,7 @@ def confine() -> None:
     provenance.git_state = lambda: here
     publish.traces_at = lambda *_: set()  # asks git, of what looks like a commit
     local.train_rows = _nothing_to_train  # type: ignore[assignment]
+    launch.execute = _nothing_to_do  # type: ignore[assignment]
 
 
 def _pristine(algo: str) -> Path:
@@ -200,6 +100,10 @@ def _nothing_to_train(rows: Any, runs_dir: Path, *_: Any, **__: Any) -> list[Any
     if any(state_of(runs_dir, row) not in ENDED for row in rows):
         raise UserError("Here training would begin, which is not what is tested.")
     return rows
+
+
+def _nothing_to_do(*_: Any) -> None:
+    raise UserError("Here work would begin, which is not what is tested.")
 
 
 def sealed(run: Path, old: Path, manifest: dict[str, Any], state: Any) -> None:
@@ -315,6 +219,12 @@ def of_file(name: str) -> Callable[[Path, random.Random], tuple[Path, bool]]:
     return mutate
 
 
+def tree(folder: Path, rng: random.Random) -> tuple[Path, bool]:
+    """What lies in a folder."""
+    mutate_tree(folder, rng)
+    return folder, False
+
+
 def measured(chapter: Path, rng: random.Random) -> tuple[Path, bool]:
     """A measurement, with its hash."""
     file = chapter / "runs" / "ch04_hindsight" / "parts.json"
@@ -333,7 +243,7 @@ def kinds(folder: Path) -> list[Kind]:
         *with_json(6.0, "runs", "--runs-dir", "{beside}"),
         *with_json(6.0, "diagnose", "{live}"),
         *with_json(6.0, "reproduce", "{live}", "--quiet"),
-        *with_json(3.0, "compare", "{live}", "{world}/other", "--episodes", str(EPISODES)),
+        *with_json(1.0, "compare", "{live}", "{world}/other", "--episodes", str(EPISODES)),
         command(1.0, "runs", "sac", "--runs-dir", "{beside}", "--where", "algo=sac", "--sort", "success", "--reverse"),
         command(0.05, "report", "{live}", "--no-video", "--out", "{beside}/report.html"),
         command(0.1, "export", "{live}", "--out", "{beside}/policy.npz"),
@@ -353,9 +263,10 @@ def kinds(folder: Path) -> list[Kind]:
             for name, mutate, weight in [*sealing, *((name, of_file(name), 0.6) for name in [*files, *ended])]:
                 of_rows = rows if name.endswith(".jsonl") else []
                 found.append(Kind(f"{name} ({state})", weight, run, mutate, [*reads, *of_rows]))
+        found.append(Kind(f"tree ({state})", 6.0, run, tree, [*reads, *rows]))
     diverged = next((folder / "diverged").glob("*sac*"))
     found.append(Kind("failure.json", 0.5, diverged, of_file("failure.json"), looks[:8]))
-    return [*found, *_of_the_course(folder), *_of_files(folder)]
+    return [*found, *_of_the_course(folder), *_of_launches(folder), *_of_files(folder)]
 
 
 def _of_the_course(folder: Path) -> list[Kind]:
@@ -372,12 +283,32 @@ def _of_the_course(folder: Path) -> list[Kind]:
     files = [f"{place}/{name}" for name in ("chapter.toml", "records.json", "traces.json", "traces.safetensors")]
     files += [f"{results}/{name}" for name in ("width.json", "study_learnt/study.json")]
     found = [Kind(Path(name).name, 1.5, folder / "course", of_file(name), reads) for name in files]
+    found[0].weight = 6.0  # what most of the readers' lines are about
+    found.append(Kind("tree (course)", 3.0, folder / "course", tree, reads))
     return [*found, Kind("measured", 0.6, folder / "course", measured, reads[2:])]
+
+
+def _of_launches(folder: Path) -> list[Kind]:
+    """The folder of a launch, of an experiment or of a search."""
+    reads = [
+        *with_json(3.0, "status", "{live}"),
+        *with_json(0.4, "collect", "{live}"),  # draws
+        command(1.0, "launch", "{live}/manifest.toml", "--out", "{live}", "--quiet"),
+    ]
+    found = []
+    for name in ("question", "search"):
+        source, files = folder / "launched" / name, ["rows.jsonl", "launch.json", "manifest.toml"]
+        for file in [*files, *["trials.json"] * (name == "search")]:
+            found.append(Kind(f"{file} ({name})", 1.0, source, of_file(file), reads))
+        found.append(Kind(f"tree ({name})", 1.5, source, tree, reads))
+    return found
 
 
 def _of_files(folder: Path) -> list[Kind]:
     """Files that are named on a command line or in Python."""
     experiment = command(1.0, "experiment", "{live}", "--runs-dir", "{world}/runs", "--quiet")
+    ask = command(1.0, "launch", "{live}", "--out", "{beside}/new", "--quiet")
+    look = command(0.5, "status", "{live}", "--runs-dir", "{world}/runs")
     begin = command(1.0, "train", "--config", "{live}", "--runs-dir", "{beside}/new", "--quiet", "--threads", "1")
     a_run = next((folder / "runs").glob("*sac*"))
     robots = [
@@ -386,7 +317,8 @@ def _of_files(folder: Path) -> list[Kind]:
     ]
     return [
         *robots,
-        Kind("question.toml", 1.5, folder / "question.toml", of_file(""), [experiment]),
+        Kind("question.toml", 1.5, folder / "question.toml", of_file(""), [experiment, ask, look]),
+        Kind("search.toml", 1.5, folder / "search.toml", of_file(""), [ask]),
         Kind("answers", 0.3, folder / "question.json", of_file(""), [(1.0, load_answers)]),
         Kind("train --config", 0.1, a_run / "config.json", of_file(""), [begin]),
         Kind("policy.npz", 1.5, folder / "policy.npz", of_file(""), [(1.0, load_policy)]),

@@ -4,8 +4,11 @@ import contextlib
 import copy
 import io
 import json
+import os
 import random
+import shutil
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -110,13 +113,26 @@ ODD_TOML = (
 )  # fmt: skip
 
 
+LINES = (  # such as an author writes
+    "number = 5", "study = true", 'kind = "ports"', 'kind = "split"', 'inside = "parts.runs"', 'of = "learnt"',
+    'inside = "width.narrow 0.5.success"', 'inside = "learnt.bar"', 'of = "width"', 'of = "width.narrow 0.5"',
+    'of = "width.narrow 0.5.success"', 'of = ["width.narrow 0.5", "width.wide"]', 'of = "parts"', 'algo = "ppo"',
+    'metric = "steps_to_bar"', 'metric = "nothing"', 'statistic = "mean"', 'env = "FetchReach-v4"', "doublings = 1",
+    'env = "my_env:make"', 'env = "Nothing-v0"', "within = [1, 0]", "at_most = 1", 'equals = "x"', "[videos]",
+    'film = "width.narrow 0.5"', "[studies.width]", "[experiments.learnt]", '[measurements."a b"]', "budget = 200",
+    '[experiments.width.variants."the same"]', "[experiments.more]", 'stability_seeds = "0-1"', 'seeds = "3-1"',
+    'parts = ["stability"]', "[search]", "trials = 3", 'method = "random"', 'objective = "steps"', "# a comment",
+    "[[criteria]]", 'says = "so"', "summary = \"\"\"", "choice = [1, 2]", "low = 0.5", "high = 0.1",
+)  # fmt: skip
+
+
 def mutate_toml(content: bytes, rng: random.Random) -> bytes:
-    """A TOML file with a line left out, doubled or moved, with another value, often one of that key, or other bytes."""
+    """A TOML file with a line more or less, doubled or moved, or another value, often of that key, or other bytes."""
     if rng.random() < 0.2:
         return mutate_bytes(content, rng)
     lines = content.decode().splitlines()
     for _ in range(rng.randint(1, 2)):
-        at, action = rng.randrange(len(lines)), rng.randrange(6)
+        at, action = rng.randrange(len(lines)), rng.randrange(8)
         name, equals, _ = lines[at].partition(" = ")
         if equals and action < 3:
             lines[at] = f"{name} = {rng.choice(ODD_TOML)}"
@@ -125,9 +141,43 @@ def mutate_toml(content: bytes, rng: random.Random) -> bytes:
             lines[at] = f"{name} = {rng.choice(rng.choice([of_key, lines])).partition(' = ')[2]}"
         elif action == 4:
             lines.insert(rng.randrange(len(lines)), lines[at])
+        elif action > 5:
+            new = rng.choice(LINES)
+            here = [i for i, line in enumerate(lines) if line.partition(" = ")[0] == new.partition(" = ")[0]]
+            if here and rng.random() < 0.7:
+                lines[rng.choice(here)] = new
+            else:
+                lines.insert(at, new)
         else:
             del lines[at]
     return "\n".join(lines).encode()
+
+
+NAMES = ("x", ".x", "-x", "ch04_x", "ch05_hindsight", "000001_step_0000000400.json", "\n", "\u202e", "a" * 200)
+
+
+def mutate_tree(folder: Path, rng: random.Random) -> None:
+    """A folder in which something is missing, empty, doubled, renamed, or not what its name says."""
+    place = rng.choice(sorted(folder.rglob("*")))
+    other = place.with_name(rng.choice([*NAMES, f"{place.name}.part", f"{place.stem}2{place.suffix}"]))
+    action = rng.randrange(8)
+    if action == 0 and not other.exists():
+        place.rename(other)
+        return
+    if action == 1 and not other.exists():
+        (shutil.copytree if place.is_dir() else shutil.copyfile)(place, other)
+        return
+    (shutil.rmtree if place.is_dir() else os.unlink)(place)
+    if action == 2:
+        place.mkdir()
+    elif action == 3:
+        place.write_bytes(b"")
+    elif action == 4:
+        os.mkfifo(place)
+    elif action == 5:
+        place.symlink_to(rng.choice(["/etc/passwd", "/", "..", "nowhere", place.name]))
+    elif action == 6:
+        os.link(rng.choice([path for path in sorted(folder.rglob("*")) if path.is_file()]), place)
 
 
 def mutate_npz(content: bytes, rng: random.Random) -> bytes:

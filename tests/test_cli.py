@@ -1,5 +1,6 @@
 """The command line as a person meets it: a sentence and an exit code for every mistake, JSON where asked."""
 
+import errno
 import hashlib
 import json
 import os
@@ -15,6 +16,7 @@ from pathlib import Path
 
 import pytest
 
+from wellposed import cli
 from wellposed.cli import main
 from wellposed.commands.arguments import parse_integer
 from wellposed.runs.store import RunReader
@@ -164,6 +166,25 @@ def test_a_damaged_run_is_listed_as_damaged(tmp_path, capsys):
     (tmp_path / "x" / "config.json").write_text("{")
     assert main(["runs", "--runs-dir", str(tmp_path)]) == 0
     assert "damaged" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "words",
+    ["status", "collect", "launch", "diagnose", "report", "eval", "rows", "resume", "chapter list --chapters"],
+)
+def test_a_path_that_the_system_refuses_is_a_sentence(words, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main([*words.split(), "x" * 5000]) == 1
+    assert "File name too long" in says(capsys)
+
+
+def test_an_error_of_the_system_that_is_no_refusal_shows_where_it_is(monkeypatch):
+    def fails(*_: object) -> None:
+        raise OSError(errno.EBADF, "Bad file descriptor", "x")
+
+    monkeypatch.setattr(cli, "_run", fails)
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        main(["runs"])
 
 
 @pytest.mark.parametrize(

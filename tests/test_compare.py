@@ -218,6 +218,7 @@ def test_runs_that_diverged_never_get_there_and_the_data_stay_json():
     assert both.times[0].restricted is None
     assert "Too few of the runs reached it to compare them." in "\n".join(lines(both))
     json.dumps(as_data(both), allow_nan=False)
+    json.dumps(as_data(replace(both, a="not UTF-8: \udcff")))
 
 
 def recorded(folder: Path, seed: int, success: int, config: dict = OTHER, end: str = "finished") -> Path:

@@ -56,6 +56,28 @@ def test_the_environment_keeps_gymnasiums_rules_and_a_push_moves_the_puck(enviro
     assert np.linalg.norm(puck - hand) == pytest.approx(environment.HAND + environment.PUCK, abs=1e-5)
 
 
+@pytest.mark.parametrize("rope", [0.4, 1.0])
+def test_the_cranes_load_swings_with_the_period_of_a_pendulum_and_follows_an_accelerated_trolley(rope):
+    """T = 2 pi sqrt(L / g) (1 + a^2 / 16); behind a trolley that accelerates it swings around tan a = -x'' / g."""
+    crane = imported("crane/crane").make().unwrapped
+    crane.reset(seed=0)
+    crane.rope, crane.angle, angles = rope, 0.2, []
+    for _ in range(20_000):
+        crane._advance(0.0, 0.0, 1e-3)
+        angles.append(crane.angle)
+    turns = np.flatnonzero(np.diff(np.sign(angles)) < 0)
+    period = 2 * np.pi * np.sqrt(rope / 9.81) * (1 + 0.2**2 / 16)
+    assert np.diff(turns).mean() / 1e3 == pytest.approx(period, rel=1e-3)
+    assert max(angles[-3000:]) == pytest.approx(0.2, rel=1e-2), "nothing damps it"
+    crane.angle = crane.turning = 0.0
+    hanging = []
+    for _ in range(10 * round(1e3 * period)):
+        crane.x = crane.speed = 0.0  # a rail and a speed without an end
+        crane._advance(0.5, 0.0, 1e-3)
+        hanging.append(crane.angle)
+    assert np.mean(hanging) == pytest.approx(-np.arctan(0.5 / 9.81), rel=0.01)
+
+
 @pytest.mark.usefixtures("environment")
 def test_the_certificate_admits_the_environment():
     assert wp.certify("PushPuck-v0", gamma=0.95).verdict == "ready"

@@ -196,3 +196,21 @@ def test_what_cannot_be_planned_is_refused(call):
 def test_an_interval_that_may_be_negative_is_not_joined_by_a_minus():
     assert stats.describe_interval((0.91, 0.963)) == "95 % CI 91.0-96.3"
     assert stats.describe_interval((-0.07, -0.02)) == "95 % CI -7.0 to -2.0"
+
+
+def expected_score(low: float, high: float) -> float:
+    """Mean interval score of a uniform variable in [0, 1], for intervals of 80 %."""
+    values = (np.arange(2000) + 0.5) / 2000
+    return float(np.mean([stats.interval_score(low, high, value, 0.8) for value in values]))
+
+
+def test_the_interval_score_is_best_at_the_true_interval_and_is_its_width_where_it_holds():
+    assert stats.interval_score(0.25, 0.75, 0.5, 0.8) == 0.5
+    assert stats.interval_score(0.25, 0.75, 1.0, 0.8) == pytest.approx(0.5 + 10 * 0.25)
+    assert stats.interval_score(0.25, 0.75, 0.125, 0.5) == pytest.approx(0.5 + 4 * 0.125)
+    grid = np.linspace(0, 1, 21)
+    best = min((expected_score(low, high), low, high) for low in grid[:10] for high in grid[10:])
+    assert best[1:] == pytest.approx((0.1, 0.9))
+    assert expected_score(0, 1) == 1, "saying everything scores its width"
+    with pytest.raises(ValueError, match="low <= high"):
+        stats.interval_score(0.5, 0.4, 0.5, 0.8)

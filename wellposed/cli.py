@@ -3,6 +3,7 @@
 The functions in `wellposed.commands` do their heavy imports inside, so that `wellposed --help` answers at once.
 """
 
+import errno
 import functools
 import gc
 import importlib
@@ -16,6 +17,7 @@ from typing import Any
 import tyro
 
 from wellposed.book import commands as course
+from wellposed.capstone.commands import COMMANDS as CAPSTONE_COMMANDS
 from wellposed.commands import environments, judging, launch, policies, runs, tables
 from wellposed.commands.arguments import INTEGERS, default_config_of, in_full, json_to_stdout
 from wellposed.errors import UserError, instead
@@ -62,14 +64,20 @@ COMMANDS: dict[str, Any] = {
     "study": runs.study,
     "chapter": _listed("The course: list, run, verify, status, publish, traces; `wellposed chapter` explains them."),
     "exercise": _listed("Self-checking exercises: list, start, check, run; `wellposed exercise` explains them."),
+    "capstone": _listed("A task of yours, predicted first: new, predict, run, verify; `wellposed capstone` explains."),
     "book": course.book,
     "demo": runs.demo,
 }
 BUILT = {"train": runs.train_command, "plan": runs.plan_command}
+REFUSED = {  # why the operating system may refuse a path; other errors are defects, which show where they are
+    errno.ENAMETOOLONG, errno.EACCES, errno.EPERM, errno.ELOOP, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.EIO,
+    errno.ESTALE,
+}  # fmt: skip
 GROUPS: dict[str, dict[str, Any]] = {
     "reality": judging.REALITY_COMMANDS,
     "chapter": course.CHAPTER_COMMANDS,
     "exercise": course.EXERCISE_COMMANDS,
+    "capstone": CAPSTONE_COMMANDS,
 }
 
 
@@ -83,6 +91,11 @@ def main(argv: list[str] | None = None) -> int:
             return _run(in_full(json_to_stdout(load_named(sys.argv[1:] if argv is None else argv))))
     except (UserError, FloatingPointError) as error:
         print(escaped(f"wellposed: {error}"), file=Lasting(sys.stderr))
+        return 1
+    except OSError as error:
+        if error.errno not in REFUSED or error.filename is None:
+            raise
+        print(escaped(f"wellposed: Could not use {error.filename}: {error.strerror}."), file=Lasting(sys.stderr))
         return 1
     except KeyboardInterrupt as stop:
         how = str(stop) or "`wellposed resume RUN` resumes a training run."

@@ -239,7 +239,7 @@ def _parse(content: bytes) -> tuple[str, Arrays]:
         return str(arrays.pop(HEADER)), arrays
     arrays = parse_tensors(content)
     size = int.from_bytes(content[:8], "little")
-    return json.loads(content[8 : 8 + size])["__metadata__"][HEADER], arrays
+    return json.loads(content[8 : 8 + size].decode())["__metadata__"][HEADER], arrays
 
 
 def check(policy: PortablePolicy) -> None:

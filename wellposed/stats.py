@@ -184,6 +184,22 @@ def episodes_needed(rate: float, half_width: float, confidence: float = 0.95) ->
     return 1 + bisect_left(range(1, enough + 1), True, key=narrow)
 
 
+def interval_score(low: float, high: float, value: float, confidence: float) -> float:
+    """Score of a predicted interval, in the unit of the value; 0 is best. A wide one costs, and so does missing.
+
+    It is `high - low`, and 2 / (1 - confidence) times the distance by which the value lies outside. On average nothing
+    scores better than the true central interval of that confidence, so it pays to say what one believes.
+
+    Source: Gneiting & Raftery (2007), "Strictly Proper Scoring Rules, Prediction, and Estimation", JASA 102, eq. 43.
+
+    Raises:
+        ValueError: if the interval ends before it begins, or `confidence` is not in (0, 1).
+    """
+    if not (low <= high and 0 < confidence < 1):
+        raise ValueError(f"low <= high and a confidence in (0, 1) are needed, got {low}, {high} and {confidence}")
+    return high - low + 2 / (1 - confidence) * (max(low - value, 0.0) + max(value - high, 0.0))
+
+
 PASSES_AT_BAR, FAILS_ABOVE = 0.1, 0.1  # the two errors of `above_bar`
 BETTER = 3.0  # how much lower the odds of failing are at the rate that is to pass
 FEWEST = 10  # after as many trials as have this many successes and failures at the bar, what is likelier is taken

@@ -106,8 +106,16 @@ def test_what_nobody_reached_is_not_compared():
     late = ratio_of_times(Times(np.full(5, 60.0), NONE), Times(TIMES, ALL))
     assert late.decided
     assert (late.low, late.high) == (60 / 14, np.inf), "the least a pair's ratio can be; nothing is known of the most"
-    with pytest.raises(ValueError, match="above 0"):
-        ratio_of_times(Times(np.zeros(5), ALL), Times(TIMES, ALL))
+
+
+def test_who_was_there_before_the_first_update_needed_none():
+    none = Times(np.zeros(5), ALL)
+    at_once, never = ratio_of_times(none, Times(TIMES, ALL)), ratio_of_times(Times(TIMES, ALL), none)
+    assert (at_once.at_least, at_once.high, at_once.decided) == (0.0, 0.0, True)
+    assert (never.at_least, never.low, never.decided) == (np.inf, np.inf, True)
+    assert ratio_of_times(none, none).unknown
+    assert sooner_share(none, none).estimate == 0.5
+    assert sooner_share(none, Times(TIMES, ALL)).estimate == 1.0
 
 
 def test_the_probability_that_one_run_is_better_counts_pairs():

@@ -1,12 +1,14 @@
 """The folder of a launch, the states of its rows, and what is said of them; nothing is trained here."""
 
 import json
+import os
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from tests.test_resume import TINY
+from wellposed.cli import main
 from wellposed.errors import UserError
 from wellposed.launch import local, overview
 from wellposed.launch.overview import Seen
@@ -45,6 +47,55 @@ def test_a_row_that_was_written_in_part_is_written_again(tmp_path):
     path.write_bytes(path.read_bytes()[:-10])
     assert folder.rows == ROWS[:2]
     assert make_folder(tmp_path, ROWS, []).rows == ROWS
+
+
+def _with_row(**changed: object) -> str:
+    row = {"name": ROWS[0].name, "label": "a", "config": ROWS[0].config}
+    return json.dumps(row | changed) + "\n"
+
+
+DAMAGED_FOLDERS = [
+    ("rows.jsonl", _with_row(name="../../elsewhere"), "'../../elsewhere' is not the name of its configuration"),
+    ("rows.jsonl", _with_row(name=ROWS[1].name), "is not the name of its configuration"),
+    ("rows.jsonl", _with_row(config=ROWS[0].config | {"total_steps": "many"}), "Expected `int`, got `str`"),
+    ("rows.jsonl", _with_row(config={"total_steps": 1}), "is not the name of its configuration"),
+    ("rows.jsonl", "[" * 10**5 + "\n", "is damaged"),
+    ("launch.json", "[]", "edited by hand or is damaged"),
+    ("launch.json", '{"command": []}', "edited by hand or is damaged"),
+    ("launch.json", '{"command": [], "runs": ["a"]}', "edited by hand or is damaged"),
+    ("launch.json", '{"command": [1], "runs": "runs"}', "edited by hand or is damaged"),
+]
+ONLY_IN_STATUS = [  # which has readers of its own for these, because it must be quick
+    ("errors/x", "pipe", "it is not a regular file"),
+    (f"runs/{ROWS[0].name}/evaluations.jsonl", '{"step": 1}\n', "evaluations.jsonl is damaged"),
+    (f"runs/{ROWS[0].name}/provenance.json", '{"threads": "all"}', "provenance.json is damaged"),
+]
+
+
+@pytest.mark.parametrize(
+    ("command", "file", "content", "message"),
+    [(command, *case) for command in ("status", "collect") for case in DAMAGED_FOLDERS]
+    + [("status", *case) for case in ONLY_IN_STATUS],
+)
+def test_a_folder_that_a_stranger_hands_on_is_refused_where_it_is_no_launch(
+    tmp_path, capsys, command, file, content, message
+):
+    folder = make_folder(tmp_path / "launch", ROWS, [])
+    run = folder.runs / ROWS[0].name
+    run.mkdir(parents=True)
+    for name, data in (("config.json", {"schema": 5, "config": ROWS[0].config}), ("provenance.json", {"threads": 1})):
+        (run / name).write_text(json.dumps(data))
+    (path := folder.path / file).parent.mkdir(exist_ok=True)
+    os.mkfifo(path) if content == "pipe" else path.write_text(content)
+    assert main([command, str(folder.path)]) == 1
+    assert message in capsys.readouterr().err
+
+
+def test_a_launch_does_not_train_where_a_strangers_folder_says(tmp_path):
+    folder = make_folder(tmp_path / "launch", ROWS, [], tmp_path / "elsewhere")
+    assert make_folder(folder.path, ROWS, [], tmp_path / "elsewhere").runs == tmp_path / "elsewhere"
+    with pytest.raises(UserError, match=r"has its runs in .*elsewhere, not in .*runs\. Name another --out"):
+        make_folder(folder.path, ROWS, [])
 
 
 def test_a_copy_of_the_manifest_says_that_its_rows_are_there(tmp_path):

@@ -16,12 +16,14 @@ from wellposed.analysis.search import Claim, Look, Trial, is_pruned, score_of, w
 from wellposed.analysis.space import Range
 from wellposed.errors import UserError
 from wellposed.launch import drive
+from wellposed.launch.drive import Searched, load_searched
 from wellposed.launch.rows import Folder, make_folder
 from wellposed.launch.search import Memory, Question, Search, Seen
 from wellposed.launch.states import PRUNED, state_of
 from wellposed.launch.work import stop_where_pruned
 from wellposed.recipes import default_config
-from wellposed.runs.record import EvaluationRow
+from wellposed.runs.files import write_json
+from wellposed.runs.record import EvaluationRow, encode
 from wellposed.runs.store import RunReader
 from wellposed.runs.writer import RunWriter, unobserved
 from wellposed.serialise import from_dict
@@ -252,6 +254,30 @@ def test_the_interval_of_fresh_seeds_covers_the_truth_and_that_of_the_winners_ow
         covered += [one.low <= 10.0 <= one.high for one in intervals]
     assert covered[0] < 0.8 * 200, "who reports the winner's own seeds is wrong far more often than 5 %"
     assert covered[1] > 0.9 * 200
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda data: data["trials"][0]["settings"].pop("a"),
+        lambda data: data["trials"][0]["settings"].update(c=1),
+        lambda data: data["trials"][0]["settings"].update(a="x"),
+        lambda data: data["trials"][0]["settings"].update(b=3),
+        lambda data: data["trials"][0].update(each=[]),
+        lambda data: data["claim"].update(fresh=[]),
+    ],
+)
+def test_what_a_search_found_is_of_its_space(tmp_path, damage):
+    search = Search("random", {"a": Range(low=0.0, high=1.0), "b": Range(choice=[1, 2])}, trials=1)
+    trial = Trial(0, {"a": 0.5, "b": 1}, ["run"], "complete", [], [0.5])
+    found = Searched("?", "FetchReach-v4", search, [trial], Claim(trial, 1, "success", "maximize", [0.4], 10))
+    data = encode(found)
+    write_json(tmp_path / "trials.json", data)
+    assert load_searched(tmp_path) == found
+    damage(data)
+    write_json(tmp_path / "trials.json", data)
+    with pytest.raises(UserError, match="edited by hand or is damaged"):
+        load_searched(tmp_path)
 
 
 def test_an_interval_stays_where_scores_can_lie():

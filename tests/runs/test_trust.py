@@ -151,6 +151,26 @@ def test_keys_in_strings_and_at_other_depths_do_not_count(value):
     assert files.parse_json(text.encode(), "here") == json.loads(text)
 
 
+def test_text_is_utf_8_with_or_without_a_mark():
+    text = '{"x": "ü"}'
+    assert files.parse_json(text.encode("utf-8-sig"), "here") == {"x": "ü"}
+    for coding in ("utf-16", "utf-32-le", "latin-1"):
+        with pytest.raises(UserError, match="not valid JSON"):
+            files.parse_json(text.encode(coding), "here")
+
+
+def test_no_number_is_too_large_to_compute_with(tmp_path):
+    (tmp_path / "x.toml").write_text(f"x = 1{'0' * 400}")
+    for read in (
+        lambda: files.parse_json(b'{"x": -1' + b"0" * 400 + b"}", "here"),
+        lambda: files.read_toml(tmp_path / "x.toml"),
+    ):
+        with pytest.raises(UserError, match="no number has so many"):
+            read()
+    text = json.dumps({"x": "1" * 400, "y": 10**290})  # digits in a string are no number
+    assert files.parse_json(text.encode(), "here") == json.loads(text)
+
+
 def test_lengths_of_rows_that_fit_only_the_older_checkpoint_lead_to_it(tmp_path):
     """The newest checkpoint counts rows that are not there: part of the choice, not an error after it."""
     path = interrupted(tmp_path)

@@ -5,11 +5,10 @@ correction for their number. Success on held-out episodes comes first, then the 
 """
 
 import json
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from math import sqrt
 from typing import Any
 
-import msgspec
 import numpy as np
 
 from wellposed import stats
@@ -148,8 +147,8 @@ def compare(a: Group, b: Group, bar: float | None = None) -> Comparison:
 
 
 def as_data(found: Comparison) -> dict[str, Any]:
-    """A comparison as JSON data; numbers that are not finite are null, as msgspec writes them."""
-    return msgspec.json.decode(msgspec.json.encode(found)) | {"changes": found.changes}
+    """A comparison as JSON data; numbers that are not finite are null."""
+    return json.loads(json.dumps(asdict(found)), parse_constant=lambda _: None) | {"changes": found.changes}
 
 
 def _common_bar(a: Group, b: Group, bar: float | None) -> float | None:

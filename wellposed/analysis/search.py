@@ -49,6 +49,10 @@ class Trial:
     looks: list[Look]  # up to the end, or to where it was pruned
     each: list[float]  # the score of each seed at the last look; empty while it is running and if it failed
 
+    def __post_init__(self) -> None:
+        if self.outcome == "complete" and not self.each:
+            raise ValueError(f"trial {self.number} is complete, so each of its seeds has a score")
+
     @property
     def score(self) -> float:
         """The mean over its seeds."""
@@ -161,6 +165,10 @@ class Claim:
     direction: Direction
     fresh: list[float]  # the score of each fresh seed
     episodes: int  # of each evaluation
+
+    def __post_init__(self) -> None:
+        if not self.fresh:
+            raise ValueError("a claim rests on the score of at least one fresh seed")
 
     @property
     def interval(self) -> stats.Interval:

@@ -125,7 +125,9 @@ def number_text(value: float, unit: str | None = None, bare: bool = False) -> st
     if unit is not None:
         factor, name = UNITS[unit]
         return f"{factor * value:.1f}{'' if bare else name}"
-    return f"{value:,.0f}" if abs(value) >= 1000 or isinstance(value, int) else f"{value:.4g}"
+    if isinstance(value, int):
+        return f"{value:,}"
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
 
 
 def split_path(path: str) -> list[str]:

@@ -275,5 +275,5 @@ def _read_lines(path: Path) -> Arrays:
         raise UserError(f"{path.name} is no recording: each line is an object, all with the same keys.")
     try:
         return {name: np.array([line[name] for line in lines], float) for name in lines[0]}
-    except (ValueError, TypeError, OverflowError) as error:
+    except (ValueError, TypeError) as error:
         raise UserError(f"{path.name} is no recording: {error}.") from error

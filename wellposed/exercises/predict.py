@@ -68,7 +68,8 @@ def read_prediction(exercise: Predict, path: Path) -> Prediction:
         names = ", ".join(quantity.name for quantity in exercise.quantities)
         raise UserError(f"{path}, line {line}: PREDICTION must be a dictionary with exactly these keys: {names}.")
     ends = {
-        quantity.name: _ends(quantity, table[quantity.name], f"{path}, line {line}") for quantity in exercise.quantities
+        quantity.name: read_ends(quantity, table[quantity.name], f"{path}, line {line}")
+        for quantity in exercise.quantities
     }
     reason, line = _literal(tree, "REASON", path)
     if not isinstance(reason, str) or len(reason.split()) < WORDS:
@@ -133,8 +134,12 @@ def _literal(tree: ast.Module, name: str, path: Path) -> tuple[Any, int]:
     raise UserError(f"{path}, line {last}: the file ends without assigning {name}.")
 
 
-def _ends(quantity: Quantity, value: Any, where: str) -> tuple[float, float, float]:
-    """A quantity's prediction: three numbers in order, inside its range but not spanning it."""
+def read_ends(quantity: Quantity, value: Any, where: str) -> tuple[float, float, float]:
+    """A quantity's prediction: three numbers in order, inside its range but not spanning it.
+
+    Raises:
+        UserError: naming `where`, if it is not that, or still None.
+    """
     asked = f"{where}: {quantity.name} ({quantity.says})"
     if value is None:
         raise UserError(f"{asked} is still to be predicted.")

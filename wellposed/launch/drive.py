@@ -43,6 +43,11 @@ class Searched:
     trials: list[Trial]
     claim: Claim | None
 
+    def __post_init__(self) -> None:
+        for trial in self.trials:
+            if not self.search.has(trial.settings):
+                raise ValueError(f"the settings of trial {trial.number} are not of the space that is searched")
+
     @property
     def lines(self) -> list[str]:
         """Where it is, in sentences."""
@@ -72,11 +77,13 @@ def compared(folder: Folder, title: str) -> Searched:
     """The variants of an experiment as the trials of a search with one setting, the variant.
 
     Raises:
-        UserError: if a record is damaged.
+        UserError: if a record is damaged, or there are no rows.
     """
     rows: dict[str, list[Row]] = {}
     for row in folder.rows:
         rows.setdefault(row.label, []).append(row)
+    if not rows:
+        raise UserError(f"{folder.path} asks for no runs: its rows.jsonl is empty.")
     search, read = Search("grid", {"variant": Range(choice=[*rows])}), partial(read_run, folder.runs)
     trials = [read_trial(search, i, {"variant": name}, own, [], read) for i, (name, own) in enumerate(rows.items())]
     return Searched(title, env_id(folder.rows[0].config), search, trials, None)

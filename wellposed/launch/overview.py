@@ -4,7 +4,7 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -12,7 +12,7 @@ from wellposed.errors import UserError
 from wellposed.launch.rows import Row
 from wellposed.launch.states import ENDED, STATES, State, states
 from wellposed.progress import duration
-from wellposed.runs.files import read_bytes, read_last_line
+from wellposed.runs.files import parse_json, read_bytes, read_last_line
 
 MAX_BYTES = 2**20
 T = TypeVar("T")
@@ -23,6 +23,14 @@ class _Ended(msgspec.Struct):
 
     seconds: float
     evaluation_seconds: float
+
+
+class _Looked(msgspec.Struct):
+    """Of a row of evaluations.jsonl."""
+
+    step: int
+    seconds: float
+    success_rate: float
 
 
 class _Began(msgspec.Struct):
@@ -87,16 +95,22 @@ def _seen(path: Path, row: Row, state: State) -> Seen:
         end = _read(path / "summary.json", _Ended)
         seconds = end.seconds + end.evaluation_seconds
     elif (path / "evaluations.jsonl").exists() and (last := read_last_line(path / "evaluations.jsonl")) is not None:
-        step, seconds, success = last["step"], last["seconds"], last["success_rate"]
+        looked = _as(_Looked, last, path / "evaluations.jsonl")
+        step, seconds, success = looked.step, looked.seconds, looked.success_rate
     config = row.config
     return Seen(row.name, row.label, config["seed"], state, step, config["total_steps"], success, seconds, cores)
 
 
 def _read(path: Path, kind: type[T]) -> T:
     """A few fields of a JSON file."""
+    return _as(kind, parse_json(read_bytes(path, MAX_BYTES), str(path)), path)
+
+
+def _as(kind: type[T], data: Any, path: Path) -> T:
+    """A few fields of what a file holds."""
     try:
-        return msgspec.json.decode(read_bytes(path, MAX_BYTES), type=kind)
-    except msgspec.DecodeError as error:
+        return msgspec.convert(data, kind)
+    except msgspec.ValidationError as error:
         raise UserError(f"{path} is damaged: {error}.") from error
 
 

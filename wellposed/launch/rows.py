@@ -21,8 +21,17 @@ import msgspec
 from wellposed import serialise
 from wellposed.errors import UserError
 from wellposed.runs import disk
-from wellposed.runs.files import append_rows, explained, read_bytes, read_json, read_toml, write_json, write_whole
-from wellposed.runs.store import run_name
+from wellposed.runs.files import (
+    MAX_JSON_BYTES,
+    append_rows,
+    explained,
+    read_bytes,
+    read_json,
+    read_toml,
+    write_json,
+    write_whole,
+)
+from wellposed.runs.store import is_named, run_name
 
 MAX_BYTES = 2**30
 
@@ -34,6 +43,21 @@ class Row:
     name: str  # of its run directory
     label: str  # of the variant or trial that it belongs to
     config: dict[str, Any]  # as in the run's config.json
+
+
+class _Length(msgspec.Struct):
+    """Of a row's configuration: how long its run may be."""
+
+    total_steps: int
+    until_success: float | None = None
+
+
+@dataclass(frozen=True)
+class _About:
+    """What launch.json holds."""
+
+    command: list[str]
+    runs: str
 
 
 def row_of(label: str, config: Any) -> Row:
@@ -56,12 +80,12 @@ class Folder:
     @property
     def runs(self) -> Path:
         """The directory of the runs."""
-        return self.path / self._about["runs"]
+        return self.path / self._about.runs
 
     @property
     def command(self) -> list[str]:
         """The command that asked for the rows, which their records name."""
-        return self._about["command"]
+        return self._about.command
 
     @property
     def rows(self) -> list[Row]:
@@ -89,27 +113,38 @@ class Folder:
     def _decoded(self, lines: list[bytes]) -> list[Row]:
         decoder = msgspec.json.Decoder(Row)
         try:
-            return [decoder.decode(line) for line in lines]
-        except msgspec.DecodeError as error:
+            rows = [decoder.decode(line) for line in lines]
+            for row in rows:
+                msgspec.convert(row.config, _Length)
+                if not (is_named(row.config) and row.name == run_name(row.config)):
+                    raise ValueError(f"{row.name!r} is not the name of its configuration")
+            return rows
+        except (ValueError, RecursionError) as error:
             told = f"{self.path / 'rows.jsonl'} is damaged ({error}). Launch the manifest into another folder."
             raise UserError(told) from error
 
     @property
-    def _about(self) -> dict[str, Any]:
-        return read_json(self.path / "launch.json")
+    def _about(self) -> _About:
+        path = self.path / "launch.json"
+        try:
+            return serialise.from_dict(_About, read_json(path), str(path))
+        except ValueError as error:
+            raise UserError(f"{error}. The file was edited by hand or is damaged.") from error
 
     @property
     def errors(self) -> dict[str, str]:
         """Why rows could not be done, by their names."""
         folder = self.path / "errors"
-        return {path.name: path.read_text(errors="replace") for path in sorted(folder.glob("*"))}
+        return {
+            path.name: read_bytes(path, MAX_JSON_BYTES).decode(errors="replace") for path in sorted(folder.glob("*"))
+        }
 
     def note_error(self, row: Row, sentence: str) -> None:
         """Keep why a row could not be done; "" once it is taken up again."""
         path = self.path / "errors" / row.name
         if sentence:
             path.parent.mkdir(exist_ok=True)
-            write_whole(path, sentence.encode())
+            write_whole(path, sentence.encode(errors="replace"))
         elif path.exists():
             disk.remove(path)
 
@@ -124,7 +159,8 @@ def make_folder(path: Path, rows: Sequence[Row], command: list[str], runs: Path 
         runs: the directory of the runs, relative to `path` or absolute.
 
     Raises:
-        UserError: if the same run is asked for twice, or the folder holds rows that are not asked for.
+        UserError: if the same run is asked for twice, or the folder holds rows that are not asked for, or has its runs
+            elsewhere.
     """
     names = [row.name for row in rows]
     if twice := sorted({name for name in names if names.count(name) > 1}) if len({*names}) < len(names) else []:
@@ -135,6 +171,8 @@ def make_folder(path: Path, rows: Sequence[Row], command: list[str], runs: Path 
         raise UserError(
             f"{path} holds {len(gone)} rows that are not asked for any more, such as {min(gone)}. Name another --out."
         )
+    if known and folder.runs != path / runs:
+        raise UserError(f"{path} has its runs in {folder.runs}, not in {path / runs}. Name another --out.")
     with explained(path, "make"):
         disk.make_folder(path)
     if not known:

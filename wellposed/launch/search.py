@@ -18,7 +18,7 @@ loses nothing. Trial n may know the outcomes of trials 0 to n - `parallel`, and 
 end: the same manifest gives the same trials and the same winner on every machine that gives the same runs.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice, product
 from math import prod
@@ -92,6 +92,15 @@ class Search:
     def window(self) -> int:
         """How many trials are under way at a time: all of them, where none depends on another."""
         return self.parallel if self.pruning or self.method == "tpe" else self.size
+
+    def has(self, settings: Mapping[str, Any]) -> bool:
+        """Whether settings are a point of the space."""
+        try:
+            for name, one in self.space.items():
+                one.place(settings[name])
+            return settings.keys() == self.space.keys()
+        except (KeyError, TypeError, ValueError):
+            return False
 
     def require_sound(self, base: AnyRunConfig, seeds: Sequence[int]) -> None:
         """Raises UserError if a setting does not exist or cannot take its values, or the fresh seeds are not fresh."""

@@ -1,5 +1,6 @@
 """Files that are written whole or not at all, and checked when they are read."""
 
+import codecs
 import errno
 import json
 import math
@@ -22,6 +23,8 @@ MAX_LINES_BYTES = 2**30
 MAX_TOML_BYTES = 2**18  # of a person who writes by hand
 TAIL_BYTES = 4096  # a little more than the longest row of an evaluation
 PART = re.compile(r"\..+\.[0-9a-f]{8}\.part")  # a file that is being written, see `write_whole`
+DIGITS = 300  # of a whole number; a float has up to 308
+LONG = re.compile(rb"\d{%d}" % DIGITS)
 KEY = re.compile(rb'"\s*:')  # every key of JSON text ends so, and now and then a string has it inside
 
 
@@ -142,7 +145,7 @@ def read_toml(path: Path) -> tuple[str, dict[str, Any]]:
     try:
         text = raw.decode()
         data = tomllib.loads(text, parse_float=_finite)
-        json.dumps(data)
+        json.loads(json.dumps(data), parse_int=_whole)
     except (ValueError, RecursionError) as error:  # of UTF-8, and of TOML
         raise UserError(f"{path} is not valid TOML: {error}.") from error
     except TypeError as error:
@@ -154,10 +157,14 @@ def parse_json(raw: bytes, where: str) -> Any:
     """Parse JSON text; raises UserError, naming `where`, if it is not valid or an object has a key twice."""
     with suppress(msgspec.DecodeError, ValueError, RecursionError):
         value = msgspec.json.decode(raw)  # three times as fast as json.loads, which explains errors better
-        if _count_keys(value) == len(KEY.findall(raw)):  # a key in the text that is not in the value came twice
+        # A key in the text that is not in the value came twice.
+        if _count_keys(value) == len(KEY.findall(raw)) and not LONG.search(raw):
             return value
     try:
-        return json.loads(raw, object_pairs_hook=_distinct, parse_constant=_finite, parse_float=_finite)
+        text = raw.removeprefix(codecs.BOM_UTF8).decode()  # `json.loads` would also take UTF-16 and UTF-32
+        return json.loads(
+            text, object_pairs_hook=_distinct, parse_constant=_finite, parse_float=_finite, parse_int=_whole
+        )
     except (ValueError, RecursionError) as error:
         raise UserError(f"{where} is not valid JSON ({error}); it is incomplete or was edited by hand.") from error
 
@@ -174,6 +181,13 @@ def _finite(text: str) -> float:
     if not math.isfinite(number := float(text.replace("_", ""))):
         raise ValueError(f"{text} is no finite number")
     return number
+
+
+def _whole(text: str) -> int:
+    """The whole number of a text. Raises ValueError if it is beyond every float, so that nothing computes with it."""
+    if len(text) > DIGITS:
+        raise ValueError(f"{text[:10]}... has {len(text)} digits, and no number has so many")
+    return int(text)
 
 
 def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -144,7 +144,7 @@ class RunReader:
             raise UserError(f"{where} does not have the keys schema, hash and config. It was edited by hand.")
         record.check_schema(data, str(where))
         config = data["config"]
-        if not isinstance(config, dict) or not _named(config):
+        if not isinstance(config, dict) or not is_named(config):
             raise UserError(f"{where} lacks env, algo or seed. It was edited by hand.")
         if _hash(config) != data["hash"] or run_name(config) != self._own_name:
             raise UserError(
@@ -301,7 +301,7 @@ def _is_called(name: str, word: str) -> bool:
     return name == word or (len(digits) >= 4 and seed == asked and shared.rpartition("_")[2].startswith(digits))
 
 
-def _named(config: dict[str, Any]) -> bool:
+def is_named(config: dict[str, Any]) -> bool:
     """Whether a configuration has the keys that name a run, each of the right type."""
     env = config.get("env")
     found = env.get("id") if isinstance(env, dict) else env, config.get("algo"), config.get("seed")

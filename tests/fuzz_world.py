@@ -1,0 +1,145 @@
+"""The world of the fuzz (fuzz.py): one of each thing of ours that a stranger may hand us, made once.
+
+Runs of SAC and PPO, finished, interrupted and diverged; a chapter with its results and records; an experiment; a launch
+of it, and a search; policies.
+"""
+
+import json
+import shutil
+from pathlib import Path
+
+from tests import fuzz_robots
+from tests.chapters.tiny import HEAD, JUDGED, as_seed, store_traces
+from wellposed import cli
+from wellposed.chapters.load import load_chapter
+from wellposed.runs.record import Failure, WarningRow, encode
+
+SETTINGS = """
+num_envs = 4
+eval_episodes = 4
+agent.hidden = [8]
+agent.batch_size = 16
+"""
+QUESTION = f"""
+title = "?"
+env = "FetchPickAndPlace-v4"
+seeds = "0"
+until_success = 0.9
+[base]
+{SETTINGS}
+[variants.sac]
+env.sensors.noise = 0.01
+total_steps = 400
+random_steps = 160
+eval_every = 200
+updates_per_call = 4
+[variants.ppo]
+algo = "ppo"
+total_steps = 200
+rollout_steps = 10
+eval_every = 100
+agent.epochs = 1
+"""
+CHAPTER = f"""{HEAD}env = "FetchPickAndPlace-v4"
+seeds = "0"
+until_success = 0.9
+[experiments.width.base]
+total_steps = 400
+random_steps = 160
+eval_every = 200
+updates_per_call = 4
+{SETTINGS}
+[experiments.width.variants."narrow 0.5"]
+[studies.learnt]
+env = "FetchPickAndPlace-v4"
+bar = 0.9
+seeds = "0"
+parts = ["learnability"]
+[studies.learnt.settings]
+total_steps = 400
+random_steps = 160
+eval_every = 200
+updates_per_call = 4
+{SETTINGS}
+[measurements.parts]
+kind = "split"
+of = "width.narrow 0.5"
+steps = [0, 200, 400]
+{JUDGED}
+[[deliverables]]
+file = "parts.json"
+schema = "split"
+says = "how goals of each kind are learnt"
+
+[[deliverables]]
+file = "study_learnt/study.json"
+schema = "study"
+says = "what is learnt"
+
+[[criteria]]
+says = "One run is measured."
+of = "parts"
+metric = "runs"
+equals = 1
+
+[[criteria]]
+says = "Something is learnt, or nothing."
+of = "learnt"
+metric = "learnability.reached"
+at_least = 0.0
+"""
+SEARCH = f"""
+title = "Which?"
+env = "FetchPickAndPlace-v4"
+seeds = "0"
+until_success = 0.9
+[base]
+total_steps = 200
+random_steps = 160
+eval_every = 100
+updates_per_call = 4
+{SETTINGS}
+[search]
+method = "random"
+trials = 2
+pruning = "halving"
+fresh_seeds = "10"
+[search.space]
+"agent.gamma" = {{ low = 0.9, high = 0.98 }}
+"agent.batch_size" = {{ choice = [8, 16] }}
+"""
+
+
+def make_world(folder: Path) -> None:
+    """Train, judge and publish what the inputs begin from."""
+    (folder / "question.toml").write_text(QUESTION)
+    place = folder / "chapters" / "ch04_hindsight"
+    place.mkdir(parents=True)
+    (place / "chapter.toml").write_text(CHAPTER)
+    store_traces(load_chapter(place))
+    runs, chapters = ("--runs-dir", f"{folder}/runs"), ("--chapters", f"{folder}/chapters")
+    _must(["experiment", f"{folder}/question.toml", *runs, "--quiet"])
+    (folder / "search.toml").write_text(SEARCH)
+    for asked in ("question", "search"):
+        _must(["launch", f"{folder}/{asked}.toml", "--out", f"{folder}/launched/{asked}", "--quiet"])
+    _must(["chapter", "run", "4", "--studies", "--quiet", *runs, *chapters])
+    _must(["chapter", "publish", "4", "--anyway", *runs, *chapters])
+    for run in sorted((folder / "runs").glob("Fetch*")):
+        _must(["export", str(run), "--out", f"{folder}/policy.npz"])
+        rows = "".join(json.dumps(encode(WarningRow(i, "mjWARN_INERTIA", 2))) + "\n" for i in (1, 1, 2))
+        (run / "warnings.jsonl").write_text(rows)
+        shutil.rmtree(run / "tensorboard")
+        for state in ("cut", "diverged"):
+            shutil.copytree(run, folder / state / run.name)
+            (folder / state / run.name / "summary.json").unlink()
+        (folder / "diverged" / run.name / "failure.json").write_text(json.dumps(encode(Failure(1, 1, "loss", "why"))))
+    fuzz_robots.make(folder)
+    (folder / "other").mkdir()
+    shutil.move(as_seed(run, 7), folder / "other")
+    for name in ("chapters", "runs"):
+        shutil.copytree(folder / name, folder / "course" / name)
+
+
+def _must(words: list[str]) -> None:
+    if cli.main(words):
+        raise RuntimeError(f"the world could not be made: {words}")
