@@ -1,6 +1,7 @@
 """Sealed realities: what is drawn, what is spent, what is refused, and what a forged ledger gives away."""
 
 import json
+import re
 import shutil
 from collections.abc import Callable
 from contextlib import closing
@@ -27,6 +28,7 @@ from wellposed.verdict import play_under
 
 REACH = Path(__file__).parent / "old_records" / "FetchReach-v4_sac_3782acf1ecbe_s0"
 EXAMPLE = Path(__file__).parent.parent / "examples" / "fetch_to_panda.toml"
+PAGE = Path(__file__).parent.parent / "docs" / "reality.md"
 TOML = """
 title = "A slow arm"
 budget = 10
@@ -63,6 +65,13 @@ def test_what_is_hidden_is_drawn_once_and_from_its_range(tmp_path):
     assert drawn[0] == drawn[1]
     assert len({str(settings) for settings, _ in drawn}) == 4
     assert len({str(episodes) for _, episodes in drawn}) == 4
+
+
+def test_the_documented_reality_can_be_sealed(tmp_path):
+    (text,) = re.findall(r"```toml\n(.*?)```", PAGE.read_text(), re.DOTALL)
+    where = sealed(tmp_path, text).reality.around(EnvConfig("FetchPush-v4"))
+    assert (where.control.delay, where.sensors.delay) == (1, 1)
+    assert 0.5 <= float(where.dynamics.friction) <= 1.5
 
 
 def test_its_episodes_are_no_others():
