@@ -50,6 +50,7 @@ READERS = (  # modules whose functions read what others wrote
     "runs/checkpoint", "runs/compare", "runs/files", "runs/listing", "runs/migrations", "runs/record", "runs/store",
     "runs/tables", "runs/writer", "arrays", "serialise", "config", "portable", "verdict",
     "launch/answers", "launch/manifest", "launch/overview", "launch/rows", "launch/states", "reproduce",
+    "reality", "deploy_check/robot",
     "diagnose/evidence", "chapters/load", "chapters/tables", "chapters/records", "chapters/gather", "chapters/audit",
     "chapters/edited", "chapters/verify", "chapters/traces",
 )  # fmt: skip

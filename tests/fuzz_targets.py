@@ -17,6 +17,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load as parse_tensors
 from safetensors.numpy import save as format_tensors
 
+from tests import fuzz_robots
 from tests.mutations import (
     mutate_bytes,
     mutate_json,
@@ -310,7 +311,12 @@ def _of_files(folder: Path) -> list[Kind]:
     look = command(0.5, "status", "{live}", "--runs-dir", "{world}/runs")
     begin = command(1.0, "train", "--config", "{live}", "--runs-dir", "{beside}/new", "--quiet", "--threads", "1")
     a_run = next((folder / "runs").glob("*sac*"))
+    robots = [
+        Kind(f"{place}/{name}", 0.5, folder / place, of_file(name), reads)
+        for place, name, reads in fuzz_robots.files(command)
+    ]
     return [
+        *robots,
         Kind("question.toml", 1.5, folder / "question.toml", of_file(""), [experiment, ask, look]),
         Kind("search.toml", 1.5, folder / "search.toml", of_file(""), [ask]),
         Kind("answers", 0.3, folder / "question.json", of_file(""), [(1.0, load_answers)]),

@@ -8,6 +8,7 @@ import json
 import shutil
 from pathlib import Path
 
+from tests import fuzz_robots
 from tests.chapters.tiny import HEAD, JUDGED, as_seed, store_traces
 from wellposed import cli
 from wellposed.chapters.load import load_chapter
@@ -132,6 +133,7 @@ def make_world(folder: Path) -> None:
             shutil.copytree(run, folder / state / run.name)
             (folder / state / run.name / "summary.json").unlink()
         (folder / "diverged" / run.name / "failure.json").write_text(json.dumps(encode(Failure(1, 1, "loss", "why"))))
+    fuzz_robots.make(folder)
     (folder / "other").mkdir()
     shutil.move(as_seed(run, 7), folder / "other")
     for name in ("chapters", "runs"):

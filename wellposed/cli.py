@@ -43,6 +43,7 @@ COMMANDS: dict[str, Any] = {
     "reproduce": runs.reproduce_run,
     "eval": judging.evaluate,
     "robustness": judging.robustness,
+    "reality": _listed("Sealed realities: seal, show; `wellposed reality` explains them."),
     "check": environments.check,
     "diagnose": runs.diagnose,
     "anatomy": environments.anatomy,
@@ -53,6 +54,7 @@ COMMANDS: dict[str, Any] = {
     "compare": runs.compare,
     "report": runs.report,
     "export": policies.export,
+    "deploy-check": policies.deploy_check,
     "video": policies.video,
     "watch": policies.watch,
     "launch": launch.launch,
@@ -72,6 +74,7 @@ REFUSED = {  # why the operating system may refuse a path; other errors are defe
     errno.ESTALE,
 }  # fmt: skip
 GROUPS: dict[str, dict[str, Any]] = {
+    "reality": judging.REALITY_COMMANDS,
     "chapter": course.CHAPTER_COMMANDS,
     "exercise": course.EXERCISE_COMMANDS,
     "capstone": CAPSTONE_COMMANDS,

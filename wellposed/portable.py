@@ -107,12 +107,16 @@ class PortablePolicy:
         """How many offsets are features themselves; those behind them are only measured as distances."""
         return len(self.layers[0][0]) - len(self.arrays["groups"])
 
+    def offsets(self, obs: Mapping[str, Any], xp: Any = np) -> Any:
+        """The numbers and differences that it reads [n, m], in standard deviations of training."""
+        arrays = self.arrays
+        flat = [xp.reshape(xp.asarray(obs[one.name], np.float32), (-1, one.size)) for one in self.header.fields]
+        x = xp.concatenate([*flat, xp.zeros_like(flat[0][:, :1])], axis=1)
+        return (x[:, arrays["plus"]] - x[:, arrays["minus"]] - arrays["mean"]) / arrays["std"]
+
     def actions(self, obs: Mapping[str, Any], xp: Any = np) -> Any:
         """Actions [n, action_dim] in [-1, 1] for observations [n, *shape] by key, computed with the module `xp`."""
-        header, arrays = self.header, self.arrays
-        flat = [xp.reshape(xp.asarray(obs[one.name], np.float32), (-1, one.size)) for one in header.fields]
-        x = xp.concatenate([*flat, xp.zeros_like(flat[0][:, :1])], axis=1)
-        offset = (x[:, arrays["plus"]] - x[:, arrays["minus"]] - arrays["mean"]) / arrays["std"]
+        header, arrays, offset = self.header, self.arrays, self.offsets(obs, xp)
         far = xp.log(xp.sqrt(xp.mean(offset[:, arrays["groups"]] ** 2, axis=-1)) + np.float32(header.nearest))
         h = xp.clip(xp.concatenate([offset[:, : self.shown], far], axis=1), -header.clip, header.clip)
         for weights, biases in self.layers[:-1]:
@@ -146,12 +150,13 @@ class LoadedPolicy:
         action = policy(obs)                # greedy
 
     Observations are dicts of one env or, with a leading axis, of n; actions are in the environment's own units. A
-    control of the run (`--env.control`) is the environment's part, not the policy's. `card` says where it comes from.
+    control of the run (`--env.control`) is the environment's part, not the policy's. `fields` says what it reads, `low`
+    and `high` bound its actions, and `card` says where it comes from.
     """
 
     def __init__(self, policy: Policy, fields: list[Seen], low: list[float], high: list[float], card: dict[str, Any]):
         self.policy, self.card = policy, card
-        self.fields, self._low, self._high = fields, low, high
+        self.fields, self.low, self.high = fields, low, high
         self._carry: Carry | None = None  # None: the episodes begin
         self._num_envs = 0
 
@@ -177,7 +182,7 @@ class LoadedPolicy:
             self._carry, self._num_envs = self.policy.initial_carry(num_envs), num_envs
         rows = {one.name: one.shown(rows[one.name]) for one in self.fields}
         action, self._carry = self.policy.act(rows, self._carry)
-        action = in_bounds(action, self._low, self._high)
+        action = in_bounds(action, self.low, self.high)
         return action[0] if single else action
 
     def reset(self, ended: np.ndarray | None = None) -> None:

@@ -41,8 +41,10 @@ def training_env_seed(seed: int) -> int:
     return key_data(seed, "training episodes") % (_HALF - MAX_ENVS)
 
 
-def evaluation_env_seeds(seed: int, episodes: int, purpose: Literal["monitoring", "held-out"]) -> list[int]:
+def evaluation_env_seeds(seed: int, episodes: int, purpose: Literal["monitoring", "held-out", "reality"]) -> list[int]:
     """One seed per evaluation episode: from [2**30, 3 * 2**29) for monitoring, above that for held-out ones.
+
+    Those of a reality come from above, too, by a stream of their own.
 
     Raises UserError unless there are 1 to MAX_EPISODES.
     """

@@ -2,7 +2,7 @@
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import tyro
 
@@ -31,6 +31,12 @@ def evaluate(
     sensors: Annotated[Words, tyro.conf.arg(metavar="[QUANTITY.]FAULT=NUMBER...", help=SENSORS)] = (),
     dynamics: Annotated[Words, tyro.conf.arg(metavar="NAME=RANGE...", help=DYNAMICS)] = (),
     pixels: Annotated[Words, tyro.conf.arg(metavar="NAME=VALUE...", help=PIXELS)] = (),
+    reality: Annotated[
+        Path | None, tyro.conf.arg(metavar="DIR", help="play the next episodes of a sealed reality (docs/reality.md)")
+    ] = None,
+    purpose: Annotated[
+        Literal["evaluation", "identification"], tyro.conf.arg(help="of a reality's episodes")
+    ] = "evaluation",
     threads: Threads = CORES,
     json_file: JsonFile = None,
 ) -> int:
@@ -38,6 +44,12 @@ def evaluate(
 
     Sensors and dynamics that are named replace those of training; --pixels changes only what it names.
     """
+    if reality is not None:
+        if seed or noise or sensors or dynamics or pixels:
+            raise UserError(
+                "--reality is as it was sealed: leave --seed, --noise, --sensors, --dynamics, --pixels out."
+            )
+        return _in_reality(run, reality, episodes, purpose, threads, json_file)
     from wellposed import verdict
 
     found = verdict.assess(run, episodes, seed, threads, noise, sensors, dynamics, pixels)
@@ -51,6 +63,61 @@ def evaluate(
         if found.sees:
             print(found.sees)
     return 0
+
+
+def _in_reality(
+    run: Path,
+    folder: Path,
+    episodes: int,
+    purpose: Literal["evaluation", "identification"],
+    threads: int,
+    json_file: Path | None,
+) -> int:
+    """Play a reality's next episodes; they are on its ledger before anything is printed."""
+    from wellposed.reality import play, table
+
+    found = play(run, folder, episodes, purpose, threads)
+    data = {"reality": str(folder), "run": str(run), "purpose": purpose, "head": found.record.head}
+    data |= asdict(found.summary) | {"per_episode": [asdict(row) for row in found.rows]}
+    if not emit(data, json_file):
+        print("\n".join(table(found.record)))
+    return 0
+
+
+def seal_reality(
+    file: Annotated[Positional[Path], tyro.conf.arg(metavar="FILE", help="a TOML file (docs/reality.md)")],
+    seed: Annotated[int | None, tyro.conf.arg(help="draws hidden values and episodes; a secret one by default")] = None,
+) -> int:
+    """Draw what is hidden of a reality, and seal it in a folder beside the file. Publish the head that it prints."""
+    from wellposed.reality import seal, table
+
+    record = seal(file, seed)
+    print("\n".join(table(record)))
+    print(record.folder)
+    return 0
+
+
+def show_reality(
+    folder: Annotated[Positional[Path], tyro.conf.arg(metavar="DIR", help="the folder of a sealed reality")],
+    head: Annotated[
+        str | None, tyro.conf.arg(metavar="DIGEST", help="a head that was published: is what it stood for still there?")
+    ] = None,
+    json_file: JsonFile = None,
+) -> int:
+    """Verify the ledger of a reality, and tell which policies were evaluated there how often."""
+    from wellposed.reality import read_record, require_head, selection, table
+
+    record = read_record(folder)
+    if head is not None:
+        require_head(record, head)
+    data = {"title": record.reality.title, "budget": record.reality.budget, "spent": record.spent, "head": record.head}
+    data |= {"selection": selection(record.entries), "entries": [asdict(entry) for entry in record.entries]}
+    if not emit(data, json_file):
+        print("\n".join(table(record)))
+    return 0
+
+
+REALITY_COMMANDS = {"seal": seal_reality, "show": show_reality}
 
 
 def robustness(

@@ -5,8 +5,9 @@ from typing import Annotated, Literal
 
 import tyro
 
-from wellposed.commands.arguments import CORES, Positional, RunPath, Threads
+from wellposed.commands.arguments import CORES, JsonFile, Positional, RunPath, Threads, as_rows, emit
 
+VERDICTS = {"holds": "pass", "fails": "fail", "open": "not checked"}
 Run = Annotated[Positional[RunPath], tyro.conf.arg(metavar="RUN", help="a run's directory, or its short name")]
 
 
@@ -42,6 +43,34 @@ def export(
             print(hub.push(policy, push))
     print(export_policy(run, out, form=form, licence=licence, threads=threads))
     return 0
+
+
+def deploy_check(
+    policy: Annotated[
+        Positional[RunPath],
+        tyro.conf.arg(metavar="POLICY", help="a run's directory or short name, or an exported file"),
+    ],
+    robot: Annotated[Path, tyro.conf.arg(metavar="FILE", help="what the robot is like (docs/deploy_check.md)")],
+    json_file: JsonFile = None,
+) -> int:
+    """Check a policy against a real robot, before it moves. Exit code 1 if a check fails.
+
+    Rates, delays, units, limits and noise that a robot.toml states are compared with the policy's training; what was
+    recorded on the robot is shown to the policy, and its answers are looked at.
+    """
+    from wellposed.deploy_check import examine
+
+    found = examine(policy, robot)
+    fit = all(finding.status != "fails" for finding in found)
+    keys = ("check", "verdict", "evidence", "numbers", "advice")
+    rows = as_rows(found, keys, check="name", verdict="status")
+    rows = [row | {"verdict": VERDICTS[row["verdict"]]} for row in rows]
+    if not emit({"fit": fit, "checks": rows}, json_file):
+        for row in rows:
+            print(f"{row['verdict']:<12} {row['check']:<18} {row['evidence']} {row['advice']}".rstrip())
+        counts = ", ".join(f"{sum(row['verdict'] == word for row in rows)} {word}" for word in VERDICTS.values())
+        print(f"\n{counts}.")
+    return 0 if fit else 1
 
 
 def video(

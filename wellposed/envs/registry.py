@@ -62,6 +62,7 @@ class EnvEntry:
     extra: str = ""  # the extra of this package that it needs
     module: str = ""  # the module that the extra brings, where it has another name
     gymnasium: str = ""  # the Gymnasium id of which its envs are instances, of an environment that is not stepped here
+    rate: float | None = None  # environment steps in a second of what is simulated; None where nobody says
     other_versions: str = ""  # what is wrong with the other versions of that name in Gymnasium, if anything is
 
 

@@ -23,7 +23,7 @@ from wellposed.errors import UserError
 from wellposed.runs import disk
 from wellposed.runs.files import (
     MAX_JSON_BYTES,
-    JsonLines,
+    append_rows,
     explained,
     read_bytes,
     read_json,
@@ -200,13 +200,5 @@ def keep_copy(folder: Folder, manifest: Path) -> None:
 
 def add_rows(folder: Folder, rows: Iterable[Row]) -> None:
     """Add rows at the end; when it returns they survive a loss of power."""
-    path = folder.path / "rows.jsonl"
-    whole = read_bytes(path, MAX_BYTES).rfind(b"\n") + 1 if path.exists() else 0
-    lines = JsonLines(path, keep=whole)
-    try:
-        lines.shorten()  # by a row that a process which died wrote in part
-        for row in rows:
-            lines.append({"name": row.name, "label": row.label, "config": row.config})
-        lines.sync()
-    finally:
-        lines.close()
+    told = ({"name": row.name, "label": row.label, "config": row.config} for row in rows)
+    append_rows(folder.path / "rows.jsonl", told)

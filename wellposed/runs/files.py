@@ -8,7 +8,7 @@ import os
 import re
 import secrets
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -250,6 +250,22 @@ class JsonLines:
     def close(self) -> None:
         """Close the file."""
         os.close(self._handle)
+
+
+def append_rows(path: Path, rows: Iterable[dict[str, Any]]) -> None:
+    """Add rows at the end of an append-only file, made if it is missing; then they survive a loss of power.
+
+    Raises UserError if the operating system refuses.
+    """
+    whole = read_bytes(path, MAX_LINES_BYTES).rfind(b"\n") + 1 if path.exists() else 0
+    lines = JsonLines(path, keep=whole)
+    try:
+        lines.shorten()  # by a row that a process which died wrote in part
+        for row in rows:
+            lines.append(row)
+        lines.sync()
+    finally:
+        lines.close()
 
 
 def read_lines(path: Path, size: int | None = None) -> list[Any]:

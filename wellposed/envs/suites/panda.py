@@ -82,6 +82,7 @@ def register_all() -> None:
                 summary=f"{task.summary} (sparse reward, needs the extra panda)",
                 budget=task.budget,
                 capabilities=capabilities(task),
+                rate=25.0,  # 20 physics steps of 2 ms
                 extra="panda",
                 module="panda_gym",
                 gymnasium=known_as,

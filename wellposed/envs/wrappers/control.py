@@ -88,6 +88,17 @@ class Control:
             else float(min(1.0, self.scale) * filtered * min(1.0, np.sqrt(1.5 * self.rate)))
         )
 
+    @property
+    def furthest(self) -> float:
+        """The largest component that can arrive."""
+        return 1.0 if self.target != "none" else min(1.0, self.scale)
+
+    @property
+    def steepest(self) -> float:
+        """The largest change of a component of what arrives, from one step to the next."""
+        whole = 2 * self.furthest
+        return min(self.rate, whole) if self.rate < FREE else (1 - self.smoothing) * whole
+
     def arriving(self, actions: np.ndarray, time: np.ndarray) -> np.ndarray:
         """What reaches the simulator [n, a] after the last `memory` actions of an episode [n, memory, a].
 

@@ -4,7 +4,7 @@ from functools import partial
 from typing import Any
 
 from wellposed.envs.registry import EnvEntry, register
-from wellposed.envs.suites.fetch.model import VARIANTS, Variant, renderer
+from wellposed.envs.suites.fetch.model import RATE, VARIANTS, Variant, renderer
 from wellposed.envs.suites.fetch.oracle import ORACLES
 from wellposed.envs.suites.fetch.quantities import fetch_quantities
 from wellposed.envs.suites.fetch.task import CAPABILITIES, FetchTask, solved_at_reset
@@ -59,5 +59,6 @@ def _entry(variant: Variant, dense: bool) -> EnvEntry:
         quantities=fetch_quantities(variant.has_object),
         renderer=partial(renderer, variant),
         solved_at_reset=solved_at_reset(variant),
+        rate=RATE,
         other_versions="before v4 the Fetch tasks leaked state through resets or misplaced the robot",
     )

@@ -18,7 +18,8 @@ import numpy as np
 from wellposed.envs.rendering import Camera, Renderer, View
 from wellposed.errors import UserError
 
-SUBSTEPS = 20  # physics steps of 2 ms per environment step: control at 25 Hz
+SUBSTEPS = 20  # physics steps of 2 ms per environment step
+RATE = 25.0  # environment steps in a second
 DISTANCE_THRESHOLD = 0.05  # metres
 MAX_EPISODE_STEPS = 50
 POSITION_SCALE = 0.05  # metres the hand's target moves for an action of 1

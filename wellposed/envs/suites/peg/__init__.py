@@ -1,6 +1,7 @@
 """Pegs: insertion where only contact tells where the hole is, and guarded moves that need memory."""
 
 import inspect
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -22,7 +23,8 @@ def register_all() -> None:
     """Add both tasks; shape, clearance and what is hidden, or the number of cells, are their arguments."""
     find = "insert a peg by feel, the hole lying 1 to 3 mm from where it is said to be"
     probe = "find the one of five cells where the peg goes in, by guarded moves that look alike"
-    register(_entry("PegInsert-v0", PegTask, find, 500_000, SpiralSearch, task.QUANTITIES))
+    insert = _entry("PegInsert-v0", PegTask, find, 500_000, SpiralSearch, task.QUANTITIES)
+    register(replace(insert, rate=1 / task.STEP))
     register(_entry("PegProbe-v0", GuardedTask, probe, 50_000, EachProbe, guarded.QUANTITIES))
 
 

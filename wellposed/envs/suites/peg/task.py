@@ -21,7 +21,7 @@ MAX_EPISODE_STEPS = 100  # 5 s
 SCALE = 0.005  # metres from the hand to the target of its controller, for an action of 1: 10 N where it cannot move
 START, START_RANGE = np.array([0.0, 0.0, 0.012]), np.array([0.005, 0.005, 0.004])  # of the hand, metres
 LOW, HIGH = np.array([-0.015, -0.015, -0.03]), np.array([0.015, 0.015, 0.03])  # of targets, metres
-_STEP = model.TIMESTEP * model.SUBSTEPS  # seconds
+STEP = model.TIMESTEP * model.SUBSTEPS  # seconds
 _TURN, _CHANGE = 1 / model.LENGTH, float(np.sqrt(2))
 # What is measured, and what an error of a metre in the tip's place is in each unit: an angle is that of the peg, a
 # velocity the difference of two places, a force that of the controller's spring, a torque that force at the tip.
@@ -112,7 +112,7 @@ class PegTask:
     def observe(self, readings: np.ndarray, desired_goal: np.ndarray) -> Obs:
         """The truth of all envs, as new arrays."""
         observation = readings[:, model.SEEN].copy()
-        observation[:, model.VELOCITY] *= _STEP
+        observation[:, model.VELOCITY] *= STEP
         achieved = readings[:, model.TIP].copy()
         return {"observation": observation, "achieved_goal": achieved, "desired_goal": desired_goal.copy()}
 
