@@ -250,7 +250,7 @@ def test_it_is_told_whether_a_policy_could_have_been_selected():
     assert selection([begun, begun]) == "One policy was evaluated, 2 times: it was not selected among others here."
     other = replace(begun, policy="b", trained="2026-01-03")
     told = selection([replace(begun, purpose="identification"), begun, other])
-    assert "2 policies were evaluated, 2 times together: one of them may have been selected" in told
+    assert "2 policies were evaluated, 2 times in all: one of them may have been selected" in told
     assert "1 of 2 began to train after the first episodes were played here" in told
     assert told.endswith("5 episodes served identification.")
 

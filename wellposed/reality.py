@@ -351,7 +351,7 @@ def selection(entries: Sequence[Entry]) -> str:
         return "No policy was evaluated here."
     told = f"One policy was evaluated, {_times(len(judged))}: it was not selected among others here."
     if len(policies) > 1:
-        told = f"{len(policies)} policies were evaluated, {_times(len(judged))} together: one of them may have been "
+        told = f"{len(policies)} policies were evaluated, {_times(len(judged))} in all: one of them may have been "
         told += "selected by this, and its success here is then too high."
     if later := {entry.policy for entry in judged if entry.trained >= begun[0].time}:
         told += f" {len(later)} of {len(policies)} began to train after the first episodes were played here."
