@@ -141,6 +141,13 @@ def test_a_heading_with_a_formula_can_be_linked_to_and_is_listed(page):
     assert re.search(r'<a href="#the-case-gamma-1".*?<math', page, re.DOTALL)
 
 
+def test_the_menu_shows_words_and_no_marks_of_code(page):
+    menu = re.search(r'<nav class="md-nav md-nav--primary".*?</nav>\s*</div>', page, re.DOTALL)
+    assert menu is not None
+    assert "Pixels: --env.pixels" in menu[0]
+    assert "`" not in menu[0]
+
+
 def test_search_and_both_colour_schemes_are_there(book, page):
     assert "hindsight" in (book / "search" / "search_index.js").read_text()
     assert (book / "assets" / "book" / "js" / "iframe-worker.js").exists()

@@ -122,7 +122,7 @@ def _contents(sources: Sources) -> list[Any]:
 def _title(source: Path) -> str:
     """The first heading of a page; that of a chapter begins with its number."""
     heading = re.search(r"^# +(.+)$", source.read_text(), re.MULTILINE)
-    title = heading[1].strip() if heading else source.stem
+    title = heading[1].strip().replace("`", "") if heading else source.stem  # the menu knows no code
     number = _number(source)
     return title if number is None else f"{number}. {title}"
 
