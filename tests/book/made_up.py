@@ -102,6 +102,8 @@ as in [the section on runs](#what-was-run), in [the certificate](../../docs/chec
 
 ## What was run
 
+This is HER, and HER alone.
+
     wellposed chapter run 4    # $HOME is no formula here
 
 It takes {{ minutes: 4 }}, and {{ study_minutes: 4 }} more. With hindsight {{ relabelling.future.success }}, after

@@ -17,6 +17,7 @@ from wellposed.book.answers import Course, origins_section
 from wellposed.book.build import MARK, build_book
 from wellposed.book.pages import Links, Page
 from wellposed.book.problems import Problems
+from wellposed.book.site import explained_once
 from wellposed.book.slots import Slots
 from wellposed.chapters.load import is_in_work, load_chapter
 from wellposed.chapters.records import write_records
@@ -146,6 +147,14 @@ def test_the_menu_shows_words_and_no_marks_of_code(page):
     assert menu is not None
     assert "Pixels: --env.pixels" in menu[0]
     assert "`" not in menu[0]
+
+
+def test_a_word_is_explained_where_it_stands_first(book, page):
+    assert page.count('<abbr title="hindsight experience replay') == 1
+    assert page.count("HER") > 1
+    assert "<abbr" not in (book / "reference" / "statistics.html").read_text(), "only chapters explain"
+    assert "<abbr" not in (book / "words.html").read_text()
+    assert explained_once('<abbr title="a">x</abbr> <abbr title="b">y</abbr> <abbr title="a">x</abbr>').count("abbr") == 4
 
 
 def test_search_and_both_colour_schemes_are_there(book, page):

@@ -17,7 +17,7 @@ from wellposed.errors import UserError
 from wellposed.repository import ROOT
 from wellposed.runs.files import explained
 
-START, REFERENCE = (Path(__file__).parent / name for name in ("start.md", "reference.md"))
+START, WORDS, REFERENCE = (Path(__file__).parent / name for name in ("start.md", "words.md", "reference.md"))
 TITLES = {"README.md": "Overview"}  # in the table of contents, instead of the heading
 _OF_A_LINK = re.compile(r"Doc file '(.+?)' contains a link '(.+?)'")  # warning of MkDocs
 MARK = ".wellposed-book"  # a file that marks a folder as a book, which may be replaced
@@ -33,7 +33,7 @@ class Sources:
     @property
     def pages(self) -> dict[Path, str]:
         """All pages, the start page first; sources are resolved."""
-        found = {START: "index.md"} | self.chapters | self.reference
+        found = {START: "index.md"} | self.chapters | {WORDS: "words.md"} | self.reference
         return {source.resolve(): target for source, target in found.items()}
 
 
@@ -90,9 +90,11 @@ def _build(sources: Sources, docs: Path, site: Path) -> list[str]:
     problems, slots = Problems(), Slots()
     links = Links(sources.pages)
     course = answers.Course.load(sources.chapters, problems)
+    meanings, chapters = _meanings(WORDS.read_text()), {path.resolve() for path in sources.chapters}
     for source, target in sources.pages.items():
         page = Page(source, target, slots, problems, links, course.answers())
         text = _eyebrow(source) + page.markdown(source.read_text()) + course.origins(page)
+        text += meanings if source in chapters else ""
         (docs / target).parent.mkdir(parents=True, exist_ok=True)
         (docs / target).write_text(text)
     for path, target in links.files.items():
@@ -110,13 +112,20 @@ def _contents(sources: Sources) -> list[Any]:
     """The table of contents, as in mkdocs.yml."""
     return [
         {"Start": "index.md"},
-        {"The course": [{_title(path): target} for path, target in sources.chapters.items()]},
+        {"The course": [{_title(path): target} for path, target in (sources.chapters | {WORDS: "words.md"}).items()]},
         {
             "The laboratory": [
                 {TITLES.get(path.name) or _title(path): target} for path, target in sources.reference.items()
             ]
         },
     ]
+
+
+def _meanings(page: str) -> str:
+    """The table of words as Markdown that explains each of them wherever it stands in a page."""
+    _, _, words = page.partition("## Words")
+    rows = re.findall(r"^\| ([^*].*?) \| (.+?) \|$", words, re.MULTILINE)[1:]
+    return "\n\n" + "".join(f"*[{word}]: {meaning}\n" for word, meaning in rows)
 
 
 def _title(source: Path) -> str:

@@ -3,6 +3,7 @@
 import json
 import logging
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -87,7 +88,8 @@ def _settings(docs: Path, site: Path, nav: list[Any]) -> dict[str, Any]:
         }
         for name, scheme, icon, other in (("light", "default", "night", "dark"), ("dark", "slate", "sunny", "light"))
     ]
-    features = ["content.code.copy", "navigation.footer", "navigation.sections", "navigation.top", "toc.follow"]
+    features = ["content.code.copy", "content.tooltips", "toc.follow"]
+    features += [f"navigation.{name}" for name in ("footer", "sections", "top")]
     return {
         "site_name": "wellposed",
         "docs_dir": str(docs.absolute()),  # MkDocs looks for a relative one beside its own settings
@@ -111,7 +113,7 @@ def _settings(docs: Path, site: Path, nav: list[Any]) -> dict[str, Any]:
             "mkdocstrings": {"handlers": {"python": {"paths": [str(PACKAGE.parent)], "options": DOCSTRINGS}}},
         },
         "markdown_extensions": {
-            "attr_list": {}, "footnotes": {}, "md_in_html": {}, "sane_lists": {}, "tables": {},
+            "abbr": {}, "attr_list": {}, "footnotes": {}, "md_in_html": {}, "sane_lists": {}, "tables": {},
             "smarty": {"smart_dashes": False, "smart_ellipses": False},
             "toc": {"permalink": "#", "permalink_title": "Link to this section", "toc_depth": 3},
             "pymdownx.highlight": {"anchor_linenums": False, "linenums_style": "pymdownx-inline"},
@@ -128,9 +130,21 @@ def _filler(slots: Slots) -> Any:
         def on_page_content(self, html: str, *, page: Any, config: Any, files: Any) -> str:
             for item in page.toc:
                 _fill_titles(item, slots)
-            return slots.fill(html)
+            return slots.fill(explained_once(html))
 
     return Filler()
+
+
+def explained_once(html: str) -> str:
+    """A page in which a word is explained where it stands first; underlined everywhere it would be hard to read."""
+    seen = set[str]()
+
+    def kept(found: re.Match) -> str:
+        again = found[2] in seen
+        seen.add(found[2])
+        return found[2] if again else found[0]
+
+    return re.sub(r'<abbr title="([^"]*)">([^<]*)</abbr>', kept, html)
 
 
 def _fill_titles(item: Any, slots: Slots) -> None:
