@@ -11,12 +11,14 @@ import pytest
 from tests import fuzz
 from wellposed import reproduce, training, verdict
 from wellposed.chapters import publish
+from wellposed.commands import launch
 from wellposed.launch import local
 from wellposed.runs import provenance
 
 CONFINED = {
     training: ("train_on",),
-    local: ("train_rows",),
+    local: ("train_rows", "do"),
+    launch: ("execute",),
     reproduce: ("train",),
     verdict: ("assess", "EPISODES"),
     provenance: ("git_state",),
