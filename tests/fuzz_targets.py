@@ -109,8 +109,9 @@ def _nothing_to_do(*_: Any) -> None:
 
 def sealed(run: Path, old: Path, manifest: dict[str, Any], state: Any) -> None:
     """Write a manifest and its state in the place of `old`, with every digest made right, under names that fit."""
+    vouches = "digest" in json.loads(old.read_text())
     told = {key: value for key, value in manifest.items() if key not in ("state", "digest", "schema")}
-    copy = {checkpoint.COPY: np.frombuffer(json.dumps(told, sort_keys=True).encode(), np.uint8)}
+    copy = {checkpoint.COPY: np.frombuffer(json.dumps(told, sort_keys=True).encode(), np.uint8)} if vouches else {}
     content = format_tensors(state | copy) if isinstance(state, dict) else state
     stem = checkpoint.CHECKPOINTS + "/" + old.stem
     number, step = manifest.get("number"), manifest.get("step")
@@ -122,7 +123,8 @@ def sealed(run: Path, old: Path, manifest: dict[str, Any], state: Any) -> None:
     (run / f"{stem}.safetensors").write_bytes(content)
     whole = manifest | {"state": stored}
     told = {key: value for key, value in whole.items() if key not in ("digest", "schema")}
-    whole["digest"] = hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
+    if vouches:
+        whole["digest"] = hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
     (run / f"{stem}.json").write_text(json.dumps(whole))
 
 
@@ -130,7 +132,7 @@ def _checkpoint(run: Path) -> tuple[Path, dict[str, Any], dict[str, np.ndarray]]
     """The newest manifest, its content, and its state."""
     file = checkpoint.manifests(run)[0]
     state = parse_tensors(file.with_suffix(".safetensors").read_bytes())
-    state.pop(checkpoint.COPY)
+    state.pop(checkpoint.COPY, None)  # older ones have none
     return file, json.loads(file.read_text()), state
 
 
@@ -204,6 +206,20 @@ def _tensors(content: bytes, rng: random.Random) -> bytes:
     return mutate_tensors(parse_tensors(content), rng)
 
 
+def exported(file: Path, rng: random.Random) -> tuple[Path, bool]:
+    """An exported policy of safetensors, whose header is among the metadata."""
+    content = file.read_bytes()
+    told = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])["__metadata__"]
+    arrays = parse_tensors(content)
+    if rng.random() < 0.5:
+        told = {name: json.dumps(mutate_json(json.loads(text), rng)) for name, text in told.items()}
+    else:
+        with suppress(SafetensorError, ValueError):
+            arrays = parse_tensors(mutate_tensors(arrays, rng))
+    file.write_bytes(format_tensors(arrays, told))
+    return file, False
+
+
 BY_SUFFIX = {
     ".jsonl": mutate_rows, ".json": mutate_text, ".toml": mutate_toml, ".npz": mutate_npz, ".safetensors": _tensors,
 }  # fmt: skip
@@ -236,6 +252,9 @@ def measured(chapter: Path, rng: random.Random) -> tuple[Path, bool]:
     return chapter, True
 
 
+OFTEN = {"runs": 1.0, "cut": 1.0, "old": 0.2}
+
+
 def kinds(folder: Path) -> list[Kind]:
     """All kinds of inputs from the world in `folder`."""
     found: list[Kind] = []
@@ -246,6 +265,8 @@ def kinds(folder: Path) -> list[Kind]:
         *with_json(6.0, "reproduce", "{live}", "--quiet"),
         *with_json(1.0, "compare", "{live}", "{world}/other", "--episodes", str(EPISODES)),
         command(1.0, "runs", "sac", "--runs-dir", "{beside}", "--where", "algo=sac", "--sort", "success", "--reverse"),
+        command(0.3, "runs", "--runs-dir", "{beside}", "--where", "agent.gamma=0.95"),
+        command(0.3, "diagnose", "{live.name}", "--runs-dir", "{beside}"),
         command(0.05, "report", "{live}", "--no-video", "--out", "{beside}/report.html"),
         command(0.1, "export", "{live}", "--out", "{beside}/policy.npz"),
         command(0.05, "eval", "{live}", "--episodes", "1"),
@@ -256,15 +277,16 @@ def kinds(folder: Path) -> list[Kind]:
         command(2.0, "diagnose", "{live}"),
         command(2.0, "runs", "--runs-dir", "{beside}", "--paths"),
     ]
+    old = [*looks[:6], command(0.5, "eval", "{live}", "--episodes", "1"), *going_on[:2]]
     files = ["provenance.json", "metrics.jsonl", "evaluations.jsonl", "episodes.jsonl", "warnings.jsonl"]
     sealing: list[tuple[str, Any, float]] = [(one.__name__, one, 3.5) for one in (config, manifest, arrays, replay)]
-    for state, reads in (("runs", looks), ("cut", going_on)):
-        for run in sorted((folder / state).glob("Fetch*")):
-            ended = ["verdict.json", "summary.json"] if reads is looks else []
+    for state, reads in (("runs", looks), ("cut", going_on), ("old", old)):
+        for run in sorted((folder / state).glob("*_s*")):
+            ended = ["verdict.json"] * (state == "runs") + ["summary.json"] * (state != "cut")
             for name, mutate, weight in [*sealing, *((name, of_file(name), 0.6) for name in [*files, *ended])]:
                 of_rows = rows if name.endswith(".jsonl") else []
-                found.append(Kind(f"{name} ({state})", weight, run, mutate, [*reads, *of_rows]))
-        found.append(Kind(f"tree ({state})", 6.0, run, tree, [*reads, *rows]))
+                found.append(Kind(f"{name} ({state})", weight * OFTEN[state], run, mutate, [*reads, *of_rows]))
+        found.append(Kind(f"tree ({state})", 6.0 * OFTEN[state], run, tree, [*reads, *rows]))
     diverged = next((folder / "diverged").glob("*sac*"))
     found.append(Kind("failure.json", 0.5, diverged, of_file("failure.json"), looks[:8]))
     return [*found, *_of_the_course(folder), *_of_launches(folder), *_of_files(folder)]
@@ -323,4 +345,5 @@ def _of_files(folder: Path) -> list[Kind]:
         Kind("answers", 0.3, folder / "question.json", of_file(""), [(1.0, load_answers)]),
         Kind("train --config", 0.1, a_run / "config.json", of_file(""), [begin]),
         Kind("policy.npz", 1.5, folder / "policy.npz", of_file(""), [(1.0, load_policy)]),
+        Kind("policy.safetensors", 0.7, folder / "policy.safetensors", exported, [(1.0, load_policy)]),
     ]

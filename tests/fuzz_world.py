@@ -125,7 +125,8 @@ def make_world(folder: Path) -> None:
     _must(["chapter", "run", "4", "--studies", "--quiet", *runs, *chapters])
     _must(["chapter", "publish", "4", "--anyway", *runs, *chapters])
     for run in sorted((folder / "runs").glob("Fetch*")):
-        _must(["export", str(run), "--out", f"{folder}/policy.npz"])
+        for form in ("npz", "safetensors"):
+            _must(["export", str(run), "--format", form, "--out", f"{folder}/policy.{form}"])
         rows = "".join(json.dumps(encode(WarningRow(i, "mjWARN_INERTIA", 2))) + "\n" for i in (1, 1, 2))
         (run / "warnings.jsonl").write_text(rows)
         shutil.rmtree(run / "tensorboard")
@@ -134,6 +135,7 @@ def make_world(folder: Path) -> None:
             (folder / state / run.name / "summary.json").unlink()
         (folder / "diverged" / run.name / "failure.json").write_text(json.dumps(encode(Failure(1, 1, "loss", "why"))))
     fuzz_robots.make(folder)
+    shutil.copytree(Path(__file__).parent / "old_records", folder / "old")
     (folder / "other").mkdir()
     shutil.move(as_seed(run, 7), folder / "other")
     for name in ("chapters", "runs"):

@@ -94,7 +94,7 @@ def mutate_rows(content: bytes, rng: random.Random) -> bytes:
     """An append-only file with a row mutated, doubled, moved or left out, or with other bytes."""
     if rng.random() < 0.2:
         return mutate_bytes(content, rng)
-    rows = [json.loads(line) for line in content.splitlines()]
+    rows = [json.loads(line) for line in content.splitlines()] or [{}]
     at, action = rng.randrange(len(rows)), rng.randrange(6)
     if action == 0:
         rows.insert(at, rng.choice(rows))
