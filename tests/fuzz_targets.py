@@ -279,7 +279,7 @@ def kinds(folder: Path) -> list[Kind]:
     ]
     old = [*looks[:6], command(0.5, "eval", "{live}", "--episodes", "1"), *going_on[:2]]
     files = ["provenance.json", "metrics.jsonl", "evaluations.jsonl", "episodes.jsonl", "warnings.jsonl"]
-    sealing: list[tuple[str, Any, float]] = [(one.__name__, one, 3.5) for one in (config, manifest, arrays, replay)]
+    sealing: list[tuple[str, Any, float]] = [(one.__name__, one, 5.0) for one in (config, manifest, arrays, replay)]
     for state, reads in (("runs", looks), ("cut", going_on), ("old", old)):
         for run in sorted((folder / state).glob("*_s*")):
             ended = ["verdict.json"] * (state == "runs") + ["summary.json"] * (state != "cut")
