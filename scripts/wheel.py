@@ -1,8 +1,12 @@
 """The wheel's part of the build: chapters, documents, experiments and examples go along, for `wellposed.repository`."""
 
+from collections.abc import Iterator
+from pathlib import Path
+
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 FILES = ["chapters", "docs", "examples", "experiments", "benchmarks/results", "README.md", "CONTRIBUTING.md"]
+MADE = {"runs", "robustness", "__pycache__"}  # folders that whoever tries an example leaves in it
 
 
 class Files(BuildHookInterface):
@@ -11,4 +15,13 @@ class Files(BuildHookInterface):
     def initialize(self, version: str, build_data: dict) -> None:
         """Called before the build; `version` is that of the wheel: `standard` or `editable`."""
         if version == "standard":
-            build_data["force_include"] |= {name: f"wellposed/share/{name}" for name in FILES}
+            root = Path(self.root)
+            for name in FILES:
+                build_data["force_include"] |= {str(path): f"wellposed/share/{path}" for path in files(root, name)}
+
+
+def files(root: Path, name: str) -> Iterator[Path]:
+    """A file below `root`, or all files of a folder there that belong to it, relative to `root`."""
+    for path in [root / name] if (root / name).is_file() else sorted((root / name).rglob("*")):
+        if path.is_file() and not MADE & {*path.relative_to(root).parts}:
+            yield path.relative_to(root)
