@@ -275,3 +275,11 @@ def test_what_is_found_under_way_is_said_once(monkeypatch):
         Monitor.say_news(run, loud)
     assert [line.split()[0] for line in said] == ["one", "two"]
     Monitor.say_news(run, SimpleNamespace(quiet=True))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("counted", [-1, 99, 101])
+def test_a_checkpoint_whose_two_counts_of_updates_differ_is_refused(counted):
+    agent = SimpleNamespace(updates=0, load_state=lambda state: setattr(agent, "updates", int(state["updates"])))
+    saved: Any = SimpleNamespace(agent={"updates": np.array(counted)}, manifest=SimpleNamespace(updates=100))
+    with pytest.raises(UserError, match=f"had {counted} updates, its manifest counts 100"):
+        monitor.restore(SimpleNamespace(agent=agent), saved)

@@ -264,6 +264,11 @@ def restore(run: Any, saved: Restored) -> None:
     Raises UserError if it does not fit this configuration, or an environment does not replay to the saved state.
     """
     run.agent.load_state(saved.agent)
+    if run.agent.updates != saved.manifest.updates:
+        raise UserError(
+            f"The checkpoint does not fit together: its networks had {run.agent.updates} updates, its manifest counts "
+            f"{saved.manifest.updates}. It was edited by hand."
+        )
     try:
         run.env.set_state(part_of(saved.loop, "env"))
     except (ValueError, KeyError, IndexError) as error:
