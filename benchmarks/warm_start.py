@@ -3,7 +3,7 @@
 Every variant is the default recipe with one thing added, five seeds each, and stops at two monitoring evaluations in a
 row at 95 %. Cloning counts in the seconds, demonstrations do not count as steps. Finished runs are not trained again.
 
-    python -m benchmarks.warm_start                # both tasks, about forty minutes on two cores
+    python -m benchmarks.warm_start                # both tasks, fifty runs: some two hours on two cores
     python -m benchmarks.warm_start FetchPush-v4 --seeds 0-4 --runs-dir runs/warm_start
 """
 
