@@ -8,6 +8,7 @@ is bit for bit the same from one test to the next. Who runs for long or tests nu
 import ctypes
 import gc
 import os
+import re
 import resource
 import shutil
 import sys
@@ -41,9 +42,10 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     """Leave out what is not in the share."""
     if not (asked := config.getoption("--share")):
         return
-    share, of = map(int, asked.split("/"))
+    named = re.fullmatch(r"(\d+)/(\d+)", asked)
+    share, of = map(int, named.groups()) if named else (0, 0)
     if not 1 <= share <= of:
-        raise pytest.UsageError(f"--share takes K/M with K from 1 to M, got {asked}")
+        raise pytest.UsageError(f"--share takes K/M with K from 1 to M, as 2/5, got {asked}")
     mine = lambda item: zlib.crc32(item.nodeid.encode()) % of == share - 1  # noqa: E731
     config.hook.pytest_deselected(items=[item for item in items if not mine(item)])
     items[:] = [item for item in items if mine(item)]

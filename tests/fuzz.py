@@ -202,8 +202,8 @@ class Fuzz:
         compiled = sys.modules["jax"].config.jax_compilation_cache_dir or folder
         self.watch = Watch(self.live, folder / "tmp", folder / "cache", Path(compiled))
         self.count, self.sealed = Counter[str](), 0
-        for name in ("gymnasium_robotics", "scipy.stats"):  # a record may name any of its environments
-            importlib.import_module(name)
+        importlib.import_module("gymnasium_robotics")  # a record may name any of its environments
+        importlib.import_module("scipy.stats")  # only some inputs need it
         self.warm_up()
 
     def warm_up(self) -> None:

@@ -170,7 +170,10 @@ def test_a_damaged_run_is_listed_as_damaged(tmp_path, capsys):
 
 @pytest.mark.parametrize(
     "words",
-    ["status", "collect", "launch", "diagnose", "report", "eval", "rows", "resume", "chapter list --chapters"],
+    [
+        *("status", "collect", "launch", "experiment", "diagnose", "report", "eval", "rows", "resume", "reproduce"),
+        *("robustness", "export", "video", "chapter list --chapters", "reality show", "capstone verify"),
+    ],
 )
 def test_a_path_that_the_system_refuses_is_a_sentence(words, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)

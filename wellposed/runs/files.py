@@ -157,7 +157,7 @@ def parse_json(raw: bytes, where: str) -> Any:
     """Parse JSON text; raises UserError, naming `where`, if it is not valid or an object has a key twice."""
     with suppress(msgspec.DecodeError, ValueError, RecursionError):
         value = msgspec.json.decode(raw)  # three times as fast as json.loads, which explains errors better
-        # A key in the text that is not in the value came twice.
+        # A key in the text that is not in the value came twice; a number may be too long.
         if _count_keys(value) == len(KEY.findall(raw)) and not LONG.search(raw):
             return value
     try:
