@@ -135,7 +135,11 @@ TAMPERED: dict[str, tuple[str, Callable[[Path], object], str]] = {
     "begun at no time": ("prediction", timeless, "does not say when it began"),
     "trained on other code": ("environment", lambda f: registration(f, lambda _: {"environment": "0"}), "other code"),
     "a seed dropped": ("seeds", lambda f: registration(f, lambda d: {"runs": d["runs"][:4]}), "No result of seed 4"),
-    "a run removed": ("seeds", lambda f: shutil.rmtree(next((f / "runs").glob("*_s2"))), "is not a run directory"),
+    "a run removed": (
+        "seeds",
+        lambda f: shutil.rmtree(next((f / "runs").glob("*_s2"))),
+        "No result of seed 2; `wellposed capstone run",
+    ),
     "a verdict embellished": ("seeds", flattered, "verdict.json"),
     "no robustness": ("robustness", lambda f: shutil.rmtree(f / "robustness"), "not measured"),
     "no page": ("page", lambda f: (f / task.PAGE).unlink(), task.PAGE),

@@ -75,7 +75,7 @@ def grade(folder: Path) -> Grade:
         return Grade([Part("prediction", False, "none is registered")], "", [], {})
     registration, results = registered(folder), list[RunResult]()
     lacking, diagnoses = list[str](), dict[int, list[str]]()
-    for path in paths_of(folder, registration):
+    for path in filter(Path.exists, paths_of(folder, registration)):
         try:
             one = _result(path, capstone)
             if _success(one) < capstone.bar:
@@ -85,7 +85,8 @@ def grade(folder: Path) -> Grade:
             lacking.append(str(error))
     seeds = parse_seeds(capstone.seeds)
     if gone := {*seeds} - {one.seed for one in results}:
-        lacking.append(f"No result of seed {', '.join(map(str, sorted(gone)))}.")
+        which = ", ".join(map(str, sorted(gone)))
+        lacking.append(f"No result of seed {which}; `wellposed capstone run {folder}` goes on with what is missing.")
     ended = f"{len(results)} of {len(seeds)} ended and were judged on held-out episodes"
     parts = [
         _asked("prediction", lambda: _in_time(folder, registration)),
