@@ -30,15 +30,17 @@ from tests.mutations import (
     mutate_tree,
 )
 from wellposed import cli, reproduce, serialise, training, verdict
-from wellposed.chapters import publish
+from wellposed.chapters import publish, traces
 from wellposed.commands import launch
 from wellposed.deploy import load_policy
 from wellposed.errors import UserError
 from wellposed.launch import local
 from wellposed.launch.answers import load_answers
-from wellposed.launch.states import state_of
+from wellposed.launch.states import ENDED, state_of
 from wellposed.runs import checkpoint, provenance
-from wellposed.runs.store import run_name
+from wellposed.runs.listing import ORDERS
+from wellposed.runs.record import Failure, encode
+from wellposed.runs.store import RunReader, find_run, run_name
 
 EPISODES = 2  # of a verdict
 
@@ -88,7 +90,8 @@ def confine() -> None:
     here = provenance.git_state()
     provenance.git_state = lambda: here
     publish.traces_at = lambda *_: set()  # asks git, of what looks like a commit
-    local.train_rows = partial(_only_what_was_begun, local.train_rows)  # type: ignore[assignment]
+    traces.record_sample = _as_stored  # type: ignore[assignment]
+    local.train_rows = partial(_only_what_ended, local.train_rows)  # type: ignore[assignment]
     local.do = launch.execute = _nothing_to_do  # type: ignore[assignment]
 
 
@@ -97,8 +100,17 @@ def _pristine(algo: str) -> Path:
     return next(iter((WORLD[0] / "runs").glob(f"*_{algo}_*")), WORLD[0])
 
 
-def _only_what_was_begun(train: Callable[..., Any], rows: Any, runs_dir: Path, *others: Any, **named: Any) -> Any:
-    if any(state_of(runs_dir, row) == "waiting" for row in rows):
+def _as_stored(case: Any) -> Any:
+    """The trace of a case, as it was when the world was made."""
+    stored, samples = traces.load_traces(WORLD[0] / "chapters" / "ch04_hindsight")
+    for name, trace in stored.traces.items():
+        if traces.is_of(trace, case):
+            return trace, samples[name]
+    raise UserError("Here a trace would be recorded, which is not what is tested.")
+
+
+def _only_what_ended(train: Callable[..., Any], rows: Any, runs_dir: Path, *others: Any, **named: Any) -> Any:
+    if any(state_of(runs_dir, row) not in ENDED for row in rows):
         raise UserError("Here training would begin, which is not what is tested.")
     return train(rows, runs_dir, *others, **named)
 
@@ -252,6 +264,60 @@ def measured(chapter: Path, rng: random.Random) -> tuple[Path, bool]:
     return chapter, True
 
 
+def traced(chapter: Path, rng: random.Random) -> tuple[Path, bool]:
+    """The samples of traces, with their digests."""
+    told, samples = (chapter / "chapters" / "ch04_hindsight" / name for name in (traces.FILE, traces.SAMPLES))
+    samples.write_bytes(_tensors(samples.read_bytes(), rng))
+    data = json.loads(told.read_text())
+    with suppress(SafetensorError, ValueError, KeyError, TypeError):
+        flat = parse_tensors(samples.read_bytes())
+        for name, trace in data["traces"].items():
+            own = {key[len(name) + 1 :]: array for key, array in flat.items() if key.startswith(f"{name}/")}
+            trace["digest"] = traces.digest(own)
+    told.write_text(json.dumps(data))
+    return chapter, True
+
+
+ELSEWHERE = "process 1 on another, boot x, namespace y, start 1"  # who writes a run, as its lock names them
+
+
+def among(folder: Path, rng: random.Random) -> tuple[Path, bool]:
+    """One of several runs that belong together: it ended otherwise, is under way, or one of its files is mutated."""
+    run = rng.choice(sorted((folder / "runs").glob("*_s*")))
+    state = rng.choice(["as it was", "diverged", "under way"])
+    if state != "as it was":
+        (run / "summary.json").unlink()
+    if state == "diverged":
+        (run / "failure.json").write_text(json.dumps(encode(Failure(1, 1, "loss", "why"))))
+    if state == "under way":
+        (run / "lock").write_text(ELSEWHERE)
+    if state == "as it was" or rng.random() < 0.5:
+        file = rng.choice([path for path in sorted(run.iterdir()) if path.suffix in BY_SUFFIX])
+        file.write_bytes(BY_SUFFIX[file.suffix](file.read_bytes(), rng))
+    return folder, False
+
+
+def by_name(live: Path) -> int:
+    """A run that is looked up by the beginning of its hash and its seed."""
+    shared, _, seed = live.name.rpartition("_s")
+    return cli.main(["diagnose", str(find_run(f"{shared[-12:-5]}_s{seed}", live.parent))])
+
+
+def in_notebook(live: Path) -> None:
+    """What a notebook shows of a run."""
+    RunReader(live)._repr_html_()
+    verdict.stored_verdict(live)._repr_html_()
+
+
+def plays(file: Path) -> None:
+    """An exported policy acts, on its own and in several environments."""
+    policy = load_policy(file)
+    obs = {key: np.ones(size) for key, size in fuzz_robots.SIZES.items()}
+    policy(obs)
+    policy({key: array[None] for key, array in obs.items()})
+    policy.reset(np.array([True]))
+
+
 OFTEN = {"runs": 1.0, "cut": 1.0, "old": 0.2}
 
 
@@ -266,7 +332,10 @@ def kinds(folder: Path) -> list[Kind]:
         *with_json(1.0, "compare", "{live}", "{world}/other", "--episodes", str(EPISODES)),
         command(1.0, "runs", "sac", "--runs-dir", "{beside}", "--where", "algo=sac", "--sort", "success", "--reverse"),
         command(0.3, "runs", "--runs-dir", "{beside}", "--where", "agent.gamma=0.95"),
-        command(0.3, "diagnose", "{live.name}", "--runs-dir", "{beside}"),
+        *(command(0.1, "runs", "--runs-dir", "{beside}", "--sort", order) for order in ORDERS),
+        (0.3, by_name),
+        (0.2, in_notebook),
+        command(0.1, "train", "--config", "{live}/config.json", "--runs-dir", "{beside}", "--quiet", "--threads", "1"),
         command(0.05, "report", "{live}", "--no-video", "--out", "{beside}/report.html"),
         command(0.1, "export", "{live}", "--out", "{beside}/policy.npz"),
         command(0.05, "eval", "{live}", "--episodes", "1"),
@@ -297,18 +366,41 @@ def _of_the_course(folder: Path) -> list[Kind]:
     place, results = "chapters/ch04_hindsight", "runs/ch04_hindsight"
     where = ("--chapters", "{live}/chapters")
     runs = (*where, "--runs-dir", "{live}/runs")
+    question = ("{live}/question.toml", "--runs-dir", "{live}/runs")
     reads = [
         *with_json(3.0, "chapter", "list", *where),
         *with_json(1.0, "chapter", "status", *runs),
         *with_json(1.0, "chapter", "verify", "4", *runs),
         command(0.3, "chapter", "publish", "4", "--anyway", *runs),
+        command(0.1, "chapter", "status", "5", *runs),
+    ]
+    hold = [command(1.0, "chapter", "traces", *where), command(0.2, "chapter", "traces", "4", "--write", *where)]
+    several = [
+        *reads[2:],
+        *with_json(2.0, "status", *question),
+        command(1.0, "experiment", *question, "--quiet"),
+        command(1.0, "runs", "sac", "--runs-dir", "{live}/runs", "--where", "env.sensors.noise=0.01"),
+        command(0.2, "runs", "--runs-dir", "{live}/runs", "--where", "env.sensors.noise"),
     ]
     files = [f"{place}/{name}" for name in ("chapter.toml", "records.json", "traces.json", "traces.safetensors")]
     files += [f"{results}/{name}" for name in ("width.json", "study_learnt/study.json")]
     found = [Kind(Path(name).name, 1.5, folder / "course", of_file(name), reads) for name in files]
     found[0].weight = 6.0  # what most of the readers' lines are about
     found.append(Kind("tree (course)", 3.0, folder / "course", tree, reads))
-    return [*found, Kind("measured", 0.6, folder / "course", measured, reads[2:])]
+    return [
+        *found,
+        Kind("measured", 0.6, folder / "course", measured, reads[2:]),
+        Kind("traces", 1.5, folder / "course", traced, [*hold, *reads[2:]]),
+        Kind("traces.json, held", 0.5, folder / "course", of_file(f"{place}/{traces.FILE}"), hold),
+        Kind("several runs (course)", 3.0, folder / "course", among, several),
+        Kind(
+            "tree (chapters)",
+            0.5,
+            folder / "course" / "chapters",
+            tree,
+            [command(1.0, "chapter", "list", "--chapters", "{live}")],
+        ),
+    ]
 
 
 def _of_launches(folder: Path) -> list[Kind]:
@@ -324,6 +416,7 @@ def _of_launches(folder: Path) -> list[Kind]:
         for file in [*files, *["trials.json"] * (name == "search")]:
             found.append(Kind(f"{file} ({name})", 1.0, source, of_file(file), reads))
         found.append(Kind(f"tree ({name})", 1.5, source, tree, reads))
+        found.append(Kind(f"several runs ({name})", 2.0, source, among, reads))
     return found
 
 
@@ -335,8 +428,8 @@ def _of_files(folder: Path) -> list[Kind]:
     begin = command(1.0, "train", "--config", "{live}", "--runs-dir", "{beside}/new", "--quiet", "--threads", "1")
     a_run = next((folder / "runs").glob("*sac*"))
     robots = [
-        Kind(f"{place}/{name}", 0.5, folder / place, of_file(name), reads)
-        for place, name, reads in fuzz_robots.files(command)
+        Kind(name, 0.7, folder / source, mutate, reads)
+        for name, source, mutate, reads in fuzz_robots.files(command, of_file, a_run)
     ]
     return [
         *robots,
@@ -344,6 +437,6 @@ def _of_files(folder: Path) -> list[Kind]:
         Kind("search.toml", 1.5, folder / "search.toml", of_file(""), [ask]),
         Kind("answers", 0.3, folder / "question.json", of_file(""), [(1.0, load_answers)]),
         Kind("train --config", 0.1, a_run / "config.json", of_file(""), [begin]),
-        Kind("policy.npz", 1.5, folder / "policy.npz", of_file(""), [(1.0, load_policy)]),
-        Kind("policy.safetensors", 0.7, folder / "policy.safetensors", exported, [(1.0, load_policy)]),
+        Kind("policy.npz", 1.5, folder / "policy.npz", of_file(""), [(1.0, plays)]),
+        Kind("policy.safetensors", 0.7, folder / "policy.safetensors", exported, [(1.0, plays)]),
     ]

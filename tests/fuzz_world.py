@@ -8,10 +8,17 @@ import json
 import shutil
 from pathlib import Path
 
+from typing import Any
+
+import numpy as np
+
 from tests import fuzz_robots
-from tests.chapters.tiny import HEAD, JUDGED, as_seed, store_traces
-from wellposed import cli
+from tests.chapters.tiny import HEAD, JUDGED, as_seed
+from wellposed import cli, serialise
+from wellposed.chapters import traces
 from wellposed.chapters.load import load_chapter
+from wellposed.chapters.spec import Chapter
+from wellposed.chapters.trace import cases
 from wellposed.runs.record import Failure, WarningRow, encode
 
 SETTINGS = """
@@ -116,7 +123,7 @@ def make_world(folder: Path) -> None:
     place = folder / "chapters" / "ch04_hindsight"
     place.mkdir(parents=True)
     (place / "chapter.toml").write_text(CHAPTER)
-    store_traces(load_chapter(place))
+    _store_traces(load_chapter(place))
     runs, chapters = ("--runs-dir", f"{folder}/runs"), ("--chapters", f"{folder}/chapters")
     _must(["experiment", f"{folder}/question.toml", *runs, "--quiet"])
     (folder / "search.toml").write_text(SEARCH)
@@ -140,6 +147,37 @@ def make_world(folder: Path) -> None:
     shutil.move(as_seed(run, 7), folder / "other")
     for name in ("chapters", "runs"):
         shutil.copytree(folder / name, folder / "course" / name)
+    shutil.copyfile(folder / "question.toml", folder / "course" / "question.toml")
+    study = folder / "course" / "runs" / "ch04_hindsight" / "study_learnt" / "study.json"
+    study.write_text(json.dumps(_with_stability(json.loads(study.read_text())), indent=2))
+
+
+def _store_traces(chapter: Chapter) -> None:
+    """Made-up traces of all that the chapter names, with every kind of part."""
+    parts = (
+        "reset/x",
+        "steps/x",
+        "batch 0/x",
+        "batch 1/x",
+        "first losses/train/kl",
+        "later losses/x",
+        "weight norms/x",
+    )
+    stored, samples = {}, {}
+    for name, case in cases(chapter).items():
+        of = case if isinstance(case, str) else serialise.to_dict(case)
+        samples[name] = {part: np.arange(4, dtype=np.float32) for part in parts}
+        stored[name] = traces.StoredTrace(of, traces.digest(samples[name]), None, "a processor")
+    traces.store_traces(chapter.folder, stored, samples)
+
+
+def _with_stability(study: dict[str, Any]) -> dict[str, Any]:
+    """The study as if the recipe had been moved, each time with the runs of the recipe itself."""
+    trials = study["learnability"]["trials"]
+    move = {"setting": "agent.gamma", "factor": 2.0, "changes": {}, "trials": trials}
+    edge = {"setting": "agent.gamma", "up": True, "held": 1.0, "breaks": None}
+    stability = {"base": trials, "moves": [move], "edges": [edge], "left_out": ["x"], "doublings": 3, "resampled": move}
+    return study | {"stability": stability}
 
 
 def _must(words: list[str]) -> None:
