@@ -43,9 +43,10 @@ constant = [0, 0, 0, 0]
 terms = [[0, 0, 1], [1, 2, 0.5]]
 """
 LINES = (  # such as whoever describes a robot writes
-    "rate = 0", "sensing = -1", 'unit = "periods"', "smoothing = 2", "delay = 1", "scale = 0", "low = 5", "low = [3, 3, 3]",
+    "rate = 0", "sensing = -1", 'unit = "periods"', "smoothing = 2", "delay = 1", "scale = 0", "low = 5",
     'means = "velocity"', 'means = "effort"', 'unit = "m/s"', "speed = -1", "axis = 1", "axis = 7", "effector = [0]",
     "[[workspace.keep_out]]", "low = [0, 0]", "high = [1, 1]", 'key = "x"', "numbers = [0, 0]", "numbers = [99]",
+    "low = [3, 3, 3]",
     "rate = 1e13", 'recording = ""', 'recording = "x.npz"', "jerk = 1", "acceleration = 2",
 )  # fmt: skip
 

@@ -31,12 +31,13 @@ from tests.mutations import (
 )
 from wellposed import cli, reproduce, serialise, training, verdict
 from wellposed.chapters import publish, traces
+from wellposed.chapters.load import is_in_work
 from wellposed.commands import launch
 from wellposed.deploy import load_policy
 from wellposed.errors import UserError
 from wellposed.launch import local
 from wellposed.launch.answers import load_answers
-from wellposed.launch.states import ENDED, state_of
+from wellposed.launch.states import state_of
 from wellposed.runs import checkpoint, provenance
 from wellposed.runs.listing import ORDERS
 from wellposed.runs.record import Failure, encode
@@ -91,7 +92,7 @@ def confine() -> None:
     provenance.git_state = lambda: here
     publish.traces_at = lambda *_: set()  # asks git, of what looks like a commit
     traces.record_sample = _as_stored  # type: ignore[assignment]
-    local.train_rows = partial(_only_what_ended, local.train_rows)  # type: ignore[assignment]
+    local.train_rows = partial(_only_what_was_begun, local.train_rows)  # type: ignore[assignment]
     local.do = launch.execute = _nothing_to_do  # type: ignore[assignment]
 
 
@@ -109,8 +110,8 @@ def _as_stored(case: Any) -> Any:
     raise UserError("Here a trace would be recorded, which is not what is tested.")
 
 
-def _only_what_ended(train: Callable[..., Any], rows: Any, runs_dir: Path, *others: Any, **named: Any) -> Any:
-    if any(state_of(runs_dir, row) not in ENDED for row in rows):
+def _only_what_was_begun(train: Callable[..., Any], rows: Any, runs_dir: Path, *others: Any, **named: Any) -> Any:
+    if any(state_of(runs_dir, row) == "waiting" for row in rows):
         raise UserError("Here training would begin, which is not what is tested.")
     return train(rows, runs_dir, *others, **named)
 
@@ -264,6 +265,18 @@ def measured(chapter: Path, rng: random.Random) -> tuple[Path, bool]:
     return chapter, True
 
 
+def records(course: Path, rng: random.Random) -> tuple[Path, bool]:
+    """Published measurements, with their hashes."""
+    file = course / "chapters" / "ch04_hindsight" / "records.json"
+    data = json.loads(file.read_text())
+    for one in data["results"]["measurements"].values():
+        one["result"] = mutate_json(one["result"], rng)
+        with suppress(TypeError, ValueError):
+            one["hash"] = serialise.content_hash(one["result"])
+    file.write_text(json.dumps(data))
+    return course, True
+
+
 def traced(chapter: Path, rng: random.Random) -> tuple[Path, bool]:
     """The samples of traces, with their digests."""
     told, samples = (chapter / "chapters" / "ch04_hindsight" / name for name in (traces.FILE, traces.SAMPLES))
@@ -373,6 +386,7 @@ def _of_the_course(folder: Path) -> list[Kind]:
         *with_json(1.0, "chapter", "verify", "4", *runs),
         command(0.3, "chapter", "publish", "4", "--anyway", *runs),
         command(0.1, "chapter", "status", "5", *runs),
+        (0.1, lambda live: print(is_in_work(live / place))),
     ]
     hold = [command(1.0, "chapter", "traces", *where), command(0.2, "chapter", "traces", "4", "--write", *where)]
     several = [
@@ -383,16 +397,17 @@ def _of_the_course(folder: Path) -> list[Kind]:
         command(0.2, "runs", "--runs-dir", "{live}/runs", "--where", "env.sensors.noise"),
     ]
     files = [f"{place}/{name}" for name in ("chapter.toml", "records.json", "traces.json", "traces.safetensors")]
-    files += [f"{results}/{name}" for name in ("width.json", "study_learnt/study.json")]
+    files += [f"{results}/{name}" for name in ("width.json", "parts.json", "study_learnt/study.json")]
     found = [Kind(Path(name).name, 1.5, folder / "course", of_file(name), reads) for name in files]
     found[0].weight = 6.0  # what most of the readers' lines are about
     found.append(Kind("tree (course)", 3.0, folder / "course", tree, reads))
     return [
         *found,
-        Kind("measured", 0.6, folder / "course", measured, reads[2:]),
+        Kind("measured", 1.5, folder / "course", measured, reads[2:]),
+        Kind("records.json, hashes right", 0.7, folder / "course", records, reads),
         Kind("traces", 1.5, folder / "course", traced, [*hold, *reads[2:]]),
         Kind("traces.json, held", 0.5, folder / "course", of_file(f"{place}/{traces.FILE}"), hold),
-        Kind("several runs (course)", 3.0, folder / "course", among, several),
+        Kind("several runs (course)", 5.0, folder / "course", among, several),
         Kind(
             "tree (chapters)",
             0.5,
@@ -428,7 +443,7 @@ def _of_files(folder: Path) -> list[Kind]:
     begin = command(1.0, "train", "--config", "{live}", "--runs-dir", "{beside}/new", "--quiet", "--threads", "1")
     a_run = next((folder / "runs").glob("*sac*"))
     robots = [
-        Kind(name, 0.7, folder / source, mutate, reads)
+        Kind(name, 1.0, folder / source, mutate, reads)
         for name, source, mutate, reads in fuzz_robots.files(command, of_file, a_run)
     ]
     return [

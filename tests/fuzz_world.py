@@ -7,7 +7,6 @@ of it, and a search; policies.
 import json
 import shutil
 from pathlib import Path
-
 from typing import Any
 
 import numpy as np
@@ -49,7 +48,7 @@ agent.epochs = 1
 """
 CHAPTER = f"""{HEAD}env = "FetchPickAndPlace-v4"
 seeds = "0"
-until_success = 0.9
+until_success = 0.0
 [experiments.width.base]
 total_steps = 400
 random_steps = 160
@@ -94,6 +93,13 @@ says = "Something is learnt, or nothing."
 of = "learnt"
 metric = "learnability.reached"
 at_least = 0.0
+
+[[criteria]]
+says = "They succeed as often as before."
+of = "width.narrow 0.5"
+metric = "success"
+statistic = "mean"
+inside = "width.narrow 0.5.success"
 """
 SEARCH = f"""
 title = "Which?"
