@@ -69,7 +69,12 @@ def make(folder: Path) -> None:
     np.savez(folder / "logged" / "recording.npz", length=np.array([3, 3]), **arrays)  # type: ignore[arg-type]
     text = (folder / "robot" / "robot.toml").read_text()
     (folder / "logged" / "robot.toml").write_text(text.replace("recording.jsonl", "recording.npz"))
-    (folder / "arm.toml").write_text(REALITY)
+    offset, sees = 0, ""
+    for key, size in SIZES.items():
+        terms = [[i, offset + i, 1] for i in range(size)]
+        sees += f"[sees.{key}]\nconstant = {[0] * size}\nterms = {terms}\n"
+        offset += size
+    (folder / "arm.toml").write_text(REALITY + sees)
     record = seal(folder / "arm.toml", 0)
     for i, policy in enumerate("ab"):
         told: dict[str, Any] = {"purpose": "evaluation", "policy": policy * 64, "first": 2 * i, "episodes": 2}
@@ -130,7 +135,7 @@ def files(command: Callable[..., Any], of_file: Callable[..., Any], run: Path) -
     check = [command(1.0, "deploy-check", "{world}/policy.npz", "--robot", "{live}/robot.toml")]
     show = ("reality", "show", "{live}")
     reads = [command(1.0, *show), command(0.5, *show, "--json", "-"), command(0.3, *show, "--head", "a" * 12)]
-    reads.append(command(0.2, "eval", str(run), "--reality", "{live}", "--episodes", "1", "--threads", "1"))
+    reads.append(command(0.5, "eval", str(run), "--reality", "{live}", "--episodes", "1", "--threads", "1"))
     return [
         ("robot/robot.toml", "robot", described, check),
         ("robot/recording.jsonl", "robot", recorded, check),

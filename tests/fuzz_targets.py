@@ -34,10 +34,12 @@ from wellposed.deploy import load_policy
 from wellposed.errors import UserError
 from wellposed.launch import local
 from wellposed.launch.answers import load_answers
+from wellposed.launch.rows import Folder
 from wellposed.launch.states import state_of
 from wellposed.runs import checkpoint, provenance
 from wellposed.runs.listing import ORDERS
 from wellposed.runs.store import RunReader, find_run
+from wellposed.terminal import escaped
 
 EPISODES = 2  # of a verdict
 
@@ -89,7 +91,8 @@ def confine() -> None:
     publish.traces_at = lambda *_: set()  # asks git, of what looks like a commit
     traces.record_sample = _as_stored  # type: ignore[assignment]
     local.train_rows = partial(_only_what_was_begun, local.train_rows)  # type: ignore[assignment]
-    local.do = launch.execute = _nothing_to_do  # type: ignore[assignment]
+    local.do = lambda _, left, *__: _nothing_to_do() if left else iter(())  # type: ignore[assignment]
+    launch.execute = _nothing_to_do  # type: ignore[assignment]
 
 
 def _pristine(algo: str) -> Path:
@@ -122,6 +125,12 @@ def by_name(live: Path) -> int:
     return cli.main(["diagnose", str(find_run(f"{shared[-12:-5]}_s{seed}", live.parent))])
 
 
+def one_row(live: Path) -> None:
+    """What a process of a cluster reads of a launch."""
+    folder = Folder(live)
+    print(escaped(f"{folder.command} {folder.row(1)}"))
+
+
 def in_notebook(live: Path) -> None:
     """What a notebook shows of a run."""
     RunReader(live)._repr_html_()
@@ -149,19 +158,21 @@ def kinds(folder: Path) -> list[Kind]:
         *with_json(6.0, "diagnose", "{live}"),
         *with_json(6.0, "reproduce", "{live}", "--quiet"),
         *with_json(1.0, "compare", "{live}", "{world}/other", "--episodes", str(EPISODES)),
-        command(1.0, "runs", "sac", "--runs-dir", "{beside}", "--where", "algo=sac", "--sort", "success", "--reverse"),
-        command(0.3, "runs", "--runs-dir", "{beside}", "--where", "agent.gamma=0.95"),
+        command(1.0, "runs", "sac", "--runs-dir", "{beside}", "--sort", "success", "--reverse"),
+        command(0.1, "runs", "--runs-dir", "{beside}", "--where", "agent.gamma=0.95"),
         *(command(0.1, "runs", "--runs-dir", "{beside}", "--sort", order) for order in ORDERS),
         (0.3, by_name),
         (0.2, in_notebook),
         command(0.1, "train", "--config", "{live}/config.json", "--runs-dir", "{beside}", "--quiet", "--threads", "1"),
         command(0.05, "report", "{live}", "--no-video", "--out", "{beside}/report.html"),
         command(0.1, "export", "{live}", "--out", "{beside}/policy.npz"),
-        command(0.05, "eval", "{live}", "--episodes", "1"),
+        command(0.05, "eval", "{live}", "--episodes", "1", "--noise", "0.01"),
+        command(0.02, "eval", "{live}", "--episodes", "0"),
     ]
     going_on = [
         command(0.2, "resume", "{live}", "--quiet", "--threads", "1"),
         command(0.2, "resume", "{live}", "--quiet", "--salvage", "--threads", "1"),
+        command(0.1, "reproduce", "{live}", "--quiet"),
         command(2.0, "diagnose", "{live}"),
         command(2.0, "runs", "--runs-dir", "{beside}", "--paths"),
     ]
@@ -191,7 +202,7 @@ def _of_the_course(folder: Path) -> list[Kind]:
         *with_json(1.0, "chapter", "status", *runs),
         *with_json(1.0, "chapter", "verify", "4", *runs),
         command(0.3, "chapter", "publish", "4", "--anyway", *runs),
-        command(0.1, "chapter", "status", "5", *runs),
+        command(0.1, "chapter", "verify", "5", *runs),
         (0.1, lambda live: print(is_in_work(live / place))),
     ]
     hold = [command(1.0, "chapter", "traces", *where), command(0.2, "chapter", "traces", "4", "--write", *where)]
@@ -230,6 +241,8 @@ def _of_launches(folder: Path) -> list[Kind]:
         *with_json(3.0, "status", "{live}"),
         *with_json(0.4, "collect", "{live}"),  # draws
         command(1.0, "launch", "{live}/manifest.toml", "--out", "{live}", "--quiet"),
+        command(0.5, "launch", "{world}/question.toml", "--out", "{live}", "--quiet"),
+        (0.2, one_row),
     ]
     found = []
     for name in ("question", "search"):
@@ -257,7 +270,7 @@ def _of_files(folder: Path) -> list[Kind]:
         Kind("question.toml", 1.5, folder / "question.toml", of_file(""), [experiment, ask, look]),
         Kind("search.toml", 1.5, folder / "search.toml", of_file(""), [ask]),
         Kind("answers", 0.3, folder / "question.json", of_file(""), [(1.0, load_answers)]),
-        Kind("train --config", 0.1, a_run / "config.json", of_file(""), [begin]),
+        Kind("train --config", 0.3, a_run / "config.json", of_file(""), [begin]),
         Kind("policy.npz", 1.5, folder / "policy.npz", of_file(""), [(1.0, plays)]),
         Kind("policy.safetensors", 0.7, folder / "policy.safetensors", exported, [(1.0, plays)]),
     ]

@@ -70,7 +70,9 @@ updates_per_call = 4
 [measurements.parts]
 kind = "split"
 of = "width.narrow 0.5"
-steps = [0, 200, 400]
+steps = [
+    0, 200, 400,
+]
 {JUDGED}
 [[deliverables]]
 file = "parts.json"
@@ -147,6 +149,10 @@ def make_world(folder: Path) -> None:
             shutil.copytree(run, folder / state / run.name)
             (folder / state / run.name / "summary.json").unlink()
         (folder / "diverged" / run.name / "failure.json").write_text(json.dumps(encode(Failure(1, 1, "loss", "why"))))
+    _turn(folder / "policy.npz")
+    launched = folder / "launched" / "question"
+    (launched / "errors").mkdir()
+    (launched / "errors" / next((launched / "runs").iterdir()).name).write_text("It could not be done.")
     fuzz_robots.make(folder)
     shutil.copytree(Path(__file__).parent / "old_records", folder / "old")
     (folder / "other").mkdir()
@@ -156,6 +162,16 @@ def make_world(folder: Path) -> None:
     shutil.copyfile(folder / "question.toml", folder / "course" / "question.toml")
     study = folder / "course" / "runs" / "ch04_hindsight" / "study_learnt" / "study.json"
     study.write_text(json.dumps(_with_stability(json.loads(study.read_text())), indent=2))
+
+
+def _turn(policy: Path) -> None:
+    """Let a policy see its first two numbers turned, in an environment of other bounds than most."""
+    with np.load(policy) as file:
+        arrays = dict(file)
+    header = json.loads(str(arrays["wellposed"]))
+    header["fields"][0] |= {"pairs": [[0, 1]], "angle": 0.5}
+    header["action_low"][0] = -2.0
+    np.savez(policy, **arrays | {"wellposed": np.array(json.dumps(header))})  # type: ignore[arg-type]
 
 
 def _store_traces(chapter: Chapter) -> None:

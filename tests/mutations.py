@@ -127,7 +127,8 @@ LINES = (  # such as an author writes
     'film = "width.narrow 0.5"', "[studies.width]", "[experiments.learnt]", '[measurements."a b"]', "budget = 200",
     '[experiments.width.variants."the same"]', "[experiments.more]", 'stability_seeds = "0-1"', 'seeds = "3-1"',
     'parts = ["stability"]', "[search]", "trials = 3", 'method = "random"', 'objective = "steps"', "# a comment",
-    "[[criteria]]", 'says = "so"', "summary = \"\"\"", "choice = [1, 2]", "low = 0.5", "high = 0.1",
+    "[[criteria]]", 'says = "so"', 'schema = "split"', 'file = "x.json"', 'kind = "x"', 'of = "width.none"',
+    "summary = \"\"\"", "choice = [1, 2]", "low = 0.5", "high = 0.1",
 )  # fmt: skip
 
 
