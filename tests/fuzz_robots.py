@@ -1,12 +1,20 @@
 """What a stranger may hand us of robots: the file of one, a recording, a sealed reality (see fuzz_targets.py)."""
 
+import hashlib
 import json
+import random
+import shutil
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from tests.mutations import mutate_rows, mutate_text, mutate_toml
+from wellposed import serialise
 from wellposed.deploy_check.robot import read_robot
-from wellposed.reality import seal
+from wellposed.reality import LEDGER, SEALED, Entry, seal
 
 SIZES = {"observation": 25, "achieved_goal": 3, "desired_goal": 3}  # of FetchPickAndPlace
 ROBOT = """
@@ -31,9 +39,16 @@ budget = 10
 [hidden]
 "dynamics.gain" = "0.5..1.5"
 [does]
-constant = [0, 0]
+constant = [0, 0, 0, 0]
 terms = [[0, 0, 1], [1, 2, 0.5]]
 """
+LINES = (  # such as whoever describes a robot writes
+    "rate = 0", "sensing = -1", 'unit = "periods"', "smoothing = 2", "delay = 1", "scale = 0", "low = 5",
+    'means = "velocity"', 'means = "effort"', 'unit = "m/s"', "speed = -1", "axis = 1", "axis = 7", "effector = [0]",
+    "[[workspace.keep_out]]", "low = [0, 0]", "high = [1, 1]", 'key = "x"', "numbers = [0, 0]", "numbers = [99]",
+    "low = [3, 3, 3]",
+    "rate = 1e13", 'recording = ""', 'recording = "x.npz"', "jerk = 1", "acceleration = 2",
+)  # fmt: skip
 
 
 def make(folder: Path) -> None:
@@ -49,17 +64,85 @@ def make(folder: Path) -> None:
     moment = {key: [1.0] * size for key, size in SIZES.items()} | {"action": [0.1, 0.0, 0.2, 0.0]}
     rows = [json.dumps(moment | {"episode": t // 4}) + "\n" for t in range(8)]
     (folder / "robot" / "recording.jsonl").write_text("".join(rows))
-    (folder / "arm.toml").write_text(REALITY)
+    arrays = {key: np.ones((8, size)) for key, size in SIZES.items()} | {"action": np.full((8, 4), 0.1)}
+    shutil.copytree(folder / "robot", folder / "logged")
+    np.savez(folder / "logged" / "recording.npz", length=np.array([3, 3]), **arrays)  # type: ignore[arg-type]
+    text = (folder / "robot" / "robot.toml").read_text()
+    (folder / "logged" / "robot.toml").write_text(text.replace("recording.jsonl", "recording.npz"))
+    offset, sees = 0, ""
+    for key, size in SIZES.items():
+        terms = [[i, offset + i, 1] for i in range(size)]
+        sees += f"[sees.{key}]\nconstant = {[0] * size}\nterms = {terms}\n"
+        offset += size
+    (folder / "arm.toml").write_text(REALITY + sees)
     record = seal(folder / "arm.toml", 0)
     for i, policy in enumerate("ab"):
         told: dict[str, Any] = {"purpose": "evaluation", "policy": policy * 64, "first": 2 * i, "episodes": 2}
         record = record.append(kind="begun", **told).append(kind="ended", success=[True, False], **told)
 
 
-def files(command: Callable[..., Any]) -> list[tuple[str, str, list[Any]]]:
-    """What is mutated: its folder or file in the world, its name in there, and what reads it."""
-    check = [command(0.1, "deploy-check", "{world}/policy.npz", "--robot", "{live}/robot.toml")]
-    show = [command(1.0, "reality", "show", "{live}"), command(1.0, "reality", "show", "{live}", "--json", "-")]
-    robots = [("robot", name, check) for name in ("robot.toml", "recording.jsonl")]
-    realities = [("arm", name, show) for name in ("sealed.json", "ledger.jsonl")]
-    return [*robots, *realities, ("arm.toml", "", [command(1.0, "reality", "seal", "{live}", "--seed", "0")])]
+def described(folder: Path, rng: random.Random) -> tuple[Path, bool]:
+    """A robot's file."""
+    file = folder / "robot.toml"
+    file.write_bytes(mutate_toml(file.read_bytes(), rng, LINES))
+    return folder, False
+
+
+def recorded(folder: Path, rng: random.Random) -> tuple[Path, bool]:
+    """A recording in which every moment, or one, lacks a key or holds something else under it."""
+    rows = [json.loads(line) for line in (folder / "recording.jsonl").read_text().splitlines()]
+    name, odd = rng.choice([*rows[0]]), rng.choice([[], [1e300] * 3, [0.0] * 4, 1, "x", [[1.0] * 3] * 2])
+    for row in rows if rng.random() < 0.7 else rng.sample(rows, 1):
+        row[name] = odd
+    if rng.random() < 0.2:
+        rows = [{key: value for key, value in row.items() if key != name} for row in rows]
+    (folder / "recording.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return folder, False
+
+
+def logged(folder: Path, rng: random.Random) -> tuple[Path, bool]:
+    """A recording of arrays."""
+    file = folder / "recording.npz"
+    with np.load(file) as stored:
+        arrays = dict(stored)
+    name = rng.choice([*arrays])
+    array = arrays.pop(name)
+    odd = [array[:-1], array[..., :1], array + 1, array * np.inf, array.astype(np.uint8), array.astype(str), array[:0]]
+    if rng.random() < 0.8:
+        with np.errstate(all="ignore"):
+            arrays[name] = rng.choice([*odd, array.reshape(-1), array.reshape(-1)[0]])
+    np.savez(file, **arrays)  # type: ignore[arg-type]
+    return folder, False
+
+
+def ledger(folder: Path, rng: random.Random) -> tuple[Path, bool]:
+    """What is sealed, or a row of its ledger, with every digest made right."""
+    if rng.random() < 0.4:
+        (folder / SEALED).write_bytes(mutate_text((folder / SEALED).read_bytes(), rng))
+    else:
+        (folder / LEDGER).write_bytes(mutate_rows((folder / LEDGER).read_bytes(), rng))
+    previous, rows = hashlib.sha256((folder / SEALED).read_bytes()).hexdigest(), []
+    with suppress(TypeError, ValueError):  # no row any more
+        for line in (folder / LEDGER).read_bytes().splitlines():
+            rows.append(json.loads(line) | {"previous": previous})
+            previous = serialise.from_dict(Entry, rows[-1], "").digest
+    (folder / LEDGER).write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return folder, True
+
+
+def files(command: Callable[..., Any], of_file: Callable[..., Any], run: Path) -> list[tuple[str, str, Any, list[Any]]]:
+    """What is mutated: its name, the folder or file in the world, how, and what reads it."""
+    check = [command(1.0, "deploy-check", "{world}/policy.npz", "--robot", "{live}/robot.toml")]
+    show = ("reality", "show", "{live}")
+    reads = [command(1.0, *show), command(0.5, *show, "--json", "-"), command(0.3, *show, "--head", "a" * 12)]
+    reads.append(command(0.5, "eval", str(run), "--reality", "{live}", "--episodes", "1", "--threads", "1"))
+    return [
+        ("robot/robot.toml", "robot", described, check),
+        ("robot/recording.jsonl", "robot", recorded, check),
+        ("robot/recording.jsonl, its rows", "robot", of_file("recording.jsonl"), check),
+        ("robot/recording.npz", "logged", logged, check),
+        ("arm/sealed.json", "arm", of_file(SEALED), reads),
+        ("arm/ledger.jsonl", "arm", of_file(LEDGER), reads),
+        ("arm", "arm", ledger, reads),
+        ("arm.toml", "arm.toml", of_file(""), [command(1.0, "reality", "seal", "{live}", "--seed", "0")]),
+    ]

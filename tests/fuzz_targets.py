@@ -3,42 +3,43 @@
 An input is a copy of a part of the world (fuzz_world.py) with one file mutated, or its tree.
 """
 
-import hashlib
-import json
 import random
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from safetensors import SafetensorError
-from safetensors.numpy import load as parse_tensors
-from safetensors.numpy import save as format_tensors
 
 from tests import fuzz_robots
-from tests.mutations import (
-    mutate_bytes,
-    mutate_json,
-    mutate_npz,
-    mutate_rows,
-    mutate_tensors,
-    mutate_text,
-    mutate_toml,
-    mutate_tree,
+from tests.fuzz_changes import (
+    among,
+    arrays,
+    config,
+    exported,
+    manifest,
+    measured,
+    of_file,
+    records,
+    replay,
+    traced,
+    tree,
 )
-from wellposed import cli, reproduce, serialise, training, verdict
-from wellposed.chapters import publish
+from wellposed import cli, reproduce, training, verdict
+from wellposed.chapters import publish, traces
+from wellposed.chapters.load import is_in_work
 from wellposed.commands import launch
 from wellposed.deploy import load_policy
 from wellposed.errors import UserError
 from wellposed.launch import local
 from wellposed.launch.answers import load_answers
+from wellposed.launch.rows import Folder
 from wellposed.launch.states import state_of
 from wellposed.runs import checkpoint, provenance
-from wellposed.runs.store import run_name
+from wellposed.runs.listing import ORDERS
+from wellposed.runs.store import RunReader, find_run
+from wellposed.terminal import escaped
 
 EPISODES = 2  # of a verdict
 
@@ -88,13 +89,24 @@ def confine() -> None:
     here = provenance.git_state()
     provenance.git_state = lambda: here
     publish.traces_at = lambda *_: set()  # asks git, of what looks like a commit
+    traces.record_sample = _as_stored  # type: ignore[assignment]
     local.train_rows = partial(_only_what_was_begun, local.train_rows)  # type: ignore[assignment]
-    local.do = launch.execute = _nothing_to_do  # type: ignore[assignment]
+    local.do = lambda _, left, *__: _nothing_to_do() if left else iter(())  # type: ignore[assignment]
+    launch.execute = _nothing_to_do  # type: ignore[assignment]
 
 
 def _pristine(algo: str) -> Path:
     """The finished run of an algorithm."""
     return next(iter((WORLD[0] / "runs").glob(f"*_{algo}_*")), WORLD[0])
+
+
+def _as_stored(case: Any) -> Any:
+    """The trace of a case, as it was when the world was made."""
+    stored, samples = traces.load_traces(WORLD[0] / "chapters" / "ch04_hindsight")
+    for name, trace in stored.traces.items():
+        if traces.is_of(trace, case):
+            return trace, samples[name]
+    raise UserError("Here a trace would be recorded, which is not what is tested.")
 
 
 def _only_what_was_begun(train: Callable[..., Any], rows: Any, runs_dir: Path, *others: Any, **named: Any) -> Any:
@@ -107,149 +119,31 @@ def _nothing_to_do(*_: Any) -> None:
     raise UserError("Here work would begin, which is not what is tested.")
 
 
-def sealed(run: Path, old: Path, manifest: dict[str, Any], state: Any) -> None:
-    """Write a manifest and its state in the place of `old`, with every digest made right, under names that fit."""
-    vouches = "digest" in json.loads(old.read_text())
-    told = {key: value for key, value in manifest.items() if key not in ("state", "digest", "schema")}
-    copy = {checkpoint.COPY: np.frombuffer(json.dumps(told, sort_keys=True).encode(), np.uint8)} if vouches else {}
-    content = format_tensors(state | copy) if isinstance(state, dict) else state
-    stem = checkpoint.CHECKPOINTS + "/" + old.stem
-    number, step = manifest.get("number"), manifest.get("step")
-    if isinstance(number, int) and isinstance(step, int) and 0 <= number < 10**9 and 0 <= step < 10**18:
-        stem = f"{checkpoint.CHECKPOINTS}/{number:06d}_step_{step:010d}"
-    for file in (old, old.with_suffix(".safetensors")):
-        file.unlink()
-    stored = {"file": f"{stem}.safetensors", "bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
-    (run / f"{stem}.safetensors").write_bytes(content)
-    whole = manifest | {"state": stored}
-    told = {key: value for key, value in whole.items() if key not in ("digest", "schema")}
-    if vouches:
-        whole["digest"] = hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
-    (run / f"{stem}.json").write_text(json.dumps(whole))
+def by_name(live: Path) -> int:
+    """A run that is looked up by the beginning of its hash and its seed."""
+    shared, _, seed = live.name.rpartition("_s")
+    return cli.main(["diagnose", str(find_run(f"{shared[-12:-5]}_s{seed}", live.parent))])
 
 
-def _checkpoint(run: Path) -> tuple[Path, dict[str, Any], dict[str, np.ndarray]]:
-    """The newest manifest, its content, and its state."""
-    file = checkpoint.manifests(run)[0]
-    state = parse_tensors(file.with_suffix(".safetensors").read_bytes())
-    state.pop(checkpoint.COPY, None)  # older ones have none
-    return file, json.loads(file.read_text()), state
+def one_row(live: Path) -> None:
+    """What a process of a cluster reads of a launch."""
+    folder = Folder(live)
+    print(escaped(f"{folder.command} {folder.row(1)}"))
 
 
-def config(run: Path, rng: random.Random) -> tuple[Path, bool]:
-    """A configuration, in a directory of the name that it claims, with manifests that are of it."""
-    file = run / "config.json"
-    data = mutate_json(json.loads(file.read_text()), rng)
-    if rng.random() < 0.1:
-        file.write_bytes(mutate_bytes(json.dumps(data).encode(), rng))
-        return run, False
-    place = run
-    with suppress(TypeError, KeyError, ValueError, AttributeError, OSError):  # then it has no name
-        settings = data["config"]
-        data["hash"] = serialise.content_hash(settings)
-        named = run.parent / run_name(settings)
-        assert named.parent.resolve() == run.parent.resolve(), "a name escapes the directory"
-        old, manifest, state = _checkpoint(run)
-        env = settings["env"]["id"]
-        sealed(run, old, manifest | {"config_hash": data["hash"], "env": env, "algo": settings["algo"]}, state)
-        place = run.rename(named)
-    (place / "config.json").write_text(json.dumps(data))
-    return place, place != run
+def in_notebook(live: Path) -> None:
+    """What a notebook shows of a run."""
+    RunReader(live)._repr_html_()
+    verdict.stored_verdict(live)._repr_html_()
 
 
-def manifest(run: Path, rng: random.Random) -> tuple[Path, bool]:
-    """A manifest."""
-    file, data, state = _checkpoint(run)
-    if rng.random() < 0.1:
-        file.write_bytes(mutate_bytes(file.read_bytes(), rng))
-        return run, False
-    changed = mutate_json({key: value for key, value in data.items() if key not in ("state", "digest")}, rng)
-    if not isinstance(changed, dict):
-        file.write_text(json.dumps(changed))
-        return run, False
-    sealed(run, file, changed, state)
-    return run, True
-
-
-def arrays(run: Path, rng: random.Random) -> tuple[Path, bool]:
-    """The state of a checkpoint."""
-    file, data, state = _checkpoint(run)
-    content: Any = mutate_tensors(state, rng)
-    with suppress(SafetensorError, ValueError, KeyError, TypeError):
-        content = parse_tensors(content)
-    if rng.random() < 0.1:
-        file.with_suffix(".safetensors").write_bytes(mutate_bytes(format_tensors(state), rng))
-        return run, False
-    sealed(run, file, data, content)
-    return run, True
-
-
-def replay(run: Path, rng: random.Random) -> tuple[Path, bool]:
-    """A part of the replay."""
-    file, data, state = _checkpoint(run)
-    if not data["replay"]:
-        return arrays(run, rng)
-    part = rng.choice(data["replay"])
-    where = run / part["stored"]["file"]
-    content = mutate_tensors(parse_tensors(where.read_bytes()), rng)
-    where.write_bytes(content)
-    if rng.random() < 0.1:
-        return run, False
-    part["stored"] |= {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
-    if rng.random() < 0.3:
-        part["first"] += rng.choice([-1, 1, 5])
-    sealed(run, file, data, state)
-    return run, True
-
-
-def _tensors(content: bytes, rng: random.Random) -> bytes:
-    return mutate_tensors(parse_tensors(content), rng)
-
-
-def exported(file: Path, rng: random.Random) -> tuple[Path, bool]:
-    """An exported policy of safetensors, whose header is among the metadata."""
-    content = file.read_bytes()
-    told = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])["__metadata__"]
-    arrays = parse_tensors(content)
-    if rng.random() < 0.5:
-        told = {name: json.dumps(mutate_json(json.loads(text), rng)) for name, text in told.items()}
-    else:
-        with suppress(SafetensorError, ValueError):
-            arrays = parse_tensors(mutate_tensors(arrays, rng))
-    file.write_bytes(format_tensors(arrays, told))
-    return file, False
-
-
-BY_SUFFIX = {
-    ".jsonl": mutate_rows, ".json": mutate_text, ".toml": mutate_toml, ".npz": mutate_npz, ".safetensors": _tensors,
-}  # fmt: skip
-
-
-def of_file(name: str) -> Callable[[Path, random.Random], tuple[Path, bool]]:
-    """One file of a folder, which no digest protects."""
-
-    def mutate(folder: Path, rng: random.Random) -> tuple[Path, bool]:
-        file = folder / name if folder.is_dir() else folder
-        file.write_bytes(BY_SUFFIX[file.suffix](file.read_bytes(), rng))
-        return folder, False
-
-    return mutate
-
-
-def tree(folder: Path, rng: random.Random) -> tuple[Path, bool]:
-    """What lies in a folder."""
-    mutate_tree(folder, rng)
-    return folder, False
-
-
-def measured(chapter: Path, rng: random.Random) -> tuple[Path, bool]:
-    """A measurement, with its hash."""
-    file = chapter / "runs" / "ch04_hindsight" / "parts.json"
-    data = mutate_json(json.loads(file.read_text()), rng)
-    with suppress(TypeError, KeyError, ValueError):
-        data["hash"] = serialise.content_hash(data["result"])
-    file.write_text(json.dumps(data))
-    return chapter, True
+def plays(file: Path) -> None:
+    """An exported policy acts, on its own and in several environments."""
+    policy = load_policy(file)
+    obs = {key: np.ones(size) for key, size in fuzz_robots.SIZES.items()}
+    policy(obs)
+    policy({key: array[None] for key, array in obs.items()})
+    policy.reset(np.array([True]))
 
 
 OFTEN = {"runs": 1.0, "cut": 1.0, "old": 0.2}
@@ -264,16 +158,21 @@ def kinds(folder: Path) -> list[Kind]:
         *with_json(6.0, "diagnose", "{live}"),
         *with_json(6.0, "reproduce", "{live}", "--quiet"),
         *with_json(1.0, "compare", "{live}", "{world}/other", "--episodes", str(EPISODES)),
-        command(1.0, "runs", "sac", "--runs-dir", "{beside}", "--where", "algo=sac", "--sort", "success", "--reverse"),
-        command(0.3, "runs", "--runs-dir", "{beside}", "--where", "agent.gamma=0.95"),
-        command(0.3, "diagnose", "{live.name}", "--runs-dir", "{beside}"),
+        command(1.0, "runs", "sac", "--runs-dir", "{beside}", "--sort", "success", "--reverse"),
+        command(0.1, "runs", "--runs-dir", "{beside}", "--where", "agent.gamma=0.95"),
+        *(command(0.1, "runs", "--runs-dir", "{beside}", "--sort", order) for order in ORDERS),
+        (0.3, by_name),
+        (0.2, in_notebook),
+        command(0.1, "train", "--config", "{live}/config.json", "--runs-dir", "{beside}", "--quiet", "--threads", "1"),
         command(0.05, "report", "{live}", "--no-video", "--out", "{beside}/report.html"),
         command(0.1, "export", "{live}", "--out", "{beside}/policy.npz"),
-        command(0.05, "eval", "{live}", "--episodes", "1"),
+        command(0.05, "eval", "{live}", "--episodes", "1", "--noise", "0.01"),
+        command(0.02, "eval", "{live}", "--episodes", "0"),
     ]
     going_on = [
         command(0.2, "resume", "{live}", "--quiet", "--threads", "1"),
         command(0.2, "resume", "{live}", "--quiet", "--salvage", "--threads", "1"),
+        command(0.1, "reproduce", "{live}", "--quiet"),
         command(2.0, "diagnose", "{live}"),
         command(2.0, "runs", "--runs-dir", "{beside}", "--paths"),
     ]
@@ -297,18 +196,43 @@ def _of_the_course(folder: Path) -> list[Kind]:
     place, results = "chapters/ch04_hindsight", "runs/ch04_hindsight"
     where = ("--chapters", "{live}/chapters")
     runs = (*where, "--runs-dir", "{live}/runs")
+    question = ("{live}/question.toml", "--runs-dir", "{live}/runs")
     reads = [
         *with_json(3.0, "chapter", "list", *where),
         *with_json(1.0, "chapter", "status", *runs),
         *with_json(1.0, "chapter", "verify", "4", *runs),
         command(0.3, "chapter", "publish", "4", "--anyway", *runs),
+        command(0.1, "chapter", "verify", "5", *runs),
+        (0.1, lambda live: print(is_in_work(live / place))),
+    ]
+    hold = [command(1.0, "chapter", "traces", *where), command(0.2, "chapter", "traces", "4", "--write", *where)]
+    several = [
+        *reads[2:],
+        *with_json(2.0, "status", *question),
+        command(1.0, "experiment", *question, "--quiet"),
+        command(1.0, "runs", "sac", "--runs-dir", "{live}/runs", "--where", "env.sensors.noise=0.01"),
+        command(0.2, "runs", "--runs-dir", "{live}/runs", "--where", "env.sensors.noise"),
     ]
     files = [f"{place}/{name}" for name in ("chapter.toml", "records.json", "traces.json", "traces.safetensors")]
-    files += [f"{results}/{name}" for name in ("width.json", "study_learnt/study.json")]
+    files += [f"{results}/{name}" for name in ("width.json", "parts.json", "study_learnt/study.json")]
     found = [Kind(Path(name).name, 1.5, folder / "course", of_file(name), reads) for name in files]
     found[0].weight = 6.0  # what most of the readers' lines are about
     found.append(Kind("tree (course)", 3.0, folder / "course", tree, reads))
-    return [*found, Kind("measured", 0.6, folder / "course", measured, reads[2:])]
+    return [
+        *found,
+        Kind("measured", 1.5, folder / "course", measured, reads[2:]),
+        Kind("records.json, hashes right", 0.7, folder / "course", records, reads),
+        Kind("traces", 1.5, folder / "course", traced, [*hold, *reads[2:]]),
+        Kind("traces.json, held", 0.5, folder / "course", of_file(f"{place}/{traces.FILE}"), hold),
+        Kind("several runs (course)", 5.0, folder / "course", among, several),
+        Kind(
+            "tree (chapters)",
+            0.5,
+            folder / "course" / "chapters",
+            tree,
+            [command(1.0, "chapter", "list", "--chapters", "{live}")],
+        ),
+    ]
 
 
 def _of_launches(folder: Path) -> list[Kind]:
@@ -317,6 +241,8 @@ def _of_launches(folder: Path) -> list[Kind]:
         *with_json(3.0, "status", "{live}"),
         *with_json(0.4, "collect", "{live}"),  # draws
         command(1.0, "launch", "{live}/manifest.toml", "--out", "{live}", "--quiet"),
+        command(0.5, "launch", "{world}/question.toml", "--out", "{live}", "--quiet"),
+        (0.2, one_row),
     ]
     found = []
     for name in ("question", "search"):
@@ -324,6 +250,7 @@ def _of_launches(folder: Path) -> list[Kind]:
         for file in [*files, *["trials.json"] * (name == "search")]:
             found.append(Kind(f"{file} ({name})", 1.0, source, of_file(file), reads))
         found.append(Kind(f"tree ({name})", 1.5, source, tree, reads))
+        found.append(Kind(f"several runs ({name})", 2.0, source, among, reads))
     return found
 
 
@@ -335,15 +262,15 @@ def _of_files(folder: Path) -> list[Kind]:
     begin = command(1.0, "train", "--config", "{live}", "--runs-dir", "{beside}/new", "--quiet", "--threads", "1")
     a_run = next((folder / "runs").glob("*sac*"))
     robots = [
-        Kind(f"{place}/{name}", 0.5, folder / place, of_file(name), reads)
-        for place, name, reads in fuzz_robots.files(command)
+        Kind(name, 1.0, folder / source, mutate, reads)
+        for name, source, mutate, reads in fuzz_robots.files(command, of_file, a_run)
     ]
     return [
         *robots,
         Kind("question.toml", 1.5, folder / "question.toml", of_file(""), [experiment, ask, look]),
         Kind("search.toml", 1.5, folder / "search.toml", of_file(""), [ask]),
         Kind("answers", 0.3, folder / "question.json", of_file(""), [(1.0, load_answers)]),
-        Kind("train --config", 0.1, a_run / "config.json", of_file(""), [begin]),
-        Kind("policy.npz", 1.5, folder / "policy.npz", of_file(""), [(1.0, load_policy)]),
-        Kind("policy.safetensors", 0.7, folder / "policy.safetensors", exported, [(1.0, load_policy)]),
+        Kind("train --config", 0.3, a_run / "config.json", of_file(""), [begin]),
+        Kind("policy.npz", 1.5, folder / "policy.npz", of_file(""), [(1.0, plays)]),
+        Kind("policy.safetensors", 0.7, folder / "policy.safetensors", exported, [(1.0, plays)]),
     ]

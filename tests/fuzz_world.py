@@ -7,11 +7,17 @@ of it, and a search; policies.
 import json
 import shutil
 from pathlib import Path
+from typing import Any
+
+import numpy as np
 
 from tests import fuzz_robots
-from tests.chapters.tiny import HEAD, JUDGED, as_seed, store_traces
-from wellposed import cli
+from tests.chapters.tiny import HEAD, JUDGED, as_seed
+from wellposed import cli, serialise
+from wellposed.chapters import traces
 from wellposed.chapters.load import load_chapter
+from wellposed.chapters.spec import Chapter
+from wellposed.chapters.trace import cases
 from wellposed.runs.record import Failure, WarningRow, encode
 
 SETTINGS = """
@@ -42,7 +48,7 @@ agent.epochs = 1
 """
 CHAPTER = f"""{HEAD}env = "FetchPickAndPlace-v4"
 seeds = "0"
-until_success = 0.9
+until_success = 0.0
 [experiments.width.base]
 total_steps = 400
 random_steps = 160
@@ -64,7 +70,9 @@ updates_per_call = 4
 [measurements.parts]
 kind = "split"
 of = "width.narrow 0.5"
-steps = [0, 200, 400]
+steps = [
+    0, 200, 400,
+]
 {JUDGED}
 [[deliverables]]
 file = "parts.json"
@@ -87,6 +95,13 @@ says = "Something is learnt, or nothing."
 of = "learnt"
 metric = "learnability.reached"
 at_least = 0.0
+
+[[criteria]]
+says = "They succeed as often as before."
+of = "width.narrow 0.5"
+metric = "success"
+statistic = "mean"
+inside = "width.narrow 0.5.success"
 """
 SEARCH = f"""
 title = "Which?"
@@ -116,7 +131,7 @@ def make_world(folder: Path) -> None:
     place = folder / "chapters" / "ch04_hindsight"
     place.mkdir(parents=True)
     (place / "chapter.toml").write_text(CHAPTER)
-    store_traces(load_chapter(place))
+    _store_traces(load_chapter(place))
     runs, chapters = ("--runs-dir", f"{folder}/runs"), ("--chapters", f"{folder}/chapters")
     _must(["experiment", f"{folder}/question.toml", *runs, "--quiet"])
     (folder / "search.toml").write_text(SEARCH)
@@ -134,12 +149,57 @@ def make_world(folder: Path) -> None:
             shutil.copytree(run, folder / state / run.name)
             (folder / state / run.name / "summary.json").unlink()
         (folder / "diverged" / run.name / "failure.json").write_text(json.dumps(encode(Failure(1, 1, "loss", "why"))))
+    _turn(folder / "policy.npz")
+    launched = folder / "launched" / "question"
+    (launched / "errors").mkdir()
+    (launched / "errors" / next((launched / "runs").iterdir()).name).write_text("It could not be done.")
     fuzz_robots.make(folder)
     shutil.copytree(Path(__file__).parent / "old_records", folder / "old")
     (folder / "other").mkdir()
     shutil.move(as_seed(run, 7), folder / "other")
     for name in ("chapters", "runs"):
         shutil.copytree(folder / name, folder / "course" / name)
+    shutil.copyfile(folder / "question.toml", folder / "course" / "question.toml")
+    study = folder / "course" / "runs" / "ch04_hindsight" / "study_learnt" / "study.json"
+    study.write_text(json.dumps(_with_stability(json.loads(study.read_text())), indent=2))
+
+
+def _turn(policy: Path) -> None:
+    """Let a policy see its first two numbers turned, in an environment of other bounds than most."""
+    with np.load(policy) as file:
+        arrays = dict(file)
+    header = json.loads(str(arrays["wellposed"]))
+    header["fields"][0] |= {"pairs": [[0, 1]], "angle": 0.5}
+    header["action_low"][0] = -2.0
+    np.savez(policy, **arrays | {"wellposed": np.array(json.dumps(header))})  # type: ignore[arg-type]
+
+
+def _store_traces(chapter: Chapter) -> None:
+    """Made-up traces of all that the chapter names, with every kind of part."""
+    parts = (
+        "reset/x",
+        "steps/x",
+        "batch 0/x",
+        "batch 1/x",
+        "first losses/train/kl",
+        "later losses/x",
+        "weight norms/x",
+    )
+    stored, samples = {}, {}
+    for name, case in cases(chapter).items():
+        of = case if isinstance(case, str) else serialise.to_dict(case)
+        samples[name] = {part: np.arange(4, dtype=np.float32) for part in parts}
+        stored[name] = traces.StoredTrace(of, traces.digest(samples[name]), None, "a processor")
+    traces.store_traces(chapter.folder, stored, samples)
+
+
+def _with_stability(study: dict[str, Any]) -> dict[str, Any]:
+    """The study as if the recipe had been moved, each time with the runs of the recipe itself."""
+    trials = study["learnability"]["trials"]
+    move = {"setting": "agent.gamma", "factor": 2.0, "changes": {}, "trials": trials}
+    edge = {"setting": "agent.gamma", "up": True, "held": 1.0, "breaks": None}
+    stability = {"base": trials, "moves": [move], "edges": [edge], "left_out": ["x"], "doublings": 3, "resampled": move}
+    return study | {"stability": stability}
 
 
 def _must(words: list[str]) -> None:

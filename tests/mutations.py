@@ -7,7 +7,7 @@ import json
 import os
 import random
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +23,13 @@ ODD: list[Any] = [
 
 
 def mutate_json(data: Any, rng: random.Random) -> Any:
-    """JSON data with one to three leaves or keys replaced, dropped, added, doubled or moved."""
+    """JSON data with one to three leaves or keys replaced, dropped, added, doubled or moved, or one value nudged."""
     data = copy.deepcopy(data)
+    plain = [(holder, key) for holder, key in _places(data) if isinstance(holder[key], int | float | str)]
+    if plain and rng.random() < 0.2:
+        holder, key = rng.choice(plain)
+        holder[key] = _nudged(holder[key], rng)
+        return data
     for _ in range(rng.randint(1, 3)):
         places = list(_places(data))
         if not places:
@@ -122,12 +127,16 @@ LINES = (  # such as an author writes
     'film = "width.narrow 0.5"', "[studies.width]", "[experiments.learnt]", '[measurements."a b"]', "budget = 200",
     '[experiments.width.variants."the same"]', "[experiments.more]", 'stability_seeds = "0-1"', 'seeds = "3-1"',
     'parts = ["stability"]', "[search]", "trials = 3", 'method = "random"', 'objective = "steps"', "# a comment",
-    "[[criteria]]", 'says = "so"', "summary = \"\"\"", "choice = [1, 2]", "low = 0.5", "high = 0.1",
+    "[[criteria]]", 'says = "so"', 'schema = "split"', 'file = "x.json"', 'kind = "x"', 'of = "width.none"',
+    "summary = \"\"\"", "choice = [1, 2]", "low = 0.5", "high = 0.1",
 )  # fmt: skip
 
 
-def mutate_toml(content: bytes, rng: random.Random) -> bytes:
-    """A TOML file with a line more or less, doubled or moved, or another value, often of that key, or other bytes."""
+def mutate_toml(content: bytes, rng: random.Random, known: Sequence[str] = LINES) -> bytes:
+    """A TOML file with a line more or less, doubled or moved, or another value, often of that key, or other bytes.
+
+    `known`: lines such as an author of that file writes.
+    """
     if rng.random() < 0.2:
         return mutate_bytes(content, rng)
     lines = content.decode().splitlines()
@@ -142,7 +151,7 @@ def mutate_toml(content: bytes, rng: random.Random) -> bytes:
         elif action == 4:
             lines.insert(rng.randrange(len(lines)), lines[at])
         elif action > 5:
-            new = rng.choice(LINES)
+            new = rng.choice(known)
             here = [i for i, line in enumerate(lines) if line.partition(" = ")[0] == new.partition(" = ")[0]]
             if here and rng.random() < 0.7:
                 lines[rng.choice(here)] = new

@@ -10,9 +10,10 @@ import pytest
 
 from tests import fuzz
 from wellposed import reproduce, training, verdict
-from wellposed.chapters import publish
+from wellposed.chapters import publish, traces
 from wellposed.commands import launch
 from wellposed.launch import local
+from wellposed.repository import ROOT
 from wellposed.runs import provenance
 
 CONFINED = {
@@ -23,6 +24,7 @@ CONFINED = {
     verdict: ("assess", "EPISODES"),
     provenance: ("git_state",),
     publish: ("traces_at",),
+    traces: ("record_sample",),
 }
 
 
@@ -73,3 +75,11 @@ def test_lines_are_counted_where_they_run():
     with lines.reading():
         importlib.import_module("wellposed.runs.files").parse_json(b"1", "here")
     assert 0 < len(lines.left[file][parse]) < len(lines.all[file][parse])
+
+
+def test_what_is_not_counted_is_there():
+    for name, but in fuzz.OURS.items():
+        path = ROOT / "wellposed" / f"{name}.py"
+        everything = fuzz._lines_of(path, set())
+        for one in but:
+            assert len(fuzz._lines_of(path, {one})) < len(everything), f"{path} has no {one}"

@@ -33,6 +33,11 @@ def whole(value: Any) -> dict[str, Any]:
     return json.loads(json.dumps(dataclasses.asdict(value), allow_nan=False))
 
 
+def finite(value: Any) -> Any:
+    """Dataclasses, at any depth, as plain JSON data in which numbers that are not finite are null."""
+    return json.loads(json.dumps(value, default=dataclasses.asdict), parse_constant=lambda _: None)
+
+
 def _plain(value: Any) -> Any:
     """Dataclasses as dicts, at every depth, without later fields that have their default."""
     if dataclasses.is_dataclass(value):

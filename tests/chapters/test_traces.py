@@ -213,6 +213,9 @@ def test_traces_that_were_edited_by_hand_are_refused(tmp_path, monkeypatch):
     file.write_text(text.replace(digest, "0" * 16))
     with pytest.raises(UserError, match=r"the samples of width\.narrow 0\.5 are not those that were recorded"):
         traces.load_traces(chapter.folder)
+    file.write_text(text.replace('"batch": ', '"bath": '))
+    with pytest.raises(UserError, match="has no tolerance of 'batch'"):
+        list(traces.check(chapter))
 
 
 def test_the_traces_of_an_earlier_commit(tmp_path, monkeypatch):
@@ -232,6 +235,9 @@ def test_the_traces_of_an_earlier_commit(tmp_path, monkeypatch):
     assert stored is not None
     assert publish.traces_at(chapter.folder, commit) == {stored.digest}
     assert publish.traces_at(chapter.folder, "0" * 40) == set()
+    (chapter.folder / traces.FILE).write_text('{"traces": [1]}')
+    git("commit", "-qam", "two")
+    assert traces.traces_at(chapter.folder, git("rev-parse", "HEAD").strip()) == set()
 
 
 @pytest.mark.parametrize("commit", ["--output=evil", "HEAD", "-", "", "0123456 --help", "abc\n"])

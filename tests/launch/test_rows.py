@@ -16,7 +16,10 @@ from wellposed.launch.rows import Folder, Row, is_copy, keep_copy, make_folder, 
 from wellposed.launch.states import state_of, states
 from wellposed.memory import Free, Room
 from wellposed.runs import lock
+from wellposed.runs.checkpoint import LINES
+from wellposed.runs.record import SCHEMA, Failure, encode
 from wellposed.runs.store import run_name
+from wellposed.serialise import content_hash
 
 ROWS = [row_of(label, replace(TINY, seed=seed)) for label in ("a",) for seed in range(3)]
 
@@ -201,3 +204,20 @@ def test_as_many_runs_at_a_time_as_memory_holds_each_in_a_process_of_its_own(mon
     assert (fits(9.5), fits(2.5), fits(1.0)) == (3, 2, 1)
     with pytest.raises(UserError, match="does not fit into memory"):
         fits(0.9)
+
+
+def test_what_diverged_never_reaches_the_bar_which_is_null_in_json(tmp_path, capsys):
+    folder = make_folder(tmp_path, ROWS[:1], [])
+    (tmp_path / "manifest.toml").write_text(
+        'title = "?"\nenv = "FetchReach-v4"\nseeds = "0"\nuntil_success = 1.0\n[base]\n[variants.a]\n'
+    )
+    run = folder.runs / ROWS[0].name
+    run.mkdir(parents=True)
+    about = {"schema": SCHEMA, "hash": content_hash(ROWS[0].config), "config": ROWS[0].config}
+    (run / "config.json").write_text(json.dumps(about))
+    (run / "failure.json").write_text(json.dumps(encode(Failure(1, 1, "loss", "why"))))
+    for name in LINES:
+        (run / f"{name}.jsonl").write_text("")
+    assert main(["collect", str(tmp_path), "--json", "-"]) == 0
+    [group] = json.loads(capsys.readouterr().out)
+    assert (group["diverged"], group["steps"]["each"], group["steps"]["value"]) == (1, [None], None)

@@ -5,7 +5,7 @@ correction for their number. Success on held-out episodes comes first, then the 
 """
 
 import json
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from math import sqrt
 from typing import Any
 
@@ -17,7 +17,7 @@ from wellposed.analysis.study import Quantity, Trial, times
 from wellposed.analysis.summary import Kind, Summary, summary_over_seeds
 from wellposed.errors import UserError
 from wellposed.runs.record import Estimate, EvaluationRow, Provenance, Solved
-from wellposed.serialise import flatten
+from wellposed.serialise import finite, flatten
 
 QUANTITIES: tuple[tuple[Quantity, Kind], ...] = (("step", "count"), ("updates", "count"), ("seconds", "seconds"))
 ABSENT, NOT_RECORDED = "no such setting", "not recorded"
@@ -148,7 +148,7 @@ def compare(a: Group, b: Group, bar: float | None = None) -> Comparison:
 
 def as_data(found: Comparison) -> dict[str, Any]:
     """A comparison as JSON data; numbers that are not finite are null."""
-    return json.loads(json.dumps(asdict(found)), parse_constant=lambda _: None) | {"changes": found.changes}
+    return finite(found) | {"changes": found.changes}
 
 
 def _common_bar(a: Group, b: Group, bar: float | None) -> float | None:

@@ -9,7 +9,6 @@ C library are kept from using AVX and FMA.
 """
 
 import hashlib
-import json
 import re
 import subprocess
 from collections.abc import Iterator
@@ -26,7 +25,7 @@ from wellposed.chapters.spec import Chapter
 from wellposed.chapters.trace import cases, record
 from wellposed.config import describes
 from wellposed.errors import UserError
-from wellposed.runs.files import read_bytes, read_json, write_json, write_whole
+from wellposed.runs.files import parse_json, read_bytes, read_json, write_json, write_whole
 from wellposed.runs.provenance import cpu_name, git_state
 from wellposed.runs.record import decode, encode
 
@@ -156,6 +155,8 @@ def load_traces(folder: Path) -> tuple[StoredTraces, dict[str, Arrays]]:
             raise UserError(
                 f"{file}: the samples of {name} are not those that were recorded; they were edited by hand."
             )
+        if unknown := {_part(key) for key in samples[name]} - found.tolerances.keys():
+            raise UserError(f"{file} has no tolerance of {min(unknown)!r}, of which there are samples of {name}.")
     return found, samples
 
 
@@ -223,6 +224,6 @@ def traces_at(folder: Path, commit: str) -> set[str]:
     try:
         show = ["git", "cat-file", "blob", f"{commit}:./{FILE}"]
         shown = subprocess.run(show, cwd=folder, capture_output=True, check=True).stdout
-        return {trace["digest"] for trace in json.loads(shown)["traces"].values()}
-    except (OSError, subprocess.CalledProcessError):
+        return {trace.digest for trace in decode(StoredTraces, parse_json(shown, FILE), FILE).traces.values()}
+    except (OSError, subprocess.CalledProcessError, UserError):
         return set()

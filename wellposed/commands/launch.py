@@ -14,6 +14,7 @@ from wellposed.commands.arguments import CORES, RUNS, JsonFile, Positional, Runs
 from wellposed.launch.options import Executor, Options, execute
 from wellposed.launch.rows import Folder, Row, is_copy, is_search, keep_copy, make_folder
 from wellposed.launch.states import ENDED, states
+from wellposed.serialise import finite
 from wellposed.terminal import Lasting, escaped
 
 if TYPE_CHECKING:
@@ -132,7 +133,7 @@ def collect(folder: FolderPath, json_file: JsonFile = None) -> int:
     groups = summaries(rows, launched.runs)
     answers = collect_answers(launched, ["wellposed", *sys.argv[1:]])
     page = _page(folder, compared(launched, folder.name), "variants")
-    if not emit([asdict(group) for group in groups], json_file):
+    if not emit(finite(groups), json_file):  # a run that diverged never reaches the bar
         print(*(group.text for group in groups), answers, page, sep="\n")
     ended = sum(group.ended for group in groups)
     if ended < len(rows):

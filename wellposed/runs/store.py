@@ -146,7 +146,7 @@ class RunReader:
         config = data["config"]
         if not isinstance(config, dict) or not is_named(config):
             raise UserError(f"{where} lacks env, algo or seed. It was edited by hand.")
-        if _hash(config) != data["hash"] or run_name(config) != self._own_name:
+        if serialise.content_hash(config) != data["hash"] or run_name(config) != self._own_name:
             raise UserError(
                 f"{where} does not match its own hash or the name of its directory: it was edited by hand or moved."
             )
@@ -306,14 +306,6 @@ def is_named(config: dict[str, Any]) -> bool:
     env = config.get("env")
     found = env.get("id") if isinstance(env, dict) else env, config.get("algo"), config.get("seed")
     return tuple(map(type, found)) == (str, str, int)
-
-
-def _hash(config: dict[str, Any]) -> str | None:
-    """The hash of a configuration; None if it holds NaN, which Python's JSON reader accepts."""
-    try:
-        return serialise.content_hash(config)
-    except ValueError:
-        return None
 
 
 def list_runs(runs_dir: str | Path) -> list[RunReader]:
