@@ -1,8 +1,10 @@
 """An anatomy from end to end: of a Fetch task, and of an environment of which nobody says what its numbers are."""
 
+from types import SimpleNamespace
 from typing import Any
 
 import gymnasium as gym
+import numpy as np
 import pytest
 
 from wellposed import envs, serialise
@@ -11,6 +13,7 @@ from wellposed.envs import evidence
 from wellposed.errors import UserError
 from wellposed.measure import MEASUREMENTS, motion
 from wellposed.measure.anatomy import Anatomy, AnatomySettings, describe
+from wellposed.measure.dissect import _past
 from wellposed.measure.kinds import Context
 from wellposed.runs.files import read_json
 
@@ -99,3 +102,16 @@ def test_what_is_no_goal_environment_is_refused_in_a_sentence(capsys):
 def test_settings_out_of_range_are_refused(wrong):
     with pytest.raises(UserError, match=f"{next(iter(wrong))} must be at least"):
         AnatomySettings("FetchReach-v4", **wrong)
+
+
+@pytest.mark.parametrize(("shown", "open_", "half"), [(1, 1, 1), (2, 0, 0)])
+def test_the_past_explains_a_speed_that_is_not_shown_and_adds_nothing_to_one_that_is(shown, open_, half):
+    time, episode = np.tile(np.arange(20), 40), np.repeat(np.arange(40), 20)
+    speed = np.random.default_rng(0).standard_normal(40)[episode]
+    both = np.column_stack([speed * time, speed]), np.column_stack([speed * (time + 1), speed])
+    before, after = (SimpleNamespace(numbers=x[:, :shown], observation=x[:, :shown]) for x in both)
+    seen = SimpleNamespace(time=time, episode=episode, action=np.zeros((800, 1)), before=before, after=after)
+    found = _past(SimpleNamespace(random=seen))  # type: ignore[arg-type]
+    assert found is not None
+    assert (found.open, found.half) == (open_, half)
+    assert found.explained == pytest.approx(half, abs=0.01)

@@ -160,6 +160,15 @@ class Chance:
 
 
 @dataclass(frozen=True)
+class Past:
+    """What the step before adds to a linear prediction of the next observation from the present and the action."""
+
+    open: int  # numbers of the observation of whose change the present leaves more than a tenth of the variance open
+    explained: float  # share of what is left open that the step before explains: of them the largest
+    half: int  # of how many of them it explains more than half
+
+
+@dataclass(frozen=True)
 class Anatomy:
     """Everything that was measured of an environment."""
 
@@ -176,6 +185,7 @@ class Anatomy:
     chance: Chance
     markov: str  # evidence of `wellposed check` on whether the past helps to predict the next observation
     unsaid: list[str]  # sentences: what this environment does not tell, and what could not be measured
+    past: Past | None = None  # null if there were too few steps for the size of the observation
 
 
 def describe(found: Anatomy) -> list[str]:
@@ -206,10 +216,17 @@ def describe(found: Anatomy) -> list[str]:
         f"Random actions, {chance.episodes:,} episodes, {_rate(chance.already_solved)} solved at reset: success "
         f"{_rate(chance.success)}, at any step {_rate(chance.any_success)}, return {chance.episode_return.value:.4g}.",
         f"They move the achieved goal in {_rate(chance.moved)} of episodes and {chance.moved_steps:.1%} of steps.",
-        f"Markov: {found.markov}.",
+        f"Markov: {found.markov}." + (f" {_past(found.past)}" if found.past else ""),
         *found.unsaid,
     ]
     return lines
+
+
+def _past(found: Past) -> str:
+    return (
+        f"The present leaves the change of {found.open} numbers open; the step before explains at most "
+        f"{found.explained:.0%} of that, and more than half of it for {found.half}."
+    )
 
 
 def _rate(share: Estimate) -> str:

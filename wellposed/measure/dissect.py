@@ -12,7 +12,7 @@ from wellposed.check import observation as observation_checks
 from wellposed.check.subject import find_subject
 from wellposed.envs.evidence import Evidence
 from wellposed.envs.quantities import Quantities, Quantity
-from wellposed.measure.anatomy import Anatomy, AnatomySettings, Field, Interface, Rule, Space
+from wellposed.measure.anatomy import Anatomy, AnatomySettings, Field, Interface, Past, Rule, Space
 from wellposed.measure.chance import measure_chance, measure_floor
 from wellposed.measure.kinds import Context
 from wellposed.measure.motion import measure_gripper, measure_motion
@@ -36,6 +36,7 @@ def dissect(settings: AnatomySettings, context: Context) -> Anatomy:
         interface, parts = _interface(ev, mode), _fields(ev, quantities)
         rule, formula = find_rule(ev, quantities.goal[0].unit if quantities else "")
         found, markov = agreement(ev, rule, formula), observation_checks.markov.ask(ev).evidence
+        past = _past(ev)
     moving = quantities if knows_effector else None
     return Anatomy(
         env=name,
@@ -51,7 +52,18 @@ def dissect(settings: AnatomySettings, context: Context) -> Anatomy:
         chance=measure_chance(name, settings.episodes, seed, threads, context.over),
         markov=markov,
         unsaid=_unsaid(name, quantities is not None, moving is not None, rule),
+        past=past,
     )
+
+
+def _past(ev: Evidence) -> Past | None:
+    """What the step before adds, in numbers: those behind the verdict in words."""
+    if (result := observation_checks.history_helps(ev.random)) is None:
+        return None
+    opened, helped = result
+    left = opened > observation_checks.LEFT_OPEN
+    explained = np.maximum(helped[left], 0)
+    return Past(int(left.sum()), float(explained.max(initial=0)), int((explained > 0.5).sum()))
 
 
 def _space(space: Any) -> Space:
