@@ -167,7 +167,8 @@ NAMES = ("x", ".x", "-x", "ch04_x", "ch05_hindsight", "000001_step_0000000400.js
 
 def mutate_tree(folder: Path, rng: random.Random) -> None:
     """A folder in which something is missing, empty, doubled, renamed, or not what its name says."""
-    place = rng.choice(sorted(folder.rglob("*")))
+    everything = sorted(folder.rglob("*"))
+    place, linked = rng.choice(everything), rng.choice([path for path in everything if path.is_file()])
     other = place.with_name(rng.choice([*NAMES, f"{place.name}.part", f"{place.stem}2{place.suffix}"]))
     action = rng.randrange(8)
     if action == 0 and not other.exists():
@@ -185,8 +186,8 @@ def mutate_tree(folder: Path, rng: random.Random) -> None:
         os.mkfifo(place)
     elif action == 5:
         place.symlink_to(rng.choice(["/etc/passwd", "/", "..", "nowhere", place.name]))
-    elif action == 6:
-        os.link(rng.choice([path for path in sorted(folder.rglob("*")) if path.is_file()]), place)
+    elif action == 6 and linked.exists():
+        os.link(linked, place)
 
 
 def mutate_npz(content: bytes, rng: random.Random) -> bytes:
