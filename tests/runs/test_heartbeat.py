@@ -223,3 +223,11 @@ def test_two_processes_in_namespaces_of_their_own_do_not_write_one_run(tmp_path,
         os.utime(path / "lock", (0, 0))
     with begin("beta") as other:
         assert other.communicate("")[0] == "interrupted\nheld\n"
+
+
+@pytest.mark.parametrize("pid", [2**31, 2**63, 2**200])
+def test_a_number_that_no_process_has_is_no_process_on_a_system_without_proc_either(pid, monkeypatch):
+    assert heartbeat.start_of(pid) is None
+    monkeypatch.setattr(heartbeat.os.path, "exists", lambda _: False)
+    assert heartbeat.start_of(pid) is None
+    assert heartbeat.start_of(os.getpid()) == 0

@@ -92,7 +92,7 @@ def start_of(pid: int) -> int | None:
     if not os.path.exists("/proc/self/stat"):
         try:
             os.kill(pid, 0)
-        except ProcessLookupError:
+        except (ProcessLookupError, OverflowError):  # no system has a process of so large a number
             return None
         except PermissionError:
             return 0  # another person's
