@@ -23,6 +23,7 @@ from wellposed.envs.wrappers.dynamics import Dynamics
 from wellposed.envs.wrappers.sensors import Sensors
 from wellposed.errors import UserError
 from wellposed.reality import Entry, Record, Translated, play, read_record, require_head, seal, selection, table
+from wellposed.runs.record import EpisodeRow
 from wellposed.seeding import evaluation_env_seeds
 from wellposed.verdict import play_under
 
@@ -92,6 +93,7 @@ def test_each_episode_is_played_once_and_all_are_on_the_ledger(tmp_path):
         ("sealed", 0, 0), ("begun", 0, 4), ("ended", 0, 4), ("begun", 4, 6), ("ended", 4, 6)
     ]  # fmt: skip
     assert again.entries[-1].success == [row.success for row in two.rows]
+    assert again.entries[-1].success_at_limit == [], "success does not end an episode of Reach"
     assert one.rows[0].drawn == {"dynamics.gain": first.reality.settings["dynamics.gain"]}
     with pytest.raises(UserError, match="0 of 10 episodes left, and 1 are asked for"):
         play(REACH, first.folder, 1)
@@ -185,6 +187,8 @@ def rechained(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 FORGERIES: dict[str, Callable[[list[dict[str, Any]]], Any]] = {
     "an outcome": lambda rows: rows[2].update(success=[True, True]),
+    "an outcome that was not noted": lambda rows: rows[-1].update(success_at_limit=[True]),
+    "an outcome before the end": lambda rows: rows[-2].update(success_at_limit=[True, True]),
     "a policy": lambda rows: [row.update(policy="c" * 64) for row in rows[1:3]],
     "a purpose": lambda rows: [row.update(purpose="identification") for row in rows[1:3]],
     "a time": lambda rows: rows[1].update(time="2020-01-01T00:00:00+00:00"),
@@ -327,6 +331,17 @@ def test_a_controller_that_is_written_for_fetch_pushes_the_pandas_cube(tmp_path)
     solved = [sum(row.success for row in play_under(one, where, found.episodes[:8], 0)) for one in policies]
     assert solved[0] >= 5
     assert solved[1] <= 1
+
+
+def test_where_success_ends_an_episode_the_ledger_also_says_who_stays_at_the_goal(tmp_path, monkeypatch):
+    def kept_running(*args: Any, to_limit: bool) -> list[EpisodeRow]:
+        assert to_limit
+        return [replace(row, success_at_limit=i == 0) for i, row in enumerate(play_under(*args))]
+
+    monkeypatch.setattr(module, "play_under", kept_running)
+    found = play(REACH, sealed(tmp_path).folder, 2)
+    assert read_record(found.record.folder).entries[-1].success_at_limit == [True, False]
+    assert "at the limit of episodes that go on after their goal 50.0 %" in "\n".join(table(found.record))
 
 
 def test_the_command_line_seals_plays_and_shows(tmp_path, capsys):

@@ -138,6 +138,8 @@ class Entry:
     first: int = field(default=0, metadata=LATER)  # number of its first episode
     episodes: int = field(default=0, metadata=LATER)
     success: list[bool] = field(default_factory=list, metadata=LATER)  # at the last step, of each that ended
+    # the same where an episode ends at its goal and was kept running to its limit; [] elsewhere
+    success_at_limit: list[bool] = field(default_factory=list, metadata=LATER)
 
     @property
     def digest(self) -> str:
@@ -254,10 +256,9 @@ def _follows(entry: Entry, before: Record) -> bool:
         return entry.kind == "sealed" and last is None
     if entry.kind == "begun":
         fits = 0 < entry.episodes <= before.reality.budget - before.spent
-        return fits and entry.first == before.spent and not entry.success
-    return last == replace(entry, previous=last.previous, time=last.time, kind="begun", success=[]) and (
-        len(entry.success) == entry.episodes
-    )
+        return fits and entry.first == before.spent and not entry.success + entry.success_at_limit
+    begun = replace(entry, previous=last.previous, time=last.time, kind="begun", success=[], success_at_limit=[])
+    return last == begun and len(entry.success) == entry.episodes and len(entry.success_at_limit) in (0, entry.episodes)
 
 
 @dataclass(frozen=True)
@@ -291,8 +292,9 @@ def play(run: Path, folder: Path, episodes: int, purpose: Purpose = "evaluation"
         told |= {"trained": reader.provenance.started, "first": record.spent, "episodes": episodes}
         seeds = record.reality.episodes[record.spent : record.spent + episodes]
         record = record.append(kind="begun", **told)
-        rows = play_under(policy, where, seeds, record.reality.seed, threads)
-        record = record.append(kind="ended", success=[row.success for row in rows], **told)
+        rows = play_under(policy, where, seeds, record.reality.seed, threads, to_limit=True)
+        kept = [row.success_at_limit for row in rows if row.success_at_limit is not None]
+        record = record.append(kind="ended", success=[row.success for row in rows], success_at_limit=kept, **told)
     finally:
         if held is not None:
             held.release()
@@ -333,13 +335,19 @@ def table(record: Record) -> list[str]:
         if entry.kind == "begun":
             outcome = "interrupted, not known"
             if (end := ended.get(entry.first)) is not None:
-                found = stats.wilson(sum(end.success), len(end.success))
-                outcome = describe_rate(found.estimate, (found.low, found.high))
+                outcome = _rate(end.success)
+                if end.success_at_limit:
+                    outcome += f"; at the limit of episodes that go on after their goal {_rate(end.success_at_limit)}"
             numbers = f"{entry.first + 1}-{entry.first + entry.episodes}"
             lines.append(
                 f"{entry.time}  {entry.purpose:<14}  {entry.policy[:12]}  {entry.run}  {numbers:<9}  {outcome}"
             )
     return [*lines, selection(record.entries), f"head {record.head}"]
+
+
+def _rate(outcomes: list[bool]) -> str:
+    found = stats.wilson(sum(outcomes), len(outcomes))
+    return describe_rate(found.estimate, (found.low, found.high))
 
 
 def selection(entries: Sequence[Entry]) -> str:
