@@ -117,7 +117,23 @@ def show_reality(
     return 0
 
 
-REALITY_COMMANDS = {"seal": seal_reality, "show": show_reality}
+def reality_predicts(
+    folder: Annotated[Positional[Path], tyro.conf.arg(metavar="DIR", help="the folder of a sealed reality")],
+    runs: Annotated[Positional[list[RunPath]], tyro.conf.arg(metavar="RUN...", help="runs that were evaluated there")],
+    threads: Threads = CORES,
+    json_file: JsonFile = None,
+) -> int:
+    """Tell how well success in simulation predicts success in a reality: the rank correlation over runs."""
+    from wellposed.predictive import pairs_of, predict, table
+    from wellposed.reality import read_record
+
+    found = predict(pairs_of(read_record(folder), runs, threads))
+    if not emit(asdict(found), json_file):
+        print("\n".join(table(found)))
+    return 0
+
+
+REALITY_COMMANDS = {"seal": seal_reality, "show": show_reality, "predicts": reality_predicts}
 
 
 def robustness(
