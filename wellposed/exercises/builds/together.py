@@ -1,0 +1,190 @@
+"""What the last steps of the long exercises compare with: what the laboratory computes in small cases.
+
+A reader sees the parameters of a network as a dictionary of arrays by name, and the network as a function of them.
+"""
+
+from collections.abc import Callable
+from functools import cache
+from importlib import import_module
+from operator import attrgetter
+from typing import Any
+
+import numpy as np
+
+from wellposed.arrays import leaves
+from wellposed.exercises.exercise import Counterexample, Function, Property, show, show_all, wrong_array, wrong_arrays
+from wellposed.types import Field, Spec, Step
+
+SPEC = Spec(
+    (Field("observation", (3,)), Field("achieved_goal", (2,), "goal"), Field("desired_goal", (2,), "goal")),
+    action_dim=2,
+    max_episode_steps=5,
+)
+RATE = 1.0  # of the optimiser: large, so that two updates differ by more than rounding
+TOLERANCE = 1e-5
+
+
+def observed(rng: np.random.Generator, *lead: int) -> dict[str, Any]:
+    """Random observations with these leading axes, as arrays of JAX."""
+    import jax.numpy as jnp
+
+    return {one.name: jnp.array(rng.standard_normal((*lead, *one.shape)), jnp.float32) for one in SPEC.obs}
+
+
+def named(network: Any) -> dict[str, Any]:
+    """The parameters of a network by name."""
+    import jax
+
+    return {jax.tree_util.keystr(path): leaf for path, leaf in jax.tree_util.tree_leaves_with_path(network)}
+
+
+def filled(network: Any, parameters: dict[str, Any]) -> Any:
+    """The network with these parameters."""
+    from wellposed.agents.shared import from_arrays
+
+    return from_arrays(network, parameters, "")
+
+
+def under_way(state: Any) -> Any:
+    """A fresh state of Adam as if it had taken 100 steps: a first step would only depend on the gradient's sign."""
+    import jax
+
+    return jax.tree.map(lambda leaf: leaf + (100 if leaf.dtype.kind == "i" else 0.01), state)
+
+
+def descending(optimiser: Any, nets: dict[str, Any]) -> Function:
+    """`descend(name, gradient)`: the parameters of that network after a step of the optimiser that is under way."""
+    import jax
+
+    from wellposed.nn.networks import descend
+
+    def descended(name: str, gradient: Any) -> Any:
+        return descend(optimiser, gradient, under_way(optimiser.init(nets[name])), nets[name])[0]
+
+    return jax.jit(descended, static_argnums=0)
+
+
+def own(module: str, name: str) -> Callable[[], Function]:
+    """A way to a function of the laboratory, whose module is imported when it is asked for."""
+    return lambda: attrgetter(name)(import_module(module))
+
+
+def one_number(_args: tuple[Any, ...], result: Any) -> str | None:
+    """What is wrong with the type or shape of a loss."""
+    return wrong_array(result, (), "f", "one number, the mean over the minibatch, as a float")
+
+
+def wrong_slope(loss: Function, given: dict[str, Any], due: float) -> Counterexample | None:
+    """A counterexample if the derivative of a loss by its first argument is not what is due."""
+    slope = loss.slope(*given.values())
+    if np.isclose(slope, due, rtol=1e-5, atol=1e-6):
+        return None
+    return Counterexample(show_all(given), f"d loss / d {next(iter(given))} = {show(float(due))}", show(slope))
+
+
+def new_networks(args: tuple[Any, ...], result: Any) -> str | None:
+    """What is wrong with the form of updated networks; the first argument holds those before."""
+    return wrong_arrays(result, args[0])
+
+
+def as_laboratory(case: Function, part: str, *, name: str, equation: str, hint: str) -> Property:
+    """The property that one part of an update is what the laboratory makes of it.
+
+    Args:
+        case: returns the arguments by name and the networks that the laboratory makes of them.
+        part: of the networks.
+        name: of the property.
+        equation: of the property.
+        hint: of the property.
+    """
+
+    def search(update: Function) -> Counterexample | None:
+        given, expected = case()
+        found, due = leaves({part: update(*given.values())[part]}), leaves({part: expected[part]})
+        for one, value in due.items():
+            if not np.allclose(found[one], value, rtol=TOLERANCE, atol=TOLERANCE):
+                before = leaves({part: given["nets"][part]})[one]
+                what = f"small networks in the middle of learning; {one} was {show(before)}"
+                return Counterexample(what, f"{one} = {show(value)}", show(found[one]))
+        return None
+
+    return Property(name, equation, hint, search)
+
+
+CHAIN = Spec(
+    (Field("observation", (2,)), Field("achieved_goal", (1,), "goal"), Field("desired_goal", (1,), "goal")),
+    action_dim=1,
+    max_episode_steps=6,
+)
+
+
+class Numbers:
+    """A generator that gives these numbers, one after another, and 0 after the last."""
+
+    def __init__(self, *numbers: float):
+        self.left = list(numbers)
+
+    def random(self, shape: Any) -> np.ndarray:
+        """The next numbers, as floats of this shape."""
+        size = int(np.prod(shape))
+        found, self.left = self.left[:size], self.left[size:]
+        return np.array(found + [0.0] * (size - len(found))).reshape(shape)
+
+    def integers(self, n: int) -> np.ndarray:
+        """The next n numbers, as integers."""
+        return self.random(int(n)).astype(np.int64)
+
+
+def below(achieved: np.ndarray, desired: np.ndarray) -> np.ndarray:
+    """-1 as long as the goal is more than 0.5 above what is achieved: achieved and desired cannot be exchanged."""
+    return -((desired - achieved)[..., 0] > 0.5).astype(float)
+
+
+def passed(achieved: np.ndarray, desired: np.ndarray) -> np.ndarray:
+    """Whether the goal lies more than 0.5 behind: at the goal itself an episode goes on."""
+    return (achieved - desired)[..., 0] > 0.5
+
+
+def _filled(replay: Any) -> None:
+    """Add episodes, more than the ring holds: some end behind the goal, some fail, some are cut by the time limit."""
+    rng, goal = np.random.default_rng(0), np.array([[2.0]])
+    shown = lambda state: {"observation": state[None], "achieved_goal": state[None, :1], "desired_goal": goal}  # noqa: E731
+    for _ in range(12):
+        state = rng.standard_normal(2)
+        for t in range(CHAIN.max_episode_steps):
+            action, seen = rng.standard_normal((1, 1)), shown(state)
+            state = state + action[0] + 0.2
+            after = shown(state)
+            ended = passed(after["achieved_goal"], goal) | (state[:1] < -0.5)
+            cut = np.array([t + 1 == CHAIN.max_episode_steps])
+            reward = below(after["achieved_goal"], goal)
+            replay.add(Step(seen, seen, action, action, reward, ended, cut, ended, after, after, {}))
+            if ended | cut:
+                break
+
+
+@cache
+def replay_case() -> tuple[dict[str, Any], np.ndarray, dict[str, np.ndarray]]:
+    """Arguments of `sample` by name but `draw`, the rows that it gives, and the laboratory's minibatch."""
+    from wellposed.data.episodes import ReplayBuffer, ReplayConfig
+
+    b, k = 32, 3
+    replay = ReplayBuffer(ReplayConfig(capacity=24, k=k), CHAIN, 1, below, passed)
+    _filled(replay)
+    rows = replay.part(0)[1]  # from the oldest on; the ring begins one row later, in an episode
+    store = {key.removeprefix("obs/"): np.roll(array, -1, axis=0) for key, array in rows.items()}
+    held, numbers = len(store["time"]), np.random.default_rng(1).random(4 * b)
+    replay.draw(b, rest := Numbers(*numbers))  # type: ignore[arg-type]
+    drawn = len(numbers) - len(rest.left) - b  # rows, those that were drawn again among them
+    batch = replay.sample(1, b, Numbers(*numbers))  # type: ignore[arg-type]
+    due = {
+        "observation": batch.obs["observation"], "action": batch.action,
+        "next_observation": batch.next_obs["observation"], "desired_goal": batch.obs["desired_goal"],
+        "reward": batch.reward, "terminated": batch.terminated,
+    }  # fmt: skip
+    given = {
+        "store": store, "b": b, "k": k, "draw": None, "u": numbers[drawn : drawn + b], "compute_reward": below,
+        "compute_terminated": passed,
+    }  # fmt: skip
+    places = ((numbers[:drawn] * held).astype(int) - 1) % held
+    return given, places, {name: array[0] for name, array in due.items()}
