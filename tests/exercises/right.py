@@ -1,5 +1,60 @@
 """Right solutions of the long exercises, as a reader writes them: files."""
 
+CLIPPED = """import jax
+import jax.numpy as jnp
+import numpy as np
+
+
+def gae(rewards, values, next_values, terminated, ended, gamma, lam):
+    delta = rewards + gamma * (1 - terminated) * next_values - values
+    advantages, ahead = np.zeros_like(delta), 0.0
+    for t in reversed(range(len(delta))):
+        ahead = delta[t] + gamma * lam * (1 - ended[t]) * ahead
+        advantages[t] = ahead
+    return advantages
+
+
+def normalised(advantage):
+    return (advantage - advantage.mean()) / (advantage.std(ddof=1) + 1e-8)
+
+
+def log_density(mean, log_std, action):
+    distance = (action - mean) / jnp.exp(log_std)
+    return -(0.5 * distance**2 + log_std + 0.5 * jnp.log(2 * jnp.pi)).sum(axis=-1)
+
+
+def clipped_objective(ratio, advantage, epsilon):
+    return jnp.minimum(ratio * advantage, ratio.clip(1 - epsilon, 1 + epsilon) * advantage).mean()
+
+
+def entropy(log_std):
+    return (log_std + 0.5 * jnp.log(2 * jnp.pi * jnp.e)).sum()
+
+
+def actor_loss(parameters, actor, obs, action, advantage, old_log_density, clip, entropy_weight):
+    mean, log_std = actor(parameters, obs)
+    ratio = jnp.exp(log_density(mean, log_std, action) - old_log_density)
+    return -clipped_objective(ratio, normalised(advantage), clip) - entropy_weight * entropy(log_std)
+
+
+def value_loss(parameters, critic, obs, target):
+    return ((critic(parameters, obs) - target) ** 2).mean()
+
+
+def update(nets, rollout, rows, actor, critic, descend, gamma, lam, clip, entropy_weight):
+    judged = [rollout[name] for name in ("reward", "value", "next_value", "terminated", "ended")]
+    advantage = gae(*judged, gamma, lam)
+    target = advantage + rollout["value"]
+
+    def chosen(array):
+        return jnp.asarray(array, jnp.float32).reshape(-1, *array.shape[2:])[rows]
+
+    obs = {name: chosen(array) for name, array in rollout["obs"].items()}
+    given = chosen(rollout["action"]), chosen(advantage), chosen(rollout["log_density"])
+    grad = jax.grad(actor_loss)(nets["actor"], actor, obs, *given, clip, entropy_weight)
+    slope = jax.grad(value_loss)(nets["critic"], critic, obs, chosen(target))
+    return {"actor": descend("actor", grad), "critic": descend("critic", slope)}
+"""
 IN_HINDSIGHT = """import numpy as np
 
 
@@ -45,4 +100,4 @@ def sample(store, b, k, draw, u, compute_reward, compute_terminated):
         "terminated": np.where(first, terminated, store["terminated"][row]),
     }
 """
-RIGHT = {"4.4": IN_HINDSIGHT}
+RIGHT = {"2.4": CLIPPED, "4.4": IN_HINDSIGHT}

@@ -12,6 +12,57 @@ class Slip(NamedTuple):
 
 
 SLIPS: dict[tuple[str, str], list[Slip]] = {
+    ("2.4", "normalised"): [
+        Slip("(advantage - advantage.mean()) / (advantage.std(ddof=1) + 1e-8)", "advantage", "the mean"),
+        Slip("(advantage - advantage.mean())", "advantage", "the mean"),
+        Slip("ddof=1", "ddof=0", "the standard"),
+        Slip("advantage.std(ddof=1)", "advantage.var(ddof=1)", "the standard"),
+        Slip(" + 1e-8)", ")", "where all are alike"),
+    ],
+    ("2.4", "log_density"): [
+        Slip("+ log_std + 0.5", "+ 0.5", "at the mean"),
+        Slip("jnp.log(2 * jnp.pi)).sum(axis=-1)", "jnp.log(2 * jnp.pi)).mean(axis=-1)", "at the mean"),
+        Slip("0.5 * distance**2", "distance**2", "it falls"),
+        Slip("/ jnp.exp(log_std)\n", "/ jnp.sqrt(jnp.exp(log_std))\n", "it falls"),
+    ],
+    ("2.4", "entropy"): [
+        Slip(" * jnp.e", "", "it is that of the standard normal"),
+        Slip("jnp.e)).sum()", "jnp.e)).mean()", "it is that of the standard normal"),
+        Slip("(log_std + 0.5 * jnp.log(2 * jnp.pi * jnp.e))", "(jnp.exp(log_std) * 0 + 1.4189385)", "a wider"),
+    ],
+    ("2.4", "actor_loss"): [
+        Slip("normalised(advantage), clip", "advantage, clip", "at first"),
+        Slip("return -clipped", "return clipped", "at first"),
+        Slip(
+            "log_density(mean, log_std, action) - old_log_density",
+            "old_log_density - log_density(mean, log_std, action)",
+            "at first",
+        ),
+        Slip(
+            "clipped_objective(ratio, normalised(advantage), clip)",
+            "(ratio * normalised(advantage)).mean()",
+            "the ratio",
+        ),
+        Slip("- entropy_weight *", "+ entropy_weight *", "entropy"),
+    ],
+    ("2.4", "value_loss"): [
+        Slip(
+            "((critic(parameters, obs) - target) ** 2)",
+            "0.5 * ((critic(parameters, obs) - target) ** 2)",
+            "it is the mean",
+        ),
+        Slip("** 2).mean()", "** 2).sum()", "it is the mean"),
+        Slip("((critic(parameters, obs)", "((jax.lax.stop_gradient(critic(parameters, obs))", "its gradient"),
+    ],
+    ("2.4", "update"): [
+        Slip('"terminated", "ended")', '"terminated", "terminated")', "the actor"),
+        Slip("chosen(advantage)", "chosen(target)", "the actor"),
+        Slip("reshape(-1, *array.shape[2:])", "swapaxes(0, 1).reshape(-1, *array.shape[2:])", "the actor"),
+        Slip('target = advantage + rollout["value"]', "target = advantage", "the critic"),
+        Slip(
+            "critic, obs, chosen(target)", 'critic, obs, chosen(normalised(advantage) + rollout["value"])', "the critic"
+        ),
+    ],
     ("4.4", "draw_transitions"): [
         Slip("rows = draw(n)", "rows = np.sort(draw(n))", "rows that start"),
         Slip(

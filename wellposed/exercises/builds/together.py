@@ -4,7 +4,7 @@ A reader sees the parameters of a network as a dictionary of arrays by name, and
 """
 
 from collections.abc import Callable
-from functools import cache
+from functools import cache, partial
 from importlib import import_module
 from operator import attrgetter
 from typing import Any
@@ -13,7 +13,7 @@ import numpy as np
 
 from wellposed.arrays import leaves
 from wellposed.exercises.exercise import Counterexample, Function, Property, show, show_all, wrong_array, wrong_arrays
-from wellposed.types import Field, Spec, Step
+from wellposed.types import Batch, Field, Spec, Step
 
 SPEC = Spec(
     (Field("observation", (3,)), Field("achieved_goal", (2,), "goal"), Field("desired_goal", (2,), "goal")),
@@ -109,6 +109,57 @@ def as_laboratory(case: Function, part: str, *, name: str, equation: str, hint: 
         return None
 
     return Property(name, equation, hint, search)
+
+
+def _rollout(rng: np.random.Generator) -> dict[str, Any]:
+    """A rollout of 4 steps of 3 envs, made up: one episode terminates, one is cut."""
+    import jax.numpy as jnp
+
+    reward, value, after, log_density = rng.standard_normal((4, 4, 3))
+    terminated, ended = np.zeros((2, 4, 3), bool)
+    terminated[1, 0] = ended[1, 0] = ended[2, 1] = True
+    action = jnp.array(rng.standard_normal((4, 3, 2)), jnp.float32)
+    return {
+        "obs": observed(rng, 4, 3), "action": action, "log_density": jnp.array(0.3 * log_density - 3),
+        "reward": reward, "value": value, "next_value": after, "terminated": terminated, "ended": ended,
+    }  # fmt: skip
+
+
+@cache
+def ppo_case() -> tuple[dict[str, Any], dict[str, Any]]:
+    """Arguments of `update` by name, and what the laboratory makes of them."""
+    import jax
+    import jax.numpy as jnp
+
+    from wellposed.agents import ppo, shared
+    from wellposed.data.rollout import gae
+    from wellposed.nn.normaliser import InputScaler
+
+    config = ppo.PPOConfig(hidden=(8,), learning_rate=RATE, entropy_weight=0.1)
+    learner, stats = ppo.init_learner(config, SPEC, 0), InputScaler(config.inputs, SPEC, "obs").stats
+    begun = learner._replace(actor_opt=under_way(learner.actor_opt), critic_opt=under_way(learner.critic_opt))
+    rollout, rows = _rollout(np.random.default_rng(0)), np.array([0, 3, 4, 7, 10])
+
+    def actor(parameters: Any, obs: Any) -> Any:
+        net = filled(learner.nets.actor, parameters)
+        return net(obs, stats.obs), net.log_std
+
+    def critic(parameters: Any, obs: Any) -> Any:
+        return ppo.values(filled(learner.nets.critic, parameters), stats, obs, {})
+
+    nets = {name: named(getattr(learner.nets, name)) for name in ("actor", "critic")}
+    given = {
+        "nets": nets, "rollout": rollout, "rows": rows, "actor": jax.jit(actor), "critic": jax.jit(critic),
+        "descend": descending(shared.optimiser(config), nets), "gamma": config.gamma,
+        "lam": config.gae_lambda, "clip": config.clip, "entropy_weight": config.entropy_weight,
+    }  # fmt: skip
+    judged = [rollout[name] for name in ("reward", "value", "next_value", "terminated", "ended")]
+    advantage = gae(*judged, config.gamma, config.gae_lambda)
+    told = rollout["obs"], {}, rollout["action"], advantage, advantage + rollout["value"], rollout["log_density"]
+    chosen = lambda array: jnp.asarray(array, jnp.float32).reshape(-1, *array.shape[2:])[rows]  # noqa: E731
+    batch = jax.tree.map(chosen, ppo.Minibatch(*told))
+    after = jax.jit(partial(ppo.update_step, config))(begun, stats, batch)[0].nets
+    return given, {name: named(getattr(after, name)) for name in nets}
 
 
 CHAIN = Spec(
