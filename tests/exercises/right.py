@@ -1,5 +1,60 @@
 """Right solutions of the long exercises, as a reader writes them: files."""
 
+SOFT = """import jax
+import jax.numpy as jnp
+
+
+def squashed_gaussian(mean, log_std, noise):
+    u = mean + jnp.exp(log_std) * noise
+    normal = -0.5 * noise**2 - log_std - 0.5 * jnp.log(2 * jnp.pi)
+    stretched = 2 * (jnp.log(2.0) - u - jax.nn.softplus(-2 * u))
+    return jnp.tanh(u), (normal - stretched).sum(axis=-1)
+
+
+def soft_target(reward, terminated, next_q, next_log_prob, gamma, temperature):
+    return reward + gamma * (1 - terminated) * (next_q.min(axis=0) - temperature * next_log_prob)
+
+
+def critic_loss(parameters, critics, obs, action, target):
+    q = critics(parameters, obs, action)
+    return 0.5 * ((q - target) ** 2).mean(axis=1).sum()
+
+
+def actor_loss(parameters, actor, critic_parameters, critics, obs, noise, temperature):
+    action, log_prob = squashed_gaussian(*actor(parameters, obs), noise)
+    q = critics(critic_parameters, obs, action)
+    return (temperature * log_prob - q.min(axis=0)).mean()
+
+
+def temperature_loss(log_temperature, log_prob, target_entropy):
+    return -(log_temperature * (log_prob + target_entropy)).mean()
+
+
+def polyak(target, online, tau):
+    return {name: (1 - tau) * target[name] + tau * online[name] for name in target}
+
+
+def update(nets, batch, noise, actor, critics, descend, gamma, tau, target_entropy):
+    temperature = jnp.exp(nets["log_temperature"])
+    _, log_prob = squashed_gaussian(*actor(nets["actor"], batch.obs), noise[1])
+    slope = jax.grad(temperature_loss)(nets["log_temperature"], log_prob, target_entropy)
+    log_temperature = descend("log_temperature", slope)
+
+    next_action, next_log_prob = squashed_gaussian(*actor(nets["actor"], batch.next_obs), noise[0])
+    next_q = critics(nets["target_critics"], batch.next_obs, next_action)
+    target = soft_target(batch.reward, batch.terminated, next_q, next_log_prob, gamma, temperature)
+    new_critics = descend(
+        "critics", jax.grad(critic_loss)(nets["critics"], critics, batch.obs, batch.action, target)
+    )
+
+    grad = jax.grad(actor_loss)(nets["actor"], actor, new_critics, critics, batch.obs, noise[1], temperature)
+    return {
+        "actor": descend("actor", grad),
+        "critics": new_critics,
+        "target_critics": polyak(nets["target_critics"], new_critics, tau),
+        "log_temperature": log_temperature,
+    }
+"""
 CLIPPED = """import jax
 import jax.numpy as jnp
 import numpy as np
@@ -100,4 +155,4 @@ def sample(store, b, k, draw, u, compute_reward, compute_terminated):
         "terminated": np.where(first, terminated, store["terminated"][row]),
     }
 """
-RIGHT = {"2.4": CLIPPED, "4.4": IN_HINDSIGHT}
+RIGHT = {"2.4": CLIPPED, "3.4": SOFT, "4.4": IN_HINDSIGHT}

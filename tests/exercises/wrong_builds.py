@@ -63,6 +63,68 @@ SLIPS: dict[tuple[str, str], list[Slip]] = {
             "critic, obs, chosen(target)", 'critic, obs, chosen(normalised(advantage) + rollout["value"])', "the critic"
         ),
     ],
+    ("3.4", "squashed_gaussian"): [
+        Slip("jnp.tanh(u)", "jnp.clip(u, -1, 1)", "the action is drawn"),
+        Slip("jnp.exp(log_std)", "log_std", "the action is drawn"),
+        Slip(" - 0.5 * jnp.log(2 * jnp.pi)", "", "at u = 0"),
+        Slip("sum(axis=-1)", "mean(axis=-1)", "at u = 0"),
+        Slip("- log_std -", "-", "at u = 0"),
+        Slip("-0.5 * noise**2 - log_std", "-log_std", "an unlikely draw"),
+        Slip("(normal - stretched)", "normal", "where tanh compresses"),
+        Slip("(normal - stretched)", "(normal + stretched)", "where tanh compresses"),
+        Slip("2 * (jnp.log(2.0) - u - jax.nn.softplus(-2 * u))", "jnp.log(1 - jnp.tanh(u) ** 2 + 1e-6)", "far out"),
+    ],
+    ("3.4", "critic_loss"): [
+        Slip("0.5 * ((q", "((q", "both critics"),
+        Slip("((q - target)", "((q.min(axis=0, keepdims=True) - target)", "both critics"),
+        Slip(".mean(axis=1).sum()", ".mean()", "both critics"),
+        Slip(".mean(axis=1).sum()", ".sum()", "it is the mean"),
+        Slip(
+            "critics(parameters, obs, action)",
+            "jax.lax.stop_gradient(critics(parameters, obs, action))",
+            "its gradient",
+        ),
+    ],
+    ("3.4", "actor_loss"): [
+        Slip("- q.min(axis=0)", "- q.min(axis=1).mean()", "of the two critics"),
+        Slip("log_prob - q.min(axis=0)", "log_prob - q.mean(axis=0)", "of the two critics"),
+        Slip("- q.min(axis=0)", "+ q.min(axis=0)", "of the two critics"),
+        Slip("temperature * log_prob - q", "-temperature * log_prob - q", "certainty"),
+        Slip(
+            "critics(critic_parameters, obs, action)",
+            "critics(critic_parameters, obs, jax.lax.stop_gradient(action))",
+            "the gradient goes",
+        ),
+    ],
+    ("3.4", "polyak"): [
+        Slip(
+            "(1 - tau) * target[name] + tau * online[name]",
+            "tau * target[name] + (1 - tau) * online[name]",
+            "with tau = 0",
+        ),
+        Slip("(1 - tau) * target[name]", "target[name]", "it goes"),
+        Slip("tau * online[name] for", "tau**2 * online[name] for", "it goes"),
+    ],
+    ("3.4", "update"): [
+        Slip("batch.obs), noise[1])", "batch.obs), noise[0])", "the temperature"),
+        Slip(
+            'critics(nets["target_critics"], batch.next_obs', 'critics(nets["critics"], batch.next_obs', "the critics"
+        ),
+        Slip("batch.next_obs), noise[0])", "batch.next_obs), noise[1])", "the critics"),
+        Slip(
+            "next_q, next_log_prob, gamma, temperature)\n",
+            "next_q, next_log_prob, gamma, jnp.exp(log_temperature))\n",
+            "the critics",
+        ),
+        Slip("batch.reward, batch.terminated,", "batch.reward, 0,", "the critics"),
+        Slip("actor, new_critics, critics", 'actor, nets["critics"], critics', "the actor"),
+        Slip("noise[1], temperature)", "noise[1], jnp.exp(log_temperature))", "the actor"),
+        Slip(
+            'polyak(nets["target_critics"], new_critics',
+            'polyak(nets["target_critics"], nets["critics"]',
+            "the targets",
+        ),
+    ],
     ("4.4", "draw_transitions"): [
         Slip("rows = draw(n)", "rows = np.sort(draw(n))", "rows that start"),
         Slip(

@@ -5,7 +5,7 @@ in which an algorithm is, step by step, `PREDICT` those in which a measurement i
 """
 
 from wellposed.exercises import ch00, ch01, ch02, ch03, ch04, ch05, ch06, ch07, ch08, predictions
-from wellposed.exercises.builds import hindsight, ppo
+from wellposed.exercises.builds import hindsight, ppo, sac
 from wellposed.exercises.exercise import Build, Predict, Write
 
 WRITE: dict[str, Write] = {
@@ -13,7 +13,7 @@ WRITE: dict[str, Write] = {
     for chapter in (ch00, ch01, ch02, ch03, ch04, ch05, ch06, ch07, ch08)
     for exercise in chapter.EXERCISES
 }
-BUILD: dict[str, Build] = {exercise.id: exercise for exercise in (ppo.EXERCISE, hindsight.EXERCISE)}
+BUILD: dict[str, Build] = {exercise.id: exercise for exercise in (ppo.EXERCISE, sac.EXERCISE, hindsight.EXERCISE)}
 PREDICT: dict[str, Predict] = {exercise.id: exercise for exercise in predictions.EXERCISES}
 EXERCISES: dict[str, Write | Build | Predict] = dict(sorted([*WRITE.items(), *BUILD.items(), *PREDICT.items()]))
 

@@ -111,6 +111,53 @@ def as_laboratory(case: Function, part: str, *, name: str, equation: str, hint: 
     return Property(name, equation, hint, search)
 
 
+@cache
+def sac_case() -> tuple[dict[str, Any], dict[str, Any]]:
+    """Arguments of `update` by name, and what the laboratory makes of them."""
+    import jax
+    import jax.numpy as jnp
+
+    from wellposed.agents import sac, shared
+    from wellposed.nn.normaliser import InputScaler
+
+    config = sac.SACConfig(hidden=(8,), learning_rate=RATE, learn_temperature=True, temperature=0.2, tau=0.1)
+    learner, other = (sac.init_learner(config, SPEC, seed) for seed in (0, 1))
+    nets = learner.nets._replace(target_critics=other.nets.critics)
+    stats = InputScaler(config.inputs, SPEC, "obs").stats
+    begun = learner._replace(
+        nets=nets,
+        actor_opt=under_way(learner.actor_opt),
+        critic_opt=under_way(learner.critic_opt),
+        temperature_opt=under_way(learner.temperature_opt),
+    )
+    rng = np.random.default_rng(0)
+    normal = lambda *shape: jnp.array(rng.standard_normal(shape), jnp.float32)  # noqa: E731
+    terminated, obs, after = jnp.array([0.0, 1, 0, 0, 1, 0]), observed(rng, 6), observed(rng, 6)
+    batch, noise = Batch(obs, jnp.tanh(normal(6, 2)), normal(6), after, terminated, {}, {}), normal(2, 6, 2)
+
+    def actor(parameters: Any, obs: Any) -> Any:
+        mean, log_std = jnp.split(filled(nets.actor, parameters)(obs, stats.obs), 2, axis=-1)
+        return mean, jnp.clip(log_std, *sac.LOG_STD_RANGE)
+
+    def critics(parameters: Any, obs: Any, action: Any) -> Any:
+        return filled(nets.critics, parameters)(obs, {}, stats, action)[..., 0]
+
+    told = _told(nets)
+    given = {
+        "nets": told, "batch": batch, "noise": noise, "actor": jax.jit(actor), "critics": jax.jit(critics),
+        "descend": descending(shared.optimiser(config), told), "gamma": config.gamma, "tau": config.tau,
+        "target_entropy": -2.0,
+    }  # fmt: skip
+    update = jax.jit(partial(sac.update_step, config, SPEC))
+    return given, _told(update(begun, stats, batch, noise)[0].nets)
+
+
+def _told(nets: Any) -> dict[str, Any]:
+    """Networks as the reader sees them."""
+    parts = {name: named(getattr(nets, name)) for name in ("actor", "critics", "target_critics")}
+    return parts | {"log_temperature": nets.log_temperature}
+
+
 def _rollout(rng: np.random.Generator) -> dict[str, Any]:
     """A rollout of 4 steps of 3 envs, made up: one episode terminates, one is cut."""
     import jax.numpy as jnp
