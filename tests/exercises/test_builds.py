@@ -11,8 +11,9 @@ from wellposed.cli import main
 from wellposed.exercises import BUILD, MINUTES, Write, submission
 from wellposed.exercises.guard import Guarded, OutputTrap, load
 
+COMPILED = ("actor_loss", "critic_loss", "squashed_gaussian", "update", "value_loss")  # by JAX, for seconds
 NEW = [
-    pytest.param(number, step, id=f"{number}: {step.function}", marks=[pytest.mark.slow] * ("loss" in step.function))
+    pytest.param(number, step, id=f"{number}: {step.function}", marks=[pytest.mark.slow] * (step.function in COMPILED))
     for number, build in BUILD.items()
     for step in build.steps
     if not isinstance(step, Write)  # those are exercises of their own, with mistakes of their own
