@@ -263,7 +263,7 @@ TOGETHER = (
         name="the actor takes a step",
         equation="actor := one step downhill by J_pi with the critics after their step, a drawn at s by noise[1], with "
         "the temperature before its step",
-        hint="The policy is improved by the critics that have just been, and only its own parameters get a gradient.",
+        hint="The policy learns from the critics after their step; only its own parameters get a gradient.",
     ),
     as_laboratory(
         sac_case,

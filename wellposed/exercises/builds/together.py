@@ -103,9 +103,10 @@ def as_laboratory(case: Function, part: str, *, name: str, equation: str, hint: 
         found, due = leaves({part: update(*given.values())[part]}), leaves({part: expected[part]})
         for one, value in due.items():
             if not np.allclose(found[one], value, rtol=TOLERANCE, atol=TOLERANCE):
-                before = leaves({part: given["nets"][part]})[one]
-                what = f"small networks in the middle of learning; {one} was {show(before)}"
-                return Counterexample(what, f"{one} = {show(value)}", show(found[one]))
+                at = np.unravel_index(np.argmax(np.abs(found[one] - value)), value.shape)
+                before = leaves({part: given["nets"][part]})[one][at]
+                what = f"small networks in the middle of learning; {one}, entry {list(map(int, at))}, is {show(before)}"
+                return Counterexample(what, f"{show(value[at])} after the update", show(found[one][at]))
         return None
 
     return Property(name, equation, hint, search)
