@@ -210,24 +210,28 @@ def _exercise(number: str) -> Any:
 
 
 def list_exercises(json_file: JsonFile = None) -> int:
-    """List the exercises: the function to write or the prediction, and the minutes `run` takes on two cores."""
-    from wellposed.exercises import EXERCISES, MINUTES, Write
+    """List the exercises: the functions to write or the prediction, and the minutes `run` takes on two cores."""
+    from wellposed.exercises import EXERCISES, MINUTES, Build, Write
+
+    kinds = {Write: "write", Build: "build"}
 
     rows = [
         {
             "id": exercise.id,
             "title": exercise.title,
-            "kind": "write" if isinstance(exercise, Write) else "predict, then measure",
+            "kind": kinds.get(type(exercise), "predict, then measure"),
             "minutes": MINUTES[exercise.id],
             "function": f"{exercise.function}({', '.join(exercise.parameters)})"
             if isinstance(exercise, Write)
             else None,
+            "steps": [step.function for step in exercise.steps] if isinstance(exercise, Build) else None,
         }
         for exercise in EXERCISES.values()
     ]
     if not emit(rows, json_file):
         for row in rows:
-            print(f"{row['id']}  {row['title']:<40} {row['minutes']:3g} min  {row['function'] or row['kind']}")
+            what = row["function"] or (f"build: {', '.join(row['steps'])}" if row["steps"] else row["kind"])
+            print(f"{row['id']}  {row['title']:<40} {row['minutes']:3g} min  {what}")
     return 0
 
 
@@ -247,14 +251,15 @@ def start(
 def check_exercise(number: Id, file: File, limit: Limit = LIMIT, json_file: JsonFile = None) -> int:
     """Check your function against every property it must have, or whether your prediction is complete.
 
-    Exit code 1 if a property is missing; the first comes with a counterexample and a hint. If none is, the laboratory's
-    own function is shown, with its comments.
+    Exit code 1 if a property is missing; the first comes with a counterexample and a hint. Of several functions the
+    check goes step by step and stops at the first that fails. If all pass, the laboratory's own code is shown, with its
+    comments.
     """
-    from wellposed.exercises import Write, predict, submission
+    from wellposed.exercises import Predict, predict, submission
 
     exercise = _exercise(number)
     require(limit > 0, "limit", "must be greater than 0", limit)
-    if not isinstance(exercise, Write):
+    if isinstance(exercise, Predict):
         found = predict.read_prediction(exercise, file)
         if not emit(asdict(found), json_file):
             print(f"{file} holds a complete prediction. `wellposed exercise run {number} {file}` measures.")
@@ -281,19 +286,22 @@ def run_exercise(
 ) -> int:
     """Run the trial with your function and with the laboratory's, or measure what you predicted.
 
-    Exit code 1 if your function lacks a property; nothing is trained then. A wrong prediction is not a failure.
+    Exit code 1 if your function lacks a property; nothing is trained then. A wrong prediction is not a failure. Where
+    an algorithm is built in steps, the last step of the check is the trial.
     """
-    from wellposed.exercises import Write, predict, submission
+    from wellposed.exercises import Build, Predict, predict, submission
     from wellposed.exercises.exercise import Setting
 
     exercise, setting = _exercise(number), Setting(runs_dir / "exercises", parse_seeds(seeds), threads, quiet)
     require(limit > 0, "limit", "must be greater than 0", limit)
-    if not isinstance(exercise, Write):
+    if isinstance(exercise, Predict):
         # Predictions are measured on the runs of the chapters, so that none is trained twice.
         results = predict.run(exercise, file, replace(setting, folder=runs_dir / "chapters"))
         if not emit([one.data() for one in results], json_file):
             print("\n".join(line for one in results for line in one.lines()))
         return 0
+    if isinstance(exercise, Build):
+        return check_exercise(number, file, limit, json_file)
     checked = submission.check(exercise, file, limit)
     if not checked.passed or str(json_file) != "-":
         print("\n".join(checked.lines(file)), flush=True)

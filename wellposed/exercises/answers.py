@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from wellposed.errors import UserError
-from wellposed.exercises.exercise import Write
+from wellposed.exercises.exercise import Written
 from wellposed.types import Batch
 
 LARGEST = 2**24  # bytes of one answer
@@ -65,8 +65,8 @@ def from_data(data: Any) -> Any:
 class Answers:
     """The reader's function as the judge asks it: each call takes the next answer that was written down."""
 
-    def __init__(self, exercise: Write, answers: list[Any]):
-        self.exercise, self._answers = exercise, iter(answers)
+    def __init__(self, asked: Written, answers: list[Any]):
+        self.asked, self._answers = asked, iter(answers)
 
     def __call__(self, *args: Any) -> Any:
         """The answer to these arguments; its form is asked for here too.
@@ -75,7 +75,7 @@ class Answers:
             UserError: if there is none, or it has the wrong form.
         """
         answer = self._next()
-        if complaint := self.exercise.form(args, answer):
+        if complaint := self.asked.form(args, answer):
             raise UserError(f"The function {complaint}.")
         return answer
 

@@ -1,6 +1,6 @@
 """The process in which a reader's file is executed: `python -m wellposed.exercises.child FOLDER`.
 
-It writes what the reader's function answered as JSON, and judges nothing: that is done by the process that started it.
+It writes what the reader's functions answered as JSON, and judges nothing: that is done by the process that started it.
 If the reader's code takes too long, the process dumps its stacks, which show where, and ends itself.
 """
 
@@ -11,7 +11,7 @@ import resource
 import signal
 import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +19,8 @@ import msgspec
 import numpy as np
 
 from wellposed.errors import UserError
-from wellposed.exercises import WRITE
-from wellposed.exercises.exercise import Setting, Write
+from wellposed.exercises import BUILD, WRITE
+from wellposed.exercises.exercise import Build, Setting, Write, Written
 from wellposed.exercises.guard import Guarded, OutputTrap, ReaderError, TimeLimit, load
 from wellposed.runs.files import write_json
 
@@ -41,7 +41,7 @@ def main(folder: Path) -> None:
     """Do the task in `folder`, write found.json there, and exit without waiting for threads of the reader's code."""
     ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG: it dies with its parent
     task = msgspec.json.decode((folder / "task.json").read_bytes(), type=Task)
-    exercise = WRITE[task.exercise]
+    exercise = (WRITE | BUILD)[task.exercise]
     trap = OutputTrap()
     sys.stdout = trap  # type: ignore[assignment]
     warnings.simplefilter("ignore")
@@ -50,27 +50,29 @@ def main(folder: Path) -> None:
     set_limits(None if task.run is None else os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2)
     with (folder / "stacks.txt").open("w") as stacks:
         limit = TimeLimit(task.limit, stacks)
+        found: dict[str, Any] = {"answers": []}
         try:
-            function = read(exercise, source, trap, limit)
-            if task.run is None:
-                found = {"answers": answers(Guarded(exercise, function, trap, limit=None), limit)}
+            if task.run is None or isinstance(exercise, Build):
+                for step in answers(exercise, source, trap, limit):
+                    found["answers"].append(step)
             else:
-                found = train(Guarded(exercise, function, trap, limit), task.run, task.shown)
+                function = read(exercise, source, trap, limit)
+                found = train(exercise, Guarded(exercise, function, trap, limit), task.run, task.shown)
         except ReaderError as error:
             message = str(error)
             end = "" if message.endswith("?") else "."
-            found = {"error": f"{task.shown}, line {error.line}, {message}{end}"}
+            found["error"] = f"{task.shown}, line {error.line}, {message}{end}"
         except (UserError, FloatingPointError) as error:
             found = {"error": f"Training with {task.shown} failed: {error}"}
         write_json(folder / "found.json", found)
     os._exit(0)
 
 
-def read(exercise: Write, source: bytes, trap: OutputTrap, limit: TimeLimit) -> Callable[..., Any]:
+def read(asked: Written, source: bytes, trap: OutputTrap, limit: TimeLimit) -> Callable[..., Any]:
     """The function that the reader's file defines."""
     _seed_global_streams()
     with limit:
-        function = load(exercise, source)
+        function = load(asked, source)
     trap.check()
     return function
 
@@ -99,21 +101,24 @@ def drop_privileges() -> None:
         raise OSError(ctypes.get_errno(), "capset")
 
 
-def answers(function: Guarded, limit: TimeLimit) -> list[list[Any]]:
-    """For each property the answers of the reader's function, as JSON data."""
-    found = []
-    for one in function.exercise.properties:
-        _seed_global_streams()
-        function.answers = []
-        with limit:
-            one.counterexample(function)
-        found.append(function.answers)
-    return found
+def answers(exercise: Write | Build, source: bytes, trap: OutputTrap, limit: TimeLimit) -> Iterator[list[list[Any]]]:
+    """For each step what the reader's function answered to each property, as JSON data, up to the first that fails."""
+    for step in exercise.steps:
+        function = Guarded(step, read(step, source, trap, limit), trap, limit=None)
+        found, passed = [], True
+        for one in step.properties:
+            _seed_global_streams()
+            function.answers = []
+            with limit:
+                passed &= one.counterexample(function) is None
+            found.append(function.answers)
+        yield found
+        if not passed:
+            return
 
 
-def train(function: Guarded, run: dict[str, Any], shown: str) -> dict[str, Any]:
+def train(exercise: Write, function: Guarded, run: dict[str, Any], shown: str) -> dict[str, Any]:
     """Run the trial with the reader's function in place of the laboratory's."""
-    exercise = function.exercise
     sys.argv = ["wellposed", "exercise", "run", exercise.id, shown]  # the command in its records
     with exercise.put(function):
         outcome = exercise.trial(Setting(Path(run["folder"]), run["seeds"], run["threads"], run["quiet"]))

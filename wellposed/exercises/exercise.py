@@ -1,6 +1,6 @@
-"""The two kinds of exercise as data: a function to write with its properties, or a measurement to predict.
+"""The kinds of exercise as data: a function to write with its properties, several of them, or measurements to predict.
 
-The properties are closed forms: none of them compares with the laboratory's own implementation.
+The properties are closed forms. Only where an algorithm is put together does one compare with the laboratory's own.
 """
 
 from collections.abc import Callable
@@ -11,6 +11,8 @@ from typing import Any
 from unittest.mock import patch
 
 import numpy as np
+
+from wellposed.arrays import leaves
 
 Function = Any  # what a property asks: called with arguments, or by `compile` and `slope` (see `guard.Guarded`)
 
@@ -59,23 +61,48 @@ class Setting:
     quiet: bool
 
 
-@dataclass(frozen=True)
-class Write:
-    """An exercise in which the reader writes one function.
+@dataclass(frozen=True, kw_only=True)
+class Written:
+    """A function that the reader writes, and what is asked of it.
 
     `form` returns what is wrong with the type or shape of a result, given the arguments, or None. `own` returns the
-    laboratory's function with the reader's signature. `put` returns a context in which the reader's function replaces
-    it, and `trial` runs the laboratory with the function that is installed.
+    laboratory's function.
+    """
+
+    function: str
+    parameters: tuple[str, ...]
+    task: str  # the docstring of its stub: shapes, units, equation
+    properties: tuple[Property, ...]
+    form: Callable[[tuple[Any, ...], Any], str | None]
+    own: Callable[[], Callable[..., Any]]
+
+    @property
+    def shown(self) -> Callable[..., Any]:
+        """The function whose source is shown as a solution."""
+        return self.own()
+
+    @property
+    def definition(self) -> str:
+        """The function without its body."""
+        docstring = "\n".join(f"    {line}".rstrip() for line in f'"""{self.task.strip()}\n"""'.splitlines())
+        return f"def {self.function}({', '.join(self.parameters)}):\n{docstring}\n    raise NotImplementedError\n"
+
+    @property
+    def equations(self) -> str:
+        """The equation behind each property, as comments."""
+        return "".join(f"# {one.name}:\n#     {one.equation}\n" for one in self.properties)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Write(Written):
+    """An exercise in which the reader writes one function.
+
+    `own` returns the laboratory's function with the reader's signature. `put` returns a context in which the reader's
+    function replaces it, and `trial` runs the laboratory with the function that is installed.
     """
 
     id: str
     title: str
-    function: str
-    parameters: tuple[str, ...]
-    task: str  # the stub's docstring: shapes, units, equation
-    properties: tuple[Property, ...]
-    form: Callable[[tuple[Any, ...], Any], str | None]
-    own: Callable[[], Callable[..., Any]]
     put: Callable[[Callable[..., Any]], AbstractContextManager[Any]]
     trial: Callable[[Setting], Outcome]
     imports: str = "import numpy as np"
@@ -83,19 +110,51 @@ class Write:
     solution: Callable[[], Callable[..., Any]] | None = None
 
     @property
+    def steps(self) -> tuple[Written, ...]:
+        """Itself: there is one function to write."""
+        return (self,)
+
+    @property
+    def shown(self) -> Callable[..., Any]:
+        """The function whose source is shown as a solution."""
+        return (self.solution or self.own)()
+
+    @property
     def hints(self) -> str:
         """The equation behind each property, as comments."""
-        lines = [f"# {one.name}:\n#     {one.equation}\n" for one in self.properties]
-        return "\n# The equation behind each property that `check` looks at:\n" + "".join(lines)
+        return "\n# The equation behind each property that `check` looks at:\n" + self.equations
 
     @property
     def stub(self) -> str:
         """What `wellposed exercise start` writes."""
-        docstring = "\n".join(f"    {line}".rstrip() for line in f'"""{self.task.strip()}\n"""'.splitlines())
-        return (
-            f'"""Exercise {self.id}: {self.title}."""\n\n{self.imports}\n\n\n'
-            f"def {self.function}({', '.join(self.parameters)}):\n{docstring}\n    raise NotImplementedError\n"
-        )
+        return f'"""Exercise {self.id}: {self.title}."""\n\n{self.imports}\n\n\n{self.definition}'
+
+
+@dataclass(frozen=True)
+class Build:
+    """An exercise in which the reader writes an algorithm step by step, and in the last step puts it together.
+
+    Its properties are closed forms, except those of the last step, which compare with what the laboratory computes.
+    """
+
+    id: str
+    title: str
+    about: str
+    imports: str
+    steps: tuple[Written, ...]
+
+    @property
+    def hints(self) -> str:
+        """The equation behind each property of each step, as comments."""
+        steps = (f"\n# Step {i}, {step.function}\n{step.equations}" for i, step in enumerate(self.steps, 1))
+        return "\n# The equation behind each property that `check` looks at:\n" + "".join(steps)
+
+    @property
+    def stub(self) -> str:
+        """What `wellposed exercise start` writes."""
+        head = f'"""Exercise {self.id}: {self.title}.\n\n{self.about.strip()}\n"""\n\n{self.imports}\n'
+        steps = (f"\n\n# Step {i} of {len(self.steps)}\n{step.definition}" for i, step in enumerate(self.steps, 1))
+        return head + "".join(steps)
 
 
 @dataclass(frozen=True)
@@ -223,3 +282,16 @@ def wrong_array(result: Any, shape: tuple[int, ...], kinds: str, expected: str) 
     if kind not in kinds:
         return f"returns numbers of type {result.dtype}, expected {expected}"
     return None
+
+
+def wrong_arrays(result: Any, like: dict[str, Any]) -> str | None:
+    """What is wrong with a result that should be a dictionary with the names and shapes of another, maybe nested."""
+    if not isinstance(result, dict):
+        return f"returns {show(result):.60}, expected a dictionary with {', '.join(like)}"
+    before, after = leaves(like), leaves(result)
+    if odd := sorted(before.keys() ^ after.keys()):
+        return (
+            f"returns a dictionary {'without' if odd[0] in before else 'with'} {odd[0]!r}, expected {', '.join(before)}"
+        )
+    complaints = (wrong_array(after[name], np.shape(before[name]), "f", f"floats in {name!r}") for name in before)
+    return next((complaint for complaint in complaints if complaint), None)

@@ -15,7 +15,7 @@ from types import CodeType, FrameType, TracebackType
 from typing import Any, TextIO
 
 from wellposed.exercises.answers import to_data
-from wellposed.exercises.exercise import Write, read_only, show_all
+from wellposed.exercises.exercise import Written, read_only, show_all
 
 UNTRACEABLE = ("TracerArrayConversionError", "ConcretizationTypeError", "TracerBoolConversionError")
 SOURCE = "<reader>"  # the file name that the reader's code is compiled with
@@ -82,9 +82,9 @@ class TimeLimit:
 class Guarded:
     """The reader's function as properties and the trainer call it."""
 
-    def __init__(self, exercise: Write, function: Callable[..., Any], trap: OutputTrap, limit: TimeLimit | None):
+    def __init__(self, asked: Written, function: Callable[..., Any], trap: OutputTrap, limit: TimeLimit | None):
         """`limit` applies to every call; None if the caller applies one."""
-        self.exercise, self.function, self.trap, self.limit = exercise, function, trap, limit
+        self.asked, self.function, self.trap, self.limit = asked, function, trap, limit
         self.line = first_line(function)
         self.answers: list[Any] | None = None  # what it answered, as JSON data, if somebody else judges it
 
@@ -126,10 +126,10 @@ class Guarded:
         with self._limited(), self._explained(args):
             result = self.function(*given)
         self.trap.check()
-        for name, before, after in zip(self.exercise.parameters, args, given, strict=True):
+        for name, before, after in zip(self.asked.parameters, args, given, strict=True):
             if isinstance(before, dict) and before.keys() != after.keys():
                 raise ReaderError(self.line, f"changes its input `{name}`: make a new dictionary instead")
-        if complaint := self.exercise.form(args, result):
+        if complaint := self.asked.form(args, result):
             with self._limited():
                 line = self._return_line(given)
             raise ReaderError(line, complaint)
@@ -151,7 +151,7 @@ class Guarded:
         except ReaderError:  # of a function among its arguments
             raise
         except BaseException as error:
-            given = show_all(dict(zip(self.exercise.parameters, args, strict=True)))
+            given = show_all(dict(zip(self.asked.parameters, args, strict=True)))
             raise ReaderError(raised_at(error) or self.line, describe_error(error, given)) from error
 
     def _return_line(self, args: tuple[Any, ...]) -> int:
@@ -175,8 +175,8 @@ class Guarded:
         return line
 
 
-def load(exercise: Write, source: bytes) -> Callable[..., Any]:
-    """Execute the reader's file and return the exercise's function.
+def load(asked: Written, source: bytes) -> Callable[..., Any]:
+    """Execute the reader's file and return the function that is asked for.
 
     Raises:
         ReaderError: if it is not Python, raises, or does not define the function with the expected signature.
@@ -192,17 +192,17 @@ def load(exercise: Write, source: bytes) -> Callable[..., Any]:
         exec(code, namespace)
     except BaseException as error:
         raise ReaderError(raised_at(error) or 1, describe_error(error)) from error
-    function, expected = namespace.get(exercise.function), f"`{exercise.function}({', '.join(exercise.parameters)})`"
+    function, expected = namespace.get(asked.function), f"`{asked.function}({', '.join(asked.parameters)})`"
     if not callable(function):
         last = max(1, len(source.splitlines()))
-        similar = difflib.get_close_matches(exercise.function, [n for n, v in namespace.items() if callable(v)], n=1)
+        similar = difflib.get_close_matches(asked.function, [n for n, v in namespace.items() if callable(v)], n=1)
         instead = f" (there is `{similar[0]}`)" if similar else ""
         raise ReaderError(last, f"is the end of the file, which does not define the function {expected}{instead}")
     try:
         found = tuple(inspect.signature(function).parameters)
     except (TypeError, ValueError):
         found = None
-    if found != exercise.parameters:
+    if found != asked.parameters:
         raise ReaderError(first_line(function), f"takes ({', '.join(found or ('?',))}), expected {expected}")
     return function
 

@@ -22,7 +22,7 @@ from typing import Any
 from wellposed import plugin
 from wellposed.errors import UserError
 from wellposed.exercises.answers import Answers
-from wellposed.exercises.exercise import Counterexample, Outcome, Predict, Property, Setting, Write
+from wellposed.exercises.exercise import Build, Counterexample, Outcome, Predict, Property, Setting, Write, Written
 from wellposed.exercises.guard import SOURCE
 from wellposed.exercises.trials import compare_records
 from wellposed.repository import PACKAGE
@@ -35,43 +35,53 @@ WIDTH = 110  # characters
 LABELS = {"given": "given", "expected": "should be", "returned": "returned", "equation": "because", "hint": "hint"}
 
 
+Judged = list[tuple[Property, Counterexample | None]]  # a counterexample where the function lacks the property
+
+
 @dataclass(frozen=True)
 class Checked:
-    """Each property of an exercise, with a counterexample if the function does not have it."""
+    """The properties of each step of an exercise, up to the first step that fails."""
 
-    exercise: Write
-    found: list[tuple[Property, Counterexample | None]]
+    exercise: Write | Build
+    found: list[Judged]
+    fault: str | None = None  # why the function of the step after those could not be called
 
     @property
     def passed(self) -> bool:
-        """Whether the function has all properties."""
-        return all(wrong is None for _, wrong in self.found)
+        """Whether all functions have all properties."""
+        return len(self.found) == len(self.exercise.steps) and all(map(_all_hold, self.found))
 
     def data(self) -> dict[str, Any]:
         """The result as JSON data."""
-        properties = [
-            {"name": one.name, "holds": wrong is None, "equation": one.equation, "hint": one.hint}
-            | ({} if wrong is None else asdict(wrong))
-            for one, wrong in self.found
+        head = {"exercise": self.exercise.id, "passed": self.passed}
+        if isinstance(self.exercise, Write):
+            return head | {"properties": _as_data(self.found[0])}
+        steps = [
+            {"function": step.function, "passed": _all_hold(judged), "properties": _as_data(judged)}
+            for step, judged in zip(self.exercise.steps, self.found, strict=False)
         ]
-        return {"exercise": self.exercise.id, "passed": self.passed, "properties": properties}
+        return head | {"steps": steps, "fault": self.fault}
 
     def lines(self, path: Path) -> list[str]:
-        """The result as text: a line per property; the first failure with counterexample, equation and hint."""
-        lines, shown = [], False
-        for one, wrong in self.found:
-            lines.append(f"{'ok  ' if wrong is None else 'FAIL'} {one.name}")
-            if wrong is not None and not shown:
-                shown = True
-                details = asdict(wrong) | {"equation": one.equation, "hint": one.hint}
-                for name, text in details.items():
-                    lines += _labelled(LABELS[name], text)
-        missing = sum(wrong is not None for _, wrong in self.found)
-        if missing:
-            lines.append(f"{path}: {missing} of {len(self.found)} properties missing; begin with the first.")
-        else:
+        """The result as text: a line per property, or per step that passed; the first failure is explained."""
+        steps, lines, where = self.exercise.steps, [], ""
+        for i, (step, judged) in enumerate(zip(steps, self.found, strict=False), 1):
+            if isinstance(self.exercise, Build):
+                where = f"step {i} of {len(steps)}"
+                lines.append(f"{where}{' passed' if _all_hold(judged) else ''}: {step.function}")
+            if isinstance(self.exercise, Write) or not _all_hold(judged):
+                lines += _property_lines(judged)
+        if self.passed and isinstance(self.exercise, Build):
+            lines.append(f"{path}: all {len(steps)} steps passed; together they compute what the laboratory computes.")
+        elif self.passed:
             command = f"`wellposed exercise run {self.exercise.id} {path}`"
-            lines.append(f"{path}: all {len(self.found)} properties hold. {command}")
+            lines.append(f"{path}: all {len(self.found[0])} properties hold. {command}")
+        elif self.fault:
+            at = len(self.found)
+            lines.append(f"step {at + 1} of {len(steps)}: {steps[at].function}\n{self.fault}")
+        else:
+            missing, of = sum(wrong is not None for _, wrong in self.found[-1]), len(self.found[-1])
+            lines.append(f"{path}{where and ', '}{where}: {missing} of {of} properties missing; begin with the first.")
         return lines
 
 
@@ -103,7 +113,7 @@ class Compared:
         return [*lines, *(f"{path}: {agreement}" for path, agreement in pairs)]
 
 
-def start(exercise: Write | Predict, path: Path, hint: bool = False) -> None:
+def start(exercise: Write | Build | Predict, path: Path, hint: bool = False) -> None:
     """Write an exercise's stub; with `hint` also the equations that its properties follow from.
 
     Raises:
@@ -118,15 +128,18 @@ def start(exercise: Write | Predict, path: Path, hint: bool = False) -> None:
         raise UserError(f"Could not write {path}: {getattr(error, 'strerror', None) or error}.") from error
 
 
-def solution(exercise: Write) -> str:
-    """The laboratory's own function, with its comments and the place where it stands."""
-    function = (exercise.solution or exercise.own)()
-    lines, first = inspect.getsourcelines(function)
-    file = Path(inspect.getfile(function)).relative_to(PACKAGE.parent)
+def solution(exercise: Write | Build) -> str:
+    """The laboratory's own functions, with their comments and the places where they stand."""
+    return "\n\n".join(map(_solution, exercise.steps))
+
+
+def _solution(step: Written) -> str:
+    lines, first = inspect.getsourcelines(step.shown)
+    file = Path(inspect.getfile(step.shown)).relative_to(PACKAGE.parent)
     return f"The laboratory's own, {file}, line {first}:\n\n{dedent(''.join(lines))}"
 
 
-def read_source(exercise: Write | Predict, path: Path) -> bytes:
+def read_source(exercise: Write | Build | Predict, path: Path) -> bytes:
     """The content of a reader's file.
 
     Raises:
@@ -138,24 +151,32 @@ def read_source(exercise: Write | Predict, path: Path) -> bytes:
     return read_bytes(path, LARGEST)
 
 
-def check(exercise: Write, path: Path, limit: float) -> Checked:
-    """Check the function in a reader's file against every property of the exercise.
+def check(exercise: Write | Build, path: Path, limit: float) -> Checked:
+    """Check the functions in a reader's file against every property of the exercise, up to the first step that fails.
 
     The file is executed in a process of its own, which answers; what the answers are worth is judged here.
 
     Raises:
-        UserError: naming file and line, if the function cannot be called.
+        UserError: naming file and line, if the first function cannot be called.
     """
     found = execute(exercise, read_source(exercise, path), str(path), limit)
-    given = found.get("answers")
-    if not isinstance(given, list) or list(map(type, given)) != [list] * len(exercise.properties):
+    given, fault = found.get("answers"), found.get("error")
+    judged: list[Judged] = []
+    if fault is not None and not given:
+        raise UserError(str(fault))
+    if not _are_answers(exercise, given):
         raise UserError(f"{path}: the process that executed it wrote something else than answers.")
     try:
-        pairs = zip(exercise.properties, given, strict=True)
-        judged = [(one, one.counterexample(Answers(exercise, answers))) for one, answers in pairs]
+        for step, answers in zip(exercise.steps, given, strict=False):
+            pairs = zip(step.properties, answers, strict=True)
+            judged.append([(one, one.counterexample(Answers(step, answer))) for one, answer in pairs])
+            if not _all_hold(judged[-1]):
+                return Checked(exercise, judged)
     except UserError as error:
         raise UserError(f"{path}: {error}") from error
-    return Checked(exercise, judged)
+    if fault is None and len(judged) < len(exercise.steps):
+        raise UserError(f"{path}: the process that executed it did not answer every question.")
+    return Checked(exercise, judged, None if fault is None else str(fault))
 
 
 def run(exercise: Write, path: Path, setting: Setting, limit: float) -> Compared:
@@ -178,6 +199,8 @@ def run(exercise: Write, path: Path, setting: Setting, limit: float) -> Compared
     (folder / "function.py").write_bytes(source)
     try:
         found = execute(exercise, source, str(path), limit, replace(setting, folder=folder))
+        if "error" in found:
+            raise UserError(str(found["error"]))
     except BaseException:
         if new and all(one.status != "diverged" for one in list_runs(folder)):
             shutil.rmtree(folder)
@@ -188,7 +211,9 @@ def run(exercise: Write, path: Path, setting: Setting, limit: float) -> Compared
     return Compared(reader, own, agreement)
 
 
-def execute(exercise: Write, source: bytes, shown: str, limit: float, setting: Setting | None = None) -> dict[str, Any]:
+def execute(
+    exercise: Write | Build, source: bytes, shown: str, limit: float, setting: Setting | None = None
+) -> dict[str, Any]:
     """Execute a reader's file in a process of its own: check its function or, with a setting, run the trial with it.
 
     Args:
@@ -199,10 +224,11 @@ def execute(exercise: Write, source: bytes, shown: str, limit: float, setting: S
         setting: of the trial; None to check.
 
     Returns:
-        What `wellposed.exercises.child` wrote: the reader's code may have written anything.
+        What `wellposed.exercises.child` wrote, with "error" where a function could not be called or failed in the
+        trial: the reader's code may have written anything.
 
     Raises:
-        UserError: naming file and line, if the function cannot be called or fails in the trial.
+        UserError: naming file and line, if it takes too long or the reader's code ends it.
     """
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -212,7 +238,9 @@ def execute(exercise: Write, source: bytes, shown: str, limit: float, setting: S
         command = [sys.executable, "-P", "-m", "wellposed.exercises.child", name]
         env = plugin.environment() | {"PYTHONHASHSEED": "0"}
         stderr = None if setting is not None else subprocess.DEVNULL  # a trial shows its progress
-        timeout = None if setting is not None else GRACE + limit * (1 + len(exercise.properties))
+        timeout = (
+            None if setting is not None else GRACE + limit * sum(1 + len(step.properties) for step in exercise.steps)
+        )
         others = children()
         ctypes.CDLL(None).prctl(36, 1)  # PR_SET_CHILD_SUBREAPER, see `end_all`
         # In its own session the process does not receive Ctrl-C; it is killed from here.
@@ -229,8 +257,6 @@ def execute(exercise: Write, source: bytes, shown: str, limit: float, setting: S
             found = read_json(folder / "found.json")
             if not isinstance(found, dict):
                 raise UserError(f"{shown}: the process that executed it wrote something else than answers.")
-            if "error" in found:
-                raise UserError(str(found["error"]))
             return found
         raise UserError(_no_result(exercise, source, shown, limit, status, folder / "stacks.txt"))
 
@@ -259,10 +285,12 @@ def end_all(process: subprocess.Popen, others: set[int]) -> None:
                 os.waitpid(pid, 0)
 
 
-def _no_result(exercise: Write, source: bytes, shown: str, limit: float, status: int | None, stacks: Path) -> str:
+def _no_result(
+    exercise: Write | Build, source: bytes, shown: str, limit: float, status: int | None, stacks: Path
+) -> str:
     """The message for a process that ended without a result: it took too long, or the reader's code ended it."""
     dump = stacks.read_text(errors="replace") if stacks.exists() else ""
-    defined = re.search(rb"^def " + exercise.function.encode(), source, re.MULTILINE)
+    defined = re.search(rb"^def " + exercise.steps[0].function.encode(), source, re.MULTILINE)
     line = source[: defined.start()].count(b"\n") + 1 if defined else 1
     if dump or status is None:
         where = re.search(rf'File "{re.escape(SOURCE)}", line (\d+)', dump)
@@ -280,3 +308,37 @@ def _labelled(label: str, text: str) -> list[str]:
     """A wrapped text below a property, with its label in a column of its own."""
     first, *rest = wrap(text, WIDTH, break_long_words=False) or [""]
     return [f"     {label:<10} {first}", *(" " * 16 + line for line in rest)]
+
+
+def _are_answers(exercise: Write | Build, given: Any) -> bool:
+    """Whether this is for each step, or the first ones, a list of answers to each property."""
+    return isinstance(given, list) and all(
+        isinstance(answers, list) and list(map(type, answers)) == [list] * len(step.properties)
+        for step, answers in zip(exercise.steps, given, strict=False)
+    )
+
+
+def _all_hold(judged: Judged) -> bool:
+    return all(wrong is None for _, wrong in judged)
+
+
+def _as_data(judged: Judged) -> list[dict[str, Any]]:
+    """The properties of a step as JSON data."""
+    return [
+        {"name": one.name, "holds": wrong is None, "equation": one.equation, "hint": one.hint}
+        | ({} if wrong is None else asdict(wrong))
+        for one, wrong in judged
+    ]
+
+
+def _property_lines(judged: Judged) -> list[str]:
+    """A line per property; the first that the function lacks with counterexample, equation and hint."""
+    lines, shown = [], False
+    for one, wrong in judged:
+        lines.append(f"{'ok  ' if wrong is None else 'FAIL'} {one.name}")
+        if wrong is not None and not shown:
+            shown = True
+            details = asdict(wrong) | {"equation": one.equation, "hint": one.hint}
+            for name, text in details.items():
+                lines += _labelled(LABELS[name], text)
+    return lines
