@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from wellposed.book import answers
+from wellposed.book.equations import Equations, number_of
 from wellposed.book.pages import Links, Page
 from wellposed.book.problems import Problems
 from wellposed.book.site import build_site, require_extra
 from wellposed.book.slots import Slots
-from wellposed.chapters.load import FOLDER, is_in_work
+from wellposed.chapters.load import is_in_work
 from wellposed.errors import UserError
 from wellposed.repository import ROOT
 from wellposed.runs.files import explained
@@ -90,9 +91,11 @@ def _build(sources: Sources, docs: Path, site: Path) -> list[str]:
     problems, slots = Problems(), Slots()
     links = Links(sources.pages)
     course = answers.Course.load(sources.chapters, problems)
+    equations = Equations.find(sources.chapters, problems)
+    known = course.answers() | {"equation": equations.refer}
     meanings, chapters = _meanings(WORDS.read_text()), {path.resolve() for path in sources.chapters}
     for source, target in sources.pages.items():
-        page = Page(source, target, slots, problems, links, course.answers())
+        page = Page(source, target, slots, problems, links, known, equations.displayed)
         text = _eyebrow(source) + page.markdown(source.read_text()) + course.origins(page)
         text += meanings if source in chapters else ""
         (docs / target).parent.mkdir(parents=True, exist_ok=True)
@@ -132,20 +135,14 @@ def _title(source: Path) -> str:
     """The first heading of a page; that of a chapter begins with its number."""
     heading = re.search(r"^# +(.+)$", source.read_text(), re.MULTILINE)
     title = heading[1].strip().replace("`", "") if heading else source.stem  # the menu knows no code
-    number = _number(source)
+    number = number_of(source)
     return title if number is None else f"{number}. {title}"
 
 
 def _eyebrow(source: Path) -> str:
     """The line above a chapter's title."""
-    number = _number(source)
+    number = number_of(source)
     return "" if number is None else f'<p class="wp-eyebrow">Chapter {number}</p>\n\n'
-
-
-def _number(source: Path) -> int | None:
-    """The number of a chapter by its folder; None for other pages."""
-    named = FOLDER.fullmatch(source.parent.name)
-    return int(named[1]) if named else None
 
 
 def _refuse_foreign(out: Path) -> None:
