@@ -13,12 +13,14 @@ from wellposed.book.pages import Links, Page
 from wellposed.book.problems import Problems
 from wellposed.book.site import build_site, require_extra
 from wellposed.book.slots import Slots
+from wellposed.book.terms import index_page, rows
 from wellposed.chapters.load import is_in_work
 from wellposed.errors import UserError
 from wellposed.repository import ROOT
 from wellposed.runs.files import explained
 
 START, WORDS, REFERENCE = (Path(__file__).parent / name for name in ("start.md", "words.md", "reference.md"))
+INDEX = "terms.md"  # made here; its address in the site
 TITLES = {"README.md": "Overview"}  # in the table of contents, instead of the heading
 _OF_A_LINK = re.compile(r"Doc file '(.+?)' contains a link '(.+?)'")  # warning of MkDocs
 MARK = ".wellposed-book"  # a file that marks a folder as a book, which may be replaced
@@ -100,6 +102,7 @@ def _build(sources: Sources, docs: Path, site: Path) -> list[str]:
         text += meanings if source in chapters else ""
         (docs / target).parent.mkdir(parents=True, exist_ok=True)
         (docs / target).write_text(text)
+    (docs / INDEX).write_text(index_page(WORDS.read_text(), sources.chapters))
     for path, target in links.files.items():
         (docs / target).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(path, docs / target)
@@ -113,9 +116,10 @@ def _build(sources: Sources, docs: Path, site: Path) -> list[str]:
 
 def _contents(sources: Sources) -> list[Any]:
     """The table of contents, as in mkdocs.yml."""
+    course = [{_title(path): target} for path, target in (sources.chapters | {WORDS: "words.md"}).items()]
     return [
         {"Start": "index.md"},
-        {"The course": [{_title(path): target} for path, target in (sources.chapters | {WORDS: "words.md"}).items()]},
+        {"The course": [*course, {"Index": INDEX}]},
         {
             "The laboratory": [
                 {TITLES.get(path.name) or _title(path): target} for path, target in sources.reference.items()
@@ -126,9 +130,8 @@ def _contents(sources: Sources) -> list[Any]:
 
 def _meanings(page: str) -> str:
     """The table of words as Markdown that explains each of them wherever it stands in a page."""
-    _, _, words = page.partition("## Words")
-    rows = re.findall(r"^\| ([^*].*?) \| (.+?) \|$", words, re.MULTILINE)[1:]
-    return "\n\n" + "".join(f"*[{word}]: {meaning}\n" for word, meaning in rows)
+    kept = [(word, meaning) for word, meaning in rows(page, "Words") if f"*{word}*" not in page]
+    return "\n\n" + "".join(f"*[{word}]: {meaning}\n" for word, meaning in kept)
 
 
 def _title(source: Path) -> str:
