@@ -8,16 +8,19 @@ from pathlib import Path
 from typing import Any
 
 from wellposed.book import answers
+from wellposed.book.equations import Equations, number_of
 from wellposed.book.pages import Links, Page
 from wellposed.book.problems import Problems
 from wellposed.book.site import build_site, require_extra
 from wellposed.book.slots import Slots
-from wellposed.chapters.load import FOLDER, is_in_work
+from wellposed.book.terms import index_page, rows
+from wellposed.chapters.load import is_in_work
 from wellposed.errors import UserError
 from wellposed.repository import ROOT
 from wellposed.runs.files import explained
 
 START, WORDS, REFERENCE = (Path(__file__).parent / name for name in ("start.md", "words.md", "reference.md"))
+INDEX = "terms.md"  # made here; its address in the site
 TITLES = {"README.md": "Overview"}  # in the table of contents, instead of the heading
 _OF_A_LINK = re.compile(r"Doc file '(.+?)' contains a link '(.+?)'")  # warning of MkDocs
 MARK = ".wellposed-book"  # a file that marks a folder as a book, which may be replaced
@@ -90,13 +93,16 @@ def _build(sources: Sources, docs: Path, site: Path) -> list[str]:
     problems, slots = Problems(), Slots()
     links = Links(sources.pages)
     course = answers.Course.load(sources.chapters, problems)
+    equations = Equations.find(sources.chapters, problems)
+    known = course.answers() | {"equation": equations.refer}
     meanings, chapters = _meanings(WORDS.read_text()), {path.resolve() for path in sources.chapters}
     for source, target in sources.pages.items():
-        page = Page(source, target, slots, problems, links, course.answers())
+        page = Page(source, target, slots, problems, links, known, equations.displayed)
         text = _eyebrow(source) + page.markdown(source.read_text()) + course.origins(page)
         text += meanings if source in chapters else ""
         (docs / target).parent.mkdir(parents=True, exist_ok=True)
         (docs / target).write_text(text)
+    (docs / INDEX).write_text(index_page(WORDS.read_text(), sources.chapters))
     for path, target in links.files.items():
         (docs / target).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(path, docs / target)
@@ -110,9 +116,10 @@ def _build(sources: Sources, docs: Path, site: Path) -> list[str]:
 
 def _contents(sources: Sources) -> list[Any]:
     """The table of contents, as in mkdocs.yml."""
+    course = [{_title(path): target} for path, target in (sources.chapters | {WORDS: "words.md"}).items()]
     return [
         {"Start": "index.md"},
-        {"The course": [{_title(path): target} for path, target in (sources.chapters | {WORDS: "words.md"}).items()]},
+        {"The course": [*course, {"Index": INDEX}]},
         {
             "The laboratory": [
                 {TITLES.get(path.name) or _title(path): target} for path, target in sources.reference.items()
@@ -123,29 +130,22 @@ def _contents(sources: Sources) -> list[Any]:
 
 def _meanings(page: str) -> str:
     """The table of words as Markdown that explains each of them wherever it stands in a page."""
-    _, _, words = page.partition("## Words")
-    rows = re.findall(r"^\| ([^*].*?) \| (.+?) \|$", words, re.MULTILINE)[1:]
-    return "\n\n" + "".join(f"*[{word}]: {meaning}\n" for word, meaning in rows)
+    kept = [(word, meaning) for word, meaning in rows(page, "Words") if f"*{word}*" not in page]
+    return "\n\n" + "".join(f"*[{word}]: {meaning}\n" for word, meaning in kept)
 
 
 def _title(source: Path) -> str:
     """The first heading of a page; that of a chapter begins with its number."""
     heading = re.search(r"^# +(.+)$", source.read_text(), re.MULTILINE)
     title = heading[1].strip().replace("`", "") if heading else source.stem  # the menu knows no code
-    number = _number(source)
+    number = number_of(source)
     return title if number is None else f"{number}. {title}"
 
 
 def _eyebrow(source: Path) -> str:
     """The line above a chapter's title."""
-    number = _number(source)
+    number = number_of(source)
     return "" if number is None else f'<p class="wp-eyebrow">Chapter {number}</p>\n\n'
-
-
-def _number(source: Path) -> int | None:
-    """The number of a chapter by its folder; None for other pages."""
-    named = FOLDER.fullmatch(source.parent.name)
-    return int(named[1]) if named else None
 
 
 def _refuse_foreign(out: Path) -> None:

@@ -58,6 +58,7 @@ class Directive:
 
 
 Answer = Callable[["Page", Directive], str]
+Numbered = Callable[["Page", str], tuple[str, str]]  # a displayed formula -> without its label, its number as HTML
 
 
 @dataclass
@@ -101,6 +102,7 @@ class Page:
     problems: Problems
     links: Links
     answers: dict[str, Answer]  # by the directive's name
+    numbered: Numbered = lambda _page, tex: (tex, "")
     used: list[str] = field(default_factory=list)  # subjects of facts, tables and figures
 
     @property
@@ -132,10 +134,11 @@ class Page:
                 kind = "A formula" if "$" in part.text else "A directive"
                 hint = " Write a literal dollar sign as \\$." if "$" in part.text else ""
                 raise UserError(f"{kind} begins here with {part.text} and is not closed in its paragraph.{hint}")
-            display = part.kind == "display"
-            html = mathml(part.text, display)
-            html = f'<span class="wp-formula" tabindex="0">{html}</span>' if display else html
-            return self.slots.put(html, formula=not display, plain=part.text)
+            if part.kind == "formula":
+                return self.slots.put(mathml(part.text, False), formula=True, plain=part.text)
+            tex, number = self.numbered(self, part.text)
+            html = f'<span class="wp-formula" tabindex="0">{mathml(tex, True)}</span>'
+            return self.slots.put(f'<span class="wp-numbered">{html}{number}</span>' if number else html, plain=tex)
         return "" if part.kind == "link" else self.slots.put(boxes[0])
 
     def _directive(self, text: str, line: int, whole_line: str, around: str) -> str:
