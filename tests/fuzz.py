@@ -23,7 +23,7 @@ import threading
 import time
 import types
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -305,6 +305,22 @@ def _at_most(seconds: int) -> Iterator[None]:
         signal.signal(signal.SIGALRM, before)
 
 
+def watched_for_stop() -> Callable[[], bool]:
+    """What tells whether a Ctrl-C came since it was asked last, also to an input that handles Ctrl-C itself."""
+    told, tell = os.pipe()
+    for end in (told, tell):
+        os.set_blocking(end, False)
+    signal.signal(signal.SIGINT, lambda *_: None)
+    signal.set_wakeup_fd(tell)  # gets the number of every signal, whoever handles it
+
+    def stopped() -> bool:
+        with contextlib.suppress(BlockingIOError):  # no signal came
+            return signal.SIGINT in os.read(told, 4096)
+        return False
+
+    return stopped
+
+
 def main() -> int:
     """Feed the inputs and print what became of them."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -323,10 +339,9 @@ def main() -> int:
         folder.mkdir(exist_ok=True)
         os.environ["XDG_CACHE_HOME"] = f"{folder}/cache"
         fuzz = Fuzz(folder, args.only)
-        fed, stop = time.monotonic(), list[int]()
-        signal.signal(signal.SIGINT, lambda number, _: stop.append(number))  # the totals so far are told
+        fed, stopped = time.monotonic(), watched_for_stop()
         for i in range(args.first, args.first + args.inputs):
-            if stop:
+            if stopped():  # the totals so far are told
                 break
             try:
                 fuzz.feed(random.Random(f"{args.seed} {i}"))
@@ -339,7 +354,8 @@ def main() -> int:
                 print(f"--- input {i}\n{traceback.format_exc(limit=-6)}", flush=True)
             if i % 5000 == 4999:
                 n = i + 1 - args.first
-                print(f"{n:,} inputs, {n / (time.monotonic() - fed):.0f} a second", flush=True)
+                rate = n / (time.monotonic() - fed)
+                print(f"{n:,} inputs, {rate:.1f} a second; {fuzz.lines.told(missing=False)}", flush=True)
                 sys.modules["jax"].clear_caches()
                 fuzz.warm_up()
     for name, n in sorted(fuzz.count.items()):

@@ -21,6 +21,7 @@ from tests.fuzz_changes import (
     manifest,
     measured,
     of_file,
+    of_the_chapter,
     records,
     replay,
     traced,
@@ -169,9 +170,10 @@ def kinds(folder: Path) -> list[Kind]:
         command(0.05, "eval", "{live}", "--episodes", "1", "--noise", "0.01"),
         command(0.02, "eval", "{live}", "--episodes", "0"),
     ]
+    resume = ("resume", "{live}", "--quiet", "--threads", "1")
     going_on = [
-        command(0.2, "resume", "{live}", "--quiet", "--threads", "1"),
-        command(0.2, "resume", "{live}", "--quiet", "--salvage", "--threads", "1"),
+        command(0.2, *resume),
+        command(0.2, *resume, "--salvage"),
         command(0.1, "reproduce", "{live}", "--quiet"),
         command(2.0, "diagnose", "{live}"),
         command(2.0, "runs", "--runs-dir", "{beside}", "--paths"),
@@ -182,12 +184,25 @@ def kinds(folder: Path) -> list[Kind]:
     for state, reads in (("runs", looks), ("cut", going_on), ("old", old)):
         for run in sorted((folder / state).glob("*_s*")):
             ended = ["verdict.json"] * (state == "runs") + ["summary.json"] * (state != "cut")
-            for name, mutate, weight in [*sealing, *((name, of_file(name), 0.6) for name in [*files, *ended])]:
+            for name, mutate, weight in [
+                *sealing,
+                *((name, of_file(name), 1.0 if "verdict" in name else 0.6) for name in [*files, *ended]),
+            ]:
                 of_rows = rows if name.endswith(".jsonl") else []
                 found.append(Kind(f"{name} ({state})", weight * OFTEN[state], run, mutate, [*reads, *of_rows]))
-        found.append(Kind(f"tree ({state})", 6.0 * OFTEN[state], run, tree, [*reads, *rows]))
+        found.append(
+            Kind(
+                f"tree ({state})",
+                6.0 * OFTEN[state],
+                run,
+                tree(),
+                [*reads, *rows, *([command(3.0, *resume)] if state == "cut" else [])],
+            )
+        )
     diverged = next((folder / "diverged").glob("*sac*"))
     found.append(Kind("failure.json", 0.5, diverged, of_file("failure.json"), looks[:8]))
+    older = next((folder / "older").iterdir())
+    found.append(Kind("cut long ago", 0.2, older, of_file("metrics.jsonl"), going_on))
     return [*found, *_of_the_course(folder), *_of_launches(folder), *_of_files(folder)]
 
 
@@ -212,24 +227,28 @@ def _of_the_course(folder: Path) -> list[Kind]:
         command(1.0, "experiment", *question, "--quiet"),
         command(1.0, "runs", "sac", "--runs-dir", "{live}/runs", "--where", "env.sensors.noise=0.01"),
         command(0.2, "runs", "--runs-dir", "{live}/runs", "--where", "env.sensors.noise"),
+        (0.4, lambda live: by_name(min((live / "runs").glob("*_s*"), default=live))),
     ]
     files = [f"{place}/{name}" for name in ("chapter.toml", "records.json", "traces.json", "traces.safetensors")]
     files += [f"{results}/{name}" for name in ("width.json", "parts.json", "study_learnt/study.json")]
     found = [Kind(Path(name).name, 1.5, folder / "course", of_file(name), reads) for name in files]
-    found[0].weight = 6.0  # what most of the readers' lines are about
-    found.append(Kind("tree (course)", 3.0, folder / "course", tree, reads))
+    found[0].weight = 9.0  # what most of the readers' lines are about
+    found.append(Kind("tree (course)", 2.0, folder / "course", tree(), reads))
+    found.append(Kind("tree (results)", 1.0, folder / "course", tree(results), reads[2:]))
+    found.append(Kind("tree (records)", 0.7, folder / "course", tree(place), reads))
     return [
         *found,
         Kind("measured", 1.5, folder / "course", measured, reads[2:]),
         Kind("records.json, hashes right", 0.7, folder / "course", records, reads),
         Kind("traces", 1.5, folder / "course", traced, [*hold, *reads[2:]]),
         Kind("traces.json, held", 0.5, folder / "course", of_file(f"{place}/{traces.FILE}"), hold),
-        Kind("several runs (course)", 5.0, folder / "course", among, several),
+        Kind("several runs (course)", 3.0, folder / "course", among, several),
+        Kind("run of the chapter", 3.0, folder / "course", of_the_chapter, reads[2:6]),
         Kind(
             "tree (chapters)",
-            0.5,
+            1.0,
             folder / "course" / "chapters",
-            tree,
+            tree(),
             [command(1.0, "chapter", "list", "--chapters", "{live}")],
         ),
     ]
@@ -242,14 +261,14 @@ def _of_launches(folder: Path) -> list[Kind]:
         *with_json(0.4, "collect", "{live}"),  # draws
         command(1.0, "launch", "{live}/manifest.toml", "--out", "{live}", "--quiet"),
         command(0.5, "launch", "{world}/question.toml", "--out", "{live}", "--quiet"),
-        (0.2, one_row),
+        (0.5, one_row),
     ]
     found = []
     for name in ("question", "search"):
         source, files = folder / "launched" / name, ["rows.jsonl", "launch.json", "manifest.toml"]
         for file in [*files, *["trials.json"] * (name == "search")]:
             found.append(Kind(f"{file} ({name})", 1.0, source, of_file(file), reads))
-        found.append(Kind(f"tree ({name})", 1.5, source, tree, reads))
+        found.append(Kind(f"tree ({name})", 1.5, source, tree(), reads))
         found.append(Kind(f"several runs ({name})", 2.0, source, among, reads))
     return found
 
@@ -260,17 +279,17 @@ def _of_files(folder: Path) -> list[Kind]:
     ask = command(1.0, "launch", "{live}", "--out", "{beside}/new", "--quiet")
     look = command(0.5, "status", "{live}", "--runs-dir", "{world}/runs")
     begin = command(1.0, "train", "--config", "{live}", "--runs-dir", "{beside}/new", "--quiet", "--threads", "1")
-    a_run = next((folder / "runs").glob("*sac*"))
+    a_run, other = (next((folder / "runs").glob(f"*{algo}*")) for algo in ("sac", "ppo"))
     robots = [
-        Kind(name, 1.0, folder / source, mutate, reads)
-        for name, source, mutate, reads in fuzz_robots.files(command, of_file, a_run)
+        Kind(name, weight, folder / source, mutate, reads)
+        for name, weight, source, mutate, reads in fuzz_robots.files(command, of_file, other)
     ]
     return [
         *robots,
-        Kind("question.toml", 1.5, folder / "question.toml", of_file(""), [experiment, ask, look]),
-        Kind("search.toml", 1.5, folder / "search.toml", of_file(""), [ask]),
+        Kind("question.toml", 2.5, folder / "question.toml", of_file(""), [experiment, ask, look]),
+        Kind("search.toml", 2.0, folder / "search.toml", of_file(""), [ask]),
         Kind("answers", 0.3, folder / "question.json", of_file(""), [(1.0, load_answers)]),
         Kind("train --config", 0.3, a_run / "config.json", of_file(""), [begin]),
-        Kind("policy.npz", 1.5, folder / "policy.npz", of_file(""), [(1.0, plays)]),
-        Kind("policy.safetensors", 0.7, folder / "policy.safetensors", exported, [(1.0, plays)]),
+        Kind("policy.npz", 4.0, folder / "policy.npz", of_file(""), [(1.0, plays)]),
+        Kind("policy.safetensors", 1.0, folder / "policy.safetensors", exported, [(1.0, plays)]),
     ]
