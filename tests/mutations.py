@@ -52,7 +52,8 @@ def mutate_json(data: Any, rng: random.Random) -> Any:
 
 def _slipped(data: Any, rng: random.Random) -> Any:
     """JSON data, a value of which is nudged; each part of what holds it is as likely, however much is in it."""
-    holder, key, value = None, None, data
+    holder: Any = None
+    key, value = None, data
     while isinstance(value, dict | list) and value:
         holder, key = value, rng.choice([*value] if isinstance(value, dict) else range(len(value)))
         value = holder[key]

@@ -12,6 +12,7 @@ import pytest
 from tests import fuzz
 from wellposed import reproduce, training, verdict
 from wellposed.chapters import publish, traces
+from wellposed.check import stored
 from wellposed.commands import launch
 from wellposed.interrupts import interruptible
 from wellposed.launch import local
@@ -26,6 +27,7 @@ CONFINED = {
     verdict: ("assess", "EPISODES"),
     provenance: ("git_state",),
     publish: ("traces_at",),
+    stored: ("source_of",),
     traces: ("record_sample",),
 }
 
