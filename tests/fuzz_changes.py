@@ -42,11 +42,8 @@ def sealed(run: Path, old: Path, manifest: dict[str, Any], state: Any, note: str
     """
     vouches = "digest" in json.loads(old.read_text())
     told = {key: value for key, value in manifest.items() if key not in ("state", "digest", "schema")}
-    copy = (
-        {checkpoint.COPY: np.frombuffer(json.dumps(told, sort_keys=True).encode() + note.encode(), np.uint8)}
-        if vouches
-        else {}
-    )
+    repeated = (json.dumps(told, sort_keys=True) + note).encode()
+    copy = {checkpoint.COPY: np.frombuffer(repeated, np.uint8)} if vouches else {}
     content = format_tensors(state | copy) if isinstance(state, dict) else state
     stem = checkpoint.CHECKPOINTS + "/" + old.stem
     number, step = manifest.get("number"), manifest.get("step")

@@ -175,8 +175,8 @@ def kinds(folder: Path) -> list[Kind]:
     ]
     resume = ("resume", "{live}", "--quiet", "--threads", "1")
     going_on = [
-        command(0.2, *resume),
-        command(0.2, *resume, "--salvage"),
+        command(0.5, *resume),
+        command(0.4, *resume, "--salvage"),
         command(0.1, "reproduce", "{live}", "--quiet"),
         command(2.0, "diagnose", "{live}"),
         command(2.0, "runs", "--runs-dir", "{beside}", "--paths"),

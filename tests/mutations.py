@@ -251,8 +251,8 @@ def mutate_tree(folder: Path, rng: random.Random) -> None:
 
 # What an npz says of its arrays, and a lie: their format, their shapes, how long they are unpacked.
 LIES = (
-    (rb"NUMPY\x01", rb"NUMPY\x03"), (rb"'shape': \(", rb"'shape': (9"),
-    (rb"(PK\x01\x02.{20})....", rb"\1\xf0\xff\xff\x7f"),
+    (rb"NUMPY\x01", b"NUMPY\x03"), (rb"'shape': \(", b"'shape': (9"),
+    (rb"(?<=PK\x01\x02.{20})....", b"\xf0\xff\xff\x7f"),
 )  # fmt: skip
 
 
