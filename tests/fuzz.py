@@ -43,7 +43,7 @@ CHANGES = {
 }  # fmt: skip
 WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 SPARE = 64 * 2**20  # bytes that reading may take beside twice the input
-TRACED, SELDOM = 2_000, 5  # lines are traced for so many inputs at first, then for one in five, because it is slow
+TRACED, SELDOM = 2_000, 3  # lines are traced for so many inputs at first, then for one in three, because it is slow
 PATIENCE = 120  # seconds
 QUICK = Path("/dev/shm")  # files in memory, on Linux: an input is some twenty files, copied and deleted
 READERS = (  # modules whose functions read what others wrote
@@ -293,7 +293,7 @@ def _outcome(read: Any, live: Path) -> str:
     try:
         code = read(live)
     except (UserError, NotFiniteError) as error:  # a function of Python's was called
-        print(error, file=sys.stderr)
+        print(escaped(str(error)), file=sys.stderr)
         return "refused"
     except SystemExit as stop:
         code = stop.code
