@@ -205,7 +205,7 @@ def kinds(folder: Path) -> list[Kind]:
     diverged = next((folder / "diverged").glob("*sac*"))
     found.append(Kind("failure.json", 0.5, diverged, of_file("failure.json"), looks[:8]))
     older = next((folder / "older").iterdir())
-    found.append(Kind("cut long ago", 0.2, older, of_file("metrics.jsonl"), going_on))
+    found.append(Kind("cut long ago", 0.2, older, of_file("metrics.jsonl"), going_on[:2]))
     return [*found, *_of_the_course(folder), *_of_launches(folder), *_of_files(folder)]
 
 
