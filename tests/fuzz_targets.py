@@ -153,60 +153,58 @@ def plays(file: Path) -> None:
 OFTEN = {"runs": 1.0, "cut": 1.0, "old": 0.2}
 
 
+ROWS = [command(1.0, "rows", "{live}", "--kind", kind) for kind in checkpoint.LINES]
+LOOKS = [  # at a run
+    *with_json(6.0, "runs", "--runs-dir", "{beside}"),
+    *with_json(6.0, "diagnose", "{live}"),
+    *with_json(6.0, "reproduce", "{live}", "--quiet"),
+    *with_json(1.0, "compare", "{live}", "{world}/other", "--episodes", str(EPISODES)),
+    command(1.0, "runs", "sac", "--runs-dir", "{beside}", "--sort", "success", "--reverse"),
+    command(0.1, "runs", "--runs-dir", "{beside}", "--where", "agent.gamma=0.95"),
+    *(command(0.1, "runs", "--runs-dir", "{beside}", "--sort", order) for order in ORDERS),
+    (0.3, by_name),
+    (0.2, in_notebook),
+    command(0.1, "train", "--config", "{live}/config.json", "--runs-dir", "{beside}", "--quiet", "--threads", "1"),
+    command(0.05, "report", "{live}", "--no-video", "--out", "{beside}/report.html"),
+    command(0.1, "export", "{live}", "--out", "{beside}/policy.npz"),
+    command(0.05, "eval", "{live}", "--episodes", "1", "--noise", "0.01"),
+    command(0.02, "eval", "{live}", "--episodes", "0"),
+]
+RESUME = ("resume", "{live}", "--quiet", "--threads", "1")
+GOING_ON = [  # of one that was cut short
+    command(0.5, *RESUME),
+    command(0.4, *RESUME, "--salvage"),
+    command(0.1, "reproduce", "{live}", "--quiet"),
+    command(2.0, "diagnose", "{live}"),
+    command(2.0, "runs", "--runs-dir", "{beside}", "--paths"),
+]
+
+
 def kinds(folder: Path) -> list[Kind]:
     """All kinds of inputs from the world in `folder`."""
+    return [*_of_runs(folder), *_of_the_course(folder), *_of_launches(folder), *_of_files(folder)]
+
+
+def _of_runs(folder: Path) -> list[Kind]:
+    """Runs that are finished, cut short, diverged or old."""
     found: list[Kind] = []
-    rows = [command(1.0, "rows", "{live}", "--kind", kind) for kind in checkpoint.LINES]
-    looks = [
-        *with_json(6.0, "runs", "--runs-dir", "{beside}"),
-        *with_json(6.0, "diagnose", "{live}"),
-        *with_json(6.0, "reproduce", "{live}", "--quiet"),
-        *with_json(1.0, "compare", "{live}", "{world}/other", "--episodes", str(EPISODES)),
-        command(1.0, "runs", "sac", "--runs-dir", "{beside}", "--sort", "success", "--reverse"),
-        command(0.1, "runs", "--runs-dir", "{beside}", "--where", "agent.gamma=0.95"),
-        *(command(0.1, "runs", "--runs-dir", "{beside}", "--sort", order) for order in ORDERS),
-        (0.3, by_name),
-        (0.2, in_notebook),
-        command(0.1, "train", "--config", "{live}/config.json", "--runs-dir", "{beside}", "--quiet", "--threads", "1"),
-        command(0.05, "report", "{live}", "--no-video", "--out", "{beside}/report.html"),
-        command(0.1, "export", "{live}", "--out", "{beside}/policy.npz"),
-        command(0.05, "eval", "{live}", "--episodes", "1", "--noise", "0.01"),
-        command(0.02, "eval", "{live}", "--episodes", "0"),
-    ]
-    resume = ("resume", "{live}", "--quiet", "--threads", "1")
-    going_on = [
-        command(0.5, *resume),
-        command(0.4, *resume, "--salvage"),
-        command(0.1, "reproduce", "{live}", "--quiet"),
-        command(2.0, "diagnose", "{live}"),
-        command(2.0, "runs", "--runs-dir", "{beside}", "--paths"),
-    ]
-    old = [*looks[:6], command(0.5, "eval", "{live}", "--episodes", "1"), *going_on[:2]]
-    files = ["provenance.json", "metrics.jsonl", "evaluations.jsonl", "episodes.jsonl", "warnings.jsonl"]
-    sealing: list[tuple[str, Any, float]] = [(one.__name__, one, 5.0) for one in (config, manifest, arrays, replay)]
-    for state, reads in (("runs", looks), ("cut", going_on), ("old", old)):
+    old = [*LOOKS[:6], command(0.5, "eval", "{live}", "--episodes", "1"), *GOING_ON[:2]]
+    plain = [(f"{name}.jsonl", 0.6) for name in ("metrics", "evaluations", "episodes", "warnings")]
+    plain.append(("provenance.json", 0.6))
+    ends = {"runs": [("verdict.json", 1.0), ("summary.json", 0.6)], "cut": [], "old": [("summary.json", 0.6)]}
+    for state, reads, more in (("runs", LOOKS, []), ("cut", GOING_ON, [command(3.0, *RESUME)]), ("old", old, [])):
         for run in sorted((folder / state).glob("*_s*")):
-            ended = ["verdict.json"] * (state == "runs") + ["summary.json"] * (state != "cut")
-            for name, mutate, weight in [
-                *sealing,
-                *((name, of_file(name), 1.0 if "verdict" in name else 0.6) for name in [*files, *ended]),
-            ]:
-                of_rows = rows if name.endswith(".jsonl") else []
-                found.append(Kind(f"{name} ({state})", weight * OFTEN[state], run, mutate, [*reads, *of_rows]))
-        found.append(
-            Kind(
-                f"tree ({state})",
-                6.0 * OFTEN[state],
-                run,
-                tree(),
-                [*reads, *rows, *([command(3.0, *resume)] if state == "cut" else [])],
-            )
-        )
+            for mutate in (config, manifest, arrays, replay):
+                found.append(Kind(f"{mutate.__name__} ({state})", 5.0 * OFTEN[state], run, mutate, reads))
+            for name, weight in [*plain, *ends[state]]:
+                of_rows = ROWS if name.endswith(".jsonl") else []
+                found.append(Kind(f"{name} ({state})", weight * OFTEN[state], run, of_file(name), [*reads, *of_rows]))
+        found.append(Kind(f"tree ({state})", 6.0 * OFTEN[state], run, tree(), [*reads, *ROWS, *more]))
     diverged = next((folder / "diverged").glob("*sac*"))
-    found.append(Kind("failure.json", 0.5, diverged, of_file("failure.json"), looks[:8]))
     older = next((folder / "older").iterdir())
-    found.append(Kind("cut long ago", 0.2, older, of_file("metrics.jsonl"), going_on[:2]))
-    return [*found, *_of_the_course(folder), *_of_launches(folder), *_of_files(folder)]
+    found.append(Kind("failure.json", 0.5, diverged, of_file("failure.json"), LOOKS[:8]))
+    found.append(Kind("cut long ago", 0.2, older, of_file("metrics.jsonl"), GOING_ON[:2]))
+    return found
 
 
 def _of_the_course(folder: Path) -> list[Kind]:
