@@ -221,7 +221,7 @@ def traced(chapter: Path, rng: random.Random) -> tuple[Path, bool]:
 
 
 def of_the_chapter(course: Path, rng: random.Random) -> tuple[Path, bool]:
-    """The run of a chapter, as `among`; or its verdict is missing, or one on another checkpoint."""
+    """The run of a chapter, as `among`; or its verdict is missing, of another checkpoint, or tells more rates."""
     results = course / "runs" / "ch04_hindsight" / "parts.json"
     [name] = json.loads(results.read_text())["sources"]
     if rng.random() < 0.9:
@@ -229,8 +229,9 @@ def of_the_chapter(course: Path, rng: random.Random) -> tuple[Path, bool]:
     verdict = course / "runs" / name / "verdict.json"
     data = json.loads(verdict.read_text())
     verdict.unlink()
-    if rng.random() < 0.5:
-        verdict.write_text(json.dumps(data | {"checkpoint": "0" * 64}))
+    at_limit = data["trained"] | {"success_at_limit": data["trained"]["any_success"]}
+    if other := rng.choice([None, {"checkpoint": "0" * 64}, {"trained": at_limit}]):
+        verdict.write_text(json.dumps(data | other))
     return course, False
 
 
