@@ -195,7 +195,7 @@ def _of_runs(folder: Path) -> list[Kind]:
     for state, reads, more in (("runs", LOOKS, []), ("cut", GOING_ON, [command(3.0, *RESUME)]), ("old", old, [])):
         for run in sorted((folder / state).glob("*_s*")):
             for mutate in (config, manifest, arrays, replay):
-                found.append(Kind(f"{mutate.__name__} ({state})", 5.0 * OFTEN[state], run, mutate, reads))
+                found.append(Kind(f"{mutate.__name__} ({state})", 6.0 * OFTEN[state], run, mutate, reads))
             for name, weight in [*plain, *ends[state]]:
                 of_rows = ROWS if name.endswith(".jsonl") else []
                 found.append(Kind(f"{name} ({state})", weight * OFTEN[state], run, of_file(name), [*reads, *of_rows]))
