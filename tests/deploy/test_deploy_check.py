@@ -22,7 +22,7 @@ from wellposed.envs.registry import find
 from wellposed.envs.suites.fetch.oracle import ProportionalReach
 from wellposed.envs.wrappers.control import Control
 from wellposed.errors import UserError
-from wellposed.portable import LoadedPolicy
+from wellposed.portable import LoadedPolicy, Seen
 
 ROOT = Path(__file__).parent.parent
 REACH = ROOT / "old_records" / "FetchReach-v4_sac_3782acf1ecbe_s0"
