@@ -7,6 +7,7 @@ made right again.
 import hashlib
 import json
 import random
+import shutil
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -34,11 +35,15 @@ from wellposed.runs.record import Failure, encode
 from wellposed.runs.store import run_name
 
 
-def sealed(run: Path, old: Path, manifest: dict[str, Any], state: Any) -> None:
-    """Write a manifest and its state in the place of `old`, with every digest made right, under names that fit."""
+def sealed(run: Path, old: Path, manifest: dict[str, Any], state: Any, note: str = "") -> None:
+    """Write a manifest and its state in the place of `old`, with every digest made right, under names that fit.
+
+    `note` makes the copy of the manifest in the state another one.
+    """
     vouches = "digest" in json.loads(old.read_text())
     told = {key: value for key, value in manifest.items() if key not in ("state", "digest", "schema")}
-    copy = {checkpoint.COPY: np.frombuffer(json.dumps(told, sort_keys=True).encode(), np.uint8)} if vouches else {}
+    repeated = (json.dumps(told, sort_keys=True) + note).encode()
+    copy = {checkpoint.COPY: np.frombuffer(repeated, np.uint8)} if vouches else {}
     content = format_tensors(state | copy) if isinstance(state, dict) else state
     stem = checkpoint.CHECKPOINTS + "/" + old.stem
     number, step = manifest.get("number"), manifest.get("step")
@@ -66,7 +71,11 @@ def _checkpoint(run: Path) -> tuple[Path, dict[str, Any], dict[str, np.ndarray]]
 def config(run: Path, rng: random.Random) -> tuple[Path, bool]:
     """A configuration, in a directory of the name that it claims, with manifests that are of it."""
     file = run / "config.json"
-    data = mutate_json(json.loads(file.read_text()), rng)
+    data = json.loads(file.read_text())
+    if rng.random() < 0.03:
+        data["config"]["agent"]["hidden"] = [2048, 2048]
+    else:
+        data = mutate_json(data, rng)
     if rng.random() < 0.1:
         file.write_bytes(mutate_bytes(json.dumps(data).encode(), rng))
         return run, False
@@ -107,7 +116,7 @@ def arrays(run: Path, rng: random.Random) -> tuple[Path, bool]:
     if rng.random() < 0.1:
         file.with_suffix(".safetensors").write_bytes(mutate_bytes(format_tensors(state), rng))
         return run, False
-    sealed(run, file, data, content)
+    sealed(run, file, data, content, rng.choice([""] * 19 + ["x"]))
     return run, True
 
 
@@ -125,6 +134,8 @@ def replay(run: Path, rng: random.Random) -> tuple[Path, bool]:
     part["stored"] |= {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
     if rng.random() < 0.3:
         part["first"] += rng.choice([-1, 1, 5])
+    elif rng.random() < 0.05:
+        part["stored"]["bytes"] *= -1
     sealed(run, file, data, state)
     return run, True
 
@@ -163,10 +174,14 @@ def of_file(name: str) -> Callable[[Path, random.Random], tuple[Path, bool]]:
     return mutate
 
 
-def tree(folder: Path, rng: random.Random) -> tuple[Path, bool]:
-    """What lies in a folder."""
-    mutate_tree(folder, rng)
-    return folder, False
+def tree(name: str = ".") -> Callable[[Path, random.Random], tuple[Path, bool]]:
+    """What lies in a folder, or in one of its folders."""
+
+    def mutate(folder: Path, rng: random.Random) -> tuple[Path, bool]:
+        mutate_tree(folder / name, rng)
+        return folder, False
+
+    return mutate
 
 
 def measured(chapter: Path, rng: random.Random) -> tuple[Path, bool]:
@@ -205,14 +220,34 @@ def traced(chapter: Path, rng: random.Random) -> tuple[Path, bool]:
     return chapter, True
 
 
+def of_the_chapter(course: Path, rng: random.Random) -> tuple[Path, bool]:
+    """The run of a chapter, as `among`; or its verdict is missing, of another checkpoint, or tells more rates."""
+    results = course / "runs" / "ch04_hindsight" / "parts.json"
+    [name] = json.loads(results.read_text())["sources"]
+    if rng.random() < 0.9:
+        return among(course, rng, name)
+    verdict = course / "runs" / name / "verdict.json"
+    data = json.loads(verdict.read_text())
+    verdict.unlink()
+    at_limit = data["trained"] | {"success_at_limit": data["trained"]["any_success"]}
+    if other := rng.choice([None, {"checkpoint": "0" * 64}, {"trained": at_limit}]):
+        verdict.write_text(json.dumps(data | other))
+    return course, False
+
+
 ELSEWHERE = "process 1 on another, boot x, namespace y, start 1"  # who writes a run, as its lock names them
 
 
-def among(folder: Path, rng: random.Random) -> tuple[Path, bool]:
-    """One of several runs that belong together: it ended otherwise, is under way, or one of its files is mutated."""
-    run = rng.choice(sorted((folder / "runs").glob("*_s*")))
-    state = rng.choice(["as it was", "diverged", "under way"])
-    if state != "as it was":
+def among(folder: Path, rng: random.Random, name: str = "*_s*") -> tuple[Path, bool]:
+    """One of several runs that belong together: it ended otherwise, is under way or there twice, or a file is mutated.
+
+    `name`: which runs.
+    """
+    run = rng.choice(sorted((folder / "runs").glob(name)))
+    state = rng.choice(["as it was", "as it was", "diverged", "under way", "twice"])
+    if state == "twice":
+        shutil.copytree(run, run.with_name(f"x{run.name}"))
+    if state in ("diverged", "under way"):
         (run / "summary.json").unlink()
     if state == "diverged":
         (run / "failure.json").write_text(json.dumps(encode(Failure(1, 1, "loss", "why"))))

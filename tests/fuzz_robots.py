@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from tests.mutations import mutate_rows, mutate_text, mutate_toml
+from tests.mutations import mutate_bytes, mutate_rows, mutate_text, mutate_toml
 from wellposed import serialise
 from wellposed.deploy_check.robot import read_robot
 from wellposed.reality import LEDGER, SEALED, Entry, seal
@@ -33,7 +33,7 @@ smoothing = 0.0
 """
 REALITY = """
 title = "A slow arm"
-budget = 10
+budget = 20
 [env]
 "control.delay" = 1
 [hidden]
@@ -42,6 +42,13 @@ budget = 10
 constant = [0, 0, 0, 0]
 terms = [[0, 0, 1], [1, 2, 0.5]]
 """
+PLAYED = (("a", "evaluation"), ("b", "identification"), ("b", "evaluation"))
+SEALED_OTHERWISE: tuple[dict[str, Any], ...] = (  # all of which can be read
+    {"settings": {}}, {"settings": {"control.delay": -1}}, {"settings": {"id": "FetchReach-v4"}}, {"sees": {}},
+    {"sees": {"x": {"constant": [0]}}}, {"sees": {"observation": {"constant": [0], "terms": [[0, 99, 1]]}}},
+    {"does": None}, {"does": {"constant": [0]}}, {"does": {"constant": [0] * 4, "terms": [[9, 0, 1]]}}, {"budget": 8},
+    {"seed": -1}, {"settings": {}, "sees": {}, "does": None},
+)  # fmt: skip
 LINES = (  # such as whoever describes a robot writes
     "rate = 0", "sensing = -1", 'unit = "periods"', "smoothing = 2", "delay = 1", "scale = 0", "low = 5",
     'means = "velocity"', 'means = "effort"', 'unit = "m/s"', "speed = -1", "axis = 1", "axis = 7", "effector = [0]",
@@ -52,7 +59,7 @@ LINES = (  # such as whoever describes a robot writes
 
 
 def make(folder: Path) -> None:
-    """A robot with a recording, and a reality in which two policies were evaluated."""
+    """A robot with a recording, and a reality in which two policies were evaluated, and one was only begun."""
     (folder / "robot").mkdir()
     sense = [f'[[sense]]\nkey = "{key}"\nname = "{key}"\nunit = "m"\nnoise = 0.001\nhigh = 3\n' for key in SIZES]
     action = (
@@ -76,9 +83,11 @@ def make(folder: Path) -> None:
         offset += size
     (folder / "arm.toml").write_text(REALITY + sees)
     record = seal(folder / "arm.toml", 0)
-    for i, policy in enumerate("ab"):
-        told: dict[str, Any] = {"purpose": "evaluation", "policy": policy * 64, "first": 2 * i, "episodes": 2}
-        record = record.append(kind="begun", **told).append(kind="ended", success=[True, False], **told)
+    for i, (policy, purpose) in enumerate([*PLAYED, ("c", "evaluation")]):
+        told: dict[str, Any] = {"purpose": purpose, "policy": policy * 64, "first": 2 * i, "episodes": 2}
+        record = record.append(kind="begun", trained=f"20{i}9", **told)
+        if i < len(PLAYED):
+            record = record.append(kind="ended", success=[True, False], trained=f"20{i}9", **told)
 
 
 def described(folder: Path, rng: random.Random) -> tuple[Path, bool]:
@@ -103,6 +112,9 @@ def recorded(folder: Path, rng: random.Random) -> tuple[Path, bool]:
 def logged(folder: Path, rng: random.Random) -> tuple[Path, bool]:
     """A recording of arrays."""
     file = folder / "recording.npz"
+    if rng.random() < 0.1:
+        file.write_bytes(mutate_bytes(file.read_bytes(), rng))
+        return folder, False
     with np.load(file) as stored:
         arrays = dict(stored)
     name = rng.choice([*arrays])
@@ -110,39 +122,54 @@ def logged(folder: Path, rng: random.Random) -> tuple[Path, bool]:
     odd = [array[:-1], array[..., :1], array + 1, array * np.inf, array.astype(np.uint8), array.astype(str), array[:0]]
     if rng.random() < 0.8:
         with np.errstate(all="ignore"):
-            arrays[name] = rng.choice([*odd, array.reshape(-1), array.reshape(-1)[0]])
+            words = np.full(array.shape, "x")
+            arrays[name] = rng.choice([*odd, words, array.reshape(-1), array.reshape(-1)[0]])
     np.savez(file, **arrays)  # type: ignore[arg-type]
     return folder, False
 
 
 def ledger(folder: Path, rng: random.Random) -> tuple[Path, bool]:
-    """What is sealed, or a row of its ledger, with every digest made right."""
-    if rng.random() < 0.4:
-        (folder / SEALED).write_bytes(mutate_text((folder / SEALED).read_bytes(), rng))
-    else:
-        (folder / LEDGER).write_bytes(mutate_rows((folder / LEDGER).read_bytes(), rng))
-    previous, rows = hashlib.sha256((folder / SEALED).read_bytes()).hexdigest(), []
+    """A reality that was sealed otherwise, or has another row in its ledger, or is whole, with every digest right."""
+    sealed, rows = folder / SEALED, folder / LEDGER
+    action = rng.random()
+    if action < 0.2:
+        sealed.write_bytes(mutate_text(sealed.read_bytes(), rng))
+    elif action < 0.5:
+        sealed.write_text(json.dumps(json.loads(sealed.read_bytes()) | rng.choice(SEALED_OTHERWISE)))
+    elif action < 0.8:
+        rows.write_bytes(mutate_rows(rows.read_bytes(), rng))
+    previous, found = hashlib.sha256(sealed.read_bytes()).hexdigest(), []
     with suppress(TypeError, ValueError):  # no row any more
-        for line in (folder / LEDGER).read_bytes().splitlines():
-            rows.append(json.loads(line) | {"previous": previous})
-            previous = serialise.from_dict(Entry, rows[-1], "").digest
-    (folder / LEDGER).write_text("".join(json.dumps(row) + "\n" for row in rows))
+        for line in rows.read_bytes().splitlines() if action < 0.95 else []:
+            found.append(json.loads(line) | {"previous": previous})
+            previous = serialise.from_dict(Entry, found[-1], "").digest
+    rows.write_text("".join(json.dumps(row) + "\n" for row in found))
     return folder, True
 
 
-def files(command: Callable[..., Any], of_file: Callable[..., Any], run: Path) -> list[tuple[str, str, Any, list[Any]]]:
-    """What is mutated: its name, the folder or file in the world, how, and what reads it."""
+def files(
+    command: Callable[..., Any], of_file: Callable[..., Any], run: Path
+) -> list[tuple[str, float, str, Any, list[Any]]]:
+    """What is mutated: its name, how often, the folder or file in the world, how, and what reads it."""
     check = [command(1.0, "deploy-check", "{world}/policy.npz", "--robot", "{live}/robot.toml")]
     show = ("reality", "show", "{live}")
     reads = [command(1.0, *show), command(0.5, *show, "--json", "-"), command(0.3, *show, "--head", "a" * 12)]
-    reads.append(command(0.5, "eval", str(run), "--reality", "{live}", "--episodes", "1", "--threads", "1"))
+    play = ("--reality", "{live}", "--threads", "1", "--episodes")
+    reads += [command(1.5, "eval", str(run), *play, "1"), command(0.2, "eval", str(run), *play, "15")]
+    reads.append(command(0.1, "eval", "{world}/cut/" + run.name, *play, "1"))
+    seal = ("reality", "seal", "{live}", "--seed", "0")
     return [
-        ("robot/robot.toml", "robot", described, check),
-        ("robot/recording.jsonl", "robot", recorded, check),
-        ("robot/recording.jsonl, its rows", "robot", of_file("recording.jsonl"), check),
-        ("robot/recording.npz", "logged", logged, check),
-        ("arm/sealed.json", "arm", of_file(SEALED), reads),
-        ("arm/ledger.jsonl", "arm", of_file(LEDGER), reads),
-        ("arm", "arm", ledger, reads),
-        ("arm.toml", "arm.toml", of_file(""), [command(1.0, "reality", "seal", "{live}", "--seed", "0")]),
+        ("robot/robot.toml", 2.5, "robot", described, check),
+        ("robot/recording.jsonl", 1.0, "robot", recorded, check),
+        ("robot/recording.jsonl, its rows", 1.0, "robot", of_file("recording.jsonl"), check),
+        ("robot/recording.npz", 1.5, "logged", logged, check),
+        ("arm/sealed.json", 0.5, "arm", of_file(SEALED), reads),
+        ("arm/ledger.jsonl", 0.5, "arm", of_file(LEDGER), reads),
+        ("arm", 2.0, "arm", ledger, reads),
+        ("arm.toml", 1.5, "arm.toml", of_file(""), [command(1.0, *seal), (0.1, twice(command(1.0, *seal)[1]))]),
     ]
+
+
+def twice(read: Callable[[Path], Any]) -> Callable[[Path], Any]:
+    """Read a file and, if that went well, read it again."""
+    return lambda live: read(live) or read(live)

@@ -6,7 +6,7 @@ An input is a copy of a part of the world (fuzz_world.py) with one file mutated,
 import random
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from tests.fuzz_changes import (
     manifest,
     measured,
     of_file,
+    of_the_chapter,
     records,
     replay,
     traced,
@@ -29,6 +30,7 @@ from tests.fuzz_changes import (
 from wellposed import cli, reproduce, training, verdict
 from wellposed.chapters import publish, traces
 from wellposed.chapters.load import is_in_work
+from wellposed.check import stored
 from wellposed.commands import launch
 from wellposed.deploy import load_policy
 from wellposed.errors import UserError
@@ -88,6 +90,8 @@ def confine() -> None:
     reproduce.train = lambda config, *_, **__: (_pristine(config.algo), None)  # type: ignore[assignment]
     here = provenance.git_state()
     provenance.git_state = lambda: here
+    code = cache(stored.source_of)  # of environments, which is ours and stays the same
+    stored.source_of = lambda modules: code(tuple(modules))
     publish.traces_at = lambda *_: set()  # asks git, of what looks like a commit
     traces.record_sample = _as_stored  # type: ignore[assignment]
     local.train_rows = partial(_only_what_was_begun, local.train_rows)  # type: ignore[assignment]
@@ -102,8 +106,8 @@ def _pristine(algo: str) -> Path:
 
 def _as_stored(case: Any) -> Any:
     """The trace of a case, as it was when the world was made."""
-    stored, samples = traces.load_traces(WORLD[0] / "chapters" / "ch04_hindsight")
-    for name, trace in stored.traces.items():
+    known, samples = traces.load_traces(WORLD[0] / "chapters" / "ch04_hindsight")
+    for name, trace in known.traces.items():
         if traces.is_of(trace, case):
             return trace, samples[name]
     raise UserError("Here a trace would be recorded, which is not what is tested.")
@@ -149,46 +153,58 @@ def plays(file: Path) -> None:
 OFTEN = {"runs": 1.0, "cut": 1.0, "old": 0.2}
 
 
+ROWS = [command(1.0, "rows", "{live}", "--kind", kind) for kind in checkpoint.LINES]
+LOOKS = [  # at a run
+    *with_json(6.0, "runs", "--runs-dir", "{beside}"),
+    *with_json(6.0, "diagnose", "{live}"),
+    *with_json(6.0, "reproduce", "{live}", "--quiet"),
+    *with_json(1.0, "compare", "{live}", "{world}/other", "--episodes", str(EPISODES)),
+    command(1.0, "runs", "sac", "--runs-dir", "{beside}", "--sort", "success", "--reverse"),
+    command(0.1, "runs", "--runs-dir", "{beside}", "--where", "agent.gamma=0.95"),
+    *(command(0.1, "runs", "--runs-dir", "{beside}", "--sort", order) for order in ORDERS),
+    (0.3, by_name),
+    (0.2, in_notebook),
+    command(0.1, "train", "--config", "{live}/config.json", "--runs-dir", "{beside}", "--quiet", "--threads", "1"),
+    command(0.05, "report", "{live}", "--no-video", "--out", "{beside}/report.html"),
+    command(0.1, "export", "{live}", "--out", "{beside}/policy.npz"),
+    command(0.05, "eval", "{live}", "--episodes", "1", "--noise", "0.01"),
+    command(0.02, "eval", "{live}", "--episodes", "0"),
+]
+RESUME = ("resume", "{live}", "--quiet", "--threads", "1")
+GOING_ON = [  # of one that was cut short
+    command(0.5, *RESUME),
+    command(0.4, *RESUME, "--salvage"),
+    command(0.1, "reproduce", "{live}", "--quiet"),
+    command(2.0, "diagnose", "{live}"),
+    command(2.0, "runs", "--runs-dir", "{beside}", "--paths"),
+]
+
+
 def kinds(folder: Path) -> list[Kind]:
     """All kinds of inputs from the world in `folder`."""
+    return [*_of_runs(folder), *_of_the_course(folder), *_of_launches(folder), *_of_files(folder)]
+
+
+def _of_runs(folder: Path) -> list[Kind]:
+    """Runs that are finished, cut short, diverged or old."""
     found: list[Kind] = []
-    rows = [command(1.0, "rows", "{live}", "--kind", kind) for kind in checkpoint.LINES]
-    looks = [
-        *with_json(6.0, "runs", "--runs-dir", "{beside}"),
-        *with_json(6.0, "diagnose", "{live}"),
-        *with_json(6.0, "reproduce", "{live}", "--quiet"),
-        *with_json(1.0, "compare", "{live}", "{world}/other", "--episodes", str(EPISODES)),
-        command(1.0, "runs", "sac", "--runs-dir", "{beside}", "--sort", "success", "--reverse"),
-        command(0.1, "runs", "--runs-dir", "{beside}", "--where", "agent.gamma=0.95"),
-        *(command(0.1, "runs", "--runs-dir", "{beside}", "--sort", order) for order in ORDERS),
-        (0.3, by_name),
-        (0.2, in_notebook),
-        command(0.1, "train", "--config", "{live}/config.json", "--runs-dir", "{beside}", "--quiet", "--threads", "1"),
-        command(0.05, "report", "{live}", "--no-video", "--out", "{beside}/report.html"),
-        command(0.1, "export", "{live}", "--out", "{beside}/policy.npz"),
-        command(0.05, "eval", "{live}", "--episodes", "1", "--noise", "0.01"),
-        command(0.02, "eval", "{live}", "--episodes", "0"),
-    ]
-    going_on = [
-        command(0.2, "resume", "{live}", "--quiet", "--threads", "1"),
-        command(0.2, "resume", "{live}", "--quiet", "--salvage", "--threads", "1"),
-        command(0.1, "reproduce", "{live}", "--quiet"),
-        command(2.0, "diagnose", "{live}"),
-        command(2.0, "runs", "--runs-dir", "{beside}", "--paths"),
-    ]
-    old = [*looks[:6], command(0.5, "eval", "{live}", "--episodes", "1"), *going_on[:2]]
-    files = ["provenance.json", "metrics.jsonl", "evaluations.jsonl", "episodes.jsonl", "warnings.jsonl"]
-    sealing: list[tuple[str, Any, float]] = [(one.__name__, one, 5.0) for one in (config, manifest, arrays, replay)]
-    for state, reads in (("runs", looks), ("cut", going_on), ("old", old)):
+    old = [*LOOKS[:6], command(0.5, "eval", "{live}", "--episodes", "1"), *GOING_ON[:2]]
+    plain = [(f"{name}.jsonl", 0.6) for name in ("metrics", "evaluations", "episodes", "warnings")]
+    plain.append(("provenance.json", 0.6))
+    ends = {"runs": [("verdict.json", 1.0), ("summary.json", 0.6)], "cut": [], "old": [("summary.json", 0.6)]}
+    for state, reads, more in (("runs", LOOKS, []), ("cut", GOING_ON, [command(3.0, *RESUME)]), ("old", old, [])):
         for run in sorted((folder / state).glob("*_s*")):
-            ended = ["verdict.json"] * (state == "runs") + ["summary.json"] * (state != "cut")
-            for name, mutate, weight in [*sealing, *((name, of_file(name), 0.6) for name in [*files, *ended])]:
-                of_rows = rows if name.endswith(".jsonl") else []
-                found.append(Kind(f"{name} ({state})", weight * OFTEN[state], run, mutate, [*reads, *of_rows]))
-        found.append(Kind(f"tree ({state})", 6.0 * OFTEN[state], run, tree, [*reads, *rows]))
+            for mutate in (config, manifest, arrays, replay):
+                found.append(Kind(f"{mutate.__name__} ({state})", 6.0 * OFTEN[state], run, mutate, reads))
+            for name, weight in [*plain, *ends[state]]:
+                of_rows = ROWS if name.endswith(".jsonl") else []
+                found.append(Kind(f"{name} ({state})", weight * OFTEN[state], run, of_file(name), [*reads, *of_rows]))
+        found.append(Kind(f"tree ({state})", 6.0 * OFTEN[state], run, tree(), [*reads, *ROWS, *more]))
     diverged = next((folder / "diverged").glob("*sac*"))
-    found.append(Kind("failure.json", 0.5, diverged, of_file("failure.json"), looks[:8]))
-    return [*found, *_of_the_course(folder), *_of_launches(folder), *_of_files(folder)]
+    older = next((folder / "older").iterdir())
+    found.append(Kind("failure.json", 0.5, diverged, of_file("failure.json"), LOOKS[:8]))
+    found.append(Kind("cut long ago", 0.2, older, of_file("metrics.jsonl"), GOING_ON[:2]))
+    return found
 
 
 def _of_the_course(folder: Path) -> list[Kind]:
@@ -212,24 +228,29 @@ def _of_the_course(folder: Path) -> list[Kind]:
         command(1.0, "experiment", *question, "--quiet"),
         command(1.0, "runs", "sac", "--runs-dir", "{live}/runs", "--where", "env.sensors.noise=0.01"),
         command(0.2, "runs", "--runs-dir", "{live}/runs", "--where", "env.sensors.noise"),
+        (0.4, lambda live: by_name(min((live / "runs").glob("*_s*"), default=live))),
     ]
     files = [f"{place}/{name}" for name in ("chapter.toml", "records.json", "traces.json", "traces.safetensors")]
     files += [f"{results}/{name}" for name in ("width.json", "parts.json", "study_learnt/study.json")]
     found = [Kind(Path(name).name, 1.5, folder / "course", of_file(name), reads) for name in files]
-    found[0].weight = 6.0  # what most of the readers' lines are about
-    found.append(Kind("tree (course)", 3.0, folder / "course", tree, reads))
+    again = command(0.3, "chapter", "run", "4", "--studies", "--quiet", *runs)
+    found[0].weight = 9.0  # what most of the readers' lines are about
+    found.append(Kind("tree (course)", 2.0, folder / "course", tree(), reads))
+    found.append(Kind("tree (results)", 1.0, folder / "course", tree(results), [*reads[2:], again]))
+    found.append(Kind("tree (records)", 0.7, folder / "course", tree(place), reads))
     return [
         *found,
         Kind("measured", 1.5, folder / "course", measured, reads[2:]),
         Kind("records.json, hashes right", 0.7, folder / "course", records, reads),
         Kind("traces", 1.5, folder / "course", traced, [*hold, *reads[2:]]),
         Kind("traces.json, held", 0.5, folder / "course", of_file(f"{place}/{traces.FILE}"), hold),
-        Kind("several runs (course)", 5.0, folder / "course", among, several),
+        Kind("several runs (course)", 3.0, folder / "course", among, several),
+        Kind("run of the chapter", 3.0, folder / "course", of_the_chapter, [*reads[2:6], again]),
         Kind(
             "tree (chapters)",
-            0.5,
+            1.0,
             folder / "course" / "chapters",
-            tree,
+            tree(),
             [command(1.0, "chapter", "list", "--chapters", "{live}")],
         ),
     ]
@@ -242,14 +263,14 @@ def _of_launches(folder: Path) -> list[Kind]:
         *with_json(0.4, "collect", "{live}"),  # draws
         command(1.0, "launch", "{live}/manifest.toml", "--out", "{live}", "--quiet"),
         command(0.5, "launch", "{world}/question.toml", "--out", "{live}", "--quiet"),
-        (0.2, one_row),
+        (0.5, one_row),
     ]
     found = []
     for name in ("question", "search"):
         source, files = folder / "launched" / name, ["rows.jsonl", "launch.json", "manifest.toml"]
         for file in [*files, *["trials.json"] * (name == "search")]:
             found.append(Kind(f"{file} ({name})", 1.0, source, of_file(file), reads))
-        found.append(Kind(f"tree ({name})", 1.5, source, tree, reads))
+        found.append(Kind(f"tree ({name})", 1.5, source, tree(), reads))
         found.append(Kind(f"several runs ({name})", 2.0, source, among, reads))
     return found
 
@@ -260,17 +281,17 @@ def _of_files(folder: Path) -> list[Kind]:
     ask = command(1.0, "launch", "{live}", "--out", "{beside}/new", "--quiet")
     look = command(0.5, "status", "{live}", "--runs-dir", "{world}/runs")
     begin = command(1.0, "train", "--config", "{live}", "--runs-dir", "{beside}/new", "--quiet", "--threads", "1")
-    a_run = next((folder / "runs").glob("*sac*"))
+    a_run, other = (next((folder / "runs").glob(f"*{algo}*")) for algo in ("sac", "ppo"))
     robots = [
-        Kind(name, 1.0, folder / source, mutate, reads)
-        for name, source, mutate, reads in fuzz_robots.files(command, of_file, a_run)
+        Kind(name, weight, folder / source, mutate, reads)
+        for name, weight, source, mutate, reads in fuzz_robots.files(command, of_file, other)
     ]
     return [
         *robots,
-        Kind("question.toml", 1.5, folder / "question.toml", of_file(""), [experiment, ask, look]),
-        Kind("search.toml", 1.5, folder / "search.toml", of_file(""), [ask]),
+        Kind("question.toml", 2.5, folder / "question.toml", of_file(""), [experiment, ask, look]),
+        Kind("search.toml", 2.0, folder / "search.toml", of_file(""), [ask]),
         Kind("answers", 0.3, folder / "question.json", of_file(""), [(1.0, load_answers)]),
         Kind("train --config", 0.3, a_run / "config.json", of_file(""), [begin]),
-        Kind("policy.npz", 1.5, folder / "policy.npz", of_file(""), [(1.0, plays)]),
-        Kind("policy.safetensors", 0.7, folder / "policy.safetensors", exported, [(1.0, plays)]),
+        Kind("policy.npz", 4.0, folder / "policy.npz", of_file(""), [(1.0, plays)]),
+        Kind("policy.safetensors", 1.0, folder / "policy.safetensors", exported, [(1.0, plays)]),
     ]

@@ -20,6 +20,7 @@ from wellposed.chapters.spec import Chapter
 from wellposed.chapters.trace import cases
 from wellposed.runs.record import Failure, WarningRow, encode
 
+OLDER = "FetchReach-v4_sac_3782acf1ecbe_s0"  # a record of a version whose interrupted runs cannot be resumed
 SETTINGS = """
 num_envs = 4
 eval_episodes = 4
@@ -35,12 +36,14 @@ until_success = 0.9
 {SETTINGS}
 [variants.sac]
 env.sensors.noise = 0.01
+agent.critic_sees = "truth"
 total_steps = 400
 random_steps = 160
 eval_every = 200
 updates_per_call = 4
 [variants.ppo]
 algo = "ppo"
+env.curriculum.kind = "linear"
 total_steps = 200
 rollout_steps = 10
 eval_every = 100
@@ -155,6 +158,8 @@ def make_world(folder: Path) -> None:
     (launched / "errors" / next((launched / "runs").iterdir()).name).write_text("It could not be done.")
     fuzz_robots.make(folder)
     shutil.copytree(Path(__file__).parent / "old_records", folder / "old")
+    shutil.copytree(folder / "old" / OLDER, folder / "older" / OLDER)
+    (folder / "older" / OLDER / "summary.json").unlink()
     (folder / "other").mkdir()
     shutil.move(as_seed(run, 7), folder / "other")
     for name in ("chapters", "runs"):

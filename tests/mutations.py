@@ -6,6 +6,7 @@ import io
 import json
 import os
 import random
+import re
 import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -25,11 +26,8 @@ ODD: list[Any] = [
 def mutate_json(data: Any, rng: random.Random) -> Any:
     """JSON data with one to three leaves or keys replaced, dropped, added, doubled or moved, or one value nudged."""
     data = copy.deepcopy(data)
-    plain = [(holder, key) for holder, key in _places(data) if isinstance(holder[key], int | float | str)]
-    if plain and rng.random() < 0.2:
-        holder, key = rng.choice(plain)
-        holder[key] = _nudged(holder[key], rng)
-        return data
+    if rng.random() < 0.3:
+        return _slipped(data, rng)
     for _ in range(rng.randint(1, 3)):
         places = list(_places(data))
         if not places:
@@ -52,13 +50,28 @@ def mutate_json(data: Any, rng: random.Random) -> Any:
     return data
 
 
+def _slipped(data: Any, rng: random.Random) -> Any:
+    """JSON data, a value of which is nudged; each part of what holds it is as likely, however much is in it."""
+    holder: Any = None
+    key, value = None, data
+    while isinstance(value, dict | list) and value:
+        holder, key = value, rng.choice([*value] if isinstance(value, dict) else range(len(value)))
+        value = holder[key]
+    if holder is None:
+        return _nudged(data, rng)
+    holder[key] = _nudged(value, rng)
+    return data
+
+
 def _nudged(value: Any, rng: random.Random) -> Any:
     """A value as it might be, so that what is wrong with it is its meaning."""
     if isinstance(value, bool):
         return not value
     if isinstance(value, int | float):
-        return rng.choice([value + 1, value - 1, value / 2 if abs(value) < 1e300 else 0, -value])
-    return value[: len(value) // 2] if isinstance(value, str | list) else value
+        return rng.choice([value + 1, value - 1, value / 2 if abs(value) < 1e300 else 0, -value, -1, 0])
+    if isinstance(value, str):
+        return rng.choice([value[: len(value) // 2], value[: len(value) // 2], f"{value}\ud800"])
+    return value[: len(value) // 2] if isinstance(value, list) else value
 
 
 def _places(data: Any) -> Iterator[tuple[Any, Any]]:
@@ -92,7 +105,8 @@ def mutate_text(content: bytes, rng: random.Random) -> bytes:
     """A JSON file mutated in its meaning or in its bytes."""
     if rng.random() < 0.3:
         return mutate_bytes(content, rng)
-    return json.dumps(mutate_json(json.loads(content), rng)).encode()
+    mutated = json.dumps(mutate_json(json.loads(content), rng)).encode()
+    return mutated if rng.random() < 0.95 else mutated.replace(b"{", b'{"schema": 1, "schema": 1, ', 1)
 
 
 def mutate_rows(content: bytes, rng: random.Random) -> bytes:
@@ -100,13 +114,17 @@ def mutate_rows(content: bytes, rng: random.Random) -> bytes:
     if rng.random() < 0.2:
         return mutate_bytes(content, rng)
     rows = [json.loads(line) for line in content.splitlines()] or [{}]
-    at, action = rng.randrange(len(rows)), rng.randrange(6)
+    at, action = rng.randrange(len(rows)), rng.randrange(9)
     if action == 0:
         rows.insert(at, rng.choice(rows))
     elif action == 1:
         rows.pop(at)
     elif action == 2:
         rng.shuffle(rows)
+    elif action == 3:
+        rows.clear()
+    elif action > 5:
+        rows[at] = _slipped(rows[at], rng)
     else:
         rows[at] = mutate_json(rng.choice(rows), rng)
     return b"".join(json.dumps(row).encode() + b"\n" for row in rows)
@@ -132,6 +150,44 @@ LINES = (  # such as an author writes
 )  # fmt: skip
 
 
+# What an author writes, and what it becomes by a mistake: in a chapter, an experiment, a robot, a reality, a search.
+MISTAKES = (
+    ('of = "parts"', 'of = "parts"\nstatistic = "mean"'), ('of = "learnt"', 'of = "leant"'),
+    ('statistic = "mean"\n', ""), ('metric = "success"', 'metric = "steps_to_bar"'), ("until_success = 0.0\n", ""),
+    ('inside = "width', 'inside = "widht'), ('inside = "width.narrow 0.5.success"', 'inside = "parts.runs"'),
+    ('kind = "split"\n', ""), ('of = "width.narrow 0.5"', 'of = "width.narrow 0.5.success"'),
+    ('schema = "split"', 'schema = "study"'), ('file = "parts', 'file = "part'), ("study_learnt", "study_leant"),
+    ("[experiments.width]", "[experiments.width]\nstudy = true"), ("[studies.learnt]", '[studies."a b"]'),
+    ("[studies.learnt]", "[studies.width]"), ("[studies.learnt]", "[studies]\nmore = 1\n[studies.learnt]"),
+    ('.variants."narrow 0.5"]', ".variants]"), ("FetchPickAndPlace-v4", "Nothing-v0"),
+    ("FetchPickAndPlace-v4", "my_env:make"), ('seeds = "0"', 'seeds = "3-1"'), ('seeds = "0"', 'seeds = "0-1"'),
+    ("[measurements.parts]", '[videos]\nfilm = "width.narrow 0.5"\n[measurements.parts]'),
+    ("\nminutes", '\nvideos = {film = "width.none"}\nminutes'), ("at_least = 0.0", "at_least = 0.0\nequals = 1"),
+    ("    0, 200, 400,", "    400, 0,"), ("bar = 0.9", "bar = 2.0"), ('algo = "ppo"', "agent.gamma = 0.5"),
+    ("[variants.sac]", "[variants.a]\nagent.gamma = 0.5\n[variants.b]\nagent.gamma = 0.5\n[variants.sac]"),
+    ("[base]", "[base]\nseed = 1"), ("low = 0.9", "low = 0.99"), ("trials = 2", "trials = 0"),
+    ("choice = [8, 16]", "choice = []"), ("sensing = 0.01", "sensing = -1"), ("speed = 1", "speed = 0"),
+    ('means = "displacement"', 'means = "effort"'), ('means = "displacement"', 'means = "velocity"'),
+    ("effector = [0, 1, 2]", "effector = [0]"), ("rate = 25", "rate = 0"), ("rate = 25", "rate = 1e13"),
+    ("smoothing = 0.0", "delay = 1"), ("axis = 1", "axis = 0"), ("axis = 2", "axis = 7"),
+    ('unit = "m"\nscale', 'unit = "rad"\nscale'), ("scale = 0.05", "scale = 0"), ('key = "observation"', 'key = "x"'),
+    ('key = "observation"', 'key = "observation"\nnumbers = [0, 0]'),
+    ('key = "observation"', 'key = "observation"\nnumbers = [99]'), ("high = [2, 2, 2]", "high = [2, 0, 2]"),
+    ("[base]", "[base]\nenv.kwargs = {x = 2026-01-01}"), ("0.5..1.5", "1,2"), ("budget = 20", "budget = 0"),
+    ("control.delay", "control.dealy"), ('delay" = 1', 'delay" = -1'),
+)  # fmt: skip
+
+
+def _mistaken(text: str, rng: random.Random) -> str:
+    """A text with a mistake that can be made in it, if any."""
+    known = [(right, wrong) for right, wrong in MISTAKES if right in text]
+    if not known:
+        return text
+    right, wrong = rng.choice(known)
+    at = rng.choice([found.start() for found in re.finditer(re.escape(right), text)])
+    return text[:at] + wrong + text[at + len(right) :]
+
+
 def mutate_toml(content: bytes, rng: random.Random, known: Sequence[str] = LINES) -> bytes:
     """A TOML file with a line more or less, doubled or moved, or another value, often of that key, or other bytes.
 
@@ -139,7 +195,10 @@ def mutate_toml(content: bytes, rng: random.Random, known: Sequence[str] = LINES
     """
     if rng.random() < 0.2:
         return mutate_bytes(content, rng)
-    lines = content.decode().splitlines()
+    text = content.decode()
+    if rng.random() < 0.4:
+        return _mistaken(_mistaken(text, rng) if rng.random() < 0.5 else text, rng).encode()
+    lines = text.splitlines()
     for _ in range(rng.randint(1, 2)):
         at, action = rng.randrange(len(lines)), rng.randrange(8)
         name, equals, _ = lines[at].partition(" = ")
@@ -190,6 +249,13 @@ def mutate_tree(folder: Path, rng: random.Random) -> None:
         os.link(linked, place)
 
 
+# What an npz says of its arrays, and a lie: their format, their shapes, how long they are unpacked.
+LIES = (
+    (rb"NUMPY\x01", b"NUMPY\x03"), (rb"'shape': \(", b"'shape': (9"),
+    (rb"(?<=PK\x01\x02.{20})....", b"\xf0\xff\xff\x7f"),
+)  # fmt: skip
+
+
 def mutate_npz(content: bytes, rng: random.Random) -> bytes:
     """An exported policy with other arrays or another header, or with other bytes."""
     if rng.random() < 0.2:
@@ -204,14 +270,23 @@ def mutate_npz(content: bytes, rng: random.Random) -> bytes:
             arrays = parse_tensors(mutate_tensors(arrays, rng))
     memory, named = io.BytesIO(), {name: array for name, array in arrays.items() if name}
     np.savez(memory, wellposed=np.array(json.dumps(header)), **named)  # type: ignore[arg-type]
-    return memory.getvalue()
+    if rng.random() < 0.9:
+        return memory.getvalue()
+    told, lie = rng.choice(LIES)
+    return re.sub(told, lie, memory.getvalue(), count=1, flags=re.DOTALL)
+
+
+def _part(name: str) -> str:
+    """What an array belongs to, as `loop/env` in a checkpoint: some parts have many, and each is as likely."""
+    return "/".join(name.split("/")[:-1][:2])
 
 
 def mutate_tensors(arrays: dict[str, np.ndarray], rng: random.Random) -> bytes:
     """A safetensors file with arrays of other names, shapes, types or values, or with its header made to lie."""
     arrays = dict(arrays)
     for _ in range(min(rng.randint(1, 3), len(arrays))):
-        name = rng.choice(sorted(arrays))
+        of_part = rng.choice(sorted({_part(name) for name in arrays}))
+        name = rng.choice(sorted(name for name in arrays if _part(name) == of_part))
         array = arrays.pop(name)
         action = rng.randrange(6)
         if action == 0:

@@ -3,6 +3,7 @@
 import importlib
 import os
 import random
+import signal
 import subprocess
 import sys
 
@@ -11,7 +12,9 @@ import pytest
 from tests import fuzz
 from wellposed import reproduce, training, verdict
 from wellposed.chapters import publish, traces
+from wellposed.check import stored
 from wellposed.commands import launch
+from wellposed.interrupts import interruptible
 from wellposed.launch import local
 from wellposed.repository import ROOT
 from wellposed.runs import provenance
@@ -24,6 +27,7 @@ CONFINED = {
     verdict: ("assess", "EPISODES"),
     provenance: ("git_state",),
     publish: ("traces_at",),
+    stored: ("source_of",),
     traces: ("record_sample",),
 }
 
@@ -66,6 +70,19 @@ def test_what_may_be_written_is_where_it_may_be(tmp_path):
         (tmp_path / "allowed").mkdir()
         (tmp_path / "allowed" / "x").write_text("x")
         (tmp_path / "allowed" / "x").unlink()
+
+
+def test_ctrl_c_stops_it_whoever_handles_it():
+    before = signal.getsignal(signal.SIGINT)
+    try:
+        stopped = fuzz.watched_for_stop()
+        with interruptible():
+            signal.raise_signal(signal.SIGINT)
+        assert stopped()
+        assert not stopped()
+    finally:
+        signal.set_wakeup_fd(-1)
+        signal.signal(signal.SIGINT, before)
 
 
 def test_lines_are_counted_where_they_run():

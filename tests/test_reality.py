@@ -1,5 +1,6 @@
 """Sealed realities: what is drawn, what is spent, what is refused, and what a forged ledger gives away."""
 
+import hashlib
 import json
 import re
 import shutil
@@ -220,6 +221,16 @@ def test_a_budget_or_a_hidden_value_cannot_be_changed_afterwards(tmp_path):
     file = record.folder / "sealed.json"
     file.write_text(file.read_text().replace('"budget": 10', '"budget": 99'))
     with pytest.raises(UserError, match=r"row 1 does not follow from sealed\.json"):
+        read_record(record.folder)
+
+
+def test_a_seed_that_is_none_is_a_sentence_even_of_a_forger(tmp_path):
+    record = sealed(tmp_path)
+    file = record.folder / "sealed.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"seed": -1}))
+    first = serialise.to_dict(record.entries[0]) | {"previous": hashlib.sha256(file.read_bytes()).hexdigest()}
+    (record.folder / "ledger.jsonl").write_text(json.dumps(first) + "\n")
+    with pytest.raises(UserError, match="no seed is below 0"):
         read_record(record.folder)
 
 

@@ -107,6 +107,10 @@ class Reality:
     sees: dict[str, Affine] = field(default_factory=dict, metadata=LATER)
     does: Affine | None = field(default=None, metadata=LATER)
 
+    def __post_init__(self) -> None:
+        if self.seed < 0:
+            raise ValueError(f"its seed is {self.seed}, and no seed is below 0")
+
     def around(self, env: EnvConfig) -> EnvConfig:
         """This reality for a policy of an environment: how it acts and sees stays, sensors' faults and dynamics do not.
 

@@ -22,7 +22,7 @@ from wellposed.envs.registry import find
 from wellposed.envs.suites.fetch.oracle import ProportionalReach
 from wellposed.envs.wrappers.control import Control
 from wellposed.errors import UserError
-from wellposed.portable import LoadedPolicy
+from wellposed.portable import LoadedPolicy, Seen
 
 ROOT = Path(__file__).parent.parent
 REACH = ROOT / "old_records" / "FetchReach-v4_sac_3782acf1ecbe_s0"
@@ -295,3 +295,11 @@ def test_a_mistake_in_the_file_is_a_sentence(before, after, why, file, capsys):
         examine(REACH, file)
     assert main(["deploy-check", str(REACH), "--robot", str(file)]) == 1
     assert "Traceback" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("length", [np.inf, np.nan, 4.0])
+def test_lengths_of_episodes_that_are_none_are_a_sentence(tmp_path, length):
+    file = tmp_path / "recording.npz"
+    np.savez(file, x=np.ones((8, 2)), length=np.array([length, 3]))
+    with pytest.raises(UserError, match="do not add up"):
+        read_recording(file, [Seen("x", [2], [], [], 0.0)], 1)

@@ -253,7 +253,9 @@ def read_recording(path: Path, fields: list[Seen], action_dim: int) -> Recording
 def _ends(arrays: Arrays, rows: int) -> np.ndarray:
     """The row after the last of each episode."""
     if "length" in arrays and arrays["length"].size:
-        return np.cumsum(arrays["length"].reshape(-1).astype(int) + 1)
+        length = arrays["length"].reshape(-1)
+        known = np.where(np.abs(length) < LARGEST, length, -1)  # a NaN or an infinity is no length
+        return np.cumsum(known.astype(int) + 1)
     if "episode" in arrays:
         return np.append(np.flatnonzero(np.diff(arrays["episode"].reshape(-1))) + 1, rows)
     return np.array([rows])

@@ -208,15 +208,12 @@ class JsonLines:
     def __init__(self, path: Path, keep: int = 0):
         """Open the file, of which `shorten` then leaves the first `keep` bytes: what a resumed run had durably written.
 
-        Raises UserError if it has fewer bytes, or the operating system refuses.
+        The caller has checked that it has so many. Raises UserError if the operating system refuses.
         """
         self.path, self.size = path, keep
         self.cut = 0  # rows that were cut off, an incomplete one included
         with explained(path, "open"):
             self._handle = disk.open_to_append(path)
-        if (found := os.fstat(self._handle).st_size) < keep:
-            self.close()
-            raise UserError(f"{path} has {found} bytes where the checkpoint counted {keep}: rows are missing.")
 
     def shorten(self) -> None:
         """Cut off what comes after the bytes to keep. Raises UserError if the operating system refuses."""
