@@ -164,7 +164,7 @@ def check(exercise: Write | Build, path: Path, limit: float) -> Checked:
     judged: list[Judged] = []
     if fault is not None and not given:
         raise UserError(str(fault))
-    if not _are_answers(exercise, given):
+    if given is None or not _are_answers(exercise, given):
         raise UserError(f"{path}: the process that executed it wrote something else than answers.")
     try:
         for step, answers in zip(exercise.steps, given, strict=False):

@@ -201,8 +201,10 @@ def ppo_case() -> tuple[dict[str, Any], dict[str, Any]]:
         "descend": descending(shared.optimiser(config), nets), "gamma": config.gamma,
         "lam": config.gae_lambda, "clip": config.clip, "entropy_weight": config.entropy_weight,
     }  # fmt: skip
-    judged = [rollout[name] for name in ("reward", "value", "next_value", "terminated", "ended")]
-    advantage = gae(*judged, config.gamma, config.gae_lambda)
+    reward, value, next_value, terminated, ended = (
+        rollout[name] for name in ("reward", "value", "next_value", "terminated", "ended")
+    )
+    advantage = gae(reward, value, next_value, terminated, ended, config.gamma, config.gae_lambda)
     told = rollout["obs"], {}, rollout["action"], advantage, advantage + rollout["value"], rollout["log_density"]
     chosen = lambda array: jnp.asarray(array, jnp.float32).reshape(-1, *array.shape[2:])[rows]  # noqa: E731
     batch = jax.tree.map(chosen, ppo.Minibatch(*told))
