@@ -204,7 +204,7 @@ def ppo_case() -> tuple[dict[str, Any], dict[str, Any]]:
     reward, value, next_value, terminated, ended = (
         rollout[name] for name in ("reward", "value", "next_value", "terminated", "ended")
     )
-    advantage = gae(reward, value, next_value, terminated, ended, config.gamma, config.gae_lambda)
+    advantage: Any = gae(reward, value, next_value, terminated, ended, config.gamma, config.gae_lambda)
     told = rollout["obs"], {}, rollout["action"], advantage, advantage + rollout["value"], rollout["log_density"]
     chosen = lambda array: jnp.asarray(array, jnp.float32).reshape(-1, *array.shape[2:])[rows]  # noqa: E731
     batch = jax.tree.map(chosen, ppo.Minibatch(*told))
