@@ -73,6 +73,8 @@ def test_the_command_reads_what_is_on_the_ledger_of_evaluations_alone(tmp_path, 
     assert main([*command, *map(str, runs), "--json", str(tmp_path / "told.json")]) == 0
     told = json.loads((tmp_path / "told.json").read_text())
     assert [pair["real"] for pair in told["pairs"]] == [1.0, 1.0, 0.5, 0.5, 0.5]
+    assert main([*command, *map(str, runs), str(runs[0])]) == 1
+    assert "R0 is named twice" in capsys.readouterr().err
     (tmp_path / "R9").mkdir()
     assert main([*command, *map(str, runs), str(tmp_path / "R9")]) == 1
     assert "R9 was not evaluated there" in capsys.readouterr().err

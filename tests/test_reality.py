@@ -177,6 +177,15 @@ def ledger(tmp_path: Path) -> Record:
     return record
 
 
+def test_the_mean_over_seeds_is_told_of_runs_that_differ_in_nothing_else(tmp_path):
+    record = sealed(tmp_path)
+    for run, outcomes in (("A_s0", [True, True]), ("A_s1", [True, False]), ("B_s0", [False, False])):
+        told = {"purpose": "evaluation", "policy": run, "run": run, "first": record.spent, "episodes": 2}
+        record = record.append(kind="begun", **told).append(kind="ended", success=outcomes, **told)
+    (line,) = [line for line in table(record) if "mean over" in line]
+    assert line.startswith("A, mean over 2 seeds x 2 episodes: 75.0 %")
+
+
 def rechained(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Rows with digests that fit again, as somebody makes them who knows how."""
     previous, found = rows[0]["previous"], []

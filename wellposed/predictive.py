@@ -42,9 +42,11 @@ def pairs_of(record: Record, runs: Sequence[Path], threads: int = 2) -> list[Pai
     Of episodes that success ends, the last step is that of the episode when it goes on, where that is on record.
 
     Raises:
-        UserError: if a run was never evaluated there with its newest checkpoint.
+        UserError: if a run is named twice, or was never evaluated there with its newest checkpoint.
     """
     pairs = []
+    if twice := [run for i, run in enumerate(runs) if run.resolve() in {one.resolve() for one in runs[:i]}]:
+        raise UserError(f"{twice[0]} is named twice; each policy counts once.")
     for run in runs:
         verdict = stored_verdict(run, threads)
         played = [one for one in record.entries if one.kind == "ended" and one.policy == verdict.checkpoint]

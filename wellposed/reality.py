@@ -142,8 +142,7 @@ class Entry:
     first: int = field(default=0, metadata=LATER)  # number of its first episode
     episodes: int = field(default=0, metadata=LATER)
     success: list[bool] = field(default_factory=list, metadata=LATER)  # at the last step, of each that ended
-    # the same where an episode ends at its goal and was kept running to its limit; [] elsewhere
-    success_at_limit: list[bool] = field(default_factory=list, metadata=LATER)
+    success_at_limit: list[bool] = field(default_factory=list, metadata=LATER)  # of those kept running at their goal
 
     @property
     def digest(self) -> str:
@@ -332,8 +331,8 @@ def translated(reality: Reality, policy: Agent, where: EnvConfig) -> Policy:
 
 def table(record: Record) -> list[str]:
     """What was spent, by whom, and what could have been chosen by it, as lines."""
-    reality, lines = record.reality, []
-    lines.append(f"{reality.title}: sealed {record.entries[0].time}, {record.spent} of {reality.budget} episodes spent")
+    reality, sealed = record.reality, record.entries[0].time
+    lines = [f"{reality.title}: sealed {sealed}, {record.spent} of {reality.budget} episodes spent"]
     ended = {entry.first: entry for entry in record.entries if entry.kind == "ended"}
     for entry in record.entries:
         if entry.kind == "begun":
@@ -346,12 +345,33 @@ def table(record: Record) -> list[str]:
             lines.append(
                 f"{entry.time}  {entry.purpose:<14}  {entry.policy[:12]}  {entry.run}  {numbers:<9}  {outcome}"
             )
-    return [*lines, selection(record.entries), f"head {record.head}"]
+    return [*lines, *_over_seeds(record.entries), selection(record.entries), f"head {record.head}"]
+
+
+def _over_seeds(entries: Sequence[Entry]) -> list[str]:
+    """The mean over runs that differ in their seed only and played equally many episodes at a time, as lines."""
+    groups: dict[tuple[str, int, bool], dict[str, list[Entry]]] = {}
+    for one in entries:
+        if one.kind == "ended" and one.purpose == "evaluation":
+            alike = groups.setdefault((one.run.rpartition("_s")[0], one.episodes, bool(one.success_at_limit)), {})
+            alike.setdefault(one.run, []).append(one)
+    lines: list[str] = []
+    for (config, episodes, kept), runs in groups.items():
+        if len(runs) > 1:
+            told = f"{config}, mean over {len(runs)} seeds x {episodes} episodes: {_mean(runs, episodes, 'success')}"
+            lines.append(told + (f"; at the limit {_mean(runs, episodes, 'success_at_limit')}" if kept else ""))
+    return lines
+
+
+def _mean(runs: dict[str, list[Entry]], episodes: int, outcome: str) -> str:
+    rates = np.array([np.mean([getattr(one, outcome) for one in played]) for played in runs.values()])
+    mean, low, high = stats.over_seeds(rates, episodes, shared=False)
+    return describe_rate(mean, (low, high))
 
 
 def _rate(outcomes: list[bool]) -> str:
-    found = stats.wilson(sum(outcomes), len(outcomes))
-    return describe_rate(found.estimate, (found.low, found.high))
+    rate, low, high = stats.wilson(sum(outcomes), len(outcomes))
+    return describe_rate(rate, (low, high))
 
 
 def selection(entries: Sequence[Entry]) -> str:

@@ -99,8 +99,9 @@ def resumed_run(path: Path, salvage: bool = False) -> Job:
     Raises:
         UserError: if its record is damaged.
     """
-    begins = not checkpoint.manifests(path)
-    return Job(stored_config(path), partial(RunWriter.reopen, path, salvage=salvage), begins)
+    begins, config = not checkpoint.manifests(path), stored_config(path)
+    checkpoint.require_held(path, config.agent.hidden)
+    return Job(config, partial(RunWriter.reopen, path, salvage=salvage), begins)
 
 
 def train_recorded(job: Job, threads: int, progress: TrainingProgress, stop: list[int]) -> tuple[Path, Summary | None]:

@@ -4,7 +4,6 @@ import math
 from collections.abc import Sequence
 from contextlib import closing, suppress
 from dataclasses import replace
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +19,7 @@ from wellposed.envs.wrappers.pixels import seen_otherwise
 from wellposed.envs.wrappers.sensors import Sensors, sensors_from
 from wellposed.errors import UserError, require
 from wellposed.rollout.evaluate import EVALUATION_ENVS, play_episodes, summarise
+from wellposed.runs.checkpoint import require_held
 from wellposed.runs.files import read_json, write_json
 from wellposed.runs.record import EpisodeRow, Verdict, decode, encode
 from wellposed.runs.store import RunReader
@@ -42,9 +42,7 @@ def load_run(path: str | Path) -> tuple[AnyRunConfig, Agent, Any]:
     path = Path(path)
     config = stored_config(path)
     manifest, arrays = RunReader(path).load_checkpoint()
-    widths = (0, *config.agent.hidden)
-    if 4 * sum((n + 1) * m for n, m in pairwise(widths)) > sum(array.nbytes for array in arrays.values()):
-        raise UserError(f"{path}: its checkpoint holds smaller networks than its configuration asks for.")
+    require_held(path, config.agent.hidden)
     with closing(make_env(config.env, 1, "evaluation")) as env:
         agent = make_agent(config.algo, config.agent, env.spec, config.seed)
     agent.load_state(arrays)

@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,11 +14,16 @@ import numpy as np
 import pytest
 
 from tests.runs.test_store import CONFIG, EPISODE, EVALUATION, PROVENANCE, write_run
+from wellposed import training, verdict
+from wellposed.analysis.search import Claim, Trial
+from wellposed.config import stored_config
 from wellposed.errors import UserError
 from wellposed.runs import checkpoint, files, lock
-from wellposed.runs.record import MetricsRow, encode
+from wellposed.runs.record import Failure, MetricsRow, Solved, encode
 from wellposed.runs.store import RunReader
 from wellposed.runs.writer import ReplayRows, RunWriter, Snapshot
+
+OLD_RUN = Path(__file__).parents[1] / "old_records" / "FetchReach-v4_sac_3782acf1ecbe_s0"
 
 
 def interrupted(folder: Path, saves: int = 2) -> Path:
@@ -430,3 +436,47 @@ def test_two_writers_of_one_file_never_fail_nor_tear_it(tmp_path):
 
 def test_a_finished_run_is_still_read(tmp_path):
     assert RunReader(write_run(tmp_path)).load_checkpoint()[0].digest
+
+
+def test_networks_that_no_checkpoint_of_the_run_can_hold_are_not_even_made(monkeypatch):
+    config = stored_config(OLD_RUN)
+    wide = replace(config, agent=replace(config.agent, hidden=(2048, 2048)))
+    assert training.resumed_run(OLD_RUN).config == config
+    monkeypatch.setattr(training, "stored_config", lambda _: wide)
+    monkeypatch.setattr(verdict, "stored_config", lambda _: wide)
+    for read in (training.resumed_run, verdict.load_run):
+        with pytest.raises(UserError, match="smaller networks than its configuration asks for"):
+            read(OLD_RUN)
+
+
+MOMENTS: list[Callable[[Any], Any]] = [
+    lambda at: Solved(0.5, **at),
+    lambda at: Failure(at["step"], at["updates"], "a loss", "It is NaN."),
+    lambda at: replace(RunReader(OLD_RUN).summary, **at),
+]
+
+
+@pytest.mark.parametrize("make", MOMENTS)
+@pytest.mark.parametrize("wrong", [{"step": -1}, {"updates": -200}, {"updates": 2**63}])
+def test_a_run_ends_at_no_impossible_moment(make, wrong):
+    make({"step": 1, "updates": 0, "seconds": 0.0})
+    with pytest.raises(ValueError, match="no run was ever there"):
+        make({"step": 1, "updates": 0, "seconds": 0.0} | wrong)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "sentence"),
+    [
+        ({"fresh": [0.5, 1.5]}, "a score of 1.5"),
+        ({"fresh": [-0.1]}, "a score of -0.1"),
+        ({"fresh": [float("inf")]}, "a score of inf"),
+        ({"episodes": 0}, "at least one episode"),
+        ({"winner": Trial(0, {}, [], "failed", [], [])}, "complete trial"),
+        ({"winner": Trial(0, {}, ["R"], "complete", [], [2.0])}, "a score of 2"),
+    ],
+)
+def test_a_searchs_claim_has_scores_that_its_objective_can_have(wrong, sentence):
+    claim = Claim(Trial(0, {}, ["R"], "complete", [], [1.0]), 1, "success", "maximize", [0.5], 10)
+    assert claim.lines
+    with pytest.raises(ValueError, match=sentence):
+        replace(claim, **wrong)

@@ -7,7 +7,7 @@ objective, computed from evaluations on monitoring episodes.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from math import inf
+from math import inf, isfinite
 from typing import Any, Literal
 
 import numpy as np
@@ -68,6 +68,12 @@ class Trial:
 def objective_kind(objective: str) -> Kind:
     """What the values of an objective are; raises UserError if there is no such objective."""
     return OBJECTIVES[require_objective(objective)][1] if objective in OBJECTIVES else "number"
+
+
+def score_range(objective: str) -> tuple[float, float]:
+    """Where the values of an objective can lie."""
+    kind = objective_kind(objective)
+    return (-inf, inf) if kind == "number" else (0.0, inf if kind == "count" else 1.0)
 
 
 def require_objective(objective: str) -> str:
@@ -169,14 +175,19 @@ class Claim:
     def __post_init__(self) -> None:
         if not self.fresh:
             raise ValueError("a claim rests on the score of at least one fresh seed")
+        if self.winner.outcome != "complete" or self.episodes < 1:
+            raise ValueError("a claim is about a complete trial and evaluations of at least one episode")
+        least, most = score_range(self.objective)
+        for score in (self.winner.score, *self.fresh):
+            if not (isfinite(score) and least <= score <= most):
+                raise ValueError(f"a score of {score:g}, and {self.objective} lies from {least:g} to {most:g}")
 
     @property
     def interval(self) -> stats.Interval:
         """The mean of the fresh seeds with its 95 % interval, which stays where scores can lie."""
         kind = objective_kind(self.objective)
         found = stats.over_seeds(np.array(self.fresh), self.episodes if kind == "rate" else None, shared=False)
-        least, most = (-inf, inf) if kind == "number" else (0.0, inf if kind == "count" else 1.0)
-        low, high = np.clip(found[1:], least, most)
+        low, high = np.clip(found[1:], *score_range(self.objective))
         return stats.Interval(found.estimate, float(low), float(high))
 
     @property

@@ -12,7 +12,7 @@ import numpy as np
 from wellposed import stats
 from wellposed.analysis.behaviour import Behaviours
 from wellposed.analysis.survival import Median, StepCurve, Times
-from wellposed.runs.record import Estimate, EvaluationRow, Provenance, Solved
+from wellposed.runs.record import Estimate, EvaluationRow, Provenance, Solved, require_moment
 from wellposed.serialise import LATER
 
 Part = Literal["existence", "learnability", "stability"]
@@ -37,6 +37,9 @@ class Trial:
     commit: str | None
     dirty: bool | None
     cpu: str
+
+    def __post_init__(self) -> None:
+        require_moment(self)
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,9 @@ No part of the replay is written twice: a manifest lists its parts, each with it
 import hashlib
 import json
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -166,6 +168,17 @@ def load_state(run: Path, manifest: Manifest) -> Arrays:
         if not manifest.digest or told is None or not np.array_equal(told, manifest.copy()):
             raise UserError(f"{run / manifest.stem}.json does not say what its state repeats: it was altered.")
     return state
+
+
+def require_held(run: Path, hidden: Sequence[int]) -> None:
+    """Before networks with these hidden layers are made: is there a state of the run that is large enough for one?
+
+    Raises UserError if not: its configuration was edited, and what it asks for may not fit in memory.
+    """
+    states = [path.with_suffix(".safetensors") for path in manifests(run)]
+    held = max((state.lstat().st_size for state in states if state.is_file()), default=None)
+    if held is not None and 4 * sum((n + 1) * m for n, m in pairwise((0, *hidden))) > held:
+        raise UserError(f"{run}: its checkpoint holds smaller networks than its configuration asks for.")
 
 
 def prune(run: Path) -> None:

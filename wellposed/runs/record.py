@@ -3,6 +3,7 @@
 Records are validated when they are read: a missing or unknown key and a newer schema are errors.
 """
 
+import math
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeVar
 
@@ -88,10 +89,11 @@ SHARES = {name for name, meaning in METRICS.items() if meaning.startswith("share
 SLACK = 1e-6  # of rates that were computed in single precision
 
 
-def _require_moment(row: "MetricsRow | EvaluationRow") -> None:
-    """Raises ValueError if steps, updates or seconds of a row are negative or beyond 64 bits."""
-    if not (0 <= row.step < 2**63 and 0 <= row.updates < 2**63 and row.seconds >= 0):
-        raise ValueError(f"step {row.step}, {row.updates} updates, {row.seconds} s: no run was ever there")
+def require_moment(at: Any) -> None:
+    """Raises ValueError if steps, updates or seconds of a record are negative, infinite or beyond 64 bits."""
+    seconds = getattr(at, "seconds", 0.0)
+    if not (0 <= at.step < 2**63 and 0 <= at.updates < 2**63 and 0 <= seconds < math.inf):
+        raise ValueError(f"step {at.step}, {at.updates} updates, {seconds} s: no run was ever there")
 
 
 @dataclass(frozen=True)
@@ -106,7 +108,7 @@ class MetricsRow:
     def __post_init__(self) -> None:
         if unknown := {name for name in self.metrics if not name.startswith("train/")} - METRICS.keys():
             raise ValueError(f"unknown metric {', '.join(sorted(unknown))}; its meaning belongs in METRICS")
-        _require_moment(self)
+        require_moment(self)
         for name in self.metrics.keys() & SHARES:
             if not -SLACK <= self.metrics[name] <= 1 + SLACK:
                 raise ValueError(f"{name} is {self.metrics[name]:g}, and it is a share from 0 to 1")
@@ -177,7 +179,7 @@ class EvaluationRow:
     def __post_init__(self) -> None:
         if missing := set(MEANS) - self.means.keys() - LATER_MEANS - {"time_to_success"}:
             raise ValueError(f"missing means of {', '.join(sorted(missing))}")
-        _require_moment(self)
+        require_moment(self)
         if self.episodes < 1:
             raise ValueError(f"an evaluation of {self.episodes} episodes")
         rates = {"success_rate": self.success_rate, "already_solved_rate": self.already_solved_rate}
@@ -201,6 +203,11 @@ class Solved:
     updates: int
     seconds: float
 
+    def __post_init__(self) -> None:
+        require_moment(self)
+        if not 0 <= self.success_rate <= 1:
+            raise ValueError(f"a success rate of {self.success_rate:g}")
+
 
 @dataclass(frozen=True)
 class Summary:
@@ -216,6 +223,9 @@ class Summary:
     solved: Solved | None
     final_evaluation: EvaluationRow
 
+    def __post_init__(self) -> None:
+        require_moment(self)
+
 
 @dataclass(frozen=True)
 class Failure:
@@ -225,6 +235,9 @@ class Failure:
     updates: int
     quantity: str  # what was not finite: physics, an observation, a reward, a loss or a weight
     detail: str  # one sentence, with the evidence
+
+    def __post_init__(self) -> None:
+        require_moment(self)
 
 
 @dataclass(frozen=True)
