@@ -58,6 +58,7 @@ def test_of_what_is_broken_and_hides_its_state_nothing_is_found(kind):
     assert found(kind).geometry.points == ((0, 1), (2, 3))
 
 
+@pytest.mark.slow
 def test_where_states_can_be_written_twins_agree_to_the_last_digits_and_else_within_the_tolerance():
     exact, matched = ([one.error for one in found(kind).tried if one.holds] for kind in (Pusher, Sealed))
     assert max(exact) < 1e-9

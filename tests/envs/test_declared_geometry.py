@@ -75,6 +75,7 @@ def test_differences_that_the_observation_holds_are_not_derived():
     assert derived.differences == ((0, 1),)
 
 
+@pytest.mark.slow
 def test_a_configured_geometry_is_completed_on_the_command_line_and_refused_in_python(tmp_path):
     """Without the way to it, networks that ignore where hand and block are do not see the block at all."""
     env = EnvConfig("tests.check.pushers:NoWay", geometry=PLAIN)
