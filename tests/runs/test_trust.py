@@ -452,7 +452,7 @@ def test_networks_that_no_checkpoint_of_the_run_can_hold_are_not_even_made(monke
 MOMENTS: list[Callable[[Any], Any]] = [
     lambda at: Solved(0.5, **at),
     lambda at: Failure(at["step"], at["updates"], "a loss", "It is NaN."),
-    lambda at: replace(RunReader(OLD_RUN).summary, **at),
+    lambda at: replace(RunReader(OLD_RUN).summary, **at),  # type: ignore[type-var]
 ]
 
 
