@@ -29,7 +29,7 @@ test-slow: setup ## the slow tests: faults on the disk, studies, pages on a phon
 	XLA_FLAGS= $(BIN)/pytest -n 2 --dist worksteal -m slow --share $(SHARE) $(TRACES)
 
 book: setup     ## set up; build the course as a site that needs no network, in site/; fetches 5 MB from npm once
-	@$(BIN)/python -m wellposed.book.engine
+	@$(BIN)/python -m course.book.engine
 	@$(BIN)/wellposed book
 
 lint: setup     ## style and types

@@ -12,8 +12,8 @@ from collections import Counter
 from pathlib import Path
 
 from benchmarks.machine import print_header
-from wellposed.chapters.gather import Runs
-from wellposed.chapters.load import chapter_folders, find_chapters, load_chapter
+from course.chapters.gather import Runs
+from course.chapters.load import chapter_folders, find_chapters, load_chapter
 from wellposed.diagnose import diagnose, read_evidence
 
 

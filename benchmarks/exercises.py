@@ -16,8 +16,8 @@ import time
 from pathlib import Path
 
 from benchmarks.machine import print_header
+from course.exercises import EXERCISES, MINUTES, Build, Predict, Write
 from tests.exercises.right import RIGHT
-from wellposed.exercises import EXERCISES, MINUTES, Build, Predict, Write
 
 
 def answer(exercise: Write | Build | Predict) -> str:
@@ -27,7 +27,7 @@ def answer(exercise: Write | Build | Predict) -> str:
     if isinstance(exercise, Write):
         arguments = ", ".join(exercise.parameters)
         return (
-            f"from wellposed.exercises import WRITE\n\nOWN = WRITE[{exercise.id!r}].own()\n\n\n"
+            f"from course.exercises import WRITE\n\nOWN = WRITE[{exercise.id!r}].own()\n\n\n"
             f"def {exercise.function}({arguments}):\n    return OWN({arguments})\n"
         )
     middle = {one.name: (one.low, (one.low + one.high) / 2, 0.9 * one.high) for one in exercise.quantities}

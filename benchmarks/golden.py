@@ -18,7 +18,7 @@ from pathlib import Path
 from safetensors.numpy import load_file
 
 from benchmarks.machine import ROOT, check_out
-from wellposed.chapters.trace import all_cases, first_difference
+from course.chapters.trace import all_cases, first_difference
 
 
 def record_all(tree: Path, out: Path, names: list[str], compiled: Path) -> None:
@@ -26,7 +26,15 @@ def record_all(tree: Path, out: Path, names: list[str], compiled: Path) -> None:
     out.mkdir()
     env = os.environ | {"PYTHONPATH": str(tree), "JAX_COMPILATION_CACHE_DIR": str(compiled)}
     env |= {"JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0", "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1"}
-    subprocess.run([sys.executable, "-m", "wellposed.chapters.trace", str(out), *names], cwd=tree, env=env, check=True)
+    subprocess.run([sys.executable, "-m", _recorder(tree), str(out), *names], cwd=tree, env=env, check=True)
+
+
+def _recorder(tree: Path) -> str:
+    """The module of a tree that records traces; before the course was a package of its own it stood in the other."""
+    for package in ("course", "wellposed"):
+        if (tree / package / "chapters/trace.py").exists():
+            return f"{package}.chapters.trace"
+    raise SystemExit("That commit records no traces yet. Name a later one, or use `benchmarks.against`.")
 
 
 def against(commit: str, names: list[str]) -> list[str]:
@@ -36,8 +44,6 @@ def against(commit: str, names: list[str]) -> list[str]:
         then, now = Path(folder) / "then", Path(folder) / "now"
         tree = Path(folder) / "tree"
         check_out(commit, tree)
-        if not (tree / "wellposed/chapters/trace.py").exists():
-            raise SystemExit(f"{commit} records no traces yet. Name a later commit, or use `benchmarks.against`.")
         record_all(tree, then, names, Path(folder) / "compiled")
         record_all(ROOT, now, names, Path(folder) / "compiled")
         for name in names:

@@ -1,4 +1,4 @@
-"""Write what the arm in the book (`wellposed/book/arm.py`) needs beside a chapter's text: policies, and a picture.
+"""Write what the arm in the book (`course/book/arm.py`) needs beside a chapter's text: policies, and a picture.
 
     python scripts/arm.py FOLDER "with hindsight"=RUN "without hindsight"=RUN
 
@@ -12,9 +12,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from course.book.engine import write_engine
+from course.book.site import THEME
 from wellposed import serialise
-from wellposed.book.engine import write_engine
-from wellposed.book.site import THEME
 from wellposed.export import judged
 from wellposed.portable import PortablePolicy
 from wellposed.runs.store import RunReader

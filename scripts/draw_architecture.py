@@ -19,6 +19,7 @@ from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
 from wellposed.report.figures import ACCENT, FAINT, INK, STYLE, as_svg
 
 ROOT = Path(__file__).parent.parent
+PACKAGES = ("wellposed", "course")
 PICTURE = ROOT / "docs" / "images" / "architecture.svg"
 WIDTH, ROW, BOX = 13.0, 0.92, 0.36  # inches: of the picture, from row to row, the height of a box
 WAY_FILL, FILL = "#d7e7f4", "#f4f5f7"
@@ -66,18 +67,23 @@ def rows_of_parts() -> list[list[str]]:
     """The parts of the package by layer, from the table of CONTRIBUTING."""
     table = (ROOT / "CONTRIBUTING.md").read_text().partition("## Who may import whom")[2]
     rows = re.findall(r"^\| \d+ \| (.*?) \|", table, re.MULTILINE)
-    return [[name for name in re.findall(r"`([\w.]+)`", row) if name != "wellposed"] for row in rows]
+    return [[name for name in re.findall(r"`([\w.]+)`", row) if name not in PACKAGES] for row in rows]
+
+
+def part_of(module: str) -> str:
+    """The part that a module belongs to: `envs` for `wellposed.envs.make`, `course.book` for `course.book.build`."""
+    package, *below = module.split(".")
+    return ".".join(below[:1] if package == "wellposed" else [package, *below[:1]])
 
 
 def imports(parts: list[str]) -> Graph:
     """The parts that each part imports, wherever in it."""
     found: Graph = {part: set() for part in parts}
-    for path in sorted((ROOT / "wellposed").rglob("*.py")):
-        own = path.relative_to(ROOT / "wellposed").with_suffix("").parts[0]
+    for path in sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py")):
+        own = part_of(".".join(path.relative_to(ROOT).with_suffix("").parts))
         for node in ast.walk(ast.parse(path.read_text())) if own in found else ():
-            if isinstance(node, ast.ImportFrom) and (node.module or "").partition(".")[0] == "wellposed":
-                below = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
-                found[own] |= {name.split(".")[1] for name in below if name and "." in name}
+            if isinstance(node, ast.ImportFrom) and node.module:
+                found[own] |= {part_of(f"{node.module}.{alias.name}") for alias in node.names}
     return {part: {name for name in names if name in found and name != part} for part, names in found.items()}
 
 

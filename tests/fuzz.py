@@ -30,6 +30,7 @@ from typing import Any
 
 from tests import resident
 from wellposed.errors import NotFiniteError, UserError
+from wellposed.showing import film
 from wellposed.terminal import escaped
 
 # What nothing that is read may ever cause. Writing and reading are watched apart.
@@ -51,8 +52,9 @@ READERS = (  # modules whose functions read what others wrote
     "runs/tables", "runs/writer", "arrays", "serialise", "config", "portable", "verdict",
     "launch/answers", "launch/manifest", "launch/overview", "launch/rows", "launch/states", "reproduce",
     "reality", "deploy_check/robot",
-    "diagnose/evidence", "chapters/load", "chapters/tables", "chapters/records", "chapters/gather", "chapters/audit",
-    "chapters/edited", "chapters/verify", "chapters/traces",
+    "diagnose/evidence", "course/chapters/load", "course/chapters/tables", "course/chapters/records",
+    "course/chapters/gather", "course/chapters/audit", "course/chapters/edited", "course/chapters/verify",
+    "course/chapters/traces",
 )  # fmt: skip
 
 # Functions in there that read nothing of a stranger's: they write what is ours, or record what our code does, look at
@@ -76,9 +78,14 @@ OURS = {
     "launch/rows": {"folder_of", "Folder.note_error"},
     "reality": {"Record.append"},
     "diagnose/evidence": {"Evidence.until"},
-    "chapters/records": {"write_records"},
-    "chapters/traces": {"sample", "store_traces", "record_sample", "traces_at"},
+    "course/chapters/records": {"write_records"},
+    "course/chapters/traces": {"sample", "store_traces", "record_sample", "traces_at"},
 }  # fmt: skip
+
+
+def path_of(reader: str) -> Path:
+    """The file of one of `READERS`."""
+    return Path(__file__).parent.parent / f"{'' if reader.startswith('course/') else 'wellposed/'}{reader}.py"
 
 
 class Watch:
@@ -102,16 +109,21 @@ class Watch:
             inside = (
                 type(args[-1]) is int and args[-1] >= 0
             )  # of a folder that is open: `shutil.rmtree` was asked for it
+            follows = event in ("os.chmod", "os.truncate")  # a link; the others change the link itself
             forbidden = not inside and not all(
-                self._may_change(one) for one in args[:2] if isinstance(one, str | bytes)
+                self._may_change(one, follows) for one in args[:2] if isinstance(one, str | bytes)
             )
         else:
             forbidden = event in FORBIDDEN and not (event in ("compile", "exec") and _harmless())
         if forbidden:
             self.seen.append(f"{event} {args[:2]}"[:200])
 
-    def _may_change(self, path: Any) -> bool:
-        return (os.path.realpath(os.fsdecode(path)) + "/").startswith(self.writable)
+    def _may_change(self, path: Any, follows: bool = True) -> bool:
+        folder, name = os.path.split(os.path.abspath(os.fsdecode(path)))
+        there = (
+            os.path.realpath(os.path.join(folder, name)) if follows else os.path.join(os.path.realpath(folder), name)
+        )
+        return f"{there}/".startswith(self.writable)
 
     @contextmanager
     def reading(self) -> Iterator[None]:
@@ -139,10 +151,7 @@ class Lines:
     """Which lines of functions of `READERS` were reached, but for `OURS`."""
 
     def __init__(self) -> None:
-        root = Path(__file__).parent.parent / "wellposed"
-        self.left = {
-            str(root / f"{name}.py"): _lines_of(root / f"{name}.py", OURS.get(name, set())) for name in READERS
-        }
+        self.left = {str(path_of(name)): _lines_of(path_of(name), OURS.get(name, set())) for name in READERS}
         self.all = {name: {code: set(lines) for code, lines in found.items()} for name, found in self.left.items()}
 
     @contextmanager
@@ -232,6 +241,8 @@ class Fuzz:
         importlib.import_module("gymnasium_robotics")  # a record may name any of its environments
         for needed_by_some in ("scipy.stats", "encodings.utf_16_be"):
             importlib.import_module(needed_by_some)
+        with contextlib.suppress(UserError):  # where nothing can be drawn
+            film(next((folder / "runs").glob("*_sac_*")), folder / "tmp" / "film.mp4")  # a chapter may ask for a film
         self.warm_up()
 
     def warm_up(self) -> None:

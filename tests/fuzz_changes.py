@@ -18,6 +18,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load as parse_tensors
 from safetensors.numpy import save as format_tensors
 
+from course.chapters import traces
 from tests.mutations import (
     mutate_bytes,
     mutate_json,
@@ -29,7 +30,6 @@ from tests.mutations import (
     mutate_tree,
 )
 from wellposed import serialise
-from wellposed.chapters import traces
 from wellposed.runs import checkpoint
 from wellposed.runs.record import Failure, encode
 from wellposed.runs.store import run_name

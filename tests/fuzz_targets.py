@@ -12,6 +12,8 @@ from typing import Any
 
 import numpy as np
 
+from course.chapters import publish, traces
+from course.chapters.load import is_in_work
 from tests import fuzz_robots
 from tests.fuzz_changes import (
     among,
@@ -28,8 +30,6 @@ from tests.fuzz_changes import (
     tree,
 )
 from wellposed import cli, reproduce, training, verdict
-from wellposed.chapters import publish, traces
-from wellposed.chapters.load import is_in_work
 from wellposed.check import stored
 from wellposed.commands import launch
 from wellposed.deploy import load_policy

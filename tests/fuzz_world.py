@@ -11,13 +11,13 @@ from typing import Any
 
 import numpy as np
 
+from course.chapters import traces
+from course.chapters.load import load_chapter
+from course.chapters.spec import Chapter
+from course.chapters.trace import cases
 from tests import fuzz_robots
 from tests.chapters.tiny import HEAD, JUDGED, as_seed
 from wellposed import cli, serialise
-from wellposed.chapters import traces
-from wellposed.chapters.load import load_chapter
-from wellposed.chapters.spec import Chapter
-from wellposed.chapters.trace import cases
 from wellposed.runs.record import Failure, WarningRow, encode
 
 OLDER = "FetchReach-v4_sac_3782acf1ecbe_s0"  # a record of a version whose interrupted runs cannot be resumed

@@ -6,16 +6,17 @@ from pathlib import Path
 
 import pytest
 
-PACKAGE = Path(__file__).parent.parent / "wellposed"
+ROOT = Path(__file__).parent.parent
+PACKAGES = ("wellposed", "course")
 
-TABLE = (PACKAGE.parent / "CONTRIBUTING.md").read_text().partition("## Who may import whom")[2]
+TABLE = (ROOT / "CONTRIBUTING.md").read_text().partition("## Who may import whom")[2]
 JAX = {"jax", "equinox", "optax", "torch"}
 
 
 def _named(text: str) -> list[str]:
     """The modules that stand in backquotes, as dotted names."""
     names = re.findall(r"`([\w.]+)`", text)
-    return [name if name == "wellposed" else f"wellposed.{name}" for name in names]
+    return [name if name.partition(".")[0] in PACKAGES else f"wellposed.{name}" for name in names]
 
 
 def read_table(text: str) -> tuple[dict[str, tuple[int, int]], dict[str, set[str]]]:
@@ -62,28 +63,30 @@ def violations(module: str, source: str) -> list[str]:
     """What a module imports against the rules."""
     own, wrong = _part(module), []
     for name in _imports(source):
-        if _is_below(name, "wellposed") and _part(name) != own and PLACES[_part(name)] > PLACES[own]:
+        if name.partition(".")[0] in PACKAGES and _part(name) != own and PLACES[_part(name)] > PLACES[own]:
             wrong.append(f"{module} (layer {PLACES[own][0]}) imports {name} (layer {PLACES[_part(name)][0]})")
         if any(_is_below(name, bad) for bad in REFUSED.get(own, ())):
             wrong.append(f"{module} must not import {name}")
+        if _is_below(module, "course") and _is_below(name, "wellposed") and re.search(r"\._(?!_)", name):
+            wrong.append(f"{module} imports {name}, which is the laboratory's own")
     return wrong
 
 
 def _modules() -> list[tuple[str, str]]:
-    paths = sorted(PACKAGE.rglob("*.py"))
+    paths = [path for package in PACKAGES for path in sorted((ROOT / package).rglob("*.py"))]
     return [
-        (".".join(p.relative_to(PACKAGE.parent).with_suffix("").parts).removesuffix(".__init__"), p.read_text())
-        for p in paths
+        (".".join(p.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"), p.read_text()) for p in paths
     ]
 
 
 def test_every_module_has_its_place_in_the_table():
     here = {
-        f"wellposed.{path.stem}"
-        for path in PACKAGE.iterdir()
-        if path.suffix == ".py" or (path / "__init__.py").exists()
+        f"{package}.{path.stem}"
+        for package in PACKAGES
+        for path in (ROOT / package).iterdir()
+        if path.stem != "__init__" and (path.suffix == ".py" or (path / "__init__.py").exists())
     }
-    assert PLACES.keys() - {"wellposed"} == here - {"wellposed.__init__"}
+    assert PLACES.keys() - {*PACKAGES} == here
 
 
 @pytest.mark.parametrize(("module", "source"), _modules(), ids=lambda value: value if "\n" not in value else "")
@@ -106,6 +109,9 @@ def test_modules_keep_to_their_layer(module, source):
         ("wellposed.diagnose.phases", "from wellposed.agents.sac import SAC"),
         ("wellposed.recipes", "import wellposed"),
         ("wellposed.data.episodes", "from ..training import train"),
+        ("wellposed.cli", "from course.book import build"),
+        ("course.chapters.load", "import course.book"),
+        ("course.chapters.load", "from wellposed.training import _open"),
         ("wellposed.analysis.curves", "def f():\n    from wellposed.envs import make_vec"),
     ],
 )

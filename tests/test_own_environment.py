@@ -13,10 +13,10 @@ import numpy as np
 import pytest
 
 import wellposed as wp
+from course.chapters.load import load_chapter
 from tests.test_resume import Stop
 from wellposed import budget, envs, plugin, serialise
 from wellposed.agents import SAC
-from wellposed.chapters.load import load_chapter
 from wellposed.check import certify
 from wellposed.check.stored import origin_of
 from wellposed.cli import main

@@ -11,6 +11,7 @@ import pytest
 
 import wellposed
 from wellposed.cli import COMMANDS
+from wellposed.commands import ADDED
 from wellposed.config import override
 
 README = (Path(__file__).parent.parent / "README.md").read_text()
@@ -30,7 +31,7 @@ def test_the_python_example_runs(tmp_path, monkeypatch):
 
 def test_the_commands_it_shows_exist():
     shown = set(re.findall(r"^    wellposed (\w+)", README, re.MULTILINE))
-    assert shown <= {"train", "plan", *COMMANDS}
+    assert shown <= {*COMMANDS, *ADDED}
     assert {"train", "eval", "doctor", "envs", "runs", "report"} <= shown
 
 

@@ -79,7 +79,7 @@ def test_an_experiment_that_comes_along_is_copied_to_where_it_is_asked(tmp_path,
 
 
 def test_names_of_files_are_those_of_the_repository(tmp_path):
-    for name in ("wellposed/seeding.py", "docs/check.md"):
+    for name in ("wellposed/seeding.py", "course/commands.py", "docs/check.md"):
         assert str(name_of(root_of(name) / name)) == name
     assert name_of(tmp_path / "a.md") == tmp_path / "a.md"
     assert root_of("wellposed/seeding.py") == PACKAGE.parent

@@ -16,34 +16,21 @@ from typing import Any
 
 import tyro
 
-from wellposed.book import commands as course
-from wellposed.capstone.commands import COMMANDS as CAPSTONE_COMMANDS
-from wellposed.commands import environments, judging, launch, policies, runs, tables
+from wellposed.commands import ADDED, Group, environments, judging, launch, listed, policies, runs, tables
 from wellposed.commands.arguments import INTEGERS, default_config_of, in_full, json_to_stdout
 from wellposed.errors import UserError, instead
 from wellposed.plugin import load_named
 from wellposed.settings import fix_environment
 from wellposed.terminal import Lasting, Plain, escaped, open_standard_streams, output
 
-
-def _listed(about: str) -> Any:
-    """A command that appears in the list of commands; `main` replaces it by the real one."""
-
-    def command() -> int:
-        raise AssertionError(about)
-
-    command.__doc__ = about
-    return command
-
-
 COMMANDS: dict[str, Any] = {
-    "train": _listed("Train an agent and record the run: `wellposed train ENV`."),
-    "plan": _listed("Predict what a training would take, and whether it fits: `wellposed plan ENV`."),
+    "train": listed("Train an agent and record the run: `wellposed train ENV`."),
+    "plan": listed("Predict what a training would take, and whether it fits: `wellposed plan ENV`."),
     "resume": runs.resume_runs,
     "reproduce": runs.reproduce_run,
     "eval": judging.evaluate,
     "robustness": judging.robustness,
-    "reality": _listed("Sealed realities: seal, show; `wellposed reality` explains them."),
+    "reality": judging.REALITY,
     "check": environments.check,
     "diagnose": runs.diagnose,
     "anatomy": environments.anatomy,
@@ -62,10 +49,6 @@ COMMANDS: dict[str, Any] = {
     "collect": launch.collect,
     "experiment": runs.experiment,
     "study": runs.study,
-    "chapter": _listed("The course: list, run, verify, status, publish, traces; `wellposed chapter` explains them."),
-    "exercise": _listed("Self-checking exercises: list, start, check, run; `wellposed exercise` explains them."),
-    "capstone": _listed("A task of yours, predicted first: new, predict, run, verify; `wellposed capstone` explains."),
-    "book": course.book,
     "demo": runs.demo,
 }
 BUILT = {"train": runs.train_command, "plan": runs.plan_command}
@@ -73,12 +56,6 @@ REFUSED = {  # why the operating system may refuse a path; other errors are defe
     errno.ENAMETOOLONG, errno.EACCES, errno.EPERM, errno.ELOOP, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.EIO,
     errno.ESTALE,
 }  # fmt: skip
-GROUPS: dict[str, dict[str, Any]] = {
-    "reality": judging.REALITY_COMMANDS,
-    "chapter": course.CHAPTER_COMMANDS,
-    "exercise": course.EXERCISE_COMMANDS,
-    "capstone": CAPSTONE_COMMANDS,
-}
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -114,13 +91,16 @@ def _run(argv: list[str]) -> int:
     if argv[:1] not in ([], ["-h"], ["--help"]):  # the list of commands needs no physics
         _check_mujoco_gl()
     commands = COMMANDS | _built(argv)
+    if argv[:1] == [] or argv[0] not in commands:  # asking for what is installed takes a tenth of a second
+        commands |= {name: ADDED[name] for name in ADDED if name not in commands}
     if argv and argv[0] in BUILT and {"-h", "--help"} & {*argv}:
         argv = [argv[0], "--help"]  # tyro hides what was given
-    if argv and argv[0] in GROUPS:
-        group, *rest = argv
-        about = f"Commands of `wellposed {group}`; `wellposed {group} COMMAND --help` explains each."
-        return _run_one(GROUPS[group], f"wellposed {group}", about, rest)
-    return _run_one(commands, "wellposed", DESCRIPTION, argv)
+    if argv and isinstance(group := commands.get(argv[0]), Group):
+        name, *rest = argv
+        about = f"Commands of `wellposed {name}`; `wellposed {name} COMMAND --help` explains each."
+        return _run_one(group.commands, f"wellposed {name}", about, rest)
+    each = {name: listed(one.about) if isinstance(one, Group) else one for name, one in commands.items()}
+    return _run_one(each, "wellposed", DESCRIPTION, argv)
 
 
 def _built(argv: list[str]) -> dict[str, Any]:

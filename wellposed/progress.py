@@ -5,7 +5,7 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 from rich.console import Console, Group
 from rich.live import Live
@@ -18,6 +18,19 @@ from wellposed.stats import describe_rate
 from wellposed.terminal import Lasting, escaped
 
 T = TypeVar("T")
+
+
+class Over(Protocol):
+    """A progress bar around a loop."""
+
+    def __call__(self, items: Sequence[T], what: str, /) -> Iterator[T]:
+        """Iterate over the items; the bar shows `what`, the rate and the time left."""
+        ...
+
+
+def unwatched(items: Sequence[T], _what: str, /) -> Iterator[T]:
+    """Iterate over the items without a progress bar."""
+    return iter(items)
 
 
 def duration(seconds: float) -> str:

@@ -1,4 +1,4 @@
-"""Where the files of the repository are: around the package in a checkout, inside of it in an installed wheel.
+"""Where the files of the repository are: around the packages in a checkout, inside of this one in an installed wheel.
 
 They are the chapters, documents, experiments and examples, and the source itself, which the book shows.
 """
@@ -7,6 +7,7 @@ import os
 from pathlib import Path, PurePath
 
 PACKAGE = Path(__file__).resolve().parent
+PACKAGES = (PACKAGE.name, "course")  # lie beside each other, in a checkout and where a wheel is installed
 _BROUGHT = PACKAGE / "share"  # scripts/wheel.py puts into the wheel what it needs besides the package
 ROOT = _BROUGHT if _BROUGHT.is_dir() else PACKAGE.parent
 
@@ -15,7 +16,8 @@ def name_of(path: Path) -> Path:
     """The name within the repository of a resolved path, such as `docs/check.md`; the path itself if it is outside."""
     if path.is_relative_to(ROOT):
         return path.relative_to(ROOT)
-    return path.relative_to(PACKAGE.parent) if path.is_relative_to(PACKAGE) else path
+    ours = any(path.is_relative_to(PACKAGE.parent / name) for name in PACKAGES)
+    return path.relative_to(PACKAGE.parent) if ours else path
 
 
 def cache_folder() -> Path:
@@ -25,4 +27,4 @@ def cache_folder() -> Path:
 
 def root_of(name: str | PurePath) -> Path:
     """The folder that a name such as `docs/check.md` or `wellposed/seeding.py` is relative to."""
-    return PACKAGE.parent if PurePath(name).parts[:1] == (PACKAGE.name,) else ROOT
+    return PACKAGE.parent if {*PurePath(name).parts[:1]} & {*PACKAGES} else ROOT

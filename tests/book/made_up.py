@@ -7,18 +7,18 @@ from pathlib import Path
 
 import numpy as np
 
+from course.chapters.load import load_chapter
+from course.chapters.records import Records, write_records
+from course.chapters.results import Curve, HeldOut, Measured, Results, RunResult, VariantResult
+from course.chapters.spec import Chapter
+from course.measure import MEASUREMENTS
+from course.measure.kinds import Kind
 from tests.chapters.tiny import store_traces
 from tests.runs.test_store import PROVENANCE
 from tests.study.made_up import trial
 from wellposed import serialise
 from wellposed.analysis.study import Edge, Move, Stability, Study
-from wellposed.chapters.load import load_chapter
-from wellposed.chapters.records import Records, write_records
-from wellposed.chapters.results import Curve, HeldOut, Measured, Results, RunResult, VariantResult
-from wellposed.chapters.spec import Chapter
 from wellposed.config import AnyRunConfig
-from wellposed.measure import MEASUREMENTS
-from wellposed.measure.kinds import Kind
 from wellposed.repository import ROOT
 from wellposed.runs.record import MEANS, Estimate, Solved
 from wellposed.runs.store import run_name

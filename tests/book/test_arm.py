@@ -16,11 +16,11 @@ import mujoco
 import numpy as np
 import pytest
 
+from course.book.arm import html
+from course.book.engine import fetch, package, write_engine
+from course.book.site import THEME
 from tests.test_browser import BROWSER
 from wellposed import serialise
-from wellposed.book.arm import html
-from wellposed.book.engine import fetch, package, write_engine
-from wellposed.book.site import THEME
 from wellposed.envs.suites.fetch.model import PUSH
 from wellposed.envs.suites.fetch.task import FetchTask
 from wellposed.errors import UserError
@@ -156,7 +156,7 @@ def test_a_package_that_is_not_the_locked_one_is_refused(tmp_path, monkeypatch):
 
 
 def test_what_npm_cannot_do_is_told_in_a_sentence(tmp_path, monkeypatch):
-    monkeypatch.setattr("wellposed.book.engine.cache_folder", lambda: tmp_path)
+    monkeypatch.setattr("course.book.engine.cache_folder", lambda: tmp_path)
     (tmp_path / "npm").write_text("#!/bin/sh\necho 'npm error: no network' >&2\nexit 1\n")
     (tmp_path / "npm").chmod(0o755)
     for path, said in ((str(tmp_path), "fetched: npm error: no network"), ("", "npm is not installed")):

@@ -10,17 +10,17 @@ from pathlib import Path
 
 import pytest
 
+from course.book import build, site
+from course.book.answers import Course, origins_section
+from course.book.build import MARK, build_book
+from course.book.pages import Links, Page
+from course.book.problems import Problems
+from course.book.site import explained_once
+from course.book.slots import Slots
+from course.chapters.load import is_in_work, load_chapter
+from course.chapters.records import write_records
 from tests.book.made_up import TEXT, records, registered, write_chapter
 from tests.test_browser import BROWSER, opened
-from wellposed.book import build, site
-from wellposed.book.answers import Course, origins_section
-from wellposed.book.build import MARK, build_book
-from wellposed.book.pages import Links, Page
-from wellposed.book.problems import Problems
-from wellposed.book.site import explained_once
-from wellposed.book.slots import Slots
-from wellposed.chapters.load import is_in_work, load_chapter
-from wellposed.chapters.records import write_records
 from wellposed.cli import main
 from wellposed.errors import UserError
 

@@ -2,8 +2,8 @@
 
 import pytest
 
+from course.book.checks import citations, only_prose, paragraph, uncarried, unnamed
 from wellposed import stats
-from wellposed.book.checks import citations, only_prose, paragraph, uncarried, unnamed
 
 PAGE = """# Title
 

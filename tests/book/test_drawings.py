@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from course.book.drawings import DRAWINGS, curves, draw, drawing, robots, timelines
+from course.book.drawings.primitives import typeset
+from course.book.pages import Directive
+from course.chapters.load import find_chapters
 from wellposed.analysis.perturbation import hindsight_bias
-from wellposed.book.drawings import DRAWINGS, curves, draw, drawing, robots, timelines
-from wellposed.book.drawings.primitives import typeset
-from wellposed.book.pages import Directive
-from wellposed.chapters.load import find_chapters
 from wellposed.data.hindsight import STRATEGIES
 from wellposed.envs.suites.fetch import model, task
 from wellposed.envs.wrappers.control import Control

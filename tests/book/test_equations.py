@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from wellposed.book.equations import Equations
-from wellposed.book.pages import Links, Page
-from wellposed.book.problems import Problems
-from wellposed.book.slots import Slots
+from course.book.equations import Equations
+from course.book.pages import Links, Page
+from course.book.problems import Problems
+from course.book.slots import Slots
 
 FIRST = r"""$$\label{unused}x=0$$
 

@@ -4,7 +4,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from wellposed.book.pages import mathml
+from course.book.pages import mathml
 from wellposed.errors import UserError
 
 SOUND = [

@@ -2,10 +2,10 @@
 
 import pytest
 
+from course.book.pages import Links, Page
+from course.book.problems import Problems
+from course.book.slots import Slots
 from wellposed import repository
-from wellposed.book.pages import Links, Page
-from wellposed.book.problems import Problems
-from wellposed.book.slots import Slots
 from wellposed.errors import UserError
 
 

@@ -9,10 +9,10 @@ from html import unescape
 import numpy as np
 import pytest
 
+from course.book.live import html
+from course.book.live_figures import LIVE, entropy, relabelling
+from course.book.site import THEME
 from tests.test_browser import BROWSER, opened
-from wellposed.book.live import html
-from wellposed.book.live_figures import LIVE, entropy, relabelling
-from wellposed.book.site import THEME
 from wellposed.data.hindsight import STRATEGIES
 
 SCRIPT = THEME / "js" / "live.js"

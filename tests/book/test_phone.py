@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from course.book.build import build_book
+from course.chapters.load import find_chapters
 from tests.test_browser import BROWSER, misplaced
-from wellposed.book.build import build_book
-from wellposed.chapters.load import find_chapters
 
 WIDTH = 390  # CSS pixels
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(BROWSER is None, reason="no Chromium is installed here")]

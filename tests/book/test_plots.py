@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
+from course.book import figures, plots
+from course.book.pages import Directive
+from course.chapters.results import Curve, HeldOut, RunResult, VariantResult
 from wellposed import stats
-from wellposed.book import figures, plots
-from wellposed.book.pages import Directive
-from wellposed.chapters.results import Curve, HeldOut, RunResult, VariantResult
 from wellposed.errors import UserError
 from wellposed.report.figures import as_svg
 from wellposed.runs.record import Estimate, Solved

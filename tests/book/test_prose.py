@@ -2,8 +2,8 @@
 
 import pytest
 
-from wellposed.book.pages import parse_directive
-from wellposed.book.prose import parts
+from course.book.pages import parse_directive
+from course.book.prose import parts
 from wellposed.errors import UserError
 
 TEXT = """Let $x_1$ and $x_2$; it costs \\$5, or `$y$`.

@@ -4,7 +4,7 @@ import importlib
 import re
 
 import wellposed
-from wellposed.book.build import REFERENCE
+from course.book.build import REFERENCE
 
 NAMED = re.findall(r"^::: ([\w.]+)$", REFERENCE.read_text(), re.MULTILINE)
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from wellposed.book.pages import region
+from course.book.pages import region
 from wellposed.errors import UserError
 
 SOURCE = '''"""A module."""

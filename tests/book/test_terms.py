@@ -1,7 +1,7 @@
 """The index: each word with the section where it stands first, and its other names."""
 
-from wellposed.book.build import WORDS
-from wellposed.book.terms import index_page, rows
+from course.book.build import WORDS
+from course.book.terms import index_page, rows
 
 PAGE = """## Words
 

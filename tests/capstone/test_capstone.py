@@ -14,10 +14,10 @@ import gymnasium as gym
 import pytest
 
 import wellposed as wp
+from course.capstone import grade, register, task
 from tests.chapters.tiny import made_up
 from wellposed import plan, plugin
 from wellposed.budget import Pixels
-from wellposed.capstone import grade, register, task
 from wellposed.cli import main
 from wellposed.errors import UserError
 from wellposed.runs.files import read_json, write_json

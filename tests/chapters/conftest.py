@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from course.chapters.run import run_chapter
+from course.chapters.spec import Chapter
 from tests.chapters.tiny import load
 from wellposed import verdict
-from wellposed.chapters.run import run_chapter
-from wellposed.chapters.spec import Chapter
 
 EPISODES = 4
 

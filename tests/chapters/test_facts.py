@@ -4,12 +4,12 @@ from dataclasses import replace
 
 import pytest
 
+from course.chapters import facts
+from course.chapters.metrics import METRICS, PICKS
+from course.chapters.results import Curve, Measured, Results, VariantResult
+from course.chapters.spec import AskedMeasurement, Chapter
+from course.chapters.values import AbsentError
 from tests.chapters.tiny import TOML, load, made_up
-from wellposed.chapters import facts
-from wellposed.chapters.metrics import METRICS, PICKS
-from wellposed.chapters.results import Curve, Measured, Results, VariantResult
-from wellposed.chapters.spec import AskedMeasurement, Chapter
-from wellposed.chapters.values import AbsentError
 from wellposed.errors import UserError
 from wellposed.runs import provenance
 from wellposed.runs.record import MEANS

@@ -5,8 +5,8 @@ import re
 
 import pytest
 
-from wellposed.chapters.edited import difference, json_line, with_line
-from wellposed.chapters.tables import toml_lines
+from course.chapters.edited import difference, json_line, with_line
+from course.chapters.tables import toml_lines
 from wellposed.errors import UserError
 
 TOML = '''# a comment

@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pytest
 
+from course.chapters.load import chapter_folders, chapter_of, find_chapters
+from course.measure import MEASUREMENTS
+from course.measure.kinds import Kind
 from tests.chapters.tiny import TOML, load, write_chapter
-from wellposed.chapters.load import chapter_folders, chapter_of, find_chapters
 from wellposed.cli import main
 from wellposed.errors import UserError
-from wellposed.measure import MEASUREMENTS
-from wellposed.measure.kinds import Kind
 from wellposed.repository import ROOT
 from wellposed.runs.record import Estimate
 

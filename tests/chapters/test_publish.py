@@ -6,10 +6,10 @@ from dataclasses import replace
 
 import pytest
 
+from course.chapters import facts, publish, records, traces
+from course.chapters.gather import Runs, gather
+from course.chapters.results import Results, VariantResult, format_rows
 from tests.chapters.tiny import TOML, load, made_up, store_traces, write_chapter
-from wellposed.chapters import facts, publish, records, traces
-from wellposed.chapters.gather import Runs, gather
-from wellposed.chapters.results import Results, VariantResult, format_rows
 from wellposed.cli import main
 from wellposed.config import override
 from wellposed.errors import UserError

@@ -6,17 +6,17 @@ from dataclasses import dataclass, replace
 
 import pytest
 
+from course.chapters import run as chapter_run
+from course.chapters.gather import Runs, gather
+from course.chapters.run import Share, run_chapter
+from course.measure import MEASUREMENTS
+from course.measure.kinds import Context, Kind
 from tests.chapters.tiny import TOML, as_seed, load, write_chapter
 from wellposed import verdict
 from wellposed.analysis.study import Study
-from wellposed.chapters import run as chapter_run
-from wellposed.chapters.gather import Runs, gather
-from wellposed.chapters.run import Share, run_chapter
 from wellposed.cli import main
 from wellposed.errors import UserError
 from wellposed.launch import local
-from wellposed.measure import MEASUREMENTS
-from wellposed.measure.kinds import Context, Kind
 from wellposed.runs.files import read_json, write_json
 from wellposed.runs.record import Failure, encode
 from wellposed.study.run import Question, learnability

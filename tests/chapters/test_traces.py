@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from course.chapters import publish, records, trace, traces
+from course.chapters.load import chapter_folders, load_chapter
 from tests.chapters.tiny import load
 from wellposed.agents import ppo, sac, td3
-from wellposed.chapters import publish, records, trace, traces
-from wellposed.chapters.load import chapter_folders, load_chapter
 from wellposed.data import hindsight, rollout
 from wellposed.errors import UserError
 from wellposed.repository import ROOT

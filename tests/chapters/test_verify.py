@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from course.chapters.criteria import verify_criterion
+from course.chapters.gather import Runs
+from course.chapters.results import Results, VariantResult
+from course.chapters.spec import Criterion
+from course.chapters.verify import Verification, describe, verify
 from tests.chapters.tiny import TOML, as_seed, load, made_up, write_chapter
-from wellposed.chapters.criteria import verify_criterion
-from wellposed.chapters.gather import Runs
-from wellposed.chapters.results import Results, VariantResult
-from wellposed.chapters.spec import Criterion
-from wellposed.chapters.verify import Verification, describe, verify
 from wellposed.cli import main
 from wellposed.runs.files import read_json, write_json
 

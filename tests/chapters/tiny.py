@@ -6,12 +6,12 @@ from pathlib import Path
 
 import numpy as np
 
+from course.chapters import traces
+from course.chapters.load import load_chapter
+from course.chapters.results import Curve, HeldOut, RunResult
+from course.chapters.spec import Chapter
+from course.chapters.trace import cases
 from wellposed import serialise
-from wellposed.chapters import traces
-from wellposed.chapters.load import load_chapter
-from wellposed.chapters.results import Curve, HeldOut, RunResult
-from wellposed.chapters.spec import Chapter
-from wellposed.chapters.trace import cases
 from wellposed.runs import checkpoint
 from wellposed.runs.files import read_json, write_json
 from wellposed.runs.record import Estimate, Solved

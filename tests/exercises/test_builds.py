@@ -4,12 +4,12 @@ import json
 
 import pytest
 
+from course.exercises import BUILD, MINUTES, Write, submission
+from course.exercises.guard import Guarded, OutputTrap, load
 from tests.exercises.right import RIGHT
 from tests.exercises.test_properties import first_lacking
 from tests.exercises.wrong_builds import SLIPS
 from wellposed.cli import main
-from wellposed.exercises import BUILD, MINUTES, Write, submission
-from wellposed.exercises.guard import Guarded, OutputTrap, load
 
 COMPILED = ("actor_loss", "critic_loss", "squashed_gaussian", "update", "value_loss")  # by JAX, for seconds
 NEW = [
@@ -48,7 +48,7 @@ def test_a_long_exercise_is_complete(number, tmp_path, capsys):
         assert all(one.equation and one.hint.endswith((".", "?")) for one in step.properties)
     shown = submission.solution(build)
     assert shown.count("The laboratory's own, wellposed/") == len(build.steps)
-    assert "wellposed/exercises" not in shown
+    assert "course/exercises" not in shown
     assert capsys.readouterr().out.startswith(f"{file}: fill it in")
 
 
@@ -105,7 +105,7 @@ def test_a_file_that_writes_the_verdict_itself_passes_no_step(tmp_path, capsys, 
 
 
 def test_the_judge_is_told_what_the_steps_answered():
-    from wellposed.exercises.answers import Answers
+    from course.exercises.answers import Answers
 
     build = BUILD["4.4"]
     for step in build.steps:

@@ -5,12 +5,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from course.chapters import load
+from course.exercises import PREDICT, predict, predictions
+from course.exercises.exercise import Measured, Setting
 from wellposed import envs
-from wellposed.chapters import load
 from wellposed.cli import main
 from wellposed.errors import UserError
-from wellposed.exercises import PREDICT, predict, predictions
-from wellposed.exercises.exercise import Measured, Setting
 from wellposed.launch.manifest import Experiment
 
 COMPLETE = 'PREDICTION = {"success_with": (0.5, 0.7, 0.9), "success_without": [0, 0.125, 1e-1 * 2]}\n'

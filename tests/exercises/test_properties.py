@@ -4,9 +4,9 @@ from collections import Counter
 
 import pytest
 
+from course.exercises import EXERCISES, MINUTES, WRITE, Write
+from course.exercises.guard import Guarded, OutputTrap, ReaderError
 from tests.exercises.wrong import WRONG
-from wellposed.exercises import EXERCISES, MINUTES, WRITE, Write
-from wellposed.exercises.guard import Guarded, OutputTrap, ReaderError
 
 
 def first_lacking(exercise: Write, function) -> str | None:

@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from course.exercises import EXERCISES, PREDICT, WRITE, submission
+from course.exercises.guard import Guarded, OutputTrap, ReaderError, load
 from wellposed.cli import main
 from wellposed.errors import UserError
-from wellposed.exercises import EXERCISES, PREDICT, WRITE, submission
-from wellposed.exercises.guard import Guarded, OutputTrap, ReaderError, load
 
 HEAD = "import numpy as np\n\n\ndef reward(achieved, desired, threshold):\n"
 RIGHT = HEAD + "    return -(np.linalg.norm(achieved - desired, axis=-1) > threshold).astype(float)\n"
@@ -196,7 +196,7 @@ def test_a_hint_holds_the_equations_and_a_solution_the_laboratorys_own_code(tmp_
         shown = submission.solution(exercise)
         assert "def " in shown
         assert '"""' in shown, "a solution is commented"
-        assert "wellposed/exercises" not in shown
+        assert "course/exercises" not in shown
     capsys.readouterr()
     file.write_text(RIGHT)
     code, out, _ = check(file, capsys)
@@ -254,7 +254,7 @@ def test_a_file_that_writes_the_verdict_itself_does_not_pass(tmp_path, capsys, f
 
 
 def test_the_judge_asks_what_the_function_was_asked_and_believes_only_answers():
-    from wellposed.exercises.answers import Answers
+    from course.exercises.answers import Answers
 
     for exercise in WRITE.values():
         guarded = Guarded(exercise, exercise.own(), OutputTrap(), limit=None)

@@ -9,6 +9,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from course.exercises import WRITE, submission
+from course.exercises.exercise import Setting
+from course.measure.kinds import Context
+from course.measure.perturbation import PerturbationSettings, measure_perturbation
 from tests.agents.data import SPEC, batches, first, rollout
 from wellposed import arrays, stats
 from wellposed.agents import ppo, sac
@@ -19,10 +23,6 @@ from wellposed.envs import make_vec
 from wellposed.envs.suites import ogbench, panda
 from wellposed.envs.wrappers import curriculum
 from wellposed.errors import UserError
-from wellposed.exercises import WRITE, submission
-from wellposed.exercises.exercise import Setting
-from wellposed.measure.kinds import Context
-from wellposed.measure.perturbation import PerturbationSettings, measure_perturbation
 from wellposed.types import Field, Spec, Step
 
 GOALS = (Field("achieved_goal", (1,), "goal"), Field("desired_goal", (1,), "goal"))

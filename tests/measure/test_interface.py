@@ -5,15 +5,15 @@ from pathlib import Path
 
 import pytest
 
+from course.measure import MEASUREMENTS, interface
+from course.measure.interface import InterfaceSettings, Point, control_of, describe, on_front
+from course.measure.kinds import Context
 from wellposed import serialise
 from wellposed.config import RunConfig
 from wellposed.envs.make import EnvConfig
 from wellposed.envs.suites.fetch.oracle import ProportionalReach
 from wellposed.envs.wrappers.control import Control
 from wellposed.errors import UserError
-from wellposed.measure import MEASUREMENTS, interface
-from wellposed.measure.interface import InterfaceSettings, Point, control_of, describe, on_front
-from wellposed.measure.kinds import Context
 from wellposed.runs.record import Estimate
 
 LATE: dict[str, bool | float | int | str] = {"delay": 2}

@@ -7,14 +7,14 @@ from typing import Any
 import numpy as np
 import pytest
 
+from course.measure import MEASUREMENTS, life
+from course.measure.kinds import Context
+from course.measure.life import ProofOfLife, ProofOfLifeSettings
 from wellposed import doctor, serialise
 from wellposed.agents import make_agent
 from wellposed.agents.sac import SAC
 from wellposed.envs.make import make_env
 from wellposed.findings import Finding
-from wellposed.measure import MEASUREMENTS, life
-from wellposed.measure.kinds import Context
-from wellposed.measure.life import ProofOfLife, ProofOfLifeSettings
 from wellposed.types import Moment
 
 

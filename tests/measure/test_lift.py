@@ -2,11 +2,11 @@
 
 import pytest
 
+from course.measure import MEASUREMENTS, lift
+from course.measure.kinds import Context
+from course.measure.lift import LiftSettings
 from wellposed.envs.suites.fetch.oracle import ScriptedPickAndPlace
 from wellposed.errors import UserError
-from wellposed.measure import MEASUREMENTS, lift
-from wellposed.measure.kinds import Context
-from wellposed.measure.lift import LiftSettings
 
 CONTEXT = Context(2, {})
 

@@ -4,12 +4,12 @@ from dataclasses import replace
 
 import pytest
 
+from course.measure import MEASUREMENTS, perturbation
+from course.measure.kinds import Context
+from course.measure.perturbation import STEP, UNSTEADY, PerturbationSettings
 from wellposed import serialise
 from wellposed.analysis.perturbation import gaussian_total_variation
 from wellposed.errors import UserError
-from wellposed.measure import MEASUREMENTS, perturbation
-from wellposed.measure.kinds import Context
-from wellposed.measure.perturbation import STEP, UNSTEADY, PerturbationSettings
 
 SETTINGS = PerturbationSettings([0.9, 0.5], [0.01], [0.0, 0.02, 0.05], episodes=50_000)
 LARGEST = 0.06  # of a few hundred transitions

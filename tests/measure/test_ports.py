@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
+from course.measure import MEASUREMENTS, ports
+from course.measure.kinds import Context
+from course.measure.ports import Port, PortsSettings
 from wellposed.errors import UserError
-from wellposed.measure import MEASUREMENTS, ports
-from wellposed.measure.kinds import Context
-from wellposed.measure.ports import Port, PortsSettings
 
 RUNS: Any = {  # success rates at steps 100, 200, ...
     "fast": [0.0, 0.9, 1.0, 1.0],  # 300

@@ -5,16 +5,16 @@ from types import SimpleNamespace
 
 import pytest
 
+from course.chapters.values import check_path, follow
+from course.measure import MEASUREMENTS
+from course.measure.kinds import Context
+from course.measure.robustness import RobustnessSettings
 from wellposed import robustness, serialise
-from wellposed.chapters.values import check_path, follow
 from wellposed.config import RunConfig
 from wellposed.envs.make import EnvConfig
 from wellposed.envs.suites.fetch.oracle import ProportionalReach
 from wellposed.envs.wrappers.dynamics import Dynamics
 from wellposed.errors import UserError
-from wellposed.measure import MEASUREMENTS
-from wellposed.measure.kinds import Context
-from wellposed.measure.robustness import RobustnessSettings
 
 RUNS = {"reach.eager": [Path("eager")], "reach.patient": [Path("patient")]}
 SETTINGS = RobustnessSettings(list(RUNS), ["sensor_delay"], episodes=10)

@@ -5,11 +5,11 @@ from typing import Any
 
 import pytest
 
+from course.measure import MEASUREMENTS
+from course.measure import split as splits
+from course.measure.kinds import Context
+from course.measure.split import SplitSettings
 from wellposed.errors import UserError
-from wellposed.measure import MEASUREMENTS
-from wellposed.measure import split as splits
-from wellposed.measure.kinds import Context
-from wellposed.measure.split import SplitSettings
 from wellposed.runs.record import Estimate
 
 RUNS: Any = {

@@ -5,14 +5,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from course.measure import MEASUREMENTS, stress
+from course.measure.kinds import Context
+from course.measure.stress import StressSettings
 from wellposed import envs, seeding, serialise
 from wellposed.config import RunConfig
 from wellposed.envs.make import EnvConfig
 from wellposed.envs.suites.fetch.oracle import ScriptedPickAndPlace
 from wellposed.errors import UserError
-from wellposed.measure import MEASUREMENTS, stress
-from wellposed.measure.kinds import Context
-from wellposed.measure.stress import StressSettings
 from wellposed.rollout.evaluate import play_episodes
 from wellposed.stats import over_seeds
 

@@ -2,12 +2,12 @@
 
 import pytest
 
+from course.measure import MEASUREMENTS, tracking
+from course.measure.kinds import Context
+from course.measure.tracking import TrackingSettings
 from wellposed import serialise
 from wellposed.envs.wrappers.control import Control
 from wellposed.errors import UserError
-from wellposed.measure import MEASUREMENTS, tracking
-from wellposed.measure.kinds import Context
-from wellposed.measure.tracking import TrackingSettings
 
 SETTINGS = TrackingSettings("FetchReach-v4", [0.5, 0.4], [0.7, 0.0], [0, 2])
 

@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from course.chapters import traces
 from tests.runs.test_store import CONFIG, PROVENANCE
 from tests.runs.test_trust import interrupted
 from wellposed.agents import PPOConfig
-from wellposed.chapters import traces
 from wellposed.config import OnPolicyRunConfig
 from wellposed.envs.make import EnvConfig
 from wellposed.envs.wrappers.control import Control

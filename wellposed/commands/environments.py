@@ -66,15 +66,14 @@ def anatomy(
     json_file: JsonFile = None,
 ) -> int:
     """Measure a goal environment: its quantities, the effect of actions, reward and success, random success rates."""
-    from wellposed.measure import MEASUREMENTS
-    from wellposed.measure.anatomy import AnatomySettings, describe
-    from wellposed.measure.kinds import Context
+    from wellposed.anatomy import AnatomySettings, describe
+    from wellposed.anatomy.dissect import dissect
     from wellposed.progress import TrainingProgress
 
     plugin.allow_import(env)
     settings = AnatomySettings(env, resets, episodes, seed)
     with TrainingProgress(quiet) as bars:
-        found = MEASUREMENTS["anatomy"].measure(settings, Context(threads, {}, bars.over))
+        found = dissect(settings, threads, bars.over)
     if not emit(asdict(found), json_file):
         print("\n".join(describe(found)))
     return 0

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 import tyro
 
+from wellposed.commands import Group
 from wellposed.commands.arguments import CORES, JsonFile, Positional, RunPath, Threads, emit
 from wellposed.errors import UserError
 
@@ -133,7 +134,10 @@ def reality_predicts(
     return 0
 
 
-REALITY_COMMANDS = {"seal": seal_reality, "show": show_reality, "predicts": reality_predicts}
+REALITY = Group(
+    "Sealed realities: seal, show, predicts; `wellposed reality` explains them.",
+    {"seal": seal_reality, "show": show_reality, "predicts": reality_predicts},
+)
 
 
 def robustness(
