@@ -30,7 +30,6 @@ from typing import Any
 
 from tests import resident
 from wellposed.errors import NotFiniteError, UserError
-from wellposed.showing import film
 from wellposed.terminal import escaped
 
 # What nothing that is read may ever cause. Writing and reading are watched apart.
@@ -119,10 +118,9 @@ class Watch:
             self.seen.append(f"{event} {args[:2]}"[:200])
 
     def _may_change(self, path: Any, follows: bool = True) -> bool:
-        folder, name = os.path.split(os.path.abspath(os.fsdecode(path)))
-        there = (
-            os.path.realpath(os.path.join(folder, name)) if follows else os.path.join(os.path.realpath(folder), name)
-        )
+        path = os.path.abspath(os.fsdecode(path))
+        folder, name = os.path.split(path)
+        there = os.path.realpath(path) if follows else os.path.join(os.path.realpath(folder), name)
         return f"{there}/".startswith(self.writable)
 
     @contextmanager
@@ -241,8 +239,6 @@ class Fuzz:
         importlib.import_module("gymnasium_robotics")  # a record may name any of its environments
         for needed_by_some in ("scipy.stats", "encodings.utf_16_be"):
             importlib.import_module(needed_by_some)
-        with contextlib.suppress(UserError):  # where nothing can be drawn
-            film(next((folder / "runs").glob("*_sac_*")), folder / "tmp" / "film.mp4")  # a chapter may ask for a film
         self.warm_up()
 
     def warm_up(self) -> None:

@@ -84,7 +84,7 @@ def shorten() -> None:
 
 
 def confine() -> None:
-    """Nothing trains: a run that is taken up is saved at once. No other program is asked."""
+    """Nothing trains: a run that is taken up is saved at once. Nothing is filmed. No other program is asked."""
     loop = training.train_on
     training.train_on = lambda run, record, bar, _: loop(run, record, bar, [0])  # type: ignore[assignment]
     reproduce.train = lambda config, *_, **__: (_pristine(config.algo), None)  # type: ignore[assignment]
@@ -93,6 +93,7 @@ def confine() -> None:
     code = cache(stored.source_of)  # of environments, which is ours and stays the same
     stored.source_of = lambda modules: code(tuple(modules))
     publish.traces_at = lambda *_: set()  # asks git, of what looks like a commit
+    publish.film = lambda run, _: load_policy(run)  # type: ignore[assignment]
     traces.record_sample = _as_stored  # type: ignore[assignment]
     local.train_rows = partial(_only_what_was_begun, local.train_rows)  # type: ignore[assignment]
     local.do = lambda _, left, *__: _nothing_to_do() if left else iter(())  # type: ignore[assignment]

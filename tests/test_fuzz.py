@@ -69,6 +69,15 @@ def test_what_may_be_written_is_where_it_may_be(tmp_path):
         (tmp_path / "allowed").mkdir()
         (tmp_path / "allowed" / "x").write_text("x")
         (tmp_path / "allowed" / "x").unlink()
+        (tmp_path / "allowed" / "link").symlink_to("/etc/passwd")
+        (tmp_path / "allowed" / "link").rename(tmp_path / "allowed" / "renamed")  # not what it leads to
+
+
+def test_what_a_link_leads_to_is_not_changed(tmp_path):
+    (tmp_path / "mine").write_text("x")
+    (tmp_path / "link").symlink_to(tmp_path / "mine")
+    with pytest.raises(AssertionError, match=r"os\.chmod"), fuzz.Watch(tmp_path / "allowed").reading():
+        (tmp_path / "link").chmod(0o600)
 
 
 def test_ctrl_c_stops_it_whoever_handles_it():
