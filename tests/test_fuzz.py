@@ -65,11 +65,12 @@ def test_what_must_not_happen_would_be_seen(tmp_path, deed):
 
 
 def test_what_may_be_written_is_where_it_may_be(tmp_path):
+    (tmp_path / "allowed").mkdir()
+    (tmp_path / "allowed" / "link").symlink_to("/etc/passwd")
     with fuzz.Watch(tmp_path / "allowed").reading():
-        (tmp_path / "allowed").mkdir()
+        (tmp_path / "allowed" / "folder").mkdir()
         (tmp_path / "allowed" / "x").write_text("x")
         (tmp_path / "allowed" / "x").unlink()
-        (tmp_path / "allowed" / "link").symlink_to("/etc/passwd")
         (tmp_path / "allowed" / "link").rename(tmp_path / "allowed" / "renamed")  # not what it leads to
 
 

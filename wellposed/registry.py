@@ -1,13 +1,30 @@
 """Named entries of one kind: ours, and those of installed packages by entry point."""
 
 import threading
-from collections.abc import Iterator, Mapping
-from importlib.metadata import entry_points
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from importlib import metadata
 from typing import Generic, TypeVar
 
 from wellposed.errors import UserError
 
 T = TypeVar("T")
+
+
+def from_packages(group: str, take: Callable[[metadata.EntryPoint], None], what: str) -> None:
+    """Take what installed packages give by entry points of a group; of one that fails there is a warning.
+
+    Args:
+        group: of the entry points.
+        take: loads one and registers it. Somebody else's code may raise anything, and must not take the others with it.
+        what: what the warning calls what is given, as "algorithm tqc" or "environments".
+    """
+    for point in metadata.entry_points(group=group):
+        try:
+            take(point)
+        except Exception as error:
+            where = f"{point.value!r} ({point.dist.name})" if point.dist else repr(point.value)
+            warnings.warn(f"The {what} of {where} could not be registered: {error!r}.", stacklevel=3)
 
 
 class Registry(Mapping[str, T], Generic[T]):
@@ -46,6 +63,5 @@ class Registry(Mapping[str, T], Generic[T]):
         with self._asking:  # a second thread waits until all are there
             if not self._asked:
                 self._asked = True
-                for point in entry_points(group=self.group):
-                    self.register(point.name, point.load())
+                from_packages(self.group, lambda point: self.register(point.name, point.load()), self.kind)
         return self._entries

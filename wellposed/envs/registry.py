@@ -7,11 +7,9 @@ that calls `register`. All are called when the registry is first asked.
 import contextlib
 import copy
 import difflib
-import importlib.metadata
 import io
 import re
 import threading
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -24,6 +22,7 @@ from wellposed.envs.gym import GymGoalVecEnv
 from wellposed.envs.quantities import Quantities
 from wellposed.envs.rendering import Renderer
 from wellposed.errors import UserError
+from wellposed.registry import from_packages
 from wellposed.types import Policy, VecEnv
 
 GROUP = "wellposed.environments"
@@ -127,12 +126,7 @@ def _register_all() -> None:
 
     for register_suite in SUITES:
         register_suite()
-    for point in importlib.metadata.entry_points(group=GROUP):
-        try:
-            point.load()()
-        except Exception as error:  # a stranger's code may raise anything, and must not take the others with it
-            where = f"{point.value!r} ({point.dist.name})" if point.dist else repr(point.value)
-            warnings.warn(f"The environments of {where} could not be registered: {error!r}.", stacklevel=2)
+    from_packages(GROUP, lambda point: point.load()(), "environments")
 
 
 def _unversioned(env_id: str) -> str:
