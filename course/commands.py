@@ -179,18 +179,20 @@ def book(
     ] = Path("site"),
     chapters: Chapters = None,
     draft: Annotated[bool, tyro.conf.arg(help="build in spite of problems and mark missing parts in red")] = False,
+    pdf: Annotated[bool, tyro.conf.arg(help="print it by Chromium as well, to wellposed.pdf in that folder")] = False,
 ) -> int:
-    """Build the course as a static site that works offline; the last line printed is its first page.
+    """Build the course as a static site that works offline; the last line printed is its first page, or the PDF.
 
     Exit code 1, with every problem, if something that the text refers to is missing or stale.
     """
     from course.book.build import build_book
+    from course.book.printed import NAME
     from course.chapters.load import find_chapters
 
-    problems = build_book(out, chapters or find_chapters(), draft=draft)
+    problems = build_book(out, chapters or find_chapters(), draft=draft, pdf=pdf)
     if problems:
         print(f"wellposed: this is a draft; {len(problems)} problems:", *problems, sep="\n", file=sys.stderr)
-    print(out / "index.html")
+    print(out / (NAME if pdf else "index.html"))
     return 0
 
 

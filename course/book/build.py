@@ -10,6 +10,7 @@ from typing import Any
 from course.book import answers
 from course.book.equations import Equations, number_of
 from course.book.pages import Links, Page
+from course.book.printed import print_book, require_browser
 from course.book.problems import Problems
 from course.book.site import build_site, require_extra
 from course.book.slots import Slots
@@ -40,22 +41,25 @@ class Sources:
         return {source.resolve(): target for source, target in found.items()}
 
 
-def build_book(out: Path, chapters: Path, *, draft: bool = False) -> list[str]:
+def build_book(out: Path, chapters: Path, *, draft: bool = False, pdf: bool = False) -> list[str]:
     """Build the site into the folder `out`, replacing an older book there.
 
     Args:
         out: the folder of the site.
         chapters: the folder of the chapters.
         draft: build in spite of problems; a red box marks each missing part.
+        pdf: print it as well, to `wellposed.pdf` in the site.
 
     Returns:
         The problems of a draft, one line each.
 
     Raises:
         UserError: with all problems, unless it is a draft; if there is no chapter, if `out` is not a book, or if the
-            extra packages are not installed. `out` is not changed then.
+            extra packages or, to print it, a browser are not installed. `out` is not changed then.
     """
     require_extra()
+    if pdf:
+        require_browser()
     _refuse_foreign(out)
     sources = find_sources(chapters, draft)
     with explained(out, "write"):
@@ -66,6 +70,8 @@ def build_book(out: Path, chapters: Path, *, draft: bool = False) -> list[str]:
             if problems and not draft:
                 count = "One problem" if len(problems) == 1 else f"{len(problems)} problems"
                 raise UserError(f"The book was not built. {count}:\n" + "\n".join(problems))
+            if pdf:
+                print_book(site, _contents(sources))
             _swap(site, out, Path(folder) / "before")
     return problems
 
