@@ -150,6 +150,28 @@ def publish(
     return 0
 
 
+def notebook(
+    number: Number,
+    file: Annotated[
+        Path | None, tyro.conf.arg(metavar="FILE", help="the notebook; none: ch03_sac.ipynb here, for chapter 3")
+    ] = None,
+    chapters: Chapters = None,
+) -> int:
+    """Make a notebook of a chapter: text, listings, tables, figures and exercises as cells. Nothing is overwritten.
+
+    The last line printed is its path.
+    """
+    from course.book.notebook import notebook as notebook_of
+    from course.chapters.load import chapter_of, find_chapters
+    from wellposed.runs.files import format_json, write_new
+
+    content = notebook_of(number, chapters)
+    target = file or Path(f"{chapter_of(find_chapters(chapters), number).slug}.ipynb")
+    write_new(target, format_json(content))
+    print(target)
+    return 0
+
+
 def traces(
     number: Annotated[
         Positional[int | None], tyro.conf.arg(metavar="N", help="number of the chapter; none: all")
@@ -320,8 +342,16 @@ def run_exercise(
 
 
 CHAPTER = Group(
-    "The course: list, run, verify, status, publish, traces; `wellposed chapter` explains them.",
-    {"list": list_chapters, "run": run, "verify": verify, "status": status, "publish": publish, "traces": traces},
+    "The course: list, run, verify, status, publish, notebook, traces; `wellposed chapter` explains them.",
+    {
+        "list": list_chapters,
+        "run": run,
+        "verify": verify,
+        "status": status,
+        "publish": publish,
+        "notebook": notebook,
+        "traces": traces,
+    },
 )
 EXERCISE = Group(
     "Self-checking exercises: list, start, check, run; `wellposed exercise` explains them.",

@@ -22,12 +22,12 @@ from wellposed.repository import name_of, root_of
 _NAMED = re.compile(r"(\w+)\s*:(?:\s+|$)(.*)", re.DOTALL)
 _HEADING = re.compile(r"^(#{1,6}[ \t]+)(.*?)[ \t]*$", re.MULTILINE)
 _PRIMES = "′″‴⁗"
-_MACROS = {"argmax": r"\operatorname*{arg\,max}", "argmin": r"\operatorname*{arg\,min}"}
+MACROS = {"argmax": r"\operatorname*{arg\,max}", "argmin": r"\operatorname*{arg\,min}"}
 T = TypeVar("T")
 _Scope = ast.Module | ast.ClassDef
 _Named = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
 FILES = "files"  # folder of the site for linked files of the repository
-_BLOCKS = ("code", "drawing", "table", "figure", "live", "arm", "video", "chapters")
+BLOCKS = ("code", "drawing", "table", "figure", "live", "arm", "video", "chapters")
 
 
 @dataclass(frozen=True)
@@ -143,7 +143,7 @@ class Page:
 
     def _directive(self, text: str, line: int, whole_line: str, around: str) -> str:
         directive = parse_directive(text, line)
-        if directive.name in _BLOCKS and not (whole_line.lstrip().startswith("{{") or line == 0):
+        if directive.name in BLOCKS and not (whole_line.lstrip().startswith("{{") or line == 0):
             raise UserError(f"{directive.name} must be on a line of its own.")
         answer = self.answers.get(directive.name)
         if answer is None:
@@ -152,7 +152,7 @@ class Page:
         if directive.name == "fact" and (problem := checks.unnamed(directive.words[0], around)):
             raise UserError(problem)
         found = answer(self, directive)
-        for _, problem in checks.uncarried(_text_of(self.slots.fill(found))):
+        for _, problem in checks.uncarried(text_of(self.slots.fill(found))):
             self.problems.note(self.name, line, problem)
         return found
 
@@ -166,7 +166,7 @@ class Page:
         return f"{match[1]}{title} {{#{identifier}}}"
 
 
-def _text_of(html: str) -> str:
+def text_of(html: str) -> str:
     """The text of an element, with what a table sets below a number on its line."""
     return unescape(re.sub(r"<[^>]*>", "", re.sub(r"<small>(.*?)</small>", r" (\1)", html))).replace("\xa0", " ")
 
@@ -259,7 +259,7 @@ def mathml(tex: str, display: bool) -> str:
 def _converter():
     from math_core import LatexToMathML
 
-    return LatexToMathML(fancy_error=False, macros=_MACROS)
+    return LatexToMathML(fancy_error=False, macros=MACROS)
 
 
 def _reason(error: Exception) -> str:

@@ -26,7 +26,7 @@ from course.exercises.trials import compare_records
 from wellposed import plugin
 from wellposed.errors import UserError
 from wellposed.repository import PACKAGE
-from wellposed.runs.files import read_bytes, read_json, write_json
+from wellposed.runs.files import read_bytes, read_json, write_json, write_new
 from wellposed.runs.store import list_runs
 
 LARGEST = 2**20  # bytes of a reader's file
@@ -119,13 +119,7 @@ def start(exercise: Write | Build | Predict, path: Path, hint: bool = False) -> 
     Raises:
         UserError: if the file exists or cannot be written.
     """
-    try:
-        with path.open("x") as file:
-            file.write(exercise.stub + (exercise.hints if hint else ""))
-    except FileExistsError as error:
-        raise UserError(f"{path} exists already and is not overwritten. Choose another name.") from error
-    except (OSError, ValueError) as error:
-        raise UserError(f"Could not write {path}: {getattr(error, 'strerror', None) or error}.") from error
+    write_new(path, exercise.stub + (exercise.hints if hint else ""))
 
 
 def solution(exercise: Write | Build) -> str:

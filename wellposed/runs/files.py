@@ -80,6 +80,17 @@ def remove_parts(folder: Path) -> None:
             disk.remove(path)
 
 
+def write_new(path: Path, text: str) -> None:
+    """Write a file that is not there yet. Raises UserError if it is, or if the operating system refuses."""
+    try:
+        with path.open("x") as file:
+            file.write(text)
+    except FileExistsError as error:
+        raise UserError(f"{path} exists already and is not overwritten. Choose another name.") from error
+    except (OSError, ValueError) as error:
+        raise UserError(f"Could not write {path}: {getattr(error, 'strerror', None) or error}.") from error
+
+
 def write_json(path: Path, data: Any) -> None:
     """Write JSON data whole; raises ValueError at NaN and infinity."""
     write_whole(path, (format_json(data) + "\n").encode())
