@@ -245,7 +245,9 @@ def _parse(content: bytes) -> tuple[str, Arrays]:
 def check(policy: PortablePolicy) -> None:
     """Raises ValueError, KeyError or IndexError if header and arrays do not fit together."""
     arrays, header = policy.arrays, policy.header
-    size = sum(one.size for one in header.fields)
+    size, there = sum(one.size for one in header.fields), sum(array.size for array in arrays.values())
+    if min(n for one in header.fields for n in [0, *one.shape]) < 0 or size > there:
+        raise ValueError(f"an observation of {size:,} numbers is more than {there:,} numbers could read")
     for name in ("plus", "minus"):
         if not ((arrays[name] >= 0) & (arrays[name] <= size)).all():
             raise ValueError(f"{name} points beyond the observation")
@@ -253,6 +255,8 @@ def check(policy: PortablePolicy) -> None:
         raise ValueError("a number in it is not finite, or a standard deviation is not above 0")
     if len(header.action_low) != len(header.action_high):
         raise ValueError("an action has as many lower as upper bounds")
-    zeros = {one.name: np.zeros((1, *one.shape), np.float32) for one in header.fields}
+    zeros = {one.name: one.shown(np.zeros((1, *one.shape), np.float32)) for one in header.fields}
+    if any(zeros[one.name].shape != (1, *one.shape) for one in header.fields):
+        raise ValueError("an origin has another shape than what it is the origin of")
     if policy.actions(zeros).shape != (1, len(header.action_low)):
         raise ValueError("its network has too few outputs")

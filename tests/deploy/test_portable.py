@@ -11,6 +11,7 @@ import onnxruntime
 import pytest
 from jax import export as jax_export
 
+from tests import resident
 from tests.agents.data import SPEC, seen
 from wellposed.agents import ALGORITHMS, make_agent
 from wellposed.agents.bc import imitate
@@ -19,7 +20,7 @@ from wellposed.deploy import load_policy
 from wellposed.errors import UserError
 from wellposed.export import content, portable_of, why_not
 from wellposed.nn.inputs import InputConfig
-from wellposed.portable import PortablePolicy, loaded
+from wellposed.portable import HEADER, PortablePolicy, loaded
 from wellposed.recipes import default_config
 from wellposed.types import Geometry, Moment, Spec, Turn
 
@@ -225,6 +226,30 @@ def test_a_file_that_does_not_fit_together_is_refused(file, tmp_path, name, valu
     np.savez(other, **changed)  # type: ignore[arg-type]
     with pytest.raises(UserError, match=why):
         load_policy(other)
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        ({"shape": [2**31]}, "2,147,483,6.. numbers is more than"),  # 8 GB, had it been tried
+        ({"shape": [2**16, 2**16]}, "numbers is more than"),
+        ({"shape": [-1, -5]}, "numbers is more than"),
+        ({"origin": [1.0, 2.0]}, "is not a policy"),
+        ({"origin": [[1.0] * 5] * 3}, "is not a policy"),
+        ({"pairs": [[0, 99]], "angle": 1.0}, "is not a policy"),
+    ],
+)
+def test_what_the_header_states_of_an_observation_must_fit_and_costs_no_memory(file, tmp_path, change, why):
+    with np.load(file) as arrays:
+        changed = dict(arrays)
+    header = json.loads(str(changed[HEADER]))
+    header["fields"][0] |= change
+    other = tmp_path / "other.npz"
+    np.savez(other, **changed | {HEADER: np.array(json.dumps(header))})  # type: ignore[arg-type]
+    before = resident()
+    with pytest.raises(UserError, match=why):
+        load_policy(other)
+    assert resident() - before < 2**26
 
 
 def test_a_file_of_something_else_is_refused(tmp_path):
