@@ -219,7 +219,9 @@ def book(
 
 
 Id = Annotated[Positional[str], tyro.conf.arg(metavar="ID", help="number of the exercise, as 4.1")]
-File = Annotated[Positional[Path], tyro.conf.arg(metavar="FILE", help="your file")]
+File = Annotated[
+    Positional[Path | None], tyro.conf.arg(metavar="FILE", help="your file; none: ex4_1.py here, for exercise 4.1")
+]
 Limit = Annotated[float, tyro.conf.arg(help="seconds that one property, or one call while training, may take")]
 LIMIT = 20.0  # compiling takes seconds on a busy machine
 
@@ -231,6 +233,13 @@ def _exercise(number: str) -> Any:
     if number not in EXERCISES:
         raise UserError(f"There is no exercise {number!r}; there are {', '.join(EXERCISES)}.")
     return EXERCISES[number]
+
+
+def _own_file(number: str) -> Path:
+    """Where a reader's answer to an exercise is, unless another file is named: `ex4_1.py` for exercise 4.1."""
+    from course.exercises import file_of
+
+    return Path(file_of(number))
 
 
 def list_exercises(json_file: JsonFile = None) -> int:
@@ -261,18 +270,20 @@ def list_exercises(json_file: JsonFile = None) -> int:
 
 def start(
     number: Id,
-    file: File,
+    file: File = None,
+    *,
     hint: Annotated[bool, tyro.conf.arg(help="add the equation behind each property that will be checked")] = False,
 ) -> int:
     """Write the stub of an exercise: signature and units. Nothing is overwritten."""
     from course.exercises import submission
 
+    file = file or _own_file(number)
     submission.start(_exercise(number), file, hint)
     print(f"{file}: fill it in, then `wellposed exercise check {number} {file}`.")
     return 0
 
 
-def check_exercise(number: Id, file: File, limit: Limit = LIMIT, json_file: JsonFile = None) -> int:
+def check_exercise(number: Id, file: File = None, limit: Limit = LIMIT, json_file: JsonFile = None) -> int:
     """Check your function against every property it must have, or whether your prediction is complete.
 
     Exit code 1 if a property is missing; the first comes with a counterexample and a hint. Of several functions the
@@ -281,7 +292,7 @@ def check_exercise(number: Id, file: File, limit: Limit = LIMIT, json_file: Json
     """
     from course.exercises import Predict, predict, submission
 
-    exercise = _exercise(number)
+    exercise, file = _exercise(number), file or _own_file(number)
     require(limit > 0, "limit", "must be greater than 0", limit)
     if isinstance(exercise, Predict):
         found = predict.read_prediction(exercise, file)
@@ -298,7 +309,8 @@ def check_exercise(number: Id, file: File, limit: Limit = LIMIT, json_file: Json
 
 def run_exercise(
     number: Id,
-    file: File,
+    file: File = None,
+    *,
     seeds: Annotated[str, tyro.conf.arg(help="seeds of the runs with your function, as 0-2 or 0,3")] = "0-1",
     runs_dir: Annotated[
         Path, tyro.conf.arg(metavar="DIR", help="records are stored in its folder exercises or chapters")
@@ -316,7 +328,8 @@ def run_exercise(
     from course.exercises import Build, Predict, predict, submission
     from course.exercises.exercise import Setting
 
-    exercise, setting = _exercise(number), Setting(runs_dir / "exercises", parse_seeds(seeds), threads, quiet)
+    exercise, file = _exercise(number), file or _own_file(number)
+    setting = Setting(runs_dir / "exercises", parse_seeds(seeds), threads, quiet)
     require(limit > 0, "limit", "must be greater than 0", limit)
     if isinstance(exercise, Predict):
         # Predictions are measured on the runs of the chapters, so that none is trained twice.

@@ -32,7 +32,7 @@ _INSIDE = re.compile(r"\[([^\]]*)\]\((?!https?:)[^)\s]*\)")  # a link within the
 _CELL = re.compile(r"wpcell(\d+)x")  # stands for a cell of code
 _CUT = re.compile(r"^(wpcell\d+x)$|^(?=#{1,3} )", re.MULTILINE)  # where a cell ends
 _FENCE = re.compile(r"\s*(`{3,}|~{3,})")
-_START = re.compile(r"wellposed exercise start (\S+) \S+")
+_START = re.compile(r"wellposed exercise start (\S+)")
 
 
 @dataclass(frozen=True)
@@ -186,21 +186,14 @@ def without_cells(source: str) -> tuple[str, list[str]]:
 
 def commands(text: str) -> Iterator[dict[str, Any]]:
     """Cells for commands: a cell each, and for the start of an exercise its stub, which is to be filled in."""
-    from course.exercises import EXERCISES
+    from course.exercises import EXERCISES, file_of
 
-    number = ""
     for line in map(str.strip, text.splitlines()):
         if begun := _START.match(line):
-            number = begun[1]
-            yield _cell("code", f"%%writefile {_file(number)}\n{EXERCISES[number].stub}".rstrip())
+            yield _cell("code", f"%%writefile {file_of(begun[1])}\n{EXERCISES[begun[1]].stub}".rstrip())
         elif line.startswith("wellposed "):
-            line = line.replace("mine.py", _file(number)) if number else line
             quick = any(line.startswith(f"wellposed {one}") for one in QUICK)
             yield _cell("code", f"!{line}", *([] if quick else ["skip-execution"]))
-
-
-def _file(exercise: str) -> str:
-    return f"ex{exercise.replace('.', '_')}.py"
 
 
 def _cell(kind: str, source: str, *tags: str) -> dict[str, Any]:

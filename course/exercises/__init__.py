@@ -27,4 +27,10 @@ MINUTES: dict[str, float] = {
     "6.3": 10, "7.1": 0.3, "7.2": 0.5, "7.3": 7, "8.1": 1, "8.2": 0.1, "8.3": 10,
 }  # fmt: skip
 
-__all__ = ["BUILD", "EXERCISES", "MINUTES", "PREDICT", "WRITE", "Build", "Predict", "Write"]
+
+def file_of(number: str) -> str:
+    """The name of a reader's file for an exercise, where none is given: `ex4_1.py` for 4.1."""
+    return f"ex{number.replace('.', '_')}.py"
+
+
+__all__ = ["BUILD", "EXERCISES", "MINUTES", "PREDICT", "WRITE", "Build", "Predict", "Write", "file_of"]

@@ -55,14 +55,14 @@ def test_what_becomes_cells_is_taken_out_and_everything_else_keeps_its_line():
 def test_commands_that_take_minutes_are_left_to_a_person_and_an_exercise_is_a_cell_to_fill():
     cells = [
         *notebook.commands(
-            "    wellposed chapter run 3\n    wellposed exercise start 3.1 mine.py\n"
-            "    wellposed exercise check 3.1 mine.py\n    wellposed exercise run 3.1 mine.py"
+            "    wellposed chapter run 3\n    wellposed exercise start 3.1\n"
+            "    wellposed exercise check 3.1\n    wellposed exercise run 3.1"
         )
     ]
     long = {"tags": ["skip-execution"]}
     assert [cell["metadata"] for cell in cells] == [long, {}, {}, long]
     assert cells[1]["source"] == f"%%writefile ex3_1.py\n{EXERCISES['3.1'].stub}".rstrip()
-    assert cells[2]["source"] == "!wellposed exercise check 3.1 ex3_1.py"
+    assert cells[2]["source"] == "!wellposed exercise check 3.1"
 
 
 @pytest.mark.slow
