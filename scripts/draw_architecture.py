@@ -21,7 +21,7 @@ from wellposed.report.figures import ACCENT, FAINT, INK, STYLE, as_svg
 ROOT = Path(__file__).parent.parent
 PACKAGES = ("wellposed", "course")
 PICTURE = ROOT / "docs" / "images" / "architecture.svg"
-WIDTH, ROW, BOX = 13.0, 0.92, 0.36  # inches: of the picture, from row to row, the height of a box
+WIDTH, ROW, BOX = 15.6, 0.92, 0.36  # inches: of the picture, from row to row, the height of a box
 WAY_FILL, FILL = "#d7e7f4", "#f4f5f7"
 
 IMPORT: Any = {"arrowstyle": "-|>", "mutation_scale": 7, "color": FAINT, "linewidth": 0.8, "zorder": 1}
@@ -144,7 +144,7 @@ def draw_parts(ax: Axes) -> float:
     graph = reduced(imports([part for row in rows for part in row]))
     where, on_the_way = places(rows, graph), {station.part for station in WAY}
     for part, (x, y) in where.items():
-        box(ax, x, y, part, WAY_FILL if part in on_the_way else FILL, 1.12)
+        box(ax, x, y, part, WAY_FILL if part in on_the_way else FILL, 1.2)
         for other in sorted(graph[part]):
             if other in next(row for row in rows if part in row):  # over the boxes that may stand between
                 begin, end = (x, y + BOX / 2), (where[other][0], y + BOX / 2)
