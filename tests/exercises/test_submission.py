@@ -272,8 +272,9 @@ def reward(achieved, desired, threshold):
     if os.fork() == 0:
         {before}
         if os.fork() == 0:
-            open({mark!r} + ".part", "w").write(str(os.getpid()))
-            os.rename({mark!r} + ".part", {mark!r})
+            own = {mark!r} + str(os.getpid())  # it is called more than once
+            open(own, "w").write(str(os.getpid()))
+            os.rename(own, {mark!r})
             time.sleep(600)
         os._exit(0)
     while not os.path.exists({mark!r}):
