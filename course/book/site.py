@@ -15,6 +15,7 @@ from course.book.slots import Slots
 from wellposed.errors import UserError
 from wellposed.repository import PACKAGE
 
+_NAMELESS = '<div class="md-search" data-md-component="search" role="dialog"'  # the theme gives it no name
 THEME = Path(__file__).parent / "theme"
 NEEDED = ("mkdocs", "material", "math_core", "mkdocstrings")
 DOCSTRINGS = {  # how the reference shows them
@@ -131,6 +132,9 @@ def _filler(slots: Slots) -> Any:
             for item in page.toc:
                 _fill_titles(item, slots)
             return slots.fill(explained_once(html))
+
+        def on_post_page(self, output: str, *, page: Any, config: Any) -> str:
+            return output.replace(_NAMELESS, f'{_NAMELESS} aria-label="Search"')
 
     return Filler()
 
