@@ -1,5 +1,6 @@
 """What panda-gym's package can make, and what it cannot."""
 
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +28,13 @@ def test_two_blocks_can_be_stacked():
     goal = obs["desired_goal"]
     assert env.get_wrapper_attr("compute_reward")(goal, goal, {}) == 0
     env.close()
+
+
+def test_bullet_prints_nothing_and_what_others_print_is_there(capfd):
+    with closing(envs.make_vec("PandaReach-v3", 1)) as env:
+        env.reset(seed=0)
+    print("ours")
+    assert capfd.readouterr().out == "ours\n"
 
 
 def test_flip_cannot_be_made_for_a_picture_is_missing():

@@ -4,6 +4,12 @@ Chapters and records may name no module that is to be imported, and `panda_gym:P
 the registry, with their symmetries. Flip is missing, because it cannot be made (docs/suites.md).
 """
 
+import contextlib
+import ctypes
+import importlib
+import os
+import sys
+from collections.abc import Iterator
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -72,8 +78,9 @@ def register_all() -> None:
     for name, task in TASKS.items():
         known_as = f"wellposed/Panda{name}-v3"  # panda-gym itself calls it PandaPush-v3, once it is imported
         if known_as not in gym.registry:
-            maker = f"panda_gym.envs:Panda{name}Env"  # in words, so that worker processes find it
-            gym.register(known_as, maker, max_episode_steps=task.limit, kwargs={"control_type": "ee"})
+            maker = f"{__name__}:made"  # in words, so that worker processes find it
+            settings = {"name": name, "control_type": "ee"}
+            gym.register(known_as, maker, max_episode_steps=task.limit, kwargs=settings)
         register(
             EnvEntry(
                 id=f"Panda{name}-v3",
@@ -88,6 +95,27 @@ def register_all() -> None:
                 gymnasium=known_as,
             )
         )
+
+
+def made(name: str, **settings: Any) -> gym.Env:
+    """One of panda-gym's environments, without the lines that Bullet prints when it starts."""
+    with _silent():
+        return getattr(importlib.import_module("panda_gym.envs"), f"Panda{name}Env")(**settings)
+
+
+@contextlib.contextmanager
+def _silent() -> Iterator[None]:
+    """Inside, what C code prints is lost; Bullet prints a dozen lines for each client."""
+    sys.stdout.flush()
+    kept, nowhere = os.dup(1), os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 1)
+        yield
+    finally:
+        ctypes.CDLL(None).fflush(None)  # what C has buffered would be printed later
+        os.dup2(kept, 1)
+        os.close(kept)
+        os.close(nowhere)
 
 
 def capabilities(task: Task) -> frozenset[str]:
