@@ -31,7 +31,7 @@ class Task(NamedTuple):
     reached: bool = True  # whether the arm gets to wherever objects do
     limit: int = 50  # steps of an episode
     exact: bool = True  # whether seed and actions determine an episode to the last bit, whatever was played before
-    updates: float | None = None  # for each step, where another number than the algorithm's default learns in fewer steps
+    updates: float | None = None  # for each step, where another number than the default learns in fewer steps
 
 
 TASKS = {
