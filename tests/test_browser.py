@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from course.book.printed import BROWSERS
 from tests.runs.test_store import EPISODE, EVALUATION, PROVENANCE, SUMMARY, moment
 from tests.study.test_study import made_up_study
 from wellposed import serialise
@@ -24,7 +25,7 @@ from wellposed.runs.record import EvaluationRow, Provenance, Verdict, encode
 from wellposed.runs.store import RunReader
 from wellposed.runs.writer import RunWriter
 
-BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+BROWSER = next(filter(None, map(shutil.which, BROWSERS)), None)
 pytestmark = pytest.mark.skipif(BROWSER is None, reason="no Chromium is installed here")
 
 RUN = "top.document.documentElement.dataset.ran=1"

@@ -78,7 +78,7 @@ def _late(words: list[str], **_: object) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not any(map(printed.shutil.which, printed.BROWSERS)), reason="there is no Chromium here")
+@pytest.mark.skipif(not any(map(shutil.which, printed.BROWSERS)), reason="there is no Chromium here")
 def test_chromium_prints_it(site):
     shutil.copy(THEME / "book.css", site / "a.css")
     content = printed.print_book(site, CONTENTS).read_bytes()
