@@ -31,12 +31,11 @@ class Task(NamedTuple):
     reached: bool = True  # whether the arm gets to wherever objects do
     limit: int = 50  # steps of an episode
     exact: bool = True  # whether seed and actions determine an episode to the last bit, whatever was played before
-    updates: float | None = None  # for each step, where another number than the default learns in fewer steps
 
 
 TASKS = {
     "Reach": Task("move the hand to a point", 20_000, objects=0),
-    "Push": Task("push a cube to a point on the table", 100_000, updates=1.0),
+    "Push": Task("push a cube to a point on the table", 100_000),
     "Slide": Task("hit a puck so that it comes to rest at a point out of reach", 1_000_000, reached=False),
     "PickAndPlace": Task("bring a cube to a point on the table or in the air", 400_000, fingers=True),
     "Stack": Task(
@@ -90,7 +89,6 @@ def register_all() -> None:
                 summary=f"{task.summary} (sparse reward, needs the extra panda)",
                 budget=task.budget,
                 capabilities=capabilities(task),
-                settings={} if task.updates is None else {"updates_per_step": task.updates},
                 rate=25.0,  # 20 physics steps of 2 ms
                 extra="panda",
                 module="panda_gym",
