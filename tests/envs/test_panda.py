@@ -1,5 +1,8 @@
 """What panda-gym's package can make, and what it cannot."""
 
+import os
+import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 
@@ -8,6 +11,7 @@ import pytest
 
 from wellposed import envs, plugin
 from wellposed.envs.gym import make_one
+from wellposed.envs.suites import panda
 from wellposed.errors import UserError
 from wellposed.probe import probe_motion
 from wellposed.types import Batch
@@ -35,6 +39,18 @@ def test_bullet_prints_nothing_and_what_others_print_is_there(capfd):
         env.reset(seed=0)
     print("ours")
     assert capfd.readouterr().out == "ours\n"
+
+
+def test_threads_that_silence_at_once_leave_standard_output_as_it_was(capfd):
+    def once(_: int) -> None:
+        with panda._silent():
+            time.sleep(0.01)
+            os.write(1, b"lost")
+
+    with ThreadPoolExecutor(4) as threads:
+        list(threads.map(once, range(8)))
+    os.write(1, b"there")
+    assert capfd.readouterr().out == "there"
 
 
 def test_flip_cannot_be_made_for_a_picture_is_missing():

@@ -9,6 +9,7 @@ import ctypes
 import importlib
 import os
 import sys
+import threading
 from collections.abc import Iterator
 from functools import partial
 from typing import Any, NamedTuple
@@ -19,6 +20,8 @@ from wellposed.envs import geometry
 from wellposed.envs.gym import GymGoalVecEnv
 from wellposed.envs.registry import EnvEntry, register
 from wellposed.types import Geometry, Mirror, VecEnv
+
+_SILENCING = threading.Lock()  # a second thread would take the silence for standard output
 
 
 class Task(NamedTuple):
@@ -106,16 +109,18 @@ def made(name: str, **settings: Any) -> gym.Env:
 @contextlib.contextmanager
 def _silent() -> Iterator[None]:
     """Inside, what C code prints is lost; Bullet prints a dozen lines for each client."""
-    sys.stdout.flush()
-    kept, nowhere = os.dup(1), os.open(os.devnull, os.O_WRONLY)
-    try:
-        os.dup2(nowhere, 1)
+    with _SILENCING, contextlib.ExitStack() as undo:
+        with contextlib.suppress(OSError):  # where standard output is closed there is nothing to silence
+            kept = os.dup(1)
+            undo.callback(os.close, kept)
+            undo.callback(os.dup2, kept, 1)
+            undo.callback(ctypes.CDLL(None).fflush, None)  # what C has buffered would be printed later
+            if sys.stdout is not None:
+                sys.stdout.flush()
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            undo.callback(os.close, nowhere)
+            os.dup2(nowhere, 1)
         yield
-    finally:
-        ctypes.CDLL(None).fflush(None)  # what C has buffered would be printed later
-        os.dup2(kept, 1)
-        os.close(kept)
-        os.close(nowhere)
 
 
 def capabilities(task: Task) -> frozenset[str]:
