@@ -34,7 +34,7 @@ def test_a_seed_that_never_got_there_leaves_no_mean_behind():
 def missing(page: str) -> list[str]:
     """The files and folders of this repository that a page names in backquotes and that are not there."""
     named = re.findall(r"`((?:[\w-]+/)+[\w-]*(?:\.\w+)?|\w+\.py)`", page)
-    roots = [ROOT, *(ROOT / "wellposed").rglob("")]  # the package and every folder in it
+    roots = [ROOT, *(ROOT / "wellposed").rglob(""), *(ROOT / "course").rglob("")]  # packages and every folder in them
     return [name for name in named if not any((root / name).exists() for root in roots)]
 
 
