@@ -24,7 +24,7 @@ SCHEMES = {"light": 1, "dark": 0}  # Chromium's numbers
 class Silent(SimpleHTTPRequestHandler):
     """Serves a folder and prints nothing."""
 
-    def log_message(self, *_: object) -> None:
+    def log_message(self, format: str, *args: object) -> None:
         """Nothing."""
 
 
