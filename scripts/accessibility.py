@@ -10,6 +10,7 @@ import os
 import subprocess
 import sys
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -43,10 +44,13 @@ def main(site: Path) -> int:
     """Print a line for each page."""
     server = ThreadingHTTPServer(("localhost", 0), partial(Silent, directory=str(site)))
     threading.Thread(target=server.serve_forever, daemon=True).start()
+    pages = sorted(path.relative_to(site) for path in site.rglob("*.html"))
+    asked = [(page, name) for page in pages for name in SCHEMES]
     lowest = 100
-    for page in sorted(path.relative_to(site) for path in site.rglob("*.html")):
-        for name, scheme in SCHEMES.items():
-            score, failing = audit(f"http://localhost:{server.server_port}/{page}", scheme)
+    with ThreadPoolExecutor(os.cpu_count()) as threads:
+        address = f"http://localhost:{server.server_port}"
+        found = threads.map(lambda one: audit(f"{address}/{one[0]}", SCHEMES[one[1]]), asked)
+        for (page, name), (score, failing) in zip(asked, found, strict=True):
             print(f"{score:>3}  {page} ({name}){': ' if failing else ''}{'; '.join(failing)}", flush=True)
             lowest = min(lowest, score)
     print(f"lowest: {lowest}, asked: at least {LEAST}")
