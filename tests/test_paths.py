@@ -8,7 +8,18 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 PUBLISHED = [*ROOT.glob("*.md"), ROOT / "Makefile", ROOT / "pyproject.toml"]
-FOLDERS = ("benchmarks", "chapters", "course", "docker", "docs", "experiments", "lock", "scripts", "wellposed")
+FOLDERS = (
+    "benchmarks",
+    "chapters",
+    "course",
+    "docker",
+    "docs",
+    "examples",
+    "experiments",
+    "lock",
+    "scripts",
+    "wellposed",
+)
 PLACES = "tmp|var/tmp|var/folders|private|home|root|Users|work|workspace|mnt|scratch"  # temporary, home, work folders
 OF_A_MACHINE = re.compile(rf"(?<![\w.<*/-])/(?:{PLACES})\b[^\s\"'`,)]*")
 

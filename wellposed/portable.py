@@ -246,8 +246,10 @@ def check(policy: PortablePolicy) -> None:
     """Raises ValueError, KeyError or IndexError if header and arrays do not fit together."""
     arrays, header = policy.arrays, policy.header
     size, there = sum(one.size for one in header.fields), sum(array.size for array in arrays.values())
-    if min(n for one in header.fields for n in [0, *one.shape]) < 0 or size > there:
-        raise ValueError(f"an observation of {size:,} numbers is more than {there:,} numbers could read")
+    if any(n < 0 for one in header.fields for n in one.shape):
+        raise ValueError("a shape in its header has a negative length")
+    if size > there:  # it would have to be made, whatever it takes
+        raise ValueError(f"its header states an observation of {size:,} numbers, and its arrays hold only {there:,}")
     for name in ("plus", "minus"):
         if not ((arrays[name] >= 0) & (arrays[name] <= size)).all():
             raise ValueError(f"{name} points beyond the observation")

@@ -341,10 +341,8 @@ def table(record: Record) -> list[str]:
                 outcome = _rate(end.success)
                 if end.success_at_limit:
                     outcome += f"; at the limit of episodes that go on after their goal {_rate(end.success_at_limit)}"
-            numbers = f"{entry.first + 1}-{entry.first + entry.episodes}"
-            lines.append(
-                f"{entry.time}  {entry.purpose:<14}  {entry.policy[:12]}  {entry.run}  {numbers:<9}  {outcome}"
-            )
+            numbers = f"{entry.first + 1}-{entry.first + entry.episodes}".ljust(9)
+            lines.append(f"{entry.time}  {entry.purpose:<14}  {entry.policy[:12]}  {entry.run}  {numbers}  {outcome}")
     return [*lines, *_over_seeds(record.entries), selection(record.entries), f"head {record.head}"]
 
 

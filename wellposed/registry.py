@@ -12,12 +12,12 @@ T = TypeVar("T")
 
 
 def from_packages(group: str, take: Callable[[metadata.EntryPoint], None], what: str) -> None:
-    """Take what installed packages give by entry points of a group; of one that fails there is a warning.
+    """Load the entry points that installed packages have in a group; one that fails is a warning.
 
     Args:
         group: of the entry points.
-        take: loads one and registers it. Somebody else's code may raise anything, and must not take the others with it.
-        what: what the warning calls what is given, as "algorithm tqc" or "environments".
+        take: loads and registers one. It may raise anything; the others are loaded all the same.
+        what: how the warning names it, as "algorithm" or "environments".
     """
     for point in metadata.entry_points(group=group):
         try:

@@ -81,12 +81,12 @@ class Chapter:
         """
         import markdown  # of the extra `book`
 
-        before = self._own_problems()
+        before = len(self._own_problems())
         asked = parse_directive(directive)
         if asked.name == "code":
             return Shown(_listing(" ".join(asked.words)))
         written = self.page.markdown(f"{{{{ {directive} }}}}\n")
-        if found := [one for one in self._own_problems() if one not in before]:
+        if found := self._own_problems()[before:]:
             raise UserError("\n".join(one.text for one in found))
         html = self.slots.fill(markdown.markdown(written, extensions=["md_in_html"]))
         return Shown(re.sub(r'(?<=<video src=")[^"]+', lambda file: self._embedded(file[0]), html))
@@ -153,9 +153,9 @@ def notebook(number: int, chapters: Path | None = None) -> dict[str, Any]:
 
 
 def without_cells(source: str) -> tuple[str, list[str]]:
-    """A chapter's text with a mark, on as many lines, for each part that becomes cells of code; and these parts.
+    """A chapter's text, in which a mark replaces each part that becomes code cells, and these parts.
 
-    They are directives that stand on lines of their own, and commands.
+    They are directives on lines of their own, and commands. The text keeps its number of lines.
     """
     lines, parts, fence = list[str](), list[list[str]](), ""
     kind: Literal["prose", "directive", "commands"] = "prose"
@@ -185,7 +185,7 @@ def without_cells(source: str) -> tuple[str, list[str]]:
 
 
 def commands(text: str) -> Iterator[dict[str, Any]]:
-    """Cells for commands: a cell each, and for the start of an exercise its stub, which is to be filled in."""
+    """A cell for each command; the start of an exercise becomes a cell with its stub."""
     from course.exercises import EXERCISES, file_of
 
     for line in map(str.strip, text.splitlines()):
@@ -222,7 +222,6 @@ def _style() -> str:
 _HOW = (
     "This notebook is made from chapter {n} by `wellposed chapter notebook {n}`. Tables and figures are drawn from "
     "the published records; change a line and run it again to see another. Cells with the tag `skip-execution` take "
-    "minutes. "
-    "The cells of the exercises write the file that the next cell checks."
+    "minutes. The cells of the exercises write the file that the next cell checks."
 )
 _SETUP = "from course.book.notebook import Chapter\n\nchapter = Chapter({n})\nchapter"

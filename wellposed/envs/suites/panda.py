@@ -21,7 +21,7 @@ from wellposed.envs.gym import GymGoalVecEnv
 from wellposed.envs.registry import EnvEntry, register
 from wellposed.types import Geometry, Mirror, VecEnv
 
-_SILENCING = threading.Lock()  # a second thread would take the silence for standard output
+_SILENCING = threading.Lock()  # else a second thread would keep /dev/null as standard output
 
 
 class Task(NamedTuple):
@@ -108,7 +108,7 @@ def made(name: str, **settings: Any) -> gym.Env:
 
 @contextlib.contextmanager
 def _silent() -> Iterator[None]:
-    """Inside, what C code prints is lost; Bullet prints a dozen lines for each client."""
+    """Discards what C code prints to standard output; Bullet prints a dozen lines for each environment."""
     with _SILENCING, contextlib.ExitStack() as undo:
         with contextlib.suppress(OSError):  # where standard output is closed there is nothing to silence
             kept = os.dup(1)
