@@ -299,3 +299,9 @@ def test_settings_of_today_keep_the_name_of_their_run():
     plain = {"env": {"id": "FetchPush-v4", "sensors": {"noise": 0.01}}}
     config = {"env": EnvConfig("FetchPush-v4", sensors=Sensors(0.01))}
     assert {"env": to_dict(config["env"])} == plain
+
+
+@pytest.mark.parametrize("setting", ["delay", "lasting"])
+def test_more_steps_than_memory_could_hold_are_refused(setting):
+    with pytest.raises(UserError, match=r"to 10,000, got 1000000000"):
+        Sensors(**{setting: 10**9})

@@ -11,13 +11,12 @@ from typing import Literal, cast
 import numpy as np
 
 from wellposed.envs.vector import Drive
-from wellposed.envs.wrappers.wrapper import Wrapper, require_capability
+from wellposed.envs.wrappers.wrapper import MOST_DELAY, Wrapper, require_capability
 from wellposed.errors import require
 from wellposed.serialise import LATER
 from wellposed.types import INTERFACE, Field, Moment, Step, VecEnv, clipped_actions
 
 FREE = 2.0  # a rate that limits nothing: the whole range of a component
-MOST_DELAY = 10_000  # steps, far beyond use; asked before the actions on their way are made in memory
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ import tyro
 
 from wellposed import seeding
 from wellposed.envs.sensing import Sensing, sensing_of
-from wellposed.envs.wrappers.wrapper import Wrapper, begin_streams
+from wellposed.envs.wrappers.wrapper import MOST_DELAY, Wrapper, begin_streams
 from wellposed.errors import UserError, instead, require
 from wellposed.serialise import LATER
 from wellposed.types import Moment, Obs, Step, VecEnv
@@ -117,8 +117,8 @@ def _require_sound(fault: str, setting: str, value: float) -> None:
         require(0 <= value <= 1, setting, "is a probability, 0 to 1", value)
     else:
         least = int(fault == "lasting")
-        rule = f"is a number of steps, at least {least}"
-        require(least <= value < 2**31 and value == int(value), setting, rule, value)
+        rule = f"is a number of steps, {least} to {MOST_DELAY:,}"
+        require(least <= value <= MOST_DELAY and value == int(value), setting, rule, value)
 
 
 def sensors_from(words: Iterable[str]) -> Sensors:

@@ -10,6 +10,8 @@ from wellposed.envs.vector import seeds_of_envs
 from wellposed.errors import UserError
 from wellposed.types import Moment, VecEnv
 
+MOST_DELAY = 10_000  # steps, far beyond use; asked before memory is taken for what is on its way
+
 
 class Wrapper:
     """A `VecEnv` around another, `env`, which provides what the wrapper does not define.
