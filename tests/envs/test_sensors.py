@@ -1,6 +1,7 @@
 """Noise covers all that the policy is shown, one measurement for one quantity, and the truth judges."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -304,4 +305,4 @@ def test_settings_of_today_keep_the_name_of_their_run():
 @pytest.mark.parametrize("setting", ["delay", "lasting"])
 def test_more_steps_than_memory_could_hold_are_refused(setting):
     with pytest.raises(UserError, match=r"to 10,000, got 1000000000"):
-        Sensors(**{setting: 10**9})
+        replace(Sensors(), **{setting: 10**9})
