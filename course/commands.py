@@ -150,6 +150,17 @@ def publish(
     return 0
 
 
+def films(number: Number, runs_dir: RunsDir = RUNS, chapters: Chapters = None) -> int:
+    """Film the videos of a published chapter again, from runs that did what its records say; prints the paths."""
+    from course.chapters.gather import Runs
+    from course.chapters.load import chapter_of, find_chapters
+    from course.chapters.publish import film_again
+
+    for path in film_again(chapter_of(find_chapters(chapters), number), Runs(runs_dir)):
+        print(path)
+    return 0
+
+
 def notebook(
     number: Number,
     file: Annotated[
@@ -355,13 +366,14 @@ def run_exercise(
 
 
 CHAPTER = Group(
-    "The course: list, run, verify, status, publish, notebook, traces; `wellposed chapter` explains them.",
+    "The course: list, run, verify, status, publish, films, notebook, traces; `wellposed chapter` explains them.",
     {
         "list": list_chapters,
         "run": run,
         "verify": verify,
         "status": status,
         "publish": publish,
+        "films": films,
         "notebook": notebook,
         "traces": traces,
     },

@@ -18,11 +18,24 @@ from wellposed import seeding
 from wellposed.config import stored_config
 from wellposed.deploy import load_policy
 from wellposed.envs import EnvConfig, find, make_env
+from wellposed.envs.policies import RandomPolicy
 from wellposed.envs.rendering import REACHED, WANTED, draw_ball, working_backend
 from wellposed.errors import UserError
 from wellposed.report.video import encode_mp4, grid_video
 from wellposed.runs.files import write_whole
 from wellposed.types import Policy
+
+
+def film_chance(env: str, target: Path, *, seed: int = 0, threads: int = 2) -> None:
+    """Write an MP4 of uniform actions in a registered suite's environment, on held-out episodes.
+
+    Raises:
+        UserError: if the environment cannot be drawn.
+    """
+    config = EnvConfig(env)
+    with closing(make_env(config, 1, "evaluation")) as one:
+        policy = RandomPolicy(one.spec.action_dim, seeding.generator(seed, "random baseline"))
+    write_whole(target, grid_video(policy, config, seed, threads))
 
 
 def film(

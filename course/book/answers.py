@@ -193,8 +193,9 @@ class Course:
         if not of.there:
             raise UnavailableError
         if not file.is_file():
-            raise UserError(f"{file} does not exist; `wellposed chapter publish {of.chapter.number}` makes it.")
-        self._note(page, of, of.subject(of.chapter.videos[name]))
+            raise UserError(f"{file} does not exist; `wellposed chapter films {of.chapter.number}` makes it.")
+        if "." in of.chapter.videos[name]:
+            self._note(page, of, of.subject(of.chapter.videos[name]))
         target = page.links.files.setdefault(file.resolve(), f"{FILES}/{of.chapter.slug}/{file.name}")
         address = relpath(target, Path(page.target).parent)
         html = f'<video src="{escape(address)}" title="{escape(caption)}" controls muted loop playsinline></video>'

@@ -134,7 +134,10 @@ def load_chapter(folder: Path) -> Chapter:
         criteria=[],
     )
     for name, text in table.videos.items():
-        _runs_of(text, chapter, ("videos", name), source)
+        if "." in text:
+            _runs_of(text, chapter, ("videos", name), source)
+        else:
+            _check_environment(text, ("videos", name), source)
     measurements = {name: _measurement(name, data, chapter, source) for name, data in table.measurements.items()}
     chapter = replace(chapter, measurements=measurements)
     deliverables = [_deliverable(i, data, chapter, source) for i, data in enumerate(table.deliverables)]

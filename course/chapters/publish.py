@@ -2,16 +2,17 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from course.chapters.gather import Runs, gather
-from course.chapters.records import Records, as_published, write_records
-from course.chapters.results import Results
+from course.chapters.records import Records, as_published, load_records, write_records
+from course.chapters.results import Results, RunResult
 from course.chapters.spec import Chapter
 from course.chapters.traces import StoredTrace, current_traces, traces_at
 from course.chapters.verify import verify
 from wellposed.analysis.study import trials_of
 from wellposed.errors import UserError
-from wellposed.showing import film
+from wellposed.showing import film, film_chance
 from wellposed.training import here
 
 
@@ -27,7 +28,7 @@ def publish(chapter: Chapter, runs: Runs, anyway: bool) -> tuple[Records, Path]:
     traces = current_traces(chapter)
     failing = [*verify(chapter, runs, found).failing, *_unsound(chapter, found.results, traces)]
     if not failing or anyway:
-        failing += _film(chapter, runs)
+        failing += _filmed(chapter, runs, found.results)
     if failing and not anyway:
         raise UserError(
             "\n".join(failing)
@@ -39,14 +40,37 @@ def publish(chapter: Chapter, runs: Runs, anyway: bool) -> tuple[Records, Path]:
     return records, write_records(chapter.folder, records)
 
 
-def _film(chapter: Chapter, runs: Runs) -> Iterator[str]:
-    """Make the videos of a chapter; yields why one could not be made."""
+def film_again(chapter: Chapter, runs: Runs) -> list[Path]:
+    """Film the videos of a published chapter from runs that did what its records say; returns the files.
+
+    Raises:
+        UserError: if nothing was published, or if a run is missing or did something else.
+    """
+    if problems := list(_filmed(chapter, runs, load_records(chapter.folder).results)):
+        raise UserError("\n".join(problems))
+    return [chapter.video(name) for name in chapter.videos]
+
+
+def _filmed(chapter: Chapter, runs: Runs, results: Results) -> Iterator[str]:
+    """Make the videos of a chapter with these results; yields why one could not be made."""
     for name, text in chapter.videos.items():
-        experiment, variant, _ = chapter.variant(text)
         try:
-            film(runs.path(chapter.experiments[experiment].runs[variant][0]), chapter.video(name))
+            if "." not in text:
+                film_chance(text, chapter.video(name))
+                continue
+            experiment, variant, _ = chapter.variant(text)
+            config, *_ = chapter.experiments[experiment].runs[variant]
+            found, published = runs.result(config), results.experiments[experiment].get(variant)
+            if published is None or _did(found) != _did(published.runs[0]):
+                raise UserError(f"{runs.path(config)} did something else than the run of the records.")
+            film(runs.path(config), chapter.video(name))
         except UserError as error:
             yield f"The video {name} of {text} was not made: {error}"
+
+
+def _did(run: RunResult) -> tuple[Any, ...]:
+    """What a run did, without times and origin."""
+    return run.step, run.updates, run.curve.step, run.curve.success, run.held_out and run.held_out.success
 
 
 def _unsound(chapter: Chapter, results: Results, traces: dict[str, StoredTrace | None]) -> Iterator[str]:

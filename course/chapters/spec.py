@@ -113,7 +113,7 @@ class Chapter:
     experiments: dict[str, AskedExperiment]
     measurements: dict[str, AskedMeasurement]
     studies: dict[str, Question]
-    videos: dict[str, str]  # name -> the "experiment.variant" whose first run is filmed when the chapter is published
+    videos: dict[str, str]  # name -> the "experiment.variant" whose first run is filmed; an env's id: uniform actions
     deliverables: list[Deliverable]
     criteria: list[Criterion]
 

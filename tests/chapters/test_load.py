@@ -124,6 +124,8 @@ MISTAKES = [  # what stands there, what stands there instead with #! on the line
     ("minutes = 3", "minutes = 3\nminuts = 4 #!", "did you mean 'minutes'"),
     ("[experiments.width]", "[experiments.width", "not valid TOML.*line 8"),
     ("[[deliverables]]", '[videos]\nreached = "width.wide" #!\n[[deliverables]]', "no variant 'wide'"),
+    ("[[deliverables]]", '[videos]\nchance = "Nothing-v0" #!\n[[deliverables]]', "Nothing-v0"),
+    ("[[deliverables]]", '[videos]\nchance = "my_env:make" #!\n[[deliverables]]', "names a module"),
     ("[[criteria]]", "experiments = 3\n[[criteria]]", "does not fit|There is no key 'experiments' here"),
 ]
 OTHER_MISTAKES = [

@@ -49,6 +49,25 @@ def test_the_first_run_of_a_video_is_filmed(tmp_path, runs, run, monkeypatch):
 
 
 @pytest.mark.usefixtures("clean")
+def test_videos_are_made_again_of_runs_that_did_what_was_published(tmp_path, runs, run, monkeypatch, capsys):
+    filmed = []
+    monkeypatch.setattr(publish, "film", lambda *which: filmed.append(which))
+    monkeypatch.setattr(publish, "film_chance", lambda *which: filmed.append(which))
+    videos = "\n[videos]\nreached = 'width.\"narrow 0.5\"'\nchance = 'FetchReach-v4'\n"
+    chapter = load(tmp_path, TOML + videos)
+    store_traces(chapter)
+    publish.publish(chapter, Runs(runs), anyway=False)
+    again = ["chapter", "films", "4", "--chapters", str(chapter.folder.parent), "--runs-dir", str(runs)]
+    assert main(again) == 0
+    assert filmed == 2 * [(run, chapter.video("reached")), ("FetchReach-v4", chapter.video("chance"))]
+    assert capsys.readouterr().out == f"{chapter.video('reached')}\n{chapter.video('chance')}\n"
+    text = (chapter.folder / "records.json").read_text()
+    (chapter.folder / "records.json").write_text(re.sub(r'"success": \[(\d)', r'"success": [1\1', text))
+    assert main(again) == 1
+    assert "did something else than the run of the records" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("clean")
 def test_a_video_that_cannot_be_made_is_said_and_published_only_anyway(tmp_path, runs):
     chapter = load(
         tmp_path, TOML.replace('seeds = "0"', 'seeds = "3"') + "\n[videos]\nreached = 'width.\"narrow 0.5\"'\n"

@@ -15,7 +15,7 @@ from wellposed.envs.make import EnvConfig
 from wellposed.envs.policies import RandomPolicy
 from wellposed.errors import UserError
 from wellposed.report.video import encode_mp4
-from wellposed.showing import drawn, film, watch
+from wellposed.showing import drawn, film, film_chance, watch
 
 
 class Drawn(gym.Env):
@@ -87,6 +87,15 @@ def test_what_draws_no_picture_is_refused(frame, said):
 def test_a_film_of_a_run_is_written(run, tmp_path, monkeypatch):
     monkeypatch.setattr(showing, "grid_video", lambda *given: given[1].id.encode())
     assert film(run, tmp_path / "film.mp4").read_bytes() == b"FetchReach-v4"
+
+
+def test_a_film_of_uniform_actions_is_written(tmp_path, monkeypatch):
+    seen = {"observation": np.zeros((3, 10))}
+    monkeypatch.setattr(showing, "grid_video", lambda *given: given[0].act(seen)[0].tobytes())
+    film_chance("FetchReach-v4", tmp_path / "film.mp4")
+    actions = np.frombuffer((tmp_path / "film.mp4").read_bytes(), np.float32)
+    assert actions.shape == (3 * 4,)
+    assert -1 <= actions.min() < -0.5 < 0.5 < actions.max() <= 1
 
 
 def test_without_a_screen_a_sentence_says_what_to_do(run, monkeypatch, capsys):
