@@ -21,6 +21,7 @@ from wellposed.repository import name_of, root_of
 
 _NAMED = re.compile(r"(\w+)\s*:(?:\s+|$)(.*)", re.DOTALL)
 _HEADING = re.compile(r"^(#{1,6}[ \t]+)(.*?)[ \t]*$", re.MULTILINE)
+_PERCENT = re.compile(r"(?<=\d) %")  # a line does not end before the sign
 _PRIMES = "′″‴⁗"
 MACROS = {"argmax": r"\operatorname*{arg\,max}", "argmin": r"\operatorname*{arg\,min}"}
 T = TypeVar("T")
@@ -123,7 +124,7 @@ class Page:
         if part.kind == "text":
             for below, problem in checks.uncarried(part.text):
                 self.problems.note(self.name, line + below, problem)
-            return part.text
+            return part.text if part.text.startswith("`") else _PERCENT.sub("&nbsp;%", part.text)
         with self.problems.noted(self.name, line) as boxes:
             if part.kind == "link":
                 return self.links.follow(part.text, self, line)

@@ -102,7 +102,7 @@ as in [the section on runs](#what-was-run), in [the certificate](../../docs/chec
 
 ## What was run
 
-This is HER, and HER alone.
+This is HER, and HER alone, in 12 % of `12 % 5` cases.
 
     wellposed chapter run 4    # $HOME is no formula here
 

@@ -94,6 +94,10 @@ def test_nothing_of_the_syntax_is_left(page):
     assert "costs $5" in page
 
 
+def test_a_line_does_not_end_before_a_per_cent_sign(page):
+    assert re.search(r"in 12(&nbsp;|\xa0)% of <code>12 % 5</code> cases", page)
+
+
 def test_facts_are_those_of_the_records_with_their_origin(page):
     facts = [
         (unescape(origin), text)
