@@ -1,5 +1,6 @@
 """Exercises of chapter 2: generalised advantage estimation, and the clipped objective of PPO."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -229,13 +230,12 @@ def _own_clipped_objective() -> Function:
     return clipped_objective
 
 
-EXERCISES = (
-    Write(
-        id="2.1",
-        title="The advantage, over many steps",
-        function="gae",
-        parameters=("rewards", "values", "next_values", "terminated", "ended", "gamma", "lam"),
-        task="""
+ADVANTAGE = Write(
+    id="2.1",
+    title="The advantage, over many steps",
+    function="gae",
+    parameters=("rewards", "values", "next_values", "terminated", "ended", "gamma", "lam"),
+    task="""
 Generalised advantage estimates of a rollout of t steps in n envs.
 
 rewards, values, next_values: r, V(s) and V(s') of each transition, arrays [t, n]. V(s') is the value
@@ -248,12 +248,25 @@ Returns the advantages [t, n]:
     delta_t = r_t + gamma (1 - terminated_t) V(s_t+1) - V(s_t)
     A_t     = delta_t + gamma lam (1 - ended_t) A_t+1,   and A = 0 after the last row.
 """,
-        properties=(_one_step, _all_steps, _in_between, _terminal, _leak, _time_limit, _columns),
-        form=one_advantage_each,
-        own=_own_gae,
-        put=in_place_of("wellposed.data.rollout.gae"),
-        trial=trials.train("FetchReachDense-v4", {"algo": "ppo"}),
-    ),
+    properties=(_one_step, _all_steps, _in_between, _terminal, _leak, _time_limit, _columns),
+    form=one_advantage_each,
+    own=_own_gae,
+    put=in_place_of("wellposed.data.rollout.gae"),
+    trial=trials.train("FetchReachDense-v4", {"algo": "ppo"}),
+)
+FAULTY_ADVANTAGE = """
+advantages = np.zeros(rewards.shape)
+later = np.zeros(rewards.shape[1:])
+for t in reversed(range(len(rewards))):
+    goes_on = 1.0 - terminated[t]
+    surprise = rewards[t] + gamma * goes_on * next_values[t] - values[t]
+    later = surprise + gamma * lam * goes_on * later
+    advantages[t] = later
+return advantages
+"""
+
+EXERCISES = (
+    ADVANTAGE,
     Write(
         id="2.2",
         title="The clipped objective",
@@ -274,5 +287,12 @@ Returns the mean over the minibatch, an array [] of JAX, to be maximised:
         own=_own_clipped_objective,
         put=in_place_of("wellposed.agents.ppo.clipped_objective"),
         trial=trials.train("FetchReachDense-v4", {"algo": "ppo"}),
+    ),
+    replace(
+        ADVANTAGE,
+        id="2.5",
+        title="A fault that raises no error",
+        task=ADVANTAGE.task.partition(":\n\n    delta_t")[0] + ", where A = 0 after the last row.",
+        body=FAULTY_ADVANTAGE,
     ),
 )

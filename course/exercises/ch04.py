@@ -1,5 +1,6 @@
 """Exercises of chapter 4: goals in hindsight, and what they change."""
 
+from dataclasses import replace
 from typing import Any
 from unittest.mock import patch
 
@@ -317,6 +318,40 @@ def _own_relabel() -> Function:
     return relabel
 
 
+RELABEL = Write(
+    id="4.2",
+    title="What another goal changes",
+    function="relabel",
+    parameters=("batch", "goal", "compute_reward", "compute_terminated"),
+    task="""
+Transitions as they would have been recorded had another goal been pursued.
+
+batch: a wellposed.types.Batch, a NamedTuple of arrays with the same leading axes [...]: action, reward, terminated,
+and the dictionaries obs and next_obs with "observation", "achieved_goal" and "desired_goal".
+goal: the new goals, array [..., g].
+compute_reward, compute_terminated: the environment's functions (achieved, desired) -> [...].
+Returns a new Batch, as `batch._replace(...)` makes one, with
+
+    g := goal in obs and next_obs,   r := r(s', goal),   terminated := terminated(s', goal),
+
+and all else as it was. The arrays that were handed in are not written to.
+""",
+    properties=(_goal, _reward, _successor, _order, _termination, _rest, _axes),
+    form=transitions_back,
+    own=_own_relabel,
+    put=in_place_of("wellposed.data.episodes.relabel"),
+    trial=trials.train("FetchReach-v4"),
+)
+TWO_FAULTS = """
+reward = compute_reward(batch.obs["achieved_goal"], goal)
+terminated = compute_terminated(batch.next_obs["achieved_goal"], goal)
+return batch._replace(
+    obs=batch.obs | {"desired_goal": goal},
+    reward=reward.astype(batch.reward.dtype),
+    terminated=terminated.astype(batch.terminated.dtype),
+)
+"""
+
 EXERCISES = (
     Write(
         id="4.1",
@@ -339,28 +374,12 @@ Returns moments, integers [n], each drawn for itself and
         put=lambda function: patch.dict("wellposed.data.hindsight.STRATEGIES._entries", future=function),
         trial=trials.train("FetchReach-v4"),
     ),
-    Write(
-        id="4.2",
-        title="What another goal changes",
-        function="relabel",
-        parameters=("batch", "goal", "compute_reward", "compute_terminated"),
-        task="""
-Transitions as they would have been recorded had another goal been pursued.
-
-batch: a wellposed.types.Batch, a NamedTuple of arrays with the same leading axes [...]: action, reward, terminated,
-and the dictionaries obs and next_obs with "observation", "achieved_goal" and "desired_goal".
-goal: the new goals, array [..., g].
-compute_reward, compute_terminated: the environment's functions (achieved, desired) -> [...].
-Returns a new Batch, as `batch._replace(...)` makes one, with
-
-    g := goal in obs and next_obs,   r := r(s', goal),   terminated := terminated(s', goal),
-
-and all else as it was. The arrays that were handed in are not written to.
-""",
-        properties=(_goal, _reward, _successor, _order, _termination, _rest, _axes),
-        form=transitions_back,
-        own=_own_relabel,
-        put=in_place_of("wellposed.data.episodes.relabel"),
-        trial=trials.train("FetchReach-v4"),
+    RELABEL,
+    replace(
+        RELABEL,
+        id="4.5",
+        title="Two faults that raise no error",
+        task=RELABEL.task.partition(", with\n\n")[0] + ".",
+        body=TWO_FAULTS,
     ),
 )

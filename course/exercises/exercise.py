@@ -75,6 +75,7 @@ class Written:
     properties: tuple[Property, ...]
     form: Callable[[tuple[Any, ...], Any], str | None]
     own: Callable[[], Callable[..., Any]]
+    body: str = "raise NotImplementedError"  # of the stub; where a fault is to be found, code that runs
 
     @property
     def shown(self) -> Callable[..., Any]:
@@ -83,9 +84,10 @@ class Written:
 
     @property
     def definition(self) -> str:
-        """The function without its body."""
-        docstring = "\n".join(f"    {line}".rstrip() for line in f'"""{self.task.strip()}\n"""'.splitlines())
-        return f"def {self.function}({', '.join(self.parameters)}):\n{docstring}\n    raise NotImplementedError\n"
+        """The function as it stands in the stub."""
+        lines = f'"""{self.task.strip()}\n"""\n{self.body.strip()}'.splitlines()
+        inner = "\n".join(f"    {line}".rstrip() for line in lines)
+        return f"def {self.function}({', '.join(self.parameters)}):\n{inner}\n"
 
     @property
     def equations(self) -> str:

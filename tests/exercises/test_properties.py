@@ -5,8 +5,16 @@ from collections import Counter
 import pytest
 
 from course.exercises import EXERCISES, MINUTES, WRITE, Write
-from course.exercises.guard import Guarded, OutputTrap, ReaderError
+from course.exercises.guard import Guarded, OutputTrap, ReaderError, load
 from tests.exercises.wrong import WRONG
+
+FAULTS = {  # exercises whose file holds faults
+    "2.5": [
+        "nothing leaks from one episode into the one before",
+        "at a time limit the future keeps its value, and it is that of the true successor",
+    ],
+    "4.5": ["the goal is the new one", "it is judged by the state that the transition led to"],
+}
 
 
 def first_lacking(exercise: Write, function) -> str | None:
@@ -35,10 +43,19 @@ def test_a_mistake_lacks_first_the_property_that_names_it(case):
 
 def test_each_property_is_the_first_that_some_mistake_lacks():
     counts = Counter(case.exercise for case in WRONG)
-    assert all(counts[number] >= 3 for number in WRITE)
-    for number, exercise in WRITE.items():
+    for number in WRITE.keys() - FAULTS.keys():
+        assert counts[number] >= 3
+        exercise = WRITE[number]
         named = {case.lacks for case in WRONG if case.exercise == number}
         assert [one.name for one in exercise.properties if not any(one.name.startswith(lacks) for lacks in named)] == []
+
+
+@pytest.mark.parametrize("number", FAULTS)
+def test_a_file_to_repair_runs_and_lacks_what_its_faults_are_and_nothing_else(number):
+    exercise = WRITE[number]
+    guarded = Guarded(exercise, load(exercise, exercise.stub.encode()), OutputTrap(), limit=None)
+    lacks = [one.name for one in exercise.properties if one.counterexample(guarded)]
+    assert lacks == FAULTS[number]
 
 
 @pytest.mark.parametrize("number", EXERCISES)

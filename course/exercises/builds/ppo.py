@@ -214,7 +214,7 @@ TOGETHER = (
         hint="The target is in units of rewards: the advantage that enters it is the one before it is normalised.",
     ),
 )
-GAE, CLIPPED = ch02.EXERCISES
+GAE, CLIPPED = ch02.EXERCISES[:2]
 PPO = "wellposed.agents.ppo"
 EXERCISE = Build(
     id="2.4",
