@@ -13,6 +13,7 @@ from wellposed.launch.answers import outcome
 from wellposed.progress import TrainingProgress
 from wellposed.report import robustness as robustness_page
 from wellposed.robustness import Request, examine, write
+from wellposed.runs.files import folder_in
 from wellposed.verdict import sentence, stored_verdict
 
 
@@ -39,15 +40,16 @@ def run(folder: Path, threads: int, quiet: bool) -> Iterator[str]:
         raise UserError(f"The code of {capstone.env} is not what was registered; put that back.")
     if [row.name for row in rows] != registration.runs:
         raise UserError(f"{TOML} means other runs than were registered: this version of wellposed has other defaults.")
-    for row in local.train_rows(rows, folder / RUNS, threads, TrainingProgress(quiet)):
-        yield outcome(row, folder / RUNS)
-    finished = [path for row in rows if ((path := folder / RUNS / row.name) / "summary.json").exists()]
+    runs = folder_in(folder, RUNS)
+    for row in local.train_rows(rows, runs, threads, TrainingProgress(quiet)):
+        yield outcome(row, runs)
+    finished = [path for row in rows if ((path := runs / row.name) / "summary.json").exists()]
     for path in finished:
         yield f"{path.name}: {sentence(stored_verdict(path, threads))}"
     if finished and robustness_of(folder, finished) is None:
-        found = examine(finished, Request(capstone.robustness), threads, quiet)
-        write(found, folder / ROBUSTNESS)
-        robustness_page.write_page(found.result, folder / ROBUSTNESS / "robustness.html")
+        found, results = examine(finished, Request(capstone.robustness), threads, quiet), folder_in(folder, ROBUSTNESS)
+        write(found, results)
+        robustness_page.write_page(found.result, results / "robustness.html")
         yield from robustness_page.lines(found.result)
     write_page(folder, grade(folder))
     yield str(folder / PAGE)

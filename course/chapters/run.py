@@ -28,7 +28,7 @@ from wellposed.launch.answers import outcome
 from wellposed.launch.rows import Row, row_of
 from wellposed.launch.states import ENDED, state_of
 from wellposed.progress import TrainingProgress, duration
-from wellposed.runs.files import explained, read_json, write_json
+from wellposed.runs.files import explained, folder_in, read_json, write_json
 from wellposed.runs.record import decode, encode
 from wellposed.runs.store import RunReader
 from wellposed.study.run import run_study
@@ -116,20 +116,20 @@ def bring(chapter: Chapter, folders: Iterable[Path], runs_dir: Path) -> list[str
         names = [row.name for row in rows if state_of(folder, row) in ENDED]
         names += [name for name in files if (folder / name).exists()]
         for name in (name for name in names if not (runs_dir / name).exists()):
-            _copy(folder / name, runs_dir / name)
+            _copy(folder / name, folder_in(runs_dir, *Path(name).parent.parts))
             brought.append(name)
     return brought
 
 
 def _copy(source: Path, target: Path) -> None:
-    """Copy a file or a directory, whole or not at all."""
-    with explained(target, "write"), TemporaryDirectory(dir=_made(target.parent), prefix=".part-") as part:
+    """Copy a file or a directory into the folder `target`, whole or not at all."""
+    with explained(target, "write"), TemporaryDirectory(dir=target, prefix=".part-") as part:
         whole = Path(part) / source.name
         if source.is_dir():
             shutil.copytree(source, whole, symlinks=True)
         else:
             shutil.copyfile(source, whole, follow_symlinks=False)
-        whole.rename(target)
+        whole.rename(target / source.name)
 
 
 def _sort_in(found: Asked, row: Row, runs_dir: Path) -> None:
@@ -293,7 +293,7 @@ def _study(name: str, chapter: Chapter, runs: Runs, threads: int, progress: Trai
     with suppress(MissingError):
         study(name, chapter, runs)
         return
-    question, out = chapter.studies[name], _folder(chapter, runs) / f"study_{name}"
+    question, out = chapter.studies[name], folder_in(_folder(chapter, runs), f"study_{name}")
     file = out / "study.json"
     left = unanswered(question, decode(Study, read_json(file), str(file)) if file.exists() else None)
     if not left:
@@ -313,11 +313,4 @@ def _write(chapter: Chapter, runs: Runs) -> Iterator[str]:
 
 def _folder(chapter: Chapter, runs: Runs) -> Path:
     """The folder of the chapter's results, created if necessary."""
-    return _made(runs.folder / chapter.slug)
-
-
-def _made(folder: Path) -> Path:
-    """A folder, created if necessary."""
-    with explained(folder, "make"):
-        folder.mkdir(parents=True, exist_ok=True)
-    return folder
+    return folder_in(runs.folder, chapter.slug)

@@ -1,8 +1,10 @@
 """The work of a chapter: done once, taken up where it stopped, and what fails hinders nothing else."""
 
+import shutil
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import pytest
 
@@ -174,6 +176,19 @@ def test_a_study_is_made_with_studies_only(tmp_path, runs, monkeypatch):
     assert asked == [(("existence",), "study_reach")]
     assert "study reach: it was studied" in lines
     assert "0 of 1 runs and 1 of 1 measurements and studies left" in lines[0]
+
+
+@pytest.mark.usefixtures("run")
+@pytest.mark.parametrize("linked", ["ch04_hindsight", "ch04_hindsight/study_reach"])
+def test_no_result_is_written_behind_a_link(tmp_path, runs, linked):
+    chapter, outside = load(tmp_path, TOML + STUDIED), tmp_path / "outside"
+    outside.mkdir()
+    (runs / linked).parent.mkdir(exist_ok=True)
+    shutil.rmtree(runs / linked, ignore_errors=True)
+    (runs / linked).symlink_to(outside)
+    with pytest.raises(UserError, match=f"{Path(linked).name} is a link"):
+        finish(chapter, runs, studies=True)
+    assert [*outside.iterdir()] == []
 
 
 def test_a_study_must_agree_with_the_records_of_its_runs(chapter, runs):

@@ -121,6 +121,17 @@ def test_why_a_row_could_not_be_done_is_kept_until_it_is_taken_up_again(tmp_path
     assert folder.errors == {}
 
 
+@pytest.mark.parametrize("sentence", ["no such file", ""])
+def test_no_error_is_kept_or_removed_behind_a_link(tmp_path, sentence):
+    folder, outside = make_folder(tmp_path / "folder", ROWS, []), tmp_path / "outside"
+    outside.mkdir()
+    (outside / ROWS[0].name).write_text("precious")
+    (folder.path / "errors").symlink_to(outside)
+    with pytest.raises(UserError, match="errors is a link"):
+        folder.note_error(ROWS[0], sentence)
+    assert (outside / ROWS[0].name).read_text() == "precious"
+
+
 def begun(runs: Path, row: Row, threads: int = 2) -> Path:
     path = runs / row.name
     path.mkdir(parents=True)

@@ -264,6 +264,26 @@ def test_no_link_leads_out_of_a_run(tmp_path, name, how):
     assert outside.read_bytes() == b"precious\n"
 
 
+@pytest.mark.parametrize("linked", [("results",), ("results", "study")], ids="/".join)
+def test_no_link_to_a_folder_leads_away_from_what_is_written(tmp_path, linked):
+    root, outside = tmp_path / "root", tmp_path / "outside"
+    root.mkdir()
+    outside.mkdir()
+    (tmp_path / "disk").symlink_to(root)  # where everything goes may be a link: its owner made it
+    folder = files.folder_in(tmp_path / "disk", "results", "study")
+    assert (root / "results" / "study").is_dir()
+    assert folder == tmp_path / "disk" / "results" / "study"
+    shutil.rmtree(root / "results")
+    place = root.joinpath(*linked)
+    place.parent.mkdir(exist_ok=True)
+    for target in (outside, tmp_path / "nowhere"):
+        place.symlink_to(target)
+        with pytest.raises(UserError, match=f"{linked[-1]} is a link"):
+            files.folder_in(root, "results", "study")
+        place.unlink()
+    assert [*outside.iterdir()] == []
+
+
 def test_a_backup_of_hard_links_is_not_written_into(tmp_path):
     path = interrupted(tmp_path / "runs")
     backup = tmp_path / "backup" / path.name

@@ -25,7 +25,7 @@ from wellposed.launch.rows import Folder, Row, add_rows
 from wellposed.launch.search import Memory, Progress, Question, Search, read_run, read_trial
 from wellposed.launch.states import ENDED, PRUNED, states
 from wellposed.runs import disk, lock
-from wellposed.runs.files import read_json, write_json, write_whole
+from wellposed.runs.files import folder_in, read_json, write_json, write_whole
 from wellposed.runs.record import decode, encode
 from wellposed.runs.store import env_id
 
@@ -165,12 +165,9 @@ def _advance(folder: Folder, proposer: _Proposer, title: str, question: Question
 def _mark(runs: Path, names: Sequence[str], pruned: set[str]) -> None:
     """Mark the runs that are not to be gone on with, and those only."""
     for name in names:
-        mark = runs / name / PRUNED
-        if name in pruned and not mark.exists():
-            disk.make_folder(mark.parent)
-            write_whole(mark, b"")
-        elif name not in pruned and mark.exists():
-            disk.remove(mark)
+        if (name in pruned) != (runs / name / PRUNED).exists():
+            mark = folder_in(runs, name) / PRUNED
+            write_whole(mark, b"") if name in pruned else disk.remove(mark)
 
 
 @contextmanager

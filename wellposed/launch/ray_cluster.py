@@ -15,6 +15,7 @@ from wellposed.errors import UserError
 from wellposed.launch.options import Options
 from wellposed.launch.rows import Folder
 from wellposed.launch.work import DONE, FAILED, HELD, command
+from wellposed.runs.files import folder_in
 
 ray: Any = importlib.import_module("ray")  # an extra; `execute` says so where it is missing
 
@@ -40,7 +41,7 @@ def launch(folder: Path, rows: list[int], options: Options) -> None:
     except (ConnectionError, RuntimeError) as error:
         raise UserError(f"There is no Ray cluster ({error}). Start one, as by `ray start --head`.") from error
     place = Folder(folder.resolve())
-    (place.path / "logs").mkdir(exist_ok=True)
+    folder_in(place.path, "logs")
     try:
         undone = _do(place.path, rows, options)
     finally:

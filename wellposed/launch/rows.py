@@ -25,6 +25,7 @@ from wellposed.runs.files import (
     MAX_JSON_BYTES,
     append_rows,
     explained,
+    folder_in,
     read_bytes,
     read_json,
     read_toml,
@@ -141,12 +142,9 @@ class Folder:
 
     def note_error(self, row: Row, sentence: str) -> None:
         """Keep why a row could not be done; "" once it is taken up again."""
-        path = self.path / "errors" / row.name
-        if sentence:
-            path.parent.mkdir(exist_ok=True)
-            write_whole(path, sentence.encode(errors="replace"))
-        elif path.exists():
-            disk.remove(path)
+        if sentence or (self.path / "errors").exists():
+            path = folder_in(self.path, "errors") / row.name
+            write_whole(path, sentence.encode(errors="replace")) if sentence else disk.remove(path)
 
 
 def make_folder(path: Path, rows: Sequence[Row], command: list[str], runs: Path = Path("runs")) -> Folder:

@@ -19,6 +19,7 @@ from wellposed.launch.options import Options
 from wellposed.launch.rows import Folder
 from wellposed.launch.states import states
 from wellposed.launch.work import HELD, command
+from wellposed.runs.files import folder_in
 
 NOTICE = 120  # seconds before the time limit at which a run is told to save; Slurm may be a minute early
 RESTARTS = 10  # of a job whose worker is killed, as by a lack of memory
@@ -67,7 +68,7 @@ def launch(folder: Path, rows: list[int], options: Options) -> None:
     now = states(place.runs, [known[row] for row in rows])
     there = queued(name)
     wanted = [row for row, state in zip(rows, now, strict=True) if state != "running" and row not in there]
-    (place.path / "logs").mkdir(exist_ok=True)
+    folder_in(place.path, "logs")
     size = largest_array()
     for first, of_one in groupby(sorted(wanted), key=lambda row: row // size * size):
         indices = [row - first for row in of_one]

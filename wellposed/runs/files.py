@@ -68,6 +68,23 @@ def write_whole(path: Path, content: bytes) -> None:
             raise
 
 
+def folder_in(root: Path, *names: str) -> Path:
+    """A folder below `root`, made where it is missing, and `root` too, which may be a link.
+
+    Raises:
+        UserError: if a folder below it is a link, so that somebody else's folder would make us write elsewhere, or if
+            the operating system refuses.
+    """
+    path = root
+    for name in ("", *names):
+        path = path / name
+        if name and path.is_symlink():
+            raise UserError(f"{path} is a link: what is written there would be elsewhere. Put a folder there.")
+        with explained(path, "make"):
+            disk.make_folder(path)
+    return path
+
+
 def encoded(text: str) -> bytes:
     """Text as UTF-8; half a character, which names and JSON can hold, is spelt out as on the terminal."""
     return text.encode(errors="backslashreplace")
