@@ -168,8 +168,9 @@ class Page:
 
 
 def text_of(html: str) -> str:
-    """The text of an element, with what a table sets below a number on its line."""
-    return unescape(re.sub(r"<[^>]*>", "", re.sub(r"<small>(.*?)</small>", r" (\1)", html))).replace("\xa0", " ")
+    """The text of an element, cells of a table apart, with what it sets below a number on its line."""
+    apart = re.sub(r"<small>(.*?)</small>", r" (\1)", html).replace("</t", " </t")
+    return unescape(re.sub(r"<[^>]*>", "", apart)).replace("\xa0", " ")
 
 
 def parse_directive(text: str, line: int = 0) -> Directive:

@@ -3,6 +3,7 @@
 import pytest
 
 from course.book.checks import citations, only_prose, paragraph, uncarried, unnamed
+from course.book.pages import text_of
 from wellposed import stats
 
 PAGE = """# Title
@@ -87,3 +88,10 @@ def test_a_number_is_printed_to_the_place_that_its_interval_carries():
     assert [stats.to_places(*one) for one in ((54_144, -2), (0.3, 2), (-0.001, 2), (98.64, 1))] == [
         "54,100", "0.30", "0.00", "98.6"
     ]  # fmt: skip
+
+
+def test_the_label_of_a_row_is_not_read_into_the_number_beside_it():
+    cells = "<tr><td>noise 0.005</td><td>77&nbsp;%<small>95&nbsp;% CI 56-98</small></td></tr>"
+    assert " ".join(text_of(cells).split()) == "noise 0.005 77 % (95 % CI 56-98)"
+    assert list(uncarried(text_of(cells))) == []
+    assert list(uncarried(text_of(cells.replace("77", "77.3")))) != []
