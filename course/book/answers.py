@@ -264,6 +264,10 @@ def table_html(table: Table) -> str:
 
 
 def _cell(text: str) -> str:
+    return "".join(map(_with_bracket_below, re.split(r"(?<=\)), ", text)))  # one below the other
+
+
+def _with_bracket_below(text: str) -> str:
     bracket = re.fullmatch(r"(\S.*?) \((.*)\)", text)
     return f"{_html(bracket[1])}<small>{_html(bracket[2])}</small>" if bracket else _html(text)
 
