@@ -151,7 +151,7 @@ def publish(
 
 
 def films(number: Number, runs_dir: RunsDir = RUNS, chapters: Chapters = None) -> int:
-    """Film the videos of a published chapter again, from runs that did what its records say; prints the paths."""
+    """Film the videos of a published chapter again, from runs that do what its records say; prints the paths."""
     from course.chapters.gather import Runs
     from course.chapters.load import chapter_of, find_chapters
     from course.chapters.publish import film_again
