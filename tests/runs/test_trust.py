@@ -264,6 +264,21 @@ def test_no_link_leads_out_of_a_run(tmp_path, name, how):
     assert outside.read_bytes() == b"precious\n"
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("probe/episode_length", 0.0),
+        ("probe/replay_transitions", -1.0),
+        ("probe/critic_step", -0.5),
+        ("sight/miss", -1.0),
+    ],
+)
+def test_a_size_that_no_run_can_have_is_refused(name, value):
+    assert MetricsRow(100, 50, 1.0, {name: value + 2}).metrics
+    with pytest.raises(ValueError, match=f"{name} is {value:g}, and it is at least"):
+        MetricsRow(100, 50, 1.0, {name: value})
+
+
 @pytest.mark.parametrize("linked", [("results",), ("results", "study")], ids="/".join)
 def test_no_link_to_a_folder_leads_away_from_what_is_written(tmp_path, linked):
     root, outside = tmp_path / "root", tmp_path / "outside"

@@ -124,7 +124,7 @@ def small_replay(e: Evidence) -> Seen | None:
     length, held = e.value("probe/episode_length"), e.recent("probe/replay_transitions")
     if length is None or held is None:
         return None
-    episodes, share = e.config.replay.capacity / (length + 1), held.value / held.step
+    episodes, share = e.config.replay.capacity / (length + 1), held.value / max(held.step, 1)
     if episodes >= 200 or e.config.total_steps < episodes * length / 2:
         return None
     numbers = {"episodes": episodes, "share": share, "enough": 2_000 * length}

@@ -86,6 +86,11 @@ METRICS: dict[str, str] = {
     "time/updates_per_step": "gradient updates per environment step so far",
 }
 SHARES = {name for name, meaning in METRICS.items() if meaning.startswith("share of ")}  # these lie in [0, 1]
+_SIZES = (
+    "mean size", "distance ", "change of", "typical norm", "standard deviation", "root mean square", "transitions that",
+    "observations that", "numbers of", "effective rank", "environment steps", "gradient updates",
+)  # fmt: skip
+LEAST = {name: 0.0 for name, meaning in METRICS.items() if meaning.startswith(_SIZES)} | {"probe/episode_length": 1.0}
 SLACK = 1e-6  # of rates that were computed in single precision
 
 
@@ -112,6 +117,9 @@ class MetricsRow:
         for name in self.metrics.keys() & SHARES:
             if not -SLACK <= self.metrics[name] <= 1 + SLACK:
                 raise ValueError(f"{name} is {self.metrics[name]:g}, and it is a share from 0 to 1")
+        for name in self.metrics.keys() & LEAST.keys():
+            if self.metrics[name] < LEAST[name]:
+                raise ValueError(f"{name} is {self.metrics[name]:g}, and it is at least {LEAST[name]:g}")
 
 
 @dataclass(frozen=True)
