@@ -89,7 +89,7 @@ def shifted(images: Array, pixels: int, key: Array) -> Array:
 
 
 def cropped(stacks: Array, pixels: int, corners: Array) -> Array:
-    """Stacks of images [b, L, h, w, c] with their edges repeated by `pixels`, cut to their size again at corners [b, 2].
+    """Stacks of images [b, L, h, w, c], their edges repeated by `pixels`, cut to their size again at corners [b, 2].
 
     Corners (down, across) are 0 to 2 `pixels`. All images of a stack are cut alike.
     """
