@@ -60,7 +60,7 @@ def _points_compile(spatial_softmax: Function) -> Counterexample | None:
 @as_property(
     "a map that is the same everywhere has its point in the middle",
     equation="all shares equal: the mean place is 0, 0",
-    hint="Places go from -1 in the first row or column to 1 in the last, so the middle is 0. Do all shares add up to 1?",
+    hint="Places go from -1 in the first row or column to 1 in the last, so the middle is 0. Do shares add up to 1?",
 )
 def _flat(spatial_softmax: Function) -> Counterexample | None:
     return _pointed(spatial_softmax, np.full((1, 3, 4, 1), 2.0), [[[0, 0]]])
@@ -82,7 +82,7 @@ def _one_pixel(spatial_softmax: Function) -> Counterexample | None:
 @as_property(
     "each image and each channel has a softmax of its own",
     equation="the sum over rows and columns of one channel of one image is 1",
-    hint="Along which axes are the shares normalised? Another channel that is brighter takes nothing away from this one.",
+    hint="Along which axes are the shares normalised? A brighter channel takes nothing away from this one.",
 )
 def _apart(spatial_softmax: Function) -> Counterexample | None:
     maps = _bright((2, 3, 3, 2), (0, 0, 0, 0), (0, 2, 2, 1), (1, 2, 0, 0), (1, 0, 1, 1))
@@ -183,7 +183,7 @@ def _edge(random_shift: Function) -> Counterexample | None:
 @as_property(
     "each stack has a corner of its own, and its images move alike",
     equation="corners[b] for all images of stacks[b]",
-    hint="Frames that moved apart would show a motion that was none. Two transitions of a minibatch need not move alike.",
+    hint="Frames that moved apart would show a motion that was none. Two stacks of a minibatch need not move alike.",
 )
 def _alike(random_shift: Function) -> Counterexample | None:
     stacks = _numbered(2, 2)
@@ -224,8 +224,8 @@ def _tested(
 @as_property(
     "a policy that reads the picture has no leak",
     equation="a = f(picture): the same where the picture stays",
-    hint="Between the two moments the picture changes as well, and such a policy does something else. What must stay as "
-    "it was, so that only the leak can show?",
+    hint="Between the two moments the picture changes as well, and such a policy does something else. What must stay "
+    "as it was, so that only the leak can show?",
 )
 def _picture(leaks: Function) -> Counterexample | None:
     return _tested(leaks, lambda obs: obs["camera"], [False, False], "acts as the picture says")
@@ -254,8 +254,8 @@ def _block(leaks: Function) -> Counterexample | None:
 @as_property(
     "however little it reads of it",
     equation="a = f(picture) + 1e-9 block",
-    hint="The same numbers give the same action to the last bit. A tolerance would let a small leak through, and what is "
-    "small today may grow in training.",
+    hint="The same numbers give the same action to the last bit. A tolerance would let a small leak through, and what "
+    "is small today may grow in training.",
 )
 def _little(leaks: Function) -> Counterexample | None:
     act = lambda obs: obs["camera"] + 1e-9 * obs["block"]  # noqa: E731
@@ -289,7 +289,7 @@ def _by_itself(leaks: Function) -> Counterexample | None:
 )
 def _by_name(leaks: Function) -> Counterexample | None:
     after = {"block": BEFORE["block"], "marker": [[1.0], [1.0]]}
-    act = lambda obs: obs["camera"] + (obs["marker"] if "marker" in obs else 0)  # noqa: E731
+    act = lambda obs: obs["camera"] + obs.get("marker", 0)  # noqa: E731
     return _tested(leaks, act, [True, True], "reads a number that nobody had thought of", after)
 
 
