@@ -173,7 +173,7 @@ def _back(ax: Axes, *points: tuple[float, float]) -> None:
 
 
 def _estimated(ax: Axes, y: float) -> None:
-    pictures, truth = _begin(ax, y, "Estimate, then act")
+    pictures, truth = _begin(ax, y, "(a), (c)  Estimate, then act")
     eye, actor = box(ax, 34, y, "estimator", 20, 8), box(ax, 88, y, "actor", 20, 8)
     estimate, loss = box(ax, 61, y, "*ŝ*", 12, 8, MUTED), box(ax, 61, y - 11, "|*ŝ* − *s*|", 22, 8)
     critics = box(ax, 88, y - 11, "critics", 20, 8)
@@ -186,7 +186,7 @@ def _estimated(ax: Axes, y: float) -> None:
 
 
 def _distilled(ax: Axes, y: float) -> None:
-    pictures, truth = _begin(ax, y, "Distil")
+    pictures, truth = _begin(ax, y, "(b)  Distil")
     pupil, teacher = box(ax, 38, y, "pupil", 20, 8), box(ax, 38, y - 11, "teacher", 20, 8)
     loss = box(ax, 86, y - 5.5, "|*a* − *a*′|^2", 22, 8)
     for one, other in ((pictures, pupil), (truth, teacher)):
@@ -199,7 +199,7 @@ def _distilled(ax: Axes, y: float) -> None:
 
 
 def _end_to_end(ax: Axes, y: float) -> None:
-    pictures, truth = _begin(ax, y, "End to end, critics on the truth")
+    pictures, truth = _begin(ax, y, "(c)  End to end, critics on the truth")
     encoder, actor, critics = (
         box(ax, x, y, text, 20, 8) for x, text in ((36, "encoder"), (63, "actor"), (89, "critics"))
     )
@@ -211,7 +211,7 @@ def _end_to_end(ax: Axes, y: float) -> None:
 
 
 def _from_pixels(ax: Axes, y: float) -> None:
-    label(ax, 0, y + 9.5, "Nothing but pixels", align="left")
+    label(ax, 0, y + 9.5, "(d)  Nothing but pixels", align="left")
     pictures = box(ax, 9, y, "pictures", 18, 8, ACCENT)
     encoder, critics = box(ax, 36, y, "encoder", 20, 8), box(ax, 63, y, "critics", 20, 8)
     loss, actor = box(ax, 89, y, "(*Q* − *y*)^2", 20, 8), box(ax, 63, y - 11, "actor", 20, 8)
