@@ -272,6 +272,5 @@ def test_a_run_that_begins_with_another_is_trained_after_it_and_in_the_same_part
     assert parts == [[teacher], [teacher, pupil]]
     calls: list[list[str]] = []
     monkeypatch.setattr(local, "train_rows", lambda rows, *_: iter(calls.append([row.name for row in rows]) or ()))
-    with pytest.raises(UserError):  # nothing was trained
-        finish(chapter, tmp_path)
+    finish(chapter, tmp_path)
     assert calls == [[teacher.name], [pupil.name]]
