@@ -351,7 +351,7 @@ def find_leaks(setting: Setting) -> Outcome:
     env = make_env(EnvConfig("FetchPush-v4", pixels=Pixels(16)), ENVS, "evaluation", threads=setting.threads)
     moments = [env.reset(seed=list(range(at, at + ENVS))) for at in (0, ENVS)]
     env.close()
-    told, allowed = [moment.truth | moment.obs for moment in moments], seen.may_read(env.spec)
+    before, after = (moment.truth | moment.obs for moment in moments)
     frames = InputConfig(encoder="frames", memory=2)
     leaky = env.spec._replace(obs=(*env.spec.obs, env.spec.field("achieved_goal")))
     ways: dict[str, tuple[str, Any, dict[str, Any]]] = {
@@ -364,9 +364,9 @@ def find_leaks(setting: Setting) -> Outcome:
     rows = []
     for name, (algo, spec, settings) in ways.items():
         agent = make_agent(algo, ALGORITHMS[algo].config(hidden=(8,), **settings), spec, setting.seeds[0])
-        agent.observe(moments[0]._replace(obs=told[0]))
-        carry = agent.initial_carry(ENVS)
-        found = seen.leaks(lambda obs, agent=agent, carry=carry: agent.act(obs, carry)[0], *told, allowed)
+        agent.observe(moments[0]._replace(obs=before))
+        act = lambda obs, agent=agent: agent.act(obs, agent.initial_carry(ENVS))[0]  # noqa: E731
+        found = seen.leaks(act, before, after, seen.may_read(env.spec))
         rows.append((name, f"a leak in {int(np.sum(found))} of {ENVS} envs"))
     return Outcome(rows)
 

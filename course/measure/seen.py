@@ -118,8 +118,9 @@ def _leaks_in(path: Path, seed: int) -> bool:
     seeds = seeding.evaluation_env_seeds(seed, 2 * ENVS, "held-out")
     with closing(make_env(config.env, ENVS, "evaluation", seed=seed)) as env:
         moments = [env.reset(seed=seeds[:ENVS]), env.reset(seed=seeds[ENVS:])]
-    told = [moment.truth | moment.obs for moment in moments]
-    return bool(leaks(lambda obs: agent.act(obs, agent.initial_carry(ENVS))[0], *told, may_read(agent.spec)).any())
+    before, after = (moment.truth | moment.obs for moment in moments)
+    act = lambda obs: agent.act(obs, agent.initial_carry(ENVS))[0]  # noqa: E731
+    return bool(leaks(act, before, after, may_read(agent.spec)).any())
 
 
 def may_read(spec: Spec) -> tuple[str, ...]:

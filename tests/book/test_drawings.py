@@ -161,3 +161,18 @@ def test_the_camera_draws_the_block_where_its_rays_meet_the_image(variant):
         found = np.array([across[near].mean() + 0.5, down[near].mean() + 0.5])
         assert near.sum() > 50
         assert np.abs(found - due).max() < 3, (found, due)
+
+
+def test_the_cameras_have_the_pixels_that_chapter_9_names():
+    push, pick = (cameras.camera_of(variant, 48) for variant in (model.PUSH, model.PICK_AND_PLACE))
+    assert push.focal == pytest.approx(57.9, abs=0.05)
+    assert 1000 * cameras.pixel_of(model.PUSH, 48) == pytest.approx(13.0, abs=0.05)
+    assert 1000 * cameras.pixel_of(model.PICK_AND_PLACE, 48) == pytest.approx(18.2, abs=0.05)
+    width = 0.05 / cameras.pixel_of(model.PUSH, 48)
+    assert 13.0 * cameras.misread(width) == pytest.approx(2.9, abs=0.05)
+    middle = cameras.middle_of(model.PICK_AND_PLACE)
+    lifted = pick.seen(middle + np.array([0, 0, 0.2]))
+    np.testing.assert_allclose(pick.seen(middle - np.array([0.097, 0, 0])), lifted, atol=0.05)
+    assert 0.05 * pick.focal * (1 / (pick.depth(middle) - 0.07) - 1 / pick.depth(middle)) == pytest.approx(
+        0.2, abs=0.01
+    )

@@ -82,7 +82,7 @@ def test_senseless_settings_are_refused(settings, message):
 
 
 def test_a_run_that_sees_no_pictures_is_refused(monkeypatch):
-    monkeypatch.setattr(seen, "load_run", lambda path: (RunConfig("FetchPush-v4"), path.name, None))
+    monkeypatch.setattr(seen, "load_run", lambda path: (RunConfig(EnvConfig("FetchPush-v4")), path.name, None))
     with pytest.raises(UserError, match="honest sees no pictures"):
         MEASUREMENTS["seen"].measure(SeenSettings(["push.honest"], SHOWN, EPISODES), Context(1, RUNS))
 
