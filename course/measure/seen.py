@@ -6,7 +6,7 @@ more often than goals are solved at reset; and its actions stay if only the numb
 
 from collections.abc import Callable
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -31,8 +31,8 @@ class SeenSettings:
 
     of: list[str]  # "experiment.variant"s whose policies see pictures
     shown: dict[str, list[str]]  # by name, words as of `wellposed eval --pixels`, ["moved=0.02", "turned=2"]
-    episodes: int = field(default=100)  # held-out episodes for each run and change
-    seed: int = field(default=0)  # of the episodes
+    episodes: int = 100  # held-out episodes for each run and change
+    seed: int = 0  # of the episodes
 
     def __post_init__(self) -> None:
         if not self.of or not self.shown:
