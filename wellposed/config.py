@@ -62,7 +62,8 @@ class AnyRunConfig(Generic[A]):
     """Environment steps to the first evaluation after the start; later intervals double up to `eval_every`. None:
     `eval_every` from the start."""
     init_from: str | None = field(default=None, metadata=serialise.LATER)
-    """A run whose newest networks and input statistics this one begins with."""
+    """A run whose newest networks and input statistics this one begins with; or the name of a recipe's runs without
+    the seed, for that of the same seed beside this one."""
     demonstrations: str | None = field(default=None, metadata=serialise.LATER)
     """oracle:N, N episodes of the controller written for the task, or a FILE of episodes (docs/deploy.md). The actor
     is cloned from them, and a replay begins with them."""

@@ -50,14 +50,26 @@ class Demonstrations(NamedTuple):
         return rows
 
 
-def begin(run: Any, config: AnyRunConfig) -> None:
+def source_of(config: AnyRunConfig, folder: Path) -> Path:
+    """The run that `init_from` names: a directory, or, by a recipe's name, its run of the same seed in `folder`.
+
+    The name of a recipe is that of its runs without the seed. It is the same for all seeds and on all machines.
+    """
+    named = Path(str(config.init_from))
+    beside = folder / f"{named}_s{config.seed}"
+    return beside if beside.is_dir() and not named.is_dir() else named
+
+
+def begin(run: Any, config: AnyRunConfig, folder: Path) -> None:
     """Put what the configuration names into a run whose environments stand at their first moment.
+
+    `folder`: the directory of the runs.
 
     Raises:
         UserError: if the other run or the demonstrations do not fit.
     """
     if config.init_from is not None:
-        warm_start(run.agent, RunReader(config.init_from).load_checkpoint()[1])
+        warm_start(run.agent, RunReader(source_of(config, folder)).load_checkpoint()[1])
     if config.demonstrations is None:
         return
     found = demonstrations_of(config, run.env.spec)
@@ -215,15 +227,17 @@ def read_demonstrations(path: Path, spec: Spec) -> Demonstrations:
     return Demonstrations(obs, truth, arrays["action"], length)
 
 
-def given(config: AnyRunConfig) -> dict[str, str]:
+def given(config: AnyRunConfig, folder: Path) -> dict[str, str]:
     """What a run is given, by a digest of its content: it decides the result, and a path does not tell it.
+
+    `folder`: the directory of the runs.
 
     Raises:
         UserError: if it cannot be read.
     """
     found: dict[str, str] = {}
     if config.init_from is not None:
-        found["init_from"] = RunReader(config.init_from).load_checkpoint()[0].state.sha256
+        found["init_from"] = RunReader(source_of(config, folder)).load_checkpoint()[0].state.sha256
     source = config.demonstrations
     if source is not None:
         read = lambda: hashlib.sha256(read_bytes(Path(source), MAX_BYTES)).hexdigest()  # noqa: E731

@@ -81,6 +81,7 @@ class Job:
     """A run to train: its configuration, and a function that opens its record, given the provenance."""
 
     config: AnyRunConfig
+    folder: Path  # the directory of the runs
     open: Callable[[Provenance], RunWriter]
     begins: bool = True  # False: it goes on from a checkpoint
     on_evaluation: OnEvaluation = unobserved
@@ -88,8 +89,9 @@ class Job:
 
 def new_run(config: AnyRunConfig, folder: Path) -> Job:
     """A new run, recorded in its own directory below `folder`."""
+    told = partial(given, config, folder)
     return Job(
-        config, lambda origin: RunWriter(folder, serialise.to_dict(config), replace(origin, given=given(config)))
+        config, folder, lambda origin: RunWriter(folder, serialise.to_dict(config), replace(origin, given=told()))
     )
 
 
@@ -101,7 +103,7 @@ def resumed_run(path: Path, salvage: bool = False) -> Job:
     """
     begins, config = not checkpoint.manifests(path), stored_config(path)
     checkpoint.require_held(path, config.agent.hidden)
-    return Job(config, partial(RunWriter.reopen, path, salvage=salvage), begins)
+    return Job(config, path.parent, partial(RunWriter.reopen, path, salvage=salvage), begins)
 
 
 def train_recorded(job: Job, threads: int, progress: TrainingProgress, stop: list[int]) -> tuple[Path, Summary | None]:
@@ -204,7 +206,7 @@ def opened(job: Job, threads: int) -> Iterator[tuple[RunWriter, Run, list[str]]]
         origin, certificate = certified.result()
         require_posed(certificate)
         if job.begins:
-            begin(run, config)
+            begin(run, config, job.folder)
         known = [*warnings_of(certificate), too_short(config, env.spec), chance_of_passing(config)]
         yield stack.enter_context(job.open(here(threads, origin))), run, known
 

@@ -29,6 +29,9 @@ QUANTITIES: tuple[tuple[str, tuple[str, ...], bool], ...] = (
     ("entropy, nats", ("train/entropy",), False),
     ("KL, nats", ("train/kl",), True),
     ("clipped share", ("train/clip_fraction",), False),
+    ("estimate loss", ("train/estimate_loss",), True),
+    ("imitation loss", ("train/imitation_loss",), True),
+    ("probe's miss", ("sight/miss",), True),
 )
 
 

@@ -126,7 +126,7 @@ def load_chapter(folder: Path) -> Chapter:
         minutes=table.minutes,
         study_minutes=table.study_minutes,
         in_work=table.in_work,
-        experiments={name: _experiment(name, data, source) for name, data in table.experiments.items()},
+        experiments=_experiments(table, source),
         measurements={},
         studies={name: _study(name, data, source) for name, data in table.studies.items()},
         videos=table.videos,
@@ -159,14 +159,25 @@ def _check_names(table: ChapterTable, source: Source) -> None:
             taken[name] = group
 
 
-def _experiment(name: str, data: Any, source: Source) -> AskedExperiment:
+def _experiments(table: ChapterTable, source: Source) -> dict[str, AskedExperiment]:
+    """All experiments, each of which may name the runs of those above it."""
+    found: dict[str, AskedExperiment] = {}
+    for name, data in table.experiments.items():
+        found[name] = _experiment(name, data, found, source)
+    return found
+
+
+def _experiment(name: str, data: Any, above: dict[str, AskedExperiment], source: Source) -> AskedExperiment:
     """An experiment with its configurations, which validates every setting."""
     place: Place = ("experiments", name)
     table = read_table(ExperimentTable, data, place, source)
     if not table.variants:
         raise source.error(place, f"An experiment needs at least one variant, as [experiments.{name}.variants.NAME].")
     _check_environment(table.env, (*place, "env"), source)
-    _seeds(table.seeds, (*place, "seeds"), source)
+    seeds = _seeds(table.seeds, (*place, "seeds"), source)
+    for at, settings in [(("base",), table.base), *((("variants", one), own) for one, own in table.variants.items())]:
+        if "init_from" in settings:
+            settings["init_from"] = _recipe(settings["init_from"], seeds, above, (*place, *at, "init_from"), source)
     question = Experiment(table.title, table.env, table.seeds, table.until_success, table.base, table.variants)
     runs: dict[str, list[AnyRunConfig]] = {}
     names: dict[str, str] = {}
@@ -182,6 +193,20 @@ def _experiment(name: str, data: Any, source: Source) -> AskedExperiment:
             raise source.error(at, f"This variant has exactly the configuration of {names[run]!r}.")
         names[run] = variant
     return AskedExperiment(question, runs, table.study)
+
+
+def _recipe(text: Any, seeds: list[int], above: dict[str, AskedExperiment], place: Place, source: Source) -> str:
+    """The name of the runs of `EXPERIMENT.VARIANT` without their seeds, which a run of the same seed begins with."""
+    experiment, _, variant = str(text).partition(".")
+    if experiment not in above or variant not in above[experiment].runs:
+        known = [f"{name}.{one}" for name, asked in above.items() for one in asked.runs]
+        raise source.error(place, f"There is no {text!r} above{instead(str(text), known)}")
+    configs = {config.seed: config for config in above[experiment].runs[variant]}
+    if missing := [seed for seed in seeds if seed not in configs]:
+        raise source.error(place, f"{text} is not trained with seed {missing[0]}.")
+    if configs[seeds[0]].init_from is not None:
+        raise source.error(place, f"{text} begins with another run itself.")
+    return run_name(serialise.to_dict(configs[seeds[0]])).rpartition("_s")[0]
 
 
 def _setting_in_message(message: str, table: Place, source: Source) -> Place | None:

@@ -13,7 +13,8 @@ from wellposed.stats import wilson
 
 EVALUATION_SERIES = (  # kept in addition to all metrics under train/
     "probe/q_min", "probe/q_mean", "probe/q_max", "probe/success_gained", "probe/goals_past", "probe/goals_foreign",
-    "probe/reward_wrong", "rollout/success_rate", "rollout/moved_rate", "curriculum/progress",
+    "probe/reward_wrong", "rollout/success_rate", "rollout/moved_rate", "curriculum/progress", "sight/miss",
+    "sight/miss_at_first",
 )  # fmt: skip
 
 

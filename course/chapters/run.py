@@ -91,10 +91,17 @@ def asked_rows(chapter: Chapter, studies: bool) -> list[Row]:
 
 def asked_runs(chapter: Chapter, runs: Runs, studies: bool, share: Share = ALL) -> Asked:
     """The runs of a chapter, or of a share of it, by their state."""
-    found = Asked([], [], [])
-    for row in share.of(asked_rows(chapter, studies)):
+    found, rows = Asked([], [], []), asked_rows(chapter, studies)
+    chosen = share.of(rows)
+    begun_with = {_teacher(row) for row in chosen}
+    for row in [row for row in rows if row.name in begun_with and row not in chosen] + chosen:
         _sort_in(found, row, runs.folder)
     return found
+
+
+def _teacher(row: Row) -> str | None:
+    """The name of the run that a run begins with; None where it begins with none."""
+    return f"{row.config['init_from']}_s{row.config['seed']}" if "init_from" in row.config else None
 
 
 def bring(chapter: Chapter, folders: Iterable[Path], runs_dir: Path) -> list[str]:
@@ -246,8 +253,10 @@ def _train(asked: Asked, runs: Runs, threads: int, progress: TrainingProgress, f
     """Train what is left."""
     with progress.expect(len(asked.left), sum(row.config["total_steps"] for row in asked.left)) as whole:
         try:
-            for row in local.train_rows(asked.left, runs.folder, threads, progress):
-                yield f"{outcome(row, runs.folder)} ({whole})"
+            pupils = [row for row in asked.left if _teacher(row)]
+            for rows in ([row for row in asked.left if row not in pupils], pupils):
+                for row in local.train_rows(rows, runs.folder, threads, progress):
+                    yield f"{outcome(row, runs.folder)} ({whole})"
         except UserError as error:
             failures.append(str(error))
 

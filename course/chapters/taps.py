@@ -26,11 +26,16 @@ UPDATE: list[Place] = [  # learn from them
 def shortened(config: Any, steps: int, saved: int, episodes: int) -> Any:
     """A configuration cut to `steps` environment steps and seed 0; what does not matter until then is the same for all.
 
-    It is evaluated and saved at step `saved`, in the middle of its episodes; an on-policy run between two rollouts.
+    It is evaluated and saved at step `saved`, in the middle of its episodes; an on-policy run between two rollouts. It
+    begins with no other run, and so without a head start.
     """
     every = steps // 2 if hasattr(config, "rollout_steps") else saved
-    stop = {"total_steps": steps, "until_success": None, "stop_rule": "twice"}
-    return replace(config, seed=0, eval_every=every, eval_episodes=episodes, **stop)
+    changes: Any = {"total_steps": steps, "until_success": None, "stop_rule": "twice"}
+    if getattr(config, "init_from", None):
+        changes["init_from"] = None
+    if getattr(config.agent, "head_start", 0):
+        changes["agent"] = replace(config.agent, head_start=0)
+    return replace(config, seed=0, eval_every=every, eval_episodes=episodes, **changes)
 
 
 @contextmanager

@@ -7,6 +7,7 @@ from course.measure.lift import Lift, LiftSettings, measure_lift
 from course.measure.perturbation import Perturbation, PerturbationSettings, measure_perturbation
 from course.measure.ports import Ports, PortsSettings, measure_ports
 from course.measure.robustness import RobustnessComparison, RobustnessSettings, measure_robustness
+from course.measure.seen import Seen, SeenSettings, measure_seen
 from course.measure.split import Split, SplitSettings, measure_split
 from course.measure.stress import Stress, StressSettings, measure_stress
 from course.measure.tracking import Tracking, TrackingSettings, measure_tracking
@@ -24,4 +25,5 @@ MEASUREMENTS: dict[str, Kind] = {
     "robustness": Kind(RobustnessSettings, RobustnessComparison, measure_robustness),
     "perturbation": Kind(PerturbationSettings, Perturbation, measure_perturbation),
     "ports": Kind(PortsSettings, Ports, measure_ports),
+    "seen": Kind(SeenSettings, Seen, measure_seen),
 }

@@ -8,14 +8,16 @@ from typing import Any
 import numpy as np
 import pytest
 
-from course.book.drawings import DRAWINGS, curves, draw, drawing, robots, timelines
+from course.book.drawings import DRAWINGS, cameras, curves, draw, drawing, robots, timelines
 from course.book.drawings.primitives import typeset
 from course.book.pages import Directive
 from course.chapters.load import find_chapters
 from wellposed.analysis.perturbation import hindsight_bias
 from wellposed.data.hindsight import STRATEGIES
+from wellposed.envs.rendering import working_backend
 from wellposed.envs.suites.fetch import model, task
 from wellposed.envs.wrappers.control import Control
+from wellposed.envs.wrappers.pixels import Eye
 from wellposed.errors import UserError
 
 USED = {
@@ -121,3 +123,56 @@ def test_the_robots_are_drawn_with_the_tasks_own_numbers():
     trace, goal = robots.grasp_played()
     assert np.linalg.norm(trace[-1, 3:6] - goal) < model.DISTANCE_THRESHOLD
     assert goal[2] > trace[0, 5] + 0.1
+
+
+def test_a_bar_in_one_row_of_pixels_is_misread_as_computed():
+    for width in (2.0, 3.25, 4.5):
+        left = np.arange(0.5, 1.5, 1e-4)  # one end has just passed the centre of a pixel
+        dark = np.stack([(np.arange(8) + 0.5 > x) & (np.arange(8) + 0.5 <= x + width) for x in left])
+        same = np.unique(dark, axis=0, return_inverse=True)[1]
+        middles = np.bincount(same, left) / np.bincount(same)
+        assert cameras.misread(width) == pytest.approx(np.sqrt(np.mean((left - middles[same]) ** 2)), abs=1e-3)
+
+
+def test_what_is_put_where_the_estimate_says_lies_near_its_goal_as_often_as_rayleigh_says():
+    assert cameras.placed(np.array([0.02]), 2)[0] == pytest.approx(1 - np.exp(-(0.05**2) / (2 * 0.02**2)))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("variant", [model.PUSH, model.PICK_AND_PLACE], ids=lambda one: one.name)
+def test_the_camera_draws_the_block_where_its_rays_meet_the_image(variant):
+    try:
+        working_backend()
+    except UserError as error:
+        pytest.skip(str(error))
+    scene, camera = model.load_scene(variant), cameras.camera_of(variant, 200)
+    eye = Eye(scene.model, model.view(variant), 200)
+    places = cameras.middle_of(variant) + np.array([[0.1, 0.12, 0], [-0.12, -0.1, 0], [0.0, 0.13, 0.15]])
+    frames = []
+    for place in places:
+        qpos = scene.initial_qpos.copy()
+        qpos[scene.object_qpos][:] = (*place, 1, 0, 0, 0)
+        frames.append(eye.look(qpos).astype(int))
+    eye.close()
+    for place, frame, other in zip(places, frames, frames[1:] + frames[:1], strict=True):
+        down, across = np.nonzero(np.abs(frame - other).sum(axis=2) > 30)
+        due = camera.seen(place)
+        near = np.hypot(across + 0.5 - due[0], down + 0.5 - due[1]) < 25
+        found = np.array([across[near].mean() + 0.5, down[near].mean() + 0.5])
+        assert near.sum() > 50
+        assert np.abs(found - due).max() < 3, (found, due)
+
+
+def test_the_cameras_have_the_pixels_that_chapter_9_names():
+    push, pick = (cameras.camera_of(variant, 48) for variant in (model.PUSH, model.PICK_AND_PLACE))
+    assert push.focal == pytest.approx(57.9, abs=0.05)
+    assert 1000 * cameras.pixel_of(model.PUSH, 48) == pytest.approx(13.0, abs=0.05)
+    assert 1000 * cameras.pixel_of(model.PICK_AND_PLACE, 48) == pytest.approx(18.2, abs=0.05)
+    width = 0.05 / cameras.pixel_of(model.PUSH, 48)
+    assert 13.0 * cameras.misread(width) == pytest.approx(2.9, abs=0.05)
+    middle = cameras.middle_of(model.PICK_AND_PLACE)
+    lifted = pick.seen(middle + np.array([0, 0, 0.2]))
+    np.testing.assert_allclose(pick.seen(middle - np.array([0.097, 0, 0])), lifted, atol=0.05)
+    assert 0.05 * pick.focal * (1 / (pick.depth(middle) - 0.07) - 1 / pick.depth(middle)) == pytest.approx(
+        0.2, abs=0.01
+    )

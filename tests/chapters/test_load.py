@@ -11,6 +11,7 @@ from course.measure.kinds import Kind
 from tests.chapters.tiny import TOML, load, write_chapter
 from wellposed.cli import main
 from wellposed.errors import UserError
+from wellposed.launch.rows import folder_of
 from wellposed.repository import ROOT
 from wellposed.runs.record import Estimate
 
@@ -151,9 +152,38 @@ OTHER_MISTAKES = [
 ]
 
 
+TAUGHT = """
+[experiments.taught]
+title = "Does it help to begin with a trained run?"
+env = "FetchReach-v4"
+seeds = "0-1"
+[experiments.taught.base]
+total_steps = 160
+[experiments.taught.variants.pupil]
+init_from = "width.narrow 0.5"
+"""
+TEACHING = [
+    ('init_from = "width.narrow 0.5"', 'init_from = "width.wide" #!', "There is no 'width.wide' above"),
+    ('init_from = "width.narrow 0.5"', 'init_from = "taught.pupil" #!', "There is no 'taught.pupil' above"),
+    ('init_from = "width.narrow 0.5"', 'init_from = "width.narrow 0.5" #!', "is not trained with seed 1"),
+]
+
+
+def test_a_variant_begins_with_the_run_of_another_of_the_same_seed(tmp_path):
+    chapter = load(tmp_path, TOML.replace('seeds = "0"', 'seeds = "0-1"', 1) + TAUGHT)
+    teachers, pupils = (chapter.experiments[of].runs for of in ("width", "taught"))
+    names = [folder_of(config, tmp_path).name for config in teachers["narrow 0.5"]]
+    assert [f"{config.init_from}_s{config.seed}" for config in pupils["pupil"]] == names
+    again = TAUGHT.replace("taught", "again").replace("width.narrow 0.5", "taught.pupil")
+    with pytest.raises(UserError, match="begins with another run itself"):
+        load(tmp_path, TOML.replace('seeds = "0"', 'seeds = "0-1"', 1) + TAUGHT + again)
+
+
 @pytest.mark.parametrize(
     ("text", "old", "new", "message"),
-    [(TOML, *case) for case in MISTAKES] + [(TOML + MEASURED + STUDIED + ON_COUNTED, *case) for case in OTHER_MISTAKES],
+    [(TOML, *case) for case in MISTAKES]
+    + [(TOML + TAUGHT, *case) for case in TEACHING]
+    + [(TOML + MEASURED + STUDIED + ON_COUNTED, *case) for case in OTHER_MISTAKES],
 )
 def test_a_mistake_is_named_with_its_line(tmp_path, text, old, new, message):
     assert old in text

@@ -266,3 +266,26 @@ def test_parts_that_were_made_elsewhere_are_brought_together(tmp_path, runs, run
 def test_a_part_that_does_not_exist_is_refused(text, capsys):
     assert main(["chapter", "run", "4", "--part", text]) == 1
     assert "--part takes K/M" in capsys.readouterr().err
+
+
+TAUGHT = """
+[experiments.taught]
+title = "Does it help to begin with a trained run?"
+env = "FetchReach-v4"
+seeds = "0"
+[experiments.taught.base]
+total_steps = 160
+[experiments.taught.variants.pupil]
+init_from = "width.narrow 0.5"
+"""
+
+
+def test_a_run_that_begins_with_another_is_trained_after_it_and_in_the_same_part(tmp_path, monkeypatch):
+    chapter = load(tmp_path, TOML + TAUGHT)
+    teacher, pupil = chapter_run.asked_rows(chapter, studies=False)
+    parts = [chapter_run.asked_runs(chapter, Runs(tmp_path), False, Share(k, 2)).left for k in (1, 2)]
+    assert parts == [[teacher], [teacher, pupil]]
+    calls: list[list[str]] = []
+    monkeypatch.setattr(local, "train_rows", lambda rows, *_: iter(calls.append([row.name for row in rows]) or ()))
+    finish(chapter, tmp_path)
+    assert calls == [[teacher.name], [pupil.name]]

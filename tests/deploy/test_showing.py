@@ -2,6 +2,7 @@
 
 import io
 from contextlib import nullcontext
+from types import SimpleNamespace
 from typing import Any
 
 import av
@@ -14,8 +15,10 @@ from wellposed.cli import main
 from wellposed.envs.make import EnvConfig
 from wellposed.envs.policies import RandomPolicy
 from wellposed.errors import UserError
+from wellposed.report import video
 from wellposed.report.video import encode_mp4
 from wellposed.showing import drawn, film, film_chance, watch
+from wellposed.types import Field, Moment
 
 
 class Drawn(gym.Env):
@@ -141,3 +144,19 @@ def test_a_viewer_that_does_not_open_is_a_sentence(run, monkeypatch):
     monkeypatch.setattr(mujoco.viewer, "launch_passive", launch)
     with pytest.raises(UserError, match="requires mjpython"):
         watch(run)
+
+
+def test_what_a_policy_sees_stands_in_the_corner_of_its_tile():
+    red, field = np.array([255, 0, 0], np.uint8), Field("camera", (8, 8, 3), "image", "uint8")
+    env: Any = SimpleNamespace(
+        spec=SimpleNamespace(obs=(field,)),
+        physics=SimpleNamespace(data=[SimpleNamespace(qpos=None)] * 2),
+        is_success=lambda *_: np.zeros(2, bool),
+    )
+    goals = {name: np.zeros((2, 3)) for name in ("achieved_goal", "desired_goal")}
+    renderer: Any = SimpleNamespace(frame=lambda *_: np.zeros((video.TILE, video.TILE, 3), np.uint8))
+    picture = video._mosaic(renderer, env, Moment({"camera": np.tile(red, (2, 8, 8, 1))}, goals))
+    second, size = video.TILE + video.GAP, 8 * (video.TILE // 3 // 8)
+    assert (picture[:size, second : second + size] == red).all()
+    assert not picture[: video.TILE, second + size : second + video.TILE].any()
+    assert not picture[size : video.TILE, second : second + video.TILE].any()

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import wellposed as wp
+from tests.chapters.tiny import as_seed
 from tests.records import unequal
 from tests.study.made_up import tiny
 from wellposed.cli import main
@@ -19,7 +20,15 @@ from wellposed.runs.checkpoint import load, manifests
 from wellposed.runs.files import read_json
 from wellposed.runs.store import RunReader, run_name
 from wellposed.serialise import to_dict
-from wellposed.start import Demonstrations, fill, oracle_demonstrations, read_demonstrations, write_demonstrations
+from wellposed.start import (
+    Demonstrations,
+    fill,
+    given,
+    oracle_demonstrations,
+    read_demonstrations,
+    source_of,
+    write_demonstrations,
+)
 
 TINY = replace(tiny(), until_success=None)
 
@@ -105,6 +114,16 @@ def test_a_run_begins_with_the_networks_and_statistics_of_another(run, tmp_path)
     assert RunReader(path).provenance.given == {"init_from": trained[0].state.sha256}
     with pytest.raises(AssertionError):
         np.testing.assert_array_equal(begun[1]["agent/learner.key"], trained[1]["learner.key"])
+
+
+def test_the_name_of_a_recipe_means_its_run_of_the_same_seed_beside_this_one(run):
+    copy, folder = as_seed(run, 3), run.parent
+    config = replace(TINY, seed=3, init_from=run.name.rpartition("_s")[0])
+    assert source_of(config, folder) == copy
+    assert source_of(replace(config, init_from=str(run)), folder) == run
+    assert given(config, folder) == given(replace(config, init_from=str(copy)), folder)
+    with pytest.raises(UserError, match=str(config.init_from)):
+        given(replace(config, seed=4), folder)
 
 
 def test_networks_of_another_shape_are_refused_before_anything_is_written(run, tmp_path):

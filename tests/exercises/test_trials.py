@@ -1,6 +1,7 @@
 """A reader's function in the laboratory's place: it is called there, its records lie apart, and its faults are told."""
 
 from functools import partial
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 
 from course.exercises import WRITE, submission
 from course.exercises.exercise import Setting
+from course.measure import seen
 from course.measure.kinds import Context
 from course.measure.perturbation import PerturbationSettings, measure_perturbation
 from tests.agents.data import SPEC, batches, first, rollout
@@ -18,15 +20,19 @@ from wellposed import arrays, stats
 from wellposed.agents import ppo, sac
 from wellposed.analysis import closed_loop, robustness
 from wellposed.cli import main
+from wellposed.config import RunConfig
 from wellposed.data import ReplayBuffer, ReplayConfig, RolloutBuffer
 from wellposed.envs import make_vec
 from wellposed.envs.suites import ogbench, panda
 from wellposed.envs.wrappers import curriculum
 from wellposed.errors import UserError
+from wellposed.nn import augment, encoders
+from wellposed.nn.inputs import InputConfig
 from wellposed.types import Field, Spec, Step
 
 GOALS = (Field("achieved_goal", (1,), "goal"), Field("desired_goal", (1,), "goal"))
 QUICKLY = PerturbationSettings([], [], [0.02], episodes=10_000)
+POINTS = InputConfig(pooling="points")
 TOY = Spec((Field("observation", (2,)), *GOALS), action_dim=1, max_episode_steps=8)
 
 
@@ -61,6 +67,14 @@ def regrown() -> None:
     curriculum.CurriculumVecEnv.grown(halfway, 0.0, 1.0)  # type: ignore[arg-type]
 
 
+def handed_in() -> None:
+    """The test for a leak, on a policy that reads the goal alone."""
+    agent = SimpleNamespace(spec=TOY, act=lambda obs, carry: (obs["desired_goal"], carry), initial_carry=lambda _: ())
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(seen, "load_run", lambda _: (RunConfig("FetchReach-v4"), agent, None))
+        seen._leaks_in(Path("one"), 0)
+
+
 SCENE: Any = SimpleNamespace(task=ogbench.TASKS["scene-v0"])
 CALLS = {
     "0.1": lambda: stats.wilson(1, 2),
@@ -81,6 +95,9 @@ CALLS = {
     "7.1": lambda: measure_perturbation(QUICKLY, Context(1, {})),
     "8.1": lambda: panda.symmetries(panda.TASKS["Push"]),
     "8.2": lambda: ogbench.GoalEnv.is_success(SCENE, np.zeros(7), np.zeros(7)),
+    "9.1": lambda: jax.eval_shape(encoders.Convolutions((4, 4, 1), POINTS, jax.random.key(0)), jnp.zeros((1, 4, 4, 1))),
+    "9.2": lambda: augment.shifted(jnp.zeros((1, 4, 4, 1), jnp.uint8), 1, jax.random.key(0)),
+    "9.3": handed_in,
     "7.2": lambda: robustness.crossing(np.arange(2.0), [stats.Interval(r, r, r) for r in (1.0, 0.5)], 0.9),
 }
 

@@ -494,6 +494,99 @@ CHAPTER_8 = [
     Wrong("8.2", side_by_side, "the numbers of a part"),
     Wrong("8.2", lambda a, d, parts, t: (away(a, d, parts) <= t).all(1), "it takes one pair"),
 ]
+
+
+def pointed(maps, ends=(-1.0, 1.0), axes=(1, 2), exp=jnp.exp, largest=True, swapped=False):
+    """Points of a softmax, with one thing in them otherwise than it should be."""
+    x = exp(maps - maps.max(axis=(1, 2), keepdims=True) if largest else maps)
+    share = x / x.sum(axis=axes, keepdims=True)
+    down, across = (jnp.linspace(*ends, size) for size in maps.shape[1:3])
+    point = (share * down[:, None, None]).sum(axis=(1, 2)), (share * across[:, None]).sum(axis=(1, 2))
+    return jnp.stack(point[::-1] if swapped else point, axis=-1)
+
+
+def brightest(maps):
+    """The place of the largest number alone."""
+    b, h, w, c = maps.shape
+    at = maps.reshape(b, h * w, c).argmax(axis=1)
+    return jnp.stack([2 * (at // w) / max(1, h - 1) - 1, 2 * (at % w) / max(1, w - 1) - 1], axis=-1)
+
+
+def before_the_last(maps):
+    """Places of cells that divide the image, as if the first began at -1 and the last ended at 1."""
+    x = jnp.exp(maps - maps.max(axis=(1, 2), keepdims=True))
+    share = x / x.sum(axis=(1, 2), keepdims=True)
+    down, across = ((2 * jnp.arange(size) + 1) / size - 1 for size in maps.shape[1:3])
+    return jnp.stack([(share * down[:, None, None]).sum((1, 2)), (share * across[:, None]).sum((1, 2))], axis=-1)
+
+
+def moved(stacks, pixels, corners, mode="edge", flipped=False, back=False, apart=False):
+    """Shifted stacks, with one thing in them otherwise than it should be."""
+    sides = (pixels, pixels)
+    padded = jnp.pad(stacks, ((0, 0), (0, 0), sides, sides, (0, 0)), mode=mode)
+    if apart:  # the first corner for all
+        corners = jnp.broadcast_to(corners[:1], corners.shape)
+    corners = corners[:, ::-1] if flipped else 2 * pixels - corners if back else corners
+    down, across = (corners[:, i, None] + jnp.arange(stacks.shape[2 + i]) for i in range(2))
+    return jnp.stack([one[:, i][:, :, j] for one, i, j in zip(padded, down, across, strict=True)])
+
+
+def each_image_its_own(stacks, pixels, corners):
+    """The images of a stack take the corners one after another."""
+    b, length = stacks.shape[:2]
+    images = stacks.reshape(b * length, 1, *stacks.shape[2:])
+    return moved(images, pixels, jnp.tile(corners, (length, 1))).reshape(stacks.shape)
+
+
+def mixed(before, after, kept):
+    return after | {name: before[name] for name in kept if name in before}
+
+
+def differs(act, one, other, judge=np.any, tolerance=0.0):
+    return judge(np.abs(act(one) - act(other)) > tolerance, axis=-1)
+
+
+def by_mean(act, before, after, allowed):
+    """The mean of the numbers of an action."""
+    one, other = act(before), act(mixed(before, after, allowed))
+    return one.mean(axis=-1) != other.mean(axis=-1)
+
+
+CHAPTER_9 = [
+    Wrong("9.1", lambda maps: jnp.array(np.asarray(pointed(maps))), "it can be compiled"),
+    Wrong("9.1", lambda maps: pointed(maps, ends=(0.0, 1.0)), "a map that is the same"),
+    Wrong("9.1", lambda maps: pointed(maps) * maps.shape[2], "a single bright pixel"),
+    Wrong("9.1", before_the_last, "a single bright pixel"),
+    Wrong("9.1", lambda maps: pointed(maps, swapped=True), "a single bright pixel"),
+    Wrong("9.1", lambda maps: pointed(maps, axes=(1, 2, 3)), "each image and each channel"),
+    Wrong("9.1", lambda maps: pointed(maps, axes=(0, 1, 2)), "each image and each channel"),
+    Wrong("9.1", lambda maps: jnp.where(jnp.ptp(maps) > 0, brightest(maps), 0.0), "shares are those"),
+    Wrong("9.1", lambda maps: pointed(maps, exp=jnp.exp2), "shares are those"),
+    Wrong("9.1", lambda maps: pointed(maps, largest=False), "a number that is added"),
+    Wrong(
+        "9.2",
+        lambda s, p, c: jnp.stack([x[:, int(i) - p :] for x, i in zip(s, c[:, 0], strict=True)]),
+        "it can be compiled",
+    ),
+    Wrong("9.2", lambda s, p, c: moved(s, p, c - p), "in the middle"),
+    Wrong("9.2", lambda s, p, c: moved(s, p, 0 * c), "in the middle"),
+    Wrong("9.2", lambda s, p, c: moved(s, p, c, flipped=True), "a corner farther down"),
+    Wrong("9.2", lambda s, p, c: moved(s, p, c, back=True), "a corner farther down"),
+    Wrong("9.2", lambda s, p, c: moved(s, p, c, mode="constant"), "a corner farther down"),
+    Wrong("9.2", lambda s, p, c: moved(s, p, c, mode="wrap"), "a corner farther down"),
+    Wrong("9.2", lambda s, p, c: moved(s, p, jnp.maximum(c, p)), "what comes in"),
+    Wrong("9.2", lambda s, p, c: moved(s, p, c, apart=True), "each stack"),
+    Wrong("9.2", each_image_its_own, "each stack"),
+    Wrong("9.3", lambda act, b, a, may: differs(act, b, a), "a policy that reads the picture"),
+    Wrong("9.3", lambda act, b, a, may: differs(act, b, b | {n: a[n] for n in may}), "a policy that reads the picture"),
+    Wrong("9.3", lambda act, b, a, may: differs(act, b, mixed(b, a, ["camera"])), "nor has one"),
+    Wrong("9.3", lambda act, b, a, may: np.zeros(len(act(b)), bool), "one that reads where"),
+    Wrong("9.3", lambda act, b, a, may: differs(act, b, mixed(b, a, may), tolerance=1e-6), "however little"),
+    Wrong("9.3", by_mean, "one number"),
+    Wrong("9.3", lambda act, b, a, may: differs(act, b, mixed(b, a, may), np.all), "one number"),
+    Wrong("9.3", lambda act, b, a, may: np.full(len(act(b)), differs(act, b, mixed(b, a, may)).any()), "each env"),
+    Wrong("9.3", lambda act, b, a, may: differs(act, b, b | {"block": a["block"]}), "whatever is not allowed"),
+]
 FORMLESS = [  # what comes back cannot be looked at, or nothing does: the exercise says so where it first happens
     Wrong("2.2", lambda r, a, e: np.mean(np.minimum(r * a, np.clip(r, 1 - e, 1 + e) * a)), "it can be compiled"),
     Wrong("3.1", lambda r, d, q, p, g, t: r if d.any() else r + g * (q.min(axis=0) - t * p), "it can be compiled"),
@@ -515,4 +608,5 @@ WRONG = [
     *CHAPTER_6,
     *CHAPTER_7,
     *CHAPTER_8,
+    *CHAPTER_9,
 ]

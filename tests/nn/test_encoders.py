@@ -12,7 +12,7 @@ from tests.agents.data import batches, first, spec_of
 from wellposed.agents import SAC, SACConfig
 from wellposed.agents.sac import critic_loss
 from wellposed.errors import UserError
-from wellposed.nn.encoders import ENCODERS, make_encoder
+from wellposed.nn.encoders import ENCODERS, make_encoder, spatial_softmax
 from wellposed.nn.inputs import InputConfig, InputStats
 from wellposed.types import Batch, Field, Spec
 
@@ -214,3 +214,24 @@ def test_without_images_the_convolutional_encoder_shows_what_the_states_does():
     )
     assert isinstance(stats, InputStats)
     assert np.array_equal(state(obs, stats.obs), cnn(obs, stats.obs))
+
+
+def test_points_of_a_softmax_tell_where_and_not_what():
+    maps = np.zeros((2, 3, 5, 2), np.float32)
+    maps[0, 2, 1, 0], maps[0, 0, 4, 1] = 50.0, 50.0
+    maps[1, 1, 0, 0] = maps[1, 1, 4, 0] = 50.0
+    found = np.asarray(spatial_softmax(jnp.asarray(maps)))
+    np.testing.assert_allclose(found, [[[1, -0.5], [-1, 1]], [[0, 0], [0, 0]]], atol=1e-6)
+
+
+def test_what_is_pooled_to_points_has_two_numbers_for_each_channel():
+    whole, points = (
+        make_encoder(InputConfig(encoder="cnn", pooling=pooling), IMAGE.obs, IMAGE, jax.random.key(0)).images["pixels"]
+        for pooling in ("all", "points")
+    )
+    assert points.bottleneck.weights[0].shape[0] == 2 * len(points.biases[-1])
+    obs = images(np.random.default_rng(0), 3)[0]["pixels"]
+    assert points(obs).shape == whole(obs).shape == (3, InputConfig().width)
+    assert not np.allclose(points(obs), whole(obs))
+    with pytest.raises(UserError, match=r"agent\.inputs\.pooling is all or points"):
+        InputConfig(pooling="mean")  # type: ignore[arg-type]

@@ -12,7 +12,7 @@ Source: an asymmetric actor-critic (Pinto et al., 2018, "Asymmetric Actor Critic
 1710.06542) whose actor reads the picture through a bottleneck with a meaning.
 """
 
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from functools import partial
 from typing import Any, Literal, NamedTuple
 
@@ -89,8 +89,8 @@ class EstimateConfig(SACConfig):
     @property
     def reading(self) -> InputConfig:
         """How the estimator reads frames and the robot's own numbers."""
-        encoder = "frames" if self.frames > 1 else "cnn"
-        return InputConfig(self.inputs.normalise, self.inputs.clip, False, False, encoder, self.features, self.frames)
+        encoder, width, memory = "frames" if self.frames > 1 else "cnn", self.features, self.frames
+        return replace(self.inputs, relative=False, distances=False, encoder=encoder, width=width, memory=memory)
 
 
 def of_states(spec: Spec) -> Spec:

@@ -84,9 +84,15 @@ def shift_images(names: tuple[str, ...], pixels: int, batch: Batch, key: Array) 
 
 def shifted(images: Array, pixels: int, key: Array) -> Array:
     """Images [b, ..., h, w, c], each b moved by up to `pixels` along both axes."""
-    b, (height, width, channels) = len(images), images.shape[-3:]
-    stacks = images.reshape(b, -1, height, width, channels)
+    corners = jax.random.randint(key, (len(images), 2), 0, 2 * pixels + 1)
+    return cropped(images.reshape(len(images), -1, *images.shape[-3:]), pixels, corners).reshape(images.shape)
+
+
+def cropped(stacks: Array, pixels: int, corners: Array) -> Array:
+    """Stacks of images [b, L, h, w, c], their edges repeated by `pixels`, cut to their size again at corners [b, 2].
+
+    Corners (down, across) are 0 to 2 `pixels`. All images of a stack are cut alike.
+    """
     padded = jnp.pad(stacks, ((0, 0), (0, 0), (pixels, pixels), (pixels, pixels), (0, 0)), mode="edge")
-    corners = jax.random.randint(key, (b, 2), 0, 2 * pixels + 1)
     crop = lambda stack, corner: jax.lax.dynamic_slice(stack, (0, *corner, 0), stacks.shape[1:])  # noqa: E731
-    return jax.vmap(crop)(padded, corners).reshape(images.shape)
+    return jax.vmap(crop)(padded, corners)

@@ -23,8 +23,9 @@ class Convolutions(eqx.Module):
     filters: list[Array]  # [KERNEL, KERNEL, in, out] each
     biases: list[Array]  # [out] each
     bottleneck: MLP
+    points: bool = eqx.field(static=True)  # the bottleneck reads a point of each channel, not all of it
 
-    def __init__(self, shape: tuple[int, ...], width: int, key: Array):
+    def __init__(self, shape: tuple[int, ...], config: InputConfig, key: Array):
         """`shape`: height, width, channels. Weights and biases start uniform in +-1/sqrt(fan_in), as PyTorch's do."""
         self.filters, self.biases = [], []
         height, across, channels = shape
@@ -34,7 +35,8 @@ class Convolutions(eqx.Module):
             self.filters.append(jax.random.uniform(filter_key, size, minval=-bound, maxval=bound))
             self.biases.append(jax.random.uniform(bias_key, (out,), minval=-bound, maxval=bound))
             height, across, channels = -(-height // STRIDE), -(-across // STRIDE), out
-        self.bottleneck = MLP([height * across * channels, width], key)
+        self.points = config.pooling == "points"
+        self.bottleneck = MLP([(2 if self.points else height * across) * channels, config.width], key)
 
     def __call__(self, image: Array) -> Array:
         """Images [..., height, width, channels] of bytes -> [..., width] in [-1, 1]."""
@@ -45,7 +47,19 @@ class Convolutions(eqx.Module):
                 x, weight, (STRIDE, STRIDE), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC")
             )
             x = jax.nn.relu(x + bias)
+        x = spatial_softmax(x) if self.points else x
         return jnp.tanh(self.bottleneck(x.reshape(*lead, -1)))
+
+
+def spatial_softmax(maps: Array) -> Array:
+    """The mean place of each channel of [b, height, width, channels] under its softmax, [b, channels, 2].
+
+    A place is (down, across), each from -1 in the first row or column to 1 in the last. Source: Levine et al. (2016),
+    "End-to-End Training of Deep Visuomotor Policies", arXiv 1504.00702, section 5.3.
+    """
+    share = jax.nn.softmax(maps.reshape(len(maps), -1, maps.shape[-1]), axis=1).reshape(maps.shape)
+    down, across = (jnp.linspace(-1, 1, size) for size in maps.shape[1:3])
+    return jnp.stack([jnp.einsum("bijc,i->bc", share, down), jnp.einsum("bijc,j->bc", share, across)], axis=-1)
 
 
 class ConvEncoder(Encoder):
@@ -63,7 +77,7 @@ class ConvEncoder(Encoder):
         self.state = StateEncoder(config, others, spec, key) if others else None
         images = [one for one in fields if one.kind == "image"]
         keys = jax.random.split(key, max(len(images), 1))
-        self.images = {one.name: Convolutions(one.shape, config.width, k) for one, k in zip(images, keys, strict=False)}
+        self.images = {one.name: Convolutions(one.shape, config, k) for one, k in zip(images, keys, strict=False)}
 
     def __call__(self, obs: dict[str, Array], scales: Scales) -> Array:
         """[..., *shape] of each field -> [..., f]."""

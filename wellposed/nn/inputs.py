@@ -5,7 +5,7 @@ one that sees the differences need not. `docs/fast.md` has the measurements.
 """
 
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar, Literal, NamedTuple
 
 import equinox as eqx
 import jax
@@ -39,11 +39,15 @@ class InputConfig:
     """What makes features of an observation: state, cnn (images), frames (several of each), history or gru (memory)."""
     width: int = field(default=50, metadata=LATER)
     """Numbers that a learnt encoder makes of an image, or remembers. Source: DrQ, arXiv 2004.13649, appendix."""
+    pooling: Literal["all", "points"] = field(default="all", metadata=LATER)
+    """What is read of the last convolution of an image: all of its numbers, or one point for each channel, the mean
+    place of a softmax over it. Source of the latter: Levine et al. 2016, arXiv 1504.00702, section 5.3."""
     memory: int = field(default=1, metadata=LATER)
     """Transitions that a policy with memory looks back in training, the newest among them; 1 without memory."""
 
     def __post_init__(self) -> None:
         require(0 < self.clip < float("inf"), "agent.inputs.clip", "must be greater than 0", self.clip)
+        require(self.pooling in ("all", "points"), "agent.inputs.pooling", "is all or points", self.pooling)
         for name, most in MOST.items():
             value = getattr(self, name)
             require(0 < value <= most, f"agent.inputs.{name}", f"must be greater than 0 and at most {most:,}", value)

@@ -61,14 +61,20 @@ def _play(policy: Policy, env: Any, seeds: list[int], has_object: bool) -> Itera
 
 
 def _mosaic(renderer: Renderer, env: Any, now: Moment) -> np.ndarray:
-    """One picture of all envs, uint8 [height, width, 3]."""
+    """One picture of all envs, uint8 [height, width, 3]. What a policy sees, if it is pictures, stands in a corner."""
     height, width = (n * (TILE + GAP) - GAP for n in (ROWS, COLUMNS))
     picture = np.full((height, width, 3), _PAPER, np.uint8)
     goals = now.truth["desired_goal"]
     reached = env.is_success(now.truth["achieved_goal"], goals)
+    images = [now.obs[one.name] for one in env.spec.obs if one.kind == "image"]
     for i, data in enumerate(env.physics.data):
         top, left = (n * (TILE + GAP) for n in divmod(i, COLUMNS))
-        picture[top : top + TILE, left : left + TILE] = renderer.frame(data.qpos, goals[i], bool(reached[i]))
+        tile = picture[top : top + TILE, left : left + TILE]
+        tile[:] = renderer.frame(data.qpos, goals[i], bool(reached[i]))
+        for image in images:
+            larger = max(1, TILE // 3 // len(image[i]))
+            shown = image[i].repeat(larger, axis=0).repeat(larger, axis=1)[:TILE, :TILE]
+            tile[: len(shown), : shown.shape[1]] = shown
     return picture
 
 
