@@ -1,5 +1,8 @@
 """Measurements that a chapter can state without training: of a machine, of an environment, or of finished runs."""
 
+from course.measure.contact import Contact, ContactSettings, measure_contact
+from course.measure.copies import Copies, CopiesSettings, measure_copies
+from course.measure.guarded import Guarded, GuardedSettings, measure_guarded
 from course.measure.interface import InterfaceComparison, InterfaceSettings, measure_interfaces
 from course.measure.kinds import Kind
 from course.measure.life import ProofOfLife, ProofOfLifeSettings, measure_life
@@ -7,6 +10,7 @@ from course.measure.lift import Lift, LiftSettings, measure_lift
 from course.measure.perturbation import Perturbation, PerturbationSettings, measure_perturbation
 from course.measure.ports import Ports, PortsSettings, measure_ports
 from course.measure.robustness import RobustnessComparison, RobustnessSettings, measure_robustness
+from course.measure.search import Search, SearchSettings, measure_search
 from course.measure.split import Split, SplitSettings, measure_split
 from course.measure.stress import Stress, StressSettings, measure_stress
 from course.measure.tracking import Tracking, TrackingSettings, measure_tracking
@@ -24,4 +28,8 @@ MEASUREMENTS: dict[str, Kind] = {
     "robustness": Kind(RobustnessSettings, RobustnessComparison, measure_robustness),
     "perturbation": Kind(PerturbationSettings, Perturbation, measure_perturbation),
     "ports": Kind(PortsSettings, Ports, measure_ports),
+    "contact": Kind(ContactSettings, Contact, measure_contact),
+    "guarded": Kind(GuardedSettings, Guarded, measure_guarded),
+    "search": Kind(SearchSettings, Search, measure_search),
+    "copies": Kind(CopiesSettings, Copies, measure_copies),
 }

@@ -73,7 +73,7 @@ def _pressed(hand: np.ndarray, across: np.ndarray, touching: np.ndarray, sunk: n
 def spiral_points(length: np.ndarray, pitch: float) -> np.ndarray:
     """The points [n, 2] of an Archimedean spiral after these lengths [n], in metres, its turns `pitch` apart.
 
-    r = pitch angle / 2 pi. A turn farther out a strip `pitch` wide is covered, so a length covers pitch length = pi r^2.
+    r = pitch angle / 2 pi. A length covers a strip `pitch` wide: pitch length = pi r^2.
     """
     angle = np.sqrt(4 * np.pi * length / pitch)
     return (pitch * angle / (2 * np.pi))[:, None] * np.stack([np.cos(angle), np.sin(angle)], axis=1)
