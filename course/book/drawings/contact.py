@@ -1,6 +1,5 @@
 """Drawings of a peg and a hole: forces, what holds it, how it is searched for, and what memory is worth."""
 
-from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -176,14 +175,14 @@ def guarded_moves() -> Axes:
     left, right = charts(2.9, 2, sharey=True)
     moves = np.arange(0, 15)
     for success, colour, at, text in (
-        (np.minimum(moves, CELLS) / CELLS, GREEN, (0.2, 94), "remembers"),
+        (np.minimum(moves, CELLS) / CELLS, GREEN, (5.4, 108), "remembers"),
         ([memoryless_bound(CELLS, int(n)) for n in moves], ACCENT, (7.5, 66), "draws"),
         (np.minimum(moves, 1) / CELLS, WARN, (5.4, 27), "one cell for ever"),
     ):
         left.plot(moves, 100 * np.array(success), "o-", color=colour, linewidth=1.6, markersize=3.5)
         label(left, *at, text, colour, "left", size=SMALL)
     left.axvline(CELLS, color=FAINT, linewidth=1, linestyle=":")
-    left.set(xlim=(0, 14), ylim=(0, 104), xlabel="moves", ylabel="success, %")
+    left.set(xlim=(0, 14), ylim=(0, 115), yticks=range(0, 101, 20), xlabel="moves", ylabel="success, %")
     lengths = np.arange(1, 7)
     for greedy, colour, mark in ((True, WARN, "s"), (False, ACCENT, "o")):
         found = [100 * probing_success(history_draws(CELLS, CELLS, int(n), greedy=greedy)) for n in lengths]
