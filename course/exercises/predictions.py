@@ -106,6 +106,18 @@ def _conditions(paths: Paths, threads: int) -> dict[str, Measured]:
     return found
 
 
+def _remembered(paths: Paths, threads: int) -> dict[str, Measured]:
+    from course.measure.guarded import GuardedSettings, measure_guarded
+    from course.measure.kinds import Context
+    from wellposed.stats import describe_rate
+
+    rows = measure_guarded(GuardedSettings(list(paths)), Context(threads, paths)).rows
+    found = {f"{row.policy}_{row.plays}": row.success for row in rows}
+    names = ("memoryless_greedy", "memoryless_drawn", "history_4_greedy", "history_8_greedy")
+    return {name: Measured(one.value, *one.ci95, describe_rate(one.value, one.ci95))
+            for name, one in found.items() if name in names}  # fmt: skip
+
+
 # Quantities of 7.3: the variant and the condition of each.
 _NOISY = {
     "plain_10mm": ("plain", "noise 0.01"),
@@ -294,5 +306,34 @@ does each reach the held-out goals? Where the ball begins, some goals are near.
             },
         },
         measure=_conditions,
+    ),
+    Predict(
+        id="11.3",
+        title="What is remembered",
+        question="""
+The hole lies at one of five cells, and an episode has five guarded moves; after a failed one everything looks as it did
+before. Three policies have learnt from 50,000 moves each, one seed: one sees the present observation, the others the
+last four and the last eight. With which success rate does each find the hole in 200 held-out episodes, played greedily,
+and the first one if its actions are drawn? A bound is not a prediction: a learner need not come near it.
+""",
+        quantities=(
+            Quantity("memoryless_greedy", "success without memory, greedy", 0.0, 1.0),
+            Quantity("memoryless_drawn", "success without memory, actions drawn", 0.0, 1.0),
+            Quantity("history_4_greedy", "success with a history of four, greedy", 0.0, 1.0),
+            Quantity("history_8_greedy", "success with a history of eight, greedy", 0.0, 1.0),
+        ),
+        experiment={
+            "title": "What does a history return where everything looks the same?",
+            "env": "PegProbe-v0",
+            "seeds": "0",
+            "until_success": None,
+            "base": {"total_steps": 50_000, "eval_every": 5_000, "eval_episodes": 50},
+            "variants": {
+                "memoryless": {},
+                "history_4": {"agent.inputs.encoder": "history", "agent.inputs.memory": 4},
+                "history_8": {"agent.inputs.encoder": "history", "agent.inputs.memory": 8},
+            },
+        },
+        measure=_remembered,
     ),
 )

@@ -20,6 +20,7 @@ RESETS = 400
 WAVE = 240  # steps of a sinusoidal action
 NOISY_EPISODES = 100  # at each level of noise
 GOALS = 4_000  # pairs of goals to judge
+PROBED, SEARCHED = 200, 25  # episodes of guarded moves, and of a search in each hole
 PUSH = [  # what FetchPush observes, in order
     ("vector", "position of the hand"), ("vector", "position of the block"), ("vector", "way between them"),
     ("number", "one finger"), ("number", "the other finger"), ("turning", "angles of the block"),
@@ -271,6 +272,37 @@ def judge_goals(setting: Setting) -> Outcome:
         reached = goals.all_in_place(achieved, desired, task.parts, task.tolerance)
         rate, low, high = stats.wilson(int(np.sum(reached)), GOALS)
         rows.append((f"{name}, things off by half a tolerance", stats.describe_rate(rate, (low, high))))
+    return Outcome(rows)
+
+
+def probe_cells(setting: Setting) -> Outcome:
+    """Plays guarded moves by hand, each kind of policy in turn, and computes what the formula says of it."""
+    from course.measure.guarded import GuardedSettings, measure_guarded
+    from course.measure.kinds import Context
+    from wellposed.stats import describe_rate
+
+    settings = GuardedSettings([], episodes=PROBED, seed=setting.seeds[0])
+    rows = []
+    for row in measure_guarded(settings, Context(setting.threads, {})).rows:
+        found = describe_rate(row.success.value, row.success.ci95)
+        rows.append((row.policy, f"{100 * row.bound:.1f} % by the formula, {found} in the simulator"))
+    return Outcome(rows)
+
+
+def search_hole(setting: Setting) -> Outcome:
+    """Inserts the peg along a spiral in a wide and in a narrower hole."""
+    from wellposed import seeding
+    from wellposed.envs.make import EnvConfig
+    from wellposed.envs.suites.peg.oracle import SpiralSearch
+    from wellposed.stats import describe_rate, wilson
+    from wellposed.verdict import play_under
+
+    rows, seeds = [], seeding.evaluation_env_seeds(setting.seeds[0], SEARCHED, "held-out")
+    for clearance in (2e-3, 1e-3):
+        where, policy = EnvConfig("PegInsert-v0", {"clearance": clearance}), SpiralSearch(0.6 * clearance)
+        played = play_under(policy, where, seeds, setting.seeds[0], setting.threads)
+        rate, low, high = wilson(sum(row.success for row in played), len(played))
+        rows.append((f"clearance {1000 * clearance:g} mm", describe_rate(rate, (low, high))))
     return Outcome(rows)
 
 

@@ -11,6 +11,7 @@ import pytest
 
 from course.exercises import WRITE, submission
 from course.exercises.exercise import Setting
+from course.measure import guarded
 from course.measure.kinds import Context
 from course.measure.perturbation import PerturbationSettings, measure_perturbation
 from tests.agents.data import SPEC, batches, first, rollout
@@ -21,6 +22,7 @@ from wellposed.cli import main
 from wellposed.data import ReplayBuffer, ReplayConfig, RolloutBuffer
 from wellposed.envs import make_vec
 from wellposed.envs.suites import ogbench, panda
+from wellposed.envs.suites.peg.oracle import SpiralSearch
 from wellposed.envs.wrappers import curriculum
 from wellposed.errors import UserError
 from wellposed.types import Field, Spec, Step
@@ -61,6 +63,8 @@ def regrown() -> None:
     curriculum.CurriculumVecEnv.grown(halfway, 0.0, 1.0)  # type: ignore[arg-type]
 
 
+PROBES = guarded.GuardedSettings([])
+MISSED: Any = [SimpleNamespace(success=False, time_to_success=None)] * PROBES.episodes
 SCENE: Any = SimpleNamespace(task=ogbench.TASKS["scene-v0"])
 CALLS = {
     "0.1": lambda: stats.wilson(1, 2),
@@ -79,6 +83,8 @@ CALLS = {
     "7.1": lambda: measure_perturbation(QUICKLY, Context(1, {})),
     "8.1": lambda: panda.symmetries(panda.TASKS["Push"]),
     "8.2": lambda: ogbench.GoalEnv.is_success(SCENE, np.zeros(7), np.zeros(7)),
+    "11.1": lambda: guarded._row(PROBES, "any cell", "drawn", 1, [MISSED]),
+    "11.2": lambda: SpiralSearch().act({"observation": np.zeros((1, 18))}),
     "7.2": lambda: robustness.crossing(np.arange(2.0), [stats.Interval(r, r, r) for r in (1.0, 0.5)], 0.9),
 }
 

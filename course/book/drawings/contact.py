@@ -1,6 +1,5 @@
 """Drawings of a peg and a hole: forces, what holds it, how it is searched for, and what memory is worth."""
 
-
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.patches import Annulus, Polygon, Rectangle
