@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from course.book.drawings import DRAWINGS, curves, draw, drawing, robots, timelines
+from course.book.drawings import DRAWINGS, contact, curves, draw, drawing, robots, timelines
 from course.book.drawings.primitives import typeset
 from course.book.pages import Directive
 from course.chapters.load import find_chapters
@@ -121,3 +121,35 @@ def test_the_robots_are_drawn_with_the_tasks_own_numbers():
     trace, goal = robots.grasp_played()
     assert np.linalg.norm(trace[-1, 3:6] - goal) < model.DISTANCE_THRESHOLD
     assert goal[2] > trace[0, 5] + 0.1
+
+
+def test_a_peg_at_both_walls_has_its_width():
+    """The left corner lies on the wall, the right side passes through the edge of the mouth, `width` apart."""
+    width, gap, down = 11.0, 13.0, 12.0
+    tilt = contact._tilt(width, gap, down)
+    below = gap * np.sin(tilt) + down * np.cos(tilt)
+    x, y = contact._tip((gap / 2, 0.0), width, below, tilt)
+    across = np.array([np.cos(tilt), -np.sin(tilt)])
+    corner = np.array([x, y]) - width / 2 * across
+    assert corner == pytest.approx([-gap / 2, -down], abs=1e-3)
+    assert (np.array([gap / 2, 0.0]) - corner) @ across == pytest.approx(width)
+
+
+def test_the_jamming_diagram_is_that_of_the_theorem():
+    """Its corners are loads that the walls can just hold, by the balance of forces with friction at its limit."""
+    depth, width, friction = 0.02, 0.016, 0.4
+    for x, y in contact.parallelogram(depth, width, friction):
+        held = []
+        for turn in (1, -1):  # and the mirror image
+            load, moment = turn * x, turn * y * width / 2
+            right, left = (1 / friction + load) / 2, (1 / friction - load) / 2
+            held.append(moment - (width / 2 * friction * (left - right) - depth * right))
+        assert min(map(abs, held)) < 1e-12
+
+
+@pytest.mark.slow
+def test_holes_are_met_as_an_area_is_covered():
+    """Of holes 1 to 3 mm away those within the radius that the length covers, but for the size of a hole."""
+    share = contact.holes_met(3e-4, np.array([80]))
+    assert share[0] == pytest.approx((2.62 - 1) / 2, abs=0.08)
+    assert contact.holes_met(1e-3, np.array([48]))[0] == 1.0

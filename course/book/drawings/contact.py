@@ -36,14 +36,14 @@ def contacts() -> Axes:
     _peg(ax, (beside, top), width, 0.0)
     _force(ax, (((37.5 + gap / 2) + (beside + width / 2)) / 2, top), (0, 1))
     ax.plot([beside, beside], [top - 5, top + 22], color=MUTED, linewidth=0.8, linestyle=(0, (3, 3)))
-    angle = 0.06
-    for middle, tilt in ((62.5, angle), (87.5, _tilt(width, gap, 12.0))):
+    down = 12.0
+    tilt = _tilt(width, gap, down)
+    for middle, angle, below in ((62.5, 0.06, down), (87.5, tilt, gap * np.sin(tilt) + down * np.cos(tilt))):
         edge = (middle + gap / 2, top)
-        down = 12.0
-        _peg(ax, _tip(edge, width, down, tilt), width, tilt)
+        _peg(ax, _tip(edge, width, below, angle), width, angle)
         _cone(ax, edge, np.pi, 0.4)
         _force(ax, edge, (-1, 0.4))
-    foot = (87.5 - gap / 2, top - 12.0)
+    foot = (87.5 - gap / 2, top - down)
     _cone(ax, foot, 0.0, 0.4)
     _force(ax, foot, (1, 0.4))
     return ax
@@ -55,11 +55,10 @@ def _tilt(width: float, gap: float, down: float) -> float:
     return float(angles[np.argmax(gap * np.cos(angles) - down * np.sin(angles) <= width)])
 
 
-def _tip(edge: Point, width: float, down: float, tilt: float) -> Point:
-    """The middle of the tip of a peg whose right side passes through `edge`, its left corner `down` below."""
+def _tip(edge: Point, width: float, below: float, tilt: float) -> Point:
+    """The middle of the tip of a peg whose right side passes through `edge` and ends `below` along it."""
     along, across = np.array([np.sin(tilt), np.cos(tilt)]), np.array([np.cos(tilt), -np.sin(tilt)])
-    length = (down - width * np.sin(tilt)) / np.cos(tilt)
-    x, y = np.array(edge) - length * along - width / 2 * across
+    x, y = np.array(edge) - below * along - width / 2 * across
     return float(x), float(y)
 
 
