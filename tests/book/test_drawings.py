@@ -147,7 +147,6 @@ def test_the_jamming_diagram_is_that_of_the_theorem():
         assert min(map(abs, held)) < 1e-12
 
 
-@pytest.mark.slow
 def test_holes_are_met_as_an_area_is_covered():
     """Of holes 1 to 3 mm away those within the radius that the length covers, but for the size of a hole."""
     share = contact.holes_met(3e-4, np.array([80]))

@@ -4,6 +4,7 @@
 # pyright: reportAttributeAccessIssue=false
 
 import itertools
+from contextlib import closing
 from dataclasses import replace
 from functools import partial
 
@@ -20,6 +21,7 @@ from wellposed.diagnose import diagnose, read_evidence
 from wellposed.envs import registry
 from wellposed.envs.evidence import Evidence
 from wellposed.envs.make import EnvConfig, make_env
+from wellposed.envs.rendering import working_backend
 from wellposed.envs.suites.peg import model
 from wellposed.envs.suites.peg.guarded import (
     GuardedSimulation,
@@ -38,6 +40,7 @@ from wellposed.envs.suites.peg.oracle import (
     lever_arm,
     spiral_points,
 )
+from wellposed.envs.suites.peg.rendering import PegRenderer
 from wellposed.envs.suites.peg.task import PegTask, peg_spec
 from wellposed.envs.vector import MujocoVecEnv
 from wellposed.errors import UserError
@@ -251,7 +254,28 @@ def test_a_dense_reward_is_minus_the_distance_in_centimetres():
     assert (task.spec.reward_range, peg_spec(3, 100, dense=False).reward_range) == (None, (-1.0, 0.0))
 
 
-# --- search needs memory
+@pytest.mark.slow
+def test_a_picture_shows_the_peg_the_true_hole_and_whether_it_is_at_the_bottom():
+    try:
+        backend = working_backend()
+    except UserError as error:
+        pytest.skip(str(error))
+    with closing(PegRenderer(64, backend)) as renderer:
+        place, hole = np.zeros(6), np.array([0.0, 0.0, -model.DEPTH])
+        shown = {
+            "before": renderer.frame(place, hole, False),
+            "hole elsewhere": renderer.frame(place, hole + [0.01, 0, 0], False),
+            "peg elsewhere": renderer.frame(place + [0, 0, 0.01, 0, 0, 0], hole, False),
+            "reached": renderer.frame(place, hole, True),
+        }
+        assert np.array_equal(renderer.frame(place, hole, False), shown["before"])
+    assert all(picture.shape == (64, 64, 3) for picture in shown.values())
+    assert len({picture.tobytes() for picture in shown.values()}) == 4
+    colours = {name: picture.mean(axis=(0, 1)) for name, picture in shown.items()}
+    assert colours["reached"][1] > colours["before"][1], "it is greener"
+
+
+# --- search, with memory and without
 
 
 def success_of(policy, episodes=25, steps=100, forgets=False, **kwargs):
