@@ -264,8 +264,8 @@ def test_a_picture_shows_the_peg_the_true_hole_and_whether_it_is_at_the_bottom()
         place, hole = np.zeros(6), np.array([0.0, 0.0, -model.DEPTH])
         shown = {
             "before": renderer.frame(place, hole, False),
-            "hole elsewhere": renderer.frame(place, hole + [0.01, 0, 0], False),
-            "peg elsewhere": renderer.frame(place + [0, 0, 0.01, 0, 0, 0], hole, False),
+            "hole elsewhere": renderer.frame(place, hole + 0.01 * np.eye(3)[0], False),
+            "peg elsewhere": renderer.frame(place + 0.01 * np.eye(6)[2], hole, False),
             "reached": renderer.frame(place, hole, True),
         }
         assert np.array_equal(renderer.frame(place, hole, False), shown["before"])
