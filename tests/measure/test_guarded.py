@@ -1,6 +1,7 @@
 """Guarded moves: each policy stands beside the bound of what it can remember."""
 
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -28,7 +29,7 @@ def measure(monkeypatch):
     monkeypatch.setattr(guarded, "load_run", load_run)
 
     def measured(*names, env="PegProbe-v0", episodes=20):
-        runs = {name: [SimpleNamespace(name=name, env=env)] * 2 for name in names}
+        runs: Any = {name: [SimpleNamespace(name=name, env=env)] * 2 for name in names}
         return MEASUREMENTS["guarded"].measure(GuardedSettings(list(names), episodes=episodes), Context(1, runs))
 
     return measured

@@ -1,6 +1,7 @@
 """Searches in a hole, by hand and learnt, on the same episodes."""
 
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -33,7 +34,7 @@ def measure(monkeypatch):
     monkeypatch.setattr(search, "load_run", load_run)
 
     def measured(clearances, *names, env="PegInsert-v0"):
-        runs = {name: [SimpleNamespace(name=name, env=env)] for name in names}
+        runs: Any = {name: [SimpleNamespace(name=name, env=env)] for name in names}
         settings = SearchSettings(clearances, ["square"], list(names), episodes=4)
         return MEASUREMENTS["search"].measure(settings, Context(1, runs)), wheres
 
