@@ -4,6 +4,7 @@ from course.measure.contact import Contact, ContactSettings, measure_contact
 from course.measure.copies import Copies, CopiesSettings, measure_copies
 from course.measure.guarded import Guarded, GuardedSettings, measure_guarded
 from course.measure.interface import InterfaceComparison, InterfaceSettings, measure_interfaces
+from course.measure.jamming import Jamming, JammingSettings, measure_jamming
 from course.measure.kinds import Kind
 from course.measure.life import ProofOfLife, ProofOfLifeSettings, measure_life
 from course.measure.lift import Lift, LiftSettings, measure_lift
@@ -29,6 +30,7 @@ MEASUREMENTS: dict[str, Kind] = {
     "perturbation": Kind(PerturbationSettings, Perturbation, measure_perturbation),
     "ports": Kind(PortsSettings, Ports, measure_ports),
     "contact": Kind(ContactSettings, Contact, measure_contact),
+    "jamming": Kind(JammingSettings, Jamming, measure_jamming),
     "guarded": Kind(GuardedSettings, Guarded, measure_guarded),
     "search": Kind(SearchSettings, Search, measure_search),
     "copies": Kind(CopiesSettings, Copies, measure_copies),

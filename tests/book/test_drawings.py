@@ -123,22 +123,10 @@ def test_the_robots_are_drawn_with_the_tasks_own_numbers():
     assert goal[2] > trace[0, 5] + 0.1
 
 
-def test_a_peg_at_both_walls_has_its_width():
-    """The left corner lies on the wall, the right side passes through the edge of the mouth, `width` apart."""
-    width, gap, down = 11.0, 13.0, 12.0
-    tilt = contact._tilt(width, gap, down)
-    below = gap * np.sin(tilt) + down * np.cos(tilt)
-    x, y = contact._tip((gap / 2, 0.0), width, below, tilt)
-    across = np.array([np.cos(tilt), -np.sin(tilt)])
-    corner = np.array([x, y]) - width / 2 * across
-    assert corner == pytest.approx([-gap / 2, -down], abs=1e-3)
-    assert (np.array([gap / 2, 0.0]) - corner) @ across == pytest.approx(width)
-
-
 def test_the_jamming_diagram_is_that_of_the_theorem():
     """Its corners are loads that the walls can just hold, by the balance of forces with friction at its limit."""
     depth, width, friction = 0.02, 0.016, 0.4
-    for x, y in contact.parallelogram(depth, width, friction):
+    for x, y in contact.parallelogram(depth, friction):
         held = []
         for turn in (1, -1):  # and the mirror image
             load, moment = turn * x, turn * y * width / 2

@@ -5,6 +5,7 @@ from matplotlib.axes import Axes
 from matplotlib.patches import Annulus, Polygon, Rectangle
 
 from course.book.drawings.primitives import GREEN, MUTED, PURPLE, SMALL, arrow, canvas, charts, label
+from course.measure.jamming import holding_moment, tilt_at_both_walls, tip_below
 from course.measure.search import PITCH
 from wellposed.envs.suites.peg import model
 from wellposed.envs.suites.peg.guarded import history_draws, memoryless_bound, probing_success
@@ -37,29 +38,16 @@ def contacts() -> Axes:
     _force(ax, (((37.5 + gap / 2) + (beside + width / 2)) / 2, top), (0, 1))
     ax.plot([beside, beside], [top - 5, top + 22], color=MUTED, linewidth=0.8, linestyle=(0, (3, 3)))
     down = 12.0
-    tilt = _tilt(width, gap, down)
+    tilt = tilt_at_both_walls(width, gap, down)
     for middle, angle, below in ((62.5, 0.06, down), (87.5, tilt, gap * np.sin(tilt) + down * np.cos(tilt))):
         edge = (middle + gap / 2, top)
-        _peg(ax, _tip(edge, width, below, angle), width, angle)
+        _peg(ax, tip_below(edge, width, below, angle), width, angle)
         _cone(ax, edge, np.pi, 0.4)
         _force(ax, edge, (-1, 0.4))
     foot = (87.5 - gap / 2, top - down)
     _cone(ax, foot, 0.0, 0.4)
     _force(ax, foot, (1, 0.4))
     return ax
-
-
-def _tilt(width: float, gap: float, down: float) -> float:
-    """The tilt at which a peg touches the mouth's edge on one side and the wall `down` below it on the other."""
-    angles = np.linspace(0, 0.5, 50_001)
-    return float(angles[np.argmax(gap * np.cos(angles) - down * np.sin(angles) <= width)])
-
-
-def _tip(edge: Point, width: float, below: float, tilt: float) -> Point:
-    """The middle of the tip of a peg whose right side passes through `edge` and ends `below` along it."""
-    along, across = np.array([np.sin(tilt), np.cos(tilt)]), np.array([np.cos(tilt), -np.sin(tilt)])
-    x, y = np.array(edge) - below * along - width / 2 * across
-    return float(x), float(y)
 
 
 def _peg(ax: Axes, tip: Point, width: float, tilt: float, length: float = 26.0) -> None:
@@ -106,7 +94,7 @@ def jamming() -> Axes:
     (ax,) = charts(3.8)
     friction = 0.4
     for depth, colour in ((0.02, ACCENT), (0.01, GREEN), (friction * model.WIDTH, WARN)):
-        corners = parallelogram(depth, model.WIDTH, friction)
+        corners = parallelogram(depth, friction)
         ax.add_patch(Polygon(corners, closed=True, facecolor=colour, alpha=0.1, linewidth=0))
         ax.add_patch(Polygon(corners, closed=True, fill=False, edgecolor=colour, linewidth=1.8))
         label(ax, -2.55, corners[0][1], f"{1000 * depth:g} mm", colour, "right", size=SMALL)
@@ -123,11 +111,11 @@ def jamming() -> Axes:
     return ax
 
 
-def parallelogram(depth: float, width: float, friction: float) -> list[Point]:
-    """The corners of the jamming diagram: F_x/F_z, and M/(r F_z) with r half the width; the top left one first."""
-    lam, most = depth / (friction * width), 1 / friction
-    line = lambda x, side: -friction * (1 + lam) * x + side * lam  # noqa: E731
-    return [(x, line(x, side)) for x, side in ((-most, 1), (most, 1), (most, -1), (-most, -1))]
+def parallelogram(depth: float, friction: float) -> list[Point]:
+    """The corners of the jamming diagram, F_x/F_z and M/(r F_z), r half the peg's width; the top left one first."""
+    most = 1 / friction
+    above = [(x, -holding_moment(depth, friction, -x)) for x in (-most, most)]
+    return [*above, *((x, holding_moment(depth, friction, x)) for x in (most, -most))]
 
 
 def search() -> Axes:
