@@ -10,7 +10,7 @@ from wellposed.agents import SACConfig, TD3Config
 from wellposed.cli import main
 from wellposed.errors import UserError
 from wellposed.launch.answers import Answer, load_answers, run_experiment
-from wellposed.launch.manifest import load_experiment
+from wellposed.launch.manifest import Experiment, load_experiment
 from wellposed.runs.store import run_name
 
 pytestmark = pytest.mark.slow
@@ -149,3 +149,10 @@ def test_the_command_line_prints_each_answer_and_where_they_are(copy, capsys):
     assert len(lines) == 5
     assert lines[-1] == str(file.with_suffix(".json"))
     assert min(lines[:4]).startswith("narrow, seed 0: ")
+
+
+def test_arguments_of_the_environment_are_those_of_the_base_and_of_the_variant():
+    base, variants = {"env.kwargs": {"reward": "dense"}}, {"wide": {}, "narrow": {"env.kwargs.clearance": 5e-4}}
+    runs = Experiment("", "PegInsert-v0", "0", None, base, variants).runs()
+    assert runs["wide"][0].env.kwargs == {"reward": "dense"}
+    assert runs["narrow"][0].env.kwargs == {"reward": "dense", "clearance": 5e-4}

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from course.exercises import trials
+from course.exercises import pictures
 from course.exercises.exercise import (
     Counterexample,
     Function,
@@ -321,7 +321,7 @@ first row and the first column are at -1, the last ones at 1.
         form=one_point_each,
         own=_own_softmax,
         put=in_place_of("wellposed.nn.encoders.spatial_softmax"),
-        trial=trials.see_points,
+        trial=pictures.see_points,
     ),
     Write(
         id="9.2",
@@ -342,7 +342,7 @@ Returns stacks [b, L, h, w, c] of bytes.
         form=bytes_again,
         own=_own_shift,
         put=in_place_of("wellposed.nn.augment.cropped"),
-        trial=trials.see_shifted,
+        trial=pictures.see_shifted,
     ),
     Write(
         id="9.3",
@@ -362,6 +362,6 @@ Returns bools [n]: in which envs something leaks.
         form=one_bool_each,
         own=_own_leaks,
         put=in_place_of("course.measure.seen.leaks"),
-        trial=trials.find_leaks,
+        trial=pictures.find_leaks,
     ),
 )

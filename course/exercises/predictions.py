@@ -106,21 +106,6 @@ def _conditions(paths: Paths, threads: int) -> dict[str, Measured]:
     return found
 
 
-def _other_cameras(paths: Paths, threads: int) -> dict[str, Measured]:
-    from course.measure.kinds import Context
-    from course.measure.seen import FRAMES, SeenSettings, measure_seen
-    from wellposed.stats import describe_rate
-
-    shown = {"black": ["shown=blank"], "others": ["moved=0.02", "turned=2", "light=0.2", "colour=0.1"]}
-    success = measure_seen(SeenSettings(list(paths), shown), Context(threads, paths)).success
-    asked = [("plain", "own"), ("plain", "black"), ("plain", "others"), ("varied", "own"), ("varied", "others")]
-    found = {}
-    for variant, name in asked:
-        rate = success[FRAMES if name == "own" else name][variant]
-        found[f"{variant}_{name}"] = Measured(rate.value, *rate.ci95, describe_rate(rate.value, rate.ci95))
-    return found
-
-
 # Quantities of 7.3: the variant and the condition of each.
 _NOISY = {
     "plain_10mm": ("plain", "noise 0.01"),
@@ -309,46 +294,5 @@ does each reach the held-out goals? Where the ball begins, some goals are near.
             },
         },
         measure=_conditions,
-    ),
-    Predict(
-        id="9.4",
-        title="Another camera",
-        question="""
-Two policies have learnt sparse Push from pictures of 48 x 48 pixels, 100,000 steps each: one with the camera at its
-place, the other with a camera that stands 2 cm and 2 degrees elsewhere in each episode (standard deviations), under
-another light and with other colours. Both play the same held-out episodes. With which success rate does the first one
-reach the goals with its own camera, with black frames, and with such other cameras, and the second one with its own
-camera and with the others? At the middle of the table a pixel is 13 mm wide; some goals are solved at reset.
-""",
-        quantities=(
-            Quantity("plain_own", "success of the first one with its own camera", 0.0, 1.0),
-            Quantity("plain_black", "success of the same with black frames", 0.0, 1.0),
-            Quantity("plain_others", "success of the same with other cameras, light and colours", 0.0, 1.0),
-            Quantity("varied_own", "success of the second one with the camera at its place", 0.0, 1.0),
-            Quantity("varied_others", "success of the same with other cameras, light and colours", 0.0, 1.0),
-        ),
-        experiment={
-            "title": "What does another camera cost, and what does training with many return?",
-            "env": "FetchPush-v4",
-            "seeds": "0",
-            "until_success": None,
-            "base": {
-                "algo": "estimate",
-                "env.pixels.size": 48,
-                "total_steps": 100_000,
-                "eval_every": 5_000,
-                "eval_episodes": 60,
-            },
-            "variants": {
-                "plain": {},
-                "varied": {
-                    "env.pixels.moved": 0.02,
-                    "env.pixels.turned": 2.0,
-                    "env.pixels.light": 0.2,
-                    "env.pixels.colour": 0.1,
-                },
-            },
-        },
-        measure=_other_cameras,
     ),
 )

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from course.book.drawings import DRAWINGS, cameras, curves, draw, drawing, robots, timelines
+from course.book.drawings import DRAWINGS, cameras, contact, curves, draw, drawing, robots, timelines
 from course.book.drawings.primitives import typeset
 from course.book.pages import Directive
 from course.chapters.load import find_chapters
@@ -176,3 +176,22 @@ def test_the_cameras_have_the_pixels_that_chapter_9_names():
     assert 0.05 * pick.focal * (1 / (pick.depth(middle) - 0.07) - 1 / pick.depth(middle)) == pytest.approx(
         0.2, abs=0.01
     )
+
+
+def test_the_jamming_diagram_is_that_of_the_theorem():
+    """Its corners are loads that the walls can just hold, by the balance of forces with friction at its limit."""
+    depth, width, friction = 0.02, 0.016, 0.4
+    for x, y in contact.parallelogram(depth, friction):
+        held = []
+        for turn in (1, -1):  # and the mirror image
+            load, moment = turn * x, turn * y * width / 2
+            right, left = (1 / friction + load) / 2, (1 / friction - load) / 2
+            held.append(moment - (width / 2 * friction * (left - right) - depth * right))
+        assert min(map(abs, held)) < 1e-12
+
+
+def test_holes_are_met_as_an_area_is_covered():
+    """Of holes 1 to 3 mm away those within the radius that the length covers, but for the size of a hole."""
+    share = contact.holes_met(3e-4, np.array([80]))
+    assert share[0] == pytest.approx((2.62 - 1) / 2, abs=0.08)
+    assert contact.holes_met(1e-3, np.array([48]))[0] == 1.0

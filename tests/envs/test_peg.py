@@ -4,6 +4,7 @@
 # pyright: reportAttributeAccessIssue=false
 
 import itertools
+from contextlib import closing
 from dataclasses import replace
 from functools import partial
 
@@ -20,10 +21,26 @@ from wellposed.diagnose import diagnose, read_evidence
 from wellposed.envs import registry
 from wellposed.envs.evidence import Evidence
 from wellposed.envs.make import EnvConfig, make_env
+from wellposed.envs.rendering import working_backend
 from wellposed.envs.suites.peg import model
-from wellposed.envs.suites.peg.guarded import GuardedSimulation, GuardedTask, memoryless_bound
+from wellposed.envs.suites.peg.guarded import (
+    GuardedSimulation,
+    GuardedTask,
+    history_draws,
+    memoryless_bound,
+    probing_success,
+)
 from wellposed.envs.suites.peg.model import PegSimulation, peg_model
-from wellposed.envs.suites.peg.oracle import AnyProbe, EachProbe, OneProbe, SpiralSearch
+from wellposed.envs.suites.peg.oracle import (
+    AnyProbe,
+    EachProbe,
+    OneProbe,
+    SpiralSearch,
+    TorqueSearch,
+    lever_arm,
+    spiral_points,
+)
+from wellposed.envs.suites.peg.rendering import PegRenderer
 from wellposed.envs.suites.peg.task import PegTask, peg_spec
 from wellposed.envs.vector import MujocoVecEnv
 from wellposed.errors import UserError
@@ -237,11 +254,32 @@ def test_a_dense_reward_is_minus_the_distance_in_centimetres():
     assert (task.spec.reward_range, peg_spec(3, 100, dense=False).reward_range) == (None, (-1.0, 0.0))
 
 
-# --- search needs memory
+@pytest.mark.slow
+def test_a_picture_shows_the_peg_the_true_hole_and_whether_it_is_at_the_bottom():
+    try:
+        backend = working_backend()
+    except UserError as error:
+        pytest.skip(str(error))
+    with closing(PegRenderer(64, backend)) as renderer:
+        place, hole = np.zeros(6), np.array([0.0, 0.0, -model.DEPTH])
+        shown = {
+            "before": renderer.frame(place, hole, False),
+            "hole elsewhere": renderer.frame(place, hole + 0.01 * np.eye(3)[0], False),
+            "peg elsewhere": renderer.frame(place + 0.01 * np.eye(6)[2], hole, False),
+            "reached": renderer.frame(place, hole, True),
+        }
+        assert np.array_equal(renderer.frame(place, hole, False), shown["before"])
+    assert all(picture.shape == (64, 64, 3) for picture in shown.values())
+    assert len({picture.tobytes() for picture in shown.values()}) == 4
+    colours = {name: picture.mean(axis=(0, 1)) for name, picture in shown.items()}
+    assert colours["reached"][1] > colours["before"][1], "it is greener"
 
 
-def success_of(policy, episodes=25, steps=100, forgets=False):
-    env = make_env(EnvConfig("PegInsert-v0", max_episode_steps=steps), episodes, "evaluation", threads=2)
+# --- search, with memory and without
+
+
+def success_of(policy, episodes=25, steps=100, forgets=False, **kwargs):
+    env = make_env(EnvConfig("PegInsert-v0", kwargs, max_episode_steps=steps), episodes, "evaluation", threads=2)
     now = env.reset(seeding.evaluation_env_seeds(0, episodes, "held-out"))
     carry = policy.initial_carry(episodes)
     for _ in range(env.spec.max_episode_steps):
@@ -259,9 +297,36 @@ def test_a_spiral_search_inserts_the_peg_and_one_that_forgets_does_not():
     assert success_of(SpiralSearch(pitch=0.003), 10, 50) < 0.9, "turns farther apart than the clearance"
 
 
+class Unfeeling(TorqueSearch):
+    """A wrist that reads no torque and no force sideways."""
+
+    def act(self, obs, carry=(), rng=None):
+        return super().act({"observation": obs["observation"] * ([1.0] * 12 + [0, 0, 1, 0, 0, 0])}, carry, rng)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("shape", model.SHAPES)
+def test_a_search_by_torque_inserts_the_peg_without_memory(shape):
+    assert success_of(TorqueSearch(), shape=shape) >= 0.9
+    assert success_of(Unfeeling(), 10, 50, shape=shape) < 0.3
+
+
+@pytest.mark.parametrize("off", [0.001, 0.002, 0.003])
+def test_the_plate_carries_a_peg_that_is_partly_over_the_hole_on_its_far_side(off):
+    """The force acts in the middle of the strip that is left: the peg reaches w/2 from its middle, the hole's edge lies
+    (w + c)/2 - off away."""
+    data, readings = mujoco.MjData(peg_model("square", 1e-3)), np.zeros(model.READINGS)
+    simulation = PegSimulation(data, readings)
+    simulation.begin(np.array([off, 0, 2e-4]), np.zeros(2), np.zeros(3), 0.2)
+    for _ in range(20):
+        simulation.advance(np.array([off, 0, -0.0015]))
+    edge = (model.WIDTH + 1e-3) / 2 - off
+    assert lever_arm(readings[None, model.SEEN])[0] == pytest.approx([(edge + model.WIDTH / 2) / 2, 0], abs=1e-4)
+
+
 def test_the_points_of_a_spiral_lie_as_far_apart_as_it_advances():
     lengths = np.linspace(1e-3, 0.05, 400)
-    points = SpiralSearch(pitch=6e-4).point(lengths)
+    points = spiral_points(lengths, 6e-4)
     gaps = np.linalg.norm(np.diff(points, axis=0), axis=1)
     assert gaps == pytest.approx(np.diff(lengths), rel=0.05)
 
@@ -314,6 +379,21 @@ def test_the_bounds_without_memory_and_with_it():
     success = (1 - (1 - uneven) ** 5).mean(axis=1)
     assert success.max() < memoryless_bound(5, 5)
     assert success.min() >= 1 / 5
+
+
+def test_a_history_counts_its_moves_up_to_its_length_and_no_further():
+    """K = T = 5: in closed form, and no way to draw that knows as much does better."""
+    greedy = [probing_success(history_draws(5, 5, length, greedy=True)) for length in (1, 2, 4, 5, 8)]
+    drawn = [probing_success(history_draws(5, 5, length, greedy=False)) for length in (1, 2, 4, 5, 8)]
+    assert greedy == pytest.approx([0.2, 0.4, 0.8, 1.0, 1.0])
+    assert drawn == pytest.approx([memoryless_bound(5, 5), 0.2 + 0.8 * memoryless_bound(4, 4), 0.9, 1.0, 1.0])
+    rng = np.random.default_rng(0)
+    for spread in np.geomspace(0.02, 2, 300):
+        at = rng.dirichlet(np.full(5, spread), 4)[
+            np.minimum(np.arange(5), 3)
+        ]  # a history of 4: moves 4 and 5 look alike
+        assert probing_success(at) <= 0.9 + 1e-12
+        assert probing_success(np.eye(5)[at.argmax(axis=1)]) <= 0.8 + 1e-12
 
 
 @pytest.mark.parametrize("policy", [OneProbe(), AnyProbe(np.random.default_rng(0)), EachProbe(5)])

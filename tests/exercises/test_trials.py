@@ -12,7 +12,7 @@ import pytest
 
 from course.exercises import WRITE, submission
 from course.exercises.exercise import Setting
-from course.measure import seen
+from course.measure import guarded, seen
 from course.measure.kinds import Context
 from course.measure.perturbation import PerturbationSettings, measure_perturbation
 from tests.agents.data import SPEC, batches, first, rollout
@@ -24,6 +24,7 @@ from wellposed.config import RunConfig
 from wellposed.data import ReplayBuffer, ReplayConfig, RolloutBuffer
 from wellposed.envs import make_vec
 from wellposed.envs.suites import ogbench, panda
+from wellposed.envs.suites.peg.oracle import SpiralSearch
 from wellposed.envs.wrappers import curriculum
 from wellposed.errors import UserError
 from wellposed.nn import augment, encoders
@@ -75,6 +76,8 @@ def handed_in() -> None:
         seen._leaks_in(Path("one"), 0)
 
 
+PROBES = guarded.GuardedSettings([])
+MISSED: Any = [SimpleNamespace(success=False, time_to_success=None)] * PROBES.episodes
 SCENE: Any = SimpleNamespace(task=ogbench.TASKS["scene-v0"])
 CALLS = {
     "0.1": lambda: stats.wilson(1, 2),
@@ -98,6 +101,8 @@ CALLS = {
     "9.1": lambda: jax.eval_shape(encoders.Convolutions((4, 4, 1), POINTS, jax.random.key(0)), jnp.zeros((1, 4, 4, 1))),
     "9.2": lambda: augment.shifted(jnp.zeros((1, 4, 4, 1), jnp.uint8), 1, jax.random.key(0)),
     "9.3": handed_in,
+    "11.1": lambda: guarded._row(PROBES, "any cell", "drawn", 1, [MISSED]),
+    "11.2": lambda: SpiralSearch().act({"observation": np.zeros((1, 18))}),
     "7.2": lambda: robustness.crossing(np.arange(2.0), [stats.Interval(r, r, r) for r in (1.0, 0.5)], 0.9),
 }
 

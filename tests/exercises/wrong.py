@@ -587,6 +587,49 @@ CHAPTER_9 = [
     Wrong("9.3", lambda act, b, a, may: np.full(len(act(b)), differs(act, b, mixed(b, a, may)).any()), "each env"),
     Wrong("9.3", lambda act, b, a, may: differs(act, b, b | {"block": a["block"]}), "whatever is not allowed"),
 ]
+
+
+def missed(draws):
+    return np.prod(1 - draws, axis=0)
+
+
+def as_if_alike(draws):
+    """A move that is not certain counts as one that draws all cells alike."""
+    certain = draws.max(axis=1, keepdims=True) == 1
+    return float(1 - missed(np.where(certain, draws, 1 / draws.shape[1])).mean())
+
+
+def first_row_to_the_power(draws):
+    certain = draws.max(axis=1).min() == 1
+    return float(1 - (missed(draws) if certain else (1 - draws[0]) ** len(draws)).mean())
+
+
+def archimedes(length, pitch, radius=None, turn=1.0, start=0.0):
+    """Points of a spiral, with one thing in it otherwise than it should be."""
+    r = np.sqrt(pitch * length / np.pi) if radius is None else radius(length, pitch)
+    angle = turn * 2 * np.pi * r / pitch + start
+    return r[:, None] * np.stack([np.cos(angle), np.sin(angle)], axis=1)
+
+
+CHAPTER_11 = [
+    Wrong("11.1", lambda draws: float(1 - np.prod(1 - draws)), "one move"),
+    Wrong("11.1", lambda draws: float(draws.max()), "one move"),
+    Wrong("11.1", lambda draws: float(draws.sum() / draws.shape[1]), "one cell for ever"),
+    Wrong("11.1", lambda draws: float(min(1, draws.sum() / draws.shape[1])), "one cell for ever"),
+    Wrong("11.1", lambda draws: float(1 / draws.shape[1]), "another cell"),
+    Wrong("11.1", lambda draws: float(draws.max(axis=0).mean()), "cells that are drawn alike"),
+    Wrong("11.1", lambda draws: float(np.minimum(draws.sum(axis=0), 1).mean()), "cells that are drawn alike"),
+    Wrong("11.1", as_if_alike, "an uneven draw"),
+    Wrong("11.1", first_row_to_the_power, "each move may"),
+    Wrong("11.2", lambda s, p: archimedes(s, p, lambda s, p: np.sqrt(p * s / np.pi) + p), "it begins"),
+    Wrong("11.2", lambda s, p: archimedes(s, p, lambda s, p: s / (2 * np.pi)), "a length covers"),
+    Wrong("11.2", lambda s, p: archimedes(s, p, lambda s, p: np.sqrt(2 * p * s / np.pi)), "a length covers"),
+    Wrong("11.2", lambda s, p: archimedes(s, p, lambda s, _p: np.sqrt(6e-4 * s / np.pi)), "a length covers"),
+    Wrong("11.2", lambda s, p: archimedes(s, p, turn=1 / (2 * np.pi)), "a turn later"),
+    Wrong("11.2", lambda s, p: archimedes(s, p, turn=0.5), "a turn later"),
+    Wrong("11.2", lambda s, p: archimedes(s, p, turn=-1.0), "it turns counterclockwise"),
+    Wrong("11.2", lambda s, p: archimedes(s, p)[:, ::-1].copy(), "it turns counterclockwise"),
+]  # fmt: skip
 FORMLESS = [  # what comes back cannot be looked at, or nothing does: the exercise says so where it first happens
     Wrong("2.2", lambda r, a, e: np.mean(np.minimum(r * a, np.clip(r, 1 - e, 1 + e) * a)), "it can be compiled"),
     Wrong("3.1", lambda r, d, q, p, g, t: r if d.any() else r + g * (q.min(axis=0) - t * p), "it can be compiled"),
@@ -609,4 +652,5 @@ WRONG = [
     *CHAPTER_7,
     *CHAPTER_8,
     *CHAPTER_9,
+    *CHAPTER_11,
 ]

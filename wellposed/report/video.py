@@ -24,7 +24,7 @@ def grid_video(policy: Policy, config: EnvConfig, seed: int, threads: int = 2) -
     """Twelve envs pursue held-out goals, at half speed; returns an MP4 (H.264).
 
     An arm without an object gets a new goal every 14 steps and goes on from where it is, so it starts from poses
-    that are not in training. With an object, one whole episode is played.
+    that are not in training. With an object, or with a goal that is hidden, one whole episode is played.
 
     Raises:
         UserError: if OpenGL does not work here, or the environment cannot be rendered.
@@ -36,16 +36,17 @@ def grid_video(policy: Policy, config: EnvConfig, seed: int, threads: int = 2) -
     env: Any = make_env(replace(config, max_episode_steps=10**6), num_envs, "evaluation", threads=threads, seed=seed)
     try:
         seeds = seeding.evaluation_env_seeds(seed, num_envs, "held-out")
-        return encode_mp4([_mosaic(renderer, env, now) for now in _play(policy, env, seeds, "object" in entry.tags)])
+        whole = not entry.tags.isdisjoint({"object", "hidden"})
+        return encode_mp4([_mosaic(renderer, env, now) for now in _play(policy, env, seeds, whole)])
     finally:
         renderer.close()
         env.close()
 
 
-def _play(policy: Policy, env: Any, seeds: list[int], has_object: bool) -> Iterator[Moment]:
+def _play(policy: Policy, env: Any, seeds: list[int], whole: bool) -> Iterator[Moment]:
     """Yield each moment to be drawn."""
     now, carry = env.reset(seeds), policy.initial_carry(env.num_envs)
-    rounds, steps = (1, 50) if has_object else (_GOALS_WITHOUT_OBJECT, _STEPS_PER_GOAL)
+    rounds, steps = (1, 50) if whole else (_GOALS_WITHOUT_OBJECT, _STEPS_PER_GOAL)
     for i in range(rounds):
         if i:
             here = env.get_state()

@@ -11,7 +11,7 @@ import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from course.book.drawings import cameras, curves, robots, schemes, timelines
+from course.book.drawings import cameras, contact, curves, robots, schemes, timelines
 from course.book.drawings.primitives import STYLE, typeset
 from course.book.figures import style, themed
 from course.book.pages import Directive, Page, captioned
@@ -45,6 +45,10 @@ DRAWINGS: dict[str, Callable[[], Axes]] = {
         cameras.camera_rays,
         cameras.pixel_and_goal,
         cameras.four_ways,
+        contact.contacts,
+        contact.jamming,
+        contact.search,
+        contact.guarded_moves,
     )
 }
 

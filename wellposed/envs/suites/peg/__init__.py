@@ -10,6 +10,7 @@ from wellposed.envs.registry import EnvEntry, register
 from wellposed.envs.suites.peg import guarded, task
 from wellposed.envs.suites.peg.guarded import GuardedTask
 from wellposed.envs.suites.peg.oracle import EachProbe, SpiralSearch
+from wellposed.envs.suites.peg.rendering import PegRenderer
 from wellposed.envs.suites.peg.task import PegTask
 from wellposed.envs.vector import MujocoVecEnv
 from wellposed.errors import UserError
@@ -49,4 +50,5 @@ def _entry(
         settings=_SETTINGS,
         oracle=oracle,
         quantities=quantities,
+        renderer=PegRenderer,
     )

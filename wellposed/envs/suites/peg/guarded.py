@@ -94,3 +94,24 @@ def memoryless_bound(cells: int, probes: int) -> float:
     probes one cell for ever, and succeeds with 1/K; one with memory probes each cell once.
     """
     return 1 - (1 - 1 / cells) ** probes
+
+
+def probing_success(draws: np.ndarray) -> float:
+    """Success of guarded moves that draw cell j with `draws[t, j]` at move t, by itself, the hole being anywhere alike.
+
+    `draws`: [T, K], each row adds up to 1. A hole at cell j is missed by all moves with the product of 1 - draws[:, j].
+    """
+    return float(1 - np.prod(1 - draws, axis=0).mean())
+
+
+def history_draws(cells: int, probes: int, remembered: int, *, greedy: bool) -> np.ndarray:
+    """The best draws [T, K] of a policy that sees its last `remembered` observations, drawing nothing if `greedy`.
+
+    All observations are alike, so it knows no more than how many there were, up to L = `remembered`. It probes another
+    cell at each of the first L - 1 moves, and then, at all that follow, what is left with one probability.
+    """
+    draws = np.zeros((probes, cells))
+    told = min(remembered - 1, cells - 1, probes)
+    draws[np.arange(told), np.arange(told)] = 1.0
+    draws[told:, told : told + 1 if greedy else cells] = 1.0 if greedy else 1 / (cells - told)
+    return draws

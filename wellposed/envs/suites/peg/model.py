@@ -34,6 +34,7 @@ _XML = """
 <mujoco>
   <compiler angle="radian"/>
   <option timestep="{timestep}" gravity="0 0 0" cone="elliptic" integrator="implicitfast" impratio="10"/>
+  <asset><texture type="skybox" builtin="flat" rgb1="0.93 0.95 0.97" width="16" height="16"/></asset>
   <default>
     <geom solref="0.002 1" solimp="0.95 0.99 0.0001"/>
     <default class="plate"><geom type="box" contype="1" conaffinity="0"/></default>

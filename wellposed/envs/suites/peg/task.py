@@ -15,7 +15,7 @@ from wellposed.errors import require
 from wellposed.types import Field, Obs, Spec
 from wellposed.units import goal_floor
 
-CAPABILITIES = frozenset({"state", "deterministic", "oracle", "quantities", "sensors"})
+CAPABILITIES = frozenset({"state", "deterministic", "render", "oracle", "quantities", "sensors"})
 RADIUS = 0.002  # metres from the bottom of the hole up to which the tip counts as there
 MAX_EPISODE_STEPS = 100  # 5 s
 SCALE = 0.005  # metres from the hand to the target of its controller, for an action of 1: 10 N where it cannot move
