@@ -1,0 +1,293 @@
+"""What transitions of a reality say of a simulator's dynamics: estimates with intervals, and what no data tell.
+
+The simulator is put into each recorded state, takes the recorded action, and its reading is compared with what was
+read. With normal errors, one standard deviation for each number, that is a likelihood of the parameters; its greatest
+value is the estimate, its curvature the Fisher information. A direction of parameters along which nothing changes has
+none, and is told as not identifiable instead of as a number.
+"""
+
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from dataclasses import dataclass, replace
+from math import exp, log
+from typing import Any
+
+import numpy as np
+
+from wellposed.envs.make import EnvConfig, make_env
+from wellposed.envs.registry import find
+from wellposed.envs.wrappers.dynamics import Dynamics
+from wellposed.errors import UserError, instead
+from wellposed.recorded import OBSERVATION, Recording
+
+RANGE = 4.0  # parameters are looked for between a quarter of the simulator's own value and four times that
+NUDGE = 0.1  # of a logarithm, by which slopes are taken: contacts are rough on a smaller scale
+ROUNDS, TRIES = 3, 8  # in which standard deviations of errors are estimated from what is left, and steps in each
+MOST = 1_000  # transitions that are simulated; evenly spread where there are more
+ENVS = 50  # transitions at a time
+FACTORS = ("friction", "mass", "size", "damping", "gain")  # what acts smoothly, as a factor
+ANGLE = "rad"
+Errors = Callable[[np.ndarray], np.ndarray]
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """A factor of the simulator's own value. Its interval is null where the data do not confine it."""
+
+    name: str
+    estimate: float  # of one that is not identifiable, where the search stopped
+    low: float | None  # 95 %
+    high: float | None
+    identifiable: bool
+
+
+@dataclass(frozen=True)
+class Direction:
+    """A product of powers of the parameters, as the data see them: one axis of the Fisher information."""
+
+    exponents: dict[str, float]  # of each parameter, squares add up to 1
+    half_width: float | None  # of the 95 % interval of the product's logarithm; null where there is no information
+
+
+@dataclass(frozen=True)
+class Gap:
+    """A typical error of the simulator's prediction of one quantity, over the recorded transitions."""
+
+    quantity: str
+    unit: str
+    own: float  # with the simulator's own dynamics
+    identified: float
+    without: dict[str, float]  # identified, but for this parameter, which is the simulator's own
+
+
+@dataclass(frozen=True)
+class Identified:
+    """What a recording says."""
+
+    env: str
+    episodes: int
+    transitions: int
+    steps: int
+    parameters: list[Parameter]
+    directions: list[Direction]  # the best known first
+    gap: list[Gap]
+
+    @property
+    def unknown(self) -> list[str]:
+        """The parameters that these data do not tell."""
+        return [one.name for one in self.parameters if not one.identifiable]
+
+
+@dataclass(frozen=True)
+class Fit:
+    """A greatest likelihood: logarithms of factors [p], and what is known of them."""
+
+    at: np.ndarray
+    axes: np.ndarray  # [p, p], in columns, the best known first
+    half_width: np.ndarray  # [p], along each axis; infinite where there is no information
+    known: np.ndarray  # bool [p]: of each parameter
+    spread: np.ndarray  # [p], half-width of each parameter's interval
+    scale: np.ndarray  # [k], standard deviation of the errors of each number
+
+
+def identify(found: Recording, names: Sequence[str], steps: int = 1, threads: int = 2) -> Identified:
+    """Estimate parameters of the dynamics.
+
+    Args:
+        found: transitions of a reality.
+        names: which parameters, of `FACTORS`.
+        steps: how many steps are predicted at once.
+        threads: native threads for physics.
+
+    Raises:
+        UserError: if there is no such parameter, the environment does not vary it, or the recording does not fit it.
+    """
+    if wrong := [name for name in names if name not in FACTORS]:
+        raise UserError(f"{wrong[0]!r} is not identified as a factor{instead(wrong[0], FACTORS)}")
+    if not names or len({*names}) < len(names):
+        raise UserError(f"Name parameters, each once, of {', '.join(FACTORS)}.")
+    starts, outcomes, episodes = found.transitions(steps)
+    if not len(starts):
+        raise UserError(f"The recording has no episode of more than {steps + found.about.delay} steps.")
+    chosen = np.linspace(0, len(starts) - 1, min(MOST, len(starts))).round().astype(int)
+    starts, outcomes, episodes = starts[chosen], outcomes[chosen], episodes[chosen]
+    with closing(Simulator(found, names, starts, outcomes, steps, threads)) as simulator:
+        fitted = fit(simulator.errors, simulator.floor, episodes, len(names))
+        gap = _gap(simulator, fitted, names)
+    parameters = [
+        Parameter(name, exp(at), exp(at - half) if known else None, exp(at + half) if known else None, bool(known))
+        for name, at, half, known in zip(names, fitted.at, fitted.spread, fitted.known, strict=True)
+    ]
+    directions = [
+        Direction(dict(zip(names, map(float, axis), strict=True)), float(half) if np.isfinite(half) else None)
+        for axis, half in zip(fitted.axes.T, fitted.half_width, strict=True)
+    ]
+    told = {"episodes": len(found.length), "transitions": len(starts), "steps": steps}
+    return Identified(found.about.env.id, **told, parameters=parameters, directions=directions, gap=gap)
+
+
+class Simulator:
+    """The recorded transitions, simulated with other dynamics."""
+
+    def __init__(
+        self,
+        found: Recording,
+        names: Sequence[str],
+        starts: np.ndarray,
+        outcomes: np.ndarray,
+        steps: int,
+        threads: int,
+    ):
+        varied = Dynamics(**dict.fromkeys(names, f"{1 / RANGE}..{RANGE}"))
+        where: EnvConfig = replace(found.about.env, dynamics=varied)
+        self._names, self._found, self._starts, self._steps = list(names), found, starts, steps
+        self._env: Any = make_env(where, min(ENVS, len(starts)), "evaluation", threads=threads, to_limit=True)
+        field = self._env.spec.field(OBSERVATION)
+        shapes = {name: array.shape[1:] for name, array in self._env.snapshot().items()}
+        if shapes != {name: array.shape[1:] for name, array in found.state.items()} or (
+            found.obs[OBSERVATION].shape[1:] != field.shape or found.applied.shape[1:] != (self._env.spec.action_dim,)
+        ):
+            self.close()
+            raise UserError(f"The recording does not fit {where.id}: its states or readings have other sizes.")
+        # Near where angles jump, a small turn is a large difference: they are left out.
+        self.quantities = {q: one for q, one in quantities_of(where.id, *field.shape).items() if one[0] != ANGLE}
+        self._numbers = [i for _, numbers in self.quantities.values() for i in numbers]
+        self._seen = found.obs[OBSERVATION][outcomes][:, self._numbers]
+        floor = np.broadcast_to(np.array(field.floor or 0.0), field.shape)[self._numbers]
+        self.floor = np.maximum(floor, 1e-9 * np.abs(self._seen).max(axis=0) + 1e-12)  # what is constant has no error
+
+    def errors(self, logarithms: np.ndarray) -> np.ndarray:
+        """Predicted less recorded readings [m, k], with these logarithms of factors [p]."""
+        env, n, found = self._env, self._env.num_envs, []
+        env.fix(dict(zip(self._names, np.exp(logarithms).tolist(), strict=True)))
+        env.reset(seed=0)
+        for first in range(0, len(self._starts), n):
+            chosen = np.resize(self._starts[first : first + n], n)
+            env.restore({name: array[chosen] for name, array in self._found.state.items()})
+            for later in range(self._steps):
+                step = env.step(self._found.applied[chosen + later])
+            found.append(step.next_truth[OBSERVATION][: len(self._starts) - first, self._numbers])
+        return np.concatenate(found) - self._seen
+
+    def close(self) -> None:
+        """Stop the simulation."""
+        self._env.close()
+
+
+def fit(errors_of: Errors, floor: np.ndarray, episodes: np.ndarray, p: int) -> Fit:
+    """The greatest likelihood of logarithms of factors [p], within `RANGE`.
+
+    Errors are normal with a standard deviation for each number, estimated from what is left but at least its floor.
+    What is left may be alike within an episode; intervals allow for that.
+
+    Args:
+        errors_of: errors of predictions [m, k] for logarithms [p].
+        floor: the least standard deviation of each number [k].
+        episodes: which each error is of, [m].
+        p: number of parameters.
+
+    Source: White (1982), "Maximum likelihood estimation of misspecified models", Econometrica 50, for the variance,
+    with sums over episodes in place of single terms.
+    """
+    from scipy.optimize import least_squares
+
+    at, bounds = np.zeros(p), (-log(RANGE), log(RANGE))
+    left = errors_of(at)
+    for _ in range(ROUNDS):
+        problem = _Scaled(errors_of, _spread(left, floor))
+        at = least_squares(problem.errors, at, problem.slopes, bounds, xtol=1e-3, ftol=1e-4, max_nfev=TRIES).x
+        left = errors_of(at)
+    problem = _Scaled(errors_of, _spread(left, floor))
+    errors = problem.errors(at)
+    return _known(at, problem.slopes(at), errors, np.repeat(episodes, left.shape[1]), problem.scale)
+
+
+@dataclass
+class _Scaled:
+    """Errors of predictions in standard deviations, and their slopes. The last prediction is kept: it is asked twice."""
+
+    errors_of: Errors
+    scale: np.ndarray
+    last: tuple[np.ndarray, np.ndarray] | None = None
+
+    def errors(self, at: np.ndarray) -> np.ndarray:
+        """All of them, [m k]."""
+        if self.last is None or not np.array_equal(self.last[0], at):
+            self.last = at.copy(), _tamed(self.errors_of(at) / self.scale)
+        return self.last[1]
+
+    def slopes(self, at: np.ndarray) -> np.ndarray:
+        """By each logarithm, [m k, p]: differences of `NUDGE`, towards the simulator's own value."""
+        here, nudges = self.errors(at), np.where(at > 0, -NUDGE, NUDGE)
+        moved = [_tamed(self.errors_of(at + nudge) / self.scale) for nudge in np.diag(nudges)]
+        return np.stack([(there - here) / nudge for there, nudge in zip(moved, nudges, strict=True)], axis=1)
+
+
+def _tamed(errors: np.ndarray) -> np.ndarray:
+    """Numbers whose squares, halved, are minus the logarithm of the likelihood, [m k]: sqrt(1 + e^2) - 1 of each error."""
+    return (np.sign(errors) * np.sqrt(2 * (np.sqrt(1 + errors**2) - 1))).ravel()
+
+
+def _spread(left: np.ndarray, floor: np.ndarray) -> np.ndarray:
+    """The standard deviation of each number's errors [k], by their median, so that a few large ones do not set it."""
+    return np.maximum(1.4826 * np.median(np.abs(left), axis=0), floor)
+
+
+def _known(at: np.ndarray, slopes: np.ndarray, left: np.ndarray, episodes: np.ndarray, scale: np.ndarray) -> Fit:
+    """What is known around a greatest likelihood."""
+    from scipy.special import stdtrit
+
+    information, axes = np.linalg.eigh(slopes.T @ slopes)
+    information, axes = np.maximum(information[::-1], 0.0), axes[:, ::-1]
+    count = len(np.unique(episodes))
+    half = stdtrit(max(count - 1, 1), 0.975) / np.sqrt(np.maximum(information, 1e-300))
+    told = half < log(RANGE)  # else the data allow a factor of four up or down
+    scores = np.stack([slopes[episodes == one].T @ left[episodes == one] for one in np.unique(episodes)])
+    bread = axes[:, told] / information[told] @ axes[:, told].T
+    alike = bread @ scores.T @ scores @ bread * count / max(count - 1, 1)
+    variance = np.maximum(np.diag(bread), np.diag(alike))
+    known = (axes[:, ~told] ** 2).sum(axis=1) < 0.01
+    spread = stdtrit(max(count - 1, 1), 0.975) * np.sqrt(variance)
+    return Fit(at, axes, np.where(half < 1e6, half, np.inf), known & (spread < log(RANGE)), spread, scale)
+
+
+def _gap(simulator: Simulator, fitted: Fit, names: Sequence[str]) -> list[Gap]:
+    """Errors of each quantity: with the simulator's own dynamics, identified, and without one parameter at a time."""
+    own = np.zeros(len(names))
+    apart = {name: np.where(np.arange(len(names)) == j, 0.0, fitted.at) for j, name in enumerate(names)}
+    errors = {key: simulator.errors(at) for key, at in {"": own, "all": fitted.at, **apart}.items()}
+    found = []
+    first = 0
+    for quantity, (unit, numbers) in simulator.quantities.items():
+        own_numbers = slice(first, first := first + len(numbers))
+        typical = {key: float(np.sqrt(np.mean(np.sum(e[:, own_numbers] ** 2, axis=1)))) for key, e in errors.items()}
+        found.append(Gap(quantity, unit, typical.pop(""), typical.pop("all"), typical))
+    return found
+
+
+def quantities_of(env_id: str, numbers: int) -> dict[str, tuple[str, list[int]]]:
+    """The quantities of an observation: unit and numbers of each; of an environment that names none, all as one."""
+    known = find(env_id).quantities
+    if known is None or len(known.observation) != numbers:
+        return {OBSERVATION: ("", list(range(numbers)))}
+    found: dict[str, tuple[str, list[int]]] = {}
+    for i, one in enumerate(known.observation):
+        name = one.name[:-2] if one.name[-2:] in (" x", " y", " z") else one.name
+        found.setdefault(name, (one.unit, []))[1].append(i)
+    return found
+
+
+def table(found: Identified) -> list[str]:
+    """What is known of each parameter, and the errors, as lines."""
+    lines = [f"{found.env}: {found.transitions:,} transitions of {found.episodes} episodes"]
+    for one in found.parameters:
+        told = f"{one.estimate:.3f} (95 % CI {one.low:.3f}-{one.high:.3f})" if one.identifiable else "not identifiable"
+        lines.append(f"{one.name:<10} {told}")
+    for one in found.directions:
+        if one.half_width is None or one.half_width >= log(RANGE):
+            powers = " ".join(f"{name}^{power:.2f}" for name, power in one.exponents.items() if abs(power) >= 0.1)
+            lines.append(f"these data hardly change along {powers}: what stays the same there is all that they tell")
+    lines.append("typical error of a prediction    own dynamics    identified")
+    return lines + [
+        f"{one.quantity + ', ' + one.unit:<28} {one.own:>15.4g} {one.identified:>13.4g}" for one in found.gap
+    ]
