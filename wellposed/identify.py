@@ -21,8 +21,8 @@ from wellposed.errors import UserError, instead
 from wellposed.recorded import OBSERVATION, Recording
 
 RANGE = 4.0  # parameters are looked for between a quarter of the simulator's own value and four times that
-NUDGE = 0.1  # of a logarithm, by which slopes are taken: contacts are rough on a smaller scale
-ROUNDS, TRIES = 3, 8  # in which standard deviations of errors are estimated from what is left, and steps in each
+NUDGES = (0.4, 0.2, 0.2, 0.1, 0.1, 0.1)  # of logarithms, over which slopes are taken: contacts are rough below
+FARTHEST, SHARES = 0.7, (1.0, 0.5, 0.25)  # the longest step of a search, of a logarithm, and shares that are tried
 MOST = 1_000  # transitions that are simulated; evenly spread where there are more
 ENVS = 50  # transitions at a time
 FACTORS = ("friction", "mass", "size", "damping", "gain")  # what acts smoothly, as a factor
@@ -189,42 +189,31 @@ def fit(errors_of: Errors, floor: np.ndarray, episodes: np.ndarray, p: int) -> F
     Source: White (1982), "Maximum likelihood estimation of misspecified models", Econometrica 50, for the variance,
     with sums over episodes in place of single terms.
     """
-    from scipy.optimize import least_squares
+    at, left = np.zeros(p), errors_of(np.zeros(p))
+    for nudge in NUDGES:
+        scale = _spread(left, floor)
+        here, slopes = _tamed(left / scale), _slopes(errors_of, at, scale, nudge)
+        way = np.clip(np.linalg.lstsq(slopes, -here, rcond=1e-6)[0], -FARTHEST, FARTHEST)  # the shortest, if several
+        tries = [np.clip(at + share * way, -log(RANGE), log(RANGE)) for share in SHARES]
+        found = [(at, left), *((there, errors_of(there)) for there in tries)]
+        at, left = min(found, key=lambda one: float(np.sum(_tamed(one[1] / scale) ** 2)))
+    scale = _spread(left, floor)
+    slopes = _slopes(errors_of, at, scale, NUDGES[-1])
+    return _known(at, slopes, _tamed(left / scale), np.repeat(episodes, left.shape[1]), scale)
 
-    at, bounds = np.zeros(p), (-log(RANGE), log(RANGE))
-    left = errors_of(at)
-    for _ in range(ROUNDS):
-        problem = _Scaled(errors_of, _spread(left, floor))
-        at = least_squares(problem.errors, at, problem.slopes, bounds, xtol=1e-3, ftol=1e-4, max_nfev=TRIES).x
-        left = errors_of(at)
-    problem = _Scaled(errors_of, _spread(left, floor))
-    errors = problem.errors(at)
-    return _known(at, problem.slopes(at), errors, np.repeat(episodes, left.shape[1]), problem.scale)
 
-
-@dataclass
-class _Scaled:
-    """Errors of predictions in standard deviations, and their slopes. The last prediction is kept: it is asked twice."""
-
-    errors_of: Errors
-    scale: np.ndarray
-    last: tuple[np.ndarray, np.ndarray] | None = None
-
-    def errors(self, at: np.ndarray) -> np.ndarray:
-        """All of them, [m k]."""
-        if self.last is None or not np.array_equal(self.last[0], at):
-            self.last = at.copy(), _tamed(self.errors_of(at) / self.scale)
-        return self.last[1]
-
-    def slopes(self, at: np.ndarray) -> np.ndarray:
-        """By each logarithm, [m k, p]: differences of `NUDGE`, towards the simulator's own value."""
-        here, nudges = self.errors(at), np.where(at > 0, -NUDGE, NUDGE)
-        moved = [_tamed(self.errors_of(at + nudge) / self.scale) for nudge in np.diag(nudges)]
-        return np.stack([(there - here) / nudge for there, nudge in zip(moved, nudges, strict=True)], axis=1)
+def _slopes(errors_of: Errors, at: np.ndarray, scale: np.ndarray, nudge: float) -> np.ndarray:
+    """Slopes of the tamed errors by each logarithm, [m k, p], as central differences."""
+    moves = nudge * np.eye(len(at))
+    ends = [[_tamed(errors_of(at + sign * move) / scale) for sign in (1, -1)] for move in moves]
+    return np.stack([(up - down) / (2 * nudge) for up, down in ends], axis=1)
 
 
 def _tamed(errors: np.ndarray) -> np.ndarray:
-    """Numbers whose squares, halved, are minus the logarithm of the likelihood, [m k]: sqrt(1 + e^2) - 1 of each error."""
+    """Numbers whose squares, halved, are sqrt(1 + e^2) - 1 of each error, [m k]: minus the logarithm of the likelihood.
+
+    It is normal for small errors and has the tails of an exponential distribution: contacts come a step early or late.
+    """
     return (np.sign(errors) * np.sqrt(2 * (np.sqrt(1 + errors**2) - 1))).ravel()
 
 

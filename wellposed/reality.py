@@ -26,6 +26,7 @@ from wellposed.envs.make import EnvConfig, make_env
 from wellposed.envs.wrappers.curriculum import Curriculum
 from wellposed.envs.wrappers.dynamics import domain
 from wellposed.errors import UserError, require
+from wellposed.recorded import recorder_of, write_recording
 from wellposed.robustness import undisturbed, with_settings
 from wellposed.rollout.evaluate import summarise
 from wellposed.runs import lock
@@ -273,8 +274,17 @@ class Played:
     summary: EvaluationRow
 
 
-def play(run: Path, folder: Path, episodes: int, purpose: Purpose = "evaluation", threads: int = 2) -> Played:
+def play(
+    run: Path,
+    folder: Path,
+    episodes: int,
+    purpose: Purpose = "evaluation",
+    threads: int = 2,
+    record_in: Path | None = None,
+) -> Played:
     """Play a reality's next episodes greedily with a run's newest checkpoint, which has ended.
+
+    With `record_in` they are written there as a recording (`recorded`), for identification.
 
     Raises:
         UserError: if the run still trains or was trained there, the reality shows something else than its policy reads,
@@ -290,12 +300,15 @@ def play(run: Path, folder: Path, episodes: int, purpose: Purpose = "evaluation"
         record = read_record(folder)
         where = record.reality.around(config.env)
         _refuse(record, config, where, episodes)
-        policy = translated(record.reality, agent, where)
+        policy, recorder = translated(record.reality, agent, where), recorder_of(where) if record_in else None
         told = {"purpose": purpose, "policy": manifest.state.sha256, "run": reader.path.resolve().name}
         told |= {"trained": reader.provenance.started, "first": record.spent, "episodes": episodes}
         seeds = record.reality.episodes[record.spent : record.spent + episodes]
         record = record.append(kind="begun", **told)
-        rows = play_under(policy, where, seeds, record.reality.seed, threads, to_limit=True)
+        watch = recorder.watch if recorder else lambda env: env
+        rows = play_under(policy, where, seeds, record.reality.seed, threads, to_limit=True, watch=watch)
+        if recorder and record_in:
+            write_recording(record_in, recorder.recording)
         kept = [row.success_at_limit for row in rows if row.success_at_limit is not None]
         record = record.append(kind="ended", success=[row.success for row in rows], success_at_limit=kept, **told)
     finally:

@@ -1,11 +1,12 @@
 """Episodes on record as data: what was seen and done, and the states that the simulation was in.
 
-The file is one of demonstrations (docs/deploy.md), an npz of arrays by key, with more in it: `applied` and `state/NAME`,
-with a row for each action, and `about`, which says of which environment it is and how late its readings are.
+The file is one of demonstrations (docs/deploy.md), an npz of arrays by key, with more in it: `applied` and
+`state/NAME` with a row for each action, and `about`: of which environment it is, and how late its readings are.
 """
 
 import io
 import json
+from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
@@ -14,7 +15,7 @@ import numpy as np
 
 from wellposed import plugin, serialise
 from wellposed.arrays import Arrays, merged, parse_npz, part_of
-from wellposed.envs.make import EnvConfig
+from wellposed.envs.make import EnvConfig, make_env
 from wellposed.envs.wrappers.control import Control
 from wellposed.envs.wrappers.curriculum import Curriculum
 from wellposed.envs.wrappers.dynamics import Dynamics
@@ -50,7 +51,7 @@ class Recording:
     length: np.ndarray  # [episodes], L of each
 
     def transitions(self, steps: int = 1) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Where `steps` actions begin whose outcome was read: rows of actions, rows of `obs` with the outcome, episodes.
+        """Where `steps` actions begin whose outcome was read: rows of actions, rows of `obs` after them, episodes.
 
         A reading that is late by d steps shows an outcome d steps after it.
         """
@@ -71,24 +72,15 @@ class Recording:
         return Recording(self.about, obs, self.action[:n], self.applied[:n], state, length)
 
 
-def is_recordable(where: EnvConfig) -> None:
-    """Raises UserError where a policy's filter or camera stands between the readings and what is shown."""
-    for name, own in (("filter", Filter()), ("pixels", Pixels())):
-        if getattr(where, name) != own:
-            raise UserError(f"--record: what is read is not shown as it is, because the run has --env.{name}.")
-
-
 class Recorder:
     """Records the episodes of an environment: put it around with `watch`, and take `recording` when they are played."""
 
     def __init__(self, where: EnvConfig):
-        is_recordable(where)
         self.about = About(plain(where), where.sensors.delay)
         self.episodes: list[list[dict[str, Any]]] = []  # by their order, moments by their order
 
     def watch(self, env: VecEnv) -> VecEnv:
-        """The environment, recorded. Raises UserError if its states are not at hand."""
-        require_capability(env, "dynamics", "record", "whose MuJoCo model is at hand")
+        """The environment, recorded."""
         return cast(VecEnv, RecordedVecEnv(env, self))
 
     @property
@@ -101,6 +93,20 @@ class Recorder:
         state = {name: np.stack([row["state"][name] for row in acted]) for name in acted[0]["state"]}
         length = np.array([len(episode) - 1 for episode in self.episodes])
         return Recording(self.about, obs, stacked(acted, "action"), stacked(acted, "applied"), state, length)
+
+
+def recorder_of(where: EnvConfig) -> Recorder:
+    """What records an environment.
+
+    Raises:
+        UserError: if its states are not at hand, or a policy's filter or camera stands before what is read.
+    """
+    for name, own in (("filter", Filter()), ("pixels", Pixels())):
+        if getattr(where, name) != own:
+            raise UserError(f"--record: what is read is not shown as it is, because the run has --env.{name}.")
+    with closing(make_env(where, 1, "evaluation")) as env:
+        require_capability(env, "dynamics", "record", "whose MuJoCo model is at hand")
+    return Recorder(where)
 
 
 class RecordedVecEnv(Wrapper):

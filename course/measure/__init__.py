@@ -6,6 +6,17 @@ from course.measure.life import ProofOfLife, ProofOfLifeSettings, measure_life
 from course.measure.lift import Lift, LiftSettings, measure_lift
 from course.measure.perturbation import Perturbation, PerturbationSettings, measure_perturbation
 from course.measure.ports import Ports, PortsSettings, measure_ports
+from course.measure.realities import (
+    Identification,
+    IdentificationSettings,
+    PredictiveSettings,
+    PredictiveValue,
+    RealityComparison,
+    RealitySettings,
+    measure_identification,
+    measure_predictive,
+    measure_reality,
+)
 from course.measure.robustness import RobustnessComparison, RobustnessSettings, measure_robustness
 from course.measure.split import Split, SplitSettings, measure_split
 from course.measure.stress import Stress, StressSettings, measure_stress
@@ -24,4 +35,7 @@ MEASUREMENTS: dict[str, Kind] = {
     "robustness": Kind(RobustnessSettings, RobustnessComparison, measure_robustness),
     "perturbation": Kind(PerturbationSettings, Perturbation, measure_perturbation),
     "ports": Kind(PortsSettings, Ports, measure_ports),
+    "reality": Kind(RealitySettings, RealityComparison, measure_reality),
+    "predictive": Kind(PredictiveSettings, PredictiveValue, measure_predictive),
+    "identification": Kind(IdentificationSettings, Identification, measure_identification),
 }
