@@ -23,6 +23,7 @@ from wellposed.recorded import OBSERVATION, Recording
 RANGE = 4.0  # parameters are looked for between a quarter of the simulator's own value and four times that
 NUDGES = (0.4, 0.2, 0.2, 0.1, 0.1, 0.1)  # of logarithms, over which slopes are taken: contacts are rough below
 FARTHEST, SHARES = 0.7, (1.0, 0.5, 0.25)  # the longest step of a search, of a logarithm, and shares that are tried
+SHARE = 0.01  # of a parameter's square that may lie along an axis that is not told
 MOST = 1_000  # transitions that are simulated; evenly spread where there are more
 ENVS = 50  # transitions at a time
 FACTORS = ("friction", "mass", "size", "damping", "gain")  # what acts smoothly, as a factor
@@ -46,7 +47,7 @@ class Direction:
     """A product of powers of the parameters, as the data see them: one axis of the Fisher information."""
 
     exponents: dict[str, float]  # of each parameter, squares add up to 1
-    half_width: float | None  # of the 95 % interval of the product's logarithm; null where there is no information
+    half_width: float | None  # of the 95 % interval of the product's logarithm; null where the data do not tell it
 
 
 @dataclass(frozen=True)
@@ -84,7 +85,7 @@ class Fit:
 
     at: np.ndarray
     axes: np.ndarray  # [p, p], in columns, the best known first
-    half_width: np.ndarray  # [p], along each axis; infinite where there is no information
+    half_width: np.ndarray  # [p], along each axis; above `log(RANGE)` where nothing is told
     known: np.ndarray  # bool [p]: of each parameter
     spread: np.ndarray  # [p], half-width of each parameter's interval
     scale: np.ndarray  # [k], standard deviation of the errors of each number
@@ -119,7 +120,7 @@ def identify(found: Recording, names: Sequence[str], steps: int = 1, threads: in
         for name, at, half, known in zip(names, fitted.at, fitted.spread, fitted.known, strict=True)
     ]
     directions = [
-        Direction(dict(zip(names, map(float, axis), strict=True)), float(half) if np.isfinite(half) else None)
+        Direction(dict(zip(names, map(float, axis), strict=True)), float(half) if half < log(RANGE) else None)
         for axis, half in zip(fitted.axes.T, fitted.half_width, strict=True)
     ]
     told = {"episodes": len(found.length), "transitions": len(starts), "steps": steps}
@@ -222,22 +223,39 @@ def _spread(left: np.ndarray, floor: np.ndarray) -> np.ndarray:
     return np.maximum(1.4826 * np.median(np.abs(left), axis=0), floor)
 
 
+def half_widths(slopes: np.ndarray, z: float, limit: float) -> np.ndarray:
+    """Half-widths of the intervals of parameters [p], from slopes of readings whose standard deviation is 1, [m, p].
+
+    The Fisher information is slopes' slopes. Along one of its axes with the eigenvalue w the half-width is z / sqrt(w).
+    Where it exceeds `limit` the data tell nothing, and a parameter that changes along such an axis has an infinite one.
+
+    Args:
+        slopes: of each reading by each parameter.
+        z: half-width of an interval in standard deviations.
+        limit: the half-width from which on a direction counts as not told, in the unit of the parameters.
+    """
+    information, axes = np.linalg.eigh(slopes.T @ slopes)
+    told = information > (z / limit) ** 2
+    variance = (axes[:, told] ** 2 / information[told]).sum(axis=1)
+    hidden = (axes[:, ~told] ** 2).sum(axis=1) > SHARE
+    return np.where(hidden, np.inf, z * np.sqrt(variance))
+
+
 def _known(at: np.ndarray, slopes: np.ndarray, left: np.ndarray, episodes: np.ndarray, scale: np.ndarray) -> Fit:
-    """What is known around a greatest likelihood."""
+    """What is known around a greatest likelihood: the wider of two intervals, of single readings and of episodes."""
     from scipy.special import stdtrit
 
+    each, limit = np.unique(episodes), log(RANGE)
+    z = float(stdtrit(max(len(each) - 1, 1), 0.975))
+    alone = half_widths(slopes, z, limit)
     information, axes = np.linalg.eigh(slopes.T @ slopes)
-    information, axes = np.maximum(information[::-1], 0.0), axes[:, ::-1]
-    count = len(np.unique(episodes))
-    half = stdtrit(max(count - 1, 1), 0.975) / np.sqrt(np.maximum(information, 1e-300))
-    told = half < log(RANGE)  # else the data allow a factor of four up or down
-    scores = np.stack([slopes[episodes == one].T @ left[episodes == one] for one in np.unique(episodes)])
-    bread = axes[:, told] / information[told] @ axes[:, told].T
-    alike = bread @ scores.T @ scores @ bread * count / max(count - 1, 1)
-    variance = np.maximum(np.diag(bread), np.diag(alike))
-    known = (axes[:, ~told] ** 2).sum(axis=1) < 0.01
-    spread = stdtrit(max(count - 1, 1), 0.975) * np.sqrt(variance)
-    return Fit(at, axes, np.where(half < 1e6, half, np.inf), known & (spread < log(RANGE)), spread, scale)
+    told = information > (z / limit) ** 2
+    inverse = axes[:, told] / information[told] @ axes[:, told].T
+    scores = np.stack([slopes[episodes == one].T @ left[episodes == one] for one in each])
+    alike = inverse @ scores.T @ scores @ inverse * len(each) / max(len(each) - 1, 1)
+    spread = np.maximum(alone, z * np.sqrt(np.diag(alike)))
+    along = z / np.sqrt(np.maximum(information, 1e-12))
+    return Fit(at, axes[:, ::-1], along[::-1], spread < limit, spread, scale)
 
 
 def _gap(simulator: Simulator, fitted: Fit, names: Sequence[str]) -> list[Gap]:
@@ -273,7 +291,7 @@ def table(found: Identified) -> list[str]:
         told = f"{one.estimate:.3f} (95 % CI {one.low:.3f}-{one.high:.3f})" if one.identifiable else "not identifiable"
         lines.append(f"{one.name:<10} {told}")
     for one in found.directions:
-        if one.half_width is None or one.half_width >= log(RANGE):
+        if one.half_width is None:
             powers = " ".join(f"{name}^{power:.2f}" for name, power in one.exponents.items() if abs(power) >= 0.1)
             lines.append(f"these data hardly change along {powers}: what stays the same there is all that they tell")
     lines.append("typical error of a prediction    own dynamics    identified")

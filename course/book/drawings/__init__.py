@@ -11,7 +11,7 @@ import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from course.book.drawings import curves, robots, schemes, timelines
+from course.book.drawings import curves, evidence, robots, schemes, timelines
 from course.book.drawings.primitives import STYLE, typeset
 from course.book.figures import style, themed
 from course.book.pages import Directive, Page, captioned
@@ -42,6 +42,9 @@ DRAWINGS: dict[str, Callable[[], Axes]] = {
         curves.too_optimistic,
         curves.worst_world,
         curves.far_enough,
+        evidence.best_of_many,
+        evidence.ledger,
+        evidence.ridge,
     )
 }
 
