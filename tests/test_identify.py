@@ -2,7 +2,7 @@
 
 from contextlib import closing
 from dataclasses import replace
-from math import exp, log
+from math import log
 from pathlib import Path
 
 import numpy as np
@@ -120,7 +120,9 @@ def test_on_reach_the_drive_is_identified_and_friction_is_not(tmp_path):
 @pytest.mark.slow
 def test_mass_drive_and_damping_of_a_ball_are_told_up_to_a_common_factor():
     """Their force law is mass times acceleration = gain times action - damping times velocity."""
-    where = EnvConfig("PointMaze_UMaze-v3", max_episode_steps=40, dynamics=Dynamics(mass="0.8", gain="0.8", damping="0.8"))
+    where = EnvConfig(
+        "PointMaze_UMaze-v3", max_episode_steps=40, dynamics=Dynamics(mass="0.8", gain="0.8", damping="0.8")
+    )
     policy = RandomPolicy(2, np.random.default_rng(0))
     found = recorded(where, policy, 4)
     all_three = identify(found, ["mass", "gain", "damping"])

@@ -143,9 +143,13 @@ def _choose(runs: list[Path], folder: Path, settings: RealitySettings, threads: 
     rates = [float(outcomes(spend(run, folder, each, threads))[:each].mean()) for run in runs]
     best = runs[int(np.argmax(rates))]
     fresh = outcomes(spend(best, folder, each + settings.episodes, threads))[each:]
-    expected = stats.expected_best(np.full(len(runs), np.mean(rates)), each)
     rate = stats.wilson(int(fresh.sum()), len(fresh))
-    return Chosen(best.name, len(runs), each, max(rates), expected, _estimate(rate))
+    return Chosen(best.name, len(runs), each, max(rates), best_if_alike(rates, each), _estimate(rate))
+
+
+def best_if_alike(rates: list[float], episodes: int) -> float:
+    """The mean of the highest success that is seen, were all policies as good as these are on average."""
+    return stats.expected_best(np.full(len(rates), np.mean(rates)), episodes)
 
 
 def _simulated(run: Path, threads: int) -> float:

@@ -76,5 +76,13 @@ def ledger() -> Axes:
     label(ax, row[-1].x, 16.5, "head,\npublished", GREEN, size=SMALL)
     edited = box(ax, row[2].x, 10, "run A\n97 of 100", 19, 12, WARN)
     arrow(ax, (row[2].x, 27.5), edited.top, colour=WARN, dashed=True)
-    label(ax, edited.left[0] - 2, 10, "an edited row has another digest:\nrun B's no longer holds it", WARN, "right", size=SMALL)
+    label(
+        ax,
+        edited.left[0] - 2,
+        10,
+        "an edited row has another digest:\nrun B's no longer holds it",
+        WARN,
+        "right",
+        size=SMALL,
+    )
     return ax
