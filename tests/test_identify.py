@@ -107,7 +107,7 @@ def test_a_late_reading_is_compared_with_what_it_is_of():
     assert hand.identified < 1e-5 < 0.003 < hand.own == hand.without["gain"]
 
 
-def test_on_reach_the_drive_is_identified_and_friction_is_not(tmp_path):
+def test_on_reach_the_drive_is_identified_and_friction_is_not():
     found = identify(recorded(REACH, ProportionalReach(), 6), ["friction", "gain"])
     friction, gain = found.parameters
     assert (friction.identifiable, friction.low, friction.high, found.unknown) == (False, None, None, ["friction"])
@@ -120,9 +120,8 @@ def test_on_reach_the_drive_is_identified_and_friction_is_not(tmp_path):
 @pytest.mark.slow
 def test_mass_drive_and_damping_of_a_ball_are_told_up_to_a_common_factor():
     """Their force law is mass times acceleration = gain times action - damping times velocity."""
-    where = EnvConfig(
-        "PointMaze_UMaze-v3", max_episode_steps=40, dynamics=Dynamics(mass="0.8", gain="0.8", damping="0.8")
-    )
+    weaker = Dynamics(mass="0.8", gain="0.8", damping="0.8")
+    where = EnvConfig("PointMaze_UMaze-v3", max_episode_steps=40, dynamics=weaker)
     policy = RandomPolicy(2, np.random.default_rng(0))
     found = recorded(where, policy, 4)
     all_three = identify(found, ["mass", "gain", "damping"])
@@ -163,7 +162,7 @@ def test_the_command_tells_it_and_refuses_what_it_cannot(tmp_path, capsys):
 
 
 def test_what_cannot_be_recorded_is_refused_before_anything_is_spent():
-    with pytest.raises(UserError, match="--env.filter"):
+    with pytest.raises(UserError, match=r"--env\.filter"):
         recorder_of(replace(REACH, filter=Filter(0.5)))
     with pytest.raises(UserError, match="MuJoCo model"):
         recorder_of(EnvConfig(f"{Path(__file__).parent / 'check' / 'point.py'}:make"))

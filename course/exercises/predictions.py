@@ -316,8 +316,8 @@ does each reach the held-out goals? Where the ball begins, some goals are near.
         title="A table that nobody trained on",
         question="""
 Three policies have learnt sparse Push, 100,000 steps each: with the task's own dynamics; with friction of 0.5 to 1.5,
-mass of 0.5 to 2 and drive of 0.7 to 1.3 times that, drawn for each episode; and with the task's own dynamics and actions
-that arrive two steps late, the ones under way shown. All play a sealed reality with a smooth table, a heavy block and
+mass of 0.5 to 2 and drive of 0.7 to 1.3 times that, drawn for each episode; and with the task's own dynamics and
+actions that arrive two steps late, the ones under way shown. All play a sealed reality with a smooth table, a heavy block and
 commands two steps late, a hundred episodes each. With which success rate?
 """,
         quantities=(

@@ -64,8 +64,8 @@ def lost(friction: np.ndarray, mass: np.ndarray, throws: int) -> np.ndarray:
 
 
 def ledger() -> Axes:
-    """A chain of boxes from left to right: what is sealed, then rows that begin and end episodes. Each holds the digest of
-    the one before it, and the last digest is published. A row that was edited below no longer fits the next one."""
+    """A chain of boxes from left to right: what is sealed, then rows that begin and end episodes. Each holds the digest
+    of the one before it, and the last digest is published. An edited row, below, no longer fits the next one."""
     ax = canvas(46)
     names = ("sealed", "run A\nbegins", "run A\n87 of 100", "run B\nbegins")
     row = [box(ax, 13 + 25 * i, 34, name, 19, 12, GREEN if i == 0 else ACCENT) for i, name in enumerate(names)]
@@ -76,13 +76,6 @@ def ledger() -> Axes:
     label(ax, row[-1].x, 16.5, "head,\npublished", GREEN, size=SMALL)
     edited = box(ax, row[2].x, 10, "run A\n97 of 100", 19, 12, WARN)
     arrow(ax, (row[2].x, 27.5), edited.top, colour=WARN, dashed=True)
-    label(
-        ax,
-        edited.left[0] - 2,
-        10,
-        "an edited row has another digest:\nrun B's no longer holds it",
-        WARN,
-        "right",
-        size=SMALL,
-    )
+    told = "an edited row has another digest:\nrun B's no longer holds it"
+    label(ax, edited.left[0] - 2, 10, told, WARN, "right", size=SMALL)
     return ax
