@@ -21,8 +21,10 @@ from wellposed.errors import UserError, instead
 from wellposed.recorded import OBSERVATION, Recording
 
 RANGE = 4.0  # parameters are looked for between a quarter of the simulator's own value and four times that
-NUDGES = (0.4, 0.2, 0.2, 0.1, 0.1, 0.1)  # of logarithms, over which slopes are taken: contacts are rough below
-FARTHEST, SHARES = 0.7, (1.0, 0.5, 0.25)  # the longest step of a search, of a logarithm, and shares that are tried
+LIMIT = log(RANGE)
+NUDGES = (0.4, 0.4, 0.2, 0.2, 0.1, 0.1)  # of logarithms, in the rounds of a search: contacts are rough on smaller ones
+LAST = 0.2  # over which slopes are taken for intervals
+FARTHEST = 0.7  # the longest step of a round along a logarithm
 SHARE = 0.01  # of a parameter's square that may lie along an axis that is not told
 MOST = 1_000  # transitions that are simulated; evenly spread where there are more
 ENVS = 50  # transitions at a time
@@ -85,7 +87,7 @@ class Fit:
 
     at: np.ndarray
     axes: np.ndarray  # [p, p], in columns, the best known first
-    half_width: np.ndarray  # [p], along each axis; above `log(RANGE)` where nothing is told
+    half_width: np.ndarray  # [p], along each axis; above `LIMIT` where nothing is told
     known: np.ndarray  # bool [p]: of each parameter
     spread: np.ndarray  # [p], half-width of each parameter's interval
     scale: np.ndarray  # [k], standard deviation of the errors of each number
@@ -120,7 +122,7 @@ def identify(found: Recording, names: Sequence[str], steps: int = 1, threads: in
         for name, at, half, known in zip(names, fitted.at, fitted.spread, fitted.known, strict=True)
     ]
     directions = [
-        Direction(dict(zip(names, map(float, axis), strict=True)), float(half) if half < log(RANGE) else None)
+        Direction(dict(zip(names, map(float, axis), strict=True)), float(half) if half < LIMIT else None)
         for axis, half in zip(fitted.axes.T, fitted.half_width, strict=True)
     ]
     told = {"episodes": len(found.length), "transitions": len(starts), "steps": steps}
@@ -193,21 +195,36 @@ def fit(errors_of: Errors, floor: np.ndarray, episodes: np.ndarray, p: int) -> F
     at, left = np.zeros(p), errors_of(np.zeros(p))
     for nudge in NUDGES:
         scale = _spread(left, floor)
-        here, slopes = _tamed(left / scale), _slopes(errors_of, at, scale, nudge)
-        way = np.clip(np.linalg.lstsq(slopes, -here, rcond=1e-6)[0], -FARTHEST, FARTHEST)  # the shortest, if several
-        tries = [np.clip(at + share * way, -log(RANGE), log(RANGE)) for share in SHARES]
-        found = [(at, left), *((there, errors_of(there)) for there in tries)]
+        moves = np.concatenate([nudge * np.eye(p), -nudge * np.eye(p)])
+        around = [(at + move, errors_of(at + move)) for move in moves]
+        loss = [float(np.sum(_tamed(errors / scale) ** 2)) for _, errors in around]
+        here, slopes = float(np.sum(_tamed(left / scale) ** 2)), _slopes(around, scale, nudge)
+        tries = at + _steps(here, loss, slopes, left / scale, nudge)
+        found = [(at, left), *around, *((there, errors_of(there)) for there in np.clip(tries, -LIMIT, LIMIT))]
         at, left = min(found, key=lambda one: float(np.sum(_tamed(one[1] / scale) ** 2)))
-    scale = _spread(left, floor)
-    slopes = _slopes(errors_of, at, scale, NUDGES[-1])
+    scale, moves = _spread(left, floor), np.concatenate([LAST * np.eye(p), -LAST * np.eye(p)])
+    slopes = _slopes([(at + move, errors_of(at + move)) for move in moves], scale, LAST)
     return _known(at, slopes, _tamed(left / scale), np.repeat(episodes, left.shape[1]), scale)
 
 
-def _slopes(errors_of: Errors, at: np.ndarray, scale: np.ndarray, nudge: float) -> np.ndarray:
-    """Slopes of the tamed errors by each logarithm, [m k, p], as central differences."""
-    moves = nudge * np.eye(len(at))
-    ends = [[_tamed(errors_of(at + sign * move) / scale) for sign in (1, -1)] for move in moves]
-    return np.stack([(up - down) / (2 * nudge) for up, down in ends], axis=1)
+def _slopes(around: list[tuple[np.ndarray, np.ndarray]], scale: np.ndarray, nudge: float) -> np.ndarray:
+    """Slopes of the tamed errors by each logarithm, [m k, p], from errors a nudge up, and then down, along each."""
+    tamed = np.stack([_tamed(errors / scale) for _, errors in around], axis=1)
+    up, down = np.split(tamed, 2, axis=1)
+    return (up - down) / (2 * nudge)
+
+
+def _steps(here: float, loss: list[float], slopes: np.ndarray, errors: np.ndarray, nudge: float) -> np.ndarray:
+    """Steps to try, [3, p]: that of Gauss and Newton, the shortest if there are several, half of it, and a parabola's.
+
+    The second one goes to the lowest point of the parabola along each logarithm: it sees the shape of the loss itself,
+    where contacts make slopes rough.
+    """
+    newton = np.clip(np.linalg.lstsq(slopes, -_tamed(errors), rcond=1e-6)[0], -FARTHEST, FARTHEST)
+    up, down = np.split(np.array(loss), 2)
+    bend = up + down - 2 * here
+    lowest = np.where(bend > 0, (down - up) / (2 * np.maximum(bend, 1e-12)), np.sign(down - up))
+    return np.stack([newton, newton / 2, nudge * np.clip(lowest, -2, 2)])
 
 
 def _tamed(errors: np.ndarray) -> np.ndarray:
@@ -245,7 +262,7 @@ def _known(at: np.ndarray, slopes: np.ndarray, left: np.ndarray, episodes: np.nd
     """What is known around a greatest likelihood: the wider of two intervals, of single readings and of episodes."""
     from scipy.special import stdtrit
 
-    each, limit = np.unique(episodes), log(RANGE)
+    each, limit = np.unique(episodes), LIMIT
     z = float(stdtrit(max(len(each) - 1, 1), 0.975))
     alone = half_widths(slopes, z, limit)
     information, axes = np.linalg.eigh(slopes.T @ slopes)

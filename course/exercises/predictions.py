@@ -114,11 +114,10 @@ def _transfer(paths: Paths, threads: int) -> dict[str, Measured]:
 
     brought = find_chapters() / "ch10_reality"
     context = Context(threads, paths, brought=brought, kept=paths["plain"][0].parent)
-    success = measure_reality(RealitySettings("table", list(paths)), context).success
     found = {}
-    for name in paths:
-        rate = success[name]
-        found[f"success_{name}"] = Measured(rate.value, *rate.ci95, describe_rate(rate.value, rate.ci95))
+    for row in measure_reality(RealitySettings("table", list(paths)), context).rows:
+        rate = row.success
+        found[f"success_{row.variant}"] = Measured(rate.value, *rate.ci95, describe_rate(rate.value, rate.ci95))
     return found
 
 
@@ -317,8 +316,8 @@ does each reach the held-out goals? Where the ball begins, some goals are near.
         question="""
 Three policies have learnt sparse Push, 100,000 steps each: with the task's own dynamics; with friction of 0.5 to 1.5,
 mass of 0.5 to 2 and drive of 0.7 to 1.3 times that, drawn for each episode; and with the task's own dynamics and
-actions that arrive two steps late, the ones under way shown. All play a sealed reality with a smooth table, a heavy block and
-commands two steps late, a hundred episodes each. With which success rate?
+actions that arrive two steps late, the ones under way shown. All play a sealed reality with a smooth table, a heavy
+block and commands two steps late, a hundred episodes each. With which success rate?
 """,
         quantities=(
             Quantity("success_plain", "success of the one that knows nothing", 0.0, 1.0),

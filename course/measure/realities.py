@@ -87,18 +87,26 @@ class Chosen:
 
 
 @dataclass(frozen=True)
+class RealityRow:
+    """A variant over its seeds, each run on episodes of its own."""
+
+    variant: str
+    runs: int
+    simulated: Estimate  # in the simulation that it was trained in
+    success: Estimate  # in the reality, at the last step
+    reached: Estimate  # in the reality, as its environment says; at any step where success ends episodes
+    gained: Estimate | None  # success in the reality less that of the first variant
+
+
+@dataclass(frozen=True)
 class RealityComparison:
-    """Success of variants in a reality, each run on episodes of its own, and what was spent."""
+    """Success of variants in a reality, and what was spent."""
 
     title: str
-    head: str  # published when it was sealed
+    head: str  # as it was published
     spent: int  # episodes of the reality, by all so far
     budget: int
-    runs: dict[str, int]  # of each variant
-    simulated: dict[str, Estimate]  # of each variant, over its seeds, in the simulation that it was trained in
-    success: dict[str, Estimate]  # in the reality, at the last step
-    reached: dict[str, Estimate]  # in the reality, as its environment says; at any step where success ends episodes
-    gained: dict[str, Estimate]  # of each variant less the first one
+    rows: list[RealityRow]
     chosen: Chosen | None
 
 
@@ -109,28 +117,19 @@ def measure_reality(settings: RealitySettings, context: Context) -> RealityCompa
         UserError: if a run cannot be played there, or the budget does not suffice.
     """
     folder, head = opened(settings.reality, context)
-    paths = {of: context.runs[of] for of in settings.of}
-    chosen = _choose([run for runs in paths.values() for run in runs], folder, settings, context.threads)
-    success, reached, simulated = {}, {}, {}
+    every = [run for of in settings.of for run in context.runs[of]]
+    chosen, rows = _choose(every, folder, settings, context.threads), []
     for of in context.over(settings.of, "variants"):
-        played = [spend(run, folder, settings.episodes, context.threads) for run in paths[of]]
-        success[of] = _over([outcomes(entries) for entries in played])
-        reached[of] = _over([np.concatenate([entry.success for entry in entries]) for entries in played])
-        rates = np.array([_simulated(run, context.threads) for run in paths[of]])
-        simulated[of] = _estimate(stats.over_seeds(rates, EPISODES))
-    record, first = read_record(folder), success[settings.of[0]]
-    return RealityComparison(
-        title=record.reality.title,
-        head=head,
-        spent=record.spent,
-        budget=record.reality.budget,
-        runs={of: len(runs) for of, runs in paths.items()},
-        simulated=simulated,
-        success=success,
-        reached=reached,
-        gained={of: less(success[of], first) for of in settings.of[1:]},
-        chosen=chosen,
-    )
+        runs = context.runs[of]
+        played = [spend(run, folder, settings.episodes, context.threads) for run in runs]
+        success = _over([outcomes(entries) for entries in played])
+        reached = _over([np.concatenate([entry.success for entry in entries]) for entries in played])
+        rates = np.array([_simulated(run, context.threads) for run in runs])
+        gained = less(success, rows[0].success) if rows else None
+        simulated = _estimate(stats.over_seeds(rates, EPISODES))
+        rows.append(RealityRow(of, len(runs), simulated, success, reached, gained))
+    record = read_record(folder)
+    return RealityComparison(record.reality.title, head, record.spent, record.reality.budget, rows, chosen)
 
 
 def _choose(runs: list[Path], folder: Path, settings: RealitySettings, threads: int) -> Chosen | None:
@@ -291,6 +290,8 @@ def measure_identification(settings: IdentificationSettings, context: Context) -
     if not file.exists():
         play(context.runs[settings.of][0], folder, most, "identification", context.threads, file)
     recording, hidden = read_recording(file), read_record(folder).reality.settings
+    if len(recording.length) < most:
+        raise UserError(f"{file} holds {len(recording.length)} episodes, and {most} are asked for. Move it away.")
     found = {
         episodes: identify(recording.first(episodes), settings.parameters, settings.steps, context.threads)
         for episodes in context.over(sorted(settings.episodes), "numbers of episodes")
