@@ -198,20 +198,25 @@ def fit(errors_of: Errors, floor: np.ndarray, episodes: np.ndarray, p: int) -> F
         moves = np.concatenate([nudge * np.eye(p), -nudge * np.eye(p)])
         around = [(at + move, errors_of(at + move)) for move in moves]
         loss = [float(np.sum(_tamed(errors / scale) ** 2)) for _, errors in around]
-        here, slopes = float(np.sum(_tamed(left / scale) ** 2)), _slopes(around, scale, nudge)
+        here, slopes = float(np.sum(_tamed(left / scale) ** 2)), _slopes(around, left, scale, nudge)
         tries = at + _steps(here, loss, slopes, left / scale, nudge)
         found = [(at, left), *around, *((there, errors_of(there)) for there in np.clip(tries, -LIMIT, LIMIT))]
         at, left = min(found, key=lambda one: float(np.sum(_tamed(one[1] / scale) ** 2)))
     scale, moves = _spread(left, floor), np.concatenate([LAST * np.eye(p), -LAST * np.eye(p)])
-    slopes = _slopes([(at + move, errors_of(at + move)) for move in moves], scale, LAST)
+    slopes = _slopes([(at + move, errors_of(at + move)) for move in moves], left, scale, LAST)
     return _known(at, slopes, _tamed(left / scale), np.repeat(episodes, left.shape[1]), scale)
 
 
-def _slopes(around: list[tuple[np.ndarray, np.ndarray]], scale: np.ndarray, nudge: float) -> np.ndarray:
+def _slopes(
+    around: list[tuple[np.ndarray, np.ndarray]], left: np.ndarray, scale: np.ndarray, nudge: float
+) -> np.ndarray:
     """Slopes of the tamed errors by each logarithm, [m k, p], from errors a nudge up, and then down, along each."""
-    tamed = np.stack([_tamed(errors / scale) for _, errors in around], axis=1)
-    up, down = np.split(tamed, 2, axis=1)
-    return (up - down) / (2 * nudge)
+    up, down = np.split(np.stack([(errors / scale).ravel() for _, errors in around], axis=1), 2, axis=1)
+    here = np.abs(left / scale).ravel()
+    weight = np.divide(
+        here / np.sqrt(1 + here**2), np.abs(_tamed(left / scale)), out=np.ones_like(here), where=here > 1e-6
+    )
+    return weight[:, None] * (up - down) / (2 * nudge)
 
 
 def _steps(here: float, loss: list[float], slopes: np.ndarray, errors: np.ndarray, nudge: float) -> np.ndarray:
