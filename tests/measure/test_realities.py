@@ -1,5 +1,6 @@
 """Realities as measurements: what is spent stands on a ledger, once, and what is told follows from it."""
 
+import re
 import shutil
 from pathlib import Path
 from types import SimpleNamespace
@@ -8,12 +9,13 @@ from typing import Any
 import numpy as np
 import pytest
 
+from course.chapters.load import find_chapters
 from course.measure import MEASUREMENTS, realities
 from course.measure.kinds import Context
 from course.measure.realities import IdentificationSettings, PredictiveSettings, RealitySettings, less
 from wellposed import predictive, serialise, stats
 from wellposed.errors import UserError
-from wellposed.reality import Played, Record, read_record, seal
+from wellposed.reality import Played, Record, read_record, require_head, seal
 from wellposed.runs.record import Estimate
 
 SKILL = {"bad_s0": 0.2, "bad_s1": 0.3, "good_s0": 0.9, "good_s1": 1.0, "fair_s0": 0.5, "fair_s1": 0.6}
@@ -135,3 +137,12 @@ def test_a_difference_adds_the_halves_of_its_intervals_in_squares():
 def test_settings_that_ask_nothing_are_refused(settings, said):
     with pytest.raises(UserError, match=said):
         settings()
+
+
+def test_chapter_10_publishes_the_heads_of_its_realities():
+    folder = find_chapters() / "ch10_reality"
+    text = (folder / "chapter.md").read_text()
+    published = dict(re.findall(r"^\| `(\w+)` \|.*\| `([0-9a-f]{12})` \|$", text, re.MULTILINE))
+    assert published.keys() == {path.parent.name for path in folder.glob("*/sealed.json")}
+    for name, head in published.items():
+        require_head(read_record(folder / name), head)

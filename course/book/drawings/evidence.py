@@ -11,7 +11,7 @@ from wellposed.stats import expected_best
 
 GRAVITY = 9.81  # m/s^2
 FRICTION, MASS = 1.0, 2.0  # of Fetch's block, and kilograms
-COMPLIANCE = 1000.0  # N/m: of the hand that pushes
+STIFFNESS = 1000.0  # N/m: of the hand that pushes
 THROWN = 0.4  # m/s
 READING = 0.001  # metres: standard deviation of one reading
 PUSHES = 10  # and as many throws
@@ -57,7 +57,7 @@ def ridge() -> Axes:
 
 def lost(friction: np.ndarray, mass: np.ndarray, throws: int) -> np.ndarray:
     """By how much the logarithm of the likelihood lies below its greatest value, of readings without an error."""
-    lag = lambda mu, m: mu * m * GRAVITY / COMPLIANCE  # noqa: E731
+    lag = lambda mu, m: mu * m * GRAVITY / STIFFNESS  # noqa: E731
     slid = lambda mu: THROWN**2 / (2 * mu * GRAVITY)  # noqa: E731
     off = PUSHES * (lag(friction, mass) - lag(FRICTION, MASS)) ** 2 + throws * (slid(friction) - slid(FRICTION)) ** 2
     return off / (2 * READING**2)
