@@ -22,7 +22,8 @@ from wellposed.recorded import OBSERVATION, Recording
 
 RANGE = 4.0  # parameters are looked for between a quarter of the simulator's own value and four times that
 LIMIT = log(RANGE)
-NUDGES = (0.4, 0.4, 0.2, 0.2, 0.1, 0.1)  # of logarithms, in the rounds of a search: contacts are rough on smaller ones
+NUDGES = (0.4, 0.2, 0.1)  # of logarithms, in the rounds of a search: contacts are rough on smaller ones
+DRAWS, WIDEST, WIDER = 6, 0.3, 8.0  # rounds of drawing; of a logarithm, and standard errors, as far as the first draws
 LAST = 0.2  # over which slopes are taken for intervals
 FARTHEST = 0.7  # the longest step of a round along a logarithm
 SHARE = 0.01  # of a parameter's square that may lie along an axis that is not told
@@ -195,16 +196,52 @@ def fit(errors_of: Errors, floor: np.ndarray, episodes: np.ndarray, p: int) -> F
     at, left = np.zeros(p), errors_of(np.zeros(p))
     for nudge in NUDGES:
         scale = _spread(left, floor)
-        moves = np.concatenate([nudge * np.eye(p), -nudge * np.eye(p)])
-        around = [(at + move, errors_of(at + move)) for move in moves]
-        loss = [float(np.sum(_tamed(errors / scale) ** 2)) for _, errors in around]
-        here, slopes = float(np.sum(_tamed(left / scale) ** 2)), _slopes(around, left, scale, nudge)
-        tries = at + _steps(here, loss, slopes, left / scale, nudge)
+        around = _around(errors_of, at, nudge)
+        loss = [_loss(errors / scale) for _, errors in around]
+        tries = at + _steps(_loss(left / scale), loss, _slopes(around, left, scale, nudge), left / scale, nudge)
         found = [(at, left), *around, *((there, errors_of(there)) for there in np.clip(tries, -LIMIT, LIMIT))]
-        at, left = min(found, key=lambda one: float(np.sum(_tamed(one[1] / scale) ** 2)))
-    scale, moves = _spread(left, floor), np.concatenate([LAST * np.eye(p), -LAST * np.eye(p)])
-    slopes = _slopes([(at + move, errors_of(at + move)) for move in moves], left, scale, LAST)
+        at, left = min(found, key=lambda one: _loss(one[1] / scale))
+    scale = _spread(left, floor)
+    slopes = _slopes(_around(errors_of, at, LAST), left, scale, LAST)
+    at = _searched(lambda there: _loss(errors_of(there) / scale), at, slopes)
+    left = errors_of(at)
+    scale = _spread(left, floor)
+    slopes = _slopes(_around(errors_of, at, LAST), left, scale, LAST)
     return _known(at, slopes, _tamed(left / scale), np.repeat(episodes, left.shape[1]), scale)
+
+
+def _around(errors_of: Errors, at: np.ndarray, nudge: float) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Points a nudge up along each logarithm, and then down, with their errors."""
+    moves = np.concatenate([nudge * np.eye(len(at)), -nudge * np.eye(len(at))])
+    return [(at + move, errors_of(at + move)) for move in moves]
+
+
+def _loss(errors: np.ndarray) -> float:
+    """Twice minus the logarithm of the likelihood, of errors in standard deviations."""
+    return float(np.sum(_tamed(errors) ** 2))
+
+
+def _searched(loss: Callable[[np.ndarray], float], at: np.ndarray, slopes: np.ndarray) -> np.ndarray:
+    """The lowest point that is found by drawing around the best ones, with a covariance that follows them.
+
+    Slopes of contacts are rough, and steps along them end in a valley beside the lowest one. The first covariance is
+    that of the information, many times as wide.
+
+    Source: Hansen & Ostermeier (2001), "Completely Derandomized Self-Adaptation in Evolution Strategies", Evolutionary
+    Computation 9, reduced to its update by the best points.
+    """
+    rng, p = np.random.default_rng(0), len(at)
+    information, axes = np.linalg.eigh(slopes.T @ slopes)
+    wide = np.minimum(WIDEST, WIDER / np.sqrt(np.maximum(information, 1e-12)))
+    covariance = axes * wide**2 @ axes.T
+    best, mean = (loss(at), at), at
+    for _ in range(DRAWS):
+        points = np.clip(rng.multivariate_normal(mean, covariance, 4 + 2 * p), -LIMIT, LIMIT)
+        found = sorted([*((loss(point), tuple(point)) for point in points), (best[0], tuple(best[1]))])
+        chosen = np.array([point for _, point in found[: 2 + p // 2]])
+        covariance = 0.3 * covariance + 0.5 * (chosen - mean).T @ (chosen - mean) / len(chosen)
+        best, mean = (found[0][0], chosen[0]), chosen.mean(axis=0)
+    return best[1]
 
 
 def _slopes(
