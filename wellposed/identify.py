@@ -23,11 +23,11 @@ from wellposed.recorded import OBSERVATION, Recording
 RANGE = 4.0  # parameters are looked for between a quarter of the simulator's own value and four times that
 LIMIT = log(RANGE)
 NUDGES = (0.4, 0.2, 0.1)  # of logarithms, in the rounds of a search: contacts are rough on smaller ones
-DRAWS, WIDEST, WIDER = 6, 0.3, 8.0  # rounds of drawing; of a logarithm, and standard errors, as far as the first draws
+DRAWS, WIDEST, WIDER = 8, 0.4, 8.0  # rounds of drawing; of a logarithm, and standard errors, as far as the first draws
 LAST = 0.2  # over which slopes are taken for intervals
 FARTHEST = 0.7  # the longest step of a round along a logarithm
 SHARE = 0.01  # of a parameter's square that may lie along an axis that is not told
-MOST = 1_000  # transitions that are simulated; evenly spread where there are more
+MOST = 500  # transitions that are simulated if nothing else is said
 ENVS = 50  # transitions at a time
 FACTORS = ("friction", "mass", "size", "damping", "gain")  # what acts smoothly, as a factor
 ANGLE = "rad"
@@ -94,7 +94,7 @@ class Fit:
     scale: np.ndarray  # [k], standard deviation of the errors of each number
 
 
-def identify(found: Recording, names: Sequence[str], steps: int = 1, threads: int = 2) -> Identified:
+def identify(found: Recording, names: Sequence[str], steps: int = 1, threads: int = 2, most: int = MOST) -> Identified:
     """Estimate parameters of the dynamics.
 
     Args:
@@ -102,6 +102,7 @@ def identify(found: Recording, names: Sequence[str], steps: int = 1, threads: in
         names: which parameters, of `FACTORS`.
         steps: how many steps are predicted at once.
         threads: native threads for physics.
+        most: transitions that are simulated; evenly spread where the recording has more.
 
     Raises:
         UserError: if there is no such parameter, the environment does not vary it, or the recording does not fit it.
@@ -113,7 +114,7 @@ def identify(found: Recording, names: Sequence[str], steps: int = 1, threads: in
     starts, outcomes, episodes = found.transitions(steps)
     if not len(starts):
         raise UserError(f"The recording has no episode of more than {steps + found.about.delay} steps.")
-    chosen = np.linspace(0, len(starts) - 1, min(MOST, len(starts))).round().astype(int)
+    chosen = np.linspace(0, len(starts) - 1, min(most, len(starts))).round().astype(int)
     starts, outcomes, episodes = starts[chosen], outcomes[chosen], episodes[chosen]
     with closing(Simulator(found, names, starts, outcomes, steps, threads)) as simulator:
         fitted = fit(simulator.errors, simulator.floor, episodes, len(names))
@@ -236,10 +237,10 @@ def _searched(loss: Callable[[np.ndarray], float], at: np.ndarray, slopes: np.nd
     covariance = axes * wide**2 @ axes.T
     best, mean = (loss(at), at), at
     for _ in range(DRAWS):
-        points = np.clip(rng.multivariate_normal(mean, covariance, 4 + 2 * p), -LIMIT, LIMIT)
+        points = np.clip(rng.multivariate_normal(mean, covariance, 6 + 3 * p), -LIMIT, LIMIT)
         found = sorted([*((loss(point), tuple(point)) for point in points), (best[0], tuple(best[1]))])
-        chosen = np.array([point for _, point in found[: 2 + p // 2]])
-        covariance = 0.3 * covariance + 0.5 * (chosen - mean).T @ (chosen - mean) / len(chosen)
+        chosen = np.array([point for _, point in found[: 2 + p]])
+        covariance = 0.5 * covariance + 0.5 * (chosen - mean).T @ (chosen - mean) / len(chosen)
         best, mean = (found[0][0], chosen[0]), chosen.mean(axis=0)
     return best[1]
 

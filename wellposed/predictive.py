@@ -127,6 +127,8 @@ def attenuation(rates: np.ndarray, simulated: int, real: int) -> float:
     Psychology 15.
     """
     true, noise = float(np.var(rates)), float(np.mean(rates * (1 - rates)))
+    if not noise:
+        return 1.0
     return true / sqrt((true + noise / simulated) * (true + noise / real))
 
 

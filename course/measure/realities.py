@@ -245,12 +245,13 @@ class IdentificationSettings:
     parameters: list[str]
     episodes: list[int] = field(default_factory=lambda: [10, 50, 200])  # the first ones of those that are recorded
     steps: int = 1  # that are predicted at once
+    transitions: int = 2_000  # that are simulated at most
 
     def __post_init__(self) -> None:
         if not self.parameters or any(name not in FACTORS for name in self.parameters):
             raise UserError(f"parameters must be some of {', '.join(FACTORS)}.")
-        if not self.episodes or min(self.episodes) < 1 or self.steps < 1:
-            raise UserError("episodes and steps must be at least 1.")
+        if not self.episodes or min(*self.episodes, self.steps, self.transitions) < 1:
+            raise UserError("episodes, steps and transitions must be at least 1.")
 
 
 @dataclass(frozen=True)
@@ -293,7 +294,9 @@ def measure_identification(settings: IdentificationSettings, context: Context) -
     if len(recording.length) < most:
         raise UserError(f"{file} holds {len(recording.length)} episodes, and {most} are asked for. Move it away.")
     found = {
-        episodes: identify(recording.first(episodes), settings.parameters, settings.steps, context.threads)
+        episodes: identify(
+            recording.first(episodes), settings.parameters, settings.steps, context.threads, settings.transitions
+        )
         for episodes in context.over(sorted(settings.episodes), "numbers of episodes")
     }
     rows = [row for episodes, one in found.items() for row in _beside(episodes, one, hidden)]

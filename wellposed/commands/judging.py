@@ -147,6 +147,7 @@ def identify(
     ],
     episodes: Annotated[int | None, tyro.conf.arg(help="only the first ones of the recording")] = None,
     steps: Annotated[int, tyro.conf.arg(help="steps that are predicted at once")] = 1,
+    transitions: Annotated[int, tyro.conf.arg(help="that are simulated, evenly spread over the recording")] = 500,
     threads: Threads = CORES,
     json_file: JsonFile = None,
 ) -> int:
@@ -160,8 +161,9 @@ def identify(
 
     require(episodes is None or episodes >= 1, "episodes", "must be at least 1", episodes)
     require(steps >= 1, "steps", "must be at least 1", steps)
+    require(transitions >= 2, "transitions", "must be at least 2", transitions)
     recording = read_recording(file)
-    found = identify(recording if episodes is None else recording.first(episodes), names, steps, threads)
+    found = identify(recording if episodes is None else recording.first(episodes), names, steps, threads, transitions)
     if not emit(asdict(found), json_file):
         print("\n".join(table(found)))
     return 0
