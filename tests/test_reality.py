@@ -23,10 +23,11 @@ from wellposed.envs.wrappers.control import Control
 from wellposed.envs.wrappers.dynamics import Dynamics
 from wellposed.envs.wrappers.sensors import Sensors
 from wellposed.errors import UserError
-from wellposed.reality import Entry, Record, Translated, play, read_record, require_head, seal, selection, table
+from wellposed.reality import Entry, Record, play, read_record, require_head, seal, selection, table
 from wellposed.recorded import read_recording
 from wellposed.runs.record import EpisodeRow
 from wellposed.seeding import evaluation_env_seeds
+from wellposed.translated import Translated
 from wellposed.verdict import play_under
 
 REACH = Path(__file__).parent / "old_records" / "FetchReach-v4_sac_3782acf1ecbe_s0"
@@ -368,7 +369,7 @@ def test_a_controller_that_is_written_for_fetch_pushes_the_pandas_cube(tmp_path)
 
 
 def test_where_success_ends_an_episode_the_ledger_also_says_who_stays_at_the_goal(tmp_path, monkeypatch):
-    def kept_running(*args: Any, to_limit: bool) -> list[EpisodeRow]:
+    def kept_running(*args: Any, to_limit: bool, watch: Any) -> list[EpisodeRow]:
         assert to_limit
         return [replace(row, success_at_limit=i == 0) for i, row in enumerate(play_under(*args))]
 

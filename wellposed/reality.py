@@ -35,53 +35,13 @@ from wellposed.runs.record import EpisodeRow, EvaluationRow
 from wellposed.runs.store import RunReader
 from wellposed.serialise import LATER
 from wellposed.stats import describe_rate
-from wellposed.types import Agent, Carry, Field, Obs, Policy
+from wellposed.translated import Affine, Translated
+from wellposed.types import Agent, Policy
 from wellposed.verdict import load_run, play_under
 
 SEALED, LEDGER = "sealed.json", "ledger.jsonl"
 MAX_BYTES = 2**20
 Purpose = Literal["evaluation", "identification"]
-
-
-@dataclass(frozen=True)
-class Affine:
-    """Numbers as sums of others: a constant each, and terms [number, other, factor]."""
-
-    constant: list[float]
-    terms: list[tuple[int, int, float]] = field(default_factory=list, metadata=LATER)
-
-    def of(self, others: np.ndarray) -> np.ndarray:
-        """The numbers [n, k] of others [n, m]. Raises UserError if a term names one that is not there."""
-        matrix = np.zeros((others.shape[1], len(self.constant)))
-        for number, other, factor in self.terms:
-            if not (0 <= number < matrix.shape[1] and 0 <= other < matrix.shape[0]):
-                raise UserError(
-                    f"The term [{number}, {other}, {factor:g}] is beyond {matrix.T.shape}, numbers and others."
-                )
-            matrix[other, number] += factor
-        return others @ matrix + np.array(self.constant)
-
-
-@dataclass(frozen=True)
-class Translated:
-    """A policy where another robot shows and does other numbers: a `Policy`."""
-
-    policy: Policy
-    fields: tuple[Field, ...]  # of what that robot shows
-    sees: dict[str, Affine]  # what the policy reads, of all numbers that are shown, one field after another
-    does: Affine | None  # the robot's action, of the policy's
-
-    def initial_carry(self, n: int) -> Carry:
-        """The policy's own."""
-        return self.policy.initial_carry(n)
-
-    def act(self, obs: Obs, carry: Carry = (), rng: np.random.Generator | None = None) -> tuple[np.ndarray, Carry]:
-        """Actions [n, action_dim] of the robot, clipped to [-1, 1]."""
-        if self.sees:
-            joined = np.concatenate([obs[one.name].reshape(len(obs[one.name]), -1) for one in self.fields], axis=1)
-            obs = {name: one.of(joined) for name, one in self.sees.items()}
-        action, carry = self.policy.act(obs, carry, rng)
-        return (action if self.does is None else np.clip(self.does.of(action), -1, 1)), carry
 
 
 @dataclass(frozen=True)
@@ -305,7 +265,7 @@ def play(
         told |= {"trained": reader.provenance.started, "first": record.spent, "episodes": episodes}
         seeds = record.reality.episodes[record.spent : record.spent + episodes]
         record = record.append(kind="begun", **told)
-        watch = recorder.watch if recorder else lambda env: env
+        threads, watch = (1, recorder.watch) if recorder else (threads, lambda env: env)  # states are in this process
         rows = play_under(policy, where, seeds, record.reality.seed, threads, to_limit=True, watch=watch)
         if recorder and record_in:
             write_recording(record_in, recorder.recording)
