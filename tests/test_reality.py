@@ -369,8 +369,8 @@ def test_a_controller_that_is_written_for_fetch_pushes_the_pandas_cube(tmp_path)
 
 
 def test_where_success_ends_an_episode_the_ledger_also_says_who_stays_at_the_goal(tmp_path, monkeypatch):
-    def kept_running(*args: Any, to_limit: bool, watch: Any) -> list[EpisodeRow]:
-        assert to_limit
+    def kept_running(*args: Any, **told: Any) -> list[EpisodeRow]:
+        assert told["to_limit"]
         return [replace(row, success_at_limit=i == 0) for i, row in enumerate(play_under(*args))]
 
     monkeypatch.setattr(module, "play_under", kept_running)

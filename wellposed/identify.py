@@ -23,7 +23,9 @@ from wellposed.recorded import OBSERVATION, Recording
 RANGE = 4.0  # parameters are looked for between a quarter of the simulator's own value and four times that
 LIMIT = log(RANGE)
 NUDGES = (0.4, 0.2, 0.1)  # of logarithms, in the rounds of a search: contacts are rough on smaller ones
-DRAWS, WIDEST, WIDER = 8, 0.4, 8.0  # rounds of drawing; of a logarithm, and standard errors, as far as the first draws
+SEARCHES, DRAWS = 2, 4  # searches by drawing, and rounds of each
+WIDEST, WIDER = 0.4, 8.0  # of a logarithm, and standard errors, as far as the first draws
+SCAN = (-0.3, -0.2, -0.15, -0.1, -0.05, 0.05, 0.1, 0.15, 0.2, 0.3)  # of each logarithm alone, after a search
 LAST = 0.2  # over which slopes are taken for intervals
 FARTHEST = 0.7  # the longest step of a round along a logarithm
 SHARE = 0.01  # of a parameter's square that may lie along an axis that is not told
@@ -204,7 +206,8 @@ def fit(errors_of: Errors, floor: np.ndarray, episodes: np.ndarray, p: int) -> F
         at, left = min(found, key=lambda one: _loss(one[1] / scale))
     scale = _spread(left, floor)
     slopes = _slopes(_around(errors_of, at, LAST), left, scale, LAST)
-    at = _searched(lambda there: _loss(errors_of(there) / scale), at, slopes)
+    for _ in range(SEARCHES):
+        at = _searched(lambda there: _loss(errors_of(there) / scale), at, slopes)
     left = errors_of(at)
     scale = _spread(left, floor)
     slopes = _slopes(_around(errors_of, at, LAST), left, scale, LAST)
@@ -242,6 +245,9 @@ def _searched(loss: Callable[[np.ndarray], float], at: np.ndarray, slopes: np.nd
         chosen = np.array([point for _, point in found[: 2 + p]])
         covariance = 0.5 * covariance + 0.5 * (chosen - mean).T @ (chosen - mean) / len(chosen)
         best, mean = (found[0][0], chosen[0]), chosen.mean(axis=0)
+    for j in range(p):  # what one parameter alone would still gain, far away
+        moved = [best[1] + step * np.eye(p)[j] for step in SCAN]
+        best = min([best, *((loss(point), point) for point in np.clip(moved, -LIMIT, LIMIT))], key=lambda one: one[0])
     return best[1]
 
 
