@@ -179,9 +179,9 @@ Half-widths of the intervals of parameters that were fitted to readings; infinit
 slopes: [m, p] by how much each reading changes with each parameter, in standard deviations of a reading.
 z: half-width of an interval in standard errors.
 limit: a direction of parameters along which the half-width exceeds this is not told.
-Returns floats [p]. Along the eigenvector v of J^T J (J: slopes) with the eigenvalue w the half-width is z / sqrt(w).
-A parameter that has more than a hundredth of its square along directions that are not told has an infinite one; for
-others the directions that are told add up, in squares.
+Returns floats [p]. Along the eigenvector v of J^T J (J: slopes) with the eigenvalue w the half-width is
+z / sqrt(w). A parameter that has more than a hundredth of its square along directions that are not told has an
+infinite one; for others the directions that are told add up, in squares.
 """,
         properties=(_mean, _similar, _product, _third, _hardly),
         form=one_each,

@@ -26,7 +26,7 @@ def best_of_many() -> Axes:
     for episodes, colour, at in ((10, WARN, 98.6), (100, ACCENT, 96.7), (1000, GREEN, 92.9)):
         seen = [100 * expected_best(np.full(n, 0.9), episodes) for n in policies]
         ax.plot(policies, seen, color=colour, linewidth=2)
-        label(ax, 49.5, at, f"{episodes} episodes each", colour, "right", size=SMALL)
+        label(ax, 49.5, at, f"{episodes:,} episodes each", colour, "right", size=SMALL)
     ax.axhline(90, color=INK, linewidth=1, linestyle=(0, (4, 3)))
     label(ax, 49.5, 89.3, "true success of every one", size=SMALL, align="right")
     ax.set(xlim=(1, 50), ylim=(88, 101), xlabel="policies that were tried", ylabel="best success seen, %")
