@@ -174,7 +174,7 @@ trials and the probability rates[i], independent of the others. For a number K i
         function="half_widths",
         parameters=("slopes", "z", "limit"),
         task="""
-Half-widths of the intervals of parameters that were fitted to readings; infinite for what the readings do not tell.
+Half-widths of the intervals of parameters that were fitted to readings; infinite for what these do not tell.
 
 slopes: [m, p] by how much each reading changes with each parameter, in standard deviations of a reading.
 z: half-width of an interval in standard errors.
