@@ -171,7 +171,8 @@ class Simulator:
         for first in range(0, len(self._starts), n):
             chosen = np.resize(self._starts[first : first + n], n)
             env.restore({name: array[chosen] for name, array in self._found.state.items()})
-            for later in range(self._steps):
+            step = env.step(self._found.applied[chosen])
+            for later in range(1, self._steps):
                 step = env.step(self._found.applied[chosen + later])
             found.append(step.next_truth[OBSERVATION][: len(self._starts) - first, self._numbers])
         return np.concatenate(found) - self._seen
