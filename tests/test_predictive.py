@@ -78,3 +78,17 @@ def test_the_command_reads_what_is_on_the_ledger_of_evaluations_alone(tmp_path, 
     (tmp_path / "R9").mkdir()
     assert main([*command, *map(str, runs), str(tmp_path / "R9")]) == 1
     assert "R9 was not evaluated there" in capsys.readouterr().err
+
+
+def test_finitely_many_episodes_lower_a_correlation_as_chapter_10_says():
+    close, wide = np.linspace(0.75, 0.95, 10), np.linspace(0.05, 0.95, 10)
+    assert predictive.attenuation(close, 100, 100) == pytest.approx(0.77, abs=0.005)
+    assert predictive.attenuation(close, 1000, 1000) == pytest.approx(0.97, abs=0.005)
+    assert predictive.attenuation(wide, 100, 100) == pytest.approx(0.98, abs=0.005)
+    rng = np.random.default_rng(0)
+    seen = [rng.binomial(100, close, (4000, 10)) / 100 for _ in range(2)]
+    one, other = (side - close.mean() for side in seen)
+    drawn = (one * other).mean() / np.sqrt((one**2).mean() * (other**2).mean())
+    assert drawn == pytest.approx(predictive.attenuation(close, 100, 100), abs=0.01)
+    assert np.std(close) == pytest.approx(0.064, abs=5e-4)
+    assert np.sqrt(np.mean(close * (1 - close)) / 100) == pytest.approx(0.035, abs=5e-4)

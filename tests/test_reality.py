@@ -23,9 +23,11 @@ from wellposed.envs.wrappers.control import Control
 from wellposed.envs.wrappers.dynamics import Dynamics
 from wellposed.envs.wrappers.sensors import Sensors
 from wellposed.errors import UserError
-from wellposed.reality import Entry, Record, Translated, play, read_record, require_head, seal, selection, table
+from wellposed.reality import Entry, Record, play, read_record, require_head, seal, selection, table
+from wellposed.recorded import read_recording
 from wellposed.runs.record import EpisodeRow
 from wellposed.seeding import evaluation_env_seeds
+from wellposed.translated import Translated
 from wellposed.verdict import play_under
 
 REACH = Path(__file__).parent / "old_records" / "FetchReach-v4_sac_3782acf1ecbe_s0"
@@ -99,6 +101,19 @@ def test_each_episode_is_played_once_and_all_are_on_the_ledger(tmp_path):
     with pytest.raises(UserError, match="0 of 10 episodes left, and 1 are asked for"):
         play(REACH, first.folder, 1)
     assert read_record(first.folder) == again
+
+
+def test_episodes_can_be_recorded_and_what_cannot_be_spends_nothing(tmp_path):
+    record = sealed(tmp_path)
+    played = play(REACH, record.folder, 3, "identification", record_in=tmp_path / "r.npz")
+    found = read_recording(tmp_path / "r.npz")
+    assert list(found.length) == [row.length for row in played.rows] == [3, 3, 3]
+    assert (found.about.delay, found.about.env) == (0, EnvConfig("FetchReach-v4", {}, 3))
+    assert np.all(found.applied[::3] == 0), "commands are a step late"
+    assert found.state["physics"].shape[0] == 9
+    hidden = str(played.record.reality.settings["dynamics.gain"])
+    with np.load(tmp_path / "r.npz") as file:
+        assert hidden[:8] not in str(file["about"])
 
 
 def test_episodes_are_spent_before_they_are_played(tmp_path, monkeypatch):
@@ -354,8 +369,8 @@ def test_a_controller_that_is_written_for_fetch_pushes_the_pandas_cube(tmp_path)
 
 
 def test_where_success_ends_an_episode_the_ledger_also_says_who_stays_at_the_goal(tmp_path, monkeypatch):
-    def kept_running(*args: Any, to_limit: bool) -> list[EpisodeRow]:
-        assert to_limit
+    def kept_running(*args: Any, **told: Any) -> list[EpisodeRow]:
+        assert told["to_limit"]
         return [replace(row, success_at_limit=i == 0) for i, row in enumerate(play_under(*args))]
 
     monkeypatch.setattr(module, "play_under", kept_running)

@@ -214,3 +214,15 @@ def test_the_interval_score_is_best_at_the_true_interval_and_is_its_width_where_
     assert expected_score(0, 1) == 1, "saying everything scores its width"
     with pytest.raises(ValueError, match="low <= high"):
         stats.interval_score(0.5, 0.4, 0.5, 0.8)
+
+
+def test_the_best_of_many_looks_too_good_as_chapter_10_says():
+    percent = lambda policies, episodes: 100 * stats.expected_best(np.full(policies, 0.9), episodes)  # noqa: E731
+    assert [percent(1, 100), percent(20, 100), percent(20, 1000)] == pytest.approx([90, 95.17, 91.73], abs=0.01)
+    assert pytest.approx(0.9999, abs=5e-5) == 1 - (1 - 0.9**5) ** 10
+    drawn = np.random.default_rng(0).binomial(100, 0.9, (20_000, 20)).max(axis=1)
+    assert drawn.mean() == pytest.approx(percent(20, 100), abs=0.05)
+    assert percent(20, 100) - 90 < 100 * np.sqrt(np.log(20) / 200) == pytest.approx(12.24, abs=0.01)
+    for wrong in ([], [1.1]):
+        with pytest.raises(ValueError, match="a highest success"):
+            stats.expected_best(np.array(wrong), 5)

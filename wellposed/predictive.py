@@ -112,6 +112,26 @@ def rank_correlation(one: np.ndarray, other: np.ndarray, confidence: float = 0.9
     return Interval(rho, min(low, rho), max(high, rho))
 
 
+def attenuation(rates: np.ndarray, simulated: int, real: int) -> float:
+    """By what factor a correlation of two success rates is lowered because both are of finitely many episodes.
+
+    Success that is seen is the true one and an error of variance p (1 - p) / n. The share of the variance between
+    policies that is true is the reliability of a side; the factor is the root of both reliabilities' product.
+
+    Args:
+        rates: true success of each policy, [n], not all equal.
+        simulated: episodes of each in simulation.
+        real: and in the reality.
+
+    Source: Spearman (1904), "The proof and measurement of association between two things", American Journal of
+    Psychology 15.
+    """
+    true, noise = float(np.var(rates)), float(np.mean(rates * (1 - rates)))
+    if not noise:
+        return 1.0
+    return true / sqrt((true + noise / simulated) * (true + noise / real))
+
+
 def table(found: Prediction) -> list[str]:
     """Both orders and their correlation, as lines."""
     rank = {pair.policy: i for i, pair in enumerate(sorted(found.pairs, key=lambda pair: -pair.real), 1)}

@@ -26,6 +26,7 @@ from wellposed.envs.make import EnvConfig, make_env
 from wellposed.envs.wrappers.curriculum import Curriculum
 from wellposed.envs.wrappers.dynamics import domain
 from wellposed.errors import UserError, require
+from wellposed.recorded import recorder_of, write_recording
 from wellposed.robustness import undisturbed, with_settings
 from wellposed.rollout.evaluate import summarise
 from wellposed.runs import lock
@@ -34,53 +35,13 @@ from wellposed.runs.record import EpisodeRow, EvaluationRow
 from wellposed.runs.store import RunReader
 from wellposed.serialise import LATER
 from wellposed.stats import describe_rate
-from wellposed.types import Agent, Carry, Field, Obs, Policy
+from wellposed.translated import Affine, Translated
+from wellposed.types import Agent, Policy
 from wellposed.verdict import load_run, play_under
 
 SEALED, LEDGER = "sealed.json", "ledger.jsonl"
 MAX_BYTES = 2**20
 Purpose = Literal["evaluation", "identification"]
-
-
-@dataclass(frozen=True)
-class Affine:
-    """Numbers as sums of others: a constant each, and terms [number, other, factor]."""
-
-    constant: list[float]
-    terms: list[tuple[int, int, float]] = field(default_factory=list, metadata=LATER)
-
-    def of(self, others: np.ndarray) -> np.ndarray:
-        """The numbers [n, k] of others [n, m]. Raises UserError if a term names one that is not there."""
-        matrix = np.zeros((others.shape[1], len(self.constant)))
-        for number, other, factor in self.terms:
-            if not (0 <= number < matrix.shape[1] and 0 <= other < matrix.shape[0]):
-                raise UserError(
-                    f"The term [{number}, {other}, {factor:g}] is beyond {matrix.T.shape}, numbers and others."
-                )
-            matrix[other, number] += factor
-        return others @ matrix + np.array(self.constant)
-
-
-@dataclass(frozen=True)
-class Translated:
-    """A policy where another robot shows and does other numbers: a `Policy`."""
-
-    policy: Policy
-    fields: tuple[Field, ...]  # of what that robot shows
-    sees: dict[str, Affine]  # what the policy reads, of all numbers that are shown, one field after another
-    does: Affine | None  # the robot's action, of the policy's
-
-    def initial_carry(self, n: int) -> Carry:
-        """The policy's own."""
-        return self.policy.initial_carry(n)
-
-    def act(self, obs: Obs, carry: Carry = (), rng: np.random.Generator | None = None) -> tuple[np.ndarray, Carry]:
-        """Actions [n, action_dim] of the robot, clipped to [-1, 1]."""
-        if self.sees:
-            joined = np.concatenate([obs[one.name].reshape(len(obs[one.name]), -1) for one in self.fields], axis=1)
-            obs = {name: one.of(joined) for name, one in self.sees.items()}
-        action, carry = self.policy.act(obs, carry, rng)
-        return (action if self.does is None else np.clip(self.does.of(action), -1, 1)), carry
 
 
 @dataclass(frozen=True)
@@ -273,8 +234,17 @@ class Played:
     summary: EvaluationRow
 
 
-def play(run: Path, folder: Path, episodes: int, purpose: Purpose = "evaluation", threads: int = 2) -> Played:
+def play(
+    run: Path,
+    folder: Path,
+    episodes: int,
+    purpose: Purpose = "evaluation",
+    threads: int = 2,
+    record_in: Path | None = None,
+) -> Played:
     """Play a reality's next episodes greedily with a run's newest checkpoint, which has ended.
+
+    With `record_in` they are written there as a recording (`recorded`), for identification.
 
     Raises:
         UserError: if the run still trains or was trained there, the reality shows something else than its policy reads,
@@ -290,12 +260,15 @@ def play(run: Path, folder: Path, episodes: int, purpose: Purpose = "evaluation"
         record = read_record(folder)
         where = record.reality.around(config.env)
         _refuse(record, config, where, episodes)
-        policy = translated(record.reality, agent, where)
+        policy, recorder = translated(record.reality, agent, where), recorder_of(where) if record_in else None
         told = {"purpose": purpose, "policy": manifest.state.sha256, "run": reader.path.resolve().name}
         told |= {"trained": reader.provenance.started, "first": record.spent, "episodes": episodes}
         seeds = record.reality.episodes[record.spent : record.spent + episodes]
         record = record.append(kind="begun", **told)
-        rows = play_under(policy, where, seeds, record.reality.seed, threads, to_limit=True)
+        threads, watch = (1, recorder.watch) if recorder else (threads, lambda env: env)  # states are in this process
+        rows = play_under(policy, where, seeds, record.reality.seed, threads, to_limit=True, watch=watch)
+        if recorder and record_in:
+            write_recording(record_in, recorder.recording)
         kept = [row.success_at_limit for row in rows if row.success_at_limit is not None]
         record = record.append(kind="ended", success=[row.success for row in rows], success_at_limit=kept, **told)
     finally:

@@ -184,6 +184,28 @@ def episodes_needed(rate: float, half_width: float, confidence: float = 0.95) ->
     return 1 + bisect_left(range(1, enough + 1), True, key=narrow)
 
 
+def expected_best(rates: np.ndarray, episodes: int) -> float:
+    """The mean of the highest success that is seen where several policies play `episodes` each, all of them different.
+
+    The number of successes of each is binomial, and the highest is below k if all are: the sum over k of
+    P(highest >= k) / episodes. Less the true rate of whoever was chosen, it is what choosing adds.
+
+    Args:
+        rates: true success of each policy, [n].
+        episodes: of each, at least 1.
+
+    Raises:
+        ValueError: if there is no policy, a rate lies outside [0, 1], or there is no episode.
+    """
+    from scipy.special import bdtr
+
+    rates = np.asarray(rates, np.float64)
+    if not rates.size or episodes < 1 or not ((rates >= 0) & (rates <= 1)).all():
+        raise ValueError("a highest success needs rates in [0, 1] and at least one episode")
+    below = bdtr(np.arange(episodes)[:, None], episodes, rates).prod(axis=1)  # P(all have at most k successes)
+    return float(np.sum(1 - below) / episodes)
+
+
 def interval_score(low: float, high: float, value: float, confidence: float) -> float:
     """Score of a predicted interval, in the unit of the value; 0 is best. A wide one costs, and so does missing.
 

@@ -1,7 +1,7 @@
 """The verdict on a run: its newest checkpoint on held-out episodes, beside random actions."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -25,7 +25,7 @@ from wellposed.runs.record import EpisodeRow, Verdict, decode, encode
 from wellposed.runs.store import RunReader
 from wellposed.settings import own_settings
 from wellposed.stats import describe_interval, describe_rate
-from wellposed.types import Agent, Policy, Spec
+from wellposed.types import Agent, Policy, Spec, VecEnv
 from wellposed.units import printed
 
 EPISODES = 100
@@ -107,11 +107,19 @@ def information(config: AnyRunConfig, spec: Spec) -> str:
 
 
 def play_under(
-    policy: Policy, where: EnvConfig, seeds: list[int], seed: int, threads: int = 2, *, to_limit: bool = False
+    policy: Policy,
+    where: EnvConfig,
+    seeds: list[int],
+    seed: int,
+    threads: int = 2,
+    *,
+    to_limit: bool = False,
+    watch: Callable[[VecEnv], VecEnv] = lambda env: env,
 ) -> list[EpisodeRow]:
     """Episodes of these seeds in an environment; `seed` begins what is random around it.
 
     With `to_limit`, those that success ends go on to their limit, for `success_at_limit`; no other number differs.
+    `watch` is put around the environment.
 
     Where only sensors or dynamics differ, episodes of one seed are pairs: start, goal and all other draws are the same.
 
@@ -120,7 +128,7 @@ def play_under(
     """
     num_envs = min(EVALUATION_ENVS, len(seeds))
     with closing(make_env(where, num_envs, "evaluation", threads=threads, seed=seed, to_limit=to_limit)) as env:
-        return play_episodes(policy, env, seeds)
+        return play_episodes(policy, watch(env), seeds)
 
 
 def with_noise(env: EnvConfig, noise: float) -> EnvConfig:

@@ -281,7 +281,8 @@ def _measure(name: str, chapter: Chapter, runs: Runs, threads: int, progress: Tr
     asked, began = chapter.measurements[name], time.perf_counter()
     of = sources(asked, chapter, runs)
     paths = {text: [runs.folder / run for run in of_one] for text, of_one in of.items()}
-    found = MEASUREMENTS[asked.kind].measure(asked.settings, Context(threads, paths, progress.over))
+    context = Context(threads, paths, progress.over, chapter.folder, _folder(chapter, runs))
+    found = MEASUREMENTS[asked.kind].measure(asked.settings, context)
     result = serialise.to_dict(found)
     seconds = time.perf_counter() - began
     stored = Measured(

@@ -19,6 +19,21 @@ def _other_cameras(paths: Paths, threads: int) -> dict[str, Measured]:
     return found
 
 
+def _transfer(paths: Paths, threads: int) -> dict[str, Measured]:
+    from course.chapters.load import find_chapters
+    from course.measure.kinds import Context
+    from course.measure.realities import RealitySettings, measure_reality
+    from wellposed.stats import describe_rate
+
+    brought = find_chapters() / "ch10_reality"
+    context = Context(threads, paths, brought=brought, kept=paths["plain"][0].parent)
+    found = {}
+    for row in measure_reality(RealitySettings("table", list(paths)), context).rows:
+        rate = row.success
+        found[f"success_{row.variant}"] = Measured(rate.value, *rate.ci95, describe_rate(rate.value, rate.ci95))
+    return found
+
+
 def _remembered(paths: Paths, threads: int) -> dict[str, Measured]:
     from course.measure.guarded import GuardedSettings, measure_guarded
     from course.measure.kinds import Context
@@ -72,6 +87,40 @@ camera and with the others? At the middle of the table a pixel is 13 mm wide; so
             },
         },
         measure=_other_cameras,
+    ),
+    Predict(
+        id="10.3",
+        title="A table that nobody trained on",
+        question="""
+Three policies have learnt sparse Push, 100,000 steps each: with the task's own dynamics; with friction of 0.5 to 1.5,
+mass of 0.5 to 2 and drive of 0.7 to 1.3 times that, drawn for each episode; and with the task's own dynamics and
+actions that arrive two steps late, the ones under way shown. All play a sealed reality with a smooth table, a heavy
+block and commands two steps late, a hundred episodes each. With which success rate?
+""",
+        quantities=(
+            Quantity("success_plain", "success of the one that knows nothing", 0.0, 1.0),
+            Quantity("success_randomised", "success of the one trained in many worlds", 0.0, 1.0),
+            Quantity("success_told", "success of the one trained with the delay", 0.0, 1.0),
+        ),
+        experiment={
+            "title": "What does a reality ask for: other dynamics, or a delay?",
+            "env": "FetchPush-v4",
+            "seeds": "0",
+            "until_success": None,
+            "base": {"total_steps": 100_000, "eval_every": 5_000, "eval_episodes": 60},
+            "variants": {
+                "plain": {},
+                "randomised": {
+                    "env.dynamics.friction": "0.5..1.5",
+                    "env.dynamics.mass": "0.5..2",
+                    "env.dynamics.gain": "0.7..1.3",
+                    "env.sensors.noise": 0.002,
+                    "agent.critic_sees": "truth",
+                },
+                "told": {"env.control.delay": 2, "env.control.shown": True},
+            },
+        },
+        measure=_transfer,
     ),
     Predict(
         id="11.3",

@@ -21,6 +21,8 @@ WAVE = 240  # steps of a sinusoidal action
 NOISY_EPISODES = 100  # at each level of noise
 GOALS = 4_000  # pairs of goals to judge
 PROBED, SEARCHED = 200, 25  # episodes of guarded moves, and of a search in each hole
+CHOICES = 10_000  # of the best policy
+DRIVES = 6  # episodes in which a drive is recorded
 PUSH = [  # what FetchPush observes, in order
     ("vector", "position of the hand"), ("vector", "position of the block"), ("vector", "way between them"),
     ("number", "one finger"), ("number", "the other finger"), ("turning", "angles of the block"),
@@ -303,6 +305,42 @@ def search_hole(setting: Setting) -> Outcome:
         played = play_under(policy, where, seeds, setting.seeds[0], setting.threads)
         rate, low, high = wilson(sum(row.success for row in played), len(played))
         rows.append((f"clearance {1000 * clearance:g} mm", describe_rate(rate, (low, high))))
+    return Outcome(rows)
+
+
+def choose_policies(setting: Setting) -> Outcome:
+    """Computes what choosing adds by the formula, and chooses among as many policies that are all alike."""
+    from wellposed import stats
+
+    rng, rows = np.random.default_rng(setting.seeds[0]), []
+    for policies, episodes in ((5, 100), (20, 100), (10, 5)):
+        formula = stats.expected_best(np.full(policies, 0.9), episodes)
+        best = rng.binomial(episodes, 0.9, (CHOICES, policies)).max(axis=1) / episodes
+        name = f"the best of {policies} by {episodes} episodes each, all of them 90 %"
+        rows.append((name, f"{100 * formula:.1f} % by the formula, {100 * best.mean():.1f} % in {CHOICES:,} choices"))
+    return Outcome(rows)
+
+
+def identify_drive(setting: Setting) -> Outcome:
+    """Records Reach by hand with a weaker drive, and identifies drive and friction, which nothing touches."""
+    from contextlib import closing
+
+    from wellposed.envs.make import EnvConfig, make_env
+    from wellposed.envs.suites.fetch.oracle import ProportionalReach
+    from wellposed.envs.wrappers.dynamics import Dynamics
+    from wellposed.envs.wrappers.sensors import Sensors
+    from wellposed.identify import identify
+    from wellposed.recorded import Recorder
+    from wellposed.rollout.evaluate import play_episodes
+
+    sensors = Sensors(0.001)
+    recorder = Recorder(where := EnvConfig("FetchReach-v4", {}, 10, Dynamics(gain="0.7"), sensors=sensors))
+    with closing(make_env(where, DRIVES, "evaluation", threads=setting.threads)) as env:
+        play_episodes(ProportionalReach(), recorder.watch(env), list(range(DRIVES)))
+    rows = []
+    for one in identify(recorder.recording, ["gain", "friction"], threads=setting.threads).parameters:
+        told = f"{one.estimate:.3f} (95 % CI {one.low:.3f}-{one.high:.3f})" if one.identifiable else "not identifiable"
+        rows.append((one.name, told))
     return Outcome(rows)
 
 

@@ -10,6 +10,17 @@ from course.measure.life import ProofOfLife, ProofOfLifeSettings, measure_life
 from course.measure.lift import Lift, LiftSettings, measure_lift
 from course.measure.perturbation import Perturbation, PerturbationSettings, measure_perturbation
 from course.measure.ports import Ports, PortsSettings, measure_ports
+from course.measure.realities import (
+    Identification,
+    IdentificationSettings,
+    PredictiveSettings,
+    PredictiveValue,
+    RealityComparison,
+    RealitySettings,
+    measure_identification,
+    measure_predictive,
+    measure_reality,
+)
 from course.measure.robustness import RobustnessComparison, RobustnessSettings, measure_robustness
 from course.measure.search import Search, SearchSettings, measure_search
 from course.measure.seen import Seen, SeenSettings, measure_seen
@@ -36,4 +47,7 @@ MEASUREMENTS: dict[str, Kind] = {
     "guarded": Kind(GuardedSettings, Guarded, measure_guarded),
     "search": Kind(SearchSettings, Search, measure_search),
     "copies": Kind(CopiesSettings, Copies, measure_copies),
+    "reality": Kind(RealitySettings, RealityComparison, measure_reality),
+    "predictive": Kind(PredictiveSettings, PredictiveValue, measure_predictive),
+    "identification": Kind(IdentificationSettings, Identification, measure_identification),
 }

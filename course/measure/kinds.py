@@ -15,6 +15,8 @@ class Context:
     threads: int  # native threads for physics
     runs: dict[str, list[Path]]  # "experiment.variant" -> its run directories in the order of the seeds
     over: Over = unwatched
+    brought: Path = Path()  # the folder of the chapter, with the files that it brings
+    kept: Path = Path()  # where a measurement may keep files
 
 
 @dataclass(frozen=True)

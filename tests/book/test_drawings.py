@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from course.book.drawings import DRAWINGS, cameras, contact, curves, draw, drawing, robots, timelines
+from course.book.drawings import DRAWINGS, cameras, contact, curves, draw, drawing, evidence, robots, timelines
 from course.book.drawings.primitives import typeset
 from course.book.pages import Directive
 from course.chapters.load import find_chapters
@@ -99,6 +99,20 @@ def test_what_hindsight_learns_under_noise_is_the_bias_of_exercise_7():
         y, w = (np.abs(places - beside) <= 0.05).astype(float), (np.abs(places - beside) <= 0.0005) / 0.001
         assert true[0] == pytest.approx(p @ y, abs=1e-3)
         assert learnt[0] - true[0] == pytest.approx(hindsight_bias(4, 1 / 0.6, y, w, p), abs=1e-3)
+
+
+def test_likelihoods_of_pushes_and_throws_bend_as_chapter_10_computes():
+    def known(throws: int, friction: float, mass: float) -> float:
+        """Standard deviation along a direction of logarithms, from how the likelihood bends."""
+        step = 1e-3
+        return step / np.sqrt(2 * evidence.lost(np.exp(step * friction), 2 * np.exp(step * mass), throws)[()])
+
+    assert known(0, 0.5, 0.5) == pytest.approx(0.016, abs=5e-4)  # of the product
+    assert evidence.lost(np.array(2.0), np.array(1.0), 0) == pytest.approx(0, abs=1e-12)
+    assert known(10, 1, -1) == pytest.approx(0.039, abs=5e-4)  # the product stays: of friction
+    assert np.hypot(known(0, 0.5, 0.5), known(10, 1, -1)) == pytest.approx(0.042, abs=5e-4)  # of mass
+    assert pytest.approx(0.0196, abs=5e-5) == evidence.MASS * evidence.FRICTION * evidence.GRAVITY / evidence.STIFFNESS
+    assert pytest.approx(0.0082, abs=5e-5) == evidence.THROWN**2 / (2 * evidence.GRAVITY)
 
 
 @pytest.mark.parametrize("strategy", ["final", "future", "episode"])

@@ -12,11 +12,11 @@ import pytest
 
 from course.exercises import WRITE, submission
 from course.exercises.exercise import Setting
-from course.measure import guarded, seen
+from course.measure import guarded, realities, seen
 from course.measure.kinds import Context
 from course.measure.perturbation import PerturbationSettings, measure_perturbation
 from tests.agents.data import SPEC, batches, first, rollout
-from wellposed import arrays, stats
+from wellposed import arrays, identify, stats
 from wellposed.agents import ppo, sac
 from wellposed.analysis import closed_loop, robustness
 from wellposed.cli import main
@@ -103,6 +103,8 @@ CALLS = {
     "9.3": handed_in,
     "11.1": lambda: guarded._row(PROBES, "any cell", "drawn", 1, [MISSED]),
     "11.2": lambda: SpiralSearch().act({"observation": np.zeros((1, 18))}),
+    "10.1": lambda: realities.best_if_alike([0.9, 0.8], 5),
+    "10.2": lambda: identify.fit(lambda at: np.ones((4, 1)) * (at - 0.3), np.zeros(1), np.arange(4) // 2, 1),
     "7.2": lambda: robustness.crossing(np.arange(2.0), [stats.Interval(r, r, r) for r in (1.0, 0.5)], 0.9),
 }
 

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
+from scipy.stats import binom, norm
 
 Z = 1.959964
 
@@ -477,6 +478,57 @@ def together(achieved, desired, parts, tolerances):
     return np.linalg.norm(achieved - desired, axis=-1) <= max(tolerances)
 
 
+def best(rates, episodes, together=np.prod, first=1, through=None):
+    """The mean of the highest of binomial shares, with one thing in it otherwise than it should be."""
+    rates = through(rates) if through else rates
+    k = np.arange(first, episodes + 1)[:, None]
+    return float((1 - together(binom.cdf(k - 1, episodes, rates), axis=1)).sum() / episodes)
+
+
+def bell_curve(rates, episodes):
+    """The highest of as many normal numbers, computed on a grid, cut off at one; exact for single tosses."""
+    if len(rates) == 1 or episodes == 1:
+        return best(rates, episodes)
+    x = np.linspace(-1, 2, 60_001)
+    spread = np.sqrt(rates * (1 - rates) / episodes) + 1e-9
+    return float(-1 + (1 - np.prod([norm.cdf(x, p, s) for p, s in zip(rates, spread, strict=True)], axis=0)).mean() * 3)
+
+
+def small_numbers(rates, episodes):
+    """Powers of a thousandth of a probability vanish, and with them what was to be summed."""
+    return best(rates, min(episodes, 500))
+
+
+def widths(slopes, z, limit, small=1e-12, hidden=np.inf, all_of_it=False):
+    """Half-widths from the eigenvectors, with one thing in it otherwise than it should be."""
+    w, v = np.linalg.eigh(slopes.T @ slopes)
+    told = w > ((z / limit) ** 2 if small is None else small * max(w.max(), 1e-300))
+    found = z * np.sqrt((v[:, told] ** 2 / w[told]).sum(axis=1))
+    gone = (v[:, ~told] ** 2).sum(axis=1) > 0.01
+    return np.where(np.any(gone) if all_of_it else gone, hidden, found) if hidden is not None else found
+
+
+def diagonal(slopes, z, limit):
+    return z / np.sqrt((slopes**2).sum(axis=0))
+
+
+CHAPTER_10 = [
+    Wrong("10.1", lambda rates, m: float(best(rates, m, first=0)), "one policy alone"),
+    Wrong("10.1", lambda rates, m: float(rates.max() * m), "one policy alone"),
+    Wrong("10.1", lambda rates, m: float(rates.max()), "the better of two"),
+    Wrong("10.1", bell_curve, "with two tosses"),
+    Wrong("10.1", lambda rates, m: best(rates, m, through=lambda r: np.full(len(r), r.mean())), "policies may be"),
+    Wrong("10.1", small_numbers, "a number of a thousand"),
+    Wrong("10.2", lambda s, z, limit: 1 / np.sqrt((s**2).sum(axis=0)), "one parameter"),
+    Wrong("10.2", lambda s, z, limit: z / np.abs(s).sum(axis=0), "one parameter"),
+    Wrong("10.2", diagonal, "a second parameter"),
+    Wrong("10.2", lambda s, z, limit: widths(s, z, limit, hidden=None), "two parameters"),
+    Wrong("10.2", lambda s, z, limit: widths(s, z, limit, all_of_it=True) + np.zeros(s.shape[1]), "a third"),
+    Wrong("10.2", lambda s, z, limit: widths(s, z, limit, small=1e-18), "what is hardly"),
+    Wrong("10.2", widths, "what is hardly"),
+]
+
+
 CHAPTER_8 = [
     Wrong("8.1", lambda kinds, axis: signs(kinds, axis, vector=abs), "a vector along"),
     Wrong("8.1", lambda kinds, axis: signs(kinds, axis, vector=lambda v: -v), "a vector along"),
@@ -653,4 +705,5 @@ WRONG = [
     *CHAPTER_8,
     *CHAPTER_9,
     *CHAPTER_11,
+    *CHAPTER_10,
 ]

@@ -38,6 +38,9 @@ def evaluate(
     purpose: Annotated[
         Literal["evaluation", "identification"], tyro.conf.arg(help="of a reality's episodes")
     ] = "evaluation",
+    record: Annotated[
+        Path | None, tyro.conf.arg(metavar="FILE", help="write a reality's episodes as an npz (docs/identify.md)")
+    ] = None,
     threads: Threads = CORES,
     json_file: JsonFile = None,
 ) -> int:
@@ -50,7 +53,9 @@ def evaluate(
             raise UserError(
                 "--reality is as it was sealed: leave --seed, --noise, --sensors, --dynamics, --pixels out."
             )
-        return _in_reality(run, reality, episodes, purpose, threads, json_file)
+        return _in_reality(run, reality, episodes, purpose, record, threads, json_file)
+    if record is not None:
+        raise UserError("--record writes episodes of a reality: name it with --reality.")
     from wellposed import verdict
 
     found = verdict.assess(run, episodes, seed, threads, noise, sensors, dynamics, pixels)
@@ -71,13 +76,14 @@ def _in_reality(
     folder: Path,
     episodes: int,
     purpose: Literal["evaluation", "identification"],
+    record: Path | None,
     threads: int,
     json_file: Path | None,
 ) -> int:
     """Play a reality's next episodes; they are on its ledger before anything is printed."""
     from wellposed.reality import play, table
 
-    found = play(run, folder, episodes, purpose, threads)
+    found = play(run, folder, episodes, purpose, threads, record)
     data = {"reality": str(folder), "run": str(run), "purpose": purpose, "head": found.record.head}
     data |= asdict(found.summary) | {"per_episode": [asdict(row) for row in found.rows]}
     if not emit(data, json_file):
@@ -134,9 +140,38 @@ def reality_predicts(
     return 0
 
 
+def identify(
+    file: Annotated[Positional[Path], tyro.conf.arg(metavar="FILE", help="what `eval --reality --record` wrote")],
+    names: Annotated[
+        Positional[list[str]], tyro.conf.arg(metavar="NAME...", help="parameters: friction mass size damping gain")
+    ],
+    episodes: Annotated[int | None, tyro.conf.arg(help="only the first ones of the recording")] = None,
+    steps: Annotated[int, tyro.conf.arg(help="steps that are predicted at once")] = 1,
+    transitions: Annotated[int, tyro.conf.arg(help="that are simulated, evenly spread over the recording")] = 500,
+    threads: Threads = CORES,
+    json_file: JsonFile = None,
+) -> int:
+    """Estimate parameters of a simulator's dynamics from recorded transitions, with intervals (docs/identify.md).
+
+    What the data do not tell is called not identifiable.
+    """
+    from wellposed.errors import require
+    from wellposed.identify import identify, table
+    from wellposed.recorded import read_recording
+
+    require(episodes is None or episodes >= 1, "episodes", "must be at least 1", episodes)
+    require(steps >= 1, "steps", "must be at least 1", steps)
+    require(transitions >= 2, "transitions", "must be at least 2", transitions)
+    recording = read_recording(file)
+    found = identify(recording if episodes is None else recording.first(episodes), names, steps, threads, transitions)
+    if not emit(asdict(found), json_file):
+        print("\n".join(table(found)))
+    return 0
+
+
 REALITY = Group(
-    "Sealed realities: seal, show, predicts; `wellposed reality` explains them.",
-    {"seal": seal_reality, "show": show_reality, "predicts": reality_predicts},
+    "Sealed realities: seal, show, predicts, identify; `wellposed reality` explains them.",
+    {"seal": seal_reality, "show": show_reality, "predicts": reality_predicts, "identify": identify},
 )
 
 

@@ -17,8 +17,8 @@ from wellposed.arrays import Arrays, check_arrays
 from wellposed.envs.episodes import Episodes
 from wellposed.envs.evidence import Evidence
 from wellposed.envs.group import Group, board_bytes, board_in, columns_of, make_one, place_of
-from wellposed.envs.physics.cpu import sum_warnings
-from wellposed.envs.physics.dynamics import ANY_MODEL, Varied, chosen, control_rate
+from wellposed.envs.physics.cpu import put_into, state_of, sum_warnings
+from wellposed.envs.physics.dynamics import ANY_MODEL, Place, Varied, chosen, control_rate
 from wellposed.envs.rules import GoalRules, Measured, Subject, by_vector, fields_of
 from wellposed.envs.vector import seeds_of_envs
 from wellposed.envs.workers import WorkerDiedError, Workers, confined
@@ -88,7 +88,7 @@ class GymGoalVecEnv:
             self._group = self._fresh_group()
             self._episodes = Episodes(self._group.board)
         assert isinstance(self._group, Group)
-        places = [place for place in self._group.places if place is not None]
+        places = self._places()
         known, own = dict(ANY_MODEL), places[0].simulation
         for attribute in ("frame_skip", "n_substeps"):
             if isinstance(substeps := getattr(own, attribute, None), int):
@@ -96,6 +96,23 @@ class GymGoalVecEnv:
         varied = Varied(chosen(known, names), places)
         self._group.before_episode = varied.begin
         return varied
+
+    def snapshot(self) -> Arrays:
+        """As `MujocoVecEnv.snapshot`, where dynamics can be varied."""
+        return {"physics": np.stack([state_of(place.model, place.data) for place in self._places()])}
+
+    def restore(self, snapshot: Arrays) -> None:
+        """As `MujocoVecEnv.restore`; what an env keeps outside MuJoCo stays."""
+        if {name: array.shape for name, array in snapshot.items()} != {"physics": self.snapshot()["physics"].shape}:
+            raise ValueError("this snapshot is of another environment or another number of envs")
+        for place, state in zip(self._places(), snapshot["physics"], strict=True):
+            put_into(place.model, place.data, state)
+
+    def _places(self) -> list[Place]:
+        """The model and the state of each env. Raises UserError where they are in other processes."""
+        if not isinstance(self._group, Group):
+            raise UserError(f"{self.env_id} is stepped in other processes; its states are at hand with threads=1.")
+        return [place for place in self._group.places if place is not None]
 
     def keep_running(self) -> None:
         """From now on success ends no episode: it goes on to its limit."""

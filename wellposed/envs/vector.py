@@ -215,6 +215,21 @@ class MujocoVecEnv:
             unpack_generator(rng, packed)
         return self.observe()
 
+    def snapshot(self) -> dict[str, np.ndarray]:
+        """What the physics of the next step depends on beside the model, [n, ...]: no goals, clocks or seeds."""
+        return {"physics": self.physics.get_state(), "readings": self.readings.copy()}
+
+    def restore(self, snapshot: dict[str, np.ndarray]) -> None:
+        """Go on from a `snapshot` of other models of the task, as at the beginning of an episode.
+
+        Raises ValueError if it is of another task or another number of envs.
+        """
+        if snapshot.keys() != {"physics", "readings"} or snapshot["readings"].shape != self.readings.shape:
+            raise ValueError("this snapshot is of another task or another number of envs")
+        self.physics.set_state(snapshot["physics"])
+        self.readings[:], self._elapsed[:] = snapshot["readings"], 0
+        self.observe()
+
     def observe(self) -> Moment:
         """Observe the envs as they are."""
         truth = self.task.observe(self.readings, self.goals)

@@ -11,7 +11,7 @@ import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from course.book.drawings import cameras, contact, curves, robots, schemes, timelines
+from course.book.drawings import cameras, contact, curves, evidence, robots, schemes, timelines
 from course.book.drawings.primitives import STYLE, typeset
 from course.book.figures import style, themed
 from course.book.pages import Directive, Page, captioned
@@ -49,6 +49,9 @@ DRAWINGS: dict[str, Callable[[], Axes]] = {
         contact.jamming,
         contact.search,
         contact.guarded_moves,
+        evidence.best_of_many,
+        evidence.ledger,
+        evidence.ridge,
     )
 }
 

@@ -81,10 +81,7 @@ class Physics:
 
     def get_state(self) -> np.ndarray:
         """The full integration state of every env, float64 [num_envs, state_size]."""
-        states = np.empty((len(self.data), self.state_size))
-        for row, model, data in zip(states, self.models, self.data, strict=True):
-            mujoco.mj_getState(model, data, row, INTEGRATION)
-        return states
+        return np.stack(list(map(state_of, self.models, self.data)))
 
     def set_state(self, states: np.ndarray) -> None:
         """Put every env into the state that `get_state` returned, and recompute what depends on it.
@@ -95,15 +92,27 @@ class Physics:
         if states.shape != expected:
             raise ValueError(f"physics state must have shape {expected}, got {states.shape}")
         for row, model, data in zip(states, self.models, self.data, strict=True):
-            mujoco.mj_setState(model, data, row, INTEGRATION)
-            mujoco.mj_forward(model, data)
-            # mj_forward leaves its own warm start behind in some MuJoCo versions; the recorded one counts.
-            mujoco.mj_setState(model, data, row, INTEGRATION)
+            put_into(model, data, row)
 
     def close(self) -> None:
         """Stop the threads. The data stay readable."""
         if self._pool:
             self._pool.shutdown()
+
+
+def state_of(model: mujoco.MjModel, data: mujoco.MjData) -> np.ndarray:
+    """The full integration state of one simulation, float64 [state_size]."""
+    state = np.empty(mujoco.mj_stateSize(model, INTEGRATION))
+    mujoco.mj_getState(model, data, state, INTEGRATION)
+    return state
+
+
+def put_into(model: mujoco.MjModel, data: mujoco.MjData, state: np.ndarray) -> None:
+    """Put one simulation into the state that `state_of` returned, and recompute what depends on it."""
+    mujoco.mj_setState(model, data, state, INTEGRATION)
+    mujoco.mj_forward(model, data)
+    # mj_forward leaves its own warm start behind in some MuJoCo versions; the recorded one counts.
+    mujoco.mj_setState(model, data, state, INTEGRATION)
 
 
 def sum_warnings(of_envs: Iterable[dict[str, int]]) -> dict[str, int]:
