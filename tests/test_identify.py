@@ -108,6 +108,8 @@ def test_a_late_reading_is_compared_with_what_it_is_of():
 def test_the_drive_of_an_arm_is_identified_from_noisy_readings():
     found = identify(recorded(REACH, ProportionalReach(), 6), ["gain"])
     (gain,) = found.parameters
+    assert gain.low is not None
+    assert gain.high is not None
     assert gain.low < 0.6 < gain.high
     assert gain.estimate == pytest.approx(0.6, rel=0.1)
     assert table(found)[1].startswith("gain       0.")

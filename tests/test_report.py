@@ -92,7 +92,7 @@ def test_a_new_goal_in_the_video_is_the_one_that_the_policy_is_shown():
     """Also where sensors stand between."""
     env = make_env(EnvConfig("FetchReach-v4", max_episode_steps=10**6, sensors=Sensors(0.01)), 2, "evaluation")
     policy = RandomPolicy(env.spec.action_dim, np.random.default_rng(0))
-    moments = list(video._play(policy, env, [1, 2], has_object=False))
+    moments = list(video._play(policy, env, [1, 2], whole=False))
     env.close()
     goals = np.array([now.truth["desired_goal"] for now in moments])
     assert np.array_equal(goals, [now.obs["desired_goal"] for now in moments])

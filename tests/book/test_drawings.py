@@ -105,7 +105,7 @@ def test_likelihoods_of_pushes_and_throws_bend_as_chapter_10_computes():
     def known(throws: int, friction: float, mass: float) -> float:
         """Standard deviation along a direction of logarithms, from how the likelihood bends."""
         step = 1e-3
-        return step / np.sqrt(2 * evidence.lost(np.exp(step * friction), 2 * np.exp(step * mass), throws)[()])
+        return step / float(np.sqrt(2 * evidence.lost(np.exp(step * friction), 2 * np.exp(step * mass), throws)))
 
     assert known(0, 0.5, 0.5) == pytest.approx(0.016, abs=5e-4)  # of the product
     assert evidence.lost(np.array(2.0), np.array(1.0), 0) == pytest.approx(0, abs=1e-12)

@@ -22,7 +22,7 @@ from wellposed.analysis import closed_loop, robustness
 from wellposed.cli import main
 from wellposed.config import RunConfig
 from wellposed.data import ReplayBuffer, ReplayConfig, RolloutBuffer
-from wellposed.envs import make_vec
+from wellposed.envs import EnvConfig, make_vec
 from wellposed.envs.suites import ogbench, panda
 from wellposed.envs.suites.peg.oracle import SpiralSearch
 from wellposed.envs.wrappers import curriculum
@@ -72,7 +72,7 @@ def handed_in() -> None:
     """The test for a leak, on a policy that reads the goal alone."""
     agent = SimpleNamespace(spec=TOY, act=lambda obs, carry: (obs["desired_goal"], carry), initial_carry=lambda _: ())
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(seen, "load_run", lambda _: (RunConfig("FetchReach-v4"), agent, None))
+        patch.setattr(seen, "load_run", lambda _: (RunConfig(EnvConfig("FetchReach-v4")), agent, None))
         seen._leaks_in(Path("one"), 0)
 
 

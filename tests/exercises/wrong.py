@@ -499,7 +499,7 @@ def small_numbers(rates, episodes):
     return best(rates, min(episodes, 500))
 
 
-def widths(slopes, z, limit, small=1e-12, hidden=np.inf, all_of_it=False):
+def widths(slopes, z, limit, small: float | None = 1e-12, hidden: float | None = np.inf, all_of_it=False):
     """Half-widths from the eigenvectors, with one thing in it otherwise than it should be."""
     w, v = np.linalg.eigh(slopes.T @ slopes)
     told = w > ((z / limit) ** 2 if small is None else small * max(w.max(), 1e-300))
@@ -552,7 +552,7 @@ def pointed(maps, ends=(-1.0, 1.0), axes=(1, 2), exp=jnp.exp, largest=True, swap
     """Points of a softmax, with one thing in them otherwise than it should be."""
     x = exp(maps - maps.max(axis=(1, 2), keepdims=True) if largest else maps)
     share = x / x.sum(axis=axes, keepdims=True)
-    down, across = (jnp.linspace(*ends, size) for size in maps.shape[1:3])
+    down, across = (jnp.linspace(ends[0], ends[1], size) for size in maps.shape[1:3])
     point = (share * down[:, None, None]).sum(axis=(1, 2)), (share * across[:, None]).sum(axis=(1, 2))
     return jnp.stack(point[::-1] if swapped else point, axis=-1)
 

@@ -225,10 +225,11 @@ def test_points_of_a_softmax_tell_where_and_not_what():
 
 
 def test_what_is_pooled_to_points_has_two_numbers_for_each_channel():
-    whole, points = (
-        make_encoder(InputConfig(encoder="cnn", pooling=pooling), IMAGE.obs, IMAGE, jax.random.key(0)).images["pixels"]
-        for pooling in ("all", "points")
-    )
+    def convolutions(pooling: Any) -> Any:
+        encoder: Any = make_encoder(InputConfig(encoder="cnn", pooling=pooling), IMAGE.obs, IMAGE, jax.random.key(0))
+        return encoder.images["pixels"]
+
+    whole, points = convolutions("all"), convolutions("points")
     assert points.bottleneck.weights[0].shape[0] == 2 * len(points.biases[-1])
     obs = images(np.random.default_rng(0), 3)[0]["pixels"]
     assert points(obs).shape == whole(obs).shape == (3, InputConfig().width)
