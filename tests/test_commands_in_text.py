@@ -20,7 +20,9 @@ def commands(text: str) -> list[str]:
     """The command lines of wellposed in code blocks, without comments."""
     text = re.sub(r"--allow-import \S+", "", text.replace("\\\n", " "))  # taken before a command is looked for
     found = [line.strip() for line in re.findall(r"^(?:    |\$ )?(wellposed [^#\n`|>&]*)", text, re.MULTILINE)]
-    return [line for line in found if not re.search(r"--plugin|--tyro|--config| ENV( |$)", line)]  # what needs more than words
+    return [
+        line for line in found if not re.search(r"--plugin|--tyro|--config| ENV( |$)", line)
+    ]  # what needs more than words
 
 
 def test_commands_of_a_text_are_found():
