@@ -19,7 +19,7 @@ from wellposed.identify import FACTORS, Gap, Identified, identify
 from wellposed.predictive import attenuation, pairs_of, predict
 from wellposed.reality import LEDGER, SEALED, Entry, Record, play, read_record, require_head
 from wellposed.recorded import read_recording
-from wellposed.runs.files import explained
+from wellposed.runs.files import explained, folder_in
 from wellposed.runs.record import Estimate
 from wellposed.verdict import EPISODES, stored_verdict
 
@@ -28,14 +28,15 @@ def opened(name: str, context: Context) -> tuple[Path, str]:
     """The folder in which a reality of the chapter is played, and its published head.
 
     Raises:
-        UserError: if it is no reality, or the copy is not of what was published.
+        UserError: if it is no reality of the chapter, or the copy is not of what was published.
     """
-    sealed, copy = context.brought / name, context.kept / name
-    published = read_record(sealed)
-    if not copy.exists():
+    if Path(name).name != name or name in ("", ".."):
+        raise UserError(f"{name!r} is no folder of the chapter: give its name alone.")
+    sealed = context.brought / name
+    published, copy = read_record(sealed), folder_in(context.kept, name)
+    if not (copy / LEDGER).exists():
         with explained(copy, "write"):
-            copy.mkdir(parents=True)
-            for file in (SEALED, LEDGER):
+            for file in (SEALED, LEDGER):  # the ledger last: it says that the other is there
                 shutil.copyfile(sealed / file, copy / file)
     require_head(read_record(copy), published.head)
     return copy, published.head

@@ -66,6 +66,20 @@ def test_each_run_plays_episodes_of_its_own_and_the_published_ledger_stays(conte
     assert read_record(context.brought / "table").head == found.head
 
 
+@pytest.mark.parametrize("name", ["../table", "sub/table", "..", "", "/table"])
+def test_a_reality_is_a_folder_of_the_chapter_and_nothing_else(context, name):
+    with pytest.raises(UserError, match="is no folder of the chapter"):
+        realities.opened(name, context)
+
+
+def test_a_copy_that_is_a_link_is_not_played_in(context, tmp_path):
+    shutil.copytree(context.brought / "table", tmp_path / "elsewhere")
+    context.kept.mkdir()
+    (context.kept / "table").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(UserError, match="table is a link"):
+        realities.opened("table", context)
+
+
 def test_what_was_spent_is_not_spent_again(context):
     once = measured("reality", RealitySettings("table", ["bad", "good"], 10), context)
     assert measured("reality", RealitySettings("table", ["bad", "good"], 10), context) == once
