@@ -1,21 +1,19 @@
 """Predictions of what a measurement of the course says: exercises of chapters 9 to 11."""
 
 from course.exercises.exercise import Measured, Predict, Quantity
-from course.exercises.predictions import Paths
+from course.exercises.predictions import Paths, of_rate
 
 
 def _other_cameras(paths: Paths, threads: int) -> dict[str, Measured]:
     from course.measure.kinds import Context
     from course.measure.seen import FRAMES, SeenSettings, measure_seen
-    from wellposed.stats import describe_rate
 
     shown = {"black": ["shown=blank"], "others": ["moved=0.02", "turned=2", "light=0.2", "colour=0.1"]}
     success = measure_seen(SeenSettings(list(paths), shown), Context(threads, paths)).success
     asked = [("plain", "own"), ("plain", "black"), ("plain", "others"), ("varied", "own"), ("varied", "others")]
     found = {}
     for variant, name in asked:
-        rate = success[FRAMES if name == "own" else name][variant]
-        found[f"{variant}_{name}"] = Measured(rate.value, *rate.ci95, describe_rate(rate.value, rate.ci95))
+        found[f"{variant}_{name}"] = of_rate(success[FRAMES if name == "own" else name][variant])
     return found
 
 
@@ -23,27 +21,21 @@ def _transfer(paths: Paths, threads: int) -> dict[str, Measured]:
     from course.chapters.load import find_chapters
     from course.measure.kinds import Context
     from course.measure.realities import RealitySettings, measure_reality
-    from wellposed.stats import describe_rate
 
     brought = find_chapters() / "ch10_reality"
     context = Context(threads, paths, brought=brought, kept=paths["plain"][0].parent)
-    found = {}
-    for row in measure_reality(RealitySettings("table", list(paths)), context).rows:
-        rate = row.success
-        found[f"success_{row.variant}"] = Measured(rate.value, *rate.ci95, describe_rate(rate.value, rate.ci95))
-    return found
+    rows = measure_reality(RealitySettings("table", list(paths)), context).rows
+    return {f"success_{row.variant}": of_rate(row.success) for row in rows}
 
 
 def _remembered(paths: Paths, threads: int) -> dict[str, Measured]:
     from course.measure.guarded import GuardedSettings, measure_guarded
     from course.measure.kinds import Context
-    from wellposed.stats import describe_rate
 
     rows = measure_guarded(GuardedSettings(list(paths)), Context(threads, paths)).rows
     found = {f"{row.policy}_{row.plays}": row.success for row in rows}
     names = ("memoryless_greedy", "memoryless_drawn", "history_4_greedy", "history_8_greedy")
-    return {name: Measured(one.value, *one.ci95, describe_rate(one.value, one.ci95))
-            for name, one in found.items() if name in names}  # fmt: skip
+    return {name: of_rate(rate) for name, rate in found.items() if name in names}
 
 
 EXERCISES = (

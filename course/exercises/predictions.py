@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from course.exercises.exercise import Measured, Predict, Quantity
+from wellposed.runs.record import Estimate
 
 Paths = dict[str, list[Path]]
 
@@ -19,6 +20,13 @@ def success(paths: list[Path], threads: int) -> Measured:
     assert found.value is not None
     low, high = (np.nan if end is None else end for end in (found.low, found.high))
     return Measured(found.value, low, high, found.text)
+
+
+def of_rate(rate: Estimate) -> Measured:
+    """A success rate, with its interval."""
+    from wellposed.stats import describe_rate
+
+    return Measured(rate.value, *rate.ci95, describe_rate(rate.value, rate.ci95))
 
 
 def ratio(one: list[Path], other: list[Path], quantity: str) -> Measured:
@@ -52,22 +60,19 @@ def _hindsight(paths: Paths, threads: int) -> dict[str, Measured]:
 
 
 def _noise(paths: Paths, threads: int) -> dict[str, Measured]:
-    from wellposed.stats import describe_rate
     from wellposed.verdict import assess
 
     found = {}
     for mm in (5, 10, 20):
         by_kind = assess(paths["recipe"][0], threads=threads, noise=mm / 1000).trained.success_by_kind
         for kind in ("air", "table"):
-            rate = by_kind[kind]
-            found[f"{kind}_{mm}mm"] = Measured(rate.value, *rate.ci95, describe_rate(rate.value, rate.ci95))
+            found[f"{kind}_{mm}mm"] = of_rate(by_kind[kind])
     return found
 
 
 def _interfaces(paths: Paths, threads: int) -> dict[str, Measured]:
     from course.measure.interface import InterfaceSettings, measure_interfaces
     from course.measure.kinds import Context
-    from wellposed.stats import describe_rate
 
     names = {"smooth": {"smoothing": 0.7}, "late": {"delay": 2, "shown": True}}
     settings = InterfaceSettings("FetchPush-v4", [{}, *names.values()], list(paths))
@@ -76,33 +81,29 @@ def _interfaces(paths: Paths, threads: int) -> dict[str, Measured]:
     for name, row in zip(names, rows, strict=True):
         for kind, rate in (("retrofit", row.retrofit), ("retrained", row.retrained)):
             assert rate is not None
-            found[f"{kind}_{name}"] = Measured(rate.value, *rate.ci95, describe_rate(rate.value, rate.ci95))
+            found[f"{kind}_{name}"] = of_rate(rate)
     return found
 
 
 def _trained_noisy(paths: Paths, threads: int) -> dict[str, Measured]:
     from course.measure.kinds import Context
     from course.measure.robustness import RobustnessSettings, measure_robustness
-    from wellposed.stats import describe_rate
 
     settings = RobustnessSettings(list(paths), ["noise"])
     success = measure_robustness(settings, Context(threads, paths)).success
     found = {}
     for name, (variant, condition) in _NOISY.items():
-        rate = success[condition][variant]
-        found[name] = Measured(rate.value, *rate.ci95, describe_rate(rate.value, rate.ci95))
+        found[name] = of_rate(success[condition][variant])
     return found
 
 
 def _conditions(paths: Paths, threads: int) -> dict[str, Measured]:
-    from wellposed.stats import describe_rate
     from wellposed.verdict import stored_verdict
 
     found = {}
     for name, (path,) in paths.items():
         row = stored_verdict(path, threads).trained
-        told = describe_rate(row.success_rate, row.success_ci95)
-        found[f"success_{name}"] = Measured(row.success_rate, *row.success_ci95, told)
+        found[f"success_{name}"] = of_rate(Estimate(row.success_rate, row.success_ci95))
     return found
 
 

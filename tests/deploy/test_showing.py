@@ -12,7 +12,7 @@ import pytest
 
 from wellposed import showing
 from wellposed.cli import main
-from wellposed.envs.make import EnvConfig
+from wellposed.envs.make import EnvConfig, make_env
 from wellposed.envs.policies import RandomPolicy
 from wellposed.errors import UserError
 from wellposed.report import video
@@ -160,3 +160,11 @@ def test_what_a_policy_sees_stands_in_the_corner_of_its_tile():
     assert (picture[:size, second : second + size] == red).all()
     assert not picture[: video.TILE, second + size : second + video.TILE].any()
     assert not picture[size : video.TILE, second : second + video.TILE].any()
+
+
+@pytest.mark.parametrize(("env", "steps"), [("FetchPush-v4", 50), ("PegInsert-v0", 100)])
+def test_a_whole_episode_is_filmed_whatever_its_length(env, steps):
+    one = make_env(EnvConfig(env), 1, "evaluation")
+    policy = RandomPolicy(one.spec.action_dim, np.random.default_rng(0))
+    assert len(list(video._play(policy, one, [1], whole=True))) == steps
+    one.close()

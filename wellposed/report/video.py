@@ -32,11 +32,12 @@ def grid_video(policy: Policy, config: EnvConfig, seed: int, threads: int = 2) -
     entry, num_envs = find(config.id), COLUMNS * ROWS
     if entry.renderer is None:
         raise UserError(f"Videos are drawn of environments that can be rendered; {config.id} cannot.")
+    whole = not entry.tags.isdisjoint({"object", "hidden"})
+    config = config if whole else replace(config, max_episode_steps=10**6)  # goals change, and no episode ends
     renderer = entry.renderer(TILE, working_backend())
-    env: Any = make_env(replace(config, max_episode_steps=10**6), num_envs, "evaluation", threads=threads, seed=seed)
+    env: Any = make_env(config, num_envs, "evaluation", threads=threads, seed=seed)
     try:
         seeds = seeding.evaluation_env_seeds(seed, num_envs, "held-out")
-        whole = not entry.tags.isdisjoint({"object", "hidden"})
         return encode_mp4([_mosaic(renderer, env, now) for now in _play(policy, env, seeds, whole)])
     finally:
         renderer.close()
@@ -46,7 +47,7 @@ def grid_video(policy: Policy, config: EnvConfig, seed: int, threads: int = 2) -
 def _play(policy: Policy, env: Any, seeds: list[int], whole: bool) -> Iterator[Moment]:
     """Yield each moment to be drawn."""
     now, carry = env.reset(seeds), policy.initial_carry(env.num_envs)
-    rounds, steps = (1, 50) if whole else (_GOALS_WITHOUT_OBJECT, _STEPS_PER_GOAL)
+    rounds, steps = (1, env.spec.max_episode_steps) if whole else (_GOALS_WITHOUT_OBJECT, _STEPS_PER_GOAL)
     for i in range(rounds):
         if i:
             here = env.get_state()
