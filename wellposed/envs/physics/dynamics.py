@@ -126,18 +126,19 @@ class ThreadModels:
         """`made` is the model as it was made, `places` the envs with their own models."""
         self._made, self._places, self._names = made, places, changed_by(made, parameters)
         self._own = [[getattr(place.model, name) for name in self._names] for place in places]
+        self._stats = [place.model.stat for place in places]  # views, which are slow to make
         self._of_thread = threading.local()
 
     def advance(self, i: int, control: np.ndarray) -> None:
         """One environment step of env i."""
         if not hasattr(self._of_thread, "model"):
             self._of_thread.model = model = copy.copy(self._made)
-            self._of_thread.arrays = [getattr(model, name) for name in self._names]
-        place, model = self._places[i], self._of_thread.model
-        for array, own in zip(self._of_thread.arrays, self._own[i], strict=True):
+            self._of_thread.arrays, self._of_thread.stat = [getattr(model, name) for name in self._names], model.stat
+        place, thread = self._places[i], self._of_thread
+        for array, own in zip(thread.arrays, self._own[i], strict=True):
             array[:] = own
-        model.stat.meaninertia = place.model.stat.meaninertia  # the solver stops by it
-        place.simulation.model = model
+        thread.stat.meaninertia = self._stats[i].meaninertia  # the solver stops by it
+        place.simulation.model = thread.model
         try:
             place.simulation.advance(control)
         finally:
