@@ -55,7 +55,9 @@ def main() -> None:
         if name != "alone":
             ratio = values / rates["alone"]
             low, high = np.quantile(ratio, (0.25, 0.75))
-            print(f"{name}: {np.median(ratio):.3f}  (half of the rounds {low:.3f} to {high:.3f}; asked at least {ASKED})")
+            print(
+                f"{name}: {np.median(ratio):.3f}  (half of the rounds {low:.3f} to {high:.3f}; asked at least {ASKED})"
+            )
 
 
 if __name__ == "__main__":

@@ -43,14 +43,14 @@ CHANGES = {
 }  # fmt: skip
 WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 SPARE = 64 * 2**20  # bytes that reading may take beside twice the input
-TRACED, SELDOM = 2_000, 3  # lines are traced for so many inputs at first, then for one in three, because it is slow
+TRACED, SELDOM = 2_000, 10  # lines are traced for so many inputs at first, then for one in ten, because it is slow
 PATIENCE = 120  # seconds
 QUICK = Path("/dev/shm")  # files in memory, on Linux: an input is some twenty files, copied and deleted
 READERS = (  # modules whose functions read what others wrote
     "runs/checkpoint", "runs/compare", "runs/files", "runs/listing", "runs/migrations", "runs/record", "runs/store",
     "runs/tables", "runs/writer", "arrays", "serialise", "config", "portable", "verdict",
     "launch/answers", "launch/manifest", "launch/overview", "launch/rows", "launch/states", "reproduce",
-    "reality", "deploy_check/robot",
+    "reality", "recorded", "start", "deploy_check/robot",
     "diagnose/evidence", "course/chapters/load", "course/chapters/tables", "course/chapters/records",
     "course/chapters/gather", "course/chapters/audit", "course/chapters/edited", "course/chapters/verify",
     "course/chapters/traces",
@@ -76,6 +76,11 @@ OURS = {
     "launch/answers": {"outcome"},
     "launch/rows": {"folder_of", "Folder.note_error"},
     "reality": {"Record.append"},
+    "recorded": {"Recorder", "recorder_of", "RecordedVecEnv", "_of", "plain", "write_recording"},
+    "start": {
+        "source_of", "begin", "warm_start", "demonstrations_of", "oracle_demonstrations", "_episode", "fill",
+        "write_demonstrations", "given", "Demonstrations",
+    },
     "diagnose/evidence": {"Evidence.until"},
     "course/chapters/records": {"write_records"},
     "course/chapters/traces": {"sample", "store_traces", "record_sample", "traces_at"},

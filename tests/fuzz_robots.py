@@ -1,20 +1,24 @@
-"""What a stranger may hand us of robots: the file of one, a recording, a sealed reality (see fuzz_targets.py)."""
+"""What a stranger may hand us of robots: their files, recordings, sealed realities (see fuzz_targets.py)."""
 
 import hashlib
 import json
 import random
 import shutil
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import closing, suppress
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from tests.mutations import mutate_bytes, mutate_rows, mutate_text, mutate_toml
-from wellposed import serialise
+from tests.mutations import mutate_bytes, mutate_json, mutate_rows, mutate_text, mutate_toml
+from wellposed import recorded, serialise
 from wellposed.deploy_check.robot import read_robot
+from wellposed.envs.make import EnvConfig, make_env
 from wellposed.reality import LEDGER, SEALED, Entry, seal
+from wellposed.start import read_demonstrations
+from wellposed.types import Spec
 
 SIZES = {"observation": 25, "achieved_goal": 3, "desired_goal": 3}  # of FetchPickAndPlace
 ROBOT = """
@@ -89,6 +93,19 @@ def make(folder: Path) -> None:
         if i < len(PLAYED):
             record = record.append(kind="ended", success=[True, False], trained=f"20{i}9", **told)
 
+    _record(folder / "episodes.npz")
+
+
+def _record(file: Path) -> None:
+    """Two episodes of random actions, as `eval --record` writes them."""
+    where, rng = EnvConfig("FetchPickAndPlace-v4"), np.random.default_rng(0)
+    recorder = recorded.recorder_of(where)
+    with closing(recorder.watch(make_env(where, 2, "evaluation"))) as env:
+        env.reset(seed=[0, 1])
+        for _ in range(env.spec.max_episode_steps):
+            env.step(rng.uniform(-1, 1, (2, env.spec.action_dim)).astype(np.float32))
+    recorded.write_recording(file, recorder.recording)
+
 
 def described(folder: Path, rng: random.Random) -> tuple[Path, bool]:
     """A robot's file."""
@@ -97,7 +114,7 @@ def described(folder: Path, rng: random.Random) -> tuple[Path, bool]:
     return folder, False
 
 
-def recorded(folder: Path, rng: random.Random) -> tuple[Path, bool]:
+def moments(folder: Path, rng: random.Random) -> tuple[Path, bool]:
     """A recording in which every moment, or one, lacks a key or holds something else under it."""
     rows = [json.loads(line) for line in (folder / "recording.jsonl").read_text().splitlines()]
     name, odd = rng.choice([*rows[0]]), rng.choice([[], [1e300] * 3, [0.0] * 4, 1, "x", [[1.0] * 3] * 2])
@@ -115,17 +132,46 @@ def logged(folder: Path, rng: random.Random) -> tuple[Path, bool]:
     if rng.random() < 0.1:
         file.write_bytes(mutate_bytes(file.read_bytes(), rng))
         return folder, False
+    np.savez(file, **_with_an_odd_one(_arrays_of(file), rng))  # type: ignore[arg-type]
+    return folder, False
+
+
+def episodes(file: Path, rng: random.Random) -> tuple[Path, bool]:
+    """A recording of a simulation: with other bytes, of something else, or with another array."""
+    action, arrays = rng.random(), _arrays_of(file)
+    if action < 0.1:
+        file.write_bytes(mutate_bytes(file.read_bytes(), rng))
+        return file, False
+    if action < 0.5:
+        about = json.loads(str(arrays["about"]))
+        arrays["about"] = np.array(json.dumps(mutate_json(about, rng)))
+    elif action < 0.6:
+        arrays["length"] = np.array(rng.choice([[1, 99], [99, 1], [100], [0, 100], [-1, 101], [2**62, 2**62]]))
+    else:
+        arrays = _with_an_odd_one(arrays, rng)
+    np.savez(file, **arrays)  # type: ignore[arg-type]
+    return file, False
+
+
+def _arrays_of(file: Path) -> dict[str, np.ndarray]:
     with np.load(file) as stored:
-        arrays = dict(stored)
+        return dict(stored)
+
+
+def _with_an_odd_one(arrays: dict[str, np.ndarray], rng: random.Random) -> dict[str, np.ndarray]:
+    """The arrays with one of them missing, or of another shape, size or type, or not finite."""
     name = rng.choice([*arrays])
     array = arrays.pop(name)
-    odd = [array[:-1], array[..., :1], array + 1, array * np.inf, array.astype(np.uint8), array.astype(str), array[:0]]
     if rng.random() < 0.8:
-        with np.errstate(all="ignore"):
-            words = np.full(array.shape, "x")
-            arrays[name] = rng.choice([*odd, words, array.reshape(-1), array.reshape(-1)[0]])
-    np.savez(file, **arrays)  # type: ignore[arg-type]
-    return folder, False
+        words, flat = np.full(array.shape, "x"), array.reshape(-1)
+        odd = [words, flat, flat[0], array.astype(str)]
+        if array.ndim:
+            odd += [array[:-1], array[..., :1], array[:0]]
+        if array.dtype.kind in "iuf":
+            with np.errstate(all="ignore"):
+                odd += [array + 1, array * np.inf, array * 1e300, array.astype(np.uint8)]
+        arrays[name] = rng.choice(odd)
+    return arrays
 
 
 def ledger(folder: Path, rng: random.Random) -> tuple[Path, bool]:
@@ -158,9 +204,13 @@ def files(
     reads += [command(1.5, "eval", str(run), *play, "1"), command(0.2, "eval", str(run), *play, "15")]
     reads.append(command(0.1, "eval", "{world}/cut/" + run.name, *play, "1"))
     seal = ("reality", "seal", "{live}", "--seed", "0")
+    identify = ("reality", "identify", "{live}", "friction", "mass", "--transitions", "2", "--threads", "1")
+    shown = [command(1.0, *identify), command(0.2, *identify, "--json", "-"), command(0.2, *identify, "--steps", "60")]
+    shown += [command(0.2, *identify, "--episodes", "1"), (0.5, demonstrated)]
     return [
+        ("episodes.npz", 1.5, "episodes.npz", episodes, shown),
         ("robot/robot.toml", 2.5, "robot", described, check),
-        ("robot/recording.jsonl", 1.0, "robot", recorded, check),
+        ("robot/recording.jsonl", 1.0, "robot", moments, check),
         ("robot/recording.jsonl, its rows", 1.0, "robot", of_file("recording.jsonl"), check),
         ("robot/recording.npz", 1.5, "logged", logged, check),
         ("arm/sealed.json", 0.5, "arm", of_file(SEALED), reads),
@@ -168,6 +218,17 @@ def files(
         ("arm", 2.0, "arm", ledger, reads),
         ("arm.toml", 1.5, "arm.toml", of_file(""), [command(1.0, *seal), (0.1, twice(command(1.0, *seal)[1]))]),
     ]
+
+
+def demonstrated(file: Path) -> None:
+    """What a training reads of a file of demonstrations, as a recording is one."""
+    read_demonstrations(file, _spec())
+
+
+@cache
+def _spec() -> Spec:
+    with closing(make_env(EnvConfig("FetchPickAndPlace-v4"), 1, "evaluation")) as env:
+        return env.spec
 
 
 def twice(read: Callable[[Path], Any]) -> Callable[[Path], Any]:

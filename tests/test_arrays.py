@@ -6,7 +6,7 @@ import zipfile
 import numpy as np
 import pytest
 
-from wellposed.arrays import parse_npz, parse_tensors
+from wellposed.arrays import lengths_of, parse_npz, parse_tensors
 
 ARRAYS = {"a": np.arange(6.0).reshape(2, 3), "b": np.array(3)}
 
@@ -65,3 +65,18 @@ def test_what_is_no_npz_is_refused_before_anything_is_unpacked(content):
 def test_what_is_no_safetensors_file_is_refused(content):
     with pytest.raises(ValueError, match="not a safetensors file"):
         parse_tensors(content)
+
+
+@pytest.mark.parametrize("kind", ["uint8", "int8", "uint64", ">i4"])
+def test_lengths_of_a_narrow_type_can_be_calculated_with(kind):
+    found = lengths_of(np.array([100, 127], kind))
+    assert ((found + 200) - 300).tolist() == [0, 27]
+    assert (found - 300).tolist() == [-200, -173]
+
+
+@pytest.mark.parametrize(
+    "array", [np.array(3), np.array([]), np.array([3, 0]), np.array([2.0]), np.array([2**63], "uint64")]
+)
+def test_lengths_that_are_none_are_refused(array):
+    with pytest.raises(ValueError, match=r"length must be|longer than any file"):
+        lengths_of(array)

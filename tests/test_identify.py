@@ -150,6 +150,14 @@ def test_a_recording_is_read_as_it_was_written_and_is_a_file_of_demonstrations(t
     assert len(found.first(2).action) == 12
 
 
+def test_a_delay_beyond_all_episodes_leaves_no_transition():
+    found = recorded(REACH, ProportionalReach(), 2)
+    late = replace(found, about=replace(found.about, delay=10**30))
+    assert [len(rows) for rows in late.transitions()] == [0, 0, 0]
+    with pytest.raises(UserError, match="no episode of more than"):
+        identify(late, ["gain"])
+
+
 def test_the_command_tells_it_and_refuses_what_it_cannot(tmp_path, capsys):
     file = tmp_path / "r.npz"
     write_recording(file, recorded(REACH, ProportionalReach(), 2))

@@ -21,6 +21,9 @@ _NOT_AN_NPZ = (  # RuntimeError: a password, or too deep a header; NotImplemente
 )
 
 
+MOST_ROWS = 2**40  # of anything that a file holds
+
+
 def parse_tensors(content: bytes) -> Arrays:
     """The arrays of a safetensors file. Raises ValueError if it is none, or holds a type that NumPy does not have."""
     try:
@@ -58,6 +61,29 @@ def _require_whole(member: IO[bytes], size: int) -> None:
     shape, _, dtype = read[version](member)
     if math.prod(shape) * dtype.itemsize != size - member.tell():
         raise ValueError(f"an array of shape {shape} has {size - member.tell():,} bytes")
+
+
+def lengths_of(array: np.ndarray) -> np.ndarray:
+    """Lengths of episodes as they stand in a file, int64 [episodes].
+
+    A file's own type may be too narrow to calculate with: 255 + 1 is 0 in uint8.
+
+    Raises:
+        ValueError: if they are something else.
+    """
+    if array.ndim != 1 or array.dtype.kind not in "iu" or not len(array) or not (array > 0).all():
+        raise ValueError("length must be whole numbers above 0, one for each episode")
+    if array.max() > MOST_ROWS:
+        raise ValueError(f"an episode of {array.max()} steps is longer than any file")
+    return array.astype(np.int64)
+
+
+def require_numbers(name: str, array: np.ndarray, shape: tuple[int, ...]) -> None:
+    """Raises ValueError if an array out of a file has another shape, or holds anything but finite numbers."""
+    if array.shape != shape:
+        raise ValueError(f"{name} must be {[*shape]} for these lengths, got {[*array.shape]}")
+    if array.dtype.kind not in "fiu" or not np.isfinite(array).all():
+        raise ValueError(f"{name} holds a NaN, an infinity, or something else than numbers")
 
 
 def bits(array: np.ndarray) -> tuple[np.dtype, tuple[int, ...], bytes]:

@@ -14,7 +14,7 @@ from typing import Any, cast
 import numpy as np
 
 from wellposed import plugin, serialise
-from wellposed.arrays import Arrays, merged, parse_npz, part_of
+from wellposed.arrays import Arrays, lengths_of, merged, parse_npz, part_of, require_numbers
 from wellposed.envs.make import EnvConfig, make_env
 from wellposed.envs.wrappers.control import Control
 from wellposed.envs.wrappers.curriculum import Curriculum
@@ -55,7 +55,8 @@ class Recording:
 
         A reading that is late by d steps shows an outcome d steps after it.
         """
-        later, found = steps + self.about.delay, []
+        longest = int(self.length.max())
+        later, found = min(steps + self.about.delay, longest + 1), []
         for episode, length in enumerate(self.length):
             begin = np.arange(max(0, length - later + 1))
             done = int(self.length[:episode].sum())
@@ -164,9 +165,7 @@ def read_recording(path: Path) -> Recording:
         if missing := [name for name in ("about", "action", "applied", "length", OBSERVATION) if name not in arrays]:
             raise ValueError(f"it lacks {', '.join(missing)}")
         about = serialise.from_dict(About, parse_json(str(arrays.pop("about")).encode(), "about"), "about")
-        length = arrays.pop("length")
-        if length.ndim != 1 or length.dtype.kind not in "iu" or not len(length) or not (length > 0).all():
-            raise ValueError("length must be whole numbers above 0, one for each episode")
+        length = lengths_of(arrays.pop("length"))
         if about.delay < 0 or plugin.imports(about.env.id):
             raise ValueError("it is of an environment that is a module, or its delay is negative")
         state, action, applied = part_of(arrays, "state"), arrays.pop("action"), arrays.pop("applied")
@@ -175,8 +174,7 @@ def read_recording(path: Path) -> Recording:
         of_rows, of_actions = {"action": action} | obs, {"applied": applied} | state
         for wanted, group in ((rows, of_rows), (n, of_actions)):
             for name, array in group.items():
-                if array.shape[:1] != (wanted,) or array.dtype.kind not in "f" or not np.isfinite(array).all():
-                    raise ValueError(f"{name} must be {wanted} rows of finite numbers for these lengths")
+                require_numbers(name, array, (wanted, *array.shape[1:]))
     except ValueError as error:
         raise UserError(f"{path} is no recording: {error}.") from error
     last = np.cumsum(length + 1) - 1

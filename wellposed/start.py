@@ -18,7 +18,7 @@ import numpy as np
 
 from wellposed import envs, seeding
 from wellposed.agents.bc import imitate
-from wellposed.arrays import Arrays, map_leaves, merged, parse_npz
+from wellposed.arrays import Arrays, lengths_of, map_leaves, merged, parse_npz, require_numbers
 from wellposed.config import AnyRunConfig
 from wellposed.data.episodes import ReplayBuffer, columns
 from wellposed.envs.make import make_env
@@ -208,17 +208,14 @@ def read_demonstrations(path: Path, spec: Spec) -> Demonstrations:
     shapes |= {f"truth/{one.name}": one.shape for one in spec.truth}
     if missing := [name for name in [*shapes, "length"] if name not in arrays]:
         raise UserError(f"{path} lacks {', '.join(missing)}; it has {', '.join(arrays)}.")
-    length = arrays["length"]
-    if length.ndim != 1 or length.dtype.kind not in "iu" or not len(length) or not (length > 0).all():
-        raise UserError(f"{path}: length must be whole numbers above 0, one for each episode.")
-    if length.max() > spec.max_episode_steps:
-        raise UserError(f"{path} has an episode of {length.max()} steps; {spec.max_episode_steps} are allowed.")
-    rows = int((length + 1).sum())
-    for name, shape in shapes.items():
-        if arrays[name].shape != (rows, *shape):
-            raise UserError(f"{path}: {name} must be {[rows, *shape]} for these lengths, got {[*arrays[name].shape]}.")
-        if not np.isfinite(arrays[name]).all():
-            raise UserError(f"{path}: {name} holds a NaN or an infinity.")
+    try:
+        length = lengths_of(arrays["length"])
+        if length.max() > spec.max_episode_steps:
+            raise ValueError(f"an episode has {length.max()} steps, and {spec.max_episode_steps} are allowed")
+        for name, shape in shapes.items():
+            require_numbers(name, arrays[name], (int((length + 1).sum()), *shape))
+    except ValueError as error:
+        raise UserError(f"{path}: {error}.") from error
     if np.abs(arrays["action"]).max() > 1:
         raise UserError(f"{path}: actions lie in [-1, 1]; scale them from the bounds of the environment.")
     shown = {one.name: one.shown for one in seen(spec)}
