@@ -1,8 +1,8 @@
 """Golden traces: what a configuration does in its first 1,600 environment steps or more, as named arrays.
 
-A trace holds two episodes of 16 envs, so more steps where an episode is longer than 50, every update that is due until then, three evaluations, and a run that died
-between two checkpoints and was taken up again. Nothing here depends on the inside of the package but through
-`course.chapters.taps`: the same two files record traces of another commit.
+A trace holds two episodes of 16 envs (more steps, where an episode is longer than 50), every update that is due until
+then, three evaluations, and a run that died between two checkpoints and was taken up again. Nothing here depends on the
+inside of the package but through `course.chapters.taps`: the same two files record traces of another commit.
 
     python -m course.chapters.trace OUT [CASE ...]      writes OUT/CASE.safetensors; all cases where none is named
 """
