@@ -30,7 +30,7 @@ UPDATE: list[Place] = [  # learn from them
 
 @cache
 def episode_steps(env_id: str) -> int:
-    """Steps of an episode: as Gymnasium's registry has them, because an extra may be missing, else as the suite says."""
+    """Steps of an episode: as Gymnasium's registry has them, as an extra may be missing, else as the suite says."""
     spec = gym.registry.get(find(env_id).gymnasium or env_id)
     return make_env(EnvConfig(env_id), 1, "training").spec.max_episode_steps if spec is None else spec.max_episode_steps
 
