@@ -49,6 +49,9 @@ def test_moving_the_block_while_the_picture_stays_changes_nothing_that_the_actor
     agent.observe(before)
     assert not leaks(agent, before.obs, after.obs)
     assert not np.array_equal(actions(agent, before.obs), actions(agent, after.obs)), "it does not see the picture"
+    for axis in np.eye(3):  # also where the geometry says that only ways matter, of which a picture has none
+        elsewhere = before.obs | {"desired_goal": before.obs["desired_goal"] + 0.1 * axis}
+        assert not np.array_equal(actions(agent, before.obs), actions(agent, elsewhere)), "it does not see the goal"
     told = [
         moment.obs | {name: moment.truth[name] for name in ("observation", "achieved_goal")} for moment in moved[1:]
     ]

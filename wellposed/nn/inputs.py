@@ -15,7 +15,7 @@ from jax import Array
 
 from wellposed.errors import UserError, require
 from wellposed.serialise import LATER
-from wellposed.types import Carry, Field, Geometry, Obs, Spec
+from wellposed.types import GOAL_KEYS, Carry, Field, Geometry, Obs, Spec
 
 # The least distance that is resolved, as a share of the typical one: finer than success tests, coarser than noise.
 NEAREST = 0.01
@@ -31,7 +31,7 @@ class InputConfig:
     clip: float = 5.0
     """Bound on every input, in standard deviations. Source: HER, appendix A."""
     relative: bool = True
-    """Leave out coordinates that do not matter by the task's geometry."""
+    """Leave out coordinates that do not matter by the task's geometry, where observation and both goals are seen."""
     distances: bool = True
     """Add logarithms of distances: achieved goal to goal and, if the geometry has several points, effector to it; of
     each point of a goal."""
@@ -155,8 +155,9 @@ class StateEncoder(Encoder):
         return [goal[..., np.array(point)] for point in points] or [goal]
 
     def without_place(self, one: Field, seen: Array) -> Array:
-        """A field without the coordinates that place a point on the geometry's shift axes."""
-        if not self.config.relative or self.geometry is None:
+        """A field without the coordinates that place a point on the geometry's shift axes, if the ways are seen."""
+        ways = {"observation", *GOAL_KEYS} <= {field.name for field in self.fields}
+        if not (self.config.relative and ways) or self.geometry is None:
             return seen
         axes, ignored = self.geometry.shift_axes, set()
         if one.kind == "goal":
