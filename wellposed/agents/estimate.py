@@ -99,8 +99,8 @@ def of_states(spec: Spec) -> Spec:
 
 
 def read_fields(spec: Spec) -> tuple[Field, ...]:
-    """What the estimator is shown: images, and numbers of the robot's own."""
-    return tuple(one for one in spec.obs if one.kind == "image" or one.shows)
+    """What the estimator is shown: images, numbers of the robot's own, and what is achieved where that leaks."""
+    return tuple(one for one in spec.obs if one.kind == "image" or one.shows or one.name == "achieved_goal")
 
 
 def hidden_numbers(spec: Spec) -> np.ndarray:
