@@ -7,48 +7,63 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
+from wellposed.errors import require
 from wellposed.nn.inputs import Encoder, InputConfig, Scales, StateEncoder, feature_width
 from wellposed.nn.networks import MLP
 from wellposed.registry import Registry
 from wellposed.types import Carry, Field, Spec
 
-CHANNELS = (32, 32, 32)  # of each layer; DrQ has four layers of 32, only the first of which halves the image
-KERNEL, STRIDE = 3, 2
+# How the edges of an image are treated, and kernel, stride and channels of each layer. `nature` is Mnih et al. (2015);
+# DrQ has four layers like those of `small`, only the first of which halves the image.
+LAYERS = {
+    "small": ("SAME", ((3, 2, 32), (3, 2, 32), (3, 2, 32))),
+    "nature": ("VALID", ((8, 4, 32), (4, 2, 64), (3, 1, 64))),
+}
 NO_CARRY = "This policy has a memory: hand in `initial_carry(n)`, then what `act` returned."
 
 
 class Convolutions(eqx.Module):
-    """Convolutions with ReLU, each of which halves the image, then a bottleneck: tanh of `width` linear functions."""
+    """Convolutions with ReLU (`LAYERS`), then a bottleneck: tanh of `width` linear functions."""
 
-    filters: list[Array]  # [KERNEL, KERNEL, in, out] each
+    filters: list[Array]  # [kernel, kernel, in, out] each
     biases: list[Array]  # [out] each
     bottleneck: MLP
-    points: bool = eqx.field(static=True)  # the bottleneck reads a point of each channel, not all of it
+    config: InputConfig = eqx.field(static=True)
 
     def __init__(self, shape: tuple[int, ...], config: InputConfig, key: Array):
-        """`shape`: height, width, channels. Weights and biases start uniform in +-1/sqrt(fan_in), as PyTorch's do."""
-        self.filters, self.biases = [], []
-        height, across, channels = shape
-        for out in CHANNELS:
+        """`shape`: height, width, channels. Weights and biases start uniform in +-1/sqrt(fan_in), as PyTorch's do.
+
+        Raises:
+            UserError: if these convolutions leave nothing of so small an image.
+        """
+        self.filters, self.biases, self.config = [], [], config
+        channels = shape[-1]
+        for kernel, _, out in LAYERS[config.convolutions][1]:
             key, filter_key, bias_key = jax.random.split(key, 3)
-            bound, size = (KERNEL * KERNEL * channels) ** -0.5, (KERNEL, KERNEL, channels, out)
+            bound, size = (kernel * kernel * channels) ** -0.5, (kernel, kernel, channels, out)
             self.filters.append(jax.random.uniform(filter_key, size, minval=-bound, maxval=bound))
             self.biases.append(jax.random.uniform(bias_key, (out,), minval=-bound, maxval=bound))
-            height, across, channels = -(-height // STRIDE), -(-across // STRIDE), out
-        self.points = config.pooling == "points"
-        self.bottleneck = MLP([(2 if self.points else height * across) * channels, config.width], key)
+            channels = out
+        down, across = jax.eval_shape(lambda: self.maps(jnp.zeros((1, *shape)))).shape[1:3]
+        rule = f"leaves nothing of an image of {shape[0]} x {shape[1]} pixels"
+        require(min(down, across) > 0, "agent.inputs.convolutions", rule, config.convolutions)
+        self.bottleneck = MLP([(2 if config.pooling == "points" else down * across) * channels, config.width], key)
 
     def __call__(self, image: Array) -> Array:
         """Images [..., height, width, channels] of bytes -> [..., width] in [-1, 1]."""
-        lead = image.shape[:-3]
-        x = image.reshape(-1, *image.shape[-3:]) / 255.0 - 0.5
-        for weight, bias in zip(self.filters, self.biases, strict=True):
+        x = self.maps(image.reshape(-1, *image.shape[-3:]) / 255.0 - 0.5)
+        x = spatial_softmax(x) if self.config.pooling == "points" else x
+        return jnp.tanh(self.bottleneck(x.reshape(*image.shape[:-3], -1)))
+
+    def maps(self, x: Array) -> Array:
+        """Images [n, height, width, channels] around 0 -> the last convolution of them."""
+        edges, layers = LAYERS[self.config.convolutions]
+        for (_, stride, _), weight, bias in zip(layers, self.filters, self.biases, strict=True):
             x = jax.lax.conv_general_dilated(
-                x, weight, (STRIDE, STRIDE), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC")
+                x, weight, (stride, stride), edges, dimension_numbers=("NHWC", "HWIO", "NHWC")
             )
             x = jax.nn.relu(x + bias)
-        x = spatial_softmax(x) if self.points else x
-        return jnp.tanh(self.bottleneck(x.reshape(*lead, -1)))
+        return x
 
 
 def spatial_softmax(maps: Array) -> Array:

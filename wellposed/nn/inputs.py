@@ -19,6 +19,7 @@ from wellposed.types import GOAL_KEYS, Carry, Field, Geometry, Obs, Spec
 
 # The least distance that is resolved, as a share of the typical one: finer than success tests, coarser than noise.
 NEAREST = 0.01
+CHOICES = {"convolutions": ("small", "nature"), "pooling": ("all", "points")}
 MOST = {"width": 2**16, "memory": 2**12}  # far beyond use; asked before anything is made in memory
 
 
@@ -39,6 +40,9 @@ class InputConfig:
     """What makes features of an observation: state, cnn (images), frames (several of each), history or gru (memory)."""
     width: int = field(default=50, metadata=LATER)
     """Numbers that a learnt encoder makes of an image, or remembers. Source: DrQ, arXiv 2004.13649, appendix."""
+    convolutions: Literal["small", "nature"] = field(default="small", metadata=LATER)
+    """What reads an image: three layers of 3x3 that halve it each, or those of Mnih et al. 2015, Nature 518: 8x8, 4x4
+    and 3x3 with strides of 4, 2 and 1."""
     pooling: Literal["all", "points"] = field(default="all", metadata=LATER)
     """What is read of the last convolution of an image: all of its numbers, or one point for each channel, the mean
     place of a softmax over it. Source of the latter: Levine et al. 2016, arXiv 1504.00702, section 5.3."""
@@ -47,7 +51,9 @@ class InputConfig:
 
     def __post_init__(self) -> None:
         require(0 < self.clip < float("inf"), "agent.inputs.clip", "must be greater than 0", self.clip)
-        require(self.pooling in ("all", "points"), "agent.inputs.pooling", "is all or points", self.pooling)
+        for name, known in CHOICES.items():
+            value = getattr(self, name)
+            require(value in known, f"agent.inputs.{name}", f"is {' or '.join(known)}", value)
         for name, most in MOST.items():
             value = getattr(self, name)
             require(0 < value <= most, f"agent.inputs.{name}", f"must be greater than 0 and at most {most:,}", value)
