@@ -230,6 +230,19 @@ def test_the_convolutions_of_nature_leave_of_an_image_what_the_paper_says():
         InputConfig(convolutions="large")  # type: ignore[arg-type]
 
 
+def test_normalised_features_are_those_of_each_image_whatever_their_scale():
+    normed, plain = (Convolutions((8, 8, 1), InputConfig(layer_norm=on), jax.random.key(0)) for on in (True, False))
+    pixels = jnp.asarray(images(np.random.default_rng(0), 3)[0]["pixels"])
+    found = np.asarray(normed(pixels))
+    assert np.allclose(np.arctanh(found).mean(axis=1), 0, atol=1e-5)
+    assert np.allclose(np.arctanh(found).std(axis=1), 1, atol=1e-2)
+    assert np.abs(np.arctanh(plain(pixels)).std(axis=1) - 1).min() > 0.1
+    assert np.allclose(normed(pixels.at[1:].set(0))[0], found[0], atol=1e-6)  # not by the others of a batch
+    larger = eqx.tree_at(lambda one: one.bottleneck, normed, jax.tree.map(lambda x: 100 * x, normed.bottleneck))
+    assert np.allclose(larger(pixels), found, atol=1e-2)
+    assert len(jax.tree.leaves(plain)) == len(jax.tree.leaves(normed)) - 2  # those of older checkpoints
+
+
 def test_points_of_a_softmax_tell_where_and_not_what():
     maps = np.zeros((2, 3, 5, 2), np.float32)
     maps[0, 2, 1, 0], maps[0, 0, 4, 1] = 50.0, 50.0

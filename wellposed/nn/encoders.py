@@ -23,11 +23,12 @@ NO_CARRY = "This policy has a memory: hand in `initial_carry(n)`, then what `act
 
 
 class Convolutions(eqx.Module):
-    """Convolutions with ReLU (`LAYERS`), then a bottleneck: tanh of `width` linear functions."""
+    """Convolutions with ReLU (`LAYERS`), then a bottleneck: tanh of `width` linear functions, normalised if asked."""
 
     filters: list[Array]  # [kernel, kernel, in, out] each
     biases: list[Array]  # [out] each
     bottleneck: MLP
+    norm: eqx.nn.LayerNorm | None
     config: InputConfig = eqx.field(static=True)
 
     def __init__(self, shape: tuple[int, ...], config: InputConfig, key: Array):
@@ -48,12 +49,14 @@ class Convolutions(eqx.Module):
         rule = f"leaves nothing of an image of {shape[0]} x {shape[1]} pixels"
         require(min(down, across) > 0, "agent.inputs.convolutions", rule, config.convolutions)
         self.bottleneck = MLP([(2 if config.pooling == "points" else down * across) * channels, config.width], key)
+        self.norm = eqx.nn.LayerNorm(config.width) if config.layer_norm else None
 
     def __call__(self, image: Array) -> Array:
         """Images [..., height, width, channels] of bytes -> [..., width] in [-1, 1]."""
         x = self.maps(image.reshape(-1, *image.shape[-3:]) / 255.0 - 0.5)
         x = spatial_softmax(x) if self.config.pooling == "points" else x
-        return jnp.tanh(self.bottleneck(x.reshape(*image.shape[:-3], -1)))
+        x = self.bottleneck(x.reshape(*image.shape[:-3], -1))
+        return jnp.tanh(x if self.norm is None else jnp.vectorize(self.norm, signature="(f)->(f)")(x))
 
     def maps(self, x: Array) -> Array:
         """Images [n, height, width, channels] around 0 -> the last convolution of them."""
@@ -81,7 +84,7 @@ class ConvEncoder(Encoder):
     """Features of each image, beside the features of vectors and goals of `StateEncoder`.
 
     Source: Yarats et al. (2021), "Image Augmentation Is All You Need", arXiv 2004.13649, appendix; smaller, and without
-    layer normalisation, which would leave nothing of a bottleneck of two numbers.
+    layer normalisation by default, which would leave nothing of a bottleneck of two numbers.
     """
 
     state: StateEncoder | None  # None where there is nothing but images

@@ -46,6 +46,9 @@ class InputConfig:
     pooling: Literal["all", "points"] = field(default="all", metadata=LATER)
     """What is read of the last convolution of an image: all of its numbers, or one point for each channel, the mean
     place of a softmax over it. Source of the latter: Levine et al. 2016, arXiv 1504.00702, section 5.3."""
+    layer_norm: bool = field(default=False, metadata=LATER)
+    """Give the features of each image mean 0 and variance 1 before their tanh (LayerNorm, Ba et al. 2016, arXiv
+    1607.06450). Source: SAC-AE, arXiv 1910.01741, appendix."""
     memory: int = field(default=1, metadata=LATER)
     """Transitions that a policy with memory looks back in training, the newest among them; 1 without memory."""
 
