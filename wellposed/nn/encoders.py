@@ -100,7 +100,11 @@ class ConvEncoder(Encoder):
     def __call__(self, obs: dict[str, Array], scales: Scales) -> Array:
         """[..., *shape] of each field -> [..., f]."""
         parts = [] if self.state is None else [self.state(obs, scales)]
-        return jnp.concatenate(parts + [read(obs[name]) for name, read in self.images.items()], axis=-1)
+        return jnp.concatenate(parts + [features for _, features in self.pictures(obs).values()], axis=-1)
+
+    def pictures(self, obs: dict[str, Array]) -> dict[str, tuple[Array, Array]]:
+        """Each image as it is read, [..., height, width, channels], and its features [..., width]."""
+        return {name: (obs[name], read(obs[name])) for name, read in self.images.items()}
 
 
 class FramesEncoder(Encoder):
@@ -125,9 +129,17 @@ class FramesEncoder(Encoder):
 
     def __call__(self, obs: dict[str, Array], scales: Scales) -> Array:
         """Windows [b, L, ...] with "valid" [b, L] -> features [b, f] at their last moment."""
+        return self.now(self.together(obs), scales)
+
+    def pictures(self, obs: dict[str, Array]) -> dict[str, tuple[Array, Array]]:
+        """As `ConvEncoder.pictures`, of windows: their frames as one image, and its features."""
+        return self.now.pictures(self.together(obs))
+
+    def together(self, obs: dict[str, Array]) -> dict[str, Array]:
+        """Windows as what is seen at their last moment, with all frames of each image as one."""
         seen = {name: array[:, -1] for name, array in obs.items() if name not in (*self.names, "valid")}
         valid = jnp.asarray(obs["valid"], bool)[..., None, None, None]
-        return self.now(seen | {name: stacked(jnp.where(valid, obs[name], 0)) for name in self.names}, scales)
+        return seen | {name: stacked(jnp.where(valid, obs[name], 0)) for name in self.names}
 
     def initial_carry(self, n: int) -> Carry:
         """Black frames of each image, [n, L - 1, height, width, channels]."""
