@@ -156,3 +156,10 @@ def test_arguments_of_the_environment_are_those_of_the_base_and_of_the_variant()
     runs = Experiment("", "PegInsert-v0", "0", None, base, variants).runs()
     assert runs["wide"][0].env.kwargs == {"reward": "dense"}
     assert runs["narrow"][0].env.kwargs == {"reward": "dense", "clearance": 5e-4}
+
+
+def test_faults_of_single_quantities_are_those_of_the_base_and_of_the_variant():
+    variants = {"plain": {}, "blind": {"env.sensors.each": {"object.dropped": 1.0}}}
+    runs = Experiment("", "FetchPush-v4", "0", None, {"env.sensors.each.hand.noise": 0.01}, variants).runs()
+    assert runs["plain"][0].env.sensors.each == {"hand.noise": 0.01}
+    assert runs["blind"][0].env.sensors.each == {"hand.noise": 0.01, "object.dropped": 1.0}

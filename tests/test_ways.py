@@ -28,7 +28,7 @@ SMALL: dict[str, Any] = {
 EYE: dict[str, Any] = {"agent.features": 4, "agent.looks": 2}
 WAYS: dict[str, dict[str, Any]] = {
     "estimate": EYE | {"agent.head_start": 8},
-    "distil": EYE,
+    "distil": EYE | {"agent.autoencode": 8, "agent.frozen": True},
     "sac": {"agent.inputs.encoder": "frames", "agent.inputs.memory": 2, "agent.inputs.width": 4, "agent.shift": 1,
             "agent.shared_encoder": True, "updates_per_call": 1},
 }  # fmt: skip

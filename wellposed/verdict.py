@@ -103,7 +103,9 @@ def information(config: AnyRunConfig, spec: Spec) -> str:
         also = ", and ".join(filter(None, [f"the true {hidden} as well", find_algorithm(config.algo).told]))
     given = {"the networks of another run": config.init_from, "demonstrations": config.demonstrations}
     begun = " and ".join(what for what, source in given.items() if source)
-    return f"Acting, it sees {sizes}. Its updates saw {also}." + (f" It began with {begun}." if begun else "")
+    found = f"Acting, it sees {sizes}. Its updates saw {also}." + (f" It began with {begun}." if begun else "")
+    leak = " It is shown what is achieved when it acts, which the picture should tell: a leak (--env.pixels.leak)."
+    return found + leak * config.env.pixels.leak
 
 
 def play_under(

@@ -2,13 +2,14 @@
 
 from typing import Any
 
+import equinox as eqx
 import jax
 import numpy as np
 import pytest
 
 from tests.agents.data import ONES, PICTURES, SPEC, batches, first
 from wellposed.agents import ALGORITHMS, EstimateConfig, EstimateThenAct, make_agent
-from wellposed.agents.estimate import as_state, disturbed, hidden_numbers, in_deviations, weights_of
+from wellposed.agents.estimate import as_state, disturbed, drawing_loss, hidden_numbers, in_deviations, weights_of
 from wellposed.errors import UserError
 from wellposed.start import warm_start
 from wellposed.types import Batch, Geometry, Moment
@@ -30,9 +31,9 @@ def shown(agent: EstimateThenAct, u: int = 3, b: int = 32, seed: int = 0) -> Bat
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("frames", [1, 2])
-def test_it_repeats_bit_for_bit_and_goes_on_from_what_was_saved(frames):
-    one, same, other = fresh(frames=frames), fresh(frames=frames), fresh(1, frames=frames)
+@pytest.mark.parametrize("settings", [{"frames": 1}, {"frames": 2}, {"autoencode": 4, "frozen": True}])
+def test_it_repeats_bit_for_bit_and_goes_on_from_what_was_saved(settings):
+    one, same, other = fresh(**settings), fresh(**settings), fresh(1, **settings)
     for agent in (one, same, other):
         agent.observe(MOMENT)
         metrics = agent.update(shown(agent))
@@ -49,7 +50,7 @@ def test_it_repeats_bit_for_bit_and_goes_on_from_what_was_saved(frames):
         assert np.abs(action).max() <= 1
     assert all(np.array_equal(one.state()[name], array) for name, array in other.state().items())
     with pytest.raises(UserError, match="does not fit"):
-        fresh(frames=frames, features=9).load_state(saved)
+        fresh(**settings, features=9).load_state(saved)
 
 
 def test_a_policy_of_sac_on_states_is_taken_over_under_its_own_names():
@@ -79,6 +80,46 @@ def test_what_a_run_on_states_learnt_is_taken_over_and_stays_for_the_head_start(
     warm_start(other, agent.state())
     assert all(np.array_equal(a, b) for a, b in zip(*map(jax.tree.leaves, (other.eye[:2], agent.eye[:2])), strict=True))
     assert other.updates == 0
+
+
+def parts(agent: Any) -> list[bytes]:
+    """The weights of the encoder, of what reads its features, and of what draws them."""
+    net, drawing = agent.eye.net, agent.eye.drawing
+    trees = net.encoder, net.head, drawing.nets if drawing else ()
+    return [b"".join(np.asarray(leaf).tobytes() for leaf in jax.tree.leaves(tree)) for tree in trees]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("algo", ["estimate", "distil"])
+@pytest.mark.parametrize(
+    ("settings", "moved"),  # of the three parts, in the first and in the second update of three
+    [
+        ({}, [(True, True, False), (True, True, False)]),
+        ({"frozen": True}, [(False, True, False), (False, True, False)]),
+        ({"autoencode": 3}, [(True, False, True), (True, True, False)]),
+        ({"autoencode": 3, "frozen": True}, [(True, False, True), (False, True, False)]),
+    ],
+)
+def test_an_encoder_is_learnt_or_frozen_at_random_or_as_an_autoencoder_left_it(algo, settings, moved):
+    small: Any = {"hidden": (4,), "features": 4, "looks": 1, "frames": 1}
+    agent = make_agent(algo, EstimateConfig(**(small | settings)), PICTURES, 0)
+    for seed, due in enumerate(moved):
+        before = parts(agent)
+        agent.update(shown(agent, b=4, seed=seed))
+        assert tuple(a != b for a, b in zip(before, parts(agent), strict=True)) == due
+
+
+def test_what_is_drawn_is_each_frame_of_the_episode_in_shares_of_full_brightness():
+    """Drawn as 1/2 everywhere, a black frame is off by 1/2, as a white one is; what lies before an episode is black."""
+    agent = fresh(autoencode=1)
+    assert agent.eye.drawing is not None
+    nets = jax.tree.map(lambda x: 0 * x, agent.eye.drawing.nets)
+    half = jax.tree.map(lambda x: x + 0.5, nets["camera"].biases[-1])
+    nets = {"camera": eqx.tree_at(lambda one: one.biases[-1], nets["camera"], half)}
+    for value, valid, due in ((255, True, 0.25), (0, True, 0.25), (51, True, 0.09), (51, False, (0.09 + 0.25) / 2)):
+        window = {"camera": np.full((3, 2, 8, 8, 3), value, np.uint8), "valid": np.array([[valid, True]] * 3)}
+        window |= {"own": np.zeros((3, 2, 1))}
+        assert float(drawing_loss((agent.eye.net.encoder, nets), window)) == pytest.approx(due)
 
 
 @pytest.mark.slow

@@ -8,7 +8,7 @@ import pytest
 
 from tests.envs.test_pixels import made, push
 from wellposed.agents import ALGORITHMS, make_agent
-from wellposed.envs.wrappers.pixels import CAMERA
+from wellposed.envs.wrappers.pixels import CAMERA, Pixels
 from wellposed.nn.inputs import InputConfig
 from wellposed.types import Moment, Obs, Spec
 
@@ -22,13 +22,26 @@ WAYS: dict[str, tuple[str, dict[str, Any]]] = {
 }
 
 
-@pytest.fixture(scope="module")
-def moved() -> tuple[Spec, Moment, Moment]:
+def moments(**pixels: Any) -> tuple[Spec, Moment, Moment]:
     """An environment's spec, a moment in it, and the same one with the block elsewhere."""
-    with closing(made(1)) as env:
+    with closing(made(1, pixels=Pixels(16, **pixels))) as env:
         before = env.reset(seed=0)
         push(env, before.truth["achieved_goal"][0, :2] + np.array([0.1, 0.0]))
         return env.spec, before, env.now
+
+
+@pytest.fixture(scope="module")
+def moved() -> tuple[Spec, Moment, Moment]:
+    """As `moments`, of pictures alone."""
+    return moments()
+
+
+def agent_of(way: str, spec: Spec, before: Moment) -> Any:
+    """A small fresh agent that has seen a moment."""
+    algo, settings = WAYS[way]
+    agent = make_agent(algo, ALGORITHMS[algo].config(hidden=(8,), **settings), spec, 0)
+    agent.observe(before)
+    return agent
 
 
 def actions(agent: Any, obs: Obs) -> np.ndarray:
@@ -44,21 +57,21 @@ def leaks(agent: Any, before: Obs, after: Obs) -> bool:
 
 @pytest.mark.parametrize("way", WAYS)
 def test_moving_the_block_while_the_picture_stays_changes_nothing_that_the_actor_does(moved, way):
-    (algo, settings), (spec, before, after) = WAYS[way], moved
-    agent = make_agent(algo, ALGORITHMS[algo].config(hidden=(8,), **settings), spec, 0)
-    agent.observe(before)
+    spec, before, after = moved
+    agent = agent_of(way, spec, before)
     assert not leaks(agent, before.obs, after.obs)
     assert not np.array_equal(actions(agent, before.obs), actions(agent, after.obs)), "it does not see the picture"
+    for axis in np.eye(3):  # also where the geometry says that only ways matter, of which a picture has none
+        elsewhere = before.obs | {"desired_goal": before.obs["desired_goal"] + 0.1 * axis}
+        assert not np.array_equal(actions(agent, before.obs), actions(agent, elsewhere)), "it does not see the goal"
     told = [
         moment.obs | {name: moment.truth[name] for name in ("observation", "achieved_goal")} for moment in moved[1:]
     ]
     assert not leaks(agent, *told)
 
 
-def test_an_actor_that_is_shown_what_is_achieved_has_a_leak(moved):
-    spec, before, after = moved
-    leaky = spec._replace(obs=(*spec.obs, spec.field("achieved_goal")))
-    agent = make_agent("sac", ALGORITHMS["sac"].config(hidden=(8,), **FRAMES), leaky, 0)
-    shown = [moment.obs | {"achieved_goal": moment.truth["achieved_goal"]} for moment in (before, after)]
-    agent.observe(Moment(shown[0], before.truth))
-    assert leaks(agent, *shown)
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("shown", ["frames", "blank"])
+def test_an_actor_that_is_shown_what_is_achieved_has_a_leak(way, shown):
+    spec, before, after = moments(shown=shown, leak=True)
+    assert leaks(agent_of(way, spec, before), before.obs, after.obs)

@@ -51,6 +51,10 @@ def test_a_policy_sees_a_frame_its_own_hand_and_the_goal():
         assert np.ptp(seen[CAMERA]) > 50
     with closing(made(1, pixels=Pixels(16, own=False))) as env:
         assert set(env.reset(seed=0).obs) == {CAMERA, "desired_goal"}
+    with closing(made(1, pixels=Pixels(16, leak=True))) as env:
+        seen, true = env.reset(seed=0)
+        assert [one.name for one in env.spec.obs] == [*seen] == [CAMERA, OWN, "achieved_goal", "desired_goal"]
+        assert np.array_equal(seen["achieved_goal"], true["achieved_goal"])
 
 
 def test_the_block_is_seen_in_the_frame_and_in_no_number():
@@ -177,3 +181,5 @@ def test_what_cannot_be_drawn_and_senseless_sizes_are_refused():
         Pixels(4)
     with pytest.raises(UserError, match=r"--env.pixels.moved must be 0 or more"):
         Pixels(16, moved=-1.0)
+    with pytest.raises(UserError, match=r"--env.pixels.leak needs pictures"):
+        Pixels(leak=True)

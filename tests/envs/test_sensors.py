@@ -227,6 +227,20 @@ def test_what_is_dropped_reads_zero_and_what_is_stuck_stays_as_long_as_told():
     assert np.allclose(shown, true[0], atol=1e-12)  # it sticks for ever at its first reading
 
 
+def test_what_is_always_dropped_is_in_no_number_that_is_shown():
+    """A carried block moves and turns; its motion is also in what is shown relative to the hand's."""
+    hidden = ("object_angle", "object_velocity", "object_turning")
+    env: Any = made(Sensors(each={f"{name}.dropped": 1.0 for name in hidden}), 3, "FetchPickAndPlace-v4")
+    env.reset(seed=0)
+    sensing, policy = sensing_of(make_env(EnvConfig("FetchPickAndPlace-v4"), 1, "evaluation")), ScriptedPickAndPlace()
+    lost = np.isin([sensing.quantities[i].name for i in sensing.owner], hidden)
+    for _ in range(25):
+        step = env.step(policy.act(env.now.truth)[0])
+    true, shown = sensing.measured(step.next_truth), sensing.measured(step.next_obs)
+    assert np.allclose(shown, np.where(lost, 0.0, true), atol=1e-12)
+    assert (np.abs(true[:, lost]).max(axis=0) > 1e-6).all()
+
+
 def test_one_quantity_may_be_measured_otherwise_in_its_own_unit():
     env = made(Sensors(0.01, each={"object_angle.noise": 0.05, "hand.noise": 0.0}), 400)
     shown, true = env.reset(seed=0)

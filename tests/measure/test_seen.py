@@ -1,6 +1,6 @@
 """What policies do when they are shown other pictures: success against the floor, and what must not be read."""
 
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -104,12 +104,12 @@ def drawn() -> bool:
 @pytest.mark.skipif(not drawn(), reason="nothing that draws")
 def test_a_network_that_reads_what_is_achieved_is_found(monkeypatch):
     settings: Any = {"hidden": (8,), "inputs": InputConfig(encoder="frames", memory=2)}
-    env = make_env(WHERE, 1, "evaluation")
-    moment, spec = env.reset(seed=0), env.spec
-    env.close()
-    leaky = spec._replace(obs=(*spec.obs, spec.field("achieved_goal")))
-    for of, told in ((spec, False), (leaky, True)):
-        agent = make_agent("sac", ALGORITHMS["sac"].config(**settings), of, 0)
-        agent.observe(moment._replace(obs=moment.truth | moment.obs))
-        monkeypatch.setattr(seen, "load_run", lambda _, agent=agent: (RunConfig(WHERE), agent, None))
-        assert seen._leaks_in(Path("one"), 0) is told
+    for leak in (False, True):
+        where = EnvConfig("FetchPush-v4", pixels=Pixels(16, leak=leak))
+        with closing(make_env(where, 1, "evaluation")) as env:
+            moment, spec = env.reset(seed=0), env.spec
+        agent = make_agent("sac", ALGORITHMS["sac"].config(**settings), spec, 0)
+        agent.observe(moment)
+        loaded = RunConfig(where), agent, None
+        monkeypatch.setattr(seen, "load_run", lambda _, loaded=loaded: loaded)
+        assert seen._leaks_in(Path("one"), 0) is leak

@@ -1,5 +1,6 @@
 """Encoders that learn: their gradient is the loss's, and what they see or remember is what success hangs on."""
 
+from dataclasses import replace
 from typing import Any
 
 import equinox as eqx
@@ -12,7 +13,7 @@ from tests.agents.data import batches, first, spec_of
 from wellposed.agents import SAC, SACConfig
 from wellposed.agents.sac import critic_loss
 from wellposed.errors import UserError
-from wellposed.nn.encoders import ENCODERS, make_encoder, spatial_softmax
+from wellposed.nn.encoders import ENCODERS, Convolutions, make_encoder, spatial_softmax
 from wellposed.nn.inputs import InputConfig, InputStats
 from wellposed.types import Batch, Field, Spec
 
@@ -214,6 +215,32 @@ def test_without_images_the_convolutional_encoder_shows_what_the_states_does():
     )
     assert isinstance(stats, InputStats)
     assert np.array_equal(state(obs, stats.obs), cnn(obs, stats.obs))
+
+
+def test_the_convolutions_of_nature_leave_of_an_image_what_the_paper_says():
+    """7 x 7 x 64 numbers of 84 x 84 pixels; the small ones halve it three times."""
+    nature, small = InputConfig(convolutions="nature"), InputConfig()
+    for size, config, left in ((84, nature, 3136), (36, nature, 64), (84, small, 11 * 11 * 32)):
+        read = Convolutions((size, size, 3), config, jax.random.key(0))
+        assert read.bottleneck.weights[0].shape == (left, config.width)
+    assert read(jnp.zeros((2, 84, 84, 3))).shape == (2, small.width)
+    with pytest.raises(UserError, match=r"--agent\.inputs\.convolutions leaves nothing of an image of 35 x 84 pixels"):
+        Convolutions((35, 84, 3), replace(nature, pooling="points"), jax.random.key(0))
+    with pytest.raises(UserError, match=r"agent\.inputs\.convolutions is small or nature"):
+        InputConfig(convolutions="large")  # type: ignore[arg-type]
+
+
+def test_normalised_features_are_those_of_each_image_whatever_their_scale():
+    normed, plain = (Convolutions((8, 8, 1), InputConfig(layer_norm=on), jax.random.key(0)) for on in (True, False))
+    pixels = jnp.asarray(images(np.random.default_rng(0), 3)[0]["pixels"])
+    found = np.asarray(normed(pixels))
+    assert np.allclose(np.arctanh(found).mean(axis=1), 0, atol=1e-5)
+    assert np.allclose(np.arctanh(found).std(axis=1), 1, atol=1e-2)
+    assert np.abs(np.arctanh(plain(pixels)).std(axis=1) - 1).min() > 0.1
+    assert np.allclose(normed(pixels.at[1:].set(0))[0], found[0], atol=1e-6)  # not by the others of a batch
+    larger = eqx.tree_at(lambda one: one.bottleneck, normed, jax.tree.map(lambda x: 100 * x, normed.bottleneck))
+    assert np.allclose(larger(pixels), found, atol=1e-2)
+    assert len(jax.tree.leaves(plain)) == len(jax.tree.leaves(normed)) - 2  # those of older checkpoints
 
 
 def test_points_of_a_softmax_tell_where_and_not_what():

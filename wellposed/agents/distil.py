@@ -14,16 +14,15 @@ from functools import partial
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 from jax import Array
 
 from wellposed.agents import estimate, sac
 from wellposed.agents.bc import imitation_loss
-from wellposed.agents.estimate import EstimateConfig, Eye, init_eye, learn_on_states, of_states
+from wellposed.agents.estimate import EstimateConfig, Eye, drawn, init_eye, learn_on_states, of_states, taught
 from wellposed.agents.probe import Sight
 from wellposed.agents.sac import SAC
 from wellposed.nn.inputs import Scales, stored
-from wellposed.nn.networks import Actor, descend, polyak
+from wellposed.nn.networks import Actor
 from wellposed.nn.normaliser import InputScaler
 from wellposed.types import Batch, Carry, Metrics, Moment, Obs, Spec
 
@@ -47,9 +46,9 @@ def goals_of(batches: Batch, looks: int) -> Array:
     return jnp.where(pursued, goals[:, -looks:], goals[:, :looks])
 
 
-@partial(jax.jit, static_argnums=(0,))
+@partial(jax.jit, static_argnums=(0, 1))
 def imitate(
-    config: EstimateConfig, pupil: Eye, teacher: Actor, scales: Scales, states: Scales, batches: Batch
+    config: EstimateConfig, drawing: bool, pupil: Eye, teacher: Actor, scales: Scales, states: Scales, batches: Batch
 ) -> tuple[Eye, Array]:
     """One update of the pupil towards the teacher's actions; arguments as of `estimate.learn_to_see`.
 
@@ -61,9 +60,9 @@ def imitate(
     labels = sac.greedy(teacher, truth | {"desired_goal": goals}, states)
     shown = jnp.moveaxis(jnp.broadcast_to(goals, (config.frames, *goals.shape)), 0, 1)  # a window has one goal
     obs |= {"desired_goal": shown if config.frames > 1 else goals}
-    loss, grad = jax.value_and_grad(imitation_loss)(pupil.net, greedy, scales, obs, labels)
-    net, opt = descend(optax.adam(config.estimator_rate), grad, pupil.opt, pupil.net)
-    return pupil._replace(net=net, steady=polyak(pupil.steady, net, config.steady), opt=opt), loss
+    if drawing:
+        return drawn(config, pupil, obs), imitation_loss(pupil.net, greedy, scales, obs, labels)
+    return taught(config, pupil, lambda net: imitation_loss(net, greedy, scales, obs, labels))
 
 
 @jax.jit
@@ -100,7 +99,8 @@ class Distil:
     def update(self, batches: Batch) -> Metrics:
         """Update the pupil once, and the teacher on each of u minibatches [u, b, ...]; returns mean metrics."""
         teacher, states = self.sac.learner.nets.actor, self.sac.scaler.stats.obs
-        self.eye, loss = imitate(self.config, self.eye, teacher, self.scaler.stats.obs, states, batches)
+        drawing, scales = self.updates < self.config.autoencode, self.scaler.stats.obs
+        self.eye, loss = imitate(self.config, drawing, self.eye, teacher, scales, states, batches)
         return learn_on_states(self, self.probed(batches)[1]) | {"train/imitation_loss": float(loss)}
 
     def probed(self, batches: Batch) -> tuple[SAC, Batch]:

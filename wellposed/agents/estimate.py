@@ -12,6 +12,8 @@ Source: an asymmetric actor-critic (Pinto et al., 2018, "Asymmetric Actor Critic
 1710.06542) whose actor reads the picture through a bottleneck with a meaning.
 """
 
+import math
+from collections.abc import Callable
 from dataclasses import dataclass, field, fields, replace
 from functools import partial
 from typing import Any, Literal, NamedTuple
@@ -61,6 +63,11 @@ class EstimateConfig(SACConfig):
     """Share of that network's newest weights that enters those it acts with, at each call of `update`."""
     head_start: int = field(default=0, metadata=LATER)
     """Updates at the start in which the policy on states stays as it is, for one that --init-from gives."""
+    autoencode: int = field(default=0, metadata=LATER)
+    """Updates at the start in which the encoder of the frames learns to have them drawn again from its features, and
+    what reads the features waits. Source: RIG, arXiv 1807.04742, whose autoencoder is a variational one."""
+    frozen: bool = field(default=False, metadata=LATER)
+    """Leave the encoder of the frames as it begins, at random or by --init-from, or as `autoencode` made it."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -69,7 +76,8 @@ class EstimateConfig(SACConfig):
         require(1 <= self.features <= 2**12, "agent.features", "must be 1 to 4,096", self.features)
         require(0 < self.estimator_rate < np.inf, "agent.estimator_rate", "must be above 0", self.estimator_rate)
         require(0 < self.steady <= 1, "agent.steady", "lies in (0, 1]", self.steady)
-        require(self.head_start >= 0, "agent.head_start", "must not be negative", self.head_start)
+        for name in ("head_start", "autoencode"):
+            require(getattr(self, name) >= 0, f"agent.{name}", "must not be negative", getattr(self, name))
         require(
             self.critic_sees == "truth",
             "agent.critic_sees",
@@ -99,8 +107,8 @@ def of_states(spec: Spec) -> Spec:
 
 
 def read_fields(spec: Spec) -> tuple[Field, ...]:
-    """What the estimator is shown: images, and numbers of the robot's own."""
-    return tuple(one for one in spec.obs if one.kind == "image" or one.shows)
+    """What the estimator is shown: images, numbers of the robot's own, and what is achieved where that leaks."""
+    return tuple(one for one in spec.obs if one.kind == "image" or one.shows or one.name == "achieved_goal")
 
 
 def hidden_numbers(spec: Spec) -> np.ndarray:
@@ -116,6 +124,13 @@ def weights_of(spec: Spec) -> np.ndarray:
     return np.array([1.0 if i in places else OTHERS for i in hidden] + [1.0] * spec.size("achieved_goal"))
 
 
+class Drawing(NamedTuple):
+    """What draws each image again from its features, and the optimiser of that and of the encoder."""
+
+    nets: dict[str, MLP]  # features -> the brightness of all pixels, 0 to 1
+    opt: optax.OptState
+
+
 class Eye(NamedTuple):
     """A network that is shown frames, and all else that an update of it changes.
 
@@ -126,14 +141,25 @@ class Eye(NamedTuple):
     steady: Actor  # a slowly following mean of it, which acts
     opt: optax.OptState
     key: Array
+    drawing: Drawing | None = None  # of an autoencoder
 
 
 def init_eye(config: EstimateConfig, seen: tuple[Field, ...], outputs: int, spec: Spec, seed: int) -> Eye:
-    """A fresh network that reads these fields."""
+    """A fresh network that reads these fields, and what draws their images if that is to be learnt."""
     encoder_key, head_key, key = jax.random.split(jax.random.key(key_data(seed, "estimator")), 3)
     encoder = make_encoder(config.reading, seen, spec, encoder_key)
-    net = Actor(encoder, MLP([feature_width(encoder, seen), HIDDEN, outputs], head_key))
-    return Eye(net, net, optax.adam(config.estimator_rate).init(net), key)  # type: ignore[arg-type]
+    net: Any = Actor(encoder, MLP([feature_width(encoder, seen), HIDDEN, outputs], head_key))
+    drawing = init_drawing(config, encoder, seen, jax.random.fold_in(key, 1)) if config.autoencode else None
+    return Eye(net, net, optax.adam(config.estimator_rate).init(net), key, drawing)
+
+
+def init_drawing(config: EstimateConfig, encoder: Any, seen: tuple[Field, ...], key: Array) -> Drawing:
+    """Fresh networks that draw the images among these fields."""
+    images = [one for one in seen if one.kind == "image"]
+    nets: Any = {}
+    for one, own in zip(images, jax.random.split(key, len(images)), strict=True):
+        nets[one.name] = MLP([config.features, HIDDEN, config.frames * math.prod(one.shape)], own)
+    return Drawing(nets, optax.adam(config.estimator_rate).init((encoder, nets)))
 
 
 def in_deviations(spec: Spec, truth: dict[str, Any], scales: Scales) -> Array:
@@ -169,15 +195,45 @@ def estimate_loss(net: Actor, spec: Spec, *told: Any) -> Array:
     return jnp.sum(jnp.mean(jnp.abs(errors_of(net, spec, *told)), axis=0) * weights) / weights.sum()
 
 
-@partial(jax.jit, static_argnums=(0, 1))
+def drawing_loss(learnt: Any, obs: dict[str, Array]) -> Array:
+    """The mean squared error of images [b, ...], in shares of full brightness, drawn from their features.
+
+    `learnt`: an encoder, and what draws by name.
+    """
+    encoder, nets = learnt
+    pictures = encoder.pictures(obs).items()
+    off = [nets[name](features) - image.reshape(len(image), -1) / 255.0 for name, (image, features) in pictures]
+    return jnp.mean(jnp.concatenate(off, axis=-1) ** 2)
+
+
+def drawn(config: EstimateConfig, eye: Eye, obs: dict[str, Array]) -> Eye:
+    """An eye whose encoder has learnt from what is drawn of its features."""
+    assert eye.drawing is not None
+    learnt = eye.net.encoder, eye.drawing.nets
+    adam, grad = optax.adam(config.estimator_rate), jax.grad(drawing_loss)(learnt, obs)
+    (encoder, nets), opt = descend(adam, grad, eye.drawing.opt, learnt)
+    net = Actor(encoder, eye.net.head)
+    return eye._replace(net=net, steady=polyak(eye.steady, net, config.steady), drawing=Drawing(nets, opt))
+
+
+def taught(config: EstimateConfig, eye: Eye, loss: Callable[[Actor], Array]) -> tuple[Eye, Array]:
+    """An eye that has learnt from a loss of its network, its encoder only if that is not frozen; and the loss."""
+    held = lambda net: Actor(jax.lax.stop_gradient(net.encoder), net.head) if config.frozen else net  # noqa: E731
+    found, grad = jax.value_and_grad(lambda net: loss(held(net)))(eye.net)
+    net, opt = descend(optax.adam(config.estimator_rate), grad, eye.opt, eye.net)
+    return eye._replace(net=net, steady=polyak(eye.steady, net, config.steady), opt=opt), found
+
+
+@partial(jax.jit, static_argnums=(0, 1, 2))
 def learn_to_see(
-    config: EstimateConfig, spec: Spec, eye: Eye, scales: Scales, states: Scales, batches: Batch
+    config: EstimateConfig, spec: Spec, drawing: bool, eye: Eye, scales: Scales, states: Scales, batches: Batch
 ) -> tuple[Eye, Batch, dict[str, Array]]:
     """One update of the estimator on the first transitions of all minibatches, and what the policy is to learn from.
 
     Args:
         config: settings.
         spec: of the environment as it is seen.
+        drawing: whether its encoder learns to have its images drawn, and nothing to estimate.
         eye: the estimator.
         scales: of what is seen.
         states: of the truth.
@@ -190,17 +246,19 @@ def learn_to_see(
     obs = flat(batches.obs)
     truth = flat({name: array[:, : config.looks] for name, array in batches.truth.items()})
     told = spec, scales, states, obs, truth
-    loss, grad = jax.value_and_grad(estimate_loss)(eye.net, *told)
-    net, opt = descend(optax.adam(config.estimator_rate), grad, eye.opt, eye.net)
-    steady, (key, here, there) = polyak(eye.steady, net, config.steady), jax.random.split(eye.key, 3)
-    errors = errors_of(steady, *told)
+    if drawing:
+        eye, loss = drawn(config, eye, obs), estimate_loss(eye.net, *told)
+    else:
+        eye, loss = taught(config, eye, lambda net: estimate_loss(net, *told))
+    key, here, there = jax.random.split(eye.key, 3)
+    errors = errors_of(eye.steady, *told)
     off = errors[:, -spec.size("achieved_goal") :] * states["goal"].std
     metrics = {"train/estimate_loss": loss, "train/estimate_error": jnp.sqrt(jnp.mean(jnp.sum(off**2, axis=-1)))}
     erring = batches._replace(
         obs=disturbed(spec, batches.truth, errors, states, here),
         next_obs=disturbed(spec, batches.next_truth, errors, states, there),
     )
-    return Eye(net, steady, opt, key), erring, metrics
+    return eye._replace(key=key), erring, metrics
 
 
 def disturbed(spec: Spec, truth: dict[str, Array], errors: Array, states: Scales, key: Array) -> dict[str, Array]:
@@ -272,7 +330,8 @@ class EstimateThenAct:
     def update(self, batches: Batch) -> Metrics:
         """Update the estimator once, and the policy on each of u minibatches [u, b, ...]; returns mean metrics."""
         scales, states = self.scaler.stats.obs, self.sac.scaler.stats.truth
-        self.eye, erring, metrics = learn_to_see(self.config, self.spec, self.eye, scales, states, batches)
+        drawing = self.updates < self.config.autoencode
+        self.eye, erring, metrics = learn_to_see(self.config, self.spec, drawing, self.eye, scales, states, batches)
         return learn_on_states(self, erring) | {name: float(value) for name, value in metrics.items()}
 
     def probed(self, batches: Batch) -> tuple[SAC, Batch]:

@@ -7,6 +7,7 @@ until_success = 0.95       a run stops when two evaluations in a row reach it
 [base]                     settings all variants share, by dotted name, on top of the default recipe
 total_steps = 60_000
 "env.kwargs.size" = 3      an argument of the environment
+"env.sensors.each.hand.noise" = 0.01    a fault of one measured quantity
 [variants."no mirror"]     one variant: its settings on top of the base; none at all is the recipe itself
 "agent.mirror" = false
 [variants.TD3]             another algorithm, with its own default recipe underneath
@@ -30,7 +31,7 @@ from wellposed.runs.files import read_toml
 from wellposed.seeding import parse_seeds
 
 FIXED = ("env", "env.id", "seed", "until_success")  # the same for all variants, by the question's own fields
-ARGUMENTS = "env.kwargs"  # of the environment, named by itself and not by a setting
+TABLES = ("env.kwargs", "env.sensors.each")  # their names are no settings, but arguments and measured quantities
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,7 @@ class Experiment:
         found: dict[str, list[AnyRunConfig]] = {}
         for name, variant in self.variants.items():
             # Dotted, so that `agent.mirror = false` means the same with and without quotes.
-            changes = _with_arguments(serialise.flatten(self.base) | serialise.flatten(variant))
+            changes = _with_tables(serialise.flatten(self.base) | serialise.flatten(variant))
             if own := sorted(changes.keys() & set(FIXED)):
                 raise UserError(f"{', '.join(own)} is set for the whole experiment, not in [base] or a variant.")
             algo = changes.get("algo", ALGO)
@@ -72,12 +73,13 @@ class Experiment:
         return [row_of(name, config) for name, of_one in self.runs().items() for config in of_one]
 
 
-def _with_arguments(settings: dict[str, Any]) -> dict[str, Any]:
-    """Dotted settings with the arguments of the environment, `env.kwargs.NAME`, as the one table that they are."""
-    own = {name: value for name, value in settings.items() if name.startswith(f"{ARGUMENTS}.")}
-    table = {name.removeprefix(f"{ARGUMENTS}."): value for name, value in own.items()}
-    others = {name: value for name, value in settings.items() if name not in own}
-    return others | {ARGUMENTS: table} if own else others
+def _with_tables(settings: dict[str, Any]) -> dict[str, Any]:
+    """Dotted settings with those in `TABLES`, as `env.kwargs.NAME`, as the tables that they are."""
+    found = dict(settings)
+    for table in TABLES:
+        own = {name: found.pop(name) for name in settings if name.startswith(f"{table}.")}
+        found |= {table: {name.removeprefix(f"{table}."): value for name, value in own.items()}} if own else {}
+    return found
 
 
 @dataclass(frozen=True)

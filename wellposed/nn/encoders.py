@@ -7,48 +7,66 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
+from wellposed.errors import require
 from wellposed.nn.inputs import Encoder, InputConfig, Scales, StateEncoder, feature_width
 from wellposed.nn.networks import MLP
 from wellposed.registry import Registry
 from wellposed.types import Carry, Field, Spec
 
-CHANNELS = (32, 32, 32)  # of each layer; DrQ has four layers of 32, only the first of which halves the image
-KERNEL, STRIDE = 3, 2
+# How the edges of an image are treated, and kernel, stride and channels of each layer. `nature` is Mnih et al. (2015);
+# DrQ has four layers like those of `small`, only the first of which halves the image.
+LAYERS = {
+    "small": ("SAME", ((3, 2, 32), (3, 2, 32), (3, 2, 32))),
+    "nature": ("VALID", ((8, 4, 32), (4, 2, 64), (3, 1, 64))),
+}
 NO_CARRY = "This policy has a memory: hand in `initial_carry(n)`, then what `act` returned."
 
 
 class Convolutions(eqx.Module):
-    """Convolutions with ReLU, each of which halves the image, then a bottleneck: tanh of `width` linear functions."""
+    """Convolutions with ReLU (`LAYERS`), then a bottleneck: tanh of `width` linear functions, normalised if asked."""
 
-    filters: list[Array]  # [KERNEL, KERNEL, in, out] each
+    filters: list[Array]  # [kernel, kernel, in, out] each
     biases: list[Array]  # [out] each
     bottleneck: MLP
-    points: bool = eqx.field(static=True)  # the bottleneck reads a point of each channel, not all of it
+    norm: eqx.nn.LayerNorm | None
+    config: InputConfig = eqx.field(static=True)
 
     def __init__(self, shape: tuple[int, ...], config: InputConfig, key: Array):
-        """`shape`: height, width, channels. Weights and biases start uniform in +-1/sqrt(fan_in), as PyTorch's do."""
-        self.filters, self.biases = [], []
-        height, across, channels = shape
-        for out in CHANNELS:
+        """`shape`: height, width, channels. Weights and biases start uniform in +-1/sqrt(fan_in), as PyTorch's do.
+
+        Raises:
+            UserError: if these convolutions leave nothing of so small an image.
+        """
+        self.filters, self.biases, self.config = [], [], config
+        channels = shape[-1]
+        for kernel, _, out in LAYERS[config.convolutions][1]:
             key, filter_key, bias_key = jax.random.split(key, 3)
-            bound, size = (KERNEL * KERNEL * channels) ** -0.5, (KERNEL, KERNEL, channels, out)
+            bound, size = (kernel * kernel * channels) ** -0.5, (kernel, kernel, channels, out)
             self.filters.append(jax.random.uniform(filter_key, size, minval=-bound, maxval=bound))
             self.biases.append(jax.random.uniform(bias_key, (out,), minval=-bound, maxval=bound))
-            height, across, channels = -(-height // STRIDE), -(-across // STRIDE), out
-        self.points = config.pooling == "points"
-        self.bottleneck = MLP([(2 if self.points else height * across) * channels, config.width], key)
+            channels = out
+        down, across = jax.eval_shape(lambda: self.maps(jnp.zeros((1, *shape)))).shape[1:3]
+        rule = f"leaves nothing of an image of {shape[0]} x {shape[1]} pixels"
+        require(min(down, across) > 0, "agent.inputs.convolutions", rule, config.convolutions)
+        self.bottleneck = MLP([(2 if config.pooling == "points" else down * across) * channels, config.width], key)
+        self.norm = eqx.nn.LayerNorm(config.width) if config.layer_norm else None
 
     def __call__(self, image: Array) -> Array:
         """Images [..., height, width, channels] of bytes -> [..., width] in [-1, 1]."""
-        lead = image.shape[:-3]
-        x = image.reshape(-1, *image.shape[-3:]) / 255.0 - 0.5
-        for weight, bias in zip(self.filters, self.biases, strict=True):
+        x = self.maps(image.reshape(-1, *image.shape[-3:]) / 255.0 - 0.5)
+        x = spatial_softmax(x) if self.config.pooling == "points" else x
+        x = self.bottleneck(x.reshape(*image.shape[:-3], -1))
+        return jnp.tanh(x if self.norm is None else jnp.vectorize(self.norm, signature="(f)->(f)")(x))
+
+    def maps(self, x: Array) -> Array:
+        """Images [n, height, width, channels] around 0 -> the last convolution of them."""
+        edges, layers = LAYERS[self.config.convolutions]
+        for (_, stride, _), weight, bias in zip(layers, self.filters, self.biases, strict=True):
             x = jax.lax.conv_general_dilated(
-                x, weight, (STRIDE, STRIDE), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC")
+                x, weight, (stride, stride), edges, dimension_numbers=("NHWC", "HWIO", "NHWC")
             )
             x = jax.nn.relu(x + bias)
-        x = spatial_softmax(x) if self.points else x
-        return jnp.tanh(self.bottleneck(x.reshape(*lead, -1)))
+        return x
 
 
 def spatial_softmax(maps: Array) -> Array:
@@ -66,7 +84,7 @@ class ConvEncoder(Encoder):
     """Features of each image, beside the features of vectors and goals of `StateEncoder`.
 
     Source: Yarats et al. (2021), "Image Augmentation Is All You Need", arXiv 2004.13649, appendix; smaller, and without
-    layer normalisation, which would leave nothing of a bottleneck of two numbers.
+    layer normalisation by default, which would leave nothing of a bottleneck of two numbers.
     """
 
     state: StateEncoder | None  # None where there is nothing but images
@@ -82,7 +100,11 @@ class ConvEncoder(Encoder):
     def __call__(self, obs: dict[str, Array], scales: Scales) -> Array:
         """[..., *shape] of each field -> [..., f]."""
         parts = [] if self.state is None else [self.state(obs, scales)]
-        return jnp.concatenate(parts + [read(obs[name]) for name, read in self.images.items()], axis=-1)
+        return jnp.concatenate(parts + [features for _, features in self.pictures(obs).values()], axis=-1)
+
+    def pictures(self, obs: dict[str, Array]) -> dict[str, tuple[Array, Array]]:
+        """Each image as it is read, [..., height, width, channels], and its features [..., width]."""
+        return {name: (obs[name], read(obs[name])) for name, read in self.images.items()}
 
 
 class FramesEncoder(Encoder):
@@ -107,9 +129,17 @@ class FramesEncoder(Encoder):
 
     def __call__(self, obs: dict[str, Array], scales: Scales) -> Array:
         """Windows [b, L, ...] with "valid" [b, L] -> features [b, f] at their last moment."""
+        return self.now(self.together(obs), scales)
+
+    def pictures(self, obs: dict[str, Array]) -> dict[str, tuple[Array, Array]]:
+        """As `ConvEncoder.pictures`, of windows: their frames as one image, and its features."""
+        return self.now.pictures(self.together(obs))
+
+    def together(self, obs: dict[str, Array]) -> dict[str, Array]:
+        """Windows as what is seen at their last moment, with all frames of each image as one."""
         seen = {name: array[:, -1] for name, array in obs.items() if name not in (*self.names, "valid")}
         valid = jnp.asarray(obs["valid"], bool)[..., None, None, None]
-        return self.now(seen | {name: stacked(jnp.where(valid, obs[name], 0)) for name in self.names}, scales)
+        return seen | {name: stacked(jnp.where(valid, obs[name], 0)) for name in self.names}
 
     def initial_carry(self, n: int) -> Carry:
         """Black frames of each image, [n, L - 1, height, width, channels]."""

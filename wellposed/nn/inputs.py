@@ -15,10 +15,11 @@ from jax import Array
 
 from wellposed.errors import UserError, require
 from wellposed.serialise import LATER
-from wellposed.types import Carry, Field, Geometry, Obs, Spec
+from wellposed.types import GOAL_KEYS, Carry, Field, Geometry, Obs, Spec
 
 # The least distance that is resolved, as a share of the typical one: finer than success tests, coarser than noise.
 NEAREST = 0.01
+CHOICES = {"convolutions": ("small", "nature"), "pooling": ("all", "points")}
 MOST = {"width": 2**16, "memory": 2**12}  # far beyond use; asked before anything is made in memory
 
 
@@ -31,7 +32,7 @@ class InputConfig:
     clip: float = 5.0
     """Bound on every input, in standard deviations. Source: HER, appendix A."""
     relative: bool = True
-    """Leave out coordinates that do not matter by the task's geometry."""
+    """Leave out coordinates that do not matter by the task's geometry, where observation and both goals are seen."""
     distances: bool = True
     """Add logarithms of distances: achieved goal to goal and, if the geometry has several points, effector to it; of
     each point of a goal."""
@@ -39,15 +40,23 @@ class InputConfig:
     """What makes features of an observation: state, cnn (images), frames (several of each), history or gru (memory)."""
     width: int = field(default=50, metadata=LATER)
     """Numbers that a learnt encoder makes of an image, or remembers. Source: DrQ, arXiv 2004.13649, appendix."""
+    convolutions: Literal["small", "nature"] = field(default="small", metadata=LATER)
+    """What reads an image: three layers of 3x3 that halve it each, or those of Mnih et al. 2015, Nature 518: 8x8, 4x4
+    and 3x3 with strides of 4, 2 and 1."""
     pooling: Literal["all", "points"] = field(default="all", metadata=LATER)
     """What is read of the last convolution of an image: all of its numbers, or one point for each channel, the mean
     place of a softmax over it. Source of the latter: Levine et al. 2016, arXiv 1504.00702, section 5.3."""
+    layer_norm: bool = field(default=False, metadata=LATER)
+    """Give the features of each image mean 0 and variance 1 before their tanh (LayerNorm, Ba et al. 2016, arXiv
+    1607.06450). Source: SAC-AE, arXiv 1910.01741, appendix."""
     memory: int = field(default=1, metadata=LATER)
     """Transitions that a policy with memory looks back in training, the newest among them; 1 without memory."""
 
     def __post_init__(self) -> None:
         require(0 < self.clip < float("inf"), "agent.inputs.clip", "must be greater than 0", self.clip)
-        require(self.pooling in ("all", "points"), "agent.inputs.pooling", "is all or points", self.pooling)
+        for name, known in CHOICES.items():
+            value = getattr(self, name)
+            require(value in known, f"agent.inputs.{name}", f"is {' or '.join(known)}", value)
         for name, most in MOST.items():
             value = getattr(self, name)
             require(0 < value <= most, f"agent.inputs.{name}", f"must be greater than 0 and at most {most:,}", value)
@@ -155,8 +164,9 @@ class StateEncoder(Encoder):
         return [goal[..., np.array(point)] for point in points] or [goal]
 
     def without_place(self, one: Field, seen: Array) -> Array:
-        """A field without the coordinates that place a point on the geometry's shift axes."""
-        if not self.config.relative or self.geometry is None:
+        """A field without the coordinates that place a point on the geometry's shift axes, if the ways are seen."""
+        ways = {"observation", *GOAL_KEYS} <= {field.name for field in self.fields}
+        if not (self.config.relative and ways) or self.geometry is None:
             return seen
         axes, ignored = self.geometry.shift_axes, set()
         if one.kind == "goal":

@@ -1,7 +1,7 @@
 """Pictures instead of the state: what a policy sees is a camera's frame, the robot's own numbers, and the goal.
 
 Reward, success and hindsight stay on the true state, and so does a critic that is told it (`agent.critic_sees`). No
-number that is made of an object's pose, or of what is achieved, is among what the policy sees.
+number that is made of an object's pose, or of what is achieved, is among what the policy sees, unless `leak` is asked.
 
 One frame is a key of the observation. Replay stores it once, as bytes; a policy that needs several reads windows of
 transitions (`agent.inputs.memory`).
@@ -60,12 +60,15 @@ class Pixels:
     shown: Literal["frames", "blank", "others"] = field(default="frames", metadata=LATER)
     """What the policy gets: the frames, black ones, or those of the next env. With the latter two it must fail, unless
     what the picture should tell has leaked into the numbers."""
+    leak: bool = field(default=False, metadata=LATER)
+    """Show the policy what is achieved, too, when it acts: a leak on purpose, to measure what it is worth."""
 
     def __post_init__(self) -> None:
         low, high = SIZES
         rule = f"must be 0, or {low} to {high} pixels"
         require(self.size == 0 or low <= self.size <= high, "env.pixels.size", rule, self.size)
         require(self.shown in SHOWN, "env.pixels.shown", "is frames, blank or others", self.shown)
+        require(bool(self.size) or not self.leak, "env.pixels.leak", "needs pictures (--env.pixels.size)", self.leak)
         for name in ("moved", "turned", "light", "colour"):
             value = getattr(self, name)
             require(0 <= value < np.inf, f"env.pixels.{name}", "must be 0 or more", value)
@@ -185,7 +188,8 @@ class SeenVecEnv(Wrapper):
         # OpenGL belongs to one thread, and envs are stepped by more than one.
         self._thread = ThreadPoolExecutor(1, "camera")
         self._eye: Eye = self._thread.submit(Eye, cast(Any, env).task.model, self._view, config.size).result()
-        kept = tuple(one for one in env.spec.obs if one.name not in ("observation", "achieved_goal"))
+        hidden = ("observation",) if config.leak else ("observation", "achieved_goal")
+        kept = tuple(one for one in env.spec.obs if one.name not in hidden)
         seen = (Field(CAMERA, (config.size, config.size, 3), "image", "uint8"), *self._own_field(), *kept)
         self.spec = env.spec._replace(obs=seen, truth=env.spec.goals)
         self._kept = [one.name for one in kept]
