@@ -53,6 +53,22 @@ def test_threads_that_silence_at_once_leave_standard_output_as_it_was(capfd):
     assert capfd.readouterr().out == "there"
 
 
+def test_episodes_end_where_it_says():
+    env, ended = panda.made("Reach", control_type="ee"), []
+    for seed in range(5):
+        obs, _ = env.reset(seed=seed)
+        for _ in range(50):
+            obs, _, terminated, _, _ = env.step(10 * (obs["desired_goal"] - obs["achieved_goal"]))
+            assert terminated == env.get_wrapper_attr("compute_terminated")(
+                obs["achieved_goal"], obs["desired_goal"], {}
+            )
+            if terminated:
+                break
+        ended.append(terminated)
+    env.close()
+    assert all(ended)
+
+
 def test_flip_cannot_be_made_for_a_picture_is_missing():
     """panda-gym issue 71."""
     assert not (Path(assets.get_data_path()) / "colored_cube.png").exists()

@@ -284,8 +284,8 @@ class Switched(Own):
 
     def __init__(self):
         super().__init__()
-        box = gym.spaces.Box(-np.inf, np.inf, (4,), np.float64)
-        self.observation_space = gym.spaces.Dict(self.observation_space.spaces | {"observation": box})
+        seen, goal = (gym.spaces.Box(-np.inf, np.inf, (size,), np.float64) for size in (4, 2))
+        self.observation_space = gym.spaces.Dict(observation=seen, achieved_goal=goal, desired_goal=goal)
 
     def observe(self):
         switch = np.full(2, self.goal_place[0] > 0, float)
@@ -295,7 +295,7 @@ class Switched(Own):
 def test_what_is_measured_does_not_depend_on_the_number_of_envs():
     """Else a policy would be evaluated by other sensors than it was trained by."""
     if "Switched-v0" not in gym.registry:
-        gym.register("Switched-v0", Switched, max_episode_steps=100)
+        gym.register("Switched-v0", f"{__name__}:Switched", max_episode_steps=100)
     found = [find_sensing(made(Sensors(), n, "Switched-v0")) for n in (1, 3, 5, 16)]
     assert [len(one.scale) for one in found] == [3] * 4  # two of the place, one of the switch
     assert all(np.array_equal(one.spread, found[0].spread) for one in found)
