@@ -10,6 +10,7 @@ this process and of the worker that took longest.
 """
 
 import argparse
+import contextlib
 import multiprocessing
 import os
 import time
@@ -78,8 +79,9 @@ def _work_when_told(name: str, envs: int, link: Connection) -> None:
     """A process of `work_apart`."""
     plugin.allow_import(name)
     measured = work(name, envs, 1)
-    while link.recv():
-        link.send(measured())
+    with contextlib.suppress(EOFError):  # the benchmark is over
+        while link.recv():
+            link.send(measured())
 
 
 def _seconds(pid: int) -> float:
