@@ -105,6 +105,7 @@ def test_a_late_reading_is_compared_with_what_it_is_of():
     assert hand.identified < 1e-5 < 0.003 < hand.own == hand.without["gain"]
 
 
+@pytest.mark.slow
 def test_the_drive_of_an_arm_is_identified_from_noisy_readings():
     found = identify(recorded(REACH, ProportionalReach(), 6), ["gain"])
     (gain,) = found.parameters

@@ -67,6 +67,7 @@ assert values == FIXED, values
 """
 
 
+@pytest.mark.slow
 def test_variables_of_the_environment_make_no_difference_to_any_command():
     others = {"JAX_ENABLE_X64": "1", "JAX_THREEFRY_PARTITIONABLE": "0", "JAX_NUMPY_DTYPE_PROMOTION": "strict"}
     others |= {"JAX_DEFAULT_PRNG_IMPL": "rbg", "JAX_RANDOM_SEED_OFFSET": "7"}

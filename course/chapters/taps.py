@@ -9,9 +9,14 @@ import re
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
+from functools import cache
 from typing import Any
 
+import gymnasium as gym
 import numpy as np
+
+from wellposed.envs.make import EnvConfig, make_env
+from wellposed.envs.registry import find
 
 Arrays = dict[str, np.ndarray]
 Place = tuple[str, str, str]  # module, class, method
@@ -21,6 +26,13 @@ UPDATE: list[Place] = [  # learn from them
     ("wellposed.agents.td3", "TD3", "update"),
     ("wellposed.agents.ppo", "PPO", "update"),
 ]
+
+
+@cache
+def episode_steps(env_id: str) -> int:
+    """Steps of an episode: as Gymnasium's registry has them, as an extra may be missing, else as the suite says."""
+    spec = gym.registry.get(find(env_id).gymnasium or env_id)
+    return make_env(EnvConfig(env_id), 1, "training").spec.max_episode_steps if spec is None else spec.max_episode_steps
 
 
 def shortened(config: Any, steps: int, saved: int, episodes: int) -> Any:

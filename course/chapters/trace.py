@@ -1,8 +1,8 @@
-"""Golden traces: what a configuration does in its first 1,600 environment steps, as named arrays.
+"""Golden traces: what a configuration does in its first 1,600 environment steps or more, as named arrays.
 
-A trace holds two episodes of 16 envs, every update that is due until then, three evaluations, and a run that died
-between two checkpoints and was taken up again. Nothing here depends on the inside of the package but through
-`course.chapters.taps`: the same two files record traces of another commit.
+A trace holds two episodes of 16 envs (more steps, where an episode is longer than 50), every update that is due until
+then, three evaluations, and a run that died between two checkpoints and was taken up again. Nothing here depends on the
+inside of the package but through `course.chapters.taps`: the same two files record traces of another commit.
 
     python -m course.chapters.trace OUT [CASE ...]      writes OUT/CASE.safetensors; all cases where none is named
 """
@@ -25,7 +25,7 @@ from course.chapters.spec import Chapter
 
 wp: Any = importlib.import_module("wellposed")  # the public API of whatever version this runs in
 Arrays = dict[str, np.ndarray]
-STEPS, SAVED, EPISODES, ENVS, THREADS = 1_600, 1_280, 4, 16, 2
+STEPS, EPISODES, ENVS, THREADS = 1_600, 4, 16, 2
 BESIDE = {"td3": "FetchPush-v4"}  # algorithms that no chapter trains, each with an environment
 BATCHES = 2  # minibatches of the first calls of `update` that are kept
 UNTOLD = ("seconds", "per_second", "schema")  # ends of names in rows that no behaviour decides
@@ -47,7 +47,8 @@ def cases(chapter: Chapter) -> dict[str, Any]:
 
 
 def _shortened(config: Any) -> Any:
-    return taps.shortened(config, STEPS, SAVED, EPISODES)
+    steps = max(STEPS, 2 * ENVS * taps.episode_steps(config.env.id))
+    return taps.shortened(config, steps, steps * 4 // 5, EPISODES)
 
 
 def record(case: Any) -> Arrays:

@@ -119,7 +119,7 @@ block and commands two steps late, a hundred episodes each. With which success r
         title="What is remembered",
         question="""
 The hole lies at one of five cells, and an episode has five guarded moves; after a failed one everything looks as it did
-before. Three policies have learnt from 50,000 moves each, one seed: one sees the present observation, the others the
+before. Three policies have learnt from 30,000 moves each, one seed: one sees the present observation, the others the
 last four and the last eight. With which success rate does each find the hole in 200 held-out episodes, played greedily,
 and the first one if its actions are drawn? A bound is not a prediction: a learner need not come near it.
 """,
@@ -134,7 +134,7 @@ and the first one if its actions are drawn? A bound is not a prediction: a learn
             "env": "PegProbe-v0",
             "seeds": "0",
             "until_success": None,
-            "base": {"total_steps": 50_000, "eval_every": 5_000, "eval_episodes": 50},
+            "base": {"total_steps": 30_000, "eval_every": 2_500, "eval_episodes": 50},
             "variants": {
                 "memoryless": {},
                 "history_4": {"agent.inputs.encoder": "history", "agent.inputs.memory": 4},

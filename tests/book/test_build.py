@@ -170,6 +170,7 @@ def test_search_and_both_colour_schemes_are_there(book, page):
     assert all(f'id="{name}"' in page for name in ("__search", "__drawer"))
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(BROWSER is None, reason="no Chromium is installed here")
 def test_a_browser_finds_words_in_it_and_asks_no_other_machine(book, tmp_path):
     """Opened as a file, with the network cut off: the search runs in a frame that the page makes by itself."""

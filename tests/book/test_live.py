@@ -83,6 +83,7 @@ def test_a_script_that_computes_something_else_is_seen(name, right, wrong):
     assert set(differing(in_node(script.replace(right, wrong)))) == {name}
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(BROWSER is None, reason="no Chromium is installed here")
 def test_in_a_browser_the_inputs_move_the_curves_and_the_sentence(tmp_path):
     figures = "".join(html(name, figure) for name, figure in LIVE.items())

@@ -134,6 +134,7 @@ def test_what_is_permuted_is_found_permuted():
     assert other.mirror.observation_sign == tuple(plain.mirror.observation_sign[old] for old in Permuted.order)
 
 
+@pytest.mark.slow
 def test_a_frame_that_is_turned_by_30_degrees_is_found_turned_and_is_else_the_same():
     plain, other = found(Pusher).geometry, found(Turned).geometry
     assert other.turn.axes == (0, 1)

@@ -5,6 +5,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -51,6 +52,16 @@ def test_threads_that_silence_at_once_leave_standard_output_as_it_was(capfd):
         list(threads.map(once, range(8)))
     os.write(1, b"there")
     assert capfd.readouterr().out == "there"
+
+
+def test_episodes_end_where_it_says():
+    env: Any = panda.made("Reach", control_type="ee")
+    for seed in range(3):
+        obs, terminated = env.reset(seed=seed)[0], False
+        while not terminated:  # the hand heads for its goal
+            obs, _, terminated, _, _ = env.step(10 * (obs["desired_goal"] - obs["achieved_goal"]))
+            assert env.compute_terminated(obs["achieved_goal"], obs["desired_goal"], {}) == terminated
+    env.close()
 
 
 def test_flip_cannot_be_made_for_a_picture_is_missing():

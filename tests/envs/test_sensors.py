@@ -4,9 +4,11 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+import gymnasium as gym
 import numpy as np
 import pytest
 
+from tests.envs.own import Own
 from wellposed.envs.make import EnvConfig, make_env
 from wellposed.envs.sensing import find_sensing, sensing_of
 from wellposed.envs.suites.fetch.oracle import ScriptedPickAndPlace
@@ -289,6 +291,28 @@ def test_what_is_measured_is_found_where_nobody_declares_it():
     assert np.array_equal(columns["way"], columns["hand"] | columns["object"])
     assert columns["velocity"].sum() == 1
     assert len(found.scale) == len(declared.scale) == 22
+
+
+class Switched(Own):
+    """Shows twice which way a switch is, that its episode's seed sets and nothing moves."""
+
+    def __init__(self):
+        super().__init__()
+        seen, goal = (gym.spaces.Box(-np.inf, np.inf, (size,), np.float64) for size in (4, 2))
+        self.observation_space = gym.spaces.Dict(observation=seen, achieved_goal=goal, desired_goal=goal)
+
+    def observe(self):
+        switch = np.full(2, self.goal_place[0] > 0, float)
+        return super().observe() | {"observation": np.concatenate([self.place, switch])}
+
+
+def test_what_is_measured_does_not_depend_on_the_number_of_envs():
+    """Else a policy would be evaluated by other sensors than it was trained by."""
+    if "Switched-v0" not in gym.registry:
+        gym.register("Switched-v0", f"{__name__}:Switched", max_episode_steps=100)
+    found = [find_sensing(made(Sensors(), n, "Switched-v0")) for n in (1, 3, 5, 16)]
+    assert [len(one.scale) for one in found] == [3] * 4  # two of the place, one of the switch
+    assert all(np.array_equal(one.spread, found[0].spread) for one in found)
 
 
 @pytest.mark.slow

@@ -50,6 +50,20 @@ class Scaled(Point):
         return {}
 
 
+class SaysWhereItEnds(Point):
+    def compute_terminated(self, achieved, desired, info):
+        return np.zeros(np.shape(achieved)[:-1], bool)
+
+
+def test_nothing_is_explored_to_find_out_what_the_environment_says():
+    explored = {}
+    for kind in (Point, SaysWhereItEnds):
+        with closing(Evidence(Subject(kind.__name__, kind))) as evidence:
+            evidence.measured()
+            explored[kind] = {"random", "held", "directed"} & vars(evidence).keys()
+    assert explored == {Point: {"random", "held", "directed"}, SaysWhereItEnds: {"random"}}
+
+
 def test_every_scale_follows_the_unit_of_goals_and_none_of_the_observation_does():
     metres, small = units("Point", Point), units("Scaled", Scaled)
     assert (small.reward_range, small.sparse) == ((2.0, 5.0), True)

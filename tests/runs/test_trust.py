@@ -13,9 +13,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tests.fuzz_changes import sealed
 from tests.runs.test_store import CONFIG, EPISODE, EVALUATION, PROVENANCE, write_run
 from wellposed import training, verdict
 from wellposed.analysis.search import Claim, Trial
+from wellposed.arrays import parse_tensors
 from wellposed.config import stored_config
 from wellposed.errors import UserError
 from wellposed.runs import checkpoint, files, lock
@@ -127,6 +129,24 @@ def test_an_edited_manifest_is_refused_though_every_digest_is_right(tmp_path, na
         assert run.restored
         assert run.restored.manifest.number == 1, "the edited checkpoint was taken"
     assert content(path) == before
+
+
+@pytest.mark.parametrize("edit", [_set("replay", 1, "end", to=2**63), _set("replay", 1, "end", to=19)])
+@pytest.mark.parametrize("salvaged", [False, True])
+def test_rows_that_are_not_in_the_parts_are_refused_though_all_digests_are_right(tmp_path, edit, salvaged):
+    """Also where the part is damaged, and the state says how many rows there were."""
+    path = interrupted(tmp_path)
+    data = json.loads(newest(path).read_text())
+    edit(data)
+    if salvaged:
+        (path / data["replay"][1]["stored"]["file"]).write_bytes(b"")
+    state = parse_tensors(newest(path).with_suffix(".safetensors").read_bytes())
+    state.pop(checkpoint.COPY)
+    sealed(path, newest(path), data, state | {"loop/replay/held": np.array([0, 20])})
+    assert reads(path)
+    with RunWriter.reopen(path, PROVENANCE, salvage=salvaged) as run:
+        assert run.restored
+        assert run.restored.manifest.number == 1
 
 
 def test_a_manifest_without_its_digest_is_refused(tmp_path):

@@ -8,6 +8,7 @@ its source and the packages it is made with. `python -m scripts.certificates` ma
 import contextlib
 import hashlib
 import json
+from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass, replace
 from importlib import metadata
@@ -135,8 +136,10 @@ def shipped_certificates() -> dict[str, Kept]:
     return {name: serialise.from_dict(Kept, data, str(SHIPPED)) for name, data in read_json(SHIPPED).items()}
 
 
-def ship(gamma: float) -> None:
-    """Make the certificates of all registered environments anew, but of those that need an extra."""
-    names = [entry.id for entry in envs.registered() if not entry.extra]
-    found = {name: _kept(origin_of(name, {}), certify(name, gamma=gamma)) for name in names}
-    write_json(SHIPPED, {name: serialise.to_dict(kept) for name, kept in found.items()})
+def ship(gamma: float, names: Sequence[str] = ()) -> None:
+    """Make the certificates of these registered environments anew, else of all that need no extra; others stay."""
+    entries = envs.registered()
+    wanted = names or [entry.id for entry in entries if not entry.extra]
+    found = {name: serialise.to_dict(_kept(origin_of(name, {}), certify(name, gamma=gamma))) for name in wanted}
+    known = read_json(SHIPPED) | found
+    write_json(SHIPPED, {entry.id: known[entry.id] for entry in entries if entry.id in known})

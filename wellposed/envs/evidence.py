@@ -342,12 +342,13 @@ class Evidence:
     @property
     def endings_fault(self) -> str:
         """Whether it can be said of any goal if it ends an episode."""
+        if self.endings != "elsewhere":
+            return ""
         steps = f"{self.all.terminated.sum()} of {len(self.all):,} steps terminated"
-        missing = (
+        return (
             f"its episodes terminate elsewhere than at their goals, or not always there ({steps}), and no "
             "compute_terminated(achieved_goal, desired_goal, info) says so of another goal"
         )
-        return missing if self.endings == "elsewhere" else ""
 
     def fault(self) -> str:
         """The first of these; `wellposed check` asks far more."""

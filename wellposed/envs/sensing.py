@@ -13,7 +13,7 @@ import numpy as np
 
 from wellposed.types import GOAL_KEYS, INTERFACE, Obs, VecEnv
 
-_MOMENTS = 60  # at which numbers are compared
+_EPISODES, _STEPS = 12, 4  # whose moments are compared, the same whatever the number of envs
 _ALIKE = 1e-6  # of a number's spread: what is closer is the same number in float32
 _FAINT = 1e-3  # of a number's spread: what varies less is no part of it
 _MOST = 128  # numbers among which differences are looked for
@@ -152,12 +152,15 @@ def find_sensing(env: VecEnv) -> Sensing:
 
 
 def _played(env: VecEnv) -> Obs:
-    """What is true at some moments of uniform actions, [moments, ...]."""
-    rng, now = np.random.default_rng(0), env.reset(seed=0)
-    moments = [now.truth]
-    while len(moments) * env.num_envs < _MOMENTS:
-        moments.append(env.step(rng.uniform(-1, 1, (env.num_envs, env.spec.action_dim))).next_truth)
-    return {name: np.concatenate([truth[name] for truth in moments]) for name in now.truth}
+    """What is true in the first steps of some episodes of uniform actions, [moments, ...]."""
+    moves = np.random.default_rng(0).uniform(-1, 1, (_EPISODES, _STEPS, env.spec.action_dim))
+    moments = []
+    for first in range(0, _EPISODES, env.num_envs):  # env i plays the episode of seed `first` + i
+        episodes = np.arange(first, first + env.num_envs)
+        truths = [env.reset(seed=first).truth]
+        truths += [env.step(move).next_truth for move in moves[episodes % _EPISODES].swapaxes(0, 1)]
+        moments += [{name: seen[episodes < _EPISODES] for name, seen in truth.items()} for truth in truths]
+    return {name: np.concatenate([truth[name] for truth in moments]) for name in moments[0]}
 
 
 def _rows(numbers: np.ndarray, goals: int) -> np.ndarray:

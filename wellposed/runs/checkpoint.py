@@ -103,6 +103,16 @@ def store(run: Path, file: str, arrays: Arrays) -> StoredArrays:
     return StoredArrays(file, len(content), hashlib.sha256(content).hexdigest())
 
 
+def require_counted(manifest: Manifest, parts: list[tuple[ReplayPart, Arrays]], held: np.ndarray | None) -> None:
+    """Hold the rows that a manifest counts against those in its files, and against what its state says is held, [2].
+
+    Raises UserError where they differ.
+    """
+    counted = all(array.shape[:1] == (part.end - part.first,) for part, arrays in parts for array in arrays.values())
+    if not counted or (manifest.replay and held is not None and held.tolist()[-1:] != [manifest.replay[-1].end]):
+        raise UserError(f"{manifest.stem}.json counts other rows of the replay than are there.")
+
+
 def load(run: Path, stored: StoredArrays) -> Arrays:
     """Read arrays, checking place, size, digest and format first.
 

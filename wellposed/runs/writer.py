@@ -205,10 +205,11 @@ class RunWriter:
                 if not salvage or isinstance(error, UnreadableError):
                     raise
                 break
+        agent, loop = (part_of(state, name) for name in ("agent", "loop"))
+        checkpoint.require_counted(manifest, parts, loop.get("replay/held"))
         held = [part for part, _ in parts]
         lost = manifest.replay[-1].end - manifest.replay[0].first if manifest.replay else 0
         lost -= held[-1].end - held[0].first if held else 0
-        agent, loop = (part_of(state, name) for name in ("agent", "loop"))
         for arrays in (agent, part_of(loop, "env"), part_of(loop, "rollout")):
             _finite(arrays, manifest.state.file)
         rows = [(part.first, arrays) for part, arrays in parts]

@@ -18,6 +18,7 @@ import gymnasium as gym
 
 from wellposed.envs import geometry
 from wellposed.envs.gym import GymGoalVecEnv
+from wellposed.envs.physics.bullet import EndsAtGoal
 from wellposed.envs.registry import EnvEntry, register
 from wellposed.types import Geometry, Mirror, VecEnv
 
@@ -103,7 +104,7 @@ def register_all() -> None:
 def made(name: str, **settings: Any) -> gym.Env:
     """One of panda-gym's environments, without the lines that Bullet prints when it starts."""
     with _silent():
-        return getattr(importlib.import_module("panda_gym.envs"), f"Panda{name}Env")(**settings)
+        return EndsAtGoal(getattr(importlib.import_module("panda_gym.envs"), f"Panda{name}Env")(**settings))
 
 
 @contextlib.contextmanager
