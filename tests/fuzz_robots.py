@@ -92,7 +92,6 @@ def make(folder: Path) -> None:
         record = record.append(kind="begun", trained=f"20{i}9", **told)
         if i < len(PLAYED):
             record = record.append(kind="ended", success=[True, False], trained=f"20{i}9", **told)
-
     _record(folder / "episodes.npz")
 
 
