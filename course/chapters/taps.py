@@ -32,7 +32,8 @@ UPDATE: list[Place] = [  # learn from them
 def episode_steps(env_id: str) -> int:
     """Steps of an episode: as Gymnasium's registry has them, as an extra may be missing, else as the suite says."""
     spec = gym.registry.get(find(env_id).gymnasium or env_id)
-    return make_env(EnvConfig(env_id), 1, "training").spec.max_episode_steps if spec is None else spec.max_episode_steps
+    told = spec.max_episode_steps if spec else None
+    return told or make_env(EnvConfig(env_id), 1, "training").spec.max_episode_steps
 
 
 def shortened(config: Any, steps: int, saved: int, episodes: int) -> Any:
