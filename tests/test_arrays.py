@@ -6,7 +6,7 @@ import zipfile
 import numpy as np
 import pytest
 
-from wellposed.arrays import lengths_of, parse_npz, parse_tensors
+from wellposed.arrays import lengths_of, parse_npz, parse_tensors, require_numbers
 
 ARRAYS = {"a": np.arange(6.0).reshape(2, 3), "b": np.array(3)}
 
@@ -80,3 +80,11 @@ def test_lengths_of_a_narrow_type_can_be_calculated_with(kind):
 def test_lengths_that_are_none_are_refused(array):
     with pytest.raises(ValueError, match=r"length must be|longer than any file"):
         lengths_of(array)
+
+
+def test_only_finite_numbers_of_the_right_shape_are_numbers():
+    for kind in (float, "uint8", "int16"):
+        require_numbers("action", np.zeros((3, 2), kind), (3, 2))
+    for wrong in (np.zeros((2, 3)), np.full((3, 2), "x"), np.full((3, 2), np.nan), np.zeros((3, 2), bool)):
+        with pytest.raises(ValueError, match="action"):
+            require_numbers("action", wrong, (3, 2))

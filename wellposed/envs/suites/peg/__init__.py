@@ -18,7 +18,7 @@ from wellposed.types import Policy, VecEnv
 
 # The policy sees no goal, so its actor cannot be taught what to do for goals of hindsight.
 _SETTINGS = {"agent.critic_sees": "truth", "replay.k": 0}
-# All holes are found after 5,000 updates, and forgotten again by steps that stay as long (docs/peg.md).
+# Most seeds find every hole within 5,000 updates, and forget some again at a constant step size (chapter 11).
 _STEADY = {"agent.anneal": (5_000, 15_000)}
 
 
