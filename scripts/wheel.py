@@ -7,6 +7,7 @@ from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 FILES = ["chapters", "docs", "examples", "experiments", "benchmarks/results", "README.md", "CONTRIBUTING.md"]
 MADE = {"runs", "robustness", "__pycache__"}  # folders that whoever tries an example leaves in it
+FILMS = ".mp4"  # stay in the repository, because they weigh more than all else
 
 
 class Files(BuildHookInterface):
@@ -21,7 +22,7 @@ class Files(BuildHookInterface):
 
 
 def files(root: Path, name: str) -> Iterator[Path]:
-    """A file below `root`, or all files of a folder there that belong to it, relative to `root`."""
+    """A file below `root`, or all files of a folder there that a wheel brings, relative to `root`."""
     for path in [root / name] if (root / name).is_file() else sorted((root / name).rglob("*")):
-        if path.is_file() and not MADE & {*path.relative_to(root).parts}:
+        if path.is_file() and path.suffix != FILMS and not MADE & {*path.relative_to(root).parts}:
             yield path.relative_to(root)

@@ -56,7 +56,7 @@ def test_it_is_small_and_holds_the_course_but_no_tests(wheel):
     names = [file.filename for file in files]
     for name in ("chapters/ch04_hindsight/records.json", "docs/check.md", "experiments/push.toml", "README.md"):
         assert f"wellposed/share/{name}" in names
-    assert not [name for name in names if name.startswith("tests") or "__pycache__" in name]
+    assert not [name for name in names if name.startswith("tests") or "__pycache__" in name or name.endswith(".mp4")]
 
 
 @pytest.mark.slow
@@ -69,6 +69,8 @@ def test_the_laboratory_and_the_course_are_there(installed):
 @pytest.mark.slow
 def test_the_book_is_built_with_every_link_and_listing(installed):
     assert installed("wellposed", "book") == "site/index.html\n"
+    text = installed("python", "-c", "print(open('site/ch04_hindsight.html').read())")
+    assert text.count("The film is in the repository; <code>wellposed chapter films 4</code> makes it") == 2
 
 
 def test_an_experiment_that_comes_along_is_copied_to_where_it_is_asked(tmp_path, monkeypatch):

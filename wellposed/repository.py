@@ -9,7 +9,8 @@ from pathlib import Path, PurePath
 PACKAGE = Path(__file__).resolve().parent
 PACKAGES = (PACKAGE.name, "course")  # lie beside each other, in a checkout and where a wheel is installed
 _BROUGHT = PACKAGE / "share"  # scripts/wheel.py puts into the wheel what it needs besides the package
-ROOT = _BROUGHT if _BROUGHT.is_dir() else PACKAGE.parent
+INSTALLED = _BROUGHT.is_dir()  # from a wheel, which brings all but the tests and the films
+ROOT = _BROUGHT if INSTALLED else PACKAGE.parent
 
 
 def name_of(path: Path) -> Path:

@@ -22,6 +22,7 @@ from course.chapters.results import Results
 from course.chapters.spec import Chapter
 from course.chapters.values import AbsentError
 from wellposed.errors import UserError, instead
+from wellposed.repository import INSTALLED, ROOT
 
 HEADING = "## Where the numbers come from"
 _INTRODUCTION = (
@@ -192,10 +193,14 @@ class Course:
         file = of.chapter.video(name)
         if not of.there:
             raise UnavailableError
-        if not file.is_file():
-            raise UserError(f"{file} does not exist; `wellposed chapter films {of.chapter.number}` makes it.")
+        made_by = f"wellposed chapter films {of.chapter.number}"
+        if not file.is_file() and not (INSTALLED and file.is_relative_to(ROOT)):
+            raise UserError(f"{file} does not exist; `{made_by}` makes it.")
         if "." in of.chapter.videos[name]:
             self._note(page, of, of.subject(of.chapter.videos[name]))
+        if not file.is_file():
+            said = f"The film is in the repository; <code>{made_by}</code> makes it from the chapter's runs."
+            return captioned(page, directive, f"<p>{said}</p>")
         target = page.links.files.setdefault(file.resolve(), f"{FILES}/{of.chapter.slug}/{file.name}")
         address = relpath(target, Path(page.target).parent)
         html = f'<video src="{escape(address)}" title="{escape(caption)}" controls muted loop playsinline></video>'
