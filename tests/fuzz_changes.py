@@ -6,6 +6,7 @@ made right again.
 
 import hashlib
 import json
+import lzma
 import random
 import shutil
 from collections.abc import Callable
@@ -209,10 +210,11 @@ def records(course: Path, rng: random.Random) -> tuple[Path, bool]:
 def traced(chapter: Path, rng: random.Random) -> tuple[Path, bool]:
     """The samples of traces, with their digests."""
     told, samples = (chapter / "chapters" / "ch04_hindsight" / name for name in (traces.FILE, traces.SAMPLES))
-    samples.write_bytes(_tensors(samples.read_bytes(), rng))
+    changed = _tensors(traces.unpacked(samples.read_bytes()), rng)
+    samples.write_bytes(lzma.compress(changed))
     data = json.loads(told.read_text())
     with suppress(SafetensorError, ValueError, KeyError, TypeError):
-        flat = parse_tensors(samples.read_bytes())
+        flat = parse_tensors(changed)
         for name, trace in data["traces"].items():
             own = {key[len(name) + 1 :]: array for key, array in flat.items() if key.startswith(f"{name}/")}
             trace["digest"] = traces.digest(own)

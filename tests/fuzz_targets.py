@@ -231,7 +231,7 @@ def _of_the_course(folder: Path) -> list[Kind]:
         command(0.2, "runs", "--runs-dir", "{live}/runs", "--where", "env.sensors.noise"),
         (0.4, lambda live: by_name(min((live / "runs").glob("*_s*"), default=live))),
     ]
-    files = [f"{place}/{name}" for name in ("chapter.toml", "records.json", "traces.json", "traces.safetensors")]
+    files = [f"{place}/{name}" for name in ("chapter.toml", "records.json", "traces.json", "traces.safetensors.xz")]
     files += [f"{results}/{name}" for name in ("width.json", "parts.json", "study_learnt/study.json")]
     found = [Kind(Path(name).name, 1.5, folder / "course", of_file(name), reads) for name in files]
     again = command(0.3, "chapter", "run", "4", "--studies", "--quiet", *runs)

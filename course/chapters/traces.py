@@ -1,7 +1,7 @@
 """The stored traces of a chapter, beside its records: what its configurations did when its results were made.
 
-    traces.safetensors   samples of each trace, float32
-    traces.json          for each the configuration or the environment, the digest of its samples, and who recorded it
+    traces.safetensors.xz   samples of each trace, float32
+    traces.json             for each the configuration or the environment, the digest of its samples, who recorded it
 
 On the machine that recorded them traces are equal bit for bit. Elsewhere sums are rounded otherwise, and what grows
 from that has a tolerance of its own. Those here hold, by a factor of three and more, where XLA, NumPy, OpenBLAS and the
@@ -9,6 +9,7 @@ C library are kept from using AVX and FMA.
 """
 
 import hashlib
+import lzma
 import re
 import subprocess
 from collections.abc import Iterator
@@ -29,8 +30,9 @@ from wellposed.runs.files import parse_json, read_bytes, read_json, write_json, 
 from wellposed.runs.provenance import cpu_name, git_state
 from wellposed.runs.record import decode, encode
 
-FILE, SAMPLES = "traces.json", "traces.safetensors"
-MAX_BYTES = 2**22
+FILE, SAMPLES = "traces.json", "traces.safetensors.xz"
+FORMER_SAMPLES = "traces.safetensors"  # which is read where there is no other
+MAX_BYTES = 2**22  # of samples, whether they are packed or not
 FIRST_EVALUATION = ("seed", "length", "already_solved", "episode_return", "final_distance", "path_length")
 COUNTED = ("train/action_saturation",)  # shares that count few actions: rounding moves them by more than any tolerance
 # Largest difference, as a share of the root mean square of a quantity: of an array's last axis each column is one, but
@@ -140,14 +142,16 @@ def load_traces(folder: Path) -> tuple[StoredTraces, dict[str, Arrays]]:
     Raises:
         UserError: if they are damaged or were edited by hand.
     """
-    file = folder / FILE
+    file, former = folder / FILE, folder / FORMER_SAMPLES
     if not file.exists():
         return StoredTraces(TOLERANCES, {}), {}
     found = decode(StoredTraces, read_json(file), str(file))
+    holder = former if former.exists() and not (folder / SAMPLES).exists() else folder / SAMPLES
+    content = read_bytes(holder, MAX_BYTES)
     try:
-        flat = parse_tensors(read_bytes(folder / SAMPLES, MAX_BYTES))
+        flat = parse_tensors(content if holder == former else unpacked(content))
     except ValueError as error:
-        raise UserError(f"{folder / SAMPLES} is damaged: {error}.") from error
+        raise UserError(f"{holder} is damaged: {error}.") from error
     samples = {
         name: {key[len(name) + 1 :]: array for key, array in flat.items() if key.startswith(f"{name}/")}
         for name in found.traces
@@ -165,8 +169,23 @@ def load_traces(folder: Path) -> tuple[StoredTraces, dict[str, Arrays]]:
 def store_traces(folder: Path, traces: dict[str, StoredTrace], samples: dict[str, Arrays]) -> None:
     """Write the traces of a chapter whole."""
     flat = {f"{name}/{key}": array for name in traces for key, array in samples[name].items()}
-    write_whole(folder / SAMPLES, save(flat))
+    write_whole(folder / SAMPLES, lzma.compress(save(flat)))
     write_json(folder / FILE, encode(StoredTraces(TOLERANCES, traces)))
+    (folder / FORMER_SAMPLES).unlink(missing_ok=True)
+
+
+def unpacked(content: bytes) -> bytes:
+    """What an xz file holds. Raises ValueError if it is none, or holds more than MAX_BYTES."""
+    reader = lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=2**27)
+    try:
+        found = reader.decompress(content, max_length=MAX_BYTES + 1)
+    except lzma.LZMAError as error:
+        raise ValueError(f"it is not an xz file: {error}") from error
+    if len(found) > MAX_BYTES:
+        raise ValueError(f"it holds more than {MAX_BYTES:,} bytes")
+    if not reader.eof:
+        raise ValueError("it is cut short")
+    return found
 
 
 def record_sample(case: Any) -> tuple[StoredTrace, Arrays]:

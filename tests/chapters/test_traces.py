@@ -218,6 +218,21 @@ def test_traces_that_were_edited_by_hand_are_refused(tmp_path, monkeypatch):
         list(traces.check(chapter))
 
 
+def test_samples_that_are_not_packed_are_read_and_packed_when_written(tmp_path, monkeypatch):
+    """As chapters stored them before."""
+    chapter = load(tmp_path)
+    monkeypatch.setattr(traces, "record", lambda _: TRACE)
+    list(traces.check(chapter, write=True))
+    stored, packed = traces.load_traces(chapter.folder), chapter.folder / traces.SAMPLES
+    former = chapter.folder / traces.FORMER_SAMPLES
+    former.write_bytes(traces.unpacked(packed.read_bytes()))
+    packed.unlink()
+    assert traces.load_traces(chapter.folder)[0] == stored[0]
+    assert list(traces.check(chapter, write=True)) == [("width.narrow 0.5", None)]
+    assert packed.exists()
+    assert not former.exists()
+
+
 def test_the_traces_of_an_earlier_commit(tmp_path, monkeypatch):
     def git(*args: str) -> str:
         command = ["git", "-c", "user.name=a", "-c", "user.email=a@b", *args]

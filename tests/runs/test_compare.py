@@ -1,10 +1,12 @@
 """Records that are held against another one although somebody altered them: a sentence, whatever they hold."""
 
 import json
+import lzma
 from pathlib import Path
 
 import numpy as np
 import pytest
+from safetensors.numpy import save
 
 from course.chapters import traces
 from tests.runs.test_store import CONFIG, PROVENANCE
@@ -79,10 +81,22 @@ def test_an_episode_of_no_step_is_refused(tmp_path, step):
         _ = RunReader(path).episodes
 
 
-def test_samples_of_traces_that_are_no_arrays_are_refused(tmp_path):
+PACKED = lzma.compress(save({"a": np.zeros(3, np.float32)}))
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (b"\xff" * 20, "it is not an xz file"),
+        (lzma.compress(b"\xff" * 20), "it is not a safetensors file"),
+        (PACKED[:-9], "it is cut short"),
+        (lzma.compress(bytes(traces.MAX_BYTES + 1)), "it holds more than 4,194,304 bytes"),
+    ],
+)
+def test_samples_of_traces_that_are_no_arrays_are_refused(tmp_path, content, says):
     traces.store_traces(tmp_path, {}, {})
-    (tmp_path / traces.SAMPLES).write_bytes(b"\xff" * 20)
-    with pytest.raises(UserError, match="is damaged: it is not a safetensors file"):
+    (tmp_path / traces.SAMPLES).write_bytes(content)
+    with pytest.raises(UserError, match=rf"{traces.SAMPLES} is damaged: {says}"):
         traces.load_traces(tmp_path)
 
 
