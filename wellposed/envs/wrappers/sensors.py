@@ -199,7 +199,8 @@ class SensedVecEnv(Wrapper):
         # A standard normal number is below this with the chance of an outage.
         self._below = _quantiles(np.stack([self._faults[name] for name in SHARES]))
         self._lasting = self._faults["lasting"].astype(int)
-        self._late = int(self._faults["delay"].max()) - self._faults["delay"].astype(int)[self._sensing.owner]
+        late = int(self._faults["delay"].max()) - self._faults["delay"].astype(int)[self._sensing.owner]
+        self._arrives = late * m + np.arange(m)  # where in a flat queue each number is that arrives next
         self._bias, self._drift, self._last = np.zeros((3, n, m))
         self._left = np.zeros((n, 2, q), np.int64)  # readings for which a quantity is still dropped, or stuck
         self._queue = np.zeros((n, int(self._faults["delay"].max()) + 1, m))  # the next to arrive first
@@ -305,9 +306,10 @@ class SensedVecEnv(Wrapper):
         if self._uses["delay"]:
             if first:
                 self._queue[envs] = reading[:, None]
-            else:
-                self._queue[envs] = np.concatenate([self._queue[envs, 1:], reading[:, None]], axis=1)
-            reading = self._queue[envs[:, None], self._late, np.arange(reading.shape[1])]
+            else:  # all envs step at once
+                self._queue[:, :-1] = self._queue[:, 1:]
+                self._queue[:, -1] = reading
+            reading = self._queue[envs].reshape(len(envs), -1)[:, self._arrives]
         if self._outages:
             out = self._out(draws, envs)[:, :, self._sensing.owner]
             if not first:  # nothing was read yet that could be read again
