@@ -9,6 +9,7 @@ from course.measure.kinds import Kind
 from course.measure.life import ProofOfLife, ProofOfLifeSettings, measure_life
 from course.measure.lift import Lift, LiftSettings, measure_lift
 from course.measure.perturbation import Perturbation, PerturbationSettings, measure_perturbation
+from course.measure.pictures import GoalPictures, GoalPicturesSettings, measure_goal_pictures
 from course.measure.ports import Ports, PortsSettings, measure_ports
 from course.measure.realities import (
     Identification,
@@ -42,6 +43,7 @@ MEASUREMENTS: dict[str, Kind] = {
     "perturbation": Kind(PerturbationSettings, Perturbation, measure_perturbation),
     "ports": Kind(PortsSettings, Ports, measure_ports),
     "seen": Kind(SeenSettings, Seen, measure_seen),
+    "goal_pictures": Kind(GoalPicturesSettings, GoalPictures, measure_goal_pictures),
     "contact": Kind(ContactSettings, Contact, measure_contact),
     "jamming": Kind(JammingSettings, Jamming, measure_jamming),
     "guarded": Kind(GuardedSettings, Guarded, measure_guarded),
