@@ -164,7 +164,7 @@ def test_samples_are_as_drawn_and_greedy_actions_clipped():
 
 @pytest.mark.parametrize("inputs", [InputConfig(encoder="gru", memory=4), InputConfig(encoder="gru")])
 def test_a_memory_is_refused(inputs):
-    with pytest.raises(UserError, match=r"--agent\.inputs\.encoder of PPO has no memory; choose another algorithm"):
+    with pytest.raises(UserError, match=r"--agent\.inputs\.encoder must have no memory with PPO; .*, got gru"):
         PPOConfig(inputs=inputs)
 
 

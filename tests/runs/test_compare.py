@@ -2,6 +2,9 @@
 
 import json
 import lzma
+import tracemalloc
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -11,15 +14,19 @@ from safetensors.numpy import save
 from course.chapters import traces
 from tests.runs.test_store import CONFIG, PROVENANCE
 from tests.runs.test_trust import interrupted
-from wellposed.agents import PPOConfig
-from wellposed.config import OnPolicyRunConfig
+from wellposed.agents import PPOConfig, SACConfig
+from wellposed.budget import budget
+from wellposed.config import OnPolicyRunConfig, override
 from wellposed.envs.make import EnvConfig
 from wellposed.envs.wrappers.control import Control
+from wellposed.envs.wrappers.curriculum import Curriculum
 from wellposed.errors import UserError
 from wellposed.nn.inputs import InputConfig
+from wellposed.recipes import default_config
 from wellposed.runs.compare import differences
 from wellposed.runs.store import RunReader
 from wellposed.runs.writer import ReplayRows, RunWriter, Snapshot
+from wellposed.serialise import whole
 
 HELD = {"replay/held": np.array([0, 20])}
 
@@ -108,8 +115,47 @@ def test_samples_of_traces_that_are_no_arrays_are_refused(tmp_path, content, say
         lambda: InputConfig(memory=2**31),
         lambda: EnvConfig("FetchReach-v4", max_episode_steps=2**40),
         lambda: OnPolicyRunConfig(EnvConfig("FetchReach-v4"), rollout_steps=2**40, agent=PPOConfig()),
+        lambda: Curriculum("success", window=2**31),
+        lambda: SACConfig(shift=2**31),
     ],
 )
 def test_counts_beyond_all_use_are_refused_before_anything_is_made(ask):
     with pytest.raises(UserError, match=r"must be|is 0 to"):
         ask()
+
+
+def whole_numbers(data: dict, prefix: str = "") -> Iterator[tuple[str, object]]:
+    """The settings of a configuration that are whole numbers, or lists of them, by dotted name."""
+    for name, value in data.items():
+        if isinstance(value, dict):
+            yield from whole_numbers(value, f"{prefix}{name}.")
+        elif type(value) is int or (isinstance(value, list) and value and all(type(one) is int for one in value)):
+            yield prefix + name, value
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("algo", "settings"),
+    [
+        ("sac", {"env.curriculum.kind": "success", "env.sensors.noise": 0.01}),
+        ("td3", {"env.curriculum.kind": "linear", "env.control.delay": 1, "env.control.hold": 2}),
+        ("sac", {"agent.inputs.encoder": "history", "agent.inputs.memory": 4, "env.sensors.delay": 1}),
+        ("sac", {"agent.inputs.encoder": "gru", "agent.inputs.memory": 4}),
+        ("sac", {"env.pixels.size": 48, "agent.shift": 4}),
+        ("estimate", {}),
+        ("distil", {}),
+        ("ppo", {}),
+    ],
+)
+def test_no_number_of_a_configuration_takes_memory_before_it_is_refused_or_planned(algo, settings):
+    """A configuration may be a stranger's: whatever its numbers are, asking what it takes must not take it."""
+    config = override(default_config("FetchPush-v4", algo), settings)
+    budget(config)  # imports and caches are no number's
+    for name, value in whole_numbers(whole(config)):
+        for much in (2**31, 2**62):
+            tracemalloc.start()
+            with suppress(UserError):
+                budget(override(config, {name: much if isinstance(value, int) else [much] * len(value)}))  # type: ignore[arg-type]
+            peak = tracemalloc.get_traced_memory()[1]
+            tracemalloc.stop()
+            assert peak < 3e7, f"{name} = {much} took {peak / 1e6:.0f} MB"

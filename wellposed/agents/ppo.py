@@ -70,8 +70,9 @@ class PPOConfig:
     """What the critic reads: what the policy sees, or what is true where that is something else."""
 
     def __post_init__(self) -> None:
-        remembers = self.inputs.memory > 1 or ENCODERS.find(self.inputs.encoder).has_memory
-        require(not remembers, "agent.inputs.encoder", "of PPO has no memory; choose another algorithm", self.inputs)
+        remembers = ENCODERS.find(self.inputs.encoder).has_memory
+        rule = "must have no memory with PPO; choose another algorithm for one that has"
+        require(not remembers, "agent.inputs.encoder", rule, self.inputs.encoder)
         shared.require_shared(self, "clip", "epochs", "initial_std")
         require(0 <= self.gae_lambda <= 1, "agent.gae_lambda", "lies in [0, 1]", self.gae_lambda)
         weight = self.entropy_weight

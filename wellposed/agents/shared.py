@@ -29,7 +29,8 @@ METRICS = {
 }
 
 
-MOST_LAYERS, MOST_WIDTH, MOST_BATCH = 100, 2**16, 2**24  # far beyond use; asked before anything is made in memory
+# Far beyond use; asked before anything is made in memory.
+MOST_LAYERS, MOST_WIDTH, MOST_BATCH, MOST_SHIFT = 100, 2**16, 2**24, 512
 
 
 def require_shared(config: Any, *positive: str) -> None:
@@ -52,7 +53,7 @@ def require_off_policy(config: Any, *positive: str) -> None:
     """As `require_shared`, and the settings of algorithms with a replay."""
     require_shared(config, *positive)
     require(0 < config.tau <= 1, "agent.tau", "lies in (0, 1]", config.tau)
-    require(config.shift >= 0, "agent.shift", "must not be negative", config.shift)
+    require(0 <= config.shift <= MOST_SHIFT, "agent.shift", f"must be 0 to {MOST_SHIFT} pixels", config.shift)
 
 
 def optimiser(config: Any) -> Any:

@@ -14,6 +14,8 @@ from wellposed.envs.wrappers.wrapper import Wrapper, require_capability
 from wellposed.errors import require
 from wellposed.types import Metrics, Moment, Step, VecEnv
 
+MOST_EPISODES = 100_000  # of a window
+
 
 @dataclass(frozen=True)
 class Curriculum:
@@ -40,8 +42,10 @@ class Curriculum:
         for name in ("reach", "air", "bar"):
             value = getattr(self, name)
             require(0 <= value <= 1, f"env.curriculum.{name}", "is a share between 0 and 1", value)
-        for name in ("stages", "window"):
-            require(getattr(self, name) >= 1, f"env.curriculum.{name}", "must be at least 1", getattr(self, name))
+        require(self.stages >= 1, "env.curriculum.stages", "must be at least 1", self.stages)
+        require(
+            1 <= self.window <= MOST_EPISODES, "env.curriculum.window", f"must be 1 to {MOST_EPISODES:,}", self.window
+        )
         require(self.begin >= 0, "env.curriculum.begin", "must not be negative", self.begin)
         rule = f"must not be below begin, {self.begin}"
         require(self.finish >= self.begin, "env.curriculum.finish", rule, self.finish)
