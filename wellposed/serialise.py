@@ -53,14 +53,24 @@ def _default(field: dataclasses.Field) -> Any:
     return field.default if field.default_factory is dataclasses.MISSING else field.default_factory()
 
 
+def convert(kind: type[T], data: Any) -> T:
+    """JSON data as a type. Raises ValueError if they are not of it, or a text that matters holds half a character."""
+    try:
+        return msgspec.convert(data, kind, strict=True)
+    except msgspec.ValidationError as error:
+        raise ValueError(str(error)) from error
+    except UnicodeEncodeError as error:  # JSON may hold half of a surrogate pair
+        raise ValueError("it holds half a character") from error
+
+
 def from_dict(kind: type[T], data: Any, where: str) -> T:
     """Read a dataclass of type `kind` from JSON data, strictly.
 
     Raises ValueError, naming `where` and the field, if one is missing, unknown or of the wrong type.
     """
     try:
-        value = msgspec.convert(data, kind, strict=True)
-    except msgspec.ValidationError as error:
+        value = convert(kind, data)
+    except ValueError as error:
         raise ValueError(f"{where}: {error}") from error
     if not (_gives_all(kind) and _writes(value, data)):
         _check_keys(value, data, where)

@@ -7,10 +7,9 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import Any, TypeVar, get_type_hints
 
-import msgspec
-
 from wellposed.errors import UserError, instead
 from wellposed.runs.files import read_toml
+from wellposed.serialise import convert
 
 T = TypeVar("T")
 Place = tuple[str | int, ...]  # keys and indices of lists, from the outermost inwards
@@ -69,8 +68,8 @@ def read_table(kind: type[T], data: Any, place: Place, source: Source) -> T:
     types, values = get_type_hints(kind), {}
     for key, value in data.items():
         try:
-            values[key] = msgspec.convert(value, types[key], strict=True)
-        except msgspec.ValidationError as error:
+            values[key] = convert(types[key], value)
+        except ValueError as error:
             raise source.error((*place, key), f"{value!r} does not fit. {error}.") from error
     try:
         return kind(**values)

@@ -72,6 +72,7 @@ ONLY_IN_STATUS = [  # which has readers of its own for these, because it must be
     ("errors/x", "pipe", "it is not a regular file"),
     (f"runs/{ROWS[0].name}/evaluations.jsonl", '{"step": 1}\n', "evaluations.jsonl is damaged"),
     (f"runs/{ROWS[0].name}/provenance.json", '{"threads": "all"}', "provenance.json is damaged"),
+    (f"runs/{ROWS[0].name}/provenance.json", '{"\\ud800": 1}', "provenance.json is damaged: it holds half a character"),
 ]
 
 

@@ -13,6 +13,7 @@ from wellposed.launch.rows import Row
 from wellposed.launch.states import ENDED, STATES, State, states
 from wellposed.progress import duration
 from wellposed.runs.files import parse_json, read_bytes, read_last_line
+from wellposed.serialise import convert
 
 MAX_BYTES = 2**20
 T = TypeVar("T")
@@ -109,8 +110,8 @@ def _read(path: Path, kind: type[T]) -> T:
 def _as(kind: type[T], data: Any, path: Path) -> T:
     """A few fields of what a file holds."""
     try:
-        return msgspec.convert(data, kind)
-    except msgspec.ValidationError as error:
+        return convert(kind, data)
+    except ValueError as error:
         raise UserError(f"{path} is damaged: {error}.") from error
 
 

@@ -116,7 +116,7 @@ class Folder:
         try:
             rows = [decoder.decode(line) for line in lines]
             for row in rows:
-                msgspec.convert(row.config, _Length)
+                serialise.convert(_Length, row.config)
                 if not (is_named(row.config) and row.name == run_name(row.config)):
                     raise ValueError(f"{row.name!r} is not the name of its configuration")
             return rows
