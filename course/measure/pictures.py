@@ -18,6 +18,7 @@ from wellposed.envs.wrappers.pixels import CAMERA, OWN, Pixels
 from wellposed.errors import UserError
 from wellposed.runs.record import Estimate
 from wellposed.stats import Interval, student
+from wellposed.types import VecEnv
 
 ENVS = 16
 BLOCKS = 10  # of moments, each with pairs of its own, from whose spread the intervals follow
@@ -95,7 +96,7 @@ def measure_goal_pictures(settings: GoalPicturesSettings, context: Context) -> G
     return GoalPictures(len(found.place), rows)
 
 
-def _gathered(env, settings: GoalPicturesSettings, context: Context) -> _Moments:
+def _gathered(env: VecEnv, settings: GoalPicturesSettings, context: Context) -> _Moments:
     """A moment of each of many episodes, after a number of uniform actions that is drawn."""
     rng, rounds = seeding.generator(settings.seed, "goal pictures"), ceil(settings.moments / ENVS)
     seeds = np.array(seeding.evaluation_env_seeds(settings.seed, rounds * ENVS, "held-out")).reshape(rounds, ENVS)
@@ -113,7 +114,7 @@ def _gathered(env, settings: GoalPicturesSettings, context: Context) -> _Moments
     return _Moments(np.concatenate(frames)[: len(place)], np.concatenate(own)[: len(place)], place, read)
 
 
-def _told(env, one: _Moments, other: _Moments) -> dict[str, tuple[float, float, float]]:
+def _told(env: VecEnv, one: _Moments, other: _Moments) -> dict[str, tuple[float, float, float]]:
     """For each distance: the share of pairs that are reached, and how well it orders and finds them."""
     n, m = len(one.place), len(other.place)
     reached = env.is_success(np.repeat(one.place, m, axis=0), np.tile(other.place, (n, 1)))
