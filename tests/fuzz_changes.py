@@ -145,6 +145,14 @@ def _tensors(content: bytes, rng: random.Random) -> bytes:
     return mutate_tensors(parse_tensors(content), rng)
 
 
+def _packed(content: bytes, rng: random.Random) -> bytes:
+    """The bytes of an xz file changed, or those of what it holds."""
+    if rng.random() < 0.3:
+        return mutate_bytes(content, rng)
+    inner = traces.unpacked(content)
+    return lzma.compress(_tensors(inner, rng) if rng.random() < 0.7 else mutate_bytes(inner, rng))
+
+
 def exported(file: Path, rng: random.Random) -> tuple[Path, bool]:
     """An exported policy of safetensors, whose header is among the metadata."""
     content = file.read_bytes()
@@ -161,6 +169,7 @@ def exported(file: Path, rng: random.Random) -> tuple[Path, bool]:
 
 BY_SUFFIX = {
     ".jsonl": mutate_rows, ".json": mutate_text, ".toml": mutate_toml, ".npz": mutate_npz, ".safetensors": _tensors,
+    ".xz": _packed,
 }  # fmt: skip
 
 
