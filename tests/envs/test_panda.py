@@ -35,6 +35,24 @@ def test_two_blocks_can_be_stacked():
     env.close()
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("pairs", ["sorted", "as they come"])
+def test_an_episode_of_two_blocks_is_the_same_whatever_was_played_before(pairs):
+    found: dict[int, np.ndarray] = {}
+    differ = 0
+    for order in (range(12), np.random.default_rng(0).permutation(12).tolist()):
+        env: Any = make_one("panda_gym:PandaStack-v3")
+        if pairs != "sorted":
+            env.unwrapped.sim.physics_client.setPhysicsEngineParameter(deterministicOverlappingPairs=0)
+        for seed in order:
+            rng, seen = np.random.default_rng(seed), [env.reset(seed=seed)[0]["observation"]]
+            for _ in range(100):
+                seen.append(env.step(rng.uniform(-1, 1, 4).astype(np.float32))[0]["observation"])
+            differ += not np.array_equal(found.setdefault(seed, np.stack(seen)), np.stack(seen))
+        env.close()
+    assert differ == 0 if pairs == "sorted" else differ > 0
+
+
 def test_bullet_prints_nothing_and_what_others_print_is_there(capfd):
     with closing(envs.make_vec("PandaReach-v3", 1)) as env:
         env.reset(seed=0)

@@ -25,6 +25,9 @@ from wellposed.types import Geometry, Mirror, VecEnv
 _SILENCING = threading.Lock()  # else a second thread would keep /dev/null as standard output
 
 
+CAPABILITIES = frozenset({"ends at goals", "state"})  # of every task
+
+
 class Task(NamedTuple):
     """One of its tasks."""
 
@@ -34,7 +37,6 @@ class Task(NamedTuple):
     fingers: bool = False  # whether they move: then their width is observed, and commanded
     reached: bool = True  # whether the arm gets to wherever objects do
     limit: int = 50  # steps of an episode
-    exact: bool = True  # whether seed and actions determine an episode to the last bit, whatever was played before
 
 
 TASKS = {
@@ -42,9 +44,7 @@ TASKS = {
     "Push": Task("push a cube to a point on the table", 100_000),
     "Slide": Task("hit a puck so that it comes to rest at a point out of reach", 1_000_000, reached=False),
     "PickAndPlace": Task("bring a cube to a point on the table or in the air", 400_000, fingers=True),
-    "Stack": Task(
-        "put two cubes in their places, one on the other", 1_000_000, objects=2, fingers=True, limit=100, exact=False
-    ),
+    "Stack": Task("put two cubes in their places, one on the other", 1_000_000, objects=2, fingers=True, limit=100),
 }
 
 
@@ -92,7 +92,7 @@ def register_all() -> None:
                 tags=frozenset({"panda", "sparse"}),
                 summary=f"{task.summary} (sparse reward, needs the extra panda)",
                 budget=task.budget,
-                capabilities=capabilities(task),
+                capabilities=CAPABILITIES,
                 rate=25.0,  # 20 physics steps of 2 ms
                 extra="panda",
                 module="panda_gym",
@@ -124,13 +124,8 @@ def _silent() -> Iterator[None]:
         yield
 
 
-def capabilities(task: Task) -> frozenset[str]:
-    """What `EnvEntry` says that a task can do."""
-    return frozenset({"ends at goals", *(["state"] if task.exact else [])})
-
-
 def _make(known_as: str, task: Task, num_envs: int, threads: int, **kwargs: Any) -> VecEnv:
     env = GymGoalVecEnv(known_as, num_envs, threads=threads, **kwargs)
-    env.capabilities = capabilities(task)
+    env.capabilities = CAPABILITIES
     env.spec = env.spec._replace(geometry=symmetries(task))
     return env
