@@ -16,6 +16,7 @@ from wellposed.envs.make import EnvConfig, make_vec
 from wellposed.errors import UserError
 from wellposed.launch import local
 from wellposed.launch.rows import row_of
+from wellposed.nn.inputs import InputConfig
 from wellposed.progress import TrainingProgress
 from wellposed.report import figures
 from wellposed.report.study import write_page
@@ -189,6 +190,17 @@ def test_figures_of_the_same_numbers_are_the_same():
     ):
         assert draw() == draw()
         assert draw().startswith("<svg")
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("small")
+@pytest.mark.parametrize("inputs", [InputConfig(encoder="history", memory=2), InputConfig(encoder="gru", memory=2)])
+def test_a_network_that_remembers_is_not_asked_to_imitate(inputs):
+    config = tiny()
+    found = existence.existence_of(replace(config, agent=replace(config.agent, inputs=inputs)), threads=1)
+    assert found.known
+    assert found.clone is None
+    assert run._existence_line(found).endswith("; the recipe's network cannot imitate it from single moments.")
 
 
 def test_a_linear_controller_is_fitted_where_none_is_written(monkeypatch):

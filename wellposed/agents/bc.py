@@ -30,6 +30,15 @@ def imitation_loss(actor: Any, greedy: Greedy, scales: Scales, obs: dict[str, Ar
     return jnp.mean(jnp.sum((greedy(actor, obs, scales) - labels) ** 2, axis=-1))
 
 
+def not_cloned(agent: Any) -> str:
+    """Why single moments cannot train an agent's policy, and what to do, in a sentence; "" if they can."""
+    if not hasattr(agent, "learner"):
+        return "This algorithm cannot clone demonstrations; with --clone-updates 0 they enter the replay only."
+    if agent.config.inputs.memory > 1:
+        return "A policy with memory cannot be cloned from single moments; set --agent.inputs.memory 1."
+    return ""
+
+
 def imitate(agent: Any, obs: Obs, labels: np.ndarray, updates: int, rng: np.random.Generator) -> Array:
     """Take gradient updates of the agent's actor towards labels, actions [m, action_dim] in [-1, 1].
 
@@ -41,12 +50,8 @@ def imitate(agent: Any, obs: Obs, labels: np.ndarray, updates: int, rng: np.rand
         UserError: if the agent has a memory or acts on pictures through a network of its own, which single moments
             cannot train.
     """
-    if not hasattr(agent, "learner"):
-        raise UserError(
-            "This algorithm cannot clone demonstrations; with --clone-updates 0 they enter the replay only."
-        )
-    if agent.config.inputs.memory > 1:
-        raise UserError("A policy with memory cannot be cloned from single moments; set --agent.inputs.memory 1.")
+    if why := not_cloned(agent):
+        raise UserError(why)
     rows = rng.integers(len(labels), size=(updates, agent.config.batch_size))
     seen: Any = {name: array[rows] for name, array in stored(agent.spec.obs, obs).items()}
     learner, wanted = agent.learner, labels[rows].astype(np.float32)

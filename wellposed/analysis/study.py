@@ -50,7 +50,8 @@ class Existence:
     known: bool  # whether it does better than random actions
     expert: EvaluationRow
     random: EvaluationRow
-    clone: EvaluationRow | None  # the imitating network, with steps, updates and seconds; null if not `known`
+    # The imitating network, with steps, updates and seconds; null if not `known`, or if single moments cannot train it.
+    clone: EvaluationRow | None
     rounds: int
     hidden: list[int]
 

@@ -16,7 +16,7 @@ import numpy as np
 
 from wellposed import envs, seeding
 from wellposed.agents import make_agent
-from wellposed.agents.bc import imitate
+from wellposed.agents.bc import imitate, not_cloned
 from wellposed.analysis.study import Existence
 from wellposed.arrays import map_leaves
 from wellposed.check.subject import OneEnv
@@ -77,10 +77,12 @@ def _judge(policy: Policy, env: Any, step: int = 0, updates: int = 0, seconds: f
     return summarise(play_episodes(policy, env, seeds), step=step, updates=updates, seconds=seconds)
 
 
-def _clone(config: AnyRunConfig, expert: Policy, env: Any) -> EvaluationRow:
-    """The evaluation of a new network of the recipe after DAgger."""
+def _clone(config: AnyRunConfig, expert: Policy, env: Any) -> EvaluationRow | None:
+    """The evaluation of a new network of the recipe after DAgger; None if single moments cannot train it."""
     began = time.perf_counter()
     agent = make_agent(config.algo, config.agent, env.spec, config.seed)
+    if not_cloned(agent):
+        return None
     rng = seeding.generator(config.seed, "imitation")
     start = seeding.training_env_seed(config.seed)
     parts: list[tuple[Moment, np.ndarray]] = []

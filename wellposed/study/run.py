@@ -190,7 +190,9 @@ def _stored(question: Question, out: Path) -> Study | None:
 def _existence_line(found: Existence) -> str:
     """The result on existence in one line."""
     expert = f"{found.controller}: {describe_rate(found.expert.success_rate, found.expert.success_ci95)}"
-    if found.clone is None:
+    if not found.known:
         return f"{expert}, no better than random actions; no controller is known that solves it."
+    if found.clone is None:
+        return f"{expert}; the recipe's network cannot imitate it from single moments."
     clone = describe_rate(found.clone.success_rate, found.clone.success_ci95)
     return f"{expert}; a network {found.hidden} that imitates it: {clone}."
