@@ -72,7 +72,8 @@ def edition(chapter: Chapter) -> str:
     found = load_records(chapter.folder)
     words = f"published at {(found.published.commit or 'no commit')[:7]}"
     if found.failing:
-        words += f" although {len(found.failing)} things did not hold"
+        missed = len(found.failing)
+        words += f" although {missed} {'things' if missed > 1 else 'thing'} did not hold"
     return f"{words}, older than its questions or than what the code does" if stale(chapter, found) else words
 
 

@@ -186,7 +186,7 @@ def test_a_setting_outside_its_range_is_refused_by_name(algo, change, message):
     ("change", "message"),
     [
         ({"tau": 0.0}, r"--agent.tau lies in \(0, 1\]"),
-        ({"shift": -1}, "--agent.shift must not be negative"),
+        ({"shift": -1}, "--agent.shift must be 0 to 512 pixels"),
         ({"inputs": InputConfig(encoder="gru")}, "--agent.inputs.memory must be greater than 1 with the encoder gru"),
     ],
 )

@@ -166,7 +166,7 @@ def test_the_list_says_what_is_published(tmp_path, runs, capsys):
     publish.publish(load(tmp_path, TOML.replace("at_least = 0.0", "at_least = 1.0")), Runs(runs), anyway=True)
     write_chapter(tmp_path)
     assert main(where) == 0
-    assert re.search(r"; published at \w{7} although 1 things did not hold\)\n", capsys.readouterr().out)
+    assert re.search(r"; published at \w{7} although 1 thing did not hold\)\n", capsys.readouterr().out)
     write_chapter(tmp_path, TOML.replace('seeds = "0"', 'seeds = "0-1"'))
     assert main(where) == 0
     assert ", older than its questions or than what the code does)\n" in capsys.readouterr().out

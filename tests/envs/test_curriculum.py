@@ -267,7 +267,7 @@ def test_a_state_without_a_stage_or_of_another_curriculum_is_refused():
     [
         ({"reach": 1.5}, "--env.curriculum.reach is a share"),
         ({"air": -0.1}, "--env.curriculum.air is a share"),
-        ({"window": 0}, "--env.curriculum.window must be at least 1"),
+        ({"window": 0}, "--env.curriculum.window must be 1 to 100,000"),
         ({"begin": 5, "finish": 4}, "--env.curriculum.finish must not be below begin"),
     ],
 )
