@@ -19,7 +19,8 @@ from wellposed.repository import ROOT
 from wellposed.serialise import flatten
 
 FOLDERS = chapter_folders(ROOT / "chapters")
-CASES = [(folder, name) for folder in FOLDERS.values() for name in traces.load_traces(folder)[0].traces]
+PUBLISHED = [folder for folder in FOLDERS.values() if (folder / records.FILE).exists()]
+CASES = [(folder, name) for folder in PUBLISHED for name in traces.load_traces(folder)[0].traces]
 pytestmark = pytest.mark.usefixtures("optimised")
 TRACE = {
     "steps/reward": np.linspace(-1, 0, 34),
