@@ -219,6 +219,16 @@ def test_traces_that_were_edited_by_hand_are_refused(tmp_path, monkeypatch):
         list(traces.check(chapter))
 
 
+def test_tolerances_that_a_chapter_states_stay_when_its_traces_are_written_again(tmp_path, monkeypatch):
+    chapter = load(tmp_path)
+    monkeypatch.setattr(traces, "record", lambda _: TRACE)
+    traces.store_traces(chapter.folder, {}, {}, own := traces.TOLERANCES | {"steps": 1e-3})
+    list(traces.check(chapter, write=True))
+    found = traces.load_traces(chapter.folder)[0]
+    assert found.tolerances == own
+    assert len(found.traces) == 1
+
+
 def test_samples_that_are_not_packed_are_read_and_packed_when_written(tmp_path, monkeypatch):
     """As chapters stored them before."""
     chapter = load(tmp_path)
