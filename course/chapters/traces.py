@@ -5,8 +5,8 @@
 
 On the machine that recorded them traces are equal bit for bit. Elsewhere sums are rounded otherwise, and what grows
 from that has a tolerance of its own. Those here hold, by a factor of three and more, where XLA, NumPy, OpenBLAS and the
-C library are kept from using AVX and FMA. A chapter's file may state others, which stay when it is written again: what a
-peg feels in contact is more sensitive to rounding than where a block lies.
+C library are kept from using AVX and FMA. A chapter's file may state others, which stay when it is written again: what
+a peg feels in contact is more sensitive to rounding than where a block lies.
 """
 
 import hashlib
