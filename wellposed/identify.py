@@ -326,8 +326,9 @@ def _known(at: np.ndarray, slopes: np.ndarray, errors: np.ndarray, episodes: np.
     along_told, pull = slopes @ told, _tamed(errors)
     bends = [_gram(along_told[episodes == one], curvature[episodes == one]) for one in each]
     pulls = [along_told[episodes == one].T @ pull[episodes == one] for one in each]
-    whole = sum(bends) + 1e-12 * np.eye(told.shape[1])
-    moved = np.stack([told @ np.linalg.solve(whole - bend, by) for bend, by in zip(bends, pulls, strict=True)])
+    least = 1e-12 * np.eye(told.shape[1])  # where a single episode told all, leaving it out moves the estimate anywhere
+    others = [sum(bends) - bend + least for bend in bends]
+    moved = np.stack([told @ np.linalg.solve(rest, by) for rest, by in zip(others, pulls, strict=True)])
     alike = (moved**2).sum(axis=0) * (len(each) - 1) / len(each)
     spread = np.maximum(alone, z * np.sqrt(alike)) if len(each) > 1 else alone
     along = z / np.sqrt(np.maximum(information, 1e-12))
